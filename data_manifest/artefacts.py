@@ -1,0 +1,168 @@
+"""Artefacts: what a stage makes, published whole, never changed, and known by what made it.
+
+An artefact is a folder `<artifacts>/<stage>/<name>/<digest>/` with its tables and `recipe.json`. The digest covers what
+made it, never the bytes that came out. It is built in a staging folder, written through to the disk, and published by
+one rename; then the symlink `<artifacts>/<stage>/<name>/current` is swapped by another.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import socket
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from data_manifest.errors import UserError
+from data_manifest.schemas import SCHEMA_VERSION
+from data_manifest.tables import fsync
+
+STAGING = ".staging"
+CURRENT = "current"
+RECIPE_FILE = "recipe.json"
+DIGEST_LENGTH = 16
+STALE_AFTER_SECONDS = 7 * 24 * 3600  # for staging folders of other machines, whose processes cannot be asked
+
+
+def digest_of(value: Any) -> str:
+    """Return a short digest of a JSON value, the same whatever the order of its keys."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:DIGEST_LENGTH]
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What makes an artefact.
+
+    Args:
+        stage: "manifest", "groups", "training" or "evaluation".
+        name: The data set, as in `processed-train`; it tells artefacts apart for people, the digest does it for us.
+        version: The version of the stage's code: raised when the same inputs come to give other rows.
+        settings: The settings that make the artefact what it is.
+        inputs: The digests of what it is made from.
+    """
+
+    stage: str
+    name: str
+    version: int
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `recipe.json` holds, the digest apart."""
+        return {**dataclasses.asdict(self), "schema_version": SCHEMA_VERSION}
+
+    @property
+    def digest(self) -> str:
+        """The artefact's digest; its name is not a part: the same rows under two names are the same rows."""
+        return digest_of({key: value for key, value in self.as_dict().items() if key != "name"})
+
+    def folder(self, artifacts: Path) -> Path:
+        """Return where the artefact lies once it is published."""
+        return artifacts / self.stage / self.name / self.digest
+
+
+def is_published(folder: Path) -> bool:
+    """Return whether an artefact is there, whole: its recipe is the last file written before the one rename."""
+    return (folder / RECIPE_FILE).is_file()
+
+
+def read_recipe(folder: Path) -> dict[str, Any]:
+    """Return the recipe of a published artefact, with its digest.
+
+    Raises:
+        UserError: The folder is no published artefact.
+    """
+    try:
+        recipe: dict[str, Any] = json.loads((folder / RECIPE_FILE).read_text())
+    except FileNotFoundError:
+        raise UserError(f"{folder} is no published artefact: it has no {RECIPE_FILE}") from None
+    return recipe
+
+
+@contextlib.contextmanager
+def publishing(artifacts: Path, recipe: Recipe, summary: Mapping[str, Any] | None = None) -> Iterator[Path]:
+    """Give a staging folder to fill; on success publish it as the recipe's artefact and make that the current one.
+
+    `summary` may be filled while the folder is; it ends in `recipe.json` beside the recipe, outside the digest. Where
+    another process published the same artefact first, its work stands and ours is dropped.
+    """
+    remove_dead_staging(artifacts)
+    staging = artifacts / STAGING / f"{socket.gethostname()}~{os.getpid()}~{int(time.time())}~{uuid.uuid4().hex[:8]}"
+    _make_folder(staging)
+    try:
+        yield staging
+        content = {"digest": recipe.digest, **recipe.as_dict(), "summary": dict(summary or {})}
+        (staging / RECIPE_FILE).write_text(json.dumps(content, indent=2) + "\n")
+        _publish(staging, recipe.folder(artifacts))
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    make_current(recipe.folder(artifacts))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot write in {folder.parent.parent}: {error.strerror}; choose --artifacts-folder"
+        ) from error
+
+
+def _publish(staging: Path, target: Path) -> None:
+    for path in (*staging.rglob("*"), staging):
+        fsync(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        staging.rename(target)
+    except OSError:
+        if not is_published(target):
+            raise
+    fsync(target.parent)
+
+
+def make_current(folder: Path) -> None:
+    """Have `current` beside a published artefact lead to it."""
+    link = folder.parent / CURRENT
+    if link.is_symlink() and link.readlink() == Path(folder.name):
+        return
+    unfinished = folder.parent / f".{CURRENT}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+    unfinished.symlink_to(folder.name)
+    unfinished.replace(link)
+
+
+def remove_dead_staging(artifacts: Path) -> None:
+    """Remove the staging folders of runs that are certainly dead."""
+    for folder in (artifacts / STAGING).glob("*~*~*~*"):
+        host, process, started, _ = folder.name.rsplit("~", 3)
+        here = host == socket.gethostname()
+        old = time.time() - int(started) > STALE_AFTER_SECONDS
+        if (here and not _is_alive(int(process))) or (not here and old):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def list_artefacts(artifacts: Path) -> list[Path]:
+    """Return the folders of all published artefacts, sorted by path."""
+    recipes = artifacts.glob(f"[!.]*/*/*/{RECIPE_FILE}")
+    return sorted(recipe.parent for recipe in recipes if not recipe.parent.is_symlink())
+
+
+def list_current(artifacts: Path) -> list[Path]:
+    """Return the folders that each `current` leads to, sorted by path."""
+    links = artifacts.glob(f"[!.]*/*/{CURRENT}")
+    return sorted(link.parent / link.readlink() for link in links if is_published(link))

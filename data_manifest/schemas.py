@@ -1,0 +1,100 @@
+"""The schema of every table: columns, types, and what a column means. There is no other home for them.
+
+`SCHEMA_VERSION` is part of every artefact's digest: raise it when a column changes its name, type or meaning.
+"""
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+
+def _column(name: str, kind: pa.DataType, meaning: str, nullable: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable, metadata={"description": meaning})
+
+
+def _optional(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
+    return _column(name, kind, meaning, nullable=True)
+
+
+_PATH = "path relative to the images folder, with /; bytes that are no UTF-8 are percent-escaped"
+_GROUP = _column("group_index", pa.int32(), "(u * N + v) * L + w")
+_CLASS = _column("class_index", pa.int32(), "0..C-1 within the group: the classifier's row")
+
+MANIFEST = pa.schema(
+    [
+        _column("path", pa.string(), _PATH),
+        _column("utm_east", pa.float64(), "metres"),
+        _column("utm_north", pa.float64(), "metres"),
+        _optional("utm_zone", pa.int8(), "UTM zone number, 1 to 60"),
+        _optional("utm_band", pa.string(), "UTM latitude band; N and above is the northern hemisphere"),
+        _optional("latitude", pa.float64(), "degrees"),
+        _optional("longitude", pa.float64(), "degrees"),
+        _optional("pano_id", pa.string(), "the panorama that the image was cut from"),
+        _optional("tile_num", pa.string(), "the tile within the panorama, as written"),
+        _optional("heading", pa.float64(), "degrees clockwise from north in [0, 360)"),
+        _optional("pitch", pa.float64(), "degrees"),
+        _optional("roll", pa.float64(), "degrees"),
+        _optional("height", pa.float64(), "metres"),
+        _optional("timestamp", pa.string(), "as written: YYYYMMDD_hhmmss, any tail missing"),
+        _optional("year", pa.int16(), "from the timestamp"),
+        _optional("month", pa.int8(), "from the timestamp, 1 to 12"),
+        _optional("note", pa.string(), "as written"),
+    ]
+)
+REJECTS = pa.schema(
+    [
+        _column("path", pa.string(), _PATH),
+        _column("reason", pa.dictionary(pa.int8(), pa.string()), "why the file is no usable image"),
+        _column("detail", pa.string(), "what was found"),
+    ]
+)
+CLASSES = pa.schema(
+    [
+        _GROUP,
+        _CLASS,
+        _optional("utm_zone", pa.int8(), "UTM zone number of the cell"),
+        _optional("hemisphere", pa.string(), "N or S; null if neither band nor latitude is known"),
+        _column("cell_east", pa.int64(), "floor(utm_east / M)"),
+        _column("cell_north", pa.int64(), "floor(utm_north / M)"),
+        _column("heading_bin", pa.int32(), "floor(heading / alpha)"),
+        _column("num_images", pa.int32(), "images of the class"),
+    ]
+)
+MEMBERS = pa.schema(
+    [_GROUP, _CLASS, _column("path", pa.string(), _PATH), _optional("year", pa.int16(), "of the image")]
+)
+METRICS = pa.schema(
+    [
+        _column("epoch", pa.int32(), "from 0"),
+        _column("group_index", pa.int32(), "the group that the epoch trained on"),
+        _column("loss", pa.float64(), "mean CosFace loss over the epoch"),
+        *(_optional(f"recall_{k}", pa.float64(), f"validation R@{k} after the epoch, percent") for k in (1, 5, 10, 20)),
+        _column("images_per_second", pa.float64(), "training throughput"),
+        _column("data_wait_share", pa.float64(), "share of the epoch spent waiting for data, 0 to 1"),
+        _column("lr", pa.float64(), "learning rate of the network"),
+        _column("classifiers_lr", pa.float64(), "learning rate of the classifiers"),
+        _column("resumes", pa.int32(), "how many times the run had been resumed by then"),
+    ]
+)
+PREDICTIONS = pa.schema(
+    [
+        _column("query_path", pa.string(), _PATH),
+        _column("rank", pa.int32(), "1 is the best match"),
+        _column("database_path", pa.string(), _PATH),
+        _column("score", pa.float32(), "cosine similarity of the descriptors"),
+        _column("distance_m", pa.float64(), "metres between query and match"),
+        _column("correct", pa.bool_(), "the match is a positive of the query"),
+    ]
+)
+RECALLS = pa.schema(
+    [
+        _column("test_set", pa.string(), "which queries"),
+        _column("k", pa.int32(), "the number of best matches looked at"),
+        _column("recall", pa.float64(), "percent of queries with a positive among the k best matches"),
+        _column("queries", pa.int32(), "number of queries"),
+        _column(
+            "queries_without_positive", pa.int32(), "queries that no database image could answer: counted as misses"
+        ),
+        _column("database_images", pa.int32(), "number of database images"),
+    ]
+)

@@ -1,0 +1,83 @@
+"""Settings of a stage: frozen dataclasses that bring their values to the right type and check them when made.
+
+Values arrive from a command line, a configuration file or Python, as `"10"`, `10` or `10.0`. They must mean the same,
+because a digest of the settings decides whether an artefact can be used again.
+"""
+
+import dataclasses
+import math
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+from data_manifest.errors import UserError
+
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+
+def setting(default: Any, help_text: str, choices: tuple[str, ...] = ()) -> Any:
+    """Return a dataclass field that carries its help text, with the unit in it, and the values that it may take."""
+    return dataclasses.field(default=default, metadata={"help": help_text, "choices": choices})
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Base of all settings; a subclass declares fields with `setting` and overrides `check`."""
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for field in dataclasses.fields(self):
+            value = normalise(field.name, getattr(self, field.name), hints[field.name])
+            choices = field.metadata.get("choices", ())
+            if choices and value not in choices:
+                raise UserError(f"{field.name} = {value!r}: choose one of {', '.join(choices)}")
+            object.__setattr__(self, field.name, value)
+        self.check()
+
+    def check(self) -> None:
+        """Raise UserError, with the field, its value and the rule, where the values cannot work."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the values as JSON knows them."""
+        values = dataclasses.asdict(self)
+        return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+
+def normalise(name: str, value: Any, hint: Any) -> Any:
+    """Bring a value to its annotated type: `"3"` to 3 for an int, 1 to 1.0 for a float, `""` to None where None may be.
+
+    Raises:
+        UserError: The value does not mean anything as that type.
+    """
+    if isinstance(hint, types.UnionType):
+        if value is None or value == "":
+            return None
+        (hint,) = (option for option in typing.get_args(hint) if option is not types.NoneType)
+    try:
+        return _CONVERTERS[hint](value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UserError(f"{name} = {value!r}: expected {_EXPECTED[hint]}") from error
+
+
+def _to_bool(value: Any) -> bool:
+    text = str(value).strip().lower()
+    if text not in _TRUE + _FALSE:
+        raise ValueError(text)
+    return text in _TRUE
+
+
+def _to_int(value: Any) -> int:
+    if isinstance(value, bool) or float(value) != int(float(value)):
+        raise ValueError(value)
+    return int(value)
+
+
+def _to_float(value: Any) -> float:
+    if isinstance(value, bool) or not math.isfinite(float(value)):
+        raise ValueError(value)
+    return float(value)
+
+
+_CONVERTERS: dict[Any, Any] = {bool: _to_bool, int: _to_int, float: _to_float, str: str, Path: Path}
+_EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}

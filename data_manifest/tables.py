@@ -1,0 +1,74 @@
+"""Reading and writing tables: a table is a folder of Parquet files, `<artefact>/<table>/*.parquet`.
+
+There is one writer, and it gives the same bytes for the same rows. Parquet bytes follow the chunks of what is written,
+which vary from run to run; so the rows are brought to one chunk and cut into row groups of one size.
+"""
+
+import os
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data_manifest.errors import UserError
+
+ROWS_PER_ROW_GROUP = 65_536
+
+
+def write_table(frame: pl.DataFrame, path: Path, schema: pa.Schema) -> None:
+    """Write rows, in the order they have, as a Parquet file that appears whole or not at all.
+
+    Raises:
+        ValueError: The frame's columns are not those of the schema, or a column that must be filled is not.
+    """
+    if set(frame.columns) != set(schema.names):
+        raise ValueError(f"{path.name}: columns {sorted(frame.columns)}, the schema has {sorted(schema.names)}")
+    table = frame.select(schema.names).rechunk().to_arrow().cast(_with_polars_strings(schema)).cast(schema)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        pq.write_table(table.combine_chunks(), unfinished, row_group_size=ROWS_PER_ROW_GROUP, compression="zstd")
+        fsync(unfinished)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _with_polars_strings(schema: pa.Schema) -> pa.Schema:
+    """Return the schema with plain strings for dictionaries: how polars codes them is its own affair."""
+    return pa.schema(
+        [field.with_type(pa.string()) if pa.types.is_dictionary(field.type) else field for field in schema]
+    )
+
+
+def table_glob(artefact: Path, name: str) -> str:
+    """Return the glob that any Parquet reader takes for a table of an artefact."""
+    return f"{artefact}/{name}/*.parquet"
+
+
+def scan_table(artefact: Path, name: str) -> pl.LazyFrame:
+    """Return a table of an artefact for lazy reading, its files in the order of their names.
+
+    Raises:
+        UserError: There is no such table.
+    """
+    files = sorted((artefact / name).glob("*.parquet"))  # not a glob for polars: a folder's name may hold a [
+    if not files:
+        raise UserError(f"{artefact / name} holds no Parquet file: is {artefact} the folder of a published artefact?")
+    return pl.scan_parquet(files, glob=False)
+
+
+def read_table(artefact: Path, name: str, columns: list[str] | None = None) -> pl.DataFrame:
+    """Return a table of an artefact, or some of its columns, with its files in the order of their names."""
+    table = scan_table(artefact, name)
+    return (table if columns is None else table.select(columns)).collect()
+
+
+def fsync(path: Path) -> None:
+    """Have a file, or the entries of a folder, written through to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
