@@ -54,13 +54,17 @@ class Recipe:
     inputs: Mapping[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what `recipe.json` holds, the digest apart."""
+        """Return the recipe as JSON knows it."""
         return {**dataclasses.asdict(self), "schema_version": SCHEMA_VERSION}
 
     @property
     def digest(self) -> str:
         """The artefact's digest; its name is not a part: the same rows under two names are the same rows."""
         return digest_of({key: value for key, value in self.as_dict().items() if key != "name"})
+
+    def stored(self) -> dict[str, Any]:
+        """Return the recipe with its digest, as `read_recipe` gives it of a published artefact."""
+        return {"digest": self.digest, **self.as_dict()}
 
     def folder(self, artifacts: Path) -> Path:
         """Return where the artefact lies once it is published."""
@@ -97,7 +101,7 @@ def publishing(artifacts: Path, recipe: Recipe, summary: Mapping[str, Any] | Non
     _make_folder(staging)
     try:
         yield staging
-        content = {"digest": recipe.digest, **recipe.as_dict(), "summary": dict(summary or {})}
+        content = {**recipe.stored(), "summary": dict(summary or {})}
         (staging / RECIPE_FILE).write_text(json.dumps(content, indent=2) + "\n")
         _publish(staging, recipe.folder(artifacts))
     finally:
@@ -156,6 +160,22 @@ def _is_alive(process: int) -> bool:
     return True
 
 
+def describe(folder: Path) -> str:
+    """Return one line on a published artefact: what it is, what is in it, its size on the disk, where it lies."""
+    recipe = read_recipe(folder)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return f"{recipe['stage']} {recipe['name']}: {recipe['summary']['made']}; {format_bytes(size)} in {folder}"
+
+
+def format_bytes(count: float) -> str:
+    """Return a number of bytes for people to read, as in 48.2 kB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.1f} {unit}" if unit != "B" else f"{count:.0f} B"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
 def list_artefacts(artifacts: Path) -> list[Path]:
     """Return the folders of all published artefacts, sorted by path."""
     recipes = artifacts.glob(f"[!.]*/*/*/{RECIPE_FILE}")
@@ -166,3 +186,16 @@ def list_current(artifacts: Path) -> list[Path]:
     """Return the folders that each `current` leads to, sorted by path."""
     links = artifacts.glob(f"[!.]*/*/{CURRENT}")
     return sorted(link.parent / link.readlink() for link in links if is_published(link))
+
+
+def digest_of_file(path: Path) -> str:
+    """Return a digest of a file's content.
+
+    Raises:
+        UserError: There is no such file.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:DIGEST_LENGTH]
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error

@@ -82,7 +82,7 @@ PREDICTIONS = pa.schema(
         _column("rank", pa.int32(), "1 is the best match"),
         _column("database_path", pa.string(), _PATH),
         _column("score", pa.float32(), "cosine similarity of the descriptors"),
-        _column("distance_m", pa.float64(), "metres between query and match"),
+        _column("distance_m", pa.float64(), "metres between query and match; infinite between two UTM zones"),
         _column("correct", pa.bool_(), "the match is a positive of the query"),
     ]
 )

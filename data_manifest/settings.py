@@ -68,9 +68,9 @@ def _to_bool(value: Any) -> bool:
 
 
 def _to_int(value: Any) -> int:
-    if isinstance(value, bool) or float(value) != int(float(value)):
+    if isinstance(value, bool) or not float(value).is_integer():
         raise ValueError(value)
-    return int(value)
+    return int(float(value))
 
 
 def _to_float(value: Any) -> float:

@@ -54,10 +54,11 @@ def build_groups(
     summary = _summary(images, counted, settings)
     _check_any_class(summary, settings)
     classes = number_classes(counted.filter(pl.col("num_images") >= settings.min_images_per_class), settings)
+    summary["made"] = f"{summary['classes']:,} classes of {summary['images']:,} images in {summary['groups']:,} groups"
     with publishing(artifacts, recipe, summary) as staging:
         write_table(classes, staging / "classes" / "classes.parquet", schemas.CLASSES)
         _write_members(images, classes, staging / "members", on_percentage)
-    _log_summary(made_from["name"], classes, summary, settings)
+        _log_summary(made_from["name"], classes, summary, settings)
     return recipe.folder(artifacts)
 
 
@@ -115,8 +116,8 @@ def _check_any_class(summary: dict[str, Any], settings: GroupSettings) -> None:
 
 
 def _log_summary(name: str, classes: pl.DataFrame, summary: dict[str, Any], settings: GroupSettings) -> None:
-    shown = {key: f"{count:,}" for key, count in summary.items()}
-    logger.info("%s: %s classes, %s images, %s groups", name, shown["classes"], shown["images"], shown["groups"])
+    shown = {key: f"{count:,}" for key, count in summary.items() if isinstance(count, int)}
+    logger.info("%s: %s", name, summary["made"])
     if summary["images_without_heading"]:
         logger.info("%s: left out %s images without a heading", name, shown["images_without_heading"])
     if summary["images_in_them"]:

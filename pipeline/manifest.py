@@ -13,6 +13,7 @@ from data_manifest.artefacts import Recipe, publishing
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress
 from data_manifest.tables import read_table, write_table
+from pipeline.dataset import data_set_name
 from pipeline.listing import Listing, list_images
 from pipeline.names import Reason, parse_names
 from pipeline.partitions import partitions
@@ -30,7 +31,7 @@ def manifest_recipe(name: str, listing: Listing, strict: bool) -> Recipe:
 def build_manifest(
     images_folder: Path,
     artifacts: Path,
-    name: str,
+    name: str | None = None,
     strict: bool = True,
     listing: Listing | None = None,
     on_percentage: Callable[[int], None] | None = None,
@@ -41,7 +42,7 @@ def build_manifest(
         images_folder: Holds images in SF-XL's naming, at any depth; `<images_folder>_images_paths.txt` is taken instead
             of listing it if it is there. No image is opened.
         artifacts: Where artefacts are published.
-        name: The data set's name among the artefacts.
+        name: The data set's name among the artefacts; made from the folder's path by default.
         strict: For training: an image is rejected for any field that cannot be, and if UTM and latitude/longitude
             are more than 1 km apart. A database or query image is dropped for a missing UTM position alone.
         listing: The images, if they have been listed already.
@@ -50,6 +51,7 @@ def build_manifest(
     Raises:
         UserError: The images cannot be listed, or none of them is usable.
     """
+    name = name or data_set_name(images_folder)
     listing = listing or list_images(images_folder)
     recipe = manifest_recipe(name, listing, strict)
     summary: dict[str, Any] = {"origin": str(listing.origin), "files": len(listing.paths), "repeats": listing.repeats}
@@ -64,6 +66,7 @@ def build_manifest(
             parts.append(_counts(images))
             progress.advance(len(images))
         summary |= summarise(parts)
+        summary["made"] = f"{summary['usable']:,} usable images, {summary['rejects']:,} rejects"
         _check_any_usable(listing, summary, staging)
         _log_summary(name, summary)
     return recipe.folder(artifacts)

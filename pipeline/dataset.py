@@ -1,0 +1,51 @@
+"""Where the parts of a data set lie, as SF-XL lays them out, and what a part is called among the artefacts."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+from data_manifest.errors import UserError
+from data_manifest.settings import Settings, setting
+
+PARTS = ("train", "val/database", "val/queries", "test/database", "test/queries")
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetSettings(Settings):
+    """The folders of a data set; `train/`, `val/` and `test/` unless told otherwise."""
+
+    dataset_folder: Path | None = setting(
+        None, "holds train/, val/{database,queries} and test/{database,queries_v1}; a part is asked for when needed"
+    )
+    train_folder: Path | None = setting(None, "images to train on, in place of <dataset-folder>/train")
+    val_folder: Path | None = setting(None, "holds database/ and queries/, in place of <dataset-folder>/val")
+    test_folder: Path | None = setting(None, "holds database/ and queries, in place of <dataset-folder>/test")
+    test_queries: str = setting("queries_v1", "name of the folder of queries in the test folder")
+    groups_path: Path | None = setting(
+        None, "folder of a groups artefact to train on, in place of that of the training images as they are now"
+    )
+    artifacts_folder: Path = setting(Path("artifacts"), "where everything that is made goes")
+
+    def images(self, part: str) -> Path:
+        """Return the folder that holds the images of a part of the data set, one of `PARTS`.
+
+        Raises:
+            UserError: Nothing says where it is.
+        """
+        split, _, role = part.partition("/")
+        own: Path | None = getattr(self, f"{split}_folder")
+        if own is None and self.dataset_folder is None:
+            raise UserError(f"where are the {split} images? Give --dataset-folder, or --{split}-folder")
+        folder = own if own is not None else Path(self.dataset_folder or "") / split
+        return folder / (self.test_queries if part == "test/queries" else role)
+
+
+def data_set_name(images_folder: Path) -> str:
+    """Return what a folder of images is called among the artefacts: the last three parts of its path.
+
+    So `/data/sf-xl/processed/train` is `sf-xl-processed-train`, and stays it when the disk is mounted elsewhere. Should
+    two folders come to one name, their artefacts still differ by their digests.
+    """
+    parts = images_folder.absolute().parts[1:][-3:]
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", "-".join(parts))
+    return name.lstrip(".") or "images"

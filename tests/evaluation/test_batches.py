@@ -1,0 +1,55 @@
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import torch
+
+from data_manifest.errors import UserError
+from evaluation.batches import load_batches
+from evaluation.images import ImageFiles
+
+SIZES = [(24, 16), (16, 24), (24, 16), (9, 9), (24, 16), (16, 24), (40, 8)]
+WriteImages = Callable[[list[tuple[int, int]]], pa.Array]
+
+
+def test_a_batch_has_an_entry_for_each_shape(tmp_path: Path, write_images: WriteImages) -> None:
+    images = ImageFiles(tmp_path, write_images(SIZES))
+    batches = list(load_batches(images, batch_size=4, num_workers=0))
+    assert [[rows.tolist() for rows, _ in batch] for batch in batches] == [[[0, 2], [1], [3]], [[4], [5], [6]]]
+    for rows, pixels in (entry for batch in batches for entry in batch):
+        assert torch.equal(pixels, torch.stack([images[row] for row in rows.tolist()]))
+
+
+def test_workers_change_nothing(tmp_path: Path, write_images: WriteImages) -> None:
+    images = ImageFiles(tmp_path, write_images(SIZES))
+    for alone, shared in zip(load_batches(images, 2, 0), load_batches(images, 2, 2), strict=True):
+        for (rows, pixels), (same_rows, same_pixels) in zip(alone, shared, strict=True):
+            assert torch.equal(rows, same_rows)
+            assert torch.equal(pixels, same_pixels)
+
+
+def test_more_workers_than_cores_are_the_users_choice(tmp_path: Path, write_images: WriteImages) -> None:
+    images = ImageFiles(tmp_path, write_images([(8, 8)]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(list(load_batches(images, batch_size=1, num_workers=1000))) == 1  # and one process only
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_corrupt_image_is_named_without_a_traceback(
+    tmp_path: Path, write_images: WriteImages, num_workers: int
+) -> None:
+    images = ImageFiles(tmp_path, write_images(SIZES))
+    (tmp_path / "4.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"4\.png cannot be opened") as caught:
+        list(load_batches(images, 2, num_workers))
+    assert "\n" not in str(caught.value)
+
+
+def test_the_global_random_state_is_left_alone(tmp_path: Path, write_images: WriteImages) -> None:
+    images = ImageFiles(tmp_path, write_images(SIZES))
+    before = torch.get_rng_state()
+    list(load_batches(images, 4, 0))
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,139 @@
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from data_manifest import schemas
+from data_manifest.errors import UserError
+from data_manifest.tables import write_table
+from evaluation.evaluate import Evaluation, ImageList, evaluate
+from evaluation.settings import EvaluationSettings
+
+CPU = torch.device("cpu")
+NORTH = 4184971.70
+WriteManifest = Callable[[str, list[dict[str, object]]], ImageList]
+COLOURS = {"red": (200, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 200), "teal": (0, 150, 120)}
+
+
+class MeanColour(nn.Module):
+    """Describes an image by its mean colour, so that the right match is plain to see."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return nn.functional.normalize(images.mean(dim=(2, 3)), dim=1)
+
+
+def place(colour: str, east: float, north: float, zone: int | None = 10) -> dict[str, object]:
+    return {"path": f"{colour}.jpg", "utm_east": east, "utm_north": north, "utm_zone": zone, "utm_band": "S"}
+
+
+@pytest.fixture
+def lists(tmp_path: Path, write_manifest: WriteManifest) -> tuple[ImageList, ImageList]:
+    """Four colours, one place each. Of the five queries, green stands elsewhere and grey nowhere near anything.
+
+    Blue's own place is 25 metres from its query; red's lies at the same coordinates; teal's query is in another zone.
+    """
+    for folder, size in (("database", (48, 32)), ("queries", (32, 40))):
+        (tmp_path / folder).mkdir()
+        for colour, pixel in COLOURS.items():
+            Image.new("RGB", size, pixel).save(tmp_path / folder / f"{colour}.jpg")
+    Image.new("RGB", (20, 20), (190, 0, 0)).save(tmp_path / "queries" / "rose.jpg")
+    database = [place(colour, 1000.0 * number, NORTH) for number, colour in enumerate(COLOURS)]
+    queries = [
+        place("blue", 2000.0, NORTH + 25),
+        place("rose", 9000.0, NORTH),  # no positive
+        place("red", 0.0, NORTH),
+        place("green", 2000.0, NORTH - 3),  # looks like green, stands beside blue
+        place("teal", 3000.0, NORTH, zone=11),  # no positive: another zone's 3000
+    ]
+    return write_manifest("database", database), write_manifest("queries", queries)
+
+
+def run(lists: tuple[ImageList, ImageList], **kwargs: object) -> Evaluation:
+    values = {"network": MeanColour(), "settings": EvaluationSettings(), "image_size": 16, "num_workers": 0} | kwargs
+    return evaluate(database=lists[0], queries=lists[1], device=CPU, **values)  # type: ignore[arg-type]
+
+
+def test_a_small_city_whose_answers_are_known(lists: tuple[ImageList, ImageList]) -> None:
+    percentages: list[int] = []
+    evaluation = run(lists, on_percentage=percentages.append)
+    assert evaluation.recalls == {1: 40.0, 5: 60.0, 10: 60.0, 20: 60.0}
+    assert str(evaluation) == (
+        "R@1: 40.0, R@5: 60.0, R@10: 60.0, R@20: 60.0 (5 queries, 2 without a positive, 4 database images)"
+    )
+    assert percentages[-1] == 100
+    assert evaluation.predictions.height == 5 * 4
+    best = evaluation.predictions.filter(rank=1).drop("rank", "score").rows()
+    assert best == [
+        ("blue.jpg", "blue.jpg", 25.0, True),
+        ("rose.jpg", "red.jpg", 9000.0, False),
+        ("red.jpg", "red.jpg", 0.0, True),
+        ("green.jpg", "green.jpg", pytest.approx((1000**2 + 3**2) ** 0.5), False),
+        ("teal.jpg", "teal.jpg", float("inf"), False),
+    ]
+    scores = evaluation.predictions["score"].to_list()
+    assert scores[0] == pytest.approx(1, abs=1e-3)
+    for query in range(5):
+        assert scores[4 * query : 4 * query + 4] == sorted(scores[4 * query : 4 * query + 4], reverse=True)
+
+
+def test_tables_are_those_of_the_schemas(tmp_path: Path, lists: tuple[ImageList, ImageList]) -> None:
+    evaluation = run(lists)
+    write_table(evaluation.predictions, tmp_path / "predictions" / "part.parquet", schemas.PREDICTIONS)
+    recalls = evaluation.recalls_table("test/queries_v1")
+    write_table(recalls, tmp_path / "recalls" / "part.parquet", schemas.RECALLS)
+    assert recalls.columns == schemas.RECALLS.names
+    assert recalls.rows()[:2] == [("test/queries_v1", 1, 40.0, 5, 2, 4), ("test/queries_v1", 5, 60.0, 5, 2, 4)]
+
+
+def test_a_wider_threshold_makes_more_positives(lists: tuple[ImageList, ImageList]) -> None:
+    evaluation = run(lists, settings=EvaluationSettings(positive_dist_threshold=1001))
+    assert evaluation.recalls[1] == 60.0  # green's own place is 1000.004 metres away
+    assert evaluation.num_queries_without_positive == 2
+
+
+def test_images_are_resized_when_asked(lists: tuple[ImageList, ImageList]) -> None:
+    shapes = set()
+
+    class Recorder(MeanColour):
+        def forward(self, images: Tensor) -> Tensor:
+            shapes.add(tuple(images.shape[2:]))
+            return super().forward(images)
+
+    run(lists, network=Recorder(), settings=EvaluationSettings(resize_test_imgs=True))
+    assert shapes == {(16, 24), (20, 16), (16, 16)}
+
+
+def test_batches_and_workers_do_not_change_the_result(lists: tuple[ImageList, ImageList]) -> None:
+    one = run(lists, settings=EvaluationSettings(infer_batch_size=1))
+    many = run(lists, settings=EvaluationSettings(infer_batch_size=3), num_workers=2)
+    assert one.predictions.drop("score").equals(many.predictions.drop("score"))
+
+
+def test_no_positive_at_all_is_warned_of(
+    lists: tuple[ImageList, ImageList], write_manifest: WriteManifest, caplog: pytest.LogCaptureFixture
+) -> None:
+    queries = write_manifest("queries", [place("blue", 5e5, 0.0)])
+    with caplog.at_level(logging.WARNING):
+        evaluation = run((lists[0], queries))
+    assert evaluation.recalls[20] == 0.0
+    assert "none of the 1 queries has a database image within 25 metres" in caplog.text
+
+
+def test_an_empty_manifest_is_refused(lists: tuple[ImageList, ImageList], write_manifest: WriteManifest) -> None:
+    with pytest.raises(UserError, match=r"queries .* no usable image"):
+        run((lists[0], write_manifest("queries", [])))
+
+
+def test_a_missing_manifest_is_refused(lists: tuple[ImageList, ImageList], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nowhere"):
+        run((ImageList(tmp_path / "nowhere", tmp_path), lists[1]))
+
+
+def test_an_image_that_is_gone_is_named(lists: tuple[ImageList, ImageList]) -> None:
+    (lists[1].images_folder / "green.jpg").unlink()
+    with pytest.raises(UserError, match=r"green\.jpg cannot be opened"):
+        run(lists)

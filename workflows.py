@@ -1,0 +1,335 @@
+"""The Luigi tasks: `luigi --module workflows TrainCosPlace --dataset-folder sf-xl/processed`.
+
+A task is a label on a plain function of `pipeline`, `training` or `evaluation`, and is complete when that function's
+artefact is published. What takes seconds to import (torch, faiss) is imported where it is used.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import logging
+import multiprocessing
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import luigi
+from luigi.util import inherits
+
+from data_manifest.artefacts import Recipe, describe, is_published, make_current, read_recipe
+from data_manifest.console import configure_logging
+from data_manifest.errors import UserError
+from data_manifest.settings import Settings, normalise
+from evaluation.recipe import evaluation_recipe, model_digest
+from evaluation.settings import EvaluationSettings
+from pipeline.dataset import PARTS, DatasetSettings, data_set_name
+from pipeline.groups import build_groups, groups_recipe
+from pipeline.listing import Listing, list_images
+from pipeline.manifest import build_manifest, manifest_recipe
+from pipeline.settings import GroupSettings
+from training.recipe import finished_training, training_recipe, training_settings
+from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
+
+if TYPE_CHECKING:
+    from evaluation.evaluate import ImageList
+
+# A worker that Luigi forks would hang: polars' threads hold locks that no thread of the copy ever releases.
+multiprocessing.set_start_method("spawn", force=True)
+configure_logging()
+
+logger = logging.getLogger(__name__)
+CONFIG_SECTION = "cosplace"
+UNIMPORTANT = ("device", "num_workers", "infer_batch_size")  # never change what is made
+KINDS: tuple[type[Settings], ...] = (
+    *(DatasetSettings, GroupSettings, NetworkSettings, AugmentationSettings, TrainingSettings),
+    *(EvaluationSettings, RuntimeSettings),
+)
+SettingsKind = TypeVar("SettingsKind", bound=Settings)
+
+
+class SettingParameter(luigi.Parameter[Any]):
+    """A field of a settings class as a Luigi parameter, with its default, its help text and its type."""
+
+    def __init__(self, field: dataclasses.Field[Any], hint: Any) -> None:
+        shown = "none" if field.default is None else str(field.default).lower() if hint is bool else field.default
+        choices = f"; one of {', '.join(field.metadata['choices'])}" if field.metadata["choices"] else ""
+        super().__init__(
+            default=field.default,
+            description=f"{field.metadata['help']} [{shown}{choices}]".replace("%", "%%"),
+            config_path={"section": CONFIG_SECTION, "name": field.name},
+            significant=field.name not in UNIMPORTANT,
+        )
+        self.field, self.hint = field, hint
+
+    def parse(self, x: Any) -> Any:
+        """Return a command line's or configuration's text as a value."""
+        return normalise(self.field.name, x, self.hint)
+
+    normalize = parse  # 10 and 10.0 are one task
+
+    def serialize(self, x: Any) -> str:
+        """Return a value as text that `parse` understands."""
+        return "" if x is None else str(x)
+
+    def _parser_kwargs(self, param_name: str, task_name: str | None = None) -> dict[str, Any]:  # type: ignore[override]
+        """Let `--train-all-layers` mean `--train-all-layers true`."""
+        flag = {"nargs": "?", "const": "true"} if self.hint is bool else {}
+        return {**super()._parser_kwargs(param_name, task_name), **flag}
+
+
+def parameters_of(settings: type[Settings]) -> type[luigi.Task]:
+    """Return a holder of a Luigi parameter for each field of a settings class.
+
+    Its name must not begin as a parameter does: argparse takes --N for short of --NetworkSettings...
+    """
+    hints = typing.get_type_hints(settings)
+    members = {field.name: SettingParameter(field, hints[field.name]) for field in dataclasses.fields(settings)}
+    return type(f"ParametersOf{settings.__name__}", (luigi.Task,), members)
+
+
+HOLDERS = {kind: parameters_of(kind) for kind in KINDS}
+
+
+def takes(*kinds: type[Settings]) -> Callable[[type["Stage"]], type["Stage"]]:
+    """Give a task the parameters of settings classes."""
+
+    def decorate(task: type["Stage"]) -> type["Stage"]:
+        task.kinds = kinds
+        inheriting: type[Stage] = inherits(*(HOLDERS[kind] for kind in kinds))(task)
+        return inheriting
+
+    return decorate
+
+
+class Stage(luigi.Task):
+    """A stage of the pipeline: complete when the artefact of its recipe is published."""
+
+    kinds: tuple[type[Settings], ...] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for kind in self.kinds:  # a mistake in any setting is told before work starts
+            self.settings(kind)
+
+    def settings(self, kind: type[SettingsKind]) -> SettingsKind:
+        """Return the settings of a kind that the parameters give."""
+        return kind(**{field.name: getattr(self, field.name) for field in dataclasses.fields(kind)})
+
+    @property
+    def dataset(self) -> DatasetSettings:
+        """The folders of the data set."""
+        return self.settings(DatasetSettings)
+
+    def recipe(self) -> Recipe:
+        """Return what makes this stage's artefact, as inputs and settings stand today."""
+        raise NotImplementedError
+
+    def manifests(self, split: str) -> list["BuildManifest"]:
+        """Return the tasks that make the manifests of a split's database and queries."""
+        return [self.clone(BuildManifest, part=f"{split}/{role}") for role in ("database", "queries")]
+
+    def artefact(self) -> Path:
+        """Return where the artefact lies, or will."""
+        return self.recipe().folder(self.dataset.artifacts_folder)
+
+    def complete(self) -> bool:
+        """Return whether the artefact is published."""
+        return is_published(self.artefact())
+
+
+@Stage.event_handler(luigi.Event.SUCCESS)
+def say_made(stage: Stage) -> None:
+    """Tell what a stage has made."""
+    print(f"{stage.task_family} made {describe(stage.artefact())}", flush=True)
+
+
+@Stage.event_handler(luigi.Event.DEPENDENCY_PRESENT)
+def say_present(stage: Stage) -> None:
+    """Tell what was there already, and make it the current one of its name."""
+    make_current(stage.artefact())
+    print(f"{stage.task_family}: nothing to do, there is {describe(stage.artefact())}", flush=True)
+
+
+def still_finished(finished: Path, today: Callable[[], Path]) -> Path:
+    """Return today's model if it is published, else a finished one with a note that the images have changed since.
+
+    Days of training are not thrown away because images came or went meanwhile.
+    """
+    with contextlib.suppress(UserError):  # the images may be gone: a finished model does not need them
+        if is_published(today()):
+            return today()
+        note_newer_groups(finished, today())
+    return finished
+
+
+@functools.cache  # said once a command
+def note_newer_groups(finished: Path, today: Path) -> None:
+    """Tell that a model was not trained on the images as they are now, and how to train on them."""
+    text = (
+        "%s was trained on other images than there are today; to train on those, run BuildGroups and give --groups-path"
+    )
+    logger.warning(text, finished)
+
+
+@functools.cache
+def listed(images_folder: Path) -> Listing:
+    """Return the images of a folder, listed once a command: what changes meanwhile is for the next one."""
+    return list_images(images_folder)
+
+
+@takes(DatasetSettings)
+class BuildManifest(Stage):
+    """Parse the names of a data set's images into the manifest and rejects tables."""
+
+    part = luigi.ChoiceParameter(
+        choices=PARTS, default="train", description=f"which images of the data set, one of {', '.join(PARTS)} [train]"
+    )
+
+    @property
+    def images_folder(self) -> Path:
+        """Where the images lie."""
+        return self.dataset.images(self.part)
+
+    def recipe(self) -> Recipe:
+        """Return what makes the manifest."""
+        return manifest_recipe(data_set_name(self.images_folder), listed(self.images_folder), self.part == "train")
+
+    def run(self) -> None:
+        """Build the manifest."""
+        build_manifest(
+            self.images_folder,
+            self.dataset.artifacts_folder,
+            strict=self.part == "train",
+            listing=listed(self.images_folder),
+            on_percentage=self.set_progress_percentage,
+        )
+
+
+def image_lists(stage: Stage, split: str) -> tuple["ImageList", "ImageList"]:
+    """Return the database and the queries of a split, for an evaluation."""
+    from evaluation.evaluate import ImageList
+
+    database, queries = (ImageList(each.artefact(), each.images_folder) for each in stage.manifests(split))
+    return database, queries
+
+
+@takes(DatasetSettings, GroupSettings)
+class BuildGroups(Stage):
+    """Assign the training images to cells, classes and groups."""
+
+    def requires(self) -> BuildManifest:
+        """The manifest of the training images."""
+        manifest: BuildManifest = self.clone(BuildManifest, part="train")
+        return manifest
+
+    def recipe(self) -> Recipe:
+        """Return what makes the groups."""
+        manifest = self.requires().recipe()
+        return groups_recipe(manifest.name, manifest.digest, self.settings(GroupSettings))
+
+    def run(self) -> None:
+        """Build the groups."""
+        build_groups(
+            self.requires().artefact(),
+            self.dataset.artifacts_folder,
+            self.settings(GroupSettings),
+            on_percentage=self.set_progress_percentage,
+        )
+
+
+@takes(*KINDS)
+class TrainCosPlace(Stage):
+    """Train the network on the groups, validated after each epoch."""
+
+    def requires(self) -> list[Stage]:
+        """The groups, unless they are given, and the manifests of the validation set."""
+        groups = [] if self.dataset.groups_path else [self.clone(BuildGroups)]
+        return [*groups, *self.manifests("val")]
+
+    def groups(self) -> Path:
+        """Return the folder of the groups to train on."""
+        return self.dataset.groups_path or self.clone(BuildGroups).artefact()
+
+    def recipe(self) -> Recipe:
+        """Return what makes the model."""
+        given = self.dataset.groups_path
+        groups = read_recipe(given) if given else self.clone(BuildGroups).recipe().stored()
+        return training_recipe(groups["name"], groups["digest"], self.decisive_settings(groups["settings"]))
+
+    def decisive_settings(self, grouping: dict[str, Any]) -> dict[str, Any]:
+        """Return the settings that make the model, on groups of the settings `grouping`."""
+        network, augmentation = self.settings(NetworkSettings), self.settings(AugmentationSettings)
+        return training_settings(grouping, network, augmentation, self.settings(TrainingSettings))
+
+    def artefact(self) -> Path:
+        """Return the model of today's groups, or else one of the same settings that was finished on earlier ones."""
+        if self.dataset.groups_path:
+            return super().artefact()
+        settings = self.decisive_settings(self.settings(GroupSettings).as_dict())
+        name = data_set_name(self.dataset.images("train"))
+        finished = finished_training(self.dataset.artifacts_folder, name, settings)
+        return still_finished(finished, super().artefact) if finished else super().artefact()
+
+    def run(self) -> None:
+        """Train, and publish the best model."""
+        from evaluation.stage import validator
+        from training.stage import train_cosplace
+
+        runtime = self.settings(RuntimeSettings)
+        validate = validator(
+            *image_lists(self, "val"),
+            self.settings(EvaluationSettings),
+            image_size=self.settings(AugmentationSettings).image_size,
+            device=runtime.device,
+            num_workers=runtime.num_workers,
+        )
+        train_cosplace(
+            self.groups(),
+            self.dataset.images("train"),
+            self.dataset.artifacts_folder,
+            validate,
+            network=self.settings(NetworkSettings),
+            augmentation=self.settings(AugmentationSettings),
+            training=self.settings(TrainingSettings),
+            runtime=runtime,
+            on_percentage=self.set_progress_percentage,
+        )
+
+
+@takes(*KINDS)
+class EvaluateCosPlace(Stage):
+    """Evaluate the trained model, or the one that --resume-model names, on the test set."""
+
+    def requires(self) -> list[Stage]:
+        """The manifests of the test set and, unless it is given, the model."""
+        trained = [] if self.settings(NetworkSettings).resume_model else [self.clone(TrainCosPlace)]
+        return [*trained, *self.manifests("test")]
+
+    def recipe(self) -> Recipe:
+        """Return what makes the evaluation."""
+        given = self.settings(NetworkSettings).resume_model
+        model = model_digest(given) if given else self.clone(TrainCosPlace).artefact().name
+        database, queries = (manifest.recipe() for manifest in self.manifests("test"))
+        image_size = self.settings(AugmentationSettings).image_size
+        settings = self.settings(EvaluationSettings)
+        return evaluation_recipe(queries.name, model, database.digest, queries.digest, settings, image_size)
+
+    def run(self) -> None:
+        """Evaluate, and publish predictions and recalls."""
+        from evaluation.stage import evaluate_cosplace
+        from training.stage import MODEL_FILE
+
+        network, runtime = self.settings(NetworkSettings), self.settings(RuntimeSettings)
+        evaluate_cosplace(
+            network.resume_model or self.clone(TrainCosPlace).artefact() / MODEL_FILE,
+            network.backbone,
+            network.fc_output_dim,
+            *image_lists(self, "test"),
+            self.dataset.artifacts_folder,
+            self.settings(EvaluationSettings),
+            image_size=self.settings(AugmentationSettings).image_size,
+            device=runtime.device,
+            num_workers=runtime.num_workers,
+            on_percentage=self.set_progress_percentage,
+        )
