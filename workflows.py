@@ -28,12 +28,20 @@ from pipeline.groups import build_groups, groups_recipe
 from pipeline.listing import Listing, list_images
 from pipeline.manifest import build_manifest, manifest_recipe
 from pipeline.settings import GroupSettings
-from training.recipe import finished_training, training_recipe, training_settings
+from training.recipe import decisive_settings, finished_training, training_recipe
 from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
 
 if TYPE_CHECKING:
     from evaluation.evaluate import ImageList
 
+
+def find_configuration() -> None:
+    """Have Luigi read luigi.cfg beside this file where it found none that says what a failure exits with."""
+    if not luigi.configuration.get_config().has_section("retcode"):
+        luigi.configuration.add_config_path(str(Path(__file__).with_name("luigi.cfg")))
+
+
+find_configuration()
 # A worker that Luigi forks would hang: polars' threads hold locks that no thread of the copy ever releases.
 multiprocessing.set_start_method("spawn", force=True)
 configure_logging()
@@ -254,21 +262,19 @@ class TrainCosPlace(Stage):
     def recipe(self) -> Recipe:
         """Return what makes the model."""
         given = self.dataset.groups_path
-        groups = read_recipe(given) if given else self.clone(BuildGroups).recipe().stored()
-        return training_recipe(groups["name"], groups["digest"], self.decisive_settings(groups["settings"]))
+        return self.recipe_on(read_recipe(given) if given else self.clone(BuildGroups).recipe().stored())
 
-    def decisive_settings(self, grouping: dict[str, Any]) -> dict[str, Any]:
-        """Return the settings that make the model, on groups of the settings `grouping`."""
+    def recipe_on(self, groups: dict[str, Any]) -> Recipe:
+        """Return what makes a model of groups with this recipe."""
         network, augmentation = self.settings(NetworkSettings), self.settings(AugmentationSettings)
-        return training_settings(grouping, network, augmentation, self.settings(TrainingSettings))
+        return training_recipe(groups, decisive_settings(network, augmentation, self.settings(TrainingSettings)))
 
     def artefact(self) -> Path:
         """Return the model of today's groups, or else one of the same settings that was finished on earlier ones."""
         if self.dataset.groups_path:
             return super().artefact()
-        settings = self.decisive_settings(self.settings(GroupSettings).as_dict())
-        name = data_set_name(self.dataset.images("train"))
-        finished = finished_training(self.dataset.artifacts_folder, name, settings)
+        any_images = groups_recipe(data_set_name(self.dataset.images("train")), "", self.settings(GroupSettings))
+        finished = finished_training(self.dataset.artifacts_folder, self.recipe_on(any_images.stored()))
         return still_finished(finished, super().artefact) if finished else super().artefact()
 
     def run(self) -> None:

@@ -1,0 +1,70 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from PIL import Image
+
+from data_manifest import schemas
+from data_manifest.tables import write_table
+from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
+
+IMAGES_PER_CLASS = 3
+WriteGroups = Callable[[dict[int, int]], Path]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def write_groups(tmp_path: Path) -> WriteGroups:
+    """Write the tables and images of groups given as {group_index: classes}; return the folder of both."""
+
+    def write(sizes: dict[int, int]) -> Path:
+        generator = np.random.default_rng(7)
+        classes, members = [], []
+        for group_index, num_classes in sizes.items():
+            for class_index in range(num_classes):
+                classes.append(_class_row(group_index, class_index))
+                tint = generator.integers(0, 200, 3)
+                for number in range(IMAGES_PER_CLASS):
+                    path = f"g{group_index}/é{class_index}_{number}.png"
+                    pixels = (tint + generator.integers(0, 56, (40, 48, 3))).astype(np.uint8)
+                    (tmp_path / "images" / path).parent.mkdir(parents=True, exist_ok=True)
+                    Image.fromarray(pixels).save(tmp_path / "images" / path)
+                    members.append({"group_index": group_index, "class_index": class_index, "path": path, "year": 2013})
+        _write(tmp_path / "groups", pl.DataFrame(classes), pl.DataFrame(members), list(sizes))
+        return tmp_path
+
+    return write
+
+
+def _class_row(group_index: int, class_index: int) -> dict[str, object]:
+    place = {"utm_zone": 10, "hemisphere": "N", "cell_east": class_index, "cell_north": group_index, "heading_bin": 0}
+    return {"group_index": group_index, "class_index": class_index, **place, "num_images": IMAGES_PER_CLASS}
+
+
+def _write(folder: Path, classes: pl.DataFrame, members: pl.DataFrame, groups: list[int]) -> None:
+    for group in groups:
+        name = f"group-{group:04d}.parquet"
+        rows = pl.col("group_index") == group
+        write_table(classes.filter(rows), folder / "classes" / name, schemas.CLASSES)
+        write_table(members.filter(rows), folder / "members" / name, schemas.MEMBERS)
+
+
+@pytest.fixture
+def tiny() -> dict[str, object]:
+    """Settings of a training of seconds, as keyword arguments of `train`; `validate` calls every network equal."""
+    return {
+        "network": NetworkSettings(backbone="SqueezeNet1_0", fc_output_dim=8, backbone_weights="none"),
+        "augmentation": AugmentationSettings(image_size=32),
+        "training": TrainingSettings(
+            groups_num=2, batch_size=3, epochs_num=2, iterations_per_epoch=3, lr=1e-3, classifiers_lr=1e-2
+        ),
+        "runtime": RuntimeSettings(device="cpu", num_workers=0),
+        "validate": lambda network: {1: 50.0, 5: 60.0},
+    }

@@ -1,0 +1,55 @@
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from data_manifest.errors import UserError
+from training.settings import BACKBONES, AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
+
+
+def test_defaults_are_the_published_ones() -> None:
+    assert NetworkSettings() == NetworkSettings("ResNet18", 512, False, "imagenet", None)
+    assert AugmentationSettings() == AugmentationSettings(512, 0.7, 0.7, 0.5, 0.7, 0.5)
+    assert TrainingSettings() == TrainingSettings(8, 32, 50, 10_000, 1e-5, 0.01, False, 0)
+    assert RuntimeSettings() == RuntimeSettings("auto", 8)
+
+
+def test_backbones_of_the_command_line() -> None:
+    resnets = ["ResNet18", "ResNet50", "ResNet101", "ResNet152"]
+    efficientnets = [f"EfficientNet_B{size}" for size in range(8)]
+    assert list(BACKBONES) == ["VGG16", *resnets, *efficientnets, "SqueezeNet1_0", "SqueezeNet1_1"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (NetworkSettings, {"backbone": "ResNet19"}),
+        (NetworkSettings, {"fc_output_dim": 0}),
+        (NetworkSettings, {"backbone_weights": ""}),
+        (AugmentationSettings, {"image_size": 0}),
+        (AugmentationSettings, {"brightness": -0.1}),
+        (AugmentationSettings, {"hue": 0.6}),
+        (AugmentationSettings, {"random_resized_crop": 0.0}),
+        (AugmentationSettings, {"random_resized_crop": 1.1}),
+        (TrainingSettings, {"batch_size": 0}),
+        (TrainingSettings, {"epochs_num": -1}),
+        (TrainingSettings, {"lr": 0.0}),
+        (TrainingSettings, {"lr": "nan"}),
+        (RuntimeSettings, {"device": "gpu"}),
+        (RuntimeSettings, {"num_workers": -1}),
+    ],
+)
+def test_what_cannot_work_is_refused_with_its_name_and_value(kind: Any, values: dict[str, Any]) -> None:
+    ((name, value),) = values.items()
+    with pytest.raises(UserError, match=rf"{name} = '?{value}'?: "):
+        kind(**values)
+
+
+def test_settings_need_no_torch_and_network_and_workers_no_tables() -> None:
+    code = (
+        "import sys, training.settings; assert 'torch' not in sys.modules\n"
+        "import training.network, training.loading  # what torch.hub and worker processes import\n"
+        "assert not {'polars', 'pyarrow', 'luigi', 'faiss'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,194 @@
+import dataclasses
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from data_manifest.errors import UserError
+from data_manifest.tables import read_table
+from training.network import build_network, load_network
+from training.settings import NetworkSettings
+from training.trainer import train
+
+WriteGroups = Callable[[dict[int, int]], Path]
+SIZES = {0: 4, 3: 5}
+
+
+def _train(folder: Path, run: str, tiny: dict[str, Any], **changes: Any) -> Path:
+    """Train into a run folder with the tiny settings, of which `changes` replaces some by their own names."""
+    arguments = dict(tiny)
+    for name in ("network", "augmentation", "training", "runtime"):
+        fields = {field.name for field in dataclasses.fields(arguments[name])}
+        own = {key: changes.pop(key) for key in list(changes) if key in fields}
+        arguments[name] = dataclasses.replace(arguments[name], **own)
+    return train(folder / "groups", folder / "images", folder / run, **{**arguments, **changes})
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict | list):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(part, f"{name}.{key}")
+    else:
+        yield name, value
+
+
+def _future(run_folder: Path) -> dict[str, Any]:
+    """Return what a checkpoint holds, apart from the clock's figures and the count of resumes."""
+    leaves = dict(_leaves(torch.load(run_folder / "last_checkpoint.pth", weights_only=True)))
+    apart = ("images_per_second", "data_wait_share", "resumes")
+    return {name: value for name, value in leaves.items() if not name.endswith(apart)}
+
+
+def _assert_equal(some: dict[str, Any], others: dict[str, Any]) -> None:
+    assert list(some) == list(others)
+    for name, value in some.items():
+        equal = torch.equal(value, others[name]) if isinstance(value, torch.Tensor) else value == others[name]
+        assert equal, name
+
+
+CASES: list[dict[str, Any]] = [
+    {"backbone": "SqueezeNet1_0", "use_amp16": True},
+    {"backbone": "ResNet18"},
+    {"backbone": "EfficientNet_B0", "train_all_layers": True},  # draws its stochastic depth from the global state
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["backbone"])
+def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(
+    write_groups: WriteGroups, tiny: dict[str, Any], case: dict[str, Any]
+) -> None:
+    folder = write_groups(SIZES)
+    _train(folder, "whole", tiny, epochs_num=3, **case)
+    # Two epochs first, so that the third goes on with a classifier that has been trained and has rested.
+    _train(folder, "parts", tiny, epochs_num=2, **case)
+    torch.manual_seed(99)
+    best = _train(folder, "parts", tiny, epochs_num=3, **case)
+    _assert_equal(_future(folder / "parts"), _future(folder / "whole"))
+    assert best.read_bytes() == (folder / "whole/best_model.pth").read_bytes()
+    assert read_table(folder / "parts", "metrics")["resumes"].to_list() == [0, 0, 1]
+
+
+def test_a_run_that_died_in_an_epoch_goes_on_from_the_one_before(
+    write_groups: WriteGroups, tiny: dict[str, Any]
+) -> None:
+    folder, calls = write_groups(SIZES), []
+
+    def die_at_second(network: nn.Module) -> dict[int, float]:
+        calls.append(network)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return {1: 50.0, 5: 60.0}
+
+    with pytest.raises(KeyboardInterrupt):
+        _train(folder, "killed", tiny, validate=die_at_second)
+    _train(folder, "killed", tiny)
+    _train(folder, "whole", tiny)
+    _assert_equal(_future(folder / "killed"), _future(folder / "whole"))
+
+
+def test_workers_do_not_change_the_result(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
+    folder = write_groups(SIZES)
+    _train(folder, "here", tiny, epochs_num=1, num_workers=0)
+    _train(folder, "workers", tiny, epochs_num=1, num_workers=2)
+    _assert_equal(_future(folder / "here"), _future(folder / "workers"))
+
+
+def test_metrics_logs_and_percentages(
+    write_groups: WriteGroups, tiny: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, percentages = write_groups(SIZES), list[int]()
+    with caplog.at_level(logging.INFO):
+        _train(folder, "run", tiny, on_percentage=percentages.append)
+    assert "epoch 2 of 2: group 3: 5 classes, 15 images; an epoch shows each class 1.8 times" in caplog.text
+    assert percentages == sorted(percentages)
+    assert percentages[-1] == 100
+    metrics = read_table(folder / "run", "metrics")
+    assert metrics["epoch"].to_list() == [0, 1]
+    assert metrics["group_index"].to_list() == [0, 3]
+    assert metrics["recall_5"].to_list() == [60.0, 60.0]
+    assert metrics["recall_10"].to_list() == [None, None]
+    assert (metrics["loss"] > 0).all()
+    assert metrics["data_wait_share"].is_between(0, 1).all()
+
+
+def test_the_best_model_is_the_one_of_the_best_epoch(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
+    folder, recalls, weights = write_groups(SIZES), iter([10.0, 30.0, 20.0]), []
+
+    def validate(network: nn.Module) -> dict[int, float]:
+        assert not network.training
+        weights.append(network.state_dict()["aggregation.3.weight"].clone())
+        return {1: next(recalls)}
+
+    best = _train(folder, "run", tiny, epochs_num=3, validate=validate)
+    assert best == folder / "run/best_model.pth"
+    assert torch.equal(load_network(best, "SqueezeNet1_0", 8).state_dict()["aggregation.3.weight"], weights[1])
+
+
+def test_no_epochs_give_the_initial_network(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
+    best = _train(write_groups(SIZES), "run", tiny, epochs_num=0)
+    initial = build_network(NetworkSettings("SqueezeNet1_0", 8, backbone_weights="none"), seed=0)
+    _assert_equal(dict(load_network(best, "SqueezeNet1_0", 8).state_dict()), dict(initial.state_dict()))
+
+
+def test_a_complete_run_returns_at_once(
+    write_groups: WriteGroups, tiny: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write_groups(SIZES)
+    best = _train(folder, "run", tiny)
+    before = (folder / "run/last_checkpoint.pth").read_bytes()
+    with caplog.at_level(logging.INFO):
+        assert _train(folder, "run", tiny, validate=lambda network: pytest.fail("validated again")) == best
+    assert "is complete: 2 epochs are done" in caplog.text
+    assert (folder / "run/last_checkpoint.pth").read_bytes() == before
+
+
+def test_a_run_folder_of_other_settings_is_refused(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
+    folder = write_groups(SIZES)
+    _train(folder, "run", tiny, epochs_num=1)
+    with pytest.raises(UserError, match=r"run holds .*: brightness = 0.7 there, 0.2 now; lr = 0.001 there, 0.1 now\."):
+        _train(folder, "run", tiny, lr=0.1, brightness=0.2)
+    (folder / "groups/recipe.json").write_text('{"digest": "abc"}')
+    with pytest.raises(UserError, match=r"groups_digest = None there, abc now"):
+        _train(folder, "run", tiny)
+
+
+def test_frozen_layers_stay_and_the_others_learn(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
+    folder = write_groups(SIZES)
+    settings = NetworkSettings("ResNet18", 8, backbone_weights="none")
+    best = _train(folder, "run", tiny, epochs_num=1, backbone="ResNet18")
+    before = build_network(settings, seed=0)
+    after = load_network(best, "ResNet18", 8).state_dict()
+    frozen = {name for name, parameter in before.named_parameters() if not parameter.requires_grad}
+    changed = {name for name, value in before.state_dict().items() if not torch.equal(value, after[name])}
+    assert {name for name, _ in before.named_parameters()} & changed == dict(before.named_parameters()).keys() - frozen
+    # Frozen batch norms stay in train mode: their statistics follow the images.
+    assert "backbone.1.weight" in frozen
+    assert {"backbone.1.running_mean", "backbone.4.0.bn1.running_var"} <= changed
+    assert after["backbone.1.num_batches_tracked"] == 3
+
+
+def test_too_few_classes_are_refused_before_anything_is_written(
+    write_groups: WriteGroups, tiny: dict[str, Any]
+) -> None:
+    folder = write_groups(SIZES)
+    with pytest.raises(UserError, match="group 0: 4 classes, 12 images: a batch of 5"):
+        _train(folder, "run", tiny, batch_size=5)
+    assert not (folder / "run").exists()
+
+
+def test_a_loss_that_is_no_number_stops_the_run(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
+    folder = write_groups(SIZES)
+    with pytest.raises(UserError, match="the loss is nan by iteration 3 of epoch 1: lower --lr"):
+        _train(folder, "run", tiny, lr=1e30)
+    assert not (folder / "run/last_checkpoint.pth").exists()
+
+
+def test_training_lowers_the_loss(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
+    folder = write_groups({0: 4})
+    _train(folder, "run", tiny, epochs_num=3, iterations_per_epoch=8, groups_num=1, train_all_layers=True)
+    loss = read_table(folder / "run", "metrics")["loss"].to_list()
+    assert loss[-1] < loss[0]

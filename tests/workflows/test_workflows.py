@@ -1,0 +1,174 @@
+"""Luigi as a user meets it: what runs, what is left alone, what a mistake looks like and what the exit status is."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tests.workflows.conftest import ROOT, Luigi, write_images
+
+GROUPING = ("--min-images-per-class", "2", "--N", "1", "--L", "1", "--groups-num", "1")
+TINY = (
+    *GROUPING,
+    *("--backbone", "SqueezeNet1_1", "--backbone-weights", "none", "--fc-output-dim", "16", "--image-size", "40"),
+    *("--batch-size", "4", "--iterations-per-epoch", "2", "--num-workers", "0", "--device", "cpu"),
+)
+
+
+def current(tmp_path: Path) -> dict[str, Path]:
+    """Return the current artefact of each stage and name."""
+    links = (tmp_path / "artifacts").glob("[!.]*/*/current")
+    return {f"{link.parent.parent.name}/{link.parent.name.split('-')[-1]}": link.resolve() for link in links}
+
+
+def recipe_of(folder: Path) -> dict[str, Any]:
+    recipe: dict[str, Any] = json.loads((folder / "recipe.json").read_text())
+    return recipe
+
+
+def test_groups_are_built_and_a_second_run_does_nothing_and_says_so(city: Path, luigi: Luigi, tmp_path: Path) -> None:
+    first = luigi("BuildGroups", "--dataset-folder", str(city), *GROUPING[:-2])
+    assert first.returncode == 0, first.stderr
+    assert "BuildGroups made groups" in first.stdout
+    assert "8 classes of 16 images in 1 groups" in first.stdout
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "artifacts").rglob("*.parquet")}
+    second = luigi("BuildGroups", "--dataset-folder", str(city), *GROUPING[:-2])
+    assert second.returncode == 0
+    assert second.stdout.startswith("BuildGroups: nothing to do, there is groups")
+    assert second.stdout.count("\n") == 1
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "artifacts").rglob("*.parquet")}
+
+
+def test_an_added_image_makes_new_groups_and_other_settings_leave_the_manifest(
+    city: Path, luigi: Luigi, tmp_path: Path
+) -> None:
+    arguments = ("BuildGroups", "--dataset-folder", str(city), *GROUPING[:-2])
+    luigi(*arguments)
+    first = current(tmp_path)
+    luigi(*arguments, "--M", "20")
+    coarser = current(tmp_path)
+    assert coarser["manifest/train"] == first["manifest/train"]
+    assert coarser["groups/train"] != first["groups/train"]
+    luigi(*arguments)
+    assert current(tmp_path) == first, "what is asked for becomes current again, without being built again"
+    write_images(city / "train" / "36.15", (2019,))
+    luigi(*arguments)
+    assert current(tmp_path)["groups/train"] not in (first["groups/train"], coarser["groups/train"])
+
+
+def test_the_whole_path_with_several_workers(city: Path, luigi: Luigi, tmp_path: Path) -> None:
+    arguments = ("EvaluateCosPlace", "--dataset-folder", str(city), *TINY)
+    untrained = luigi(*arguments, "--epochs-num", "0", "--workers", "4")
+    assert untrained.returncode == 0, untrained.stderr
+    trained = luigi(*arguments, "--epochs-num", "1")
+    assert trained.returncode == 0, trained.stderr
+    assert "EvaluateCosPlace made evaluation city-test-queries_v1: R@1:" in trained.stdout
+    assert "8 queries, 0 without a positive, 8 database images" in trained.stdout
+    evaluation = current(tmp_path)["evaluation/queries_v1"]
+    predictions = pl.read_parquet(evaluation / "predictions" / "*.parquet")
+    assert predictions.group_by("query_path").len()["len"].to_list() == [8] * 8
+    assert predictions.filter("correct")["distance_m"].unique().round(6).to_list() == [2.0]
+    recalls = pl.read_parquet(evaluation / "recalls" / "*.parquet")
+    best = predictions.filter(pl.col("rank") == 1)["correct"].mean()
+    assert isinstance(best, float)
+    assert recalls.filter(pl.col("k") == 1)["recall"].item() == pytest.approx(100 * best)
+    again = luigi(*arguments, "--epochs-num", "1")
+    assert again.stdout.startswith("EvaluateCosPlace: nothing to do"), again.stdout
+
+    model = current(tmp_path)["training/train"] / "model.pth"
+    given = luigi(*arguments, "--resume-model", str(model))
+    assert given.stdout.startswith("EvaluateCosPlace: nothing to do"), "the same model by its path is the same model"
+    write_images(city / "train" / "36.15", (2019,))
+    changed = luigi("TrainCosPlace", "--dataset-folder", str(city), *TINY, "--epochs-num", "1")
+    assert "TrainCosPlace: nothing to do" in changed.stdout
+    assert "give --groups-path" in changed.stderr, "newer images are a note, not a reason to throw away a training"
+
+
+def test_the_section_cosplace_sets_every_task_and_the_command_line_overrides_it(
+    city: Path, luigi: Luigi, tmp_path: Path
+) -> None:
+    config = f"[cosplace]\ndataset_folder = {city}\nM = 50\nmin_images_per_class = 2\n"
+    assert luigi("BuildGroups", config=config).returncode == 0
+    groups = recipe_of(current(tmp_path)["groups/train"])
+    assert groups["settings"] == {"M": 50.0, "alpha": 30.0, "N": 5, "L": 2, "min_images_per_class": 2}
+    luigi("BuildGroups", "--M", "25", config=config)
+    assert recipe_of(current(tmp_path)["groups/train"])["settings"]["M"] == 25.0
+
+
+MISTAKES = {
+    "no folder": ((), "--dataset-folder"),
+    "missing folder": (("--dataset-folder", "no/such"), "no/such/train: there is no such folder"),
+    "bad number": (("--M", "ten"), "M = 'ten': expected a number"),
+    "impossible setting": (("--alpha", "0"), "alpha = 0"),
+    "too few images": (("--dataset-folder", "CITY", "--min-images-per-class", "99"), "min_images_per_class = 99"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_mistake_is_one_message_without_a_traceback(
+    arguments: tuple[str, ...], message: str, city: Path, luigi: Luigi, tmp_path: Path
+) -> None:
+    done = luigi("BuildGroups", *(str(city) if each == "CITY" else each for each in arguments))
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert done.stderr.count(message) == 1
+    assert "Traceback" not in done.stderr
+    assert "groups/train" not in current(tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_one_message(city: Path, luigi: Luigi, tmp_path: Path) -> None:
+    (tmp_path / "artifacts").write_text("a file where the folder should be")
+    done = luigi("BuildManifest", "--dataset-folder", str(city))
+    assert done.returncode != 0
+    assert "choose --artifacts-folder" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_explains_every_parameter_with_its_default(luigi: Luigi) -> None:
+    text = " ".join(luigi("TrainCosPlace", "--help").stdout.split())
+    for part in (
+        "--M M side of a cell, in metres [10.0]",
+        "--alpha ALPHA width of a heading bin, in degrees",
+        "--fc-output-dim FC_OUTPUT_DIM length of a descriptor, in numbers [512]",
+        "--lr LR learning rate of the network (Adam) [1e-05]",
+        "--positive-dist-threshold POSITIVE_DIST_THRESHOLD a database image at most this many metres",
+        "--device DEVICE where the network runs: auto",
+    ):
+        assert part in text
+
+
+def test_parameters_have_the_published_names_and_defaults() -> None:
+    import workflows
+
+    published = {
+        **{"M": 10, "alpha": 30, "N": 5, "L": 2, "groups_num": 8, "min_images_per_class": 10, "backbone": "ResNet18"},
+        **{"fc_output_dim": 512, "train_all_layers": False, "batch_size": 32, "epochs_num": 50, "lr": 1e-5, "seed": 0},
+        **{"iterations_per_epoch": 10_000, "classifiers_lr": 0.01, "image_size": 512, "brightness": 0.7, "hue": 0.5},
+        **{"contrast": 0.7, "saturation": 0.7, "random_resized_crop": 0.5, "infer_batch_size": 16, "num_workers": 8},
+        **{"positive_dist_threshold": 25, "resize_test_imgs": False, "use_amp16": False, "resume_model": None},
+        **{"device": "auto"},
+    }
+    task = workflows.TrainCosPlace()
+    assert {name: getattr(task, name) for name in published} == published
+
+
+def test_values_that_mean_the_same_are_one_task() -> None:
+    import workflows
+
+    task: Any = workflows.BuildGroups
+    assert task(M=10, N="5").task_id == task(M="10.0", N=5.0).task_id
+
+
+def test_a_listing_is_taken_once_a_command_so_that_a_change_meanwhile_is_for_the_next(city: Path) -> None:
+    code = (
+        "import workflows, pathlib, sys; task = workflows.BuildManifest(dataset_folder=sys.argv[1]);"
+        "before = task.artefact(); next(pathlib.Path(sys.argv[1]).rglob('*.jpg')).unlink();"
+        "sys.exit(before != task.artefact())"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code, str(city)], env=environment, check=True)

@@ -1,0 +1,90 @@
+"""The groups that training takes, and their members, read from the groups' tables."""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import torch
+
+from data_manifest.errors import UserError
+from data_manifest.tables import read_table, scan_table
+from training.dataset import Members
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group and its size."""
+
+    index: int
+    num_classes: int
+    num_images: int
+
+    def __str__(self) -> str:
+        return f"group {self.index}: {self.num_classes:,} classes, {self.num_images:,} images"
+
+
+def choose_groups(groups_folder: Path, groups_num: int, batch_size: int) -> list[Group]:
+    """Return the first `groups_num` groups, by index, that are not empty; all of them, with a warning, if fewer are.
+
+    Raises:
+        UserError: There is no group, or one of those has fewer classes than a batch has images.
+    """
+    sizes = (
+        read_table(groups_folder, "classes", ["group_index", "num_images"])
+        .group_by("group_index")
+        .agg(pl.len().alias("num_classes"), pl.col("num_images").sum())
+        .sort("group_index")
+    )
+    groups = [Group(*row) for row in sizes.head(groups_num).iter_rows()]
+    if not groups:
+        raise UserError(f"{groups_folder} has no class in any group: build groups with a lower --min-images-per-class")
+    if len(groups) < groups_num:
+        logger.warning("groups_num = %d, but only %d groups are not empty: training on those", groups_num, len(groups))
+    for group in groups:
+        _require_a_batch(group, batch_size)
+    return groups
+
+
+def _require_a_batch(group: Group, batch_size: int) -> None:
+    if group.num_classes < batch_size:
+        raise UserError(
+            f"{group}: a batch of {batch_size} shows {batch_size} classes; lower --batch-size to at most "
+            f"{group.num_classes}, lower --groups-num, or build groups with more classes (a lower "
+            "--min-images-per-class, a lower N or L, more images)"
+        )
+
+
+def read_members(groups_folder: Path, group_index: int) -> Members:
+    """Return the images of one group; those of the others are not read."""
+    table = scan_table(groups_folder, "members").filter(pl.col("group_index") == group_index)
+    frame = table.select("class_index", "path").collect()
+    class_indices = frame["class_index"].to_numpy()
+    counts = np.bincount(class_indices)
+    assert counts.all(), "classes are numbered from 0, without gaps"
+    assert (np.diff(class_indices) >= 0).all(), "members are sorted by class"
+    path_bytes, path_offsets = _flat(frame["path"])
+    return Members(path_bytes, path_offsets, torch.from_numpy(np.concatenate(([0], np.cumsum(counts)))))
+
+
+def _flat(texts: pl.Series) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the bytes of all texts one after the other, and where each begins."""
+    array = texts.rechunk().to_arrow().cast(pa.large_string())
+    _, offsets_buffer, bytes_buffer = array.buffers()
+    offsets = np.frombuffer(offsets_buffer, np.int64)[array.offset : array.offset + len(array) + 1]
+    text_bytes = np.frombuffer(bytes_buffer, np.uint8)[offsets[0] : offsets[-1]]
+    return torch.from_numpy(text_bytes.copy()), torch.from_numpy(offsets - offsets[0])
+
+
+def digest_of_groups(groups_folder: Path) -> str | None:
+    """Return the digest of a published groups artefact, or None for a plain folder of tables."""
+    recipe = groups_folder / "recipe.json"
+    if not recipe.is_file():
+        return None
+    digest: str | None = json.loads(recipe.read_text()).get("digest")
+    return digest

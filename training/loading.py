@@ -1,0 +1,83 @@
+"""Batches of an epoch, read by worker processes or by this one."""
+
+import multiprocessing
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from multiprocessing.context import BaseContext
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from data_manifest.errors import UserError
+from training.dataset import GroupDataset, Sample
+from training.settings import RuntimeSettings
+
+Batch = tuple[Tensor, Tensor]
+Item = TypeVar("Item")
+
+
+def read_batches(
+    dataset: GroupDataset, runtime: RuntimeSettings, device: torch.device, first_iteration: int = 0
+) -> Iterator[Batch]:
+    """Give the batches of an epoch from an iteration on: images [b, 3, h, w], uint8, and their classes [b], int64.
+
+    Raises:
+        UserError: An image cannot be read.
+    """
+    batch_size = dataset.plan.batch_size
+    loader: DataLoader[Batch | UserError] = DataLoader(
+        dataset,  # type: ignore[arg-type]  # the loader is typed by what `collate` gives
+        batch_size=batch_size,
+        sampler=range(first_iteration * batch_size, len(dataset)),
+        num_workers=runtime.num_workers,
+        collate_fn=collate,
+        pin_memory=device.type == "cuda",
+        multiprocessing_context=_worker_context() if runtime.num_workers else None,
+    )
+    for batch in loader:
+        if isinstance(batch, UserError):
+            raise batch
+        yield batch
+
+
+def collate(samples: Sequence[Sample | UserError]) -> Batch | UserError:
+    """Return samples as a batch, or the first error among them."""
+    whole: list[Sample] = []
+    for sample in samples:
+        if isinstance(sample, UserError):
+            return sample
+        whole.append(sample)
+    return torch.stack([image for image, _ in whole]), torch.tensor([class_index for _, class_index in whole])
+
+
+def _worker_context() -> BaseContext:
+    """Return the way to start workers: copies of a small server process that has torch loaded.
+
+    A plain fork of this process may hang on the locks of its threads, and a fresh interpreter for each worker would
+    load torch each time.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch", "training.dataset"])
+    return context
+
+
+class WaitTimer:
+    """Iterates, and adds up the seconds spent waiting for the next item."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def watch(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Give the items as they come."""
+        iterator = iter(items)
+        while True:
+            began = time.perf_counter()
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+            finally:
+                self.seconds += time.perf_counter() - began
+            yield item

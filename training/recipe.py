@@ -1,0 +1,56 @@
+"""What makes a trained model the one it is. Imports no torch, so that asking whether it is there costs no time."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from data_manifest.artefacts import Recipe, digest_of_file, is_published, read_recipe
+from training.settings import IMAGENET, RANDOM, AugmentationSettings, NetworkSettings, TrainingSettings
+
+STAGE, VERSION = "training", 1
+
+
+def decisive_settings(
+    network: NetworkSettings, augmentation: AugmentationSettings, training: TrainingSettings
+) -> dict[str, Any]:
+    """Return by name the settings that a trained model depends on; files of weights by their content.
+
+    Raises:
+        UserError: A file of weights cannot be read.
+    """
+    settings = {**network.as_dict(), **augmentation.as_dict(), **training.as_dict()}
+    if network.resume_model is not None:
+        settings["resume_model"] = digest_of_file(network.resume_model)
+    if network.backbone_weights not in (IMAGENET, RANDOM):
+        settings["backbone_weights"] = digest_of_file(Path(network.backbone_weights))
+    return settings
+
+
+def training_recipe(groups: Mapping[str, Any], settings: dict[str, Any]) -> Recipe:
+    """Return what makes a trained model.
+
+    Args:
+        groups: The recipe of the groups, with `digest`, as `read_recipe` gives it.
+        settings: What `decisive_settings` gave.
+    """
+    grouping = {"grouping": dict(groups["settings"])}
+    return Recipe(STAGE, groups["name"], VERSION, {**grouping, **settings}, {"groups": groups["digest"]})
+
+
+def run_folder(artifacts: Path, recipe: Recipe) -> Path:
+    """Return the folder in which a training keeps its checkpoints: the same one whatever the number of epochs."""
+    settings = {key: value for key, value in recipe.settings.items() if key != "epochs_num"}
+    return artifacts / "runs" / recipe.name / dataclasses.replace(recipe, settings=settings).digest
+
+
+def finished_training(artifacts: Path, recipe: Recipe) -> Path | None:
+    """Return the newest model of a recipe but for its inputs: trained on whatever images there were then.
+
+    None if there is none. A finished training stays finished when images are added: days of work are not done again
+    unasked.
+    """
+    wanted = {key: value for key, value in recipe.as_dict().items() if key != "inputs"}
+    published = [path for path in recipe.folder(artifacts).parent.glob("*") if is_published(path)]
+    same = [path for path in published if not path.is_symlink() and read_recipe(path).items() >= wanted.items()]
+    return max(same, key=lambda path: path.stat().st_mtime, default=None)

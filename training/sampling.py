@@ -1,0 +1,80 @@
+"""What an epoch shows, as a pure function of (seed, epoch, sample number).
+
+Nothing depends on the worker process, on what was drawn before, or on where a run was interrupted: to resume at
+iteration i is to start at sample i * batch_size.
+"""
+
+import enum
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Stream(enum.IntEnum):
+    """What a random number is for; each use has numbers of its own."""
+
+    CLASS_ORDER = 0
+    IMAGE = 1
+    AUGMENTATION = 2
+    STEP = 3
+    CLASSIFIER = 4
+
+
+def derive_seed(stream: Stream, *numbers: int) -> int:
+    """Return a seed, from 0 to 2^63 - 1, that is as good as independent of those of other numbers or other uses."""
+    words = np.random.SeedSequence([int(stream), *numbers]).generate_state(1, np.uint64)
+    return int(words[0] >> 1)
+
+
+@functools.lru_cache(maxsize=2)  # the batches that workers prepare may lie in two passes
+def order_of_classes(num_classes: int, seed: int, epoch: int, number_of_pass: int) -> npt.NDArray[np.int64]:
+    """Return the permutation of 0 .. num_classes - 1 in which a pass shows the classes."""
+    generator = np.random.Generator(np.random.PCG64(derive_seed(Stream.CLASS_ORDER, seed, epoch, number_of_pass)))
+    return generator.permutation(num_classes)
+
+
+@dataclass(frozen=True)
+class EpochPlan:
+    """The samples of an epoch, by number.
+
+    The classes are passed through in a new order each time. A pass ends before a batch that it could not fill, so that
+    no batch holds a class twice; the next begins anew with all classes.
+
+    Args:
+        num_classes: Classes of the group, at least `batch_size`.
+        batch_size: Images in a batch.
+        iterations: Batches in the epoch.
+        seed: The run's seed.
+        epoch: The epoch's number, from 0.
+    """
+
+    num_classes: int
+    batch_size: int
+    iterations: int
+    seed: int
+    epoch: int
+
+    @property
+    def num_samples(self) -> int:
+        """Images that the epoch shows."""
+        return self.iterations * self.batch_size
+
+    def class_index(self, sample: int) -> int:
+        """Return the class that a sample shows."""
+        samples_per_pass = self.num_classes // self.batch_size * self.batch_size
+        number_of_pass, position = divmod(sample, samples_per_pass)
+        return int(order_of_classes(self.num_classes, self.seed, self.epoch, number_of_pass)[position])
+
+    def image_number(self, sample: int, num_images: int) -> int:
+        """Return which of the class's images, from 0 to num_images - 1, a sample shows."""
+        return derive_seed(Stream.IMAGE, self.seed, self.epoch, sample) % num_images
+
+    def augmentation_seed(self, sample: int) -> int:
+        """Return the seed of a sample's augmentation."""
+        return derive_seed(Stream.AUGMENTATION, self.seed, self.epoch, sample)
+
+    def step_seed(self, iteration: int) -> int:
+        """Return the seed of what the network draws in an iteration, as in stochastic depth and dropout."""
+        return derive_seed(Stream.STEP, self.seed, self.epoch, iteration)

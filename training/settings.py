@@ -1,0 +1,151 @@
+"""Settings of a training run: the one home of their defaults, help texts and limits, and the registry of backbones.
+
+Nothing here imports torch: the command line is made from these classes, and listing its options must not cost seconds.
+Names and defaults are those of the published CosPlace command line, except for `device`.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_manifest.errors import UserError
+from data_manifest.settings import Settings, setting
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """One entry of the registry: how a torchvision model becomes a backbone. A new backbone is one more entry.
+
+    The backbone is the children of the module `root` ("" is the model itself) without the last `cut` of them.
+    Unless all layers are trained, the modules in `frozen` are not; they are named as in the backbone's own state dict.
+    """
+
+    torchvision_name: str
+    root: str
+    cut: int
+    channels: int
+    frozen: tuple[str, ...]
+
+
+def _numbered(count: int, prefix: str = "") -> tuple[str, ...]:
+    return tuple(f"{prefix}{number}" for number in range(count))
+
+
+def _resnet(depth: int, channels: int) -> Backbone:
+    """Cut: pooling and fully connected layer. Frozen: all before layer3, which is child 6."""
+    return Backbone(f"resnet{depth}", root="", cut=2, channels=channels, frozen=_numbered(6))
+
+
+def _efficientnet(size: int, channels: int) -> Backbone:
+    """Cut: pooling and classifier. Frozen: blocks 0 to 4 of `features`, which is child 0."""
+    return Backbone(f"efficientnet_b{size}", root="", cut=2, channels=channels, frozen=_numbered(5, "0."))
+
+
+def _squeezenet(version: str, frozen: int) -> Backbone:
+    """Cut: nothing of `features`. Frozen: its first half; no published recipe says, so this is our choice."""
+    return Backbone(f"squeezenet{version}", root="features", cut=0, channels=512, frozen=_numbered(frozen))
+
+
+IMAGENET, RANDOM = "imagenet", "none"  # values of backbone_weights that are no paths
+BACKBONES = {
+    # Cut: last ReLU and last pooling. Frozen: all but the last five of the 29 layers that are kept.
+    "VGG16": Backbone("vgg16", root="features", cut=2, channels=512, frozen=_numbered(24)),
+    "ResNet18": _resnet(18, 512),
+    "ResNet50": _resnet(50, 2048),
+    "ResNet101": _resnet(101, 2048),
+    "ResNet152": _resnet(152, 2048),
+    "EfficientNet_B0": _efficientnet(0, 1280),
+    "EfficientNet_B1": _efficientnet(1, 1280),
+    "EfficientNet_B2": _efficientnet(2, 1408),
+    "EfficientNet_B3": _efficientnet(3, 1536),
+    "EfficientNet_B4": _efficientnet(4, 1792),
+    "EfficientNet_B5": _efficientnet(5, 2048),
+    "EfficientNet_B6": _efficientnet(6, 2304),
+    "EfficientNet_B7": _efficientnet(7, 2560),
+    "SqueezeNet1_0": _squeezenet("1_0", frozen=6),
+    "SqueezeNet1_1": _squeezenet("1_1", frozen=6),
+}
+
+
+def _require(holds: bool, settings: Settings, field: str, rule: str) -> None:
+    if not holds:
+        raise UserError(f"{field} = {getattr(settings, field)}: {rule}")
+
+
+@dataclass(frozen=True)
+class NetworkSettings(Settings):
+    """Which network, and the weights it starts from."""
+
+    backbone: str = setting("ResNet18", "convolutional network to take descriptors from", choices=tuple(BACKBONES))
+    fc_output_dim: int = setting(512, "length of a descriptor, in numbers")
+    train_all_layers: bool = setting(False, "train the early layers of the backbone too, instead of freezing them")
+    backbone_weights: str = setting(
+        "imagenet",
+        "weights that the backbone starts from: imagenet (downloaded by torchvision), none (random), "
+        "or the path of a state dict of the torchvision model",
+    )
+    resume_model: Path | None = setting(None, "path of a trained model (a state dict) to start from, or to evaluate")
+
+    def check(self) -> None:
+        """Raise UserError for a descriptor without numbers or weights without a name."""
+        _require(self.fc_output_dim > 0, self, "fc_output_dim", "a descriptor needs more than 0 numbers")
+        _require(bool(self.backbone_weights), self, "backbone_weights", "give imagenet, none, or a path")
+
+
+@dataclass(frozen=True)
+class AugmentationSettings(Settings):
+    """How training images are varied."""
+
+    image_size: int = setting(512, "side of the square images that the network is trained on, in pixels")
+    brightness: float = setting(0.7, "strength of brightness jitter: a factor from [1 - b, 1 + b], 0 for none")
+    contrast: float = setting(0.7, "strength of contrast jitter: a factor from [1 - c, 1 + c], 0 for none")
+    hue: float = setting(0.5, "strength of hue jitter: a shift from [-h, h] turns of the colour circle, at most 0.5")
+    saturation: float = setting(0.7, "strength of saturation jitter: a factor from [1 - s, 1 + s], 0 for none")
+    random_resized_crop: float = setting(
+        0.5, "smallest share of an image's area that a random crop may keep, above 0 and at most 1"
+    )
+
+    def check(self) -> None:
+        """Raise UserError for values that no augmentation can have."""
+        _require(self.image_size > 0, self, "image_size", "an image needs a side of more than 0 pixels")
+        for field in ("brightness", "contrast", "saturation"):
+            _require(getattr(self, field) >= 0, self, field, "a strength is 0 or more")
+        _require(0 <= self.hue <= 0.5, self, "hue", "a shift of hue lies between 0 and 0.5 turns of the colour circle")
+        _require(0 < self.random_resized_crop <= 1, self, "random_resized_crop", "a share is above 0 and at most 1")
+
+
+@dataclass(frozen=True)
+class TrainingSettings(Settings):
+    """How long and how fast to learn, and from how many groups."""
+
+    groups_num: int = setting(8, "number of groups to train on: the first that many that are not empty")
+    batch_size: int = setting(32, "images in a batch, each of another class")
+    epochs_num: int = setting(50, "number of epochs; 0 keeps the network as it starts")
+    iterations_per_epoch: int = setting(10_000, "batches in an epoch")
+    lr: float = setting(1e-5, "learning rate of the network (Adam)")
+    classifiers_lr: float = setting(0.01, "learning rate of the groups' classifiers (Adam)")
+    use_amp16: bool = setting(False, "compute in 16-bit floating point where that is safe: faster, less GPU memory")
+    seed: int = setting(0, "seed of everything that is random")
+
+    def check(self) -> None:
+        """Raise UserError for counts and rates that cannot train."""
+        for field in ("groups_num", "batch_size", "iterations_per_epoch"):
+            _require(getattr(self, field) > 0, self, field, "training needs at least 1")
+        for field in ("epochs_num", "seed"):
+            _require(getattr(self, field) >= 0, self, field, "0 or more is needed")
+        for field in ("lr", "classifiers_lr"):
+            _require(getattr(self, field) > 0, self, field, "a learning rate lies above 0")
+
+
+@dataclass(frozen=True)
+class RuntimeSettings(Settings):
+    """Where and with how many processes to run: never part of what a result depends on."""
+
+    device: str = setting("auto", "where the network runs: auto (a GPU if there is one), cpu, cuda, or cuda:1 etc.")
+    num_workers: int = setting(8, "processes that read and augment images; 0 reads them in the main process")
+
+    def check(self) -> None:
+        """Raise UserError for an unknown device or fewer than 0 processes."""
+        known = re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device) is not None
+        _require(known, self, "device", "choose auto, cpu, cuda, or cuda:1 and so on")
+        _require(self.num_workers >= 0, self, "num_workers", "0 or more processes are needed")

@@ -1,0 +1,98 @@
+"""The training stage: from a groups artefact to a published model."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+from torch import nn
+
+from data_manifest import schemas
+from data_manifest.artefacts import Recipe, publishing, read_recipe
+from data_manifest.errors import UserError
+from data_manifest.tables import read_table, write_table
+from training.network import build_network, save_network
+from training.recipe import decisive_settings, run_folder, training_recipe
+from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
+from training.trainer import METRICS_TABLE, train
+
+MODEL_FILE = "model.pth"
+
+
+def train_cosplace(
+    groups: Path,
+    images_folder: Path,
+    artifacts: Path,
+    validate: Callable[[nn.Module], dict[int, float]],
+    *,
+    network: NetworkSettings | None = None,
+    augmentation: AugmentationSettings | None = None,
+    training: TrainingSettings | None = None,
+    runtime: RuntimeSettings | None = None,
+    on_percentage: Callable[[int], None] | None = None,
+) -> Path:
+    """Train on the groups of a published artefact, and return the folder of the published model and its metrics.
+
+    An interrupted training goes on from its last checkpoint, which lies under `<artifacts>/runs/`. With more epochs
+    than before it goes on as well. With 0 epochs the network is published as it starts.
+
+    Args:
+        groups: Folder of a published groups artefact.
+        images_folder: Where the members' paths begin.
+        artifacts: Where artefacts are published.
+        validate: Gives the recalls of a network, in percent by k; the model that is best at R@1 is kept.
+        network: Which network, and where its weights start.
+        augmentation: How images are varied.
+        training: How long and how fast.
+        runtime: Where; never part of what the result depends on.
+        on_percentage: Told of the progress.
+
+    Raises:
+        UserError: Settings, groups, images or checkpoints that training cannot go on with.
+    """
+    network, augmentation = network or NetworkSettings(), augmentation or AugmentationSettings()
+    training, runtime = training or TrainingSettings(), runtime or RuntimeSettings()
+    recipe = training_recipe(read_recipe(groups), decisive_settings(network, augmentation, training))
+    if training.epochs_num == 0:
+        return _publish_untrained(artifacts, recipe, network, training.seed)
+    run = run_folder(artifacts, recipe)
+    best_model = train(
+        groups,
+        images_folder,
+        run,
+        network=network,
+        augmentation=augmentation,
+        training=training,
+        runtime=runtime,
+        validate=validate,
+        on_percentage=on_percentage,
+    )
+    return _publish_best(artifacts, recipe, run, best_model, training.epochs_num)
+
+
+def _publish_untrained(artifacts: Path, recipe: Recipe, network: NetworkSettings, seed: int) -> Path:
+    with publishing(artifacts, recipe, {"made": f"{_named(network)}, untrained"}) as staging:
+        save_network(build_network(network, seed), staging / MODEL_FILE)
+        no_epochs = pl.from_arrow(schemas.METRICS.empty_table())
+        assert isinstance(no_epochs, pl.DataFrame)
+        write_table(no_epochs, staging / METRICS_TABLE, schemas.METRICS)
+    return recipe.folder(artifacts)
+
+
+def _publish_best(artifacts: Path, recipe: Recipe, run: Path, best_model: Path, epochs_num: int) -> Path:
+    metrics = read_table(run, METRICS_TABLE.parent.name)
+    if len(metrics) > epochs_num:
+        raise UserError(
+            f"epochs_num = {epochs_num}: {run} has trained for {len(metrics)} epochs already, and which network was "
+            f"best after {epochs_num} is no longer known; ask for at least {len(metrics)}"
+        )
+    best = metrics.sort("recall_1", descending=True, maintain_order=True).row(0, named=True)
+    made = f"best of {epochs_num} epochs is {best['epoch'] + 1}, with R@1 {best['recall_1']:.1f} in validation"
+    with publishing(artifacts, recipe, {"made": made}) as staging:
+        shutil.copyfile(best_model, staging / MODEL_FILE)
+        write_table(metrics, staging / METRICS_TABLE, schemas.METRICS)
+    return recipe.folder(artifacts)
+
+
+def _named(network: NetworkSettings) -> str:
+    return f"{network.backbone} with descriptors of {network.fc_output_dim} numbers"

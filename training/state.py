@@ -1,0 +1,133 @@
+"""Everything that decides how a run goes on: what a checkpoint holds."""
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+
+from training.cosface import GroupClassifier
+from training.groups import Group, digest_of_groups
+from training.network import GeoLocalizationNet, build_network
+from training.recipe import decisive_settings
+from training.sampling import Stream, derive_seed
+from training.settings import RANDOM, AugmentationSettings, NetworkSettings, TrainingSettings
+
+logger = logging.getLogger(__name__)
+
+
+def settings_of_run(
+    groups_folder: Path,
+    groups: list[Group],
+    network: NetworkSettings,
+    augmentation: AugmentationSettings,
+    training: TrainingSettings,
+) -> dict[str, Any]:
+    """Return by name what makes a run another run: all but the number of epochs, which may grow."""
+    settings = decisive_settings(network, augmentation, training)
+    del settings["epochs_num"]
+    return {**settings, "groups_digest": digest_of_groups(groups_folder), "groups": "; ".join(map(str, groups))}
+
+
+@dataclasses.dataclass
+class TrainingState:
+    """A run between two epochs.
+
+    Args:
+        settings: What `settings_of_run` gave.
+        network: On the device.
+        optimizer: The network's, through all groups.
+        classifiers: One for each group, in the order of the groups, resting on the CPU.
+        scaler: Keeps 16-bit gradients from vanishing; does nothing without use_amp16.
+        epoch: The next epoch.
+        best_recall: The best R@1 so far, in percent; below 0 before the first.
+        resumes: How often the run was interrupted and went on.
+        metrics: A row of the metrics table for each epoch done.
+    """
+
+    settings: dict[str, Any]
+    network: GeoLocalizationNet
+    optimizer: torch.optim.Optimizer
+    classifiers: list[GroupClassifier]
+    scaler: torch.amp.GradScaler
+    epoch: int = 0
+    best_recall: float = -1.0
+    resumes: int = 0
+    metrics: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+    @classmethod
+    def start(
+        cls,
+        settings: dict[str, Any],
+        groups: list[Group],
+        network: NetworkSettings,
+        training: TrainingSettings,
+        device: torch.device,
+    ) -> Self:
+        """Return the state before the first epoch."""
+        net = build_network(network, training.seed).to(device)
+        net.to(memory_format=torch.channels_last)  # the layout in which convolutions are fastest; shapes stay
+        trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
+        _log_size(network.backbone, net, trained)
+        classifiers = [
+            GroupClassifier(
+                network.fc_output_dim,
+                group.num_classes,
+                training.classifiers_lr,
+                derive_seed(Stream.CLASSIFIER, training.seed, group.index),
+            )
+            for group in groups
+        ]
+        optimizer = torch.optim.Adam(trained, lr=training.lr, fused=True)
+        scaler = torch.amp.GradScaler(device.type, enabled=training.use_amp16)
+        return cls(settings, net, optimizer, classifiers, scaler)
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Return the state as plain values and tensors."""
+        return {
+            "settings": self.settings,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "classifiers": [classifier.state_dict() for classifier in self.classifiers],
+            "scaler": self.scaler.state_dict(),
+            "epoch": self.epoch,
+            "best_recall": self.best_recall,
+            "resumes": self.resumes,
+            "metrics": self.metrics,
+        }
+
+    def restore(self, checkpoint: dict[str, Any]) -> None:
+        """Take over what `checkpoint` gave, where it was made with the same settings."""
+        self.network.load_state_dict(checkpoint["network"])
+        self.optimizer.load_state_dict(checkpoint["optimizer"])
+        for classifier, state in zip(self.classifiers, checkpoint["classifiers"], strict=True):
+            classifier.load_state_dict(state)
+        self.scaler.load_state_dict(checkpoint["scaler"])
+        for name in ("epoch", "best_recall", "resumes", "metrics"):
+            setattr(self, name, checkpoint[name])
+
+
+def start_or_resume(
+    checkpoint: dict[str, Any] | None,
+    settings: dict[str, Any],
+    groups: list[Group],
+    network: NetworkSettings,
+    training: TrainingSettings,
+    device: torch.device,
+) -> TrainingState:
+    """Return the state before the first epoch, or the one that a checkpoint of the same settings holds."""
+    if checkpoint is None:
+        return TrainingState.start(settings, groups, network, training, device)
+    # All weights are in the checkpoint: those that the run started from need not be there any more.
+    network = dataclasses.replace(network, backbone_weights=RANDOM, resume_model=None)
+    state = TrainingState.start(settings, groups, network, training, device)
+    state.restore(checkpoint)
+    state.resumes += 1
+    logger.info("resumed after %d epochs; best R@1 so far %.1f", state.epoch, state.best_recall)
+    return state
+
+
+def _log_size(backbone: str, network: torch.nn.Module, trained: list[torch.nn.Parameter]) -> None:
+    millions = [sum(p.numel() for p in parameters) / 1e6 for parameters in (network.parameters(), trained)]
+    logger.info("%s: %.1f million parameters, %.1f million of them trained", backbone, *millions)
