@@ -1,5 +1,6 @@
 """What images there are: a folder's files, or the lines of the list file beside it. No image is opened."""
 
+import errno
 import functools
 import hashlib
 import logging
@@ -47,7 +48,8 @@ class Listing:
 
 def list_file_of(images_folder: Path) -> Path:
     """Return where the list file of a folder lies: beside it, `train_images_paths.txt` for `train`."""
-    return images_folder.with_name(images_folder.name + LIST_SUFFIX)
+    folder = images_folder.resolve() if images_folder.name in ("", "..") else images_folder  # `.` has no name
+    return folder.parent / (folder.name + LIST_SUFFIX)
 
 
 def list_images(images_folder: Path) -> Listing:
@@ -72,12 +74,16 @@ def read_list(list_file: Path) -> list[bytes]:
     """Return the paths of a list file, one a line, with a byte-order mark, CRLF and blank lines seen to.
 
     Raises:
-        UserError: The file is UTF-16, as some Windows shells write it.
+        UserError: The file cannot be read, or is UTF-16, as some Windows shells write it.
     """
-    content = list_file.read_bytes()
+    try:
+        content = list_file.read_bytes()
+    except OSError as error:
+        raise UserError(f"{list_file}: cannot be read: {error.strerror}") from error
     if content.startswith(UTF16_MARKS):
         raise UserError(f"{list_file} is UTF-16: save it as UTF-8")
     lines = (line.removesuffix(b"\r") for line in content.removeprefix(UTF8_MARK).split(b"\n"))
+    lines = (line.removeprefix(b"./") for line in lines)  # as `find .` writes them
     return [line for line in lines if line.strip()]
 
 
@@ -93,7 +99,7 @@ def walk_images(images_folder: Path) -> Iterator[bytes]:
     while pending:
         folder, prefix, ancestors = pending.pop()
         for entry in _entries(folder):
-            if entry.is_dir():
+            if _is_folder(entry):
                 real = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
                 if real in ancestors:
                     logger.warning("%s leads back to a folder above it: not followed", os.fsdecode(entry.path))
@@ -109,3 +115,13 @@ def _entries(folder: bytes) -> list[os.DirEntry[bytes]]:
             return list(entries)
     except OSError as error:
         raise UserError(f"{os.fsdecode(folder)}: cannot be listed: {error.strerror}") from error
+
+
+def _is_folder(entry: os.DirEntry[bytes]) -> bool:
+    """Return whether an entry is a folder or a link to one; a link that leads nowhere is none."""
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return False
+        raise UserError(f"{os.fsdecode(entry.path)}: cannot be followed: {error.strerror}") from error

@@ -16,7 +16,14 @@ FIELDS = (
     *("heading", "pitch", "roll", "height", "timestamp", "note", "extension"),
 )
 NUMBERS = ("utm_east", "utm_north", "utm_zone", "latitude", "longitude", "heading", "pitch", "roll", "height")
-RANGES = {"utm_zone": (1, 60), "latitude": (-90, 90), "longitude": (-180, 180)}
+UTM_LIMIT_M = 1e8  # more than twice round the Earth: nowhere, even in the metres of a zone far away
+RANGES = {
+    "utm_east": (-UTM_LIMIT_M, UTM_LIMIT_M),
+    "utm_north": (-UTM_LIMIT_M, UTM_LIMIT_M),
+    "utm_zone": (1, 60),
+    "latitude": (-90, 90),
+    "longitude": (-180, 180),
+}
 BANDS = tuple("CDEFGHJKLMNPQRSTUVWX")
 TEXTS = ("pano_id", "tile_num", "timestamp", "note")
 UNKNOWN_HEADING = -1.0
@@ -48,16 +55,40 @@ def parse_names(paths: pl.DataFrame, strict: bool) -> pl.DataFrame:
         strict: Whether any field that is filled with what it cannot be is a reason to reject the image. Otherwise only
             a UTM position that is no number is; other such fields become null.
     """
-    name = pl.col("path").str.extract(r"([^/]*)$")
-    fields = name.str.split_exact("@", len(FIELDS) - 1).struct.rename_fields(FIELDS)
-    written = paths.with_columns(fields.struct.unnest(), num_fields=name.str.count_matches("@", literal=True) + 1)
+    written = _split(paths)
     texts = (pl.when(pl.col(text) != "").then(pl.col(text)).alias(text) for text in TEXTS)
     numbers = (_number(field).alias(field) for field in NUMBERS)
+    parsed = written.with_columns(_band().alias("utm_band"), *texts, *numbers)
     return (
-        written.with_columns(_reject_by_name(strict).alias("reject"), _band().alias("utm_band"), *texts, *numbers)
-        .with_columns(heading_in_range(pl.col("heading")), pl.col("utm_zone").cast(pl.Int8), *_year_and_month())
+        parsed.with_columns(heading_in_range(pl.col("heading")), pl.col("utm_zone").cast(pl.Int8))
+        .join(_years_and_months(parsed["timestamp"]), on="timestamp", how="left", maintain_order="left")
+        .with_columns(reject=_rejects(written, parsed, strict))
         .drop("before", "extension", "num_fields")
     )
+
+
+def _split(paths: pl.DataFrame) -> pl.DataFrame:
+    """Return paths with the fields of the base name as they are written, and their number."""
+    named = paths.with_columns(name=pl.col("path").str.split("/").list.last())  # faster than a regular expression
+    fields = pl.col("name").str.split_exact("@", len(FIELDS) - 1).struct.rename_fields(FIELDS)
+    num_fields = pl.col("name").str.count_matches("@", literal=True) + 1
+    return named.with_columns(fields.struct.unnest(), num_fields=num_fields).drop("name")
+
+
+def _rejects(written: pl.DataFrame, parsed: pl.DataFrame, strict: bool) -> pl.Series:
+    """Return the reject of each name, or null.
+
+    Reasons are looked for in those names alone that a cheaper look finds fault with, which are few as a rule.
+    """
+    path = pl.col("path")
+    faults: list[pl.Expr | pl.Series] = [pl.col("num_fields") != len(FIELDS), pl.col("before") != "", ~_is_image(path)]
+    faults += [_is_absolute(path), path.str.contains("..", literal=True)]
+    faults += [(written[field] != "") & parsed[field].is_null() for field in (*NUMBERS, "utm_band")]
+    doubtful = written.with_columns(row=pl.int_range(pl.len(), dtype=pl.UInt32)).filter(pl.any_horizontal(faults))
+    found = doubtful.select("row", reject=_reject_by_name(strict)).filter(pl.col("reject").is_not_null())
+    return pl.select(row=pl.int_range(len(written), dtype=pl.UInt32)).join(
+        found, on="row", how="left", maintain_order="left"
+    )["reject"]
 
 
 def _any_number(field: str) -> pl.Expr:
@@ -90,22 +121,34 @@ def heading_in_range(heading: pl.Expr) -> pl.Expr:
     )
 
 
-def _year_and_month() -> tuple[pl.Expr, pl.Expr]:
-    digits = pl.col("timestamp").str.extract(r"^(\d{4,6})")
+def _years_and_months(timestamps: pl.Series) -> pl.DataFrame:
+    """Return each distinct timestamp with its year and month, null where it has none."""
+    digits = pl.col("timestamp").str.extract(r"^([0-9]{4,6})")  # \d would take the digits of any script
     year = digits.str.slice(0, 4).cast(pl.Int16)
-    month = digits.str.slice(4, 2).str.extract(r"^(\d\d)$").cast(pl.Int8)
-    return pl.when(year > 0).then(year).alias("year"), pl.when(month.is_between(1, 12)).then(month).alias("month")
+    month = digits.str.slice(4, 2).str.extract(r"^([0-9]{2})$").cast(pl.Int8)
+    return pl.DataFrame({"timestamp": timestamps.unique()}).with_columns(
+        pl.when(year > 0).then(year).alias("year"), pl.when(month.is_between(1, 12)).then(month).alias("month")
+    )
+
+
+def _is_image(path: pl.Expr) -> pl.Expr:
+    suffixes = "|".join(suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES)
+    return path.str.contains(rf"(?i)\.({suffixes})$")
+
+
+def _is_absolute(path: pl.Expr) -> pl.Expr:
+    return path.str.contains(r"^/|^[A-Za-z]:[/\\]")
 
 
 def _reject_by_name(strict: bool) -> pl.Expr:
     """Return the first reason for which a path or its name is of no use, else null."""
     path, before = pl.col("path"), pl.col("before")
-    suffixes = "|".join(suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES)
+    unsafe = _is_absolute(path) | path.str.contains(r"(^|/)\.\.(/|$)")
     expected = pl.lit(f"expected {', '.join(IMAGE_SUFFIXES)}")
     num_fields = pl.format("{} fields, expected " + str(len(FIELDS)), "num_fields")
     return pl.coalesce(
-        reject_when(path.str.contains(r"^/|^[A-Za-z]:[/\\]|(^|/)\.\.(/|$)"), Reason.UNSAFE_PATH, path),
-        reject_when(~path.str.contains(rf"(?i)\.({suffixes})$"), Reason.NOT_AN_IMAGE, expected),
+        reject_when(unsafe, Reason.UNSAFE_PATH, path),
+        reject_when(~_is_image(path), Reason.NOT_AN_IMAGE, expected),
         reject_when(pl.col("num_fields") != len(FIELDS), Reason.WRONG_FIELDS, num_fields),
         reject_when(before != "", Reason.WRONG_FIELDS, pl.format("{} before the first @", before)),
         *(_reject_number(field) for field in (NUMBERS if strict else ("utm_east", "utm_north"))),

@@ -30,7 +30,7 @@ def partitions(images: pl.DataFrame, rows: int = ROWS_PER_PARTITION) -> Iterator
 
 
 def folder_keys(sizes: Mapping[str, int], rows: int) -> Iterator[tuple[str, str]]:
-    """Give each folder with the key of its partition: the hash bits that its folders share,, as `b` and 0s and 1s."""
+    """Give each folder with the key of its partition: the hash bits that its folders share, as `b` and 0s and 1s."""
     bits = {folder: f"{int(hash_of(folder), 16):0{HASH_BITS}b}" for folder in sizes}
     pending = [("", list(sizes))]
     while pending:

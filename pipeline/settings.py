@@ -2,11 +2,14 @@
 
 import dataclasses
 import logging
+import math
 
 from data_manifest.errors import UserError
 from data_manifest.settings import Settings, setting
 
 FULL_TURN = 360.0  # degrees
+SMALLEST_M = 1e-3  # metres: the numbers of smaller cells would not fit the classes table
+MOST_NUMBERS = 2**31 - 1  # likewise for groups and heading bins
 logger = logging.getLogger(__name__)
 
 
@@ -29,6 +32,15 @@ class GroupSettings(Settings):
         for name in ("N", "L", "min_images_per_class"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} = {getattr(self, name)}: it must be at least 1")
+        self._check_numbers_fit()
+
+    def _check_numbers_fit(self) -> None:
+        if self.M < SMALLEST_M:
+            raise UserError(f"M = {self.M:g}: a cell needs a side of at least {SMALLEST_M:g} metres")
+        if FULL_TURN / self.alpha > MOST_NUMBERS:
+            raise UserError(f"alpha = {self.alpha:g}: that makes more than {MOST_NUMBERS:,} heading bins")
+        if self.N**2 * self.L > MOST_NUMBERS:
+            raise UserError(f"N = {self.N}, L = {self.L}: N * N * L makes more than {MOST_NUMBERS:,} groups")
 
     @property
     def uses_headings(self) -> bool:
@@ -37,12 +49,21 @@ class GroupSettings(Settings):
 
     def warn_if_unwise(self) -> None:
         """Warn of settings that work, but not as the paper means them."""
-        if FULL_TURN % self.alpha:
+        num_bins = math.ceil(FULL_TURN / self.alpha)
+        if not _divides_full_turn(self.alpha):
             logger.warning("alpha = %g does not divide 360: the last heading bin is narrower", self.alpha)
         if not self.uses_headings and self.L > 1:
             logger.warning("alpha = 360 makes one heading bin: with L = %d most groups stay empty, use L = 1", self.L)
-        elif FULL_TURN % (self.alpha * self.L) and self.L > 1:
+        elif self.L > num_bins:
+            logger.warning("L = %d, but alpha makes %d heading bins: groups stay empty", self.L, num_bins)
+        elif 1 < self.L < num_bins and not _divides_full_turn(self.alpha * self.L):
             text = "alpha * L = %g does not divide 360: classes of one group touch across north"
             logger.warning(text, self.alpha * self.L)
         if self.N == 1:
             logger.warning("N = 1: neighbouring cells come into the same group, which the classifier cannot tell apart")
+
+
+def _divides_full_turn(degrees: float) -> bool:
+    """Return whether 360 is a multiple, where degrees such as 7.2 are not exact in binary."""
+    times = FULL_TURN / degrees
+    return math.isclose(times, round(times), rel_tol=1e-9)
