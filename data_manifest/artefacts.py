@@ -124,9 +124,11 @@ def _publish(staging: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         staging.rename(target)
-    except OSError:
-        if not is_published(target):
+    except OSError as error:
+        if not target.exists():
             raise
+        if not is_published(target):
+            raise UserError(f"{target} is in the way: it is no whole artefact; remove it and run again") from error
     fsync(target.parent)
 
 

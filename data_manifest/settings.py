@@ -70,7 +70,10 @@ def _to_bool(value: Any) -> bool:
 def _to_int(value: Any) -> int:
     if isinstance(value, bool) or not float(value).is_integer():
         raise ValueError(value)
-    return int(float(value))
+    try:
+        return int(value)  # exact, where a float would round a large number
+    except ValueError:
+        return int(float(value))
 
 
 def _to_float(value: Any) -> float:
@@ -79,5 +82,11 @@ def _to_float(value: Any) -> float:
     return float(value)
 
 
-_CONVERTERS: dict[Any, Any] = {bool: _to_bool, int: _to_int, float: _to_float, str: str, Path: Path}
+def _to_str(value: Any) -> str:
+    if value is None:
+        raise ValueError(value)
+    return str(value)
+
+
+_CONVERTERS: dict[Any, Any] = {bool: _to_bool, int: _to_int, float: _to_float, str: _to_str, Path: Path}
 _EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}

@@ -1,5 +1,6 @@
 """The grouping rule (CosPlace paper, section 3.2): which class an image belongs to, and which group a class."""
 
+import numpy as np
 import polars as pl
 
 from data_manifest.hemisphere import hemisphere
@@ -14,14 +15,27 @@ def class_key(settings: GroupSettings) -> tuple[pl.Expr, ...]:
     Zone and hemisphere are a part of it because their metres start anew: two zones never share a class. The bin is
     null for an image without a heading, unless one bin holds the full turn.
     """
-    heading_bin = (pl.col("heading") / settings.alpha).floor() if settings.uses_headings else pl.lit(0)
+    heading_bin = _bin("heading", settings.alpha) if settings.uses_headings else pl.lit(0)
     return (
         pl.col("utm_zone"),
         hemisphere(),
-        (pl.col("utm_east") / settings.M).floor().cast(pl.Int64).alias("cell_east"),
-        (pl.col("utm_north") / settings.M).floor().cast(pl.Int64).alias("cell_north"),
+        _bin("utm_east", settings.M).cast(pl.Int64).alias("cell_east"),
+        _bin("utm_north", settings.M).cast(pl.Int64).alias("cell_north"),
         heading_bin.cast(pl.Int32).alias("heading_bin"),
     )
+
+
+def _bin(column: str, width: float) -> pl.Expr:
+    """Return floor(column / width), null where the column is.
+
+    Polars turns a division by a constant into a multiplication, which for M = 49 puts 49 metres into cell 0 (1 / 49 is
+    rounded down); numpy divides.
+    """
+
+    def divide(values: pl.Series) -> pl.Series:
+        return pl.Series(values.name, np.floor(values.to_numpy() / width)).fill_nan(None)
+
+    return pl.col(column).map_batches(divide, return_dtype=pl.Float64, is_elementwise=True)
 
 
 def group_index(settings: GroupSettings) -> pl.Expr:

@@ -41,11 +41,13 @@ class DatasetSettings(Settings):
 
 
 def data_set_name(images_folder: Path) -> str:
-    """Return what a folder of images is called among the artefacts: the last three parts of its path.
+    """Return what a folder of images is called among the artefacts: the last parts of its path.
 
-    So `/data/sf-xl/processed/train` is `sf-xl-processed-train`, and stays it when the disk is mounted elsewhere. Should
-    two folders come to one name, their artefacts still differ by their digests.
+    So `/data/sf-xl/processed/train` is `sf-xl-processed-train`, and `.../processed/test/database` is
+    `sf-xl-processed-test-database`; they stay so when the disk is mounted elsewhere. Should two folders come to one
+    name, their artefacts still differ by their digests.
     """
-    parts = images_folder.absolute().parts[1:][-3:]
+    parts = images_folder.absolute().parts[1:]
+    parts = parts[-4:] if images_folder.absolute().parent.name in ("val", "test") else parts[-3:]
     name = re.sub(r"[^A-Za-z0-9._-]", "_", "-".join(parts))
     return name.lstrip(".") or "images"

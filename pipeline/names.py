@@ -53,7 +53,7 @@ def parse_names(paths: pl.DataFrame, strict: bool) -> pl.DataFrame:
     Args:
         paths: A column `path` of text.
         strict: Whether any field that is filled with what it cannot be is a reason to reject the image. Otherwise only
-            a UTM position that is no number is; other such fields become null.
+            a UTM position that is no number, or nowhere on Earth, is; other such fields become null.
     """
     written = _split(paths)
     texts = (pl.when(pl.col(text) != "").then(pl.col(text)).alias(text) for text in TEXTS)
@@ -111,14 +111,15 @@ def _band() -> pl.Expr:
 def heading_in_range(heading: pl.Expr) -> pl.Expr:
     """Return headings brought to [0, 360) degrees, -1 as null.
 
-    The modulo of a tiny negative number rounds up to 360, which is 0.
+    The modulo of a number just below a full turn may round to 360, or fall below 0: that is 0.
     """
-    turned = heading % FULL_TURN
-    return (
-        pl.when(heading != UNKNOWN_HEADING)
-        .then(pl.when(turned < FULL_TURN).then(turned).otherwise(0.0))
-        .alias("heading")
-    )
+    turned = pl.when(_in_full_turn(heading)).then(heading).otherwise(heading % FULL_TURN)
+    known = pl.when(_in_full_turn(turned)).then(turned).otherwise(0.0)
+    return pl.when(heading != UNKNOWN_HEADING).then(known).alias("heading")
+
+
+def _in_full_turn(degrees: pl.Expr) -> pl.Expr:
+    return degrees.is_between(0, FULL_TURN, closed="left")
 
 
 def _years_and_months(timestamps: pl.Series) -> pl.DataFrame:

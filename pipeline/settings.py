@@ -54,7 +54,7 @@ class GroupSettings(Settings):
             logger.warning("alpha = %g does not divide 360: the last heading bin is narrower", self.alpha)
         if not self.uses_headings and self.L > 1:
             logger.warning("alpha = 360 makes one heading bin: with L = %d most groups stay empty, use L = 1", self.L)
-        elif self.L > num_bins:
+        elif num_bins < self.L:
             logger.warning("L = %d, but alpha makes %d heading bins: groups stay empty", self.L, num_bins)
         elif 1 < self.L < num_bins and not _divides_full_turn(self.alpha * self.L):
             text = "alpha * L = %g does not divide 360: classes of one group touch across north"

@@ -1,0 +1,40 @@
+"""Worlds small enough to reckon with: one facade on a plain, and the smallest city."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+if str(EXAMPLES) not in sys.path:
+    sys.path.insert(0, str(EXAMPLES))
+
+from city.dataset import write_city  # noqa: E402
+from city.settings import CitySettings  # noqa: E402
+
+SMALLEST = CitySettings(seed=0, size=16, places=3, spacing=60, train_years=2)
+
+
+@pytest.fixture(scope="session")
+def smallest() -> CitySettings:
+    return SMALLEST
+
+
+@pytest.fixture(scope="session")
+def city_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("city")
+    write_city(out, SMALLEST, processes=1)
+    return out
+
+
+def red_pixels(view: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the pixels that are clearly red."""
+    red, green, blue = view.astype(int).transpose(2, 0, 1)
+    rows, columns = np.nonzero((red > green + 60) & (red > blue + 60))
+    return rows, columns
+
+
+@pytest.fixture
+def red() -> object:
+    return red_pixels
