@@ -124,7 +124,7 @@ def start_or_resume(
     state = TrainingState.start(settings, groups, network, training, device)
     state.restore(checkpoint)
     state.resumes += 1
-    logger.info("resumed after %d epochs; best R@1 so far %.1f", state.epoch, state.best_recall)
+    logger.info("resumed with epoch %d; best R@1 so far %.1f", state.epoch + 1, state.best_recall)
     return state
 
 

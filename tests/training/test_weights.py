@@ -116,10 +116,10 @@ def test_files_that_hold_no_weights_are_refused(tmp_path: Path) -> None:
     torch.save(torch.nn.Linear(2, 2), tmp_path / "object.pth")
     reasons = {
         "missing.pth": "there is no such file; give another with --backbone-weights",
-        "text.pth": "cannot be read as a state dict",
+        "text.pth": "holds no tensors saved by torch",
         "nested.pth": "a state dict holds tensors alone, this file holds state_dict",
         "other.pth": "seems to hold no network known here .its first keys are a.",
-        "object.pth": "cannot be read as a state dict",
+        "object.pth": "holds no tensors saved by torch, or more than them",
     }
     for name, reason in reasons.items():
         with pytest.raises(UserError, match=f"{name}.*{reason}"):

@@ -78,6 +78,10 @@ def read_state_dict(path: Path, flag: str) -> dict[str, Tensor]:
         raise UserError(f"{path}: there is no such file; give another with {flag}")
     try:
         content = load_whole(path)
+    except pickle.UnpicklingError as error:  # torch's own message tells to load it unsafely
+        raise UserError(
+            f"{path} holds no tensors saved by torch, or more than them; give another with {flag}"
+        ) from error
     except UNREADABLE as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"{path} cannot be read as a state dict: {reason}; give another with {flag}") from error

@@ -1,0 +1,337 @@
+import dataclasses
+import errno
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data_manifest import artefacts
+from data_manifest.artefacts import (
+    STAGING,
+    Recipe,
+    describe,
+    digest_of,
+    digest_of_file,
+    format_bytes,
+    is_published,
+    list_artefacts,
+    list_current,
+    make_current,
+    publishing,
+    read_recipe,
+    remove_dead_staging,
+)
+from data_manifest.errors import UserError
+
+Publish = Callable[..., Path]
+RECIPE = Recipe("groups", "sf-xl-processed-train", 1, {"M": 10.0, "alpha": 30.0}, {"manifest": "0123456789abcdef"})
+DIGEST = "2f2fc1459c38594b"
+STARTED = int(time.time())
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def staging_of(artifacts: Path, host: str, process: int, started: float) -> Path:
+    folder = artifacts / STAGING / f"{host}~{process}~{int(started)}~0a1b2c3d"
+    (folder / "members").mkdir(parents=True)
+    return folder
+
+
+def test_digests_are_those_of_canonical_json() -> None:
+    assert digest_of({}) == "44136fa355b3678a"
+    assert digest_of({"b": [1, 2.5, None], "a": "é"}) == "84afbf1d4853005f"
+    assert digest_of({"a": "é", "b": [1, 2.5, None]}) == "84afbf1d4853005f"
+
+
+def test_a_recipes_digest_by_another_route() -> None:
+    text = (
+        '{"inputs":{"manifest":"0123456789abcdef"},"schema_version":1,"settings":{"M":10.0,"alpha":30.0},'
+        '"stage":"groups","version":1}'
+    )
+    assert RECIPE.digest == hashlib.sha256(text.encode()).hexdigest()[:16] == DIGEST
+
+
+def test_the_folder_is_a_function_of_the_recipe() -> None:
+    assert RECIPE.folder(Path("artifacts")) == Path("artifacts/groups/sf-xl-processed-train") / DIGEST
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"stage": "manifest"},
+        {"version": 2},
+        {"settings": {"M": 10.0, "alpha": 30.5}},
+        {"settings": {"M": 10.0}},
+        {"inputs": {"manifest": "0123456789abcdee"}},
+        {"inputs": {}},
+    ],
+)
+def test_whatever_makes_an_artefact_changes_its_digest(change: dict[str, Any]) -> None:
+    assert dataclasses.replace(RECIPE, **change).digest != DIGEST
+
+
+def test_the_version_of_the_schemas_changes_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(artefacts, "SCHEMA_VERSION", 2)
+    assert RECIPE.digest != DIGEST
+
+
+def test_the_name_is_for_people() -> None:
+    assert dataclasses.replace(RECIPE, name="another").digest == DIGEST
+
+
+def test_what_is_published(publish: Publish, tmp_path: Path) -> None:
+    folder = publish(RECIPE)
+    assert folder == tmp_path / "A" / "groups" / "sf-xl-processed-train" / DIGEST
+    assert set(files_in(tmp_path / "A")) == {
+        f"groups/sf-xl-processed-train/{DIGEST}/recipe.json",
+        f"groups/sf-xl-processed-train/{DIGEST}/things/part.parquet",
+    }
+    assert (folder.parent / "current").readlink() == Path(DIGEST)
+    assert list((tmp_path / "A" / STAGING).iterdir()) == []
+    assert json.loads((folder / "recipe.json").read_text()) == {
+        "digest": DIGEST,
+        "stage": "groups",
+        "name": "sf-xl-processed-train",
+        "version": 1,
+        "schema_version": 1,
+        "settings": {"M": 10.0, "alpha": 30.0},
+        "inputs": {"manifest": "0123456789abcdef"},
+        "summary": {"made": "1 row"},
+    }
+    assert RECIPE.stored().items() <= read_recipe(folder).items()
+
+
+def test_a_summary_may_be_filled_while_the_folder_is(tmp_path: Path) -> None:
+    summary: dict[str, Any] = {}
+    with publishing(tmp_path, RECIPE, summary):
+        summary["made"] = "nothing much"
+    assert read_recipe(RECIPE.folder(tmp_path))["summary"] == {"made": "nothing much"}
+
+
+def test_nothing_is_seen_before_it_is_whole(tmp_path: Path) -> None:
+    with publishing(tmp_path, RECIPE) as staging:
+        (staging / "half").write_text("x")
+        assert not is_published(RECIPE.folder(tmp_path))
+        assert list_artefacts(tmp_path) == list_current(tmp_path) == []
+    assert list_artefacts(tmp_path) == list_current(tmp_path) == [RECIPE.folder(tmp_path)]
+
+
+@pytest.mark.parametrize("error", [UserError("none usable"), KeyboardInterrupt(), OSError(errno.ENOSPC, "full")])
+def test_a_failure_leaves_nothing_and_keeps_current(publish: Publish, tmp_path: Path, error: BaseException) -> None:
+    first = publish(RECIPE)
+    before = files_in(tmp_path / "A")
+    other = dataclasses.replace(RECIPE, version=2)
+    with pytest.raises(type(error)), publishing(tmp_path / "A", other) as staging:  # noqa: PT012 - it is what fails
+        (staging / "half").write_text("x")
+        raise error
+    assert not other.folder(tmp_path / "A").exists()
+    assert files_in(tmp_path / "A") == before
+    assert list((tmp_path / "A" / STAGING).iterdir()) == []
+    assert list_current(tmp_path / "A") == [first]
+
+
+def test_a_disk_that_fills_at_the_last_moment(
+    publish: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(artefacts, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        publish(RECIPE)
+    assert files_in(tmp_path / "A") == {}
+    assert list_current(tmp_path / "A") == []
+
+
+def test_everything_is_written_through_before_the_rename(
+    publish: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+
+    def note(path: Path) -> None:
+        state = "after" if is_published(RECIPE.folder(tmp_path / "A")) else "before"
+        synced.append(f"{path.name if '~' not in path.name else 'staging'} {state}")
+
+    monkeypatch.setattr(artefacts, "fsync", note)
+    publish(RECIPE)
+    assert set(synced[:-1]) == {"staging before", "recipe.json before", "things before", "part.parquet before"}
+    assert synced[-1] == "sf-xl-processed-train after"
+
+
+def test_two_publishers_at_once_the_first_stands(tmp_path: Path) -> None:
+    with publishing(tmp_path, RECIPE, {"by": "second"}) as ours:
+        with publishing(tmp_path, RECIPE, {"by": "first"}) as theirs:
+            assert ours != theirs
+            (theirs / "by").write_text("first")
+        (ours / "by").write_text("second")
+    folder = RECIPE.folder(tmp_path)
+    assert (folder / "by").read_text() == "first"
+    assert read_recipe(folder)["summary"] == {"by": "first"}
+    assert list_current(tmp_path) == [folder]
+    assert list((tmp_path / STAGING).iterdir()) == []
+
+
+def test_many_publishers_at_once(tmp_path: Path) -> None:
+    start = threading.Barrier(8)
+    failures: list[BaseException] = []
+
+    def publish_once(number: int) -> None:
+        try:
+            with publishing(tmp_path, RECIPE, {"by": number}) as staging:
+                (staging / "by").write_text(str(number))
+                start.wait()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=publish_once, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    folder = RECIPE.folder(tmp_path)
+    assert (folder / "by").read_text() == str(read_recipe(folder)["summary"]["by"])
+    assert sorted(path.name for path in folder.parent.iterdir()) == sorted([DIGEST, "current"])
+    assert list((tmp_path / STAGING).iterdir()) == []
+
+
+def test_what_is_published_never_changes(publish: Publish) -> None:
+    folder = publish(RECIPE, text="first.jpg")
+    before, times = files_in(folder), {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    publish(RECIPE, text="second.jpg")
+    assert files_in(folder) == before
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == times
+
+
+def test_a_folder_in_the_way_is_told(publish: Publish, tmp_path: Path) -> None:
+    folder = publish(RECIPE)
+    (folder / "recipe.json").unlink()
+    with pytest.raises(UserError, match=f"{DIGEST} is in the way: it is no whole artefact; remove it and run again"):
+        publish(RECIPE)
+    assert list((tmp_path / "A" / STAGING).iterdir()) == []
+
+
+def test_current_is_the_last_one_made_or_asked_for(publish: Publish, tmp_path: Path) -> None:
+    first, second = publish(RECIPE), publish(dataclasses.replace(RECIPE, version=2))
+    assert list_current(tmp_path / "A") == [second]
+    make_current(first)
+    assert list_current(tmp_path / "A") == [first]
+    make_current(first)
+    assert list_artefacts(tmp_path / "A") == sorted([first, second])
+    assert sorted(path.name for path in first.parent.iterdir()) == sorted([first.name, second.name, "current"])
+
+
+def test_current_that_leads_nowhere_is_no_current(publish: Publish, tmp_path: Path) -> None:
+    shutil.rmtree(publish(RECIPE))
+    assert list_current(tmp_path / "A") == list_artefacts(tmp_path / "A") == []
+
+
+def test_the_folder_of_artefacts_may_be_moved(publish: Publish, tmp_path: Path) -> None:
+    publish(RECIPE)
+    (tmp_path / "A").rename(tmp_path / "B")
+    assert list_current(tmp_path / "B") == [RECIPE.folder(tmp_path / "B")]
+
+
+@pytest.fixture
+def dead_process() -> int:
+    """A process number that was in use a moment ago and is no more."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_dead_staging_is_removed_and_living_kept(tmp_path: Path, dead_process: int) -> None:
+    here, week = socket.gethostname(), 7 * 24 * 3600
+    dead = staging_of(tmp_path, here, dead_process, STARTED)
+    living = staging_of(tmp_path, here, os.getpid(), STARTED - 2 * week)
+    long_gone = staging_of(tmp_path, "elsewhere", os.getpid(), STARTED - week - 60)
+    perhaps = staging_of(tmp_path, "else~where", dead_process, STARTED - week + 60)
+    remove_dead_staging(tmp_path)
+    assert [folder.exists() for folder in (dead, living, long_gone, perhaps)] == [False, True, False, True]
+
+
+def test_the_next_run_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from data_manifest.artefacts import Recipe, publishing\n"
+        "with publishing(Path(sys.argv[1]), Recipe('groups', 'x', 1, {}, {})) as staging:\n"
+        "    (staging / 'half').write_text('x'); os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path], check=False)
+    (left,) = (tmp_path / STAGING).iterdir()
+    host, _, started, _ = left.name.rsplit("~", 3)
+    assert host == socket.gethostname()
+    assert abs(time.time() - int(started)) < 60
+    with publishing(tmp_path, RECIPE):
+        assert not left.exists()
+
+
+def test_a_process_of_another_user_is_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def not_ours(process: int, signal: int) -> None:
+        raise PermissionError
+
+    folder = staging_of(tmp_path, socket.gethostname(), 1, STARTED)
+    monkeypatch.setattr(os, "kill", not_ours)
+    remove_dead_staging(tmp_path)
+    assert folder.exists()
+
+
+def test_no_folder_of_artefacts_yet(tmp_path: Path) -> None:
+    remove_dead_staging(tmp_path / "none")
+    assert list_artefacts(tmp_path / "none") == list_current(tmp_path / "none") == []
+
+
+def test_where_nothing_can_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match=r"^cannot write in .*file: .*; choose --artifacts-folder$"):  # noqa: SIM117
+        with publishing(tmp_path / "file", RECIPE):
+            pass
+
+
+def test_a_folder_that_is_no_artefact_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"is no published artefact: it has no recipe\.json"):
+        read_recipe(tmp_path)
+
+
+def test_describe(publish: Publish, tmp_path: Path) -> None:
+    folder = publish(RECIPE)
+    size = sum(len(content) for content in files_in(folder).values())
+    assert describe(folder) == f"groups sf-xl-processed-train: 1 row; {size} B in {folder}"
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (48_200, "48.2 kB"), (2_500_000, "2.5 MB")],
+)
+def test_bytes_for_people(count: int, expected: str) -> None:
+    assert format_bytes(count) == expected
+    assert format_bytes(242e9) == "242.0 GB"
+    assert format_bytes(1.5e15) == "1500.0 TB"
+
+
+def test_digest_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "weights.pth").write_bytes(b"abc")
+    assert digest_of_file(tmp_path / "weights.pth") == "ba7816bf8f01cfea"
+    with pytest.raises(UserError, match=re.escape(f"{tmp_path / 'none.pth'}: cannot be read: No such file")):
+        digest_of_file(tmp_path / "none.pth")
+    with pytest.raises(UserError, match="cannot be read: Is a directory"):
+        digest_of_file(tmp_path)
+
+
+def test_a_folder_name_that_is_no_utf_8_ends_in_the_recipe(tmp_path: Path) -> None:
+    with publishing(tmp_path, RECIPE, {"origin": os.fsdecode(b"/data/\xff")}):
+        logging.getLogger(__name__).debug("nothing to write")
+    assert read_recipe(RECIPE.folder(tmp_path))["summary"] == {"origin": "/data/\udcff"}

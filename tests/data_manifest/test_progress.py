@@ -1,0 +1,87 @@
+import io
+import logging
+import sys
+import time
+
+import pytest
+
+from data_manifest.progress import Progress
+
+
+class Clock:
+    """Seconds that pass when told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def test_a_line_every_ten_seconds(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "data_manifest.progress")
+    with Progress("extracting descriptors", 2000, "images") as progress:
+        for _ in range(10):
+            clock.now += 2.5
+            progress.advance(100, loss="1.23")
+    assert caplog.messages == [
+        "extracting descriptors: 400 of 2,000 images (20%), 40.0 images/s, 00:40 left, loss 1.23",
+        "extracting descriptors: 800 of 2,000 images (40%), 40.0 images/s, 00:30 left, loss 1.23",
+    ]
+
+
+def test_an_unknown_total(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "data_manifest.progress")
+    told: list[int] = []
+    with Progress("listing", None, "files", told.append) as progress:
+        clock.now += 20
+        progress.advance(1000)
+    assert caplog.messages == ["listing: 1,000 files, 50.0 files/s"]
+    assert told == []
+
+
+def test_percentages_are_told_when_they_change() -> None:
+    told: list[int] = []
+    with Progress("x", 1000, "images", told.append) as progress:
+        for _ in range(1000):
+            progress.advance()
+    assert told == list(range(101))
+
+
+def test_percentages_end_at_100_and_nothing_to_do_is_no_trouble() -> None:
+    told: list[int] = []
+    with Progress("x", 3, "images", told.append) as progress:
+        progress.advance(2)
+        progress.advance(2)
+    with Progress("x", 0, "images", told.append) as progress:
+        progress.advance(0)
+    assert told == [66, 100]
+
+
+def test_a_terminal_gets_a_bar_and_no_lines(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "data_manifest.progress")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with Progress("training", 40, "images") as progress:
+        clock.now += 60
+        progress.advance(10, loss="1.23")
+        progress._bar.refresh()
+    assert caplog.messages == []
+    assert "training" in terminal.getvalue()
+    assert "10/40" in terminal.getvalue()
+    assert "loss=1.23" in terminal.getvalue()
+
+
+def test_an_error_passes_through() -> None:
+    with pytest.raises(KeyError), Progress("x", 3, "images"):
+        raise KeyError("inside")

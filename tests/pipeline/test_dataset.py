@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import pytest
+
+from data_manifest.errors import UserError
+from pipeline.dataset import PARTS, DatasetSettings, data_set_name
+
+FOLDERS = {
+    "train": "train",
+    "val/database": "val/database",
+    "val/queries": "val/queries",
+    "test/database": "test/database",
+    "test/queries": "test/queries_v1",
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_parts_lie_as_in_sf_xl(part: str) -> None:
+    assert DatasetSettings(dataset_folder=Path("sf-xl/processed")).images(part) == Path(
+        "sf-xl/processed", FOLDERS[part]
+    )
+
+
+def test_a_split_may_lie_elsewhere() -> None:
+    settings = DatasetSettings(Path("all"), train_folder=Path("t"), val_folder=Path("v"), test_folder=Path("e"))
+    expected = ["t", "v/database", "v/queries", "e/database", "e/queries_v1"]
+    assert [str(settings.images(part)) for part in PARTS] == expected
+    assert DatasetSettings(dataset_folder=Path("all"), val_folder=Path("v")).images("train") == Path("all/train")
+
+
+def test_queries_may_be_called_otherwise() -> None:
+    settings = DatasetSettings(dataset_folder=Path("all"), test_queries="queries_night")
+    assert settings.images("test/queries") == Path("all/test/queries_night")
+    assert settings.images("val/queries") == Path("all/val/queries")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_that_nobody_has_named(part: str) -> None:
+    split = part.split("/")[0]
+    with pytest.raises(UserError) as error:
+        DatasetSettings().images(part)
+    assert str(error.value) == f"where are the {split} images? Give --dataset-folder, or --{split}-folder"
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("/data/sf-xl/processed/train", "sf-xl-processed-train"),
+        ("/mnt/other/sf-xl/processed/train/", "sf-xl-processed-train"),
+        ("/train", "train"),
+        ("/a/train", "a-train"),
+        ("/", "images"),
+        ("/.hidden", "hidden"),
+        ("/data/sf xl/@home/trän", "sf_xl-_home-tr_n"),
+        ("/a/b/c\nd/e", "b-c_d-e"),
+        ("/..", "images"),
+    ],
+)
+def test_names_among_the_artefacts(folder: str, name: str) -> None:
+    assert data_set_name(Path(folder)) == name
+
+
+def test_a_relative_folder_has_the_name_of_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert data_set_name(Path("train")) == data_set_name(tmp_path / "train")
+
+
+def test_two_folders_called_train_have_two_names() -> None:
+    assert data_set_name(Path("/data/a/processed/train")) != data_set_name(Path("/data/b/processed/train"))
