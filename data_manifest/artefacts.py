@@ -144,7 +144,7 @@ def make_current(folder: Path) -> None:
 
 def remove_dead_staging(artifacts: Path) -> None:
     """Remove the staging folders of runs that are certainly dead."""
-    for folder in (artifacts / STAGING).glob("*~*~*~*"):
+    for folder in (artifacts / STAGING).glob("*~*[0-9]~*[0-9]~*"):
         host, process, started, _ = folder.name.rsplit("~", 3)
         here = host == socket.gethostname()
         old = time.time() - int(started) > STALE_AFTER_SECONDS

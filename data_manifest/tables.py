@@ -4,6 +4,7 @@ There is one writer, and it gives the same bytes for the same rows. Parquet byte
 which vary from run to run; so the rows are brought to one chunk and cut into row groups of one size.
 """
 
+import glob
 import os
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def _with_polars_strings(schema: pa.Schema) -> pa.Schema:
 
 def table_glob(artefact: Path, name: str) -> str:
     """Return the glob that any Parquet reader takes for a table of an artefact."""
-    return f"{artefact}/{name}/*.parquet"
+    return f"{glob.escape(str(artefact))}/{name}/*.parquet"
 
 
 def scan_table(artefact: Path, name: str) -> pl.LazyFrame:

@@ -49,8 +49,9 @@ def run(title: str, command: list[str]) -> int:
 
 
 def current(stage: str) -> Path:
-    """Return the demo's current artefact of a stage: of manifests, that of the images trained on."""
-    return [path for path in list_current(ARTIFACTS) if path.parent.parent.name == stage][-1]
+    """Return the demo's current artefact of a stage: of the manifests, that of the images trained on."""
+    found = [path for path in list_current(ARTIFACTS) if path.parent.parent.name == stage]
+    return next((path for path in found if path.parent.name.endswith("-train")), found[0])
 
 
 def summary(recalls: dict[str, pl.DataFrame]) -> str:

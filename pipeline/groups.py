@@ -84,7 +84,7 @@ def _write_members(
     by_group = members.sort("group_index", "class_index", "path").partition_by("group_index", maintain_order=True)
     with Progress("writing groups", len(by_group), "groups", on_percentage) as progress:
         for group in by_group:
-            write_table(group, folder / f"group-{group['group_index'][0]:04d}.parquet", schemas.MEMBERS)
+            write_table(group, folder / f"group-{group['group_index'][0]:06d}.parquet", schemas.MEMBERS)
             progress.advance()
 
 

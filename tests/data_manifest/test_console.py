@@ -58,7 +58,8 @@ def test_a_mistake_is_shown_once_and_without_its_traceback() -> None:
 
 
 def test_a_percent_sign_in_a_mistake_is_no_trouble() -> None:
-    shown = record(error=UserError("100% of the images"))
+    shown = record("[pid %s] failed", error=UserError("100% of the images"))
+    shown.args = (123,)
     assert ShowUserErrors().filter(shown)
     assert shown.getMessage() == "100% of the images"
 

@@ -47,6 +47,9 @@ def test_a_part_that_nobody_has_named(part: str) -> None:
     [
         ("/data/sf-xl/processed/train", "sf-xl-processed-train"),
         ("/mnt/other/sf-xl/processed/train/", "sf-xl-processed-train"),
+        ("/data/sf-xl/processed/val/queries", "sf-xl-processed-val-queries"),
+        ("/data/sf-xl/processed/test/queries_night/", "sf-xl-processed-test-queries_night"),
+        ("/test/database", "test-database"),
         ("/train", "train"),
         ("/a/train", "a-train"),
         ("/", "images"),

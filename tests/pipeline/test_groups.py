@@ -245,7 +245,7 @@ def test_a_file_for_each_group_and_sorted_rows(group: Callable[..., Path], name_
     folder = group(list(random_images(name_with, 300, seed=5)))
     members, classes = read_table(folder, "members"), read_table(folder, "classes")
     assert sorted(path.name for path in (folder / "members").iterdir()) == [
-        f"group-{number:04d}.parquet" for number in classes["group_index"].unique().sort()
+        f"group-{number:06d}.parquet" for number in classes["group_index"].unique().sort()
     ]
     for file in (folder / "members").iterdir():
         assert set(pl.read_parquet(file)["group_index"]) == {int(file.stem.removeprefix("group-"))}

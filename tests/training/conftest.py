@@ -50,7 +50,7 @@ def _class_row(group_index: int, class_index: int) -> dict[str, object]:
 
 def _write(folder: Path, classes: pl.DataFrame, members: pl.DataFrame, groups: list[int]) -> None:
     for group in groups:
-        name = f"group-{group:04d}.parquet"
+        name = f"group-{group:06d}.parquet"
         rows = pl.col("group_index") == group
         write_table(classes.filter(rows), folder / "classes" / name, schemas.CLASSES)
         write_table(members.filter(rows), folder / "members" / name, schemas.MEMBERS)

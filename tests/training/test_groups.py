@@ -54,7 +54,7 @@ def test_members_are_those_of_the_group(write_groups: WriteGroups) -> None:
 
 def test_only_the_groups_own_file_is_needed(write_groups: WriteGroups) -> None:
     groups_folder = write_groups({0: 3, 4: 5}) / "groups"
-    (groups_folder / "members/group-0000.parquet").unlink()
+    (groups_folder / "members/group-000000.parquet").unlink()
     assert read_members(groups_folder, 4).num_classes == 5
 
 

@@ -67,7 +67,7 @@ def test_the_whole_path_with_several_workers(city: Path, luigi: Luigi, tmp_path:
     assert untrained.returncode == 0, untrained.stderr
     trained = luigi(*arguments, "--epochs-num", "1")
     assert trained.returncode == 0, trained.stderr
-    assert "EvaluateCosPlace made evaluation city-test-queries_v1: R@1:" in trained.stdout
+    assert "-city-test-queries_v1: R@1:" in trained.stdout
     assert "8 queries, 0 without a positive, 8 database images" in trained.stdout
     evaluation = current(tmp_path)["evaluation/queries_v1"]
     predictions = pl.read_parquet(evaluation / "predictions" / "*.parquet")
