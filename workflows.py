@@ -48,7 +48,7 @@ configure_logging()
 
 logger = logging.getLogger(__name__)
 CONFIG_SECTION = "cosplace"
-UNIMPORTANT = ("device", "num_workers", "infer_batch_size")  # never change what is made
+UNIMPORTANT = ("rescan", "device", "num_workers", "infer_batch_size")  # never change what is made
 KINDS: tuple[type[Settings], ...] = (
     *(DatasetSettings, GroupSettings, NetworkSettings, AugmentationSettings, TrainingSettings),
     *(EvaluationSettings, RuntimeSettings),
@@ -181,9 +181,9 @@ def note_newer_groups(finished: Path, today: Path) -> None:
 
 
 @functools.cache
-def listed(images_folder: Path) -> Listing:
+def listed(images_folder: Path, artifacts: Path, rescan: bool) -> Listing:
     """Return the images of a folder, listed once a command: what changes meanwhile is for the next one."""
-    return list_images(images_folder)
+    return list_images(images_folder, artifacts, rescan)
 
 
 @takes(DatasetSettings)
@@ -201,7 +201,11 @@ class BuildManifest(Stage):
 
     def recipe(self) -> Recipe:
         """Return what makes the manifest."""
-        return manifest_recipe(data_set_name(self.images_folder), listed(self.images_folder), self.part == "train")
+        return manifest_recipe(data_set_name(self.images_folder), self.listing(), self.part == "train")
+
+    def listing(self) -> Listing:
+        """Return the images, as they were when the command started."""
+        return listed(self.images_folder, self.dataset.artifacts_folder, self.dataset.rescan)
 
     def run(self) -> None:
         """Build the manifest."""
@@ -209,7 +213,7 @@ class BuildManifest(Stage):
             self.images_folder,
             self.dataset.artifacts_folder,
             strict=self.part == "train",
-            listing=listed(self.images_folder),
+            listing=self.listing(),
             on_percentage=self.set_progress_percentage,
         )
 

@@ -96,7 +96,6 @@ def publishing(artifacts: Path, recipe: Recipe, summary: Mapping[str, Any] | Non
     `summary` may be filled while the folder is; it ends in `recipe.json` beside the recipe, outside the digest. Where
     another process published the same artefact first, its work stands and ours is dropped.
     """
-    remove_dead_staging(artifacts)
     staging = artifacts / STAGING / f"{socket.gethostname()}~{os.getpid()}~{int(time.time())}~{uuid.uuid4().hex[:8]}"
     _make_folder(staging)
     try:
@@ -107,6 +106,8 @@ def publishing(artifacts: Path, recipe: Recipe, summary: Mapping[str, Any] | Non
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     make_current(recipe.folder(artifacts))
+    for dead in dead_staging(artifacts):
+        shutil.rmtree(dead, ignore_errors=True)
 
 
 def _make_folder(folder: Path) -> None:
@@ -142,14 +143,22 @@ def make_current(folder: Path) -> None:
     unfinished.replace(link)
 
 
-def remove_dead_staging(artifacts: Path) -> None:
-    """Remove the staging folders of runs that are certainly dead."""
+def dead_staging(artifacts: Path) -> list[Path]:
+    """Return the staging folders of runs that are certainly dead; files in them that are finished can be used."""
+    dead = []
     for folder in (artifacts / STAGING).glob("*~*[0-9]~*[0-9]~*"):
         host, process, started, _ = folder.name.rsplit("~", 3)
         here = host == socket.gethostname()
         old = time.time() - int(started) > STALE_AFTER_SECONDS
         if (here and not _is_alive(int(process))) or (not here and old):
-            shutil.rmtree(folder, ignore_errors=True)
+            dead.append(folder)
+    return dead
+
+
+def artefacts_of(artifacts: Path, recipe: Recipe) -> list[Path]:
+    """Return the published artefacts of a recipe's stage and name, the newest first."""
+    published = [path for path in recipe.folder(artifacts).parent.glob("*") if is_published(path)]
+    return sorted((path for path in published if not path.is_symlink()), key=lambda path: -path.stat().st_mtime_ns)
 
 
 def _is_alive(process: int) -> bool:

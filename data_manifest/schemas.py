@@ -48,6 +48,16 @@ REJECTS = pa.schema(
         _column("detail", pa.string(), "what was found"),
     ]
 )
+LISTED_FOLDERS = pa.schema(
+    [
+        _column("path", pa.binary(), "of the folder, relative to the images folder, with a slash at its end"),
+        _column("modified_ns", pa.int64(), "its modification time when it was listed, nanoseconds"),
+        _column("listed_ns", pa.int64(), "the clock, just before it was listed, nanoseconds"),
+        _column("count", pa.int64(), "images in it, not below"),
+        _column("digest", pa.string(), "of the sorted names of these images"),
+        _column("children", pa.list_(pa.binary()), "names of the folders in it"),
+    ]
+)
 CLASSES = pa.schema(
     [
         _GROUP,

@@ -6,6 +6,7 @@ which vary from run to run; so the rows are brought to one chunk and cut into ro
 
 import glob
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
@@ -17,8 +18,10 @@ from data_manifest.errors import UserError
 ROWS_PER_ROW_GROUP = 65_536
 
 
-def write_table(frame: pl.DataFrame, path: Path, schema: pa.Schema) -> None:
+def write_table(frame: pl.DataFrame, path: Path, schema: pa.Schema, notes: Mapping[str, str] | None = None) -> None:
     """Write rows, in the order they have, as a Parquet file that appears whole or not at all.
+
+    `notes` go into the file's metadata, where `read_notes` finds them without reading a row.
 
     Raises:
         ValueError: The frame's columns are not those of the schema, or a column that must be filled is not.
@@ -29,7 +32,8 @@ def write_table(frame: pl.DataFrame, path: Path, schema: pa.Schema) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        pq.write_table(table.combine_chunks(), unfinished, row_group_size=ROWS_PER_ROW_GROUP, compression="zstd")
+        table = table.combine_chunks().replace_schema_metadata(notes)
+        pq.write_table(table, unfinished, row_group_size=ROWS_PER_ROW_GROUP, compression="zstd")
         fsync(unfinished)
         unfinished.replace(path)
     finally:
@@ -41,6 +45,12 @@ def _with_polars_strings(schema: pa.Schema) -> pa.Schema:
     return pa.schema(
         [field.with_type(pa.string()) if pa.types.is_dictionary(field.type) else field for field in schema]
     )
+
+
+def read_notes(path: Path) -> dict[str, str]:
+    """Return the notes of a Parquet file that `write_table` wrote."""
+    metadata = pq.read_metadata(path).metadata or {}
+    return {key.decode(): value.decode() for key, value in metadata.items() if key != b"ARROW:schema"}
 
 
 def table_glob(artefact: Path, name: str) -> str:

@@ -24,6 +24,9 @@ class DatasetSettings(Settings):
     groups_path: Path | None = setting(
         None, "folder of a groups artefact to train on, in place of that of the training images as they are now"
     )
+    rescan: bool = setting(
+        False, "list every folder anew, whatever its modification time: for file systems whose times cannot be trusted"
+    )
     artifacts_folder: Path = setting(Path("artifacts"), "where everything that is made goes")
 
     def images(self, part: str) -> Path:

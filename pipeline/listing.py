@@ -1,49 +1,125 @@
-"""What images there are: a folder's files, or the lines of the list file beside it. No image is opened."""
+"""What images there are: those of a folder, or the lines of the list file beside it. No image is opened."""
 
-import errno
-import functools
 import hashlib
-import logging
-import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-import numpy as np
-import polars as pl
-
-from data_manifest.artefacts import DIGEST_LENGTH
+from data_manifest.artefacts import DIGEST_LENGTH, digest_of_file
 from data_manifest.errors import UserError
+from pipeline.known import cache_folder, digest_of_list, read_folders, write_folders
+from pipeline.list_file import Run, scan_list
+from pipeline.tree import IMAGE_SUFFIXES, list_names, scan_tree
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 LIST_SUFFIX = "_images_paths.txt"
-UTF8_MARK, UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
-logger = logging.getLogger(__name__)
+
+
+class Images(Protocol):
+    """Some images of a data set; can be sent to another process."""
+
+    @property
+    def digest(self) -> str | None:
+        """A digest of which images these are, or None where that takes to read them."""
+
+    def blocks(self) -> Iterator[list[bytes]]:
+        """Give their paths, relative to the images folder; the same one several times if it was listed so."""
+
+
+class Listing(Protocol):
+    """The images of a data set, before any is looked at; `origin` is the folder or the list file."""
+
+    origin: Path
+    fingerprint: str  # a digest of what images there are
+
+    def sizes(self, scratch: Path) -> Mapping[bytes, int]:
+        """Return how many images each folder has, about; a folder's name ends with a slash, that of the top is empty.
+
+        `scratch` names a file that may be made.
+        """
+
+    def images(self, folders: Iterable[bytes]) -> Images:
+        """Return the images of folders that `sizes` gave."""
 
 
 @dataclass(frozen=True)
-class Listing:
-    """The images of a data set, before any is looked at.
+class ImagesOfRuns:
+    """Images by their lines."""
 
-    Args:
-        origin: The folder or the list file.
-        paths: Distinct paths relative to the images folder, as bytes, sorted.
-        repeats: How many lines of the list file named a path that another line had named.
-    """
+    runs: tuple[Run, ...]
+    digest: str | None = None
 
-    origin: Path
-    paths: pl.Series
-    repeats: int
+    def blocks(self) -> Iterator[list[bytes]]:
+        """Give the paths of the lines."""
+        return (run.read() for run in self.runs)
 
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        """A digest of the paths and the repeats: the same for a folder and for a list of its files."""
-        _, offsets, data = self.paths.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()).buffers()
-        ends = np.frombuffer(offsets, dtype=np.int64)[: len(self.paths) + 1]
-        content = hashlib.sha256(ends.tobytes())
-        content.update(memoryview(data)[ends[0] : ends[-1]])
-        content.update(str(self.repeats).encode())
+
+class ListedImages:
+    """The images that a list file names."""
+
+    def __init__(self, origin: Path, cache: Path | None) -> None:
+        self.origin = origin
+        self.fingerprint = digest_of_list(origin, cache) if cache else digest_of_file(origin)
+        self._runs: dict[bytes, list[Run]] = {}
+
+    def sizes(self, scratch: Path) -> Mapping[bytes, int]:
+        """Return how many lines each folder has."""
+        self._runs = scan_list(self.origin, scratch)
+        return {folder: sum(run.lines for run in runs) for folder, runs in self._runs.items()}
+
+    def images(self, folders: Iterable[bytes]) -> ImagesOfRuns:
+        """Return the lines of folders."""
+        return ImagesOfRuns(tuple(run for folder in folders for run in self._runs[folder]))
+
+
+@dataclass(frozen=True)
+class ImagesOfFolders:
+    """Images by the folders that they are in, as these were when they were scanned."""
+
+    root: Path
+    folders: tuple[tuple[bytes, str], ...]  # path, digest of the names
+
+    @property
+    def digest(self) -> str:
+        """A digest of the folders' digests."""
+        content = hashlib.sha256()
+        for path, digest in self.folders:
+            content.update(b"%b\0%b\0" % (path, digest.encode()))
         return content.hexdigest()[:DIGEST_LENGTH]
+
+    def blocks(self) -> Iterator[list[bytes]]:
+        """Give the paths.
+
+        Raises:
+            UserError: A folder's images are no longer those that were scanned.
+        """
+        for folder, digest in self.folders:
+            yield [folder + name for name in list_names(self.root, folder, digest)]
+
+
+class FoundImages:
+    """The images that are in a folder and below."""
+
+    def __init__(self, origin: Path, cache: Path | None, rescan: bool) -> None:
+        known = read_folders(cache) if cache and not rescan else {}
+        self.origin = origin
+        self.folders = scan_tree(origin, known)
+        if cache and self.folders != known and self._has_any():
+            write_folders(self.folders, cache)
+        if not self._has_any():
+            raise UserError(f"{origin}: no image in it (looked for {', '.join(IMAGE_SUFFIXES)})")
+        self.fingerprint = self.images(sorted(path for path, folder in self.folders.items() if folder.count)).digest
+
+    def _has_any(self) -> bool:
+        return any(folder.count for folder in self.folders.values())
+
+    def sizes(self, scratch: Path) -> Mapping[bytes, int]:
+        """Return how many images each folder has that has any."""
+        return {path: folder.count for path, folder in self.folders.items() if folder.count}
+
+    def images(self, folders: Iterable[bytes]) -> ImagesOfFolders:
+        """Return the images of folders."""
+        return ImagesOfFolders(self.origin, tuple((folder, self.folders[folder].digest) for folder in folders))
 
 
 def list_file_of(images_folder: Path) -> Path:
@@ -52,8 +128,13 @@ def list_file_of(images_folder: Path) -> Path:
     return folder.parent / (folder.name + LIST_SUFFIX)
 
 
-def list_images(images_folder: Path) -> Listing:
+def list_images(images_folder: Path, artifacts: Path | None = None, rescan: bool = False) -> Listing:
     """List the images of a folder, from the list file beside it if there is one.
+
+    Args:
+        images_folder: The folder.
+        artifacts: Where to keep what is found, so that the next listing takes less time; None keeps nothing.
+        rescan: Trust nothing that was kept.
 
     Raises:
         UserError: There is neither the folder nor a list file, there is no image in it, or it cannot be read.
@@ -62,66 +143,6 @@ def list_images(images_folder: Path) -> Listing:
     from_list = list_file.is_file()
     if not from_list and not images_folder.is_dir():
         raise UserError(f"{images_folder}: there is no such folder, and no list of its images at {list_file}")
-    found = read_list(list_file) if from_list else list(walk_images(images_folder))
     origin = list_file if from_list else images_folder
-    if not found:
-        raise UserError(f"{origin}: no image in it (looked for {', '.join(IMAGE_SUFFIXES)})")
-    paths = pl.Series("path", found, dtype=pl.Binary).unique().sort()
-    return Listing(origin, paths, repeats=len(found) - len(paths))
-
-
-def read_list(list_file: Path) -> list[bytes]:
-    """Return the paths of a list file, one a line, with a byte-order mark, CRLF and blank lines seen to.
-
-    Raises:
-        UserError: The file cannot be read, or is UTF-16, as some Windows shells write it.
-    """
-    try:
-        content = list_file.read_bytes()
-    except OSError as error:
-        raise UserError(f"{list_file}: cannot be read: {error.strerror}") from error
-    if content.startswith(UTF16_MARKS):
-        raise UserError(f"{list_file} is UTF-16: save it as UTF-8")
-    lines = (line.removesuffix(b"\r") for line in content.removeprefix(UTF8_MARK).split(b"\n"))
-    lines = (line.removeprefix(b"./") for line in lines)  # as `find .` writes them
-    return [line for line in lines if line.strip()]
-
-
-def walk_images(images_folder: Path) -> Iterator[bytes]:
-    """Give the paths, relative to the folder, of all images in it and below, links to folders followed.
-
-    Raises:
-        UserError: A folder cannot be read.
-    """
-    suffixes = tuple(suffix.encode() for suffix in IMAGE_SUFFIXES)
-    root = os.path.realpath(os.fsencode(images_folder))
-    pending = [(root, b"", frozenset({root}))]
-    while pending:
-        folder, prefix, ancestors = pending.pop()
-        for entry in _entries(folder):
-            if _is_folder(entry):
-                real = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
-                if real in ancestors:
-                    logger.warning("%s leads back to a folder above it: not followed", os.fsdecode(entry.path))
-                else:
-                    pending.append((real, prefix + entry.name + b"/", ancestors | {real}))
-            elif entry.name.lower().endswith(suffixes):
-                yield prefix + entry.name
-
-
-def _entries(folder: bytes) -> list[os.DirEntry[bytes]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError as error:
-        raise UserError(f"{os.fsdecode(folder)}: cannot be listed: {error.strerror}") from error
-
-
-def _is_folder(entry: os.DirEntry[bytes]) -> bool:
-    """Return whether an entry is a folder or a link to one; a link that leads nowhere is none."""
-    try:
-        return entry.is_dir()
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            return False
-        raise UserError(f"{os.fsdecode(entry.path)}: cannot be followed: {error.strerror}") from error
+    cache = cache_folder(artifacts, origin) if artifacts else None
+    return ListedImages(origin, None if rescan else cache) if from_list else FoundImages(origin, cache, rescan)

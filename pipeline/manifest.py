@@ -1,25 +1,23 @@
 """Build the manifest: what each image's name says, in Parquet, and a reject with its reason for each unusable one."""
 
 import logging
-import re
-from collections.abc import Callable
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
-from data_manifest import schemas
-from data_manifest.artefacts import Recipe, publishing
+from data_manifest.artefacts import Recipe, artefacts_of, dead_staging, publishing, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress
-from data_manifest.tables import read_table, write_table
+from data_manifest.tables import read_table
 from pipeline.dataset import data_set_name
 from pipeline.listing import Listing, list_images
-from pipeline.names import Reason, parse_names
+from pipeline.partition import VERSION, Made, Partition, build_partition
 from pipeline.partitions import partitions
-from pipeline.positions import FAR_APART_M, NOTICEABLY_APART_M, compare_positions, complete_positions
+from pipeline.tree import IMAGE_SUFFIXES
 
-VERSION = 1
 logger = logging.getLogger(__name__)
 
 
@@ -52,84 +50,64 @@ def build_manifest(
         UserError: The images cannot be listed, or none of them is usable.
     """
     name = name or data_set_name(images_folder)
-    listing = listing or list_images(images_folder)
+    listing = listing or list_images(images_folder, artifacts)
     recipe = manifest_recipe(name, listing, strict)
-    summary: dict[str, Any] = {"origin": str(listing.origin), "files": len(listing.paths), "repeats": listing.repeats}
-    with (
-        publishing(artifacts, recipe, summary) as staging,
-        Progress(f"manifest of {name}", len(listing.paths), "images", on_percentage) as progress,
-    ):
-        parts = []
-        for key, paths in partitions(decode_paths(listing.paths)):
-            images = read_names(paths, strict)
-            _write_partition(staging, key, images)
-            parts.append(_counts(images))
-            progress.advance(len(images))
-        summary |= summarise(parts)
-        summary["made"] = f"{summary['usable']:,} usable images, {summary['rejects']:,} rejects"
+    before = artefacts_of(artifacts, recipe)
+    names = {digest: name for path in before for digest, name in read_recipe(path)["summary"]["sources"].items()}
+    earlier = (*before, *dead_staging(artifacts))
+    summary: dict[str, Any] = {"origin": str(listing.origin)}
+    with publishing(artifacts, recipe, summary) as staging:
+        scratch = staging / "scratch"
+        scratch.mkdir()
+        jobs = [
+            Partition(key, images, strict, staging, earlier, names.get(f"{key} {images.digest}"))
+            for key, images in partitions(listing, scratch)
+        ]
+        made = list(_build_all(name, jobs, on_percentage))
+        summary |= summarise(made)
+        summary["sources"] = {
+            f"{job.key} {job.images.digest}": part.name
+            for job, part in zip(jobs, made, strict=True)
+            if job.images.digest
+        }
+        shutil.rmtree(scratch)
         _check_any_usable(listing, summary, staging)
         _log_summary(name, summary)
     return recipe.folder(artifacts)
 
 
-def decode_paths(paths: pl.Series) -> pl.DataFrame:
-    """Return paths given as bytes as text in `path`, and in `is_utf8` whether they were.
-
-    Bytes that are no UTF-8 are percent-escaped, as are the percent signs beside them.
-    """
-    try:
-        return pl.DataFrame({"path": paths.cast(pl.String)}).with_columns(is_utf8=pl.lit(True))
-    except pl.exceptions.ComputeError:
-        texts = [path.decode("utf-8", "surrogateescape") for path in paths]
-    is_utf8 = [not re.search("[\udc80-\udcff]", text) for text in texts]
-    escaped = [text if fine else _percent_escaped(text) for text, fine in zip(texts, is_utf8, strict=True)]
-    return pl.DataFrame({"path": escaped, "is_utf8": is_utf8}, schema={"path": pl.String, "is_utf8": pl.Boolean})
-
-
-def _percent_escaped(text: str) -> str:
-    return re.sub("[%\udc80-\udcff]", lambda match: f"%{ord(match[0]) & 0xFF:02X}", text)
+def _build_all(name: str, jobs: list[Partition], on_percentage: Callable[[int], None] | None) -> Iterator[Made]:
+    """Build partitions side by side, and give what came of each."""
+    with (
+        Progress(f"manifest of {name}", len(jobs), "partitions", on_percentage) as progress,
+        ThreadPoolExecutor(os.cpu_count()) as executor,
+    ):
+        futures: list[Future[Made]] = [executor.submit(build_partition, job) for job in jobs]
+        try:
+            for future in futures:
+                yield future.result()
+                progress.advance()
+        finally:
+            executor.shutdown(cancel_futures=True)
 
 
-def read_names(paths: pl.DataFrame, strict: bool) -> pl.DataFrame:
-    """Return the manifest's columns for paths with `is_utf8`, with `reject` and `apart_m`, sorted by path."""
-    images = compare_positions(complete_positions(parse_names(paths, strict)), strict)
-    not_utf8 = pl.struct(reason=pl.lit(Reason.NOT_UTF8.value), detail=pl.lit("the path is shown percent-escaped"))
-    return images.with_columns(reject=pl.when("is_utf8").then("reject").otherwise(not_utf8)).sort("path")
-
-
-def _write_partition(staging: Path, key: str, images: pl.DataFrame) -> None:
-    """Write both tables of a partition; a table without rows is a file as well, so that each table is there."""
-    usable = images.filter(pl.col("reject").is_null()).select(schemas.MANIFEST.names)
-    rejected = images.filter(pl.col("reject").is_not_null()).select("path", pl.col("reject").struct.unnest())
-    write_table(usable, staging / "manifest" / f"part-{key}.parquet", schemas.MANIFEST)
-    write_table(rejected, staging / "rejects" / f"part-{key}.parquet", schemas.REJECTS)
-
-
-def _counts(images: pl.DataFrame) -> pl.DataFrame:
-    """Return one row of counts of a partition; the columns `first_` and `last_` are not added up."""
-    usable = pl.col("reject").is_null()
-    reason = pl.col("reject").struct.field("reason")
-    return images.select(
-        usable=usable.sum(),
-        rejects=(~usable).sum(),
-        **{f"rejects: {each.value}": (reason == each.value).sum() for each in Reason},
-        without_heading=(usable & pl.col("heading").is_null()).sum(),
-        apart_over_1_m=(usable & (pl.col("apart_m") > NOTICEABLY_APART_M)).sum(),
-        apart_over_1_km=(usable & (pl.col("apart_m") > FAR_APART_M)).sum(),
-        first_year=pl.col("year").filter(usable).min(),
-        last_year=pl.col("year").filter(usable).max(),
-    )
-
-
-def summarise(parts: list[pl.DataFrame]) -> dict[str, Any]:
+def summarise(parts: list[Made]) -> dict[str, Any]:
     """Return the counts of all partitions together."""
-    total = pl.concat(parts).select(
-        pl.exclude("first_year", "last_year").sum(), pl.col("first_year").min(), pl.col("last_year").max()
-    )
-    return total.row(0, named=True)
+    years = {"first_year": min, "last_year": max}
+    total: dict[str, Any] = {"files": 0, "repeats": sum(part.repeats for part in parts)}
+    for key in parts[0].counts if parts else ():
+        values = [value for part in parts if (value := part.counts[key]) is not None]
+        total[key] = years[key](values, default=None) if key in years else sum(values)
+    total["files"] = total.get("usable", 0) + total.get("rejects", 0)
+    total["partitions"] = len(parts)
+    total["partitions_from_before"] = sum(part.was_there for part in parts)
+    total["made"] = f"{total.get('usable', 0):,} usable images, {total.get('rejects', 0):,} rejects"
+    return total
 
 
 def _check_any_usable(listing: Listing, summary: dict[str, Any], staging: Path) -> None:
+    if not summary["files"]:
+        raise UserError(f"{listing.origin}: no image in it (looked for {', '.join(IMAGE_SUFFIXES)})")
     if summary["usable"]:
         return
     first = read_table(staging, "rejects").row(0, named=True)
@@ -142,6 +120,9 @@ def _check_any_usable(listing: Listing, summary: dict[str, Any], staging: Path) 
 
 def _log_summary(name: str, summary: dict[str, Any]) -> None:
     logger.info("%s: %s files, %s usable images", name, f"{summary['files']:,}", f"{summary['usable']:,}")
+    if summary["partitions_from_before"]:
+        text = "%s: %d of %d partitions were there already"
+        logger.info(text, name, summary["partitions_from_before"], summary["partitions"])
     for key, count in summary.items():
         if key.startswith("rejects: ") and count:
             logger.info("%s: %s rejected: %s", name, f"{count:,}", key.removeprefix("rejects: "))

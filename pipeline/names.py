@@ -8,8 +8,8 @@ from enum import StrEnum
 
 import polars as pl
 
-from pipeline.listing import IMAGE_SUFFIXES
 from pipeline.settings import FULL_TURN
+from pipeline.tree import IMAGE_SUFFIXES
 
 FIELDS = (
     *("before", "utm_east", "utm_north", "utm_zone", "utm_band", "latitude", "longitude", "pano_id", "tile_num"),

@@ -2,60 +2,78 @@
 
 Folders are told apart by the bits of their paths' hashes: where those that start with the same bits hold too many
 images, they are cut in two by the next bit. So small folders share a partition, and images added to a folder touch its
-own partition alone. A folder that is too large by itself is cut by the hashes of its files' names instead.
+own partition alone. A folder that is too large by itself is cut by the checksums of its images' paths instead.
 """
 
 import hashlib
+import zlib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
-import polars as pl
+import numpy as np
 
-HASH_BITS = 64
+from pipeline.list_file import Run
+from pipeline.listing import Images, ImagesOfRuns, Listing
+
+HASH_BITS, CHECKSUM_BITS = 64, 32
 ROWS_PER_PARTITION = 250_000  # about; at most, but for chance in the cuts of a huge folder
 
 
-def partitions(images: pl.DataFrame, rows: int = ROWS_PER_PARTITION) -> Iterator[tuple[str, pl.DataFrame]]:
+def partitions(listing: Listing, scratch: Path, rows: int = ROWS_PER_PARTITION) -> Iterator[tuple[str, Images]]:
     """Give the key, fit for a file's name, and the images of each partition, in the order of the keys.
 
     Args:
-        images: A column `path` of text, and any others.
+        listing: The images.
+        scratch: A folder for temporary files, which the images are read from: keep it until they are.
         rows: How many rows a partition should hold at most.
     """
-    images = images.with_columns(folder=pl.col("path").str.extract(r"^(.*)/[^/]*$").fill_null(""))
-    sizes = dict(images.group_by("folder").len().iter_rows())
-    keys = dict(folder_keys(sizes, rows))
-    keyed = images.with_columns(key=pl.col("folder").replace_strict(keys, return_dtype=pl.String))
-    for (key,), part in keyed.sort("key", maintain_order=True).group_by("key", maintain_order=True):
-        yield from _cut_by_name(str(key), part.drop("folder", "key"), rows)
+    sizes = listing.sizes(scratch / "lines")
+    for key, folders in sorted(folders_by_key(sizes, rows).items()):
+        images = listing.images(folders)
+        bits = max(0, (sum(sizes[folder] for folder in folders) - 1) // rows).bit_length()
+        if bits:
+            yield from _cut_by_name(key, images, bits, scratch / f"lines-{key}")
+        else:
+            yield key, images
 
 
-def folder_keys(sizes: Mapping[str, int], rows: int) -> Iterator[tuple[str, str]]:
-    """Give each folder with the key of its partition: the hash bits that its folders share, as `b` and 0s and 1s."""
-    bits = {folder: f"{int(hash_of(folder), 16):0{HASH_BITS}b}" for folder in sizes}
-    pending = [("", list(sizes))]
+def folders_by_key(sizes: Mapping[bytes, int], rows: int) -> dict[str, list[bytes]]:
+    """Return the folders of each partition by its key: the hash bits that they share, as `b` and 0s and 1s."""
+    bits = {folder: f"{int(_hash_of(folder), 16):0{HASH_BITS}b}" for folder in sizes}
+    keyed: dict[str, list[bytes]] = {}
+    pending = [("", sorted(sizes))]
     while pending:
         prefix, folders = pending.pop()
-        too_large = sum(sizes[folder] for folder in folders) > rows
-        if too_large and len(folders) > 1:
-            for bit in "01":
-                half = [folder for folder in folders if bits[folder].startswith(prefix + bit)]
-                pending.extend([(prefix + bit, half)] if half else [])
+        if len(folders) > 1 and len(prefix) < HASH_BITS and sum(sizes[folder] for folder in folders) > rows:
+            halves = ([folder for folder in folders if bits[folder].startswith(prefix + bit)] for bit in "01")
+            pending.extend((prefix + bit, half) for bit, half in zip("01", halves, strict=True) if half)
         else:
-            yield from ((folder, f"b{prefix}") for folder in folders)
+            keyed[f"b{prefix}"] = folders
+    return keyed
 
 
-def _cut_by_name(key: str, images: pl.DataFrame, rows: int) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Cut a folder that is too large by itself into a power of two of parts, by the hash of each file's name."""
-    bits = max(0, (len(images) - 1) // rows).bit_length()
-    if not bits:
-        yield key, images
-        return
-    part_of = [int(hash_of(path), 16) >> (HASH_BITS - bits) for path in images["path"]]
-    numbered = images.with_columns(part=pl.Series(part_of, dtype=pl.Int64))
-    for (part,), cut in numbered.sort("part", maintain_order=True).group_by("part", maintain_order=True):
-        yield f"{key}-{part:04x}", cut.drop("part")
+def _hash_of(folder: bytes) -> str:
+    return hashlib.blake2b(folder, digest_size=HASH_BITS // 8).hexdigest()
 
 
-def hash_of(text: str) -> str:
-    """Return 16 hexadecimal digits that depend on the text alone, whatever the library versions."""
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+def _cut_by_name(key: str, images: Images, bits: int, scratch: Path) -> Iterator[tuple[str, Images]]:
+    """Cut the images of a huge folder into 2^bits parts, written to a file, by the checksums of their paths."""
+    runs: dict[int, list[Run]] = {}
+    with scratch.open("wb") as file:
+        for block in images.blocks():
+            separator = b"\n" if any(b"\0" in path for path in block) else b"\0"  # no path has both
+            part_of = np.fromiter(map(zlib.crc32, block), np.int64, len(block)) >> (CHECKSUM_BITS - bits)
+            order = np.argsort(part_of, kind="stable")
+            for part, rows in _split_where_changed(part_of[order], order):
+                content = separator.join(block[row] for row in rows)
+                runs.setdefault(part, []).append(Run(scratch, file.tell(), len(content), len(rows), separator))
+                file.write(content)
+    yield from ((f"{key}-{part:04x}", ImagesOfRuns(tuple(runs[part]))) for part in sorted(runs))
+
+
+def _split_where_changed(
+    parts: np.typing.NDArray[np.int64], rows: np.typing.NDArray[np.int64]
+) -> Iterator[tuple[int, list[int]]]:
+    first = np.flatnonzero(np.diff(parts, prepend=-1))
+    for begin, end in zip(first, np.append(first[1:], len(parts)), strict=True):
+        yield int(parts[begin]), rows[begin:end].tolist()

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from data_manifest.artefacts import Recipe, digest_of_file, is_published, read_recipe
+from data_manifest.artefacts import Recipe, artefacts_of, digest_of_file, read_recipe
 from training.settings import IMAGENET, RANDOM, AugmentationSettings, NetworkSettings, TrainingSettings
 
 STAGE, VERSION = "training", 1
@@ -51,6 +51,5 @@ def finished_training(artifacts: Path, recipe: Recipe) -> Path | None:
     unasked.
     """
     wanted = {key: value for key, value in recipe.as_dict().items() if key != "inputs"}
-    published = [path for path in recipe.folder(artifacts).parent.glob("*") if is_published(path)]
-    same = [path for path in published if not path.is_symlink() and read_recipe(path).items() >= wanted.items()]
-    return max(same, key=lambda path: path.stat().st_mtime, default=None)
+    same = (path for path in artefacts_of(artifacts, recipe) if read_recipe(path).items() >= wanted.items())
+    return next(same, None)

@@ -1,0 +1,71 @@
+"""What earlier looks at a data set found, kept so that what is unchanged need not be looked at again.
+
+This is a cache: it decides nothing but how long a listing takes, and may be removed at any time.
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from data_manifest.artefacts import digest_of_file
+from data_manifest.schemas import LISTED_FOLDERS
+from data_manifest.tables import write_table
+from pipeline.tree import Folder, is_settled
+
+CACHE = ".listings"
+
+
+def cache_folder(artifacts: Path, origin: Path) -> Path:
+    """Return where what is known of a folder or a list file is kept."""
+    return artifacts / CACHE / hashlib.sha256(os.fsencode(origin.absolute())).hexdigest()[:16]
+
+
+def read_folders(cache: Path) -> dict[bytes, Folder]:
+    """Return the folders that `write_folders` kept; none where that is missing or broken."""
+    try:
+        rows = pl.read_parquet(cache / "folders.parquet").select(LISTED_FOLDERS.names)
+    except (OSError, pl.exceptions.PolarsError):
+        return {}
+    return {
+        path: Folder(modified_ns, listed_ns, count, digest, tuple(children))
+        for path, modified_ns, listed_ns, count, digest, children in rows.iter_rows()
+    }
+
+
+def write_folders(folders: Mapping[bytes, Folder], cache: Path) -> None:
+    """Keep what a scan found."""
+    rows = [
+        (path, each.modified_ns, each.listed_ns, each.count, each.digest, each.children)
+        for path, each in folders.items()
+    ]
+    frame = pl.DataFrame(rows, schema=pl.Schema(LISTED_FOLDERS), orient="row")
+    write_table(frame, cache / "folders.parquet", LISTED_FOLDERS)
+
+
+def digest_of_list(list_file: Path, cache: Path) -> str:
+    """Return the digest of a list file's content, from the cache if the file is certainly the same.
+
+    Raises:
+        UserError: The file cannot be read.
+    """
+    kept, state, now_ns = cache / "list.json", _state(list_file), time.time_ns()
+    try:
+        known = json.loads(kept.read_text())
+    except (OSError, ValueError):
+        known = {}
+    if known.get("state") == state and is_settled(state["modified_ns"], known["looked_at_ns"]):
+        return str(known["digest"])
+    digest = digest_of_file(list_file)
+    cache.mkdir(parents=True, exist_ok=True)
+    kept.write_text(json.dumps({"state": state, "looked_at_ns": now_ns, "digest": digest}))
+    return digest
+
+
+def _state(path: Path) -> dict[str, int]:
+    found = path.stat()
+    return {"modified_ns": found.st_mtime_ns, "bytes": found.st_size, "inode": found.st_ino}

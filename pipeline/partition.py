@@ -1,0 +1,159 @@
+"""One partition of a manifest: from paths to two Parquet files, or to a link to those that are there already."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from data_manifest import schemas
+from data_manifest.tables import read_notes, write_table
+from pipeline.listing import Images
+from pipeline.names import Reason, parse_names
+from pipeline.positions import FAR_APART_M, NOTICEABLY_APART_M, compare_positions, complete_positions
+
+VERSION = 1
+COUNTS_NOTE = "counts"
+Counts = Mapping[str, int | None]
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A partition to be made.
+
+    Args:
+        key: What `partitions` calls it.
+        images: Its images.
+        strict: As in `build_manifest`.
+        folder: The artefact that is being made.
+        earlier: Artefacts that may have the very same partition.
+        name_before: What its files are called there, where that is known without reading the images.
+    """
+
+    key: str
+    images: Images
+    strict: bool
+    folder: Path
+    earlier: tuple[Path, ...] = ()
+    name_before: str | None = None
+
+
+@dataclass(frozen=True)
+class Made:
+    """What came of a partition: its files' name, counts of rows, how often a path was listed again, was it there."""
+
+    name: str
+    counts: Counts
+    repeats: int
+    was_there: bool
+
+
+def build_partition(partition: Partition) -> Made:
+    """Write a partition's part of the manifest and the rejects, or link it from an earlier artefact.
+
+    Raises:
+        UserError: The images cannot be listed.
+    """
+    if partition.name_before is not None and _is_linked(partition, partition.name_before):
+        return _linked(partition, partition.name_before)
+    listed = pl.Series("path", [path for block in partition.images.blocks() for path in block], dtype=pl.Binary).sort()
+    paths = listed.filter((listed != listed.shift()).fill_null(True))
+    repeats = len(listed) - len(paths)
+    name = f"part-{partition.key}-{_digest(paths, partition.strict)}.parquet"
+    if _is_linked(partition, name):
+        return _linked(partition, name, repeats)
+    images = read_names(decode_paths(paths), partition.strict)
+    counts = count(images)
+    _write(images, counts, partition.folder, name)
+    return Made(name, counts, repeats, was_there=False)
+
+
+def _is_linked(partition: Partition, name: str) -> bool:
+    """Link the files from an earlier artefact; return whether one had them."""
+    return any(_link(earlier, partition.folder, name) for earlier in partition.earlier)
+
+
+def _linked(partition: Partition, name: str, repeats: int = 0) -> Made:
+    counts: Counts = json.loads(read_notes(partition.folder / "manifest" / name)[COUNTS_NOTE])
+    return Made(name, counts, repeats, was_there=True)
+
+
+def _digest(paths: pl.Series, strict: bool) -> str:
+    """Return a digest of what a partition's rows depend on: sorted paths, and how they are read."""
+    content = hashlib.sha256(f"{schemas.SCHEMA_VERSION} {VERSION} {strict} ".encode())
+    _, offsets, data = paths.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()).buffers()
+    ends = np.frombuffer(offsets, dtype=np.int64)[: len(paths) + 1]
+    content.update((ends - ends[0]).tobytes())
+    if len(paths):
+        content.update(memoryview(data)[ends[0] : ends[-1]])
+    return content.hexdigest()[:16]
+
+
+def _link(earlier: Path, folder: Path, name: str) -> bool:
+    """Link both files of a partition from an earlier artefact; return whether that could be done.
+
+    The manifest's file is written last, so it is there only if the rejects' is.
+    """
+    try:
+        for table in ("rejects", "manifest"):
+            (folder / table).mkdir(exist_ok=True)
+            os.link(earlier / table / name, folder / table / name)
+    except OSError:  # not there, gone meanwhile, or on a file system without links: made anew
+        (folder / "rejects" / name).unlink(missing_ok=True)
+        return False
+    return True
+
+
+def _write(images: pl.DataFrame, counts: Counts, folder: Path, name: str) -> None:
+    """Write both tables; one without rows is a file as well, so that each table is there."""
+    usable = images.filter(pl.col("reject").is_null()).select(schemas.MANIFEST.names)
+    rejected = images.filter(pl.col("reject").is_not_null()).select("path", pl.col("reject").struct.unnest())
+    write_table(rejected, folder / "rejects" / name, schemas.REJECTS)
+    write_table(usable, folder / "manifest" / name, schemas.MANIFEST, notes={COUNTS_NOTE: json.dumps(counts)})
+
+
+def decode_paths(paths: pl.Series) -> pl.DataFrame:
+    """Return paths given as bytes as text in `path`, and in `is_utf8` whether they were.
+
+    Bytes that are no UTF-8 are percent-escaped, as are the percent signs beside them.
+    """
+    try:
+        return pl.DataFrame({"path": paths.cast(pl.String)}).with_columns(is_utf8=pl.lit(True))
+    except pl.exceptions.ComputeError:
+        texts = [path.decode("utf-8", "surrogateescape") for path in paths]
+    is_utf8 = [not re.search("[\udc80-\udcff]", text) for text in texts]
+    escaped = [text if fine else _percent_escaped(text) for text, fine in zip(texts, is_utf8, strict=True)]
+    return pl.DataFrame({"path": escaped, "is_utf8": is_utf8}, schema={"path": pl.String, "is_utf8": pl.Boolean})
+
+
+def _percent_escaped(text: str) -> str:
+    return re.sub("[%\udc80-\udcff]", lambda match: f"%{ord(match[0]) & 0xFF:02X}", text)
+
+
+def read_names(paths: pl.DataFrame, strict: bool) -> pl.DataFrame:
+    """Return the manifest's columns for paths with `is_utf8`, with `reject` and `apart_m`, sorted by path."""
+    images = compare_positions(complete_positions(parse_names(paths, strict)), strict)
+    not_utf8 = pl.struct(reason=pl.lit(Reason.NOT_UTF8.value), detail=pl.lit("the path is shown percent-escaped"))
+    return images.with_columns(reject=pl.when("is_utf8").then("reject").otherwise(not_utf8)).sort("path")
+
+
+def count(images: pl.DataFrame) -> Counts:
+    """Return the counts of a partition's rows, and its first and last year."""
+    usable = pl.col("reject").is_null()
+    reason = pl.col("reject").struct.field("reason")
+    counts = images.select(
+        usable=usable.sum(),
+        rejects=(~usable).sum(),
+        **{f"rejects: {each.value}": (reason == each.value).sum() for each in Reason},
+        without_heading=(usable & pl.col("heading").is_null()).sum(),
+        apart_over_1_m=(usable & (pl.col("apart_m") > NOTICEABLY_APART_M)).sum(),
+        apart_over_1_km=(usable & (pl.col("apart_m") > FAR_APART_M)).sum(),
+        first_year=pl.col("year").filter(usable).min(),
+        last_year=pl.col("year").filter(usable).max(),
+    )
+    return counts.row(0, named=True)

@@ -1,0 +1,134 @@
+"""Folders of images: what is in them, and whether it is still what it was when they were last looked at.
+
+A folder's modification time changes when a file in it is added, removed or renamed. So a folder that has the time it
+had need not be listed again: a tree of millions of files is compared in as many steps as it has folders. That time
+tells nothing about changes in the moments before it was read (git calls such times racy), so a young one is not
+trusted. On NFS, SMB and FUSE even old ones may lie: `--rescan` ignores them.
+"""
+
+import errno
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_manifest.errors import UserError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+TRUSTED_AFTER_NS = 2_000_000_000
+_SUFFIXES = tuple(suffix.encode() for suffix in IMAGE_SUFFIXES)
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder as it was when it was listed.
+
+    Args:
+        modified_ns: Its modification time.
+        listed_ns: The clock, just before it was listed.
+        count: Images in it, not below.
+        digest: Of the sorted names of these images.
+        children: Names of the folders in it.
+    """
+
+    modified_ns: int
+    listed_ns: int
+    count: int
+    digest: str
+    children: tuple[bytes, ...]
+
+    def is_unchanged(self, modified_ns: int) -> bool:
+        """Return whether the folder is certainly the same, given the modification time that it has now."""
+        return self.modified_ns == modified_ns and is_settled(self.modified_ns, self.listed_ns)
+
+
+def is_settled(modified_ns: int, looked_at_ns: int) -> bool:
+    """Return whether any change after a look at the clock would give another modification time.
+
+    It would not where the file system counts time coarsely or the clock was set back, so a moment must have passed.
+    """
+    return modified_ns + TRUSTED_AFTER_NS < looked_at_ns
+
+
+def scan_tree(root: Path, known: Mapping[bytes, Folder]) -> dict[bytes, Folder]:
+    """Return the folder and all folders below it, links to folders followed, by path relative to it.
+
+    Args:
+        root: The folder.
+        known: What an earlier scan found; what of it can be trusted is not listed again.
+
+    Raises:
+        UserError: A folder cannot be read.
+    """
+    found: dict[bytes, Folder] = {}
+    real_root = os.path.realpath(os.fsencode(root))
+    pending = [(real_root, b"", frozenset({real_root}))]
+    while pending:
+        path, relative, above = pending.pop()
+        found[relative] = folder = _look_at(path, known.get(relative))
+        for name in folder.children:
+            child = path.removesuffix(b"/") + b"/" + name
+            real = os.path.realpath(child) if os.path.islink(child) else child  # noqa: PTH114 -- bytes
+            if real in above:
+                logger.warning("%s leads back to a folder above it: not followed", os.fsdecode(child))
+            else:
+                pending.append((real, relative + name + b"/", above | {real}))
+    return found
+
+
+def list_names(root: Path, relative: bytes, digest: str) -> list[bytes]:
+    """Return the sorted names of the images in a folder below `root`, which have this digest.
+
+    Raises:
+        UserError: The folder cannot be read, or its names have another digest by now.
+    """
+    path = os.fsencode(root) + b"/" + relative
+    images, _ = _list(path)
+    if digest_of_names(images) != digest:
+        raise UserError(f"{os.fsdecode(path)} has changed while it was being read: run again")
+    return images
+
+
+def digest_of_names(names: list[bytes]) -> str:
+    """Return a digest of sorted names; none has a NUL in it."""
+    return hashlib.sha256(b"\0".join(names)).hexdigest()[:32]
+
+
+def _look_at(path: bytes, before: Folder | None) -> Folder:
+    try:
+        modified_ns, now_ns = os.stat(path).st_mtime_ns, time.time_ns()  # noqa: PTH116 -- bytes
+    except OSError as error:
+        raise UserError(f"{os.fsdecode(path)}: cannot be listed: {error.strerror}") from error
+    if before is not None and before.is_unchanged(modified_ns):
+        return before
+    images, children = _list(path)
+    return Folder(modified_ns, now_ns, len(images), digest_of_names(images), tuple(children))
+
+
+def _list(path: bytes) -> tuple[list[bytes], list[bytes]]:
+    """Return the sorted names of the images and of the folders in a folder."""
+    images, children = [], []
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if _is_folder(entry):
+                    children.append(entry.name)
+                elif entry.name.lower().endswith(_SUFFIXES):
+                    images.append(entry.name)
+    except OSError as error:
+        raise UserError(f"{os.fsdecode(path)}: cannot be listed: {error.strerror}") from error
+    return sorted(images), sorted(children)
+
+
+def _is_folder(entry: os.DirEntry[bytes]) -> bool:
+    """Return whether an entry is a folder or a link to one; a link that leads nowhere is none."""
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return False
+        raise UserError(f"{os.fsdecode(entry.path)}: cannot be followed: {error.strerror}") from error
