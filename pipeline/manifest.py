@@ -8,12 +8,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from data_manifest.artefacts import Recipe, artefacts_of, dead_staging, publishing, read_recipe
+from data_manifest.artefacts import Recipe, artefacts_of, dead_staging, digest_of, publishing, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress
+from data_manifest.schemas import SCHEMA_VERSION
 from data_manifest.tables import read_table
 from pipeline.dataset import data_set_name
-from pipeline.listing import Listing, list_images
+from pipeline.listing import Images, Listing, list_images
 from pipeline.partition import VERSION, Made, Partition, build_partition
 from pipeline.partitions import partitions
 from pipeline.tree import IMAGE_SUFFIXES
@@ -60,20 +61,22 @@ def build_manifest(
         scratch = staging / "scratch"
         scratch.mkdir()
         jobs = [
-            Partition(key, images, strict, staging, earlier, names.get(f"{key} {images.digest}"))
+            Partition(key, images, strict, staging, earlier, names.get(_source(key, images, strict) or ""))
             for key, images in partitions(listing, scratch)
         ]
         made = list(_build_all(name, jobs, on_percentage))
         summary |= summarise(made)
-        summary["sources"] = {
-            f"{job.key} {job.images.digest}": part.name
-            for job, part in zip(jobs, made, strict=True)
-            if job.images.digest
-        }
+        sources = (_source(job.key, job.images, strict) for job in jobs)
+        summary["sources"] = {source: part.name for source, part in zip(sources, made, strict=True) if source}
         shutil.rmtree(scratch)
         _check_any_usable(listing, summary, staging)
         _log_summary(name, summary)
     return recipe.folder(artifacts)
+
+
+def _source(key: str, images: Images, strict: bool) -> str | None:
+    """Return what a partition's rows depend on, where that is known without reading the images."""
+    return images.digest and digest_of([SCHEMA_VERSION, VERSION, strict, key, images.digest])
 
 
 def _build_all(name: str, jobs: list[Partition], on_percentage: Callable[[int], None] | None) -> Iterator[Made]:
