@@ -58,16 +58,25 @@ def table_glob(artefact: Path, name: str) -> str:
     return f"{glob.escape(str(artefact))}/{name}/*.parquet"
 
 
+def table_files(artefact: Path, name: str) -> list[Path]:
+    """Return the files of a table of an artefact, in the order of their names.
+
+    Raises:
+        UserError: There is no such table.
+    """
+    files = sorted((artefact / name).glob("*.parquet"))
+    if not files:
+        raise UserError(f"{artefact / name} holds no Parquet file: is {artefact} the folder of a published artefact?")
+    return files
+
+
 def scan_table(artefact: Path, name: str) -> pl.LazyFrame:
     """Return a table of an artefact for lazy reading, its files in the order of their names.
 
     Raises:
         UserError: There is no such table.
     """
-    files = sorted((artefact / name).glob("*.parquet"))  # not a glob for polars: a folder's name may hold a [
-    if not files:
-        raise UserError(f"{artefact / name} holds no Parquet file: is {artefact} the folder of a published artefact?")
-    return pl.scan_parquet(files, glob=False)
+    return pl.scan_parquet(table_files(artefact, name), glob=False)  # no glob: a folder's name may hold a [
 
 
 def read_table(artefact: Path, name: str, columns: list[str] | None = None) -> pl.DataFrame:

@@ -1,7 +1,9 @@
 """Build the groups: classes counted, spread over N * N * L groups, and the images of each class written by group."""
 
 import logging
+import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,13 @@ from data_manifest import schemas
 from data_manifest.artefacts import Recipe, publishing, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress
-from data_manifest.tables import scan_table, write_table
-from pipeline.cells import CLASS_KEY, class_key, group_index
+from data_manifest.tables import table_files, write_table
+from pipeline.cells import CLASS_KEY, group_index
+from pipeline.executor import run_all
+from pipeline.members import NUMBERS, Putting, count_classes_of, plan_files, put_aside, write_bundle
 from pipeline.settings import GroupSettings
 
+Percentage = Callable[[int], None] | None
 VERSION = 1
 LOGGED_GROUPS = 50
 logger = logging.getLogger(__name__)
@@ -29,7 +34,7 @@ def build_groups(
     manifest: Path,
     artifacts: Path,
     settings: GroupSettings | None = None,
-    on_percentage: Callable[[int], None] | None = None,
+    on_percentage: Percentage = None,
 ) -> Path:
     """Write the classes and members of all groups, and return the folder of the artefact.
 
@@ -49,48 +54,82 @@ def build_groups(
     settings.warn_if_unwise()
     made_from = read_recipe(manifest)
     recipe = groups_recipe(made_from["name"], made_from["digest"], settings)
-    images = scan_table(manifest, "manifest").select("path", "year", *class_key(settings)).collect()
-    counted = count_classes(images)
-    summary = _summary(images, counted, settings)
+    files = table_files(manifest, "manifest")
+    counted = _count_all(files, settings, on_percentage)
+    total = add_up(counted)
+    summary = _summary(total, settings)
     _check_any_class(summary, settings)
-    classes = number_classes(counted.filter(pl.col("num_images") >= settings.min_images_per_class), settings)
+    classes = number_classes(total.filter(pl.col("num_images") >= settings.min_images_per_class), settings)
     summary["made"] = f"{summary['classes']:,} classes of {summary['images']:,} images in {summary['groups']:,} groups"
     with publishing(artifacts, recipe, summary) as staging:
         write_table(classes, staging / "classes" / "classes.parquet", schemas.CLASSES)
-        _write_members(images, classes, staging / "members", on_percentage)
+        _write_members(files, counted, plan_files(classes), settings, staging, on_percentage)
         _log_summary(made_from["name"], classes, summary, settings)
     return recipe.folder(artifacts)
 
 
-def count_classes(images: pl.DataFrame) -> pl.DataFrame:
-    """Return the class keys with `num_images`; images without a heading bin belong to none."""
-    grouped = images.filter(pl.col("heading_bin").is_not_null()).group_by(CLASS_KEY)
-    return grouped.agg(num_images=pl.len().cast(pl.Int32))
+def _count_all(files: list[Path], settings: GroupSettings, on_percentage: Percentage) -> list[pl.DataFrame]:
+    """Return the counts of classes in each partition of the manifest."""
+    with Progress("counting classes", len(files), "partitions", _share(on_percentage, 0, 20)) as progress:
+        return list(run_all(partial(count_classes_of, settings=settings), files, progress))
+
+
+def add_up(counted: list[pl.DataFrame]) -> pl.DataFrame:
+    """Return the class keys with `num_images` over all partitions."""
+    return pl.concat(counted).group_by(CLASS_KEY).agg(pl.col("num_images").sum())
 
 
 def number_classes(counted: pl.DataFrame, settings: GroupSettings) -> pl.DataFrame:
     """Return the classes table: each class with its group, numbered within it in the order of the keys."""
-    ordered = counted.with_columns(group_index(settings)).sort("group_index", *CLASS_KEY)
+    ordered = (
+        counted.filter(pl.col("heading_bin").is_not_null())
+        .with_columns(group_index(settings))
+        .sort("group_index", *CLASS_KEY)
+    )
     class_index = pl.int_range(pl.len(), dtype=pl.Int32).over("group_index").alias("class_index")
     return ordered.with_columns(class_index).select(schemas.CLASSES.names)
 
 
 def _write_members(
-    images: pl.DataFrame, classes: pl.DataFrame, folder: Path, on_percentage: Callable[[int], None] | None
+    files: list[Path],
+    counted: list[pl.DataFrame],
+    classes: pl.DataFrame,
+    settings: GroupSettings,
+    staging: Path,
+    on_percentage: Percentage,
 ) -> None:
-    """Write the members, a file for each group: training reads one group at a time."""
-    keyed = classes.select(*CLASS_KEY, "group_index", "class_index")
-    members = images.join(keyed, on=CLASS_KEY, how="inner", nulls_equal=True).select(schemas.MEMBERS.names)
-    by_group = members.sort("group_index", "class_index", "path").partition_by("group_index", maintain_order=True)
-    with Progress("writing groups", len(by_group), "groups", on_percentage) as progress:
-        for group in by_group:
-            write_table(group, folder / f"group-{group['group_index'][0]:06d}.parquet", schemas.MEMBERS)
-            progress.advance()
+    """Write the members: partitions put aside by bundle, then bundles gathered."""
+    numbers = classes.select(*CLASS_KEY, *NUMBERS)
+    scratch = staging / "scratch"
+    scratch.mkdir()
+    jobs = [
+        Putting(
+            file, numbers.join(keys, on=CLASS_KEY, how="semi", nulls_equal=True), settings, scratch / f"{index}.arrow"
+        )
+        for index, (file, keys) in enumerate(zip(files, counted, strict=True))
+    ]
+    with Progress("sorting images by group", len(jobs), "partitions", _share(on_percentage, 20, 60)) as progress:
+        batches = list(run_all(put_aside, jobs, progress))
+    places: dict[int, list[tuple[Path, int]]] = {bundle: [] for bundle in sorted(set().union(*batches))}
+    for job, each in zip(jobs, batches, strict=True):
+        for bundle, batch in each.items():
+            places[bundle].append((job.aside, batch))
+    with Progress("writing groups", len(places), "bundles", _share(on_percentage, 60, 100)) as progress:
+        list(run_all(partial(write_bundle, folder=staging / "members"), list(places.values()), progress))
+    shutil.rmtree(scratch)
 
 
-def _summary(images: pl.DataFrame, counted: pl.DataFrame, settings: GroupSettings) -> dict[str, Any]:
+def _share(on_percentage: Percentage, begin: int, end: int) -> Percentage:
+    """Return a listener to a part of the work, which is from `begin` to `end` percent of the whole."""
+    if on_percentage is None:
+        return None
+    return lambda percentage: on_percentage(begin + percentage * (end - begin) // 100)
+
+
+def _summary(counted: pl.DataFrame, settings: GroupSettings) -> dict[str, Any]:
+    classes = counted.filter(pl.col("heading_bin").is_not_null())
     enough = pl.col("num_images") >= settings.min_images_per_class
-    counts = counted.select(
+    counts = classes.select(
         images=pl.col("num_images").filter(enough).sum(),
         classes=enough.sum(),
         groups=group_index(settings).filter(enough).n_unique(),
@@ -98,7 +137,8 @@ def _summary(images: pl.DataFrame, counted: pl.DataFrame, settings: GroupSetting
         images_in_them=pl.col("num_images").filter(~enough).sum(),
         largest_class=pl.col("num_images").max(),
     )
-    return {**counts.row(0, named=True), "images_without_heading": images["heading_bin"].null_count()}
+    without = counted.filter(pl.col("heading_bin").is_null())["num_images"].sum()
+    return {**counts.row(0, named=True), "images_without_heading": without}
 
 
 def _check_any_class(summary: dict[str, Any], settings: GroupSettings) -> None:

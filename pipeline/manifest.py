@@ -54,7 +54,9 @@ def build_manifest(
     listing = listing or list_images(images_folder, artifacts)
     recipe = manifest_recipe(name, listing, strict)
     before = artefacts_of(artifacts, recipe)
-    names = {digest: name for path in before for digest, name in read_recipe(path)["summary"]["sources"].items()}
+    names = {
+        digest: name for path in before for digest, name in read_recipe(path)["summary"].get("sources", {}).items()
+    }
     earlier = (*before, *dead_staging(artifacts))
     summary: dict[str, Any] = {"origin": str(listing.origin)}
     with publishing(artifacts, recipe, summary) as staging:
