@@ -6,53 +6,74 @@ artefact is published. What takes seconds to import (torch, faiss) is imported w
 
 import contextlib
 import dataclasses
+import difflib
 import functools
 import logging
 import multiprocessing
+import sys
 import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import luigi
+from luigi.task_register import TaskClassException
 from luigi.util import inherits
 
 from data_manifest.artefacts import Recipe, describe, is_published, make_current, read_recipe
-from data_manifest.console import configure_logging
+from data_manifest.console import configure_logging, show_mistake
 from data_manifest.errors import UserError
 from data_manifest.settings import Settings, normalise
-from evaluation.recipe import evaluation_recipe, model_digest
+from evaluation.recipe import Model, evaluation_recipe, model_digest, validation_digest
+from evaluation.recipe import decisive_settings as evaluation_settings
 from evaluation.settings import EvaluationSettings
-from pipeline.dataset import PARTS, DatasetSettings, data_set_name
+from pipeline.dataset import DatasetSettings, PartSettings, data_set_name
 from pipeline.groups import build_groups, groups_recipe
 from pipeline.listing import Listing, list_images
 from pipeline.manifest import build_manifest, manifest_recipe
 from pipeline.settings import GroupSettings
 from training.recipe import decisive_settings, finished_training, training_recipe
-from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
+from training.settings import AugmentationSettings, ChosenGroups, NetworkSettings, RuntimeSettings, TrainingSettings
 
 if TYPE_CHECKING:
     from evaluation.evaluate import ImageList
 
 
-def find_configuration() -> None:
-    """Have Luigi read luigi.cfg beside this file where it found none that says what a failure exits with."""
-    if not luigi.configuration.get_config().has_section("retcode"):
-        luigi.configuration.add_config_path(str(Path(__file__).with_name("luigi.cfg")))
+LUIGI_DEFAULTS = {
+    # Artefacts are published whole, so that runs may overlap: no lock file is needed, nor a server to keep them apart.
+    "core": {"local_scheduler": "true", "no_lock": "true", "log_level": "WARNING"},
+    "worker": {"check_complete_on_run": "true"},  # a task that ended without making what it promises has failed
+    # What luigi exits with; without these it would be 0 whatever happened.
+    "retcode": {
+        **{"already_running": "10", "missing_data": "20", "not_run": "25", "task_failed": "30"},
+        **{"scheduling_error": "35", "unhandled_exception": "40"},
+    },
+}
 
 
-find_configuration()
+def set_luigi_defaults() -> None:
+    """Give Luigi the values that this pipeline needs, where no configuration file says otherwise."""
+    configuration = luigi.configuration.get_config()
+    for section, values in LUIGI_DEFAULTS.items():
+        for name, value in values.items():
+            if not configuration.has_option(section, name):
+                configuration.set(section, name, value)
+
+
+set_luigi_defaults()
 # A worker that Luigi forks would hang: polars' threads hold locks that no thread of the copy ever releases.
 multiprocessing.set_start_method("spawn", force=True)
 configure_logging()
+sys.excepthook = show_mistake(sys.excepthook, TaskClassException)
 
 logger = logging.getLogger(__name__)
 CONFIG_SECTION = "cosplace"
 UNIMPORTANT = ("rescan", "device", "num_workers", "infer_batch_size")  # never change what is made
-KINDS: tuple[type[Settings], ...] = (
-    *(DatasetSettings, GroupSettings, NetworkSettings, AugmentationSettings, TrainingSettings),
+TRAINING_KINDS: tuple[type[Settings], ...] = (
+    *(DatasetSettings, GroupSettings, ChosenGroups, NetworkSettings, AugmentationSettings, TrainingSettings),
     *(EvaluationSettings, RuntimeSettings),
 )
+KINDS: tuple[type[Settings], ...] = (PartSettings, *TRAINING_KINDS)
 SettingsKind = TypeVar("SettingsKind", bound=Settings)
 
 
@@ -110,6 +131,21 @@ def takes(*kinds: type[Settings]) -> Callable[[type["Stage"]], type["Stage"]]:
     return decorate
 
 
+def refuse_unknown_settings() -> None:
+    """Check the names in the configuration's section.
+
+    Raises:
+        UserError: One is no parameter, so that its value would be ignored.
+    """
+    configuration = luigi.configuration.get_config()
+    known = {field.name for kind in KINDS for field in dataclasses.fields(kind)}
+    for name in configuration.options(CONFIG_SECTION) if configuration.has_section(CONFIG_SECTION) else ():
+        if name not in known:
+            alike = difflib.get_close_matches(name, known, n=1)
+            hint = f"; is it {alike[0]}?" if alike else ""
+            raise UserError(f"[{CONFIG_SECTION}] {name}: there is no such parameter{hint}")
+
+
 class Stage(luigi.Task):
     """A stage of the pipeline: complete when the artefact of its recipe is published."""
 
@@ -117,6 +153,7 @@ class Stage(luigi.Task):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        refuse_unknown_settings()
         for kind in self.kinds:  # a mistake in any setting is told before work starts
             self.settings(kind)
 
@@ -181,18 +218,30 @@ def note_newer_groups(finished: Path, today: Path) -> None:
 
 
 @functools.cache
+def resolved(path: Path) -> Path:
+    """Return where a path led when the command started."""
+    return path.resolve()
+
+
+@dataclasses.dataclass(frozen=True)
+class ValidatedBy:
+    """What the best model is chosen by."""
+
+    settings: dict[str, Any]
+    digest: str
+
+
+@functools.cache
 def listed(images_folder: Path, artifacts: Path, rescan: bool) -> Listing:
-    """Return the images of a folder, listed once a command: what changes meanwhile is for the next one."""
+    """Return the images of a folder, listed once a process: what changes meanwhile is for the next command."""
     return list_images(images_folder, artifacts, rescan)
 
 
-@takes(DatasetSettings)
+@takes(DatasetSettings, PartSettings)
 class BuildManifest(Stage):
     """Parse the names of a data set's images into the manifest and rejects tables."""
 
-    part = luigi.ChoiceParameter(
-        choices=PARTS, default="train", description=f"which images of the data set, one of {', '.join(PARTS)} [train]"
-    )
+    part: str
 
     @property
     def images_folder(self) -> Path:
@@ -250,44 +299,54 @@ class BuildGroups(Stage):
         )
 
 
-@takes(*KINDS)
+@takes(*TRAINING_KINDS)
 class TrainCosPlace(Stage):
     """Train the network on the groups, validated after each epoch."""
 
     def requires(self) -> list[Stage]:
         """The groups, unless they are given, and the manifests of the validation set."""
-        groups = [] if self.dataset.groups_path else [self.clone(BuildGroups)]
+        groups = [] if self.chosen_groups() else [self.clone(BuildGroups)]
         return [*groups, *self.manifests("val")]
+
+    def chosen_groups(self) -> Path | None:
+        """Return the artefact of groups that was asked for, if one was; `current` is what it was at first."""
+        path = self.settings(ChosenGroups).groups_path
+        return path and resolved(path)
 
     def groups(self) -> Path:
         """Return the folder of the groups to train on."""
-        return self.dataset.groups_path or self.clone(BuildGroups).artefact()
+        return self.chosen_groups() or self.clone(BuildGroups).artefact()
 
     def recipe(self) -> Recipe:
         """Return what makes the model."""
-        given = self.dataset.groups_path
-        return self.recipe_on(read_recipe(given) if given else self.clone(BuildGroups).recipe().stored())
+        chosen = self.chosen_groups()
+        groups = read_recipe(chosen) if chosen else self.clone(BuildGroups).recipe().stored()
+        database, queries = (manifest.recipe().digest for manifest in self.manifests("val"))
+        return self.recipe_on(groups, validation_digest(database, queries))
 
-    def recipe_on(self, groups: dict[str, Any]) -> Recipe:
+    def recipe_on(self, groups: dict[str, Any], validation_images: str) -> Recipe:
         """Return what makes a model of groups with this recipe."""
-        network, augmentation = self.settings(NetworkSettings), self.settings(AugmentationSettings)
-        return training_recipe(groups, decisive_settings(network, augmentation, self.settings(TrainingSettings)))
+        augmentation = self.settings(AugmentationSettings)
+        settings = decisive_settings(self.settings(NetworkSettings), augmentation, self.settings(TrainingSettings))
+        validation = evaluation_settings(self.settings(EvaluationSettings), augmentation.image_size)
+        return training_recipe(groups, settings, ValidatedBy(validation, validation_images))
 
     def artefact(self) -> Path:
         """Return the model of today's groups, or else one of the same settings that was finished on earlier ones."""
-        if self.dataset.groups_path:
+        if self.chosen_groups():
             return super().artefact()
-        any_images = groups_recipe(data_set_name(self.dataset.images("train")), "", self.settings(GroupSettings))
-        finished = finished_training(self.dataset.artifacts_folder, self.recipe_on(any_images.stored()))
+        images = self.dataset.images("train")
+        any_images = groups_recipe(data_set_name(images), "", self.settings(GroupSettings)).stored()
+        finished = finished_training(self.dataset.artifacts_folder, self.recipe_on(any_images, ""), images)
         return still_finished(finished, super().artefact) if finished else super().artefact()
 
     def run(self) -> None:
         """Train, and publish the best model."""
-        from evaluation.stage import validator
+        from evaluation.stage import Validation
         from training.stage import train_cosplace
 
         runtime = self.settings(RuntimeSettings)
-        validate = validator(
+        validation = Validation(
             *image_lists(self, "val"),
             self.settings(EvaluationSettings),
             image_size=self.settings(AugmentationSettings).image_size,
@@ -298,7 +357,7 @@ class TrainCosPlace(Stage):
             self.groups(),
             self.dataset.images("train"),
             self.dataset.artifacts_folder,
-            validate,
+            validation,
             network=self.settings(NetworkSettings),
             augmentation=self.settings(AugmentationSettings),
             training=self.settings(TrainingSettings),
@@ -307,7 +366,7 @@ class TrainCosPlace(Stage):
         )
 
 
-@takes(*KINDS)
+@takes(*TRAINING_KINDS)
 class EvaluateCosPlace(Stage):
     """Evaluate the trained model, or the one that --resume-model names, on the test set."""
 
@@ -319,11 +378,12 @@ class EvaluateCosPlace(Stage):
     def recipe(self) -> Recipe:
         """Return what makes the evaluation."""
         given = self.settings(NetworkSettings).resume_model
-        model = model_digest(given) if given else self.clone(TrainCosPlace).artefact().name
+        digest = model_digest(given) if given else self.clone(TrainCosPlace).artefact().name
+        network, image_size = self.settings(NetworkSettings), self.settings(AugmentationSettings).image_size
+        model = Model(digest, network.backbone, network.fc_output_dim)
         database, queries = (manifest.recipe() for manifest in self.manifests("test"))
-        image_size = self.settings(AugmentationSettings).image_size
-        settings = self.settings(EvaluationSettings)
-        return evaluation_recipe(queries.name, model, database.digest, queries.digest, settings, image_size)
+        settings = evaluation_settings(self.settings(EvaluationSettings), image_size)
+        return evaluation_recipe(queries.name, model, database.digest, queries.digest, settings)
 
     def run(self) -> None:
         """Evaluate, and publish predictions and recalls."""

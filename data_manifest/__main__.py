@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> None:
     if not options.artifacts_folder.is_dir():
         raise UserError(f"--artifacts-folder {options.artifacts_folder}: there is no such folder")
     rows = listings[options.command](options.artifacts_folder)
-    print(json.dumps(rows, indent=2) if options.format == "json" else as_text(rows))
+    print(json.dumps(rows, indent=2) if options.format == "json" else as_text(rows) or "no artefacts")
 
 
 if __name__ == "__main__":

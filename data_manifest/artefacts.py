@@ -86,7 +86,18 @@ def read_recipe(folder: Path) -> dict[str, Any]:
         recipe: dict[str, Any] = json.loads((folder / RECIPE_FILE).read_text())
     except FileNotFoundError:
         raise UserError(f"{folder} is no published artefact: it has no {RECIPE_FILE}") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder / RECIPE_FILE} is damaged ({error}): remove {folder} and run again") from error
     return recipe
+
+
+def find_published(artifacts: Path, recipe: Recipe) -> Path | None:
+    """Return a recipe's artefact, made the current one of its name, or None if it is still to be made."""
+    folder = recipe.folder(artifacts)
+    if not is_published(folder):
+        return None
+    make_current(folder)
+    return folder
 
 
 @contextlib.contextmanager
@@ -94,7 +105,8 @@ def publishing(artifacts: Path, recipe: Recipe, summary: Mapping[str, Any] | Non
     """Give a staging folder to fill; on success publish it as the recipe's artefact and make that the current one.
 
     `summary` may be filled while the folder is; it ends in `recipe.json` beside the recipe, outside the digest. Where
-    another process published the same artefact first, its work stands and ours is dropped.
+    another process published the same artefact first, its work stands and ours is dropped. What is stopped from the
+    keyboard, or killed, leaves the staging folder: `dead_staging` finds it when the process is gone.
     """
     staging = artifacts / STAGING / f"{socket.gethostname()}~{os.getpid()}~{int(time.time())}~{uuid.uuid4().hex[:8]}"
     _make_folder(staging)
@@ -103,8 +115,12 @@ def publishing(artifacts: Path, recipe: Recipe, summary: Mapping[str, Any] | Non
         content = {**recipe.stored(), "summary": dict(summary or {})}
         (staging / RECIPE_FILE).write_text(json.dumps(content, indent=2) + "\n")
         _publish(staging, recipe.folder(artifacts))
-    finally:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
+        raise
+    shutil.rmtree(staging, ignore_errors=True)
     make_current(recipe.folder(artifacts))
     for dead in dead_staging(artifacts):
         shutil.rmtree(dead, ignore_errors=True)

@@ -4,9 +4,12 @@ import errno
 import logging
 import re
 import sys
+from collections.abc import Callable
+from types import TracebackType
 
 from data_manifest.errors import UserError
 
+ExceptHook = Callable[[type[BaseException], BaseException, TracebackType | None], object]
 LOGGERS = ("data_manifest", "pipeline", "training", "evaluation")
 LUIGI_LOGGER = "luigi-interface"
 SYSTEM_LIMITS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)  # mended outside the program
@@ -26,6 +29,18 @@ def configure_logging() -> None:
     luigi_logger = logging.getLogger(LUIGI_LOGGER)
     if not any(isinstance(each, ShowUserErrors) for each in luigi_logger.filters):
         luigi_logger.addFilter(ShowUserErrors())
+
+
+def show_mistake(show_others: ExceptHook, *mistakes: type[BaseException]) -> ExceptHook:
+    """Return an excepthook that shows users' mistakes, and these others, as a message without a traceback."""
+
+    def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, (UserError, *mistakes)):
+            print(f"ERROR: {error}", file=sys.stderr)
+        else:
+            show_others(kind, error, trace)
+
+    return show
 
 
 class ShowUserErrors(logging.Filter):
@@ -50,7 +65,9 @@ class ShowUserErrors(logging.Filter):
 def mistake_in(record: logging.LogRecord) -> str | None:
     """Return the message for the user that a log record has in it, or None if it is about something else."""
     error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, UserError) or (isinstance(error, OSError) and error.errno in SYSTEM_LIMITS):
-        return str(error)
+    while error is not None:  # Luigi wraps an error in a parameter's default in one of its own
+        if isinstance(error, UserError) or (isinstance(error, OSError) and error.errno in SYSTEM_LIMITS):
+            return str(error)
+        error = error.__cause__ or error.__context__
     in_text = _ERROR_IN_TEXT.search(record.getMessage())
     return in_text[1].strip() if in_text else None

@@ -52,7 +52,8 @@ LISTED_FOLDERS = pa.schema(
     [
         _column("path", pa.binary(), "of the folder, relative to the images folder, with a slash at its end"),
         _column("modified_ns", pa.int64(), "its modification time when it was listed, nanoseconds"),
-        _column("listed_ns", pa.int64(), "the clock, just before it was listed, nanoseconds"),
+        _column("changed_ns", pa.int64(), "its change time when it was listed, nanoseconds"),
+        _column("listed_ns", pa.int64(), "the clock, just before it was listed, nanoseconds; 0: list it each time"),
         _column("count", pa.int64(), "images in it, not below"),
         _column("digest", pa.string(), "of the sorted names of these images"),
         _column("children", pa.list_(pa.binary()), "names of the folders in it"),

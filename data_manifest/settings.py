@@ -88,5 +88,11 @@ def _to_str(value: Any) -> str:
     return str(value)
 
 
-_CONVERTERS: dict[Any, Any] = {bool: _to_bool, int: _to_int, float: _to_float, str: _to_str, Path: Path}
+def _to_path(value: Any) -> Path:
+    if value == "":  # Path("") would be the working directory
+        raise ValueError(value)
+    return Path(value)
+
+
+_CONVERTERS: dict[Any, Any] = {bool: _to_bool, int: _to_int, float: _to_float, str: _to_str, Path: _to_path}
 _EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}

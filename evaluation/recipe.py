@@ -1,31 +1,44 @@
 """What makes an evaluation the one it is. Imports neither torch nor faiss."""
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
-from data_manifest.artefacts import Recipe, digest_of_file, is_published, read_recipe
+from data_manifest.artefacts import Recipe, digest_of, digest_of_file, is_published, read_recipe
 from evaluation.settings import EvaluationSettings
 
 VERSION = 1
 
 
-def evaluation_recipe(
-    name: str,
-    model_digest: str,
-    database_digest: str,
-    queries_digest: str,
-    settings: EvaluationSettings,
-    image_size: int,
-) -> Recipe:
-    """Return what makes an evaluation: a model, two lists of images, the threshold and the size of the images.
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """What is evaluated: the digest of the weights, and the network that they are for."""
 
-    `image_size` counts only where images are resized to it.
-    """
-    decisive = {
+    digest: str
+    backbone: str
+    fc_output_dim: int
+
+
+def decisive_settings(settings: EvaluationSettings, image_size: int) -> dict[str, Any]:
+    """Return by name what the recalls of a model depend on; `image_size` only where images are resized to it."""
+    return {
         "positive_dist_threshold": settings.positive_dist_threshold,
         "resized_to": image_size if settings.resize_test_imgs else None,
     }
-    inputs = {"model": model_digest, "database": database_digest, "queries": queries_digest}
-    return Recipe("evaluation", name, VERSION, decisive, inputs)
+
+
+def evaluation_recipe(
+    name: str, model: Model, database_digest: str, queries_digest: str, settings: dict[str, Any]
+) -> Recipe:
+    """Return what makes an evaluation: a model, two lists of images, and what `decisive_settings` gave."""
+    network = {"backbone": model.backbone, "fc_output_dim": model.fc_output_dim}
+    inputs = {"model": model.digest, "database": database_digest, "queries": queries_digest}
+    return Recipe("evaluation", name, VERSION, {**network, **settings}, inputs)
+
+
+def validation_digest(database_digest: str, queries_digest: str) -> str:
+    """Return a digest of the images of a validation set, from those of their manifests."""
+    return digest_of({"database": database_digest, "queries": queries_digest})
 
 
 def model_digest(model: Path) -> str:

@@ -1,17 +1,21 @@
 """The evaluation stage: from a model and two manifests to published predictions and recalls."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from data_manifest import schemas
-from data_manifest.artefacts import publishing, read_recipe
+from data_manifest.artefacts import find_published, publishing, read_recipe
 from data_manifest.tables import write_table
 from evaluation.evaluate import ImageList, evaluate
-from evaluation.recipe import evaluation_recipe, model_digest
+from evaluation.recipe import Model, decisive_settings, evaluation_recipe, model_digest, validation_digest
 from evaluation.settings import EvaluationSettings
 from training.network import load_network, resolve_device
+
+logger = logging.getLogger(__name__)
 
 
 def evaluate_cosplace(
@@ -29,6 +33,8 @@ def evaluate_cosplace(
     on_percentage: Callable[[int], None] | None = None,
 ) -> Path:
     """Evaluate a file of weights on a test set, and return the folder of the published predictions and recalls.
+
+    What is published already is not made again.
 
     Args:
         model: A state dict: `model.pth` of a training, or official weights.
@@ -48,8 +54,12 @@ def evaluate_cosplace(
     """
     settings = settings or EvaluationSettings()
     asked, against = read_recipe(queries.manifest_folder), read_recipe(database.manifest_folder)
-    inputs = model_digest(model), against["digest"], asked["digest"]
-    recipe = evaluation_recipe(asked["name"], *inputs, settings, image_size)
+    evaluated = Model(model_digest(model), backbone, fc_output_dim)
+    decisive = decisive_settings(settings, image_size)
+    recipe = evaluation_recipe(asked["name"], evaluated, against["digest"], asked["digest"], decisive)
+    if published := find_published(artifacts, recipe):
+        return published
+    logger.info("evaluating %s", model)
     found = evaluate(
         load_network(model, backbone, fc_output_dim),
         database,
@@ -66,26 +76,51 @@ def evaluate_cosplace(
     return recipe.folder(artifacts)
 
 
-def validator(
-    database: ImageList,
-    queries: ImageList,
-    settings: EvaluationSettings | None = None,
-    *,
-    image_size: int = 512,
-    device: str = "auto",
-    num_workers: int = 8,
-) -> Callable[[nn.Module], dict[int, float]]:
-    """Return a function that gives the recalls of a network, in percent by k: what training validates with."""
+class Validation:
+    """What training validates with: gives the recalls of a network on a validation set.
 
-    def validate(network: nn.Module) -> dict[int, float]:
+    Args:
+        database: The reference images.
+        queries: The images to localise.
+        evaluation: The threshold in metres, whether to resize, the batch size.
+        image_size: The shorter side in pixels, if images are resized.
+        device: Where the network runs; auto is a GPU if there is one.
+        num_workers: Processes that load images.
+    """
+
+    def __init__(
+        self,
+        database: ImageList,
+        queries: ImageList,
+        evaluation: EvaluationSettings | None = None,
+        *,
+        image_size: int = 512,
+        device: str = "auto",
+        num_workers: int = 8,
+    ) -> None:
+        self.database, self.queries = database, queries
+        self.evaluation = evaluation or EvaluationSettings()
+        self.image_size, self.device, self.num_workers = image_size, device, num_workers
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the recalls depend on, beside the images."""
+        return decisive_settings(self.evaluation, self.image_size)
+
+    @property
+    def digest(self) -> str:
+        """A digest of the images."""
+        database, queries = (read_recipe(each.manifest_folder)["digest"] for each in (self.database, self.queries))
+        return validation_digest(database, queries)
+
+    def __call__(self, network: nn.Module) -> dict[int, float]:
+        """Return the recalls of a network, in percent by k."""
         return evaluate(
             network,
-            database,
-            queries,
-            settings or EvaluationSettings(),
-            image_size=image_size,
-            device=resolve_device(device),
-            num_workers=num_workers,
+            self.database,
+            self.queries,
+            self.evaluation,
+            image_size=self.image_size,
+            device=resolve_device(self.device),
+            num_workers=self.num_workers,
         ).recalls
-
-    return validate

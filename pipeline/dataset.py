@@ -1,6 +1,7 @@
 """Where the parts of a data set lie, as SF-XL lays them out, and what a part is called among the artefacts."""
 
 import dataclasses
+import os
 import re
 from pathlib import Path
 
@@ -8,6 +9,13 @@ from data_manifest.errors import UserError
 from data_manifest.settings import Settings, setting
 
 PARTS = ("train", "val/database", "val/queries", "test/database", "test/queries")
+
+
+@dataclasses.dataclass(frozen=True)
+class PartSettings(Settings):
+    """A part of a data set."""
+
+    part: str = setting("train", "which images of the data set", choices=PARTS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,9 +29,6 @@ class DatasetSettings(Settings):
     val_folder: Path | None = setting(None, "holds database/ and queries/, in place of <dataset-folder>/val")
     test_folder: Path | None = setting(None, "holds database/ and queries, in place of <dataset-folder>/test")
     test_queries: str = setting("queries_v1", "name of the folder of queries in the test folder")
-    groups_path: Path | None = setting(
-        None, "folder of a groups artefact to train on, in place of that of the training images as they are now"
-    )
     rescan: bool = setting(
         False, "list every folder anew, whatever its modification time: for file systems whose times cannot be trusted"
     )
@@ -50,7 +55,7 @@ def data_set_name(images_folder: Path) -> str:
     `sf-xl-processed-test-database`; they stay so when the disk is mounted elsewhere. Should two folders come to one
     name, their artefacts still differ by their digests.
     """
-    parts = images_folder.absolute().parts[1:]
-    parts = parts[-4:] if images_folder.absolute().parent.name in ("val", "test") else parts[-3:]
+    folder = Path(os.path.normpath(images_folder.absolute()))
+    parts = folder.parts[1:][-4 if folder.parent.name in ("val", "test") else -3 :]
     name = re.sub(r"[^A-Za-z0-9._-]", "_", "-".join(parts))
     return name.lstrip(".") or "images"

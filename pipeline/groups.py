@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from data_manifest import schemas
-from data_manifest.artefacts import Recipe, publishing, read_recipe
+from data_manifest.artefacts import Recipe, find_published, publishing, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress
 from data_manifest.tables import table_files, write_table
@@ -38,8 +38,8 @@ def build_groups(
 ) -> Path:
     """Write the classes and members of all groups, and return the folder of the artefact.
 
-    Group and class numbers depend on the images and the settings alone. Images without a heading are left out, unless
-    alpha is 360.
+    What is published already is not made again. Group and class numbers depend on the images and the settings alone.
+    Images without a heading are left out, unless alpha is 360.
 
     Args:
         manifest: Folder of a published manifest.
@@ -54,6 +54,8 @@ def build_groups(
     settings.warn_if_unwise()
     made_from = read_recipe(manifest)
     recipe = groups_recipe(made_from["name"], made_from["digest"], settings)
+    if published := find_published(artifacts, recipe):
+        return published
     files = table_files(manifest, "manifest")
     counted = _count_all(files, settings, on_percentage)
     total = add_up(counted)

@@ -3,6 +3,7 @@
 This is a cache: it decides nothing but how long a listing takes, and may be removed at any time.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from data_manifest.artefacts import digest_of_file
+from data_manifest.errors import UserError
 from data_manifest.schemas import LISTED_FOLDERS
 from data_manifest.tables import write_table
 from pipeline.tree import Folder, is_settled
@@ -32,19 +34,20 @@ def read_folders(cache: Path) -> dict[bytes, Folder]:
     except (OSError, pl.exceptions.PolarsError):
         return {}
     return {
-        path: Folder(modified_ns, listed_ns, count, digest, tuple(children))
-        for path, modified_ns, listed_ns, count, digest, children in rows.iter_rows()
+        path: Folder(modified_ns, changed_ns, listed_ns, count, digest, tuple(children))
+        for path, modified_ns, changed_ns, listed_ns, count, digest, children in rows.iter_rows()
     }
 
 
 def write_folders(folders: Mapping[bytes, Folder], cache: Path) -> None:
     """Keep what a scan found."""
     rows = [
-        (path, each.modified_ns, each.listed_ns, each.count, each.digest, each.children)
+        (path, each.modified_ns, each.changed_ns, each.listed_ns, each.count, each.digest, each.children)
         for path, each in folders.items()
     ]
     frame = pl.DataFrame(rows, schema=pl.Schema(LISTED_FOLDERS), orient="row")
-    write_table(frame, cache / "folders.parquet", LISTED_FOLDERS)
+    with contextlib.suppress(OSError):  # as on a disk that is full or cannot be written to
+        write_table(frame, cache / "folders.parquet", LISTED_FOLDERS)
 
 
 def digest_of_list(list_file: Path, cache: Path) -> str:
@@ -53,19 +56,28 @@ def digest_of_list(list_file: Path, cache: Path) -> str:
     Raises:
         UserError: The file cannot be read.
     """
-    kept, state, now_ns = cache / "list.json", _state(list_file), time.time_ns()
+    kept, state, now_ns = cache / "list.json", state_of(list_file), time.time_ns()
     try:
         known = json.loads(kept.read_text())
-    except (OSError, ValueError):
-        known = {}
-    if known.get("state") == state and is_settled(state["modified_ns"], known["looked_at_ns"]):
-        return str(known["digest"])
+        if known["state"] == list(state) and is_settled(state[:2], known["looked_at_ns"]):
+            return str(known["digest"])
+    except (OSError, ValueError, LookupError, TypeError):  # not there, or broken
+        pass
     digest = digest_of_file(list_file)
-    cache.mkdir(parents=True, exist_ok=True)
-    kept.write_text(json.dumps({"state": state, "looked_at_ns": now_ns, "digest": digest}))
+    with contextlib.suppress(OSError):  # as on a disk that is full or cannot be written to
+        cache.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps({"state": state, "looked_at_ns": now_ns, "digest": digest}))
     return digest
 
 
-def _state(path: Path) -> dict[str, int]:
-    found = path.stat()
-    return {"modified_ns": found.st_mtime_ns, "bytes": found.st_size, "inode": found.st_ino}
+def state_of(file: Path) -> tuple[int, ...]:
+    """Return what changes with a file's content: its times of modification and of change, its size, and which it is.
+
+    Raises:
+        UserError: There is no such file.
+    """
+    try:
+        found = file.stat()
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read: {error.strerror}") from error
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino

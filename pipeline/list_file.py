@@ -5,6 +5,7 @@ is little as long as the list is grouped by folder, as listings are; blocks of a
 """
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ Offsets = npt.NDArray[np.int64]
 BLOCK_BYTES = 32 << 20
 NEWLINE, SLASH = 10, 47
 UTF8_MARK, UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
+_IDLE_PARTS = re.compile(rb"(?:^|(?<=/))(?:\./+)+|(?<=/)/+")  # ./a/b, a/./b and a//b are a/b
 LINES_PER_RUN = 16  # a block with shorter runs is written anew, sorted by folder
 
 
@@ -34,18 +36,26 @@ class Run:
     separator: bytes = b"\n"
 
     def read(self) -> list[bytes]:
-        """Return the paths as `clean_line` gives them, without blank lines."""
-        with self.file.open("rb") as file:
-            content = os.pread(file.fileno(), self.length, self.start)
+        """Return the paths as `clean_line` gives them, without blank lines.
+
+        Raises:
+            UserError: The file cannot be read.
+        """
+        try:
+            with self.file.open("rb") as file:
+                content = os.pread(file.fileno(), self.length, self.start)
+        except OSError as error:
+            raise UserError(f"{self.file}: cannot be read: {error.strerror}") from error
         paths = content.removesuffix(self.separator).split(self.separator)
-        if b"\r" in content or b"./" in content or b"" in paths:
+        may_be_blank = b"/" not in content and any(not path or path.isspace() for path in paths)
+        if may_be_blank or any(sign in content for sign in (b"\r", b"./", b"//")):
             return [path for path in map(clean_line, paths) if path.strip()]
         return paths
 
 
 def clean_line(line: bytes) -> bytes:
-    """Return a line without the end that Windows gives it and the `./` that `find .` begins with."""
-    return line.removesuffix(b"\r").removeprefix(b"./")
+    """Return a line's path: without the end that Windows gives it, and of the many ways to write it the shortest."""
+    return _IDLE_PARTS.sub(b"", line.rstrip(b"\r"))
 
 
 def scan_list(list_file: Path, scratch: Path) -> dict[bytes, list[Run]]:
@@ -64,7 +74,7 @@ def scan_list(list_file: Path, scratch: Path) -> dict[bytes, list[Run]]:
         if len(in_block) * LINES_PER_RUN > sum(run.lines for _, run in in_block) > LINES_PER_RUN:
             in_block = list(_write_sorted(block, scratch))
         for folder, run in in_block:
-            runs.setdefault(folder.removeprefix(b"./"), []).append(run)
+            runs.setdefault(clean_line(folder), []).append(run)
     return runs
 
 
@@ -101,7 +111,10 @@ def runs_of_block(file: Path, start: int, block: bytes) -> Iterator[tuple[bytes,
     for folder, begin, end, lines in zip(
         folders.gather(first), starts[first], ends[last], last - first + 1, strict=True
     ):
-        yield folder, Run(file, start + int(begin), int(end - begin), int(lines))
+        if not clean_line(folder):  # blank lines would be images of the top
+            lines = sum(bool(clean_line(line).strip()) for line in block[begin:end].split(b"\n"))
+        if lines:
+            yield folder, Run(file, start + int(begin), int(end - begin), int(lines))
 
 
 def _folders(block: bytes, starts: Offsets, ends: Offsets, slashes: Offsets) -> pl.Series:
@@ -116,7 +129,7 @@ def _folders(block: bytes, starts: Offsets, ends: Offsets, slashes: Offsets) -> 
 
 def _write_sorted(block: bytes, scratch: Path) -> Iterator[tuple[bytes, Run]]:
     """Append a block's lines to the scratch file, sorted, and give its runs there."""
-    lines = sorted(clean_line(line) for line in block.split(b"\n"))
+    lines = sorted(path for path in map(clean_line, block.split(b"\n")) if path.strip())
     lines.sort(key=lambda line: line[: line.rfind(b"/") + 1])
     with scratch.open("ab") as file:
         start = file.tell()

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from data_manifest.artefacts import DIGEST_LENGTH, digest_of_file
 from data_manifest.errors import UserError
-from pipeline.known import cache_folder, digest_of_list, read_folders, write_folders
+from pipeline.known import cache_folder, digest_of_list, read_folders, state_of, write_folders
 from pipeline.list_file import Run, scan_list
 from pipeline.tree import IMAGE_SUFFIXES, list_names, scan_tree
 
@@ -41,6 +41,13 @@ class Listing(Protocol):
     def images(self, folders: Iterable[bytes]) -> Images:
         """Return the images of folders that `sizes` gave."""
 
+    def check_unchanged(self) -> None:
+        """Check that the images that were read are those of the fingerprint.
+
+        Raises:
+            UserError: They may not be.
+        """
+
 
 @dataclass(frozen=True)
 class ImagesOfRuns:
@@ -59,6 +66,7 @@ class ListedImages:
 
     def __init__(self, origin: Path, cache: Path | None) -> None:
         self.origin = origin
+        self._state = state_of(origin)
         self.fingerprint = digest_of_list(origin, cache) if cache else digest_of_file(origin)
         self._runs: dict[bytes, list[Run]] = {}
 
@@ -70,6 +78,11 @@ class ListedImages:
     def images(self, folders: Iterable[bytes]) -> ImagesOfRuns:
         """Return the lines of folders."""
         return ImagesOfRuns(tuple(run for folder in folders for run in self._runs[folder]))
+
+    def check_unchanged(self) -> None:
+        """Check that the list file was not written since."""
+        if state_of(self.origin) != self._state:
+            raise UserError(f"{self.origin} has changed while it was being read: run again")
 
 
 @dataclass(frozen=True)
@@ -120,6 +133,9 @@ class FoundImages:
     def images(self, folders: Iterable[bytes]) -> ImagesOfFolders:
         """Return the images of folders."""
         return ImagesOfFolders(self.origin, tuple((folder, self.folders[folder].digest) for folder in folders))
+
+    def check_unchanged(self) -> None:
+        """Check nothing more: each folder that was read was compared with what was found."""
 
 
 def list_file_of(images_folder: Path) -> Path:

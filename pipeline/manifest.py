@@ -1,5 +1,6 @@
 """Build the manifest: what each image's name says, in Parquet, and a reject with its reason for each unusable one."""
 
+import contextlib
 import logging
 import os
 import shutil
@@ -8,7 +9,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from data_manifest.artefacts import Recipe, artefacts_of, dead_staging, digest_of, publishing, read_recipe
+from data_manifest.artefacts import (
+    Recipe,
+    artefacts_of,
+    dead_staging,
+    digest_of,
+    find_published,
+    publishing,
+    read_recipe,
+)
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress
 from data_manifest.schemas import SCHEMA_VERSION
@@ -37,6 +46,8 @@ def build_manifest(
 ) -> Path:
     """Write the manifest and the rejects of a folder of images, and return the folder of the artefact.
 
+    What is published already is not made again.
+
     Args:
         images_folder: Holds images in SF-XL's naming, at any depth; `<images_folder>_images_paths.txt` is taken instead
             of listing it if it is there. No image is opened.
@@ -53,10 +64,10 @@ def build_manifest(
     name = name or data_set_name(images_folder)
     listing = listing or list_images(images_folder, artifacts)
     recipe = manifest_recipe(name, listing, strict)
+    if published := find_published(artifacts, recipe):
+        return published
     before = artefacts_of(artifacts, recipe)
-    names = {
-        digest: name for path in before for digest, name in read_recipe(path)["summary"].get("sources", {}).items()
-    }
+    names = {source: name for path in before for source, name in _sources_of(path).items()}
     earlier = (*before, *dead_staging(artifacts))
     summary: dict[str, Any] = {"origin": str(listing.origin)}
     with publishing(artifacts, recipe, summary) as staging:
@@ -67,6 +78,7 @@ def build_manifest(
             for key, images in partitions(listing, scratch)
         ]
         made = list(_build_all(name, jobs, on_percentage))
+        listing.check_unchanged()
         summary |= summarise(made)
         sources = (_source(job.key, job.images, strict) for job in jobs)
         summary["sources"] = {source: part.name for source, part in zip(sources, made, strict=True) if source}
@@ -74,6 +86,14 @@ def build_manifest(
         _check_any_usable(listing, summary, staging)
         _log_summary(name, summary)
     return recipe.folder(artifacts)
+
+
+def _sources_of(artefact: Path) -> dict[str, str]:
+    """Return the names of the partitions of an earlier artefact by what they depend on; a damaged one has none."""
+    with contextlib.suppress(UserError):
+        sources: dict[str, str] = read_recipe(artefact)["summary"].get("sources", {})
+        return sources
+    return {}
 
 
 def _source(key: str, images: Images, strict: bool) -> str | None:

@@ -2,7 +2,8 @@
 
 Folders are told apart by the bits of their paths' hashes: where those that start with the same bits hold too many
 images, they are cut in two by the next bit. So small folders share a partition, and images added to a folder touch its
-own partition alone. A folder that is too large by itself is cut by the checksums of its images' paths instead.
+own partition alone. A folder that is too large by itself is left out of that, so that its neighbours do not matter, and
+is cut by the checksums of its images' paths instead.
 """
 
 import hashlib
@@ -38,10 +39,13 @@ def partitions(listing: Listing, scratch: Path, rows: int = ROWS_PER_PARTITION) 
 
 
 def folders_by_key(sizes: Mapping[bytes, int], rows: int) -> dict[str, list[bytes]]:
-    """Return the folders of each partition by its key: the hash bits that they share, as `b` and 0s and 1s."""
-    bits = {folder: f"{int(_hash_of(folder), 16):0{HASH_BITS}b}" for folder in sizes}
-    keyed: dict[str, list[bytes]] = {}
-    pending = [("", sorted(sizes))]
+    """Return the folders of each partition by its key.
+
+    That is the hash bits that they share, as `b` and 0s and 1s, or for a huge folder `f` and its hash.
+    """
+    bits = {folder: f"{int(_hash_of(folder), 16):0{HASH_BITS}b}" for folder in sizes if sizes[folder] <= rows}
+    keyed = {f"f{_hash_of(folder)}": [folder] for folder in sizes if sizes[folder] > rows}
+    pending = [("", sorted(bits))] if bits else []
     while pending:
         prefix, folders = pending.pop()
         if len(folders) > 1 and len(prefix) < HASH_BITS and sum(sizes[folder] for folder in folders) > rows:

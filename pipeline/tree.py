@@ -1,9 +1,10 @@
 """Folders of images: what is in them, and whether it is still what it was when they were last looked at.
 
 A folder's modification time changes when a file in it is added, removed or renamed. So a folder that has the time it
-had need not be listed again: a tree of millions of files is compared in as many steps as it has folders. That time
-tells nothing about changes in the moments before it was read (git calls such times racy), so a young one is not
-trusted. On NFS, SMB and FUSE even old ones may lie: `--rescan` ignores them.
+had need not be listed again: a tree of millions of files is compared in as many steps as it has folders. Unpacking and
+copying set that time to what it was elsewhere; the system's change time, which nobody can set, tells. Such times say
+nothing about changes in the moments before they were read (git calls them racy), so young ones are not trusted. On NFS,
+SMB and FUSE even old ones may lie: `--rescan` ignores them.
 """
 
 import errno
@@ -11,7 +12,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,29 +30,32 @@ class Folder:
 
     Args:
         modified_ns: Its modification time.
-        listed_ns: The clock, just before it was listed.
+        changed_ns: The time of the last change that the system counts, be it of the modification time.
+        listed_ns: The clock, just before it was listed; 0 if it is to be listed each time.
         count: Images in it, not below.
         digest: Of the sorted names of these images.
         children: Names of the folders in it.
     """
 
     modified_ns: int
+    changed_ns: int
     listed_ns: int
     count: int
     digest: str
     children: tuple[bytes, ...]
 
-    def is_unchanged(self, modified_ns: int) -> bool:
-        """Return whether the folder is certainly the same, given the modification time that it has now."""
-        return self.modified_ns == modified_ns and is_settled(self.modified_ns, self.listed_ns)
+    def is_unchanged(self, modified_ns: int, changed_ns: int) -> bool:
+        """Return whether the folder is certainly the same, given the times that it has now."""
+        times = (self.modified_ns, self.changed_ns)
+        return times == (modified_ns, changed_ns) and is_settled(times, self.listed_ns)
 
 
-def is_settled(modified_ns: int, looked_at_ns: int) -> bool:
-    """Return whether any change after a look at the clock would give another modification time.
+def is_settled(times_ns: Iterable[int], looked_at_ns: int) -> bool:
+    """Return whether any change after a look at the clock would give other times of modification and change.
 
     It would not where the file system counts time coarsely or the clock was set back, so a moment must have passed.
     """
-    return modified_ns + TRUSTED_AFTER_NS < looked_at_ns
+    return max(times_ns) + TRUSTED_AFTER_NS < looked_at_ns
 
 
 def scan_tree(root: Path, known: Mapping[bytes, Folder]) -> dict[bytes, Folder]:
@@ -87,7 +91,7 @@ def list_names(root: Path, relative: bytes, digest: str) -> list[bytes]:
         UserError: The folder cannot be read, or its names have another digest by now.
     """
     path = os.fsencode(root) + b"/" + relative
-    images, _ = _list(path)
+    images, _, _ = _list(path)
     if digest_of_names(images) != digest:
         raise UserError(f"{os.fsdecode(path)} has changed while it was being read: run again")
     return images
@@ -100,28 +104,36 @@ def digest_of_names(names: list[bytes]) -> str:
 
 def _look_at(path: bytes, before: Folder | None) -> Folder:
     try:
-        modified_ns, now_ns = os.stat(path).st_mtime_ns, time.time_ns()  # noqa: PTH116 -- bytes
+        state, now_ns = os.stat(path), time.time_ns()  # noqa: PTH116 -- bytes
     except OSError as error:
         raise UserError(f"{os.fsdecode(path)}: cannot be listed: {error.strerror}") from error
-    if before is not None and before.is_unchanged(modified_ns):
+    if before is not None and before.is_unchanged(state.st_mtime_ns, state.st_ctime_ns):
         return before
-    images, children = _list(path)
-    return Folder(modified_ns, now_ns, len(images), digest_of_names(images), tuple(children))
+    images, children, has_links = _list(path)
+    listed_ns = 0 if has_links else now_ns
+    digest = digest_of_names(images)
+    return Folder(state.st_mtime_ns, state.st_ctime_ns, listed_ns, len(images), digest, tuple(children))
 
 
-def _list(path: bytes) -> tuple[list[bytes], list[bytes]]:
-    """Return the sorted names of the images and of the folders in a folder."""
-    images, children = [], []
+def _list(path: bytes) -> tuple[list[bytes], list[bytes], bool]:
+    """Return the sorted names of the images and of the folders in a folder, and whether links may lead to folders.
+
+    Where a link leads may change without a change of the folder that it is in, as when a disk is mounted.
+    """
+    images, children, has_links = [], [], False
     try:
         with os.scandir(path) as entries:
             for entry in entries:
                 if _is_folder(entry):
                     children.append(entry.name)
+                    has_links |= entry.is_symlink()
                 elif entry.name.lower().endswith(_SUFFIXES):
                     images.append(entry.name)
+                else:
+                    has_links |= entry.is_symlink()
     except OSError as error:
         raise UserError(f"{os.fsdecode(path)}: cannot be listed: {error.strerror}") from error
-    return sorted(images), sorted(children)
+    return sorted(images), sorted(children), has_links
 
 
 def _is_folder(entry: os.DirEntry[bytes]) -> bool:

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing.context import BaseContext
 from typing import TypeVar
@@ -27,15 +28,19 @@ def read_batches(
         UserError: An image cannot be read.
     """
     batch_size = dataset.plan.batch_size
-    loader: DataLoader[Batch | UserError] = DataLoader(
-        dataset,  # type: ignore[arg-type]  # the loader is typed by what `collate` gives
-        batch_size=batch_size,
-        sampler=range(first_iteration * batch_size, len(dataset)),
-        num_workers=runtime.num_workers,
-        collate_fn=collate,
-        pin_memory=device.type == "cuda",
-        multiprocessing_context=_worker_context() if runtime.num_workers else None,
-    )
+    with warnings.catch_warnings():
+        # More workers than cores are the user's choice: they help where the images lie on a slow disk.
+        warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)
+        loader: DataLoader[Batch | UserError] = DataLoader(
+            dataset,  # type: ignore[arg-type]  # the loader is typed by what `collate` gives
+            batch_size=batch_size,
+            sampler=range(first_iteration * batch_size, len(dataset)),
+            num_workers=runtime.num_workers,
+            collate_fn=collate,
+            pin_memory=device.type == "cuda",
+            multiprocessing_context=_worker_context() if runtime.num_workers else None,
+            generator=torch.Generator(),  # otherwise starting an epoch draws from the global random state
+        )
     for batch in loader:
         if isinstance(batch, UserError):
             raise batch

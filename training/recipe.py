@@ -3,12 +3,13 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from data_manifest.artefacts import Recipe, artefacts_of, digest_of_file, read_recipe
 from training.settings import IMAGENET, RANDOM, AugmentationSettings, NetworkSettings, TrainingSettings
 
 STAGE, VERSION = "training", 1
+IMAGES_FOLDER = "images_folder"  # in a model's summary: where the images that it was trained on lay
 
 
 def decisive_settings(
@@ -27,15 +28,29 @@ def decisive_settings(
     return settings
 
 
-def training_recipe(groups: Mapping[str, Any], settings: dict[str, Any]) -> Recipe:
+class ValidationSet(Protocol):
+    """What the best model depends on beside its training."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The settings of the validation, as JSON knows them."""
+
+    @property
+    def digest(self) -> str:
+        """A digest of its images."""
+
+
+def training_recipe(groups: Mapping[str, Any], settings: dict[str, Any], validation: ValidationSet) -> Recipe:
     """Return what makes a trained model.
 
     Args:
         groups: The recipe of the groups, with `digest`, as `read_recipe` gives it.
         settings: What `decisive_settings` gave.
+        validation: What the best model is chosen by.
     """
-    grouping = {"grouping": dict(groups["settings"])}
-    return Recipe(STAGE, groups["name"], VERSION, {**grouping, **settings}, {"groups": groups["digest"]})
+    more = {"grouping": dict(groups["settings"]), "validation": dict(validation.settings)}
+    inputs = {"groups": groups["digest"], "validation": validation.digest}
+    return Recipe(STAGE, groups["name"], VERSION, {**settings, **more}, inputs)
 
 
 def run_folder(artifacts: Path, recipe: Recipe) -> Path:
@@ -44,12 +59,15 @@ def run_folder(artifacts: Path, recipe: Recipe) -> Path:
     return artifacts / "runs" / recipe.name / dataclasses.replace(recipe, settings=settings).digest
 
 
-def finished_training(artifacts: Path, recipe: Recipe) -> Path | None:
-    """Return the newest model of a recipe but for its inputs: trained on whatever images there were then.
+def finished_training(artifacts: Path, recipe: Recipe, images_folder: Path) -> Path | None:
+    """Return the newest model of a recipe but for its inputs: trained on whatever images this folder had then.
 
     None if there is none. A finished training stays finished when images are added: days of work are not done again
     unasked.
     """
     wanted = {key: value for key, value in recipe.as_dict().items() if key != "inputs"}
-    same = (path for path in artefacts_of(artifacts, recipe) if read_recipe(path).items() >= wanted.items())
-    return next(same, None)
+    for path in artefacts_of(artifacts, recipe):
+        found = read_recipe(path)
+        if found.items() >= wanted.items() and found["summary"][IMAGES_FOLDER] == str(images_folder.resolve()):
+            return path
+    return None

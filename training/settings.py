@@ -138,6 +138,15 @@ class TrainingSettings(Settings):
 
 
 @dataclass(frozen=True)
+class ChosenGroups(Settings):
+    """Groups to train on that are not today's."""
+
+    groups_path: Path | None = setting(
+        None, "folder of a groups artefact to train on, in place of that of the training images as they are now"
+    )
+
+
+@dataclass(frozen=True)
 class RuntimeSettings(Settings):
     """Where and with how many processes to run: never part of what a result depends on."""
 

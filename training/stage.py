@@ -3,27 +3,36 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import polars as pl
 from torch import nn
 
 from data_manifest import schemas
-from data_manifest.artefacts import Recipe, publishing, read_recipe
+from data_manifest.artefacts import Recipe, find_published, publishing, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.tables import read_table, write_table
 from training.network import build_network, save_network
-from training.recipe import decisive_settings, run_folder, training_recipe
+from training.recipe import IMAGES_FOLDER, ValidationSet, decisive_settings, run_folder, training_recipe
+from training.run_lock import only_writer
 from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
 from training.trainer import METRICS_TABLE, train
 
 MODEL_FILE = "model.pth"
 
 
+class Validation(ValidationSet, Protocol):
+    """What training validates with after each epoch; `evaluation.stage.Validation` is one."""
+
+    def __call__(self, network: nn.Module) -> dict[int, float]:
+        """Return the recalls of a network, in percent by k: of 1, and of those of 5, 10 and 20 that it has."""
+
+
 def train_cosplace(
     groups: Path,
     images_folder: Path,
     artifacts: Path,
-    validate: Callable[[nn.Module], dict[int, float]],
+    validation: Validation,
     *,
     network: NetworkSettings | None = None,
     augmentation: AugmentationSettings | None = None,
@@ -40,7 +49,7 @@ def train_cosplace(
         groups: Folder of a published groups artefact.
         images_folder: Where the members' paths begin.
         artifacts: Where artefacts are published.
-        validate: Gives the recalls of a network, in percent by k; the model that is best at R@1 is kept.
+        validation: Gives the recalls of a network, in percent by k; the model that is best at R@1 is kept.
         network: Which network, and where its weights start.
         augmentation: How images are varied.
         training: How long and how fast.
@@ -52,26 +61,33 @@ def train_cosplace(
     """
     network, augmentation = network or NetworkSettings(), augmentation or AugmentationSettings()
     training, runtime = training or TrainingSettings(), runtime or RuntimeSettings()
-    recipe = training_recipe(read_recipe(groups), decisive_settings(network, augmentation, training))
+    groups = groups.resolve()  # `current` may come to lead elsewhere meanwhile
+    recipe = training_recipe(read_recipe(groups), decisive_settings(network, augmentation, training), validation)
+    if published := find_published(artifacts, recipe):
+        return published
+    summary = {IMAGES_FOLDER: str(images_folder.resolve())}
     if training.epochs_num == 0:
-        return _publish_untrained(artifacts, recipe, network, training.seed)
+        return _publish_untrained(artifacts, recipe, summary, network, training.seed)
     run = run_folder(artifacts, recipe)
-    best_model = train(
-        groups,
-        images_folder,
-        run,
-        network=network,
-        augmentation=augmentation,
-        training=training,
-        runtime=runtime,
-        validate=validate,
-        on_percentage=on_percentage,
-    )
-    return _publish_best(artifacts, recipe, run, best_model, training.epochs_num)
+    with only_writer(run):
+        best_model = train(
+            groups,
+            images_folder,
+            run,
+            network=network,
+            augmentation=augmentation,
+            training=training,
+            runtime=runtime,
+            validate=validation,
+            on_percentage=on_percentage,
+        )
+        return _publish_best(artifacts, recipe, summary, run, best_model, training.epochs_num)
 
 
-def _publish_untrained(artifacts: Path, recipe: Recipe, network: NetworkSettings, seed: int) -> Path:
-    with publishing(artifacts, recipe, {"made": f"{_named(network)}, untrained"}) as staging:
+def _publish_untrained(
+    artifacts: Path, recipe: Recipe, summary: dict[str, str], network: NetworkSettings, seed: int
+) -> Path:
+    with publishing(artifacts, recipe, {**summary, "made": f"{_named(network)}, untrained"}) as staging:
         save_network(build_network(network, seed), staging / MODEL_FILE)
         no_epochs = pl.from_arrow(schemas.METRICS.empty_table())
         assert isinstance(no_epochs, pl.DataFrame)
@@ -79,7 +95,9 @@ def _publish_untrained(artifacts: Path, recipe: Recipe, network: NetworkSettings
     return recipe.folder(artifacts)
 
 
-def _publish_best(artifacts: Path, recipe: Recipe, run: Path, best_model: Path, epochs_num: int) -> Path:
+def _publish_best(
+    artifacts: Path, recipe: Recipe, summary: dict[str, str], run: Path, best_model: Path, epochs_num: int
+) -> Path:
     metrics = read_table(run, METRICS_TABLE.parent.name)
     if len(metrics) > epochs_num:
         raise UserError(
@@ -88,7 +106,7 @@ def _publish_best(artifacts: Path, recipe: Recipe, run: Path, best_model: Path, 
         )
     best = metrics.sort("recall_1", descending=True, maintain_order=True).row(0, named=True)
     made = f"best of {epochs_num} epochs is {best['epoch'] + 1}, with R@1 {best['recall_1']:.1f} in validation"
-    with publishing(artifacts, recipe, {"made": made}) as staging:
+    with publishing(artifacts, recipe, {**summary, "made": made}) as staging:
         shutil.copyfile(best_model, staging / MODEL_FILE)
         write_table(metrics, staging / METRICS_TABLE, schemas.METRICS)
     return recipe.folder(artifacts)

@@ -21,6 +21,8 @@ from data_manifest import artefacts
 from data_manifest.artefacts import (
     STAGING,
     Recipe,
+    artefacts_of,
+    dead_staging,
     describe,
     digest_of,
     digest_of_file,
@@ -31,7 +33,6 @@ from data_manifest.artefacts import (
     make_current,
     publishing,
     read_recipe,
-    remove_dead_staging,
 )
 from data_manifest.errors import UserError
 
@@ -130,7 +131,7 @@ def test_nothing_is_seen_before_it_is_whole(tmp_path: Path) -> None:
     assert list_artefacts(tmp_path) == list_current(tmp_path) == [RECIPE.folder(tmp_path)]
 
 
-@pytest.mark.parametrize("error", [UserError("none usable"), KeyboardInterrupt(), OSError(errno.ENOSPC, "full")])
+@pytest.mark.parametrize("error", [UserError("none usable"), SystemExit(1), OSError(errno.ENOSPC, "full")])
 def test_a_failure_leaves_nothing_and_keeps_current(publish: Publish, tmp_path: Path, error: BaseException) -> None:
     first = publish(RECIPE)
     before = files_in(tmp_path / "A")
@@ -142,6 +143,18 @@ def test_a_failure_leaves_nothing_and_keeps_current(publish: Publish, tmp_path: 
     assert files_in(tmp_path / "A") == before
     assert list((tmp_path / "A" / STAGING).iterdir()) == []
     assert list_current(tmp_path / "A") == [first]
+
+
+def test_what_is_stopped_from_the_keyboard_is_kept_for_the_next_run(publish: Publish, tmp_path: Path) -> None:
+    first = publish(RECIPE)
+    other = dataclasses.replace(RECIPE, version=2)
+    with pytest.raises(KeyboardInterrupt), publishing(tmp_path / "A", other) as staging:  # noqa: PT012
+        (staging / "half").write_text("x")
+        raise KeyboardInterrupt
+    assert not other.folder(tmp_path / "A").exists()
+    assert list_current(tmp_path / "A") == [first]
+    assert (staging / "half").exists()
+    assert dead_staging(tmp_path / "A") == []  # this process is not dead
 
 
 def test_a_disk_that_fills_at_the_last_moment(
@@ -260,8 +273,28 @@ def test_dead_staging_is_removed_and_living_kept(tmp_path: Path, dead_process: i
     living = staging_of(tmp_path, here, os.getpid(), STARTED - 2 * week)
     long_gone = staging_of(tmp_path, "elsewhere", os.getpid(), STARTED - week - 60)
     perhaps = staging_of(tmp_path, "else~where", dead_process, STARTED - week + 60)
-    remove_dead_staging(tmp_path)
+    assert set(dead_staging(tmp_path)) == {dead, long_gone}
+    with publishing(tmp_path, RECIPE):
+        assert all(folder.exists() for folder in (dead, living, long_gone, perhaps))  # finished files can be used
     assert [folder.exists() for folder in (dead, living, long_gone, perhaps)] == [False, True, False, True]
+
+
+def test_what_is_no_staging_folder_is_left_alone(tmp_path: Path) -> None:
+    for name in ("a~b~c~d", "notes", "host~1~later~x", "~~~"):
+        (tmp_path / STAGING / name).mkdir(parents=True)
+    assert dead_staging(tmp_path) == []
+
+
+def test_artefacts_of_a_recipe_the_newest_first(publish: Publish, tmp_path: Path) -> None:
+    recipes = [dataclasses.replace(RECIPE, version=version) for version in (3, 1, 2)]
+    folders = [publish(recipe) for recipe in recipes]
+    for age, folder in enumerate(reversed(folders)):
+        os.utime(folder, (STARTED - age, STARTED - age))
+    publish(dataclasses.replace(RECIPE, name="other"))
+    publish(dataclasses.replace(RECIPE, stage="manifest"))
+    (folders[0].parent / "0000000000000000").mkdir()  # not whole
+    assert artefacts_of(tmp_path / "A", RECIPE) == folders[::-1]
+    assert artefacts_of(tmp_path / "B", RECIPE) == []
 
 
 def test_the_next_run_removes_what_a_killed_one_left(tmp_path: Path) -> None:
@@ -276,7 +309,8 @@ def test_the_next_run_removes_what_a_killed_one_left(tmp_path: Path) -> None:
     assert host == socket.gethostname()
     assert abs(time.time() - int(started)) < 60
     with publishing(tmp_path, RECIPE):
-        assert not left.exists()
+        assert (left / "half").exists()
+    assert not left.exists()
 
 
 def test_a_process_of_another_user_is_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,12 +319,14 @@ def test_a_process_of_another_user_is_alive(tmp_path: Path, monkeypatch: pytest.
 
     folder = staging_of(tmp_path, socket.gethostname(), 1, STARTED)
     monkeypatch.setattr(os, "kill", not_ours)
-    remove_dead_staging(tmp_path)
+    assert dead_staging(tmp_path) == []
+    with publishing(tmp_path, RECIPE):
+        pass
     assert folder.exists()
 
 
 def test_no_folder_of_artefacts_yet(tmp_path: Path) -> None:
-    remove_dead_staging(tmp_path / "none")
+    assert dead_staging(tmp_path / "none") == artefacts_of(tmp_path / "none", RECIPE) == []
     assert list_artefacts(tmp_path / "none") == list_current(tmp_path / "none") == []
 
 

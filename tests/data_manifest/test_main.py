@@ -78,7 +78,7 @@ def test_nothing_there_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     main(["paths", "--artifacts-folder", str(tmp_path), "--format", "json"])
     assert json.loads(capsys.readouterr().out) == []
     main(["list", "--artifacts-folder", str(tmp_path)])
-    assert capsys.readouterr().out.strip() == ""
+    assert capsys.readouterr().out.strip() == "no artefacts"
 
 
 def test_a_missing_folder_is_the_users_mistake(tmp_path: Path) -> None:

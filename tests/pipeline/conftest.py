@@ -1,13 +1,16 @@
-"""Names in SF-XL's form, and listings that need no files."""
+"""Names in SF-XL's form, listings of them, and what is in a folder."""
 
-from collections.abc import Callable, Iterable
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-import polars as pl
 import pytest
 
-from pipeline.listing import Listing
+from pipeline import manifest
+from pipeline.listing import Images, Listing, list_images
 from pipeline.names import FIELDS
+from pipeline.partitions import partitions
 
 SAN_FRANCISCO = {
     **{"utm_east": "0545981.19", "utm_north": "4184971.70", "utm_zone": "10", "utm_band": "S"},
@@ -30,10 +33,63 @@ def name_with() -> Callable[..., str]:
 
 @pytest.fixture
 def listing_of(tmp_path: Path) -> Callable[..., Listing]:
-    """Return a listing of paths, as text or bytes, of a folder tmp_path/train that need not be there."""
+    """Return a listing of paths, as text or bytes, from a list file beside tmp_path/train, in the order given."""
 
-    def listing_of(paths: Iterable[str | bytes], repeats: int = 0) -> Listing:
-        distinct = sorted({path.encode() if isinstance(path, str) else path for path in paths})
-        return Listing(tmp_path / "train", pl.Series("path", distinct, dtype=pl.Binary), repeats)
+    def listing_of(paths: Iterable[str | bytes]) -> Listing:
+        lines = [path.encode() if isinstance(path, str) else path for path in paths]
+        assert not any(b"\n" in line for line in lines), "no list can hold such a path"
+        (tmp_path / "train_images_paths.txt").write_bytes(b"".join(line + b"\n" for line in lines))
+        return list_images(tmp_path / "train")
 
     return listing_of
+
+
+@pytest.fixture
+def rows_per_partition(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Have `build_manifest` cut partitions of so many rows."""
+
+    def rows_per_partition(rows: int) -> None:
+        def small(listing: Listing, scratch: Path) -> Iterator[tuple[str, Images]]:
+            return partitions(listing, scratch, rows)
+
+        monkeypatch.setattr(manifest, "partitions", small)
+
+    return rows_per_partition
+
+
+@pytest.fixture
+def an_hour_passes(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Have the clock that scans look at run an hour ahead, so that what was done before is long ago."""
+
+    def an_hour_passes() -> None:
+        now_ns = time.time_ns
+        monkeypatch.setattr(time, "time_ns", lambda: now_ns() + 3600 * 10**9)
+
+    return an_hour_passes
+
+
+@pytest.fixture
+def listed_folders(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list to which the name of each folder is added whose entries are read."""
+    seen: list[str] = []
+    scandir = os.scandir
+
+    def noted(path: bytes) -> object:
+        if isinstance(path, bytes):
+            seen.append(os.path.basename(os.fsdecode(path).removesuffix("/")))  # noqa: PTH119
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", noted)
+    return seen
+
+
+@pytest.fixture
+def train(tmp_path: Path) -> Path:
+    """A folder with images in it and below, and with what is none."""
+    for name in ("a.jpg", "37.70/b.JPG", "37.70/deep/c.Jpeg", "@x/d.png", "notes.txt", "e.jpg.part", "jpg", "f.gif"):
+        path = tmp_path / "train" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "train" / "folder.jpg").mkdir()
+    (tmp_path / "train" / "nothing").mkdir()
+    return tmp_path / "train"

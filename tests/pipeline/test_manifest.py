@@ -3,7 +3,7 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from data_manifest.artefacts import Recipe, list_artefacts, list_current, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.tables import read_table
+from pipeline import list_file as list_file_module
 from pipeline import manifest as manifest_module
+from pipeline.list_file import clean_line
 from pipeline.listing import Listing
-from pipeline.manifest import build_manifest, decode_paths, manifest_recipe
+from pipeline.manifest import build_manifest, manifest_recipe
 from pipeline.names import FIELDS, Reason
 from pipeline.partitions import partitions
 
@@ -53,19 +55,16 @@ def text_of(path: bytes) -> str:
 def build(tmp_path: Path, listing_of: ListingOf) -> Callable[..., Path]:
     """Build the manifest of paths in tmp_path/A, and return its folder."""
 
-    def build(*paths: str | bytes, strict: bool = True, repeats: int = 0, name: str = "x") -> Path:
-        listing = listing_of(paths, repeats)
+    def build(*paths: str | bytes, strict: bool = True, name: str = "x") -> Path:
+        listing = listing_of(paths)
         return build_manifest(tmp_path / "train", tmp_path / "A", name=name, strict=strict, listing=listing)
 
     return build
 
 
 @pytest.fixture
-def _small_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
-    def small(images: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
-        return partitions(images, rows=7)
-
-    monkeypatch.setattr(manifest_module, "partitions", small)
+def _small_partitions(rows_per_partition: Callable[[int], None]) -> None:
+    rows_per_partition(7)
 
 
 @pytest.mark.parametrize(
@@ -113,9 +112,9 @@ def test_what_a_row_holds(build: Callable[..., Path]) -> None:
 def test_the_summary(build: Callable[..., Path], name_with: NameWith, tmp_path: Path) -> None:
     far = name_with(utm_east=548000, timestamp="2009")
     paths = [GOOD, f"b/{GOOD}", NO_HEADING, far, MANGLED, "x.jpg", USERS_OWN]
-    summary = read_recipe(build(*paths, strict=False, repeats=3))["summary"]
+    summary = read_recipe(build(*paths, GOOD, GOOD, "x.jpg", strict=False))["summary"]
     assert {key: value for key, value in summary.items() if value} == {
-        "origin": str(tmp_path / "train"),
+        "origin": str(tmp_path / "train_images_paths.txt"),
         "files": 7,
         "repeats": 3,
         "usable": 5,
@@ -126,6 +125,7 @@ def test_the_summary(build: Callable[..., Path], name_with: NameWith, tmp_path: 
         "apart_over_1_km": 2,
         "first_year": 2009,
         "last_year": 2016,
+        "partitions": 1,
         "made": "5 usable images, 2 rejects",
     }
 
@@ -136,7 +136,7 @@ def test_the_same_base_name_in_two_folders_is_two_images(build: Callable[..., Pa
 
 def test_what_is_logged(build: Callable[..., Path], caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "pipeline.manifest")
-    build(GOOD, NO_HEADING, MANGLED, "x.jpg", repeats=1)
+    build(GOOD, NO_HEADING, MANGLED, "x.jpg", GOOD)
     assert caplog.messages == [
         "x: 4 files, 2 usable images",
         "x: 2 rejected: wrong number of fields",
@@ -144,6 +144,9 @@ def test_what_is_logged(build: Callable[..., Path], caplog: pytest.LogCaptureFix
         "x: 1 without a heading",
         "x: 1 with UTM and latitude/longitude more than 1 m apart",
     ]
+    caplog.clear()
+    build(GOOD, NO_HEADING, MANGLED, "x.jpg")
+    assert caplog.messages[:2] == ["x: 4 files, 2 usable images", "x: 1 of 1 partitions were there already"]
 
 
 @pytest.mark.usefixtures("_small_partitions")
@@ -156,7 +159,7 @@ def test_progress_is_told(tmp_path: Path, listing_of: ListingOf) -> None:
 
 
 FIELD = st.sampled_from(
-    ["", "1", "10", "S", "-1", "37.5", "nan", "1_0", "1e400", "180", "x", "\0", "٣", "201409", "a\nb"]
+    ["", "1", "10", "S", "-1", "37.5", "nan", "1_0", "1e400", "180", "x", "\0", "٣", "201409", "a\rb"]
 )
 NAME = st.lists(FIELD, min_size=len(FIELDS) - 2, max_size=len(FIELDS)).map(
     lambda fields: "@" + "@".join(fields) + ".jpg"
@@ -166,10 +169,10 @@ NEARLY_GOOD = st.tuples(st.integers(1, len(FIELDS) - 2), FIELD).map(
 )
 PATH = st.one_of(
     st.binary(min_size=1, max_size=30).map(lambda path: path.replace(b"\n", b"")),
-    st.text(min_size=1, max_size=20).map(lambda path: path.encode("utf-8", "surrogatepass")),
+    st.text(min_size=1, max_size=20).map(lambda path: path.replace("\n", "").encode("utf-8", "surrogatepass")),
     NAME.map(str.encode),
     NEARLY_GOOD.map(str.encode),
-    st.binary(max_size=4).map(lambda folder: folder + b"/" + GOOD.encode()),
+    st.binary(max_size=4).map(lambda folder: folder.replace(b"\n", b"") + b"/" + GOOD.encode()),
 )
 
 
@@ -178,16 +181,19 @@ PATH = st.one_of(
 @example(paths=[b"\xff/" + GOOD.encode(), b"\xed\xa0\x80.jpg", b"\0", b"%.jpg", b"a%\xc3"], strict=True, rows=3)
 def test_rows_and_rejects_are_the_files(paths: list[bytes], strict: bool, rows: int) -> None:
     """Whatever is listed: each file is in one of the tables, once, and the order does not change a byte."""
-    distinct = {*paths, GOOD.encode()}
+    lines = [GOOD.encode(), *paths, *paths[:3]]  # the first bytes could make it UTF-16
+    distinct = {clean_line(line) for line in lines if clean_line(line).strip()}
     with tempfile.TemporaryDirectory() as work, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(manifest_module, "partitions", lambda images: partitions(images, rows))
-        listing = Listing(Path(work, "train"), pl.Series("path", sorted(distinct), dtype=pl.Binary), 0)
-        folder = build_manifest(Path(work, "train"), Path(work, "A"), strict=strict, listing=listing)
+        patch.setattr(manifest_module, "partitions", lambda listing, scratch: partitions(listing, scratch, rows))
+        train, list_file = Path(work, "train"), Path(work, "train_images_paths.txt")
+        list_file.write_bytes(b"\n".join(lines))
+        folder = build_manifest(train, Path(work, "A"), strict=strict)
         usable, rejects = read_table(folder, "manifest"), read_table(folder, "rejects")
         summary = read_recipe(folder)["summary"]
-        shuffled = Listing(listing.origin, listing.paths.sample(fraction=1, shuffle=True, seed=len(paths)), 0)
-        again = build_manifest(Path(work, "train"), Path(work, "B"), strict=strict, listing=shuffled)
-        assert tables_in(again) == tables_in(folder)
+        shuffled = [lines[0], *random.Random(len(paths)).sample(lines[1:], len(lines) - 1)]
+        list_file.write_bytes(b"\r\n".join(shuffled))
+        patch.setattr(list_file_module, "BLOCK_BYTES", 100)
+        assert tables_in(build_manifest(train, Path(work, "B"), strict=strict)) == tables_in(folder)
     assert sorted([*usable["path"], *rejects["path"]]) == sorted(map(text_of, distinct))
     assert (summary["files"], summary["usable"], summary["rejects"]) == (len(distinct), len(usable), len(rejects))
     assert set(rejects["reason"]) <= {reason.value for reason in Reason}
@@ -211,9 +217,26 @@ def test_a_shuffled_listing_gives_the_same_bytes(build: Callable[..., Path], tmp
     first = tables_in(build(*paths))
     assert len(first) > 4
     shutil.rmtree(tmp_path / "A")
-    listing = Listing(tmp_path, pl.Series("path", random.Random(1).sample(paths, len(paths))).cast(pl.Binary), 0)
-    again = build_manifest(tmp_path / "train", tmp_path / "A", name="x", listing=listing)
-    assert tables_in(again) == first
+    assert tables_in(build(*random.Random(1).sample(paths, len(paths)))) == first
+
+
+def test_a_shuffled_list_of_many_blocks(
+    build: Callable[..., Path],
+    name_with: NameWith,
+    rows_per_partition: Callable[[int], None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    rows_per_partition(200)
+    paths = [f"{number % 23}/{name_with(pano_id=number)}" for number in range(3000)]
+    paths += [f"huge/{path}" for path in paths[:500]]
+    first = tables_in(build(*paths))
+    shutil.rmtree(tmp_path / "A")
+    monkeypatch.setattr(list_file_module, "BLOCK_BYTES", 50_000)
+    random.Random(5).shuffle(paths)
+    folder = build(*paths)
+    assert tables_in(folder) == first
+    assert {path.name for path in folder.iterdir()} == {"manifest", "rejects", "recipe.json"}
 
 
 @pytest.mark.usefixtures("_small_partitions")
@@ -226,7 +249,7 @@ def test_partitions_do_not_change_the_rows(
     shutil.rmtree(tmp_path / "A")
     monkeypatch.setattr(manifest_module, "partitions", partitions)
     whole = build(*paths)
-    assert [path.name for path in (whole / "manifest").iterdir()] == ["part-b.parquet"]
+    assert [path.name[:7] for path in (whole / "manifest").iterdir()] == ["part-b-"]
     for table, rows in tables.items():
         assert read_table(whole, table).equals(rows)
 
@@ -236,13 +259,14 @@ def test_images_added_to_a_folder_change_its_partition_only(build: Callable[...,
     paths = [f"{number}/{GOOD}" for number in range(40)]
     before, after = tables_in(build(*paths)), tables_in(build(*paths, f"7/{NO_HEADING}"))
     changed = [name for name, content in before.items() if after.get(name) != content]
-    assert 1 <= len(changed) <= 2  # its manifest, and its rejects if it was cut in two
+    assert {name.split("-")[1] for name in changed} == {changed[0].split("-")[1]}
+    assert len(changed) == 2  # its manifest and its rejects
 
 
 def test_a_second_build_of_the_same_changes_no_published_file(build: Callable[..., Path], tmp_path: Path) -> None:
     folder = build(GOOD, MANGLED)
     before = files_in(tmp_path / "A"), {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    assert build(MANGLED, GOOD) == folder
+    assert build(GOOD, MANGLED) == folder
     assert (files_in(tmp_path / "A"), {path: path.stat().st_mtime_ns for path in folder.rglob("*")}) == before
 
 
@@ -252,7 +276,7 @@ def test_what_makes_another_manifest(build: Callable[..., Path]) -> None:
         build(GOOD, strict=False),
         build(GOOD, NO_HEADING),
         build(f"a/{GOOD}"),
-        build(GOOD, repeats=1),
+        build(GOOD, GOOD),
     }
     assert len(folders) == 5
     assert build(GOOD, name="y").name == build(GOOD, name="x").name
@@ -260,7 +284,7 @@ def test_what_makes_another_manifest(build: Callable[..., Path]) -> None:
 
 def test_a_recipe_by_literal(tmp_path: Path, listing_of: ListingOf) -> None:
     recipe = manifest_recipe("sf-xl-processed-train", listing_of(["a.jpg"]), strict=True)
-    assert recipe == Recipe("manifest", "sf-xl-processed-train", 1, {"strict": True}, {"images": "42117ef4a8599c5e"})
+    assert recipe == Recipe("manifest", "sf-xl-processed-train", 1, {"strict": True}, {"images": "6132092c204ed896"})
 
 
 @pytest.mark.parametrize("paths", [(MANGLED,), ("x.jpg", "y.jpg", f"../{GOOD}"), (b"\xff.jpg",)])
@@ -270,10 +294,20 @@ def test_none_usable_publishes_nothing(
     with pytest.raises(UserError) as error:
         build(*paths)
     assert str(error.value).startswith(
-        f"{tmp_path / 'train'}: none of the {len(paths)} files is a usable image, as in "
+        f"{tmp_path / 'train_images_paths.txt'}: none of the {len(paths)} files is a usable image, as in "
     )
     assert "Names are expected as @UTM_east@UTM_north@zone@band@latitude@longitude" in str(error.value)
     assert files_in(tmp_path / "A") == {}
+    assert list_artefacts(tmp_path / "A") == []
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\r\n  \n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\r\n"])
+def test_an_empty_list(tmp_path: Path, content: bytes) -> None:
+    list_file = tmp_path / "train_images_paths.txt"
+    list_file.write_bytes(content)
+    with pytest.raises(UserError) as error:
+        build_manifest(tmp_path / "train", tmp_path / "A")
+    assert str(error.value) == f"{list_file}: no image in it (looked for .jpg, .jpeg, .png)"
     assert list_artefacts(tmp_path / "A") == []
 
 
@@ -282,26 +316,6 @@ def test_none_usable_keeps_what_was_current(build: Callable[..., Path], tmp_path
     with pytest.raises(UserError, match=r"as in x\.jpg: wrong number of fields, 1 fields, expected 16\."):
         build("x.jpg")
     assert list_current(tmp_path / "A") == [folder]
-
-
-@pytest.mark.parametrize(
-    ("path", "text", "is_utf8"),
-    [
-        (b"a.jpg", "a.jpg", True),
-        ("é 100%/ß.jpg".encode(), "é 100%/ß.jpg", True),
-        (b"\xe4.jpg", "%E4.jpg", False),
-        (b"100%\xff\xfe/\x80", "100%25%FF%FE/%80", False),
-        ("é".encode() + b"\xc3", "é%C3", False),
-        (b"\xed\xa0\x80", "%ED%A0%80", False),  # half a surrogate pair
-        (b"\xc0\xaf", "%C0%AF", False),  # a slash in more bytes than it needs
-        (b"\xef\xbb\xbf.jpg", "\ufeff.jpg", True),
-        (b"a\0b", "a\0b", True),
-    ],
-)
-def test_paths_as_text(path: bytes, text: str, is_utf8: bool) -> None:
-    good = ["good.jpg", "100%.jpg"]
-    decoded = decode_paths(pl.Series("path", [path, *map(str.encode, good)], dtype=pl.Binary))
-    assert decoded.rows() == [(text, is_utf8), *((name, True) for name in good)]
 
 
 def test_a_path_that_is_no_utf_8_is_a_reject_whatever_else(build: Callable[..., Path]) -> None:
@@ -321,6 +335,32 @@ def test_files_on_a_disk(tmp_path: Path) -> None:
     assert folder.parent.name.endswith("-train")
     assert set(read_table(folder, "manifest")["path"]) == {f"37.81/{GOOD}", f"@odd/{GOOD}"}
     assert read_table(folder, "rejects")["path"].to_list() == ["%FF.jpg"]
+
+
+@pytest.mark.usefixtures("_small_partitions")
+def test_a_tree_and_a_list_of_it_give_the_same_tables(tmp_path: Path) -> None:
+    train = tmp_path / "train"
+    paths = [f"{number % 4}/{number}/{name}" for number in range(12) for name in (GOOD, NO_HEADING, MANGLED)]
+    paths += [f"huge/{number}{GOOD}" for number in range(20)]
+    for path in paths:
+        (train / path).parent.mkdir(parents=True, exist_ok=True)
+        (train / path).touch()
+    of_tree = build_manifest(train, tmp_path / "A")
+    for seed in range(3):
+        random.Random(seed).shuffle(paths)
+        (tmp_path / "train_images_paths.txt").write_text("\n".join(paths))
+        of_list = build_manifest(train, tmp_path / f"B{seed}")
+        assert tables_in(of_list) == tables_in(of_tree)
+        assert of_list.name != of_tree.name
+
+
+def test_a_name_with_a_newline(tmp_path: Path) -> None:
+    (tmp_path / "train" / "a\nb").mkdir(parents=True)
+    for name in (GOOD, f"a\nb/{GOOD}", "c\n.jpg"):
+        (tmp_path / "train" / name).touch()
+    folder = build_manifest(tmp_path / "train", tmp_path / "A")
+    assert read_table(folder, "manifest")["path"].to_list() == [GOOD, f"a\nb/{GOOD}"]
+    assert read_table(folder, "rejects")["path"].to_list() == ["c\n.jpg"]
 
 
 def test_names_are_sorted_and_tables_have_all_columns(build: Callable[..., Path], name_with: NameWith) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,10 @@ def current(tmp_path: Path) -> dict[str, Path]:
     return {f"{link.parent.parent.name}/{link.parent.name.split('-')[-1]}": link.resolve() for link in links}
 
 
+def made_when(tmp_path: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in (tmp_path / "artifacts").glob("[!.]*/*/*/*/*.parquet")}
+
+
 def recipe_of(folder: Path) -> dict[str, Any]:
     recipe: dict[str, Any] = json.loads((folder / "recipe.json").read_text())
     return recipe
@@ -36,12 +41,12 @@ def test_groups_are_built_and_a_second_run_does_nothing_and_says_so(city: Path, 
     assert first.returncode == 0, first.stderr
     assert "BuildGroups made groups" in first.stdout
     assert "8 classes of 16 images in 1 groups" in first.stdout
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "artifacts").rglob("*.parquet")}
+    before = made_when(tmp_path)
     second = luigi("BuildGroups", "--dataset-folder", str(city), *GROUPING[:-2])
     assert second.returncode == 0
     assert second.stdout.startswith("BuildGroups: nothing to do, there is groups")
     assert second.stdout.count("\n") == 1
-    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "artifacts").rglob("*.parquet")}
+    assert before == made_when(tmp_path)
 
 
 def test_an_added_image_makes_new_groups_and_other_settings_leave_the_manifest(
@@ -103,6 +108,7 @@ def test_the_section_cosplace_sets_every_task_and_the_command_line_overrides_it(
 MISTAKES = {
     "no folder": ((), "--dataset-folder"),
     "missing folder": (("--dataset-folder", "no/such"), "no/such/train: there is no such folder"),
+    "unknown part": (("--part", "tset"), "part = 'tset': choose one of train, val/database"),
     "bad number": (("--M", "ten"), "M = 'ten': expected a number"),
     "impossible setting": (("--alpha", "0"), "alpha = 0"),
     "too few images": (("--dataset-folder", "CITY", "--min-images-per-class", "99"), "min_images_per_class = 99"),
@@ -113,12 +119,84 @@ MISTAKES = {
 def test_a_mistake_is_one_message_without_a_traceback(
     arguments: tuple[str, ...], message: str, city: Path, luigi: Luigi, tmp_path: Path
 ) -> None:
-    done = luigi("BuildGroups", *(str(city) if each == "CITY" else each for each in arguments))
+    task = "BuildManifest" if "--part" in arguments else "BuildGroups"
+    done = luigi(task, *(str(city) if each == "CITY" else each for each in arguments))
     assert done.returncode != 0
     assert message in done.stderr
     assert done.stderr.count(message) == 1
     assert "Traceback" not in done.stderr
     assert "groups/train" not in current(tmp_path)
+
+
+CONFIGURATIONS = {
+    "unknown name": ("[cosplace]\nMM = 3", "[cosplace] MM: there is no such parameter; is it M?"),
+    "wrong value": ("[cosplace]\nmin_images_per_class = one", "min_images_per_class = 'one': expected a whole number"),
+}
+
+
+@pytest.mark.parametrize(("config", "message"), CONFIGURATIONS.values(), ids=CONFIGURATIONS.keys())
+def test_a_mistake_in_the_configuration_is_one_message(config: str, message: str, city: Path, luigi: Luigi) -> None:
+    done = luigi("BuildGroups", "--dataset-folder", str(city), config=config)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_misspelt_task_is_one_message(luigi: Luigi) -> None:
+    done = luigi("BuildManifets")
+    assert done.returncode != 0
+    assert "BuildManifest" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_configuration_of_ones_own_wins_over_what_the_pipeline_needs_by_default(tmp_path: Path) -> None:
+    (tmp_path / "luigi.cfg").write_text("[core]\nautoload_range = false\nlog_level = ERROR\n[cosplace]\nM = 50\n")
+    code = (
+        "import workflows, luigi; configuration = luigi.configuration.get_config();"
+        "print(configuration.get('core', 'log_level'), configuration.get('retcode', 'task_failed'),"
+        "workflows.BuildGroups().M, configuration.get('core', 'local_scheduler'))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("LUIGI_CONFIG_PATH", None)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["ERROR", "30", "50.0", "true"]
+
+
+def test_a_finished_model_is_not_taken_for_that_of_another_folder_of_the_same_name(
+    city: Path, luigi: Luigi, tmp_path: Path
+) -> None:
+    twin = tmp_path / "elsewhere" / tmp_path.name / "city"
+    twin.parent.mkdir(parents=True)
+    shutil.copytree(city, twin)
+    write_images(twin / "train" / "36.15", (2019,))
+    command = ("TrainCosPlace", *TINY, "--epochs-num", "0")
+    assert "TrainCosPlace made" in luigi(*command, "--dataset-folder", str(city)).stdout
+    assert "TrainCosPlace made" in luigi(*command, "--dataset-folder", str(twin)).stdout
+    missing = luigi(*command, "--dataset-folder", str(tmp_path / "missing" / tmp_path.name / "city"))
+    assert missing.returncode != 0
+    assert "there is no such folder" in missing.stderr
+
+
+def test_training_on_chosen_groups(city: Path, luigi: Luigi, tmp_path: Path) -> None:
+    data = ("--dataset-folder", str(city))
+    luigi("BuildGroups", *data, *GROUPING[:-2])
+    first = current(tmp_path)["groups/train"]
+    write_images(city / "train" / "36.15", (2019,))
+    luigi("BuildGroups", *data, *GROUPING[:-2])
+    done = luigi("TrainCosPlace", *data, *TINY, "--epochs-num", "0", "--groups-path", str(first))
+    assert done.returncode == 0, done.stderr
+    assert recipe_of(current(tmp_path)["training/train"])["inputs"]["groups"] == first.name
+    link = first.parent / "current"
+    luigi("TrainCosPlace", *data, *TINY, "--epochs-num", "0", "--groups-path", str(link))
+    assert recipe_of(current(tmp_path)["training/train"])["inputs"]["groups"] == link.resolve().name != first.name
+
+
+def test_other_validation_makes_another_model(city: Path, luigi: Luigi) -> None:
+    command = ("TrainCosPlace", "--dataset-folder", str(city), *TINY, "--epochs-num", "0")
+    luigi(*command)
+    assert "TrainCosPlace made" in luigi(*command, "--positive-dist-threshold", "1").stdout
 
 
 def test_a_folder_that_cannot_be_written_is_one_message(city: Path, luigi: Luigi, tmp_path: Path) -> None:

@@ -1,0 +1,61 @@
+"""What makes another model, what grows in place, and what never matters."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from training.recipe import decisive_settings, run_folder, training_recipe
+from training.settings import AugmentationSettings, NetworkSettings, TrainingSettings
+
+GROUPS = {"name": "city-train", "digest": "0123456789abcdef", "settings": {"M": 10.0}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Validation:
+    settings: dict[str, Any] = dataclasses.field(default_factory=lambda: {"positive_dist_threshold": 25.0})
+    digest: str = "fedcba9876543210"
+
+
+def recipe_with(
+    network: NetworkSettings | None = None,
+    augmentation: AugmentationSettings | None = None,
+    training: TrainingSettings | None = None,
+    validation: Validation | None = None,
+) -> Any:
+    settings = decisive_settings(
+        network or NetworkSettings(), augmentation or AugmentationSettings(), training or TrainingSettings()
+    )
+    return training_recipe(GROUPS, settings, validation or Validation())
+
+
+def test_the_digest_and_the_paths_literally() -> None:
+    recipe = recipe_with()
+    assert recipe.digest == "b363b73652328dde"
+    assert recipe.folder(Path("artifacts")) == Path("artifacts/training/city-train/b363b73652328dde")
+    assert run_folder(Path("artifacts"), recipe) == Path("artifacts/runs/city-train/2f0a51b7fd810691")
+
+
+def test_more_epochs_are_another_model_of_the_same_run() -> None:
+    some, more = recipe_with(), recipe_with(training=TrainingSettings(epochs_num=60))
+    assert some.digest != more.digest
+    assert run_folder(Path("a"), some) == run_folder(Path("a"), more)
+
+
+def test_what_makes_another_run() -> None:
+    others = [
+        recipe_with(network=NetworkSettings(backbone="ResNet50")),
+        recipe_with(augmentation=AugmentationSettings(image_size=224)),
+        recipe_with(training=TrainingSettings(seed=1)),
+        recipe_with(validation=Validation(settings={"positive_dist_threshold": 10.0})),
+        recipe_with(validation=Validation(digest="another")),
+    ]
+    folders = {run_folder(Path("a"), recipe) for recipe in [recipe_with(), *others]}
+    assert len(folders) == 1 + len(others)
+
+
+def test_files_of_weights_count_by_their_content(tmp_path: Path) -> None:
+    (tmp_path / "a.pth").write_bytes(b"weights")
+    (tmp_path / "b.pth").write_bytes(b"weights")
+    (tmp_path / "c.pth").write_bytes(b"others")
+    a, b, c = (recipe_with(network=NetworkSettings(resume_model=tmp_path / f"{name}.pth")).digest for name in "abc")
+    assert a == b != c

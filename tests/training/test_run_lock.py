@@ -1,0 +1,35 @@
+"""Two processes never train in one run folder, and a dead one does not keep others out."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data_manifest.errors import UserError
+from training.run_lock import only_writer
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from training.run_lock import only_writer
+with only_writer(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_writer_is_refused_until_the_first_is_dead(tmp_path: Path) -> None:
+    root = str(Path(__file__).parents[2])
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "run")], cwd=root, env={"PYTHONPATH": root}, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(UserError, match=f"trained in by process {holder.pid}"), only_writer(tmp_path / "run"):
+            pass
+        holder.kill()
+    with only_writer(tmp_path / "run"):
+        pass
+    with only_writer(tmp_path / "run"):
+        pass
