@@ -2,10 +2,8 @@
 
 import contextlib
 import logging
-import os
 import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from data_manifest.progress import Progress
 from data_manifest.schemas import SCHEMA_VERSION
 from data_manifest.tables import read_table
 from pipeline.dataset import data_set_name
+from pipeline.executor import run_all
 from pipeline.listing import Images, Listing, list_images
 from pipeline.partition import VERSION, Made, Partition, build_partition
 from pipeline.partitions import partitions
@@ -77,7 +76,8 @@ def build_manifest(
             Partition(key, images, strict, staging, earlier, names.get(_source(key, images, strict) or ""))
             for key, images in partitions(listing, scratch)
         ]
-        made = list(_build_all(name, jobs, on_percentage))
+        with Progress(f"manifest of {name}", len(jobs), "partitions", on_percentage) as progress:
+            made = list(run_all(build_partition, jobs, progress))
         listing.check_unchanged()
         summary |= summarise(made)
         sources = (_source(job.key, job.images, strict) for job in jobs)
@@ -99,21 +99,6 @@ def _sources_of(artefact: Path) -> dict[str, str]:
 def _source(key: str, images: Images, strict: bool) -> str | None:
     """Return what a partition's rows depend on, where that is known without reading the images."""
     return images.digest and digest_of([SCHEMA_VERSION, VERSION, strict, key, images.digest])
-
-
-def _build_all(name: str, jobs: list[Partition], on_percentage: Callable[[int], None] | None) -> Iterator[Made]:
-    """Build partitions side by side, and give what came of each."""
-    with (
-        Progress(f"manifest of {name}", len(jobs), "partitions", on_percentage) as progress,
-        ThreadPoolExecutor(os.cpu_count()) as executor,
-    ):
-        futures: list[Future[Made]] = [executor.submit(build_partition, job) for job in jobs]
-        try:
-            for future in futures:
-                yield future.result()
-                progress.advance()
-        finally:
-            executor.shutdown(cancel_futures=True)
 
 
 def summarise(parts: list[Made]) -> dict[str, Any]:
