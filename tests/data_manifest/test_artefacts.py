@@ -271,8 +271,8 @@ def test_dead_staging_is_removed_and_living_kept(tmp_path: Path, dead_process: i
     here, week = socket.gethostname(), 7 * 24 * 3600
     dead = staging_of(tmp_path, here, dead_process, STARTED)
     living = staging_of(tmp_path, here, os.getpid(), STARTED - 2 * week)
-    long_gone = staging_of(tmp_path, "elsewhere", os.getpid(), STARTED - week - 60)
-    perhaps = staging_of(tmp_path, "else~where", dead_process, STARTED - week + 60)
+    long_gone = staging_of(tmp_path, "elsewhere", os.getpid(), STARTED - week - 3600)
+    perhaps = staging_of(tmp_path, "else~where", dead_process, STARTED - week + 3600)
     assert set(dead_staging(tmp_path)) == {dead, long_gone}
     with publishing(tmp_path, RECIPE):
         assert all(folder.exists() for folder in (dead, living, long_gone, perhaps))  # finished files can be used
