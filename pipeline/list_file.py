@@ -128,8 +128,8 @@ def _folders(block: bytes, starts: Offsets, ends: Offsets, slashes: Offsets) -> 
 
 
 def _write_sorted(block: bytes, scratch: Path) -> Iterator[tuple[bytes, Run]]:
-    """Append a block's lines to the scratch file, sorted, and give its runs there."""
-    lines = sorted(path for path in map(clean_line, block.split(b"\n")) if path.strip())
+    """Append a block's lines to the scratch file, sorted by folder, and give its runs there."""
+    lines = [path for path in map(clean_line, block.split(b"\n")) if path.strip()]
     lines.sort(key=lambda line: line[: line.rfind(b"/") + 1])
     with scratch.open("ab") as file:
         start = file.tell()

@@ -1,6 +1,5 @@
 """The groups that training takes, and their members, read from the groups' tables."""
 
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import polars as pl
 import pyarrow as pa
 import torch
 
+from data_manifest.artefacts import is_published, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.tables import read_table, scan_table
 from training.dataset import Members
@@ -83,8 +83,4 @@ def _flat(texts: pl.Series) -> tuple[torch.Tensor, torch.Tensor]:
 
 def digest_of_groups(groups_folder: Path) -> str | None:
     """Return the digest of a published groups artefact, or None for a plain folder of tables."""
-    recipe = groups_folder / "recipe.json"
-    if not recipe.is_file():
-        return None
-    digest: str | None = json.loads(recipe.read_text()).get("digest")
-    return digest
+    return read_recipe(groups_folder)["digest"] if is_published(groups_folder) else None

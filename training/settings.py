@@ -4,12 +4,15 @@ Nothing here imports torch: the command line is made from these classes, and lis
 Names and defaults are those of the published CosPlace command line, except for `device`.
 """
 
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_manifest.errors import UserError
 from data_manifest.settings import Settings, setting
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,11 @@ class NetworkSettings(Settings):
         """Raise UserError for a descriptor without numbers or weights without a name."""
         _require(self.fc_output_dim > 0, self, "fc_output_dim", "a descriptor needs more than 0 numbers")
         _require(bool(self.backbone_weights), self, "backbone_weights", "give imagenet, none, or a path")
+
+    def warn_if_unwise(self) -> None:
+        """Warn of settings that work, but hardly as they are meant."""
+        if self.resume_model is None and self.backbone_weights == RANDOM and not self.train_all_layers:
+            logger.warning("backbone_weights = none: early layers stay random, because train_all_layers is not set")
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ def train_cosplace(
     recipe = training_recipe(read_recipe(groups), decisive_settings(network, augmentation, training), validation)
     if published := find_published(artifacts, recipe):
         return published
+    network.warn_if_unwise()
     summary = {IMAGES_FOLDER: str(images_folder.resolve())}
     if training.epochs_num == 0:
         return _publish_untrained(artifacts, recipe, summary, network, training.seed)

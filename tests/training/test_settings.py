@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,3 +54,15 @@ def test_settings_need_no_torch_and_network_and_workers_no_tables() -> None:
         "assert not {'polars', 'pyarrow', 'luigi', 'faiss'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_random_layers_that_stay_frozen_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    for settings in (
+        NetworkSettings(backbone_weights="none", train_all_layers=True),
+        NetworkSettings(backbone_weights="none", resume_model=Path("model.pth")),
+        NetworkSettings(),
+    ):
+        settings.warn_if_unwise()
+    assert not caplog.records
+    NetworkSettings(backbone_weights="none").warn_if_unwise()
+    assert "early layers stay random" in caplog.text

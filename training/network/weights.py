@@ -34,8 +34,6 @@ def build_network(settings: NetworkSettings, seed: int = 0) -> GeoLocalizationNe
     elif settings.backbone_weights != RANDOM:
         _load_backbone_weights(network, settings)
     if not settings.train_all_layers:
-        if settings.resume_model is None and settings.backbone_weights == RANDOM:
-            logger.warning("backbone_weights = none: early layers stay random, because train_all_layers is not set")
         freeze_early_layers(network, settings.backbone)
     return network
 
