@@ -13,10 +13,10 @@ from pathlib import Path
 
 import polars as pl
 
-from data_manifest.artefacts import digest_of_file
 from data_manifest.errors import UserError
 from data_manifest.schemas import LISTED_FOLDERS
 from data_manifest.tables import write_table
+from pipeline.list_file import digest_of_list
 from pipeline.tree import Folder, is_settled
 
 CACHE = ".listings"
@@ -50,7 +50,7 @@ def write_folders(folders: Mapping[bytes, Folder], cache: Path) -> None:
         write_table(frame, cache / "folders.parquet", LISTED_FOLDERS)
 
 
-def digest_of_list(list_file: Path, cache: Path) -> str:
+def known_digest_of_list(list_file: Path, cache: Path) -> str:
     """Return the digest of a list file's content, from the cache if the file is certainly the same.
 
     Raises:
@@ -63,7 +63,7 @@ def digest_of_list(list_file: Path, cache: Path) -> str:
             return str(known["digest"])
     except (OSError, ValueError, LookupError, TypeError):  # not there, or broken
         pass
-    digest = digest_of_file(list_file)
+    digest = digest_of_list(list_file)
     with contextlib.suppress(OSError):  # as on a disk that is full or cannot be written to
         cache.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps({"state": state, "looked_at_ns": now_ns, "digest": digest}))

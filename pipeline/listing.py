@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from data_manifest.artefacts import DIGEST_LENGTH, digest_of_file
+import polars as pl
+
+from data_manifest.artefacts import DIGEST_LENGTH
 from data_manifest.errors import UserError
-from pipeline.known import cache_folder, digest_of_list, read_folders, state_of, write_folders
-from pipeline.list_file import Run, scan_list
+from pipeline.known import cache_folder, known_digest_of_list, read_folders, state_of, write_folders
+from pipeline.list_file import Run, digest_of_list, read_runs, scan_list
 from pipeline.tree import IMAGE_SUFFIXES, list_names, scan_tree
 
 LIST_SUFFIX = "_images_paths.txt"
@@ -22,8 +24,8 @@ class Images(Protocol):
     def digest(self) -> str | None:
         """A digest of which images these are, or None where that takes to read them."""
 
-    def blocks(self) -> Iterator[list[bytes]]:
-        """Give their paths, relative to the images folder; the same one several times if it was listed so."""
+    def blocks(self) -> Iterator[pl.Series]:
+        """Give their paths, binary, relative to the images folder; the same one several times if it was listed so."""
 
 
 class Listing(Protocol):
@@ -35,7 +37,7 @@ class Listing(Protocol):
     def sizes(self, scratch: Path) -> Mapping[bytes, int]:
         """Return how many images each folder has, about; a folder's name ends with a slash, that of the top is empty.
 
-        `scratch` names a file that may be made.
+        `scratch` is a folder in which files may be made.
         """
 
     def images(self, folders: Iterable[bytes]) -> Images:
@@ -56,9 +58,9 @@ class ImagesOfRuns:
     runs: tuple[Run, ...]
     digest: str | None = None
 
-    def blocks(self) -> Iterator[list[bytes]]:
+    def blocks(self) -> Iterator[pl.Series]:
         """Give the paths of the lines."""
-        return (run.read() for run in self.runs)
+        return read_runs(self.runs)
 
 
 class ListedImages:
@@ -67,7 +69,7 @@ class ListedImages:
     def __init__(self, origin: Path, cache: Path | None) -> None:
         self.origin = origin
         self._state = state_of(origin)
-        self.fingerprint = digest_of_list(origin, cache) if cache else digest_of_file(origin)
+        self.fingerprint = known_digest_of_list(origin, cache) if cache else digest_of_list(origin)
         self._runs: dict[bytes, list[Run]] = {}
 
     def sizes(self, scratch: Path) -> Mapping[bytes, int]:
@@ -100,14 +102,14 @@ class ImagesOfFolders:
             content.update(b"%b\0%b\0" % (path, digest.encode()))
         return content.hexdigest()[:DIGEST_LENGTH]
 
-    def blocks(self) -> Iterator[list[bytes]]:
+    def blocks(self) -> Iterator[pl.Series]:
         """Give the paths.
 
         Raises:
             UserError: A folder's images are no longer those that were scanned.
         """
         for folder, digest in self.folders:
-            yield [folder + name for name in list_names(self.root, folder, digest)]
+            yield pl.Series([folder + name for name in list_names(self.root, folder, digest)], dtype=pl.Binary)
 
 
 class FoundImages:

@@ -3,19 +3,19 @@
 import hashlib
 import json
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from data_manifest import schemas
 from data_manifest.tables import read_notes, write_table
+from data_manifest.texts import flat
 from pipeline.listing import Images
-from pipeline.names import Reason, parse_names
-from pipeline.positions import FAR_APART_M, NOTICEABLY_APART_M, compare_positions, complete_positions
+from pipeline.names import Reason
+from pipeline.positions import FAR_APART_M, NOTICEABLY_APART_M
+from pipeline.reading import decode_paths, read_names
 
 VERSION = 1
 COUNTS_NOTE = "counts"
@@ -61,7 +61,7 @@ def build_partition(partition: Partition) -> Made:
     """
     if partition.name_before is not None and _is_linked(partition, partition.name_before):
         return _linked(partition, partition.name_before)
-    listed = pl.Series("path", [path for block in partition.images.blocks() for path in block], dtype=pl.Binary).sort()
+    listed = pl.concat([pl.Series("path", [], dtype=pl.Binary), *partition.images.blocks()]).sort()
     paths = listed.filter((listed != listed.shift()).fill_null(True))
     repeats = len(listed) - len(paths)
     name = f"part-{partition.key}-{_digest(paths, partition.strict)}.parquet"
@@ -86,11 +86,9 @@ def _linked(partition: Partition, name: str, repeats: int = 0) -> Made:
 def _digest(paths: pl.Series, strict: bool) -> str:
     """Return a digest of what a partition's rows depend on: sorted paths, and how they are read."""
     content = hashlib.sha256(f"{schemas.SCHEMA_VERSION} {VERSION} {strict} ".encode())
-    _, offsets, data = paths.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()).buffers()
-    ends = np.frombuffer(offsets, dtype=np.int64)[: len(paths) + 1]
-    content.update((ends - ends[0]).tobytes())
-    if len(paths):
-        content.update(memoryview(data)[ends[0] : ends[-1]])
+    texts, offsets = flat(paths)
+    content.update(offsets.tobytes())
+    content.update(texts.data)
     return content.hexdigest()[:16]
 
 
@@ -115,31 +113,6 @@ def _write(images: pl.DataFrame, counts: Counts, folder: Path, name: str) -> Non
     rejected = images.filter(pl.col("reject").is_not_null()).select("path", pl.col("reject").struct.unnest())
     write_table(rejected, folder / "rejects" / name, schemas.REJECTS)
     write_table(usable, folder / "manifest" / name, schemas.MANIFEST, notes={COUNTS_NOTE: json.dumps(counts)})
-
-
-def decode_paths(paths: pl.Series) -> pl.DataFrame:
-    """Return paths given as bytes as text in `path`, and in `is_utf8` whether they were.
-
-    Bytes that are no UTF-8 are percent-escaped, as are the percent signs beside them.
-    """
-    try:
-        return pl.DataFrame({"path": paths.cast(pl.String)}).with_columns(is_utf8=pl.lit(True))
-    except pl.exceptions.ComputeError:
-        texts = [path.decode("utf-8", "surrogateescape") for path in paths]
-    is_utf8 = [not re.search("[\udc80-\udcff]", text) for text in texts]
-    escaped = [text if fine else _percent_escaped(text) for text, fine in zip(texts, is_utf8, strict=True)]
-    return pl.DataFrame({"path": escaped, "is_utf8": is_utf8}, schema={"path": pl.String, "is_utf8": pl.Boolean})
-
-
-def _percent_escaped(text: str) -> str:
-    return re.sub("[%\udc80-\udcff]", lambda match: f"%{ord(match[0]) & 0xFF:02X}", text)
-
-
-def read_names(paths: pl.DataFrame, strict: bool) -> pl.DataFrame:
-    """Return the manifest's columns for paths with `is_utf8`, with `reject` and `apart_m`, sorted by path."""
-    images = compare_positions(complete_positions(parse_names(paths, strict)), strict)
-    not_utf8 = pl.struct(reason=pl.lit(Reason.NOT_UTF8.value), detail=pl.lit("the path is shown percent-escaped"))
-    return images.with_columns(reject=pl.when("is_utf8").then("reject").otherwise(not_utf8)).sort("path")
 
 
 def count(images: pl.DataFrame) -> Counts:

@@ -28,12 +28,12 @@ def partitions(listing: Listing, scratch: Path, rows: int = ROWS_PER_PARTITION) 
         scratch: A folder for temporary files, which the images are read from: keep it until they are.
         rows: How many rows a partition should hold at most.
     """
-    sizes = listing.sizes(scratch / "lines")
+    sizes = listing.sizes(scratch)
     for key, folders in sorted(folders_by_key(sizes, rows).items()):
         images = listing.images(folders)
         bits = max(0, (sum(sizes[folder] for folder in folders) - 1) // rows).bit_length()
         if bits:
-            yield from _cut_by_name(key, images, bits, scratch / f"lines-{key}")
+            yield from _cut_by_name(key, images, bits, scratch / f"lines-of-{key}")
         else:
             yield key, images
 
@@ -64,7 +64,7 @@ def _cut_by_name(key: str, images: Images, bits: int, scratch: Path) -> Iterator
     """Cut the images of a huge folder into 2^bits parts, written to a file, by the checksums of their paths."""
     runs: dict[int, list[Run]] = {}
     with scratch.open("wb") as file:
-        for block in images.blocks():
+        for block in (paths.to_list() for paths in images.blocks()):
             separator = b"\n" if any(b"\0" in path for path in block) else b"\0"  # no path has both
             part_of = np.fromiter(map(zlib.crc32, block), np.int64, len(block)) >> (CHECKSUM_BITS - bits)
             order = np.argsort(part_of, kind="stable")

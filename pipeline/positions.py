@@ -1,13 +1,13 @@
 """Positions: UTM computed from latitude and longitude where it is missing, and held against them where it is not.
 
 The `utm` package does the geodesy. On arrays it takes the zone of the first element for all, and one bad value stops
-it; so it is called once per zone and hemisphere, on distinct values that are in range: the 12 crops of a panorama
-share one position.
+it; so it is called once per zone and hemisphere, on values that are in range.
 """
 
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import utm
 
@@ -17,7 +17,7 @@ from pipeline.names import Reason, reject_when
 FAR_APART_M = 1000.0  # positions that differ by more are not of the same place
 NOTICEABLY_APART_M = 1.0  # the two positions of nearly every SF-XL name agree within 0.7 m
 UTM_LATITUDES = (-80.0, 84.0)  # degrees; UTM is not defined beyond
-COMPARED = ("utm_east", "utm_north", "utm_zone", "hemisphere", "latitude", "longitude")
+COMPARED = ("utm_east", "utm_north", "utm_zone", "latitude", "longitude")
 LATITUDE_LONGITUDE = ("latitude", "longitude")
 
 
@@ -68,12 +68,12 @@ def compare_positions(images: pl.DataFrame, strict: bool) -> pl.DataFrame:
 
     If `strict`, an image whose positions are more than 1 km apart gets a reject, if it has none yet.
     """
-    images = images.with_columns(hemisphere=hemisphere())
-    places = images.select(COMPARED).drop_nulls().unique()
+    places = images.select(*COMPARED, hemisphere()).with_row_index("row").drop_nulls()
     places = places.filter(pl.col("latitude").is_between(*UTM_LATITUDES))
-    parts = [_with_distance(frame, part) for frame, part in places.group_by("utm_zone", "hemisphere")]
-    distances = pl.concat(parts) if parts else places.with_columns(apart_m=pl.lit(None, dtype=pl.Float64))
-    images = images.join(distances, on=COMPARED, how="left", maintain_order="left").drop("hemisphere")
+    apart_m = np.full(len(images), np.nan)
+    for (zone, half), of_frame in places.group_by("utm_zone", "hemisphere"):
+        apart_m[of_frame["row"].to_numpy()] = _distances(zone, half, of_frame)
+    images = images.with_columns(apart_m=pl.Series(apart_m).fill_nan(None))
     if not strict:
         return images
     # Far outside its zone UTM's metres are no distances any more: do not name them.
@@ -84,10 +84,11 @@ def compare_positions(images: pl.DataFrame, strict: bool) -> pl.DataFrame:
     return images.with_columns(reject=pl.coalesce("reject", far))
 
 
-def _with_distance(frame: tuple[Any, ...], places: pl.DataFrame) -> pl.DataFrame:
-    """Return places of one zone and hemisphere with `apart_m`."""
-    zone, half = frame
+def _distances(zone: Any, half: Any, places: pl.DataFrame) -> npt.NDArray[np.float64]:
+    """Return how far the positions of places of one zone and hemisphere are apart, in metres."""
     latitude, longitude = (places[column].to_numpy() for column in LATITUDE_LONGITUDE)
     east, north, _, _ = utm.from_latlon(latitude, longitude, force_zone_number=zone, force_northern=half == "N")
-    apart = np.hypot(places["utm_east"].to_numpy() - east, places["utm_north"].to_numpy() - north)
-    return places.with_columns(apart_m=pl.Series(apart))
+    apart_m: npt.NDArray[np.float64] = np.hypot(
+        places["utm_east"].to_numpy() - east, places["utm_north"].to_numpy() - north
+    )
+    return apart_m

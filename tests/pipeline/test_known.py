@@ -8,10 +8,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from data_manifest.artefacts import digest_of_file
 from data_manifest.errors import UserError
 from pipeline import known
-from pipeline.known import cache_folder, digest_of_list, read_folders, state_of, write_folders
+from pipeline.known import cache_folder, known_digest_of_list, read_folders, state_of, write_folders
+from pipeline.list_file import digest_of_list
 from pipeline.tree import Folder, scan_tree
 
 AnHourPasses = Callable[[], None]
@@ -34,9 +34,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     def noted(path: Path) -> str:
         seen.append(path)
-        return digest_of_file(path)
+        return digest_of_list(path)
 
-    monkeypatch.setattr(known, "digest_of_file", noted)
+    monkeypatch.setattr(known, "digest_of_list", noted)
     return seen
 
 
@@ -78,16 +78,16 @@ def test_the_digest_of_a_list_that_did_not_change(
 ) -> None:
     an_hour_passes()
     # sha256sum
-    assert [digest_of_list(list_file, tmp_path / "cache") for _ in range(3)] == ["6132092c204ed896"] * 3
+    assert [known_digest_of_list(list_file, tmp_path / "cache") for _ in range(3)] == ["e854c0e3b13b8469"] * 3
     assert reads == [list_file]
 
 
 def test_young_times_of_a_list_are_not_trusted(list_file: Path, tmp_path: Path, reads: list[Path]) -> None:
     for _ in range(3):
-        assert digest_of_list(list_file, tmp_path / "cache") == "6132092c204ed896"
+        assert known_digest_of_list(list_file, tmp_path / "cache") == "e854c0e3b13b8469"
     os.utime(list_file, (7e9, 7e9))  # nor one to come
-    digest_of_list(list_file, tmp_path / "cache")
-    digest_of_list(list_file, tmp_path / "cache")
+    known_digest_of_list(list_file, tmp_path / "cache")
+    known_digest_of_list(list_file, tmp_path / "cache")
     assert reads == [list_file] * 5
 
 
@@ -96,21 +96,21 @@ def test_a_list_of_the_same_size_and_time(
     list_file: Path, tmp_path: Path, an_hour_passes: AnHourPasses, in_place: bool
 ) -> None:
     an_hour_passes()
-    times, first = list_file.stat(), digest_of_list(list_file, tmp_path / "cache")
+    times, first = list_file.stat(), known_digest_of_list(list_file, tmp_path / "cache")
     if not in_place:
         list_file.unlink()
     list_file.write_bytes(b"b.jpg\n")
     os.utime(list_file, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert digest_of_list(list_file, tmp_path / "cache") != first
+    assert known_digest_of_list(list_file, tmp_path / "cache") != first
 
 
 def test_a_touch_reads_a_list_again(
     list_file: Path, tmp_path: Path, reads: list[Path], an_hour_passes: AnHourPasses
 ) -> None:
     an_hour_passes()
-    first = digest_of_list(list_file, tmp_path / "cache")
+    first = known_digest_of_list(list_file, tmp_path / "cache")
     os.utime(list_file, (1e9, 1e9))
-    assert digest_of_list(list_file, tmp_path / "cache") == first
+    assert known_digest_of_list(list_file, tmp_path / "cache") == first
     assert len(reads) == 2
 
 
@@ -122,14 +122,14 @@ def test_a_broken_note_on_a_list(list_file: Path, tmp_path: Path, an_hour_passes
     made = {"STATE ONLY": {"state": state}, "ODD CLOCK": {"state": state, "looked_at_ns": "x", "digest": "y"}}
     text = json.dumps(made[content]) if content in made else content
     (tmp_path / "cache" / "list.json").write_text(text)
-    assert digest_of_list(list_file, tmp_path / "cache") == "6132092c204ed896"
+    assert known_digest_of_list(list_file, tmp_path / "cache") == "e854c0e3b13b8469"
 
 
 def test_where_nothing_can_be_kept(
     list_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
-    assert digest_of_list(list_file, tmp_path / "file" / "cache") == "6132092c204ed896"
+    assert known_digest_of_list(list_file, tmp_path / "file" / "cache") == "e854c0e3b13b8469"
     write_folders(FOLDERS, tmp_path / "file" / "cache")
 
     def full(*given: object, **named: object) -> None:
@@ -141,4 +141,4 @@ def test_where_nothing_can_be_kept(
 
 def test_a_list_that_is_gone(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"list: cannot be read: No such file or directory$"):
-        digest_of_list(tmp_path / "list", tmp_path / "cache")
+        known_digest_of_list(tmp_path / "list", tmp_path / "cache")

@@ -1,5 +1,8 @@
+import hashlib
+import json
 import random
 import re
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -7,17 +10,23 @@ import pytest
 
 from data_manifest.errors import UserError
 from pipeline import list_file as list_file_module
-from pipeline.list_file import Run, clean_line, read_blocks, scan_list
+from pipeline.list_file import Run, clean_line, digest_of_list, pieces, read_blocks, read_runs, scan_list
+
+
+def paths_of(*runs: Run) -> list[bytes]:
+    return [path for paths in read_runs(runs) for path in paths]
 
 
 def scan(tmp_path: Path, content: bytes) -> dict[bytes, list[bytes]]:
     """The paths of each folder of a list, in order; each run is checked to say how many lines it has."""
     (tmp_path / "list").write_bytes(content)
-    (tmp_path / "scratch").unlink(missing_ok=True)
+    shutil.rmtree(tmp_path / "scratch", ignore_errors=True)
+    (tmp_path / "scratch").mkdir()
     found = {}
     for folder, runs in scan_list(tmp_path / "list", tmp_path / "scratch").items():
-        assert all(len(run.read()) == run.lines for run in runs)
-        found[folder] = [path for run in runs for path in run.read()]
+        assert all(len(paths_of(run)) == run.lines for run in runs)
+        found[folder] = [path for run in runs for path in paths_of(run)]
+        assert sorted(paths_of(*runs)) == sorted(found[folder])
     return found
 
 
@@ -108,7 +117,9 @@ def test_blocks_of_any_size(
     content = mark + b"\n".join(lines) + end
     found = {folder: sorted(paths) for folder, paths in scan(tmp_path, content).items()}
     assert found == {folder: sorted(paths) for folder, paths in by_hand(lines).items()}
-    blocks = list(read_blocks(tmp_path / "list"))
+    (piece,) = pieces(tmp_path / "list")
+    assert piece == (len(mark), len(content))
+    blocks = list(read_blocks(tmp_path / "list", *piece))
     assert b"".join(block for _, block in blocks) == content.removeprefix(mark)
     assert all(content[start : start + len(block)] == block for start, block in blocks)
     assert all(block.endswith(b"\n") for _, block in blocks[:-1])
@@ -123,7 +134,7 @@ def test_a_shuffled_list_is_written_anew(
     random.Random(2).shuffle(lines)
     monkeypatch.setattr(list_file_module, "BLOCK_BYTES", block_bytes)
     found = scan(tmp_path, b"".join(ends[0] + line + ends[1] for line in lines))
-    assert (tmp_path / "scratch").exists()
+    assert list((tmp_path / "scratch").iterdir()) != []
     expected = by_hand(lines)
     assert {folder: sorted(paths) for folder, paths in found.items()} == {
         folder: sorted(paths) for folder, paths in expected.items()
@@ -133,19 +144,66 @@ def test_a_shuffled_list_is_written_anew(
 def test_a_list_grouped_by_folder_is_read_where_it_stands(tmp_path: Path) -> None:
     lines = [b"%d/%d.jpg" % (number // 20, number) for number in range(1000)]
     assert scan(tmp_path, b"\n".join(lines)) == by_hand(lines)
-    assert not (tmp_path / "scratch").exists()
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 2, 30, 77, 1000, 5000])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", [b"", b"\n"])
+@pytest.mark.parametrize("is_shuffled", [False, True])
+def test_pieces_of_any_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece_bytes: int, mark: bytes, end: bytes, is_shuffled: bool
+) -> None:
+    lines = [b"%d/%s%d.jpg" % (number // 20, b"x" * (number % 13), number) for number in range(100)]
+    if is_shuffled:
+        random.Random(3).shuffle(lines)
+    monkeypatch.setattr(list_file_module, "PIECE_BYTES", piece_bytes)
+    content = mark + b"\n".join(lines) + end
+    found = {folder: sorted(paths) for folder, paths in scan(tmp_path, content).items()}
+    assert found == {folder: sorted(paths) for folder, paths in by_hand(lines).items()}
+    borders = pieces(tmp_path / "list")
+    assert b"".join(content[begin:end] for begin, end in borders) == content.removeprefix(mark)
+    assert all(content[begin - 1 : begin] == b"\n" for begin, _ in borders[1:])
+    assert len(borders) <= len(content) // piece_bytes + 1
+
+
+def test_runs_that_follow_each_other_are_one_but_for_huge_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(list_file_module, "BLOCK_BYTES", 100)
+    lines = [b"%d/%03d.jpg" % (number // 100, number) for number in range(200)]  # of 10 bytes each, with its end
+    scan(tmp_path, b"\n".join(lines) + b"\n")
+    assert scan_list(tmp_path / "list", tmp_path / "scratch") == {
+        b"0/": [Run(tmp_path / "list", 0, 1000, 100)],
+        b"1/": [Run(tmp_path / "list", 1000, 1000, 100)],
+    }
+    monkeypatch.setattr(list_file_module, "PIECE_BYTES", 600)
+    runs = scan_list(tmp_path / "list", tmp_path / "scratch")[b"0/"]
+    assert [(run.start, run.length) for run in runs] == [(0, 600), (600, 400)]
+
+
+def test_a_lists_digest_is_that_of_its_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digests = set()
+    for content in (b"", b"a", b"ab", b"ba", b"a" * 99, b"a" * 100, b"a" * 101, b"a" * 50 + b"b" * 50):
+        (tmp_path / "list").write_bytes(content)
+        monkeypatch.setattr(list_file_module, "PIECE_BYTES", 50)
+        digest = digest_of_list(tmp_path / "list")
+        monkeypatch.setattr(list_file_module, "BLOCK_BYTES", 7)
+        assert digest_of_list(tmp_path / "list") == digest
+        parts = [hashlib.sha256(content[begin : begin + 50]).hexdigest() for begin in range(0, len(content) or 1, 50)]
+        assert digest == hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()[:16]
+        digests.add(digest)
+    assert len(digests) == 8
 
 
 def test_a_run_of_lines(tmp_path: Path) -> None:
     (tmp_path / "list").write_bytes(b"x/a.jpg\nx/b.jpg\ny/c.jpg\n")
     runs = scan_list(tmp_path / "list", tmp_path / "scratch")
     assert runs == {b"x/": [Run(tmp_path / "list", 0, 16, 2)], b"y/": [Run(tmp_path / "list", 16, 8, 1)]}
-    assert Run(tmp_path / "list", 16, 8, 1).read() == [b"y/c.jpg"]
+    assert paths_of(Run(tmp_path / "list", 16, 8, 1)) == [b"y/c.jpg"]
 
 
 def test_paths_parted_by_nul(tmp_path: Path) -> None:
     (tmp_path / "scratch").write_bytes(b"x/a\nb.jpg\0 \n.jpg")
-    assert Run(tmp_path / "scratch", 0, 17, 2, b"\0").read() == [b"x/a\nb.jpg", b" \n.jpg"]
+    assert paths_of(Run(tmp_path / "scratch", 0, 17, 2, b"\0")) == [b"x/a\nb.jpg", b" \n.jpg"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])

@@ -11,7 +11,8 @@ from data_manifest.errors import UserError
 from data_manifest.tables import read_notes, read_table, write_table
 from pipeline import partition as partition_module
 from pipeline.listing import ImagesOfRuns
-from pipeline.partition import Made, Partition, build_partition, decode_paths
+from pipeline.partition import Made, Partition, build_partition
+from pipeline.reading import decode_paths
 
 NameWith = Callable[..., str]
 
@@ -23,15 +24,15 @@ class Given:
     paths: list[bytes]
     digest: str | None = None
 
-    def blocks(self) -> Iterator[list[bytes]]:
+    def blocks(self) -> Iterator[pl.Series]:
         """Give the paths."""
-        yield from (self.paths[start : start + 2] for start in range(0, len(self.paths), 2))
+        yield from (pl.Series(self.paths[start : start + 2], dtype=pl.Binary) for start in range(0, len(self.paths), 2))
 
 
 class Unreadable(Given):
     """Images that must not be read."""
 
-    def blocks(self) -> Iterator[list[bytes]]:
+    def blocks(self) -> Iterator[pl.Series]:
         """Fail."""
         raise AssertionError("the images are read")
 
@@ -152,7 +153,7 @@ def test_no_images_are_tables_without_rows(make: Make, tmp_path: Path) -> None:
 
 def test_images_that_cannot_be_read_leave_nothing(tmp_path: Path) -> None:
     class Gone(Given):
-        def blocks(self) -> Iterator[list[bytes]]:
+        def blocks(self) -> Iterator[pl.Series]:
             raise UserError("gone")
 
     with pytest.raises(UserError, match="gone"):

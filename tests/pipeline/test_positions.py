@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 import utm
 
-from pipeline.partition import read_names
+from pipeline.reading import read_names
 
 NameWith = Callable[..., str]
 NO_UTM = {"utm_east": "", "utm_north": "", "utm_zone": "", "utm_band": ""}
