@@ -20,7 +20,7 @@ from pathlib import Path
 from changes import image_added_to_tree, images_renamed_in_tree
 from measure import Command, Measured, as_gigabytes, as_seconds, machine, measure, median, note, table
 from sfxl_names import MIDDLE_FOLDER, make_tree
-from stages import AGAIN, ROOT, Data, Rounds, again, run_rounds, run_unchanged
+from stages import AGAIN, ROOT, Data, Rounds, again, run_rounds
 
 TURNS = 3
 FIND = 'find "$0" -name "*.jpg" | wc -l'
@@ -31,10 +31,7 @@ from pipeline.tree import scan_tree
 print(sum(folder.count for folder in scan_tree(Path(sys.argv[1]), {}).values()))
 """
 LISTING = ("million files", "times as fast as find", "find, files a second", "ours, files a second", "find", "ours")
-FROM_NOTHING = (
-    *("million files", "BuildGroups", "a million", "BuildManifest alone", "BuildGroups after it"),
-    "nothing changed, with --rescan",
-)
+FROM_NOTHING = ("million files", "BuildGroups", "a million", "BuildManifest alone", "BuildGroups after it")
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,6 @@ class Row:
     find: Measured
     scan: Measured
     ours: Rounds
-    rescanned: Measured
 
     def listing(self) -> list[str]:
         """Return the cells of `LISTING`."""
@@ -57,8 +53,7 @@ class Row:
         """Return the cells of `FROM_NOTHING`."""
         ours, apart = self.ours, self.ours.apart
         whole, per_million = f"{ours.whole}, {as_gigabytes(ours.peak_bytes)}", ours.whole.seconds / self.millions
-        runs = (apart.manifest, apart.groups, self.rescanned)
-        return [f"{self.millions:g}", whole, as_seconds(per_million), *map(str, runs)]
+        return [f"{self.millions:g}", whole, as_seconds(per_million), str(apart.manifest), str(apart.groups)]
 
     def again(self) -> list[str]:
         """Return the cells of `AGAIN`."""
@@ -83,10 +78,7 @@ def measure_tree(work: Path, millions: float) -> Row:
     find, scan = measure_listing(tree, round(millions * 1e6))
     adding, renaming = (change(tree, MIDDLE_FOLDER) for change in (image_added_to_tree, images_renamed_in_tree))
     ours = run_rounds(data, adding, renaming)
-    data.run("BuildGroups", "BuildGroups made")
-    rescanned = run_unchanged(data, "--rescan")
-    data.forget()
-    return Row(millions, find, scan, ours, rescanned)
+    return Row(millions, find, scan, ours)
 
 
 def measure_listing(tree: Path, files: int) -> tuple[Measured, Measured]:
