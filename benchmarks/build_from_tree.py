@@ -60,24 +60,18 @@ class Row:
         return [f"{self.millions:g}", *again(self.ours)]
 
 
-def tree_of(work: Path, millions: float) -> Path:
-    """Return where a tree of a size lies."""
-    return work / f"tree-{millions:g}" / "train"
-
-
 def measure_tree(work: Path, millions: float) -> Row:
     """Measure one size."""
-    tree = tree_of(work, millions)
-    data = Data(tree, tree.with_name("artifacts"))
+    tree, count = work / f"tree-{millions:g}" / "train", round(millions * 1e6)
     if not tree.is_dir():
         note(f"making {millions:g} million files")
         began = time.monotonic()
-        make_tree(tree, round(millions * 1e6))
+        make_tree(tree, count)
         note(f"made in {as_seconds(time.monotonic() - began)}")
     note(f"{millions:g} million files")
-    find, scan = measure_listing(tree, round(millions * 1e6))
+    find, scan = measure_listing(tree, count)
     adding, renaming = (change(tree, MIDDLE_FOLDER) for change in (image_added_to_tree, images_renamed_in_tree))
-    ours = run_rounds(data, adding, renaming)
+    ours = run_rounds(Data(tree, tree.with_name("artifacts"), count), adding, renaming)
     return Row(millions, find, scan, ours)
 
 

@@ -63,14 +63,14 @@ class Row:
 def measure_list(work: Path, millions: float, with_plain: bool) -> Row:
     """Measure one size."""
     folder = work / f"list-{millions:g}"
-    names = folder / "train_images_paths.txt"
+    names, count = folder / "train_images_paths.txt", round(millions * 1e6)
     if not names.is_file():
         note(f"writing {millions:g} million names")
-        write_list(names, round(millions * 1e6))
+        write_list(names, count)
     note(f"{millions:g} million names")
     plain = run_plain_loop(names, folder / "plain.pickle") if with_plain else None
     adding, renaming = (change(names, MIDDLE_FOLDER) for change in (image_added_to_list, images_renamed_in_list))
-    ours = run_rounds(Data(folder / "train", folder / "artifacts"), adding, renaming)
+    ours = run_rounds(Data(folder / "train", folder / "artifacts", count), adding, renaming)
     if plain and plain.classes != ours.classes:
         raise RuntimeError(f"the plain loop found {plain.classes} classes, BuildGroups {ours.classes}")
     return Row(millions, plain, ours)

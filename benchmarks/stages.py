@@ -52,10 +52,11 @@ class Rounds:
 
 @dataclass(frozen=True)
 class Data:
-    """A data set: the folder of images, which may be a list beside it alone, and where its artefacts go."""
+    """A data set: the folder of images, which may be a list beside it alone, where its artefacts go, and its size."""
 
     train: Path
     artifacts: Path
+    count: int
 
     def command(self, task: str, *options: str) -> Command:
         """Return the command of a task."""
@@ -82,15 +83,22 @@ class Data:
 
 
 def run_rounds(data: Data, adding: AbstractContextManager[None], renaming: AbstractContextManager[None]) -> Rounds:
-    """Measure all runs on a data set; the two contexts change it, and change it back."""
+    """Measure all runs on a data set; the two contexts change it, and change it back.
+
+    Raises:
+        RuntimeError: The data set is not as it was made.
+    """
     data.forget()
     peak_bytes = peak_memory(data.command("BuildGroups"))
     note(f"memory of BuildGroups: {as_gigabytes(peak_bytes)}")
     data.forget()
     whole = data.run("BuildGroups", "BuildGroups made")
     nothing, rescanned = run_unchanged(data), run_unchanged(data, "--rescan")
-    (groups,) = (path for path in list_current(data.artifacts) if path.parent.parent.name == "groups")
-    classes: int = read_recipe(groups)["summary"]["classes"]
+    made = {path.parent.parent.name: read_recipe(path)["summary"] for path in list_current(data.artifacts)}
+    if made["manifest"]["files"] != data.count:
+        raise RuntimeError(
+            f"{data.train}: {made['manifest']['files']} images, not {data.count}: remove it, to be remade"
+        )
     data.forget()
     apart = build_apart(data)
     with adding:
@@ -98,7 +106,7 @@ def run_rounds(data: Data, adding: AbstractContextManager[None], renaming: Abstr
     with renaming:
         renamed = build_apart(data)
     data.forget()
-    return Rounds(whole, nothing, rescanned, apart, added, renamed, peak_bytes, classes)
+    return Rounds(whole, nothing, rescanned, apart, added, renamed, peak_bytes, made["groups"]["classes"])
 
 
 def run_unchanged(data: Data, *options: str) -> Measured:
