@@ -1,66 +1,102 @@
-"""How fast and in how much memory names become groups, against a plain Python loop measured in the same run.
+"""How fast and in how much memory the names of a list file become groups, against a plain Python loop over them.
 
-    python benchmarks/build_groups.py WORK [--millions 1 5.6 41.2] [--plain-up-to 5.6]
+    python benchmarks/build_groups.py WORK [--millions 1 5.6 20 41.2] [--plain-up-to 5.6]
 
-Makes lists of realistic SF-XL names under WORK (100 bytes a name), then runs BuildGroups on each as a user would:
-from nothing, again with nothing changed, and again with one folder of 300 changed. Prints a table in Markdown.
+Makes lists of realistic SF-XL names under WORK (100 bytes a name), unless they are there, and measures the plain loop,
+then the stages as a user runs them (see stages.py). Prints tables in Markdown, and the runs as they end to standard
+error. A list is as it was in the end, so that the next run need not make it again.
 """
 
 import argparse
-import os
-import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
-from measure import Measured, measure
-from sfxl_names import write_list
+from changes import image_added_to_list, images_renamed_in_list
+from measure import Command, Measured, as_gigabytes, as_seconds, machine, measure, note, peak_memory, table
+from sfxl_names import MIDDLE_FOLDER, write_list
+from stages import AGAIN, ROOT, Data, Rounds, again, run_rounds
 
-HERE = Path(__file__).resolve().parent
-
-
-def build(train: Path, artifacts: Path) -> Measured:
-    """Run BuildGroups in a process of its own."""
-    command = [sys.executable, "-m", "luigi", "--module", "workflows", "BuildGroups"]
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
-    return measure([*command, "--train-folder", str(train), "--artifacts-folder", str(artifacts)], environment)
+FROM_NOTHING = (
+    *("million names", "times as fast as the plain loop", "times its memory", "plain loop", "BuildGroups"),
+    *("a million", "BuildManifest alone", "BuildGroups after it"),
+)
 
 
-def rows(work: Path, millions: float, with_plain: bool) -> None:
-    """Measure one size, and print its row."""
-    folder = work / f"{millions:g}"
-    names, artifacts = folder / "train_images_paths.txt", folder / "artifacts"
+@dataclass(frozen=True)
+class Plain:
+    """The plain loop."""
+
+    run: Measured
+    peak_bytes: int
+
+    @property
+    def classes(self) -> int:
+        """How many it found."""
+        return int(self.run.output.split()[0])
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured on a list."""
+
+    millions: float
+    plain: Plain | None
+    ours: Rounds
+
+    def from_nothing(self) -> list[str]:
+        """Return the cells of `FROM_NOTHING`."""
+        ours, plain = self.ours, self.plain
+        against = ["", "", ""]
+        if plain:
+            faster, memory = plain.run.seconds / ours.whole.seconds, ours.peak_bytes / plain.peak_bytes
+            against = [f"{faster:.2f}", f"{memory:.2f}", f"{plain.run}, {as_gigabytes(plain.peak_bytes)}"]
+        whole, per_million = f"{ours.whole}, {as_gigabytes(ours.peak_bytes)}", ours.whole.seconds / self.millions
+        alone = str(ours.apart.manifest), str(ours.apart.groups)
+        return [f"{self.millions:g}", *against, whole, as_seconds(per_million), *alone]
+
+    def again(self) -> list[str]:
+        """Return the cells of `AGAIN`."""
+        return [f"{self.millions:g}", *again(self.ours)]
+
+
+def measure_list(work: Path, millions: float, with_plain: bool) -> Row:
+    """Measure one size."""
+    folder = work / f"list-{millions:g}"
+    names, count = folder / "train_images_paths.txt", round(millions * 1e6)
     if not names.is_file():
-        write_list(names, round(millions * 1e6))
-    shutil.rmtree(artifacts, ignore_errors=True)
-    plain = [sys.executable, str(HERE / "plain_groups.py"), str(names), str(folder / "plain.pickle")]
-    baseline = measure(plain) if with_plain else None
-    first = build(folder / "train", artifacts)
-    second = build(folder / "train", artifacts)
-    with names.open("a") as lines:
-        lines.write("37.7000/@0543010.00@4173005.00@10@S@037.70327@-122.51208@added@@0@@@@202001@@.jpg\n")
-    changed = build(folder / "train", artifacts)
-    names.write_bytes(names.read_bytes().rpartition(b"37.7000/")[0]) if millions < 10 else names.unlink()
-    per_million = first.seconds / millions
-    against = (
-        f"{baseline.seconds / first.seconds:.1f} x | {first.peak_bytes / baseline.peak_bytes:.2f}" if baseline else "|"
-    )
-    print(
-        f"| {millions:g} | {baseline or ''} | {first} | {against} | {per_million:.2f} s | {second} | {changed} |",
-        flush=True,
-    )
+        note(f"writing {millions:g} million names")
+        write_list(names, count)
+    note(f"{millions:g} million names")
+    plain = run_plain_loop(names, folder / "plain.pickle") if with_plain else None
+    adding, renaming = (change(names, MIDDLE_FOLDER) for change in (image_added_to_list, images_renamed_in_list))
+    ours = run_rounds(Data(folder / "train", folder / "artifacts", count), adding, renaming)
+    if plain and plain.classes != ours.classes:
+        raise RuntimeError(f"the plain loop found {plain.classes} classes, BuildGroups {ours.classes}")
+    return Row(millions, plain, ours)
+
+
+def run_plain_loop(names: Path, out: Path) -> Plain:
+    """Run the baseline, and remove what it made."""
+    command = Command([sys.executable, str(ROOT / "benchmarks" / "plain_groups.py"), str(names), str(out)])
+    peak_bytes = peak_memory(command)  # reads the list from the disk, if that has to be
+    plain = Plain(measure(command), peak_bytes)
+    note(f"plain loop: {plain.run}, {as_gigabytes(plain.peak_bytes)}")
+    out.unlink()
+    return plain
 
 
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)
-    parser.add_argument("--millions", type=float, nargs="+", default=[1, 5.6, 41.2])
-    parser.add_argument("--plain-up-to", type=float, default=5.6, help="the plain loop needs half a GB a million names")
+    parser.add_argument("--millions", type=float, nargs="+", default=[1, 5.6, 20, 41.2])
+    parser.add_argument("--plain-up-to", type=float, default=5.6, help="the plain loop needs a third of a GB a million")
     options = parser.parse_args()
-    print("| million names | plain loop | ours | faster | memory | a million | nothing changed | one folder changed |")
-    print("|---|---|---|---|---|---|---|---|")
-    for millions in options.millions:
-        rows(options.work, millions, with_plain=millions <= options.plain_up_to)
+    rows = [measure_list(options.work.resolve(), size, size <= options.plain_up_to) for size in options.millions]
+    print(machine(), end="\n\n")
+    print(table(FROM_NOTHING, [row.from_nothing() for row in rows]), end="\n\n")
+    print(table(["million names", *AGAIN], [row.again() for row in rows]))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ def main() -> None:
     for key, paths in classes.items():
         if len(paths) >= MIN_IMAGES_PER_CLASS:
             groups[key[0] % N, key[1] % N, key[2] % L][key] = paths
-    Path(sys.argv[2]).write_bytes(pickle.dumps(dict(groups)))
+    with Path(sys.argv[2]).open("wb") as out:
+        pickle.dump(dict(groups), out)
     print(f"{sum(map(len, groups.values()))} classes in {len(groups)} groups")
 
 

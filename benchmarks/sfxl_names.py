@@ -8,6 +8,8 @@ names are written in the order of their folders, which are strips of latitude, a
 """
 
 import argparse
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +21,8 @@ import utm
 WEST, SOUTH = 543_002.5, 4_173_005.0  # UTM zone 10 S, metres: in the middle of cells, where visits stay together
 BLOCK_M, STEP_M, STREET_M = 130.0, 5.0, 10_000.0
 VISITS, HEADINGS, FIRST_YEAR = 10, 12, 2007
-FOLDERS = 300
+FOLDERS = [f"{37.70 + 0.0005 * strip:.4f}" for strip in range(300)]  # strips of latitude
+MIDDLE_FOLDER = FOLDERS[len(FOLDERS) // 2]
 PANORAMAS_AT_A_TIME = 50_000
 ALPHABET = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", dtype=np.uint8)
 
@@ -40,7 +43,7 @@ def names(count: int, seed: int = 0) -> Iterator[pl.Series]:
     rng = np.random.default_rng(seed)
     total = -(-count // HEADINGS)
     east, north, year, month = panoramas(total, rng)
-    folder = np.minimum(np.arange(total) * FOLDERS // total, FOLDERS - 1)
+    folder = np.arange(total) * len(FOLDERS) // total
     for start in range(0, total, PANORAMAS_AT_A_TIME):
         part = slice(start, min(start + PANORAMAS_AT_A_TIME, total))
         chunk = _paths(east[part], north[part], year[part], month[part], folder[part], rng)
@@ -60,7 +63,7 @@ def _paths(
     letters = ALPHABET[rng.integers(0, len(ALPHABET), (len(east), 22))]
     frame = pl.DataFrame(
         {
-            "folder": pl.Series(37.70 + folder * 0.0005).round(4).map_elements("{:.4f}".format, return_dtype=pl.String),
+            "folder": pl.Series(FOLDERS).gather(folder),
             "east": east, "north": north, "latitude": latitude, "longitude": -longitude,
             "pano": pl.Series([row.tobytes().decode() for row in letters]),
             "first": rng.integers(0, 360, len(east)),
@@ -98,6 +101,18 @@ def write_list(path: Path, count: int, seed: int = 0) -> None:
     with path.open("wb") as file:
         for chunk in names(count, seed):
             file.write("\n".join(chunk.to_list()).encode() + b"\n")
+
+
+def make_tree(tree: Path, count: int, seed: int = 0) -> None:
+    """Make `count` empty files; `tree` appears when all are there."""
+    unfinished = tree.with_name(f"{tree.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    for folder in FOLDERS:
+        (unfinished / folder).mkdir(parents=True)
+    for chunk in names(count, seed):
+        for path in chunk:
+            os.mknod(f"{unfinished}/{path}")
+    unfinished.rename(tree)
 
 
 def main() -> None:

@@ -67,6 +67,7 @@ def write_city(out: Path, settings: CitySettings, processes: int = 2) -> Counter
     counts: Counter[str] = Counter()
     job = partial(write_year, out, settings)
     todo = years(settings.train_years)
+    LOG.info("rendering %d years, %d at a time, some seconds each", len(todo), processes)
     if processes == 1:
         results: Iterator[int] = map(job, todo)
         return collect(todo, results, counts)
