@@ -158,7 +158,8 @@ def _removal(what: str, shown: Path, folder: Path, gone: Counter[Inode]) -> dict
 
 def _notes(artefacts: list[Artefact], users: list[User], artifacts: Path) -> list[str]:
     """Return what gc left alone, though it may be of no use, because nothing says so."""
-    unclear = [f"kept: {each.problem}" for each in (*artefacts, *users) if each.problem]
+    unclear = [f"kept: {each.problem}" for each in artefacts if each.problem]
+    unclear += [f"kept: all that may be its input, for {each.problem}" for each in users if each.problem]
     places = places_without_current(artefacts)
     lost = [f"kept: {place} has no current artefact: run its stage again to have one" for place in places]
     halves = [

@@ -93,10 +93,8 @@ def read_users(artifacts: Path) -> list[User]:
 def _runs(artifacts: Path) -> Iterator[User]:
     for folder in sorted(path for path in (artifacts / RUNS).glob("*/*") if path.is_dir()):
         inputs = _read_inputs(folder / RUN_FILE)
-        problem = (
-            "" if inputs is not None else f"{folder} does not say what it trains on: remove it if it is not needed"
-        )
-        yield User(f"the run {folder.parent.name}/{folder.name}", "training", inputs, problem)
+        label = f"the run {folder.parent.name}/{folder.name}"
+        yield User(label, "training", inputs, "" if inputs is not None else f"{label} says not what it trains on")
 
 
 def _builds(artifacts: Path) -> Iterator[User]:
@@ -105,8 +103,8 @@ def _builds(artifacts: Path) -> Iterator[User]:
         if folder in dead or folder.name.rpartition("~")[2].startswith(REMOVED):
             continue
         inputs = _read_inputs(folder / RECIPE_FILE)
-        problem = "" if inputs is not None else f"{folder}: a build that does not say what it reads may be running"
-        yield User("a build that is running", "", inputs, problem)
+        label = f"the build in {folder}"
+        yield User(label, "", inputs, "" if inputs is not None else f"{label} says not what it reads")
 
 
 def _read_inputs(recipe: Path) -> frozenset[str] | None:
@@ -154,6 +152,7 @@ def _asked_for(artefacts: list[Artefact], rules: Rules) -> Iterator[tuple[str, l
     for place in places_without_current(artefacts):
         yield "nothing is current there", [each for each in artefacts if each.folder.parent == place]
     yield "its stage is not asked for", [each for each in artefacts if each.stage not in rules.stages]
+    yield "newer than what is current", [each for each in artefacts if _may_become_current(each.folder)]
     for place in sorted({each.folder.parent for each in artefacts}):
         here = [each for each in artefacts if each.folder.parent == place and each.folder.exists()]
         here.sort(key=lambda each: (-each.folder.stat().st_mtime_ns, each.digest))
@@ -161,8 +160,20 @@ def _asked_for(artefacts: list[Artefact], rules: Rules) -> Iterator[tuple[str, l
 
 
 def places_without_current(artefacts: list[Artefact]) -> list[Path]:
-    """Return the folders of a stage and name where `current` leads to nothing, as when a copy left links behind."""
-    return sorted({place for each in artefacts if not is_published((place := each.folder.parent) / CURRENT)})
+    """Return the folders of a stage and name where no link `current` leads to an artefact.
+
+    As when a copy followed links or left them behind: what was current is not known any more.
+    """
+    links = {each.folder.parent / CURRENT for each in artefacts}
+    return sorted(link.parent for link in links if not (link.is_symlink() and is_published(link)))
+
+
+def _may_become_current(folder: Path) -> bool:
+    """Return whether an artefact was finished after `current` was swapped: its publisher may be just about to."""
+    try:
+        return (folder / RECIPE_FILE).stat().st_mtime_ns > (folder.parent / CURRENT).lstat().st_mtime_ns
+    except OSError:
+        return False
 
 
 def is_current(folder: Path) -> bool:
