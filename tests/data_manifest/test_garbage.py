@@ -46,8 +46,8 @@ def dead_process() -> int:
     return process.pid
 
 
-def dead_folder(artifacts: Path, process: int) -> Path:
-    folder = artifacts / STAGING / f"{socket.gethostname()}~{process}~{int(time.time())}~0a1b2c3d"
+def dead_folder(artifacts: Path, process: int, name: str = "0a1b2c3d") -> Path:
+    folder = artifacts / STAGING / f"{socket.gethostname()}~{process}~{int(time.time())}~{name}"
     folder.mkdir(parents=True)
     (folder / "half").write_bytes(b"12345")
     return folder
@@ -144,11 +144,14 @@ def test_files_that_only_the_removed_share_are_freed_once(
     dead = dead_folder(artifacts, dead_process)
     shared = link_all(first, second)
     os.link(first / "things" / "part.parquet", dead / "part.parquet")
-    sizes = [bytes_in(folder) for folder in (dead, *sorted([first, second]))]
+    also_dead = dead_folder(artifacts, dead_process, "1a1b2c3d")
+    (also_dead / "half").unlink()
+    os.link(dead / "half", also_dead / "half")
+    sizes = [bytes_in(folder) for folder in (dead, also_dead, *sorted([first, second]))]
     facts = remove_garbage(artifacts, dry_run=dry_run)
-    assert [row["bytes"] for row in facts["removed"]] == sizes
-    assert [row["freed"] for row in facts["removed"]] == [5, sizes[1] - shared, sizes[2]]
-    assert facts["freed"] == sum(sizes) - 2 * shared
+    assert [row["bytes"] for row in facts["removed"]] == sizes == [5 + shared, 5, *sizes[2:]]
+    assert [row["freed"] for row in facts["removed"]] == [0, 5, sizes[2] - shared, sizes[3]]
+    assert facts["freed"] == 5 + sizes[2] + sizes[3] - shared
 
 
 def test_models_go_only_if_asked_for(publish: Publish, artifacts: Path) -> None:

@@ -169,20 +169,19 @@ def test_bars_and_paths_in_the_letters_that_there_are(city: tuple[Path, Path], t
     assert r"\xe9\x1b.jpg: 1 field" in shown_with("ascii", "rejects", "A/manifest/sf-xl", folder=tmp_path)
 
 
-def test_a_reader_that_has_seen_enough(publish_tables: PublishTables, tmp_path: Path) -> None:
-    rejects = [{"path": f"{number:0200}", "reason": "odd name", "detail": ""} for number in range(2000)]
-    publish_tables(MANIFEST, {"manifest": [[]], "rejects": [rejects]})  # more than a pipe holds
+@pytest.mark.parametrize("count", [1, 2000])  # fits what is flushed at the end; more than a pipe holds
+def test_a_reader_that_has_seen_enough(publish_tables: PublishTables, tmp_path: Path, count: int) -> None:
+    rejects = [{"path": f"{number:0200}", "reason": "odd name", "detail": ""} for number in range(count)]
+    publish_tables(MANIFEST, {"manifest": [[]], "rejects": [rejects]})
     words = [sys.executable, "-m", "data_manifest", "rejects", "A/manifest/sf-xl", "--limit", "2000"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        assert process.stdout.readline().startswith(b"manifest sf-xl")
-        process.stdout.close()
-        assert process.stderr.read() == b""
-    assert process.returncode == 0
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""}
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as pipe:
+        done = subprocess.run(
+            words, cwd=tmp_path, env=environment, stdout=pipe, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_gc_is_told_what_to_keep(publish: Publish, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
