@@ -7,6 +7,7 @@ one rename; then the symlink `<artifacts>/<stage>/<name>/current` is swapped by 
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -152,10 +153,14 @@ def _publish(staging: Path, target: Path) -> None:
     try:
         staging.rename(target)
     except OSError as error:
-        if not target.exists():
-            raise
-        if not is_published(target):
+        if is_published(target):  # by another process, whose work stands
+            pass
+        elif target.exists():
             raise UserError(f"{target} is in the way: it is no whole artefact; remove it and run again") from error
+        elif error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # what was there has been removed meanwhile
+            staging.rename(target)
+        else:
+            raise
     fsync(target.parent)
 
 

@@ -1,18 +1,24 @@
 """Remove what nothing needs: old artefacts, what dead processes left, and links that were never finished.
 
-An artefact is first renamed out of its place, so that no reader ever sees half of one. Then what is needed is looked
-at once more: what has become current meanwhile, or is used by a build that began, is renamed back. What remains is
-deleted; a run that is killed on the way leaves staging folders, which the next one removes.
+Needed is what is current, and the inputs, over any number of steps, of all that is kept, of training runs, and of
+builds that are running. What cannot be read is kept, with all that may be its input, and told of. Files that several
+artefacts share by hard links stay for the others. `runs/` and `.listings`, a small cache, are left alone.
 
-A command that has begun, and neither has its inputs current nor has written its first file, cannot be known of. Should
-its input be removed in that moment, it ends with an error, with nothing half-made. Files that several artefacts share
-by hard links stay for the others. What is under `runs/`, and the listings kept under `.listings`, are left alone.
+An artefact is first renamed out of its place, so that no reader finds half of one. Then what is needed is worked out
+once more: what has become current meanwhile, or the input of a build, is renamed back. The rest is deleted. What a gc
+that is killed leaves, the next one removes, or the next build.
+
+Not known are the inputs of a command that has begun and written nothing yet, unless they are current. Should they be
+removed in that moment, the command ends with an error, with nothing half-made, and works when it is run again.
+`--keep-newest 2` keeps the artefact before the current one as well, for those who still read it.
 
 JSON keys: artifacts_folder, dry_run, removed [what (artefact, staging, link), path, bytes, freed (bytes; 0 for files
 that something else holds)], freed (all of them), kept [path, why], notes (what should be looked at by hand).
 """
 
+import os
 import shutil
+import stat
 import time
 from collections import Counter
 from pathlib import Path
@@ -91,11 +97,19 @@ def _litter(artifacts: Path, dry_run: bool, gone: Counter[Inode]) -> list[dict[s
             _delete(folder)
             gone.clear()
     for link in sorted(artifacts.glob(f"[!.]*/*/.{CURRENT}.*")):
-        if link.is_symlink() and time.time() - link.lstat().st_mtime > LINK_UNFINISHED_AFTER_SECONDS:
+        if _is_unfinished(link):
             removed.append({"what": "link", "path": str(link), "bytes": 0, "freed": 0})
             if not dry_run:
                 link.unlink(missing_ok=True)
     return removed
+
+
+def _is_unfinished(link: Path) -> bool:
+    try:
+        state = link.lstat()
+    except FileNotFoundError:  # it has just become `current`
+        return False
+    return stat.S_ISLNK(state.st_mode) and time.time() - state.st_mtime > LINK_UNFINISHED_AFTER_SECONDS
 
 
 def _remove(unneeded: list[Artefact], artifacts: Path, rules: Rules) -> list[dict[str, Any]]:
@@ -145,14 +159,15 @@ def _delete(folder: Path) -> None:
 def _removal(what: str, shown: Path, folder: Path, gone: Counter[Inode]) -> dict[str, Any]:
     """Return a line of the report; `gone` counts, by inode, the links that would be gone with what is before it."""
     size = freed = 0
-    for file in folder.rglob("*"):
-        if file.is_symlink() or not file.is_file():
+    for file in (Path(parent, name) for parent, _, names in os.walk(folder) for name in names):
+        try:
+            state = file.lstat()
+        except FileNotFoundError:  # another process is removing it too
             continue
-        state = file.stat()
-        size += state.st_size
-        gone[state.st_dev, state.st_ino] += 1
-        if gone[state.st_dev, state.st_ino] == state.st_nlink:
-            freed += state.st_size
+        if stat.S_ISREG(state.st_mode):
+            size += state.st_size
+            gone[state.st_dev, state.st_ino] += 1
+            freed += state.st_size if gone[state.st_dev, state.st_ino] == state.st_nlink else 0
     return {"what": what, "path": str(shown), "bytes": size, "freed": freed}
 
 

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from data_manifest.artefacts import CURRENT, is_published, read_recipe
+from data_manifest.artefacts import CURRENT, RECIPE_FILE, is_published, read_recipe
 from data_manifest.errors import UserError
 
 SHOWN = 5
+KEYS = {"stage", "name", "digest", "settings", "summary"}
 
 
 def find_artefact(path: Path) -> Path:
@@ -35,9 +36,11 @@ def read_recipe_of(artefact: Path, command: str, stages: tuple[str, ...]) -> dic
     """Return the recipe of an artefact that a command is asked about.
 
     Raises:
-        UserError: It is of a stage that the command does not know.
+        UserError: It is of a stage that the command does not know, or damaged.
     """
     recipe = read_recipe(artefact)
+    if not isinstance(recipe, dict) or not recipe.keys() >= KEYS:
+        raise UserError(f"{artefact / RECIPE_FILE} is no recipe: remove {artefact} and run again")
     if recipe["stage"] not in stages:
         raise UserError(f"{artefact} is of the stage {recipe['stage']}: {command} looks into {' and '.join(stages)}")
     return recipe

@@ -154,8 +154,8 @@ def _asked_for(artefacts: list[Artefact], rules: Rules) -> Iterator[tuple[str, l
     yield "its stage is not asked for", [each for each in artefacts if each.stage not in rules.stages]
     yield "newer than what is current", [each for each in artefacts if _may_become_current(each.folder)]
     for place in sorted({each.folder.parent for each in artefacts}):
-        here = [each for each in artefacts if each.folder.parent == place and each.folder.exists()]
-        here.sort(key=lambda each: (-each.folder.stat().st_mtime_ns, each.digest))
+        here = [each for each in artefacts if each.folder.parent == place]
+        here.sort(key=lambda each: (-_modified_ns(each.folder), each.digest))
         yield "among the newest", here[: rules.keep_newest]
 
 
@@ -170,10 +170,15 @@ def places_without_current(artefacts: list[Artefact]) -> list[Path]:
 
 def _may_become_current(folder: Path) -> bool:
     """Return whether an artefact was finished after `current` was swapped: its publisher may be just about to."""
+    return _modified_ns(folder / RECIPE_FILE) > _modified_ns(folder.parent / CURRENT)
+
+
+def _modified_ns(path: Path) -> int:
+    """Return when a file, a folder or a link itself was modified; 0 if it is gone, as another process may see to."""
     try:
-        return (folder / RECIPE_FILE).stat().st_mtime_ns > (folder.parent / CURRENT).lstat().st_mtime_ns
+        return path.lstat().st_mtime_ns
     except OSError:
-        return False
+        return 0
 
 
 def is_current(folder: Path) -> bool:

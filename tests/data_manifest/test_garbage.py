@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from data_manifest.artefacts import STAGING, Recipe, list_artefacts, make_curren
 from data_manifest.errors import UserError
 from data_manifest.garbage import remove_garbage, show_garbage
 from data_manifest.references import REMOVED
+from pipeline.groups import build_groups
+from pipeline.manifest import build_manifest
+from pipeline.settings import GroupSettings
 
 Publish = Callable[..., Path]
 ROOT = Path(__file__).parents[2]
@@ -116,6 +120,15 @@ def test_dead_staging_and_unfinished_links_are_removed_and_living_kept(
     ]
     assert not dead.exists()
     assert (old.is_symlink(), young.is_symlink(), (place / "current").is_symlink()) == (False, True, True)
+
+
+def test_what_vanishes_while_it_is_looked_at(artifacts: Path) -> None:
+    assert not garbage._is_unfinished(artifacts / ".current.1.0a1b2c3d")
+    gone = artifacts / "gone"
+    assert garbage._removal("staging", gone, gone, Counter()) == {
+        **{"what": "staging", "path": str(gone)},
+        **{"bytes": 0, "freed": 0},
+    }
 
 
 def link_all(source: Path, target: Path) -> int:
@@ -294,6 +307,28 @@ def test_what_waits_to_be_deleted_is_no_build(publish: Publish, artifacts: Path)
     assert trash.name.rpartition("~")[2].startswith(REMOVED)
     assert [row["path"] for row in remove_garbage(artifacts)["removed"]] == [str(old)]
     assert trash.is_dir()  # its process lives
+
+
+def test_the_pipeline_goes_on_with_what_is_left(tmp_path: Path, artifacts: Path) -> None:
+    settings = GroupSettings(min_images_per_class=1)
+
+    def build() -> tuple[Path, Path]:
+        manifest = build_manifest(tmp_path / "train", artifacts)
+        return manifest, build_groups(manifest, artifacts, settings)
+
+    (tmp_path / "train").mkdir()
+    made = []
+    for year in (2013, 2014):
+        (tmp_path / "train" / f"@0545981.19@4184971.70@10@S@@@@@174@@@@{year}09@@.jpg").touch()
+        made.append(build())
+    before = {path: path.read_bytes() for folder in made[1] for path in folder.rglob("*") if path.is_file()}
+    facts = remove_garbage(artifacts)
+    assert {row["path"] for row in facts["removed"]} == set(map(str, made[0]))
+    assert build() == made[1]
+    assert {path: path.read_bytes() for path in before} == before
+    (tmp_path / "train" / "@0545981.19@4184971.70@10@S@@@@@174@@@@201409@@.jpg").unlink()
+    assert build() == made[0]
+    assert list_artefacts(artifacts) == sorted([*made[0], *made[1]])
 
 
 def test_an_open_file_can_still_be_read(publish: Publish, artifacts: Path) -> None:

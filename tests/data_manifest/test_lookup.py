@@ -51,6 +51,14 @@ def test_not_all_of_many_are_named(publish: Publish, tmp_path: Path) -> None:
         find_artefact(tmp_path / "A")
 
 
+@pytest.mark.parametrize("content", ["[]", "7", "{}", '{"stage": "manifest"}'])
+def test_a_recipe_that_is_none(publish: Publish, content: str) -> None:
+    artefact = publish(RECIPE)
+    (artefact / "recipe.json").write_text(content)
+    with pytest.raises(UserError, match=f"json is no recipe: remove {artefact} and run again"):
+        read_recipe_of(artefact, "summary", ("manifest",))
+
+
 def test_a_stage_that_a_command_does_not_know(publish: Publish) -> None:
     artefact = publish(RECIPE)
     assert read_recipe_of(artefact, "rejects", ("manifest",))["name"] == "city"

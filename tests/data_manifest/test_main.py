@@ -127,7 +127,8 @@ def test_summary_of_groups_is_classes(city: tuple[Path, Path], capsys: pytest.Ca
     ("arguments", "message"),
     [
         (("summary", "none"), "none: there is no such file or folder"),
-        (("summary", "A"), "A is no published artefact; in it there are A/groups/sf-xl, A/manifest/sf-xl"),
+        (("summary", "A/groups"), "A/groups is no published artefact; in it there are A/groups/sf-xl"),
+        (("summary", "A/training/sf-xl"), "{model} is of the stage training: summary looks into manifest and groups"),
         (("classes", "A/manifest/sf-xl"), "{manifest} is of the stage manifest: classes looks into groups"),
         (("rejects", "A/groups/sf-xl"), "{groups} is of the stage groups: rejects looks into manifest"),
         (
@@ -142,13 +143,19 @@ def test_summary_of_groups_is_classes(city: tuple[Path, Path], capsys: pytest.Ca
     ],
 )
 def test_mistakes(
-    city: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
+    city: tuple[Path, Path],
+    publish: Publish,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    message: str,
 ) -> None:
     manifest, groups = city
+    model = publish(Recipe("training", "sf-xl", 1, {}, {}))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError) as error:
         main(list(arguments))
-    assert str(error.value) == message.format(manifest=manifest, groups=groups)
+    assert str(error.value) == message.format(manifest=manifest, groups=groups, model=model)
 
 
 def test_a_mistake_exits_with_1(tmp_path: Path) -> None:
