@@ -27,17 +27,8 @@ from typing import Any
 from data_manifest.artefacts import CURRENT, dead_staging, format_bytes, is_published, staging_folder
 from data_manifest.bars import table
 from data_manifest.errors import UserError
-from data_manifest.references import (
-    REMOVED,
-    STAGES,
-    Artefact,
-    Rules,
-    User,
-    places_without_current,
-    read_artefacts,
-    read_users,
-    reasons_to_keep,
-)
+from data_manifest.needed import Rules, places_without_current, reasons_to_keep
+from data_manifest.references import REMOVED, STAGES, Artefact, User, read_artefacts, read_users
 from data_manifest.tables import fsync
 
 DEFAULT_STAGES = ("manifest", "groups")
