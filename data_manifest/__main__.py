@@ -1,76 +1,114 @@
-"""Look inside an artefacts folder: `python -m data_manifest paths --artifacts-folder artifacts --format json`."""
+"""Look inside an artefacts folder, and tidy it up: `python -m data_manifest summary artifacts/manifest/my-images`."""
 
 import argparse
+import io
 import json
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from data_manifest.artefacts import list_artefacts, list_current, read_recipe
+from data_manifest import classes, contents, garbage, rejects, summary
+from data_manifest.bars import glyphs_for
 from data_manifest.errors import UserError
-from data_manifest.tables import table_glob
+from data_manifest.lookup import find_artefact, read_recipe_of
 
-
-def current_tables(artifacts: Path) -> list[dict[str, str]]:
-    """Return stage, name, table and path, as a glob of Parquet files, of each table that is current.
-
-    The paths lead into the artefacts themselves, not through `current`: what a reader opens stays consistent
-    when a newer artefact is published meanwhile.
-    """
-    rows = []
-    for artefact in list_current(artifacts):
-        recipe = read_recipe(artefact)
-        for table in sorted({file.parent.name for file in artefact.glob("*/*.parquet")}):
-            rows.append(
-                {
-                    "stage": recipe["stage"],
-                    "name": recipe["name"],
-                    "table": table,
-                    "path": table_glob(artefact.absolute(), table),
-                }
-            )
-    return rows
-
-
-def all_artefacts(artifacts: Path) -> list[dict[str, str]]:
-    """Return stage, name, digest, whether it is current, and folder of each published artefact."""
-    current = set(list_current(artifacts))
-    return [
-        {
-            "stage": artefact.parent.parent.name,
-            "name": artefact.parent.name,
-            "digest": artefact.name,
-            "current": "current" if artefact in current else "",
-            "path": str(artefact),
-        }
-        for artefact in list_artefacts(artifacts)
-    ]
-
-
-def as_text(rows: list[dict[str, str]]) -> str:
-    """Return rows as aligned columns."""
-    widths = {key: max(len(row[key]) for row in rows) for key in rows[0]} if rows else {}
-    return "\n".join("  ".join(row[key].ljust(width) for key, width in widths.items()).rstrip() for row in rows)
+Result = tuple[Any, str]  # what JSON shows, and what text does
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
+    options = _parser().parse_args(arguments)
+    facts, text = options.run(options)
+    print(json.dumps(facts, indent=2) if options.format == "json" else text)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m data_manifest", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    listings = {"paths": current_tables, "list": all_artefacts}
-    helps = {"paths": "the current tables, each as a glob of Parquet files", "list": "all artefacts, old ones too"}
-    for name, help_text in helps.items():
-        command = commands.add_parser(name, help=help_text, description=help_text)
-        command.add_argument("--artifacts-folder", type=Path, default=Path("artifacts"), help="default: artifacts")
+
+    def add(name: str, run: Callable[[argparse.Namespace], Result], help_text: str, more: str | None = None) -> Any:
+        description = f"{help_text}\n\n{more}" if more else help_text
+        formatter = argparse.RawDescriptionHelpFormatter
+        command = commands.add_parser(name, help=help_text, description=description, formatter_class=formatter)
+        command.set_defaults(run=run)
         command.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
-    options = parser.parse_args(arguments)
-    if not options.artifacts_folder.is_dir():
-        raise UserError(f"--artifacts-folder {options.artifacts_folder}: there is no such folder")
-    rows = listings[options.command](options.artifacts_folder)
-    print(json.dumps(rows, indent=2) if options.format == "json" else as_text(rows) or "no artefacts")
+        return command
+
+    paths = add("paths", _paths, "the current tables, each as a glob of Parquet files")
+    listing = add("list", _list, "all artefacts, old ones too")
+    look = add("summary", _summary, "images and rejects by reason, year, zone, heading", summary.__doc__)
+    why = add("rejects", _rejects, "which files are no usable images, and why", rejects.__doc__)
+    sizes = add("classes", _classes, "classes and images of each group", classes.__doc__)
+    collect = add("gc", _gc, "remove old artefacts that nothing needs", garbage.__doc__)
+    for command in (paths, listing, collect):
+        command.add_argument("--artifacts-folder", type=Path, default=Path("artifacts"), help="default: artifacts")
+    for command in (look, why, sizes):
+        command.add_argument("path", type=Path, help="an artefact, as in artifacts/manifest/<data set>/current")
+    why.add_argument("--reason", help="look at one reason alone")
+    text = "files of each reason to show (default: %(default)s)"
+    why.add_argument("--limit", type=int, default=rejects.LIMIT, metavar="N", help=text)
+    collect.add_argument("--dry-run", action="store_true", help="show what would be removed, and remove nothing")
+    text = "artefacts of each stage and data set to keep, the newest first (default: %(default)s)"
+    collect.add_argument("--keep-newest", type=int, default=0, metavar="N", help=text)
+    text = "stages to remove from (default: %(default)s; models are days of work, and go only if asked for)"
+    collect.add_argument("--stages", default=",".join(garbage.DEFAULT_STAGES), help=text)
+    return parser
+
+
+def _paths(options: argparse.Namespace) -> Result:
+    rows = contents.current_tables(_artifacts(options))
+    return rows, contents.as_text(rows)
+
+
+def _list(options: argparse.Namespace) -> Result:
+    rows = contents.all_artefacts(_artifacts(options))
+    return rows, contents.as_text(rows)
+
+
+def _summary(options: argparse.Namespace) -> Result:
+    artefact = find_artefact(options.path)
+    if read_recipe_of(artefact, "summary", (summary.STAGE, classes.STAGE))["stage"] == classes.STAGE:
+        return _classes(options)
+    facts = summary.summarise(artefact)
+    return facts, summary.show_summary(facts, _glyphs())
+
+
+def _rejects(options: argparse.Namespace) -> Result:
+    facts = rejects.list_rejects(find_artefact(options.path), options.reason, options.limit)
+    return facts, rejects.show_rejects(facts, _glyphs())
+
+
+def _classes(options: argparse.Namespace) -> Result:
+    facts = classes.count_classes(find_artefact(options.path))
+    return facts, classes.show_classes(facts, _glyphs())
+
+
+def _gc(options: argparse.Namespace) -> Result:
+    stages = tuple(stage.strip() for stage in options.stages.split(","))
+    facts = garbage.remove_garbage(_artifacts(options), stages, options.keep_newest, options.dry_run)
+    return facts, garbage.show_garbage(facts)
+
+
+def _artifacts(options: argparse.Namespace) -> Path:
+    folder: Path = options.artifacts_folder
+    if not folder.is_dir():
+        raise UserError(f"--artifacts-folder {folder}: there is no such folder")
+    return folder
+
+
+def _glyphs() -> str:
+    return glyphs_for(sys.stdout.encoding)
 
 
 if __name__ == "__main__":
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path may have letters that the terminal has not
     try:
         main()
+        sys.stdout.flush()
     except UserError as error:
         sys.exit(f"error: {error}")
+    except BrokenPipeError:  # as in `| head`: who reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's own flush at its end

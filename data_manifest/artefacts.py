@@ -7,6 +7,7 @@ one rename; then the symlink `<artifacts>/<stage>/<name>/current` is swapped by 
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -72,7 +73,7 @@ class Recipe:
 
 
 def is_published(folder: Path) -> bool:
-    """Return whether an artefact is there, whole: its recipe is the last file written before the one rename."""
+    """Return whether an artefact is there, whole: it came by one rename, and its recipe with it."""
     return (folder / RECIPE_FILE).is_file()
 
 
@@ -108,12 +109,12 @@ def publishing(artifacts: Path, recipe: Recipe, summary: Mapping[str, Any] | Non
     another process published the same artefact first, its work stands and ours is dropped. What is stopped from the
     keyboard, or killed, leaves the staging folder: `dead_staging` finds it when the process is gone.
     """
-    staging = artifacts / STAGING / f"{socket.gethostname()}~{os.getpid()}~{int(time.time())}~{uuid.uuid4().hex[:8]}"
+    staging = staging_folder(artifacts)
     _make_folder(staging)
     try:
+        _write_recipe(recipe.stored(), staging)  # says, while the build lasts, what it needs
         yield staging
-        content = {**recipe.stored(), "summary": dict(summary or {})}
-        (staging / RECIPE_FILE).write_text(json.dumps(content, indent=2) + "\n")
+        _write_recipe({**recipe.stored(), "summary": dict(summary or {})}, staging)
         _publish(staging, recipe.folder(artifacts))
     except KeyboardInterrupt:
         raise
@@ -124,6 +125,16 @@ def publishing(artifacts: Path, recipe: Recipe, summary: Mapping[str, Any] | Non
     make_current(recipe.folder(artifacts))
     for dead in dead_staging(artifacts):
         shutil.rmtree(dead, ignore_errors=True)
+
+
+def staging_folder(artifacts: Path, mark: str = "") -> Path:
+    """Return where this process may put an unfinished folder: its name says whose it is, for `dead_staging`."""
+    name = f"{socket.gethostname()}~{os.getpid()}~{int(time.time())}~{mark}{uuid.uuid4().hex[:8]}"
+    return artifacts / STAGING / name
+
+
+def _write_recipe(content: Mapping[str, Any], folder: Path) -> None:
+    (folder / RECIPE_FILE).write_text(json.dumps(content, indent=2) + "\n")
 
 
 def _make_folder(folder: Path) -> None:
@@ -142,10 +153,14 @@ def _publish(staging: Path, target: Path) -> None:
     try:
         staging.rename(target)
     except OSError as error:
-        if not target.exists():
-            raise
-        if not is_published(target):
+        if is_published(target):  # by another process, whose work stands
+            pass
+        elif target.exists():
             raise UserError(f"{target} is in the way: it is no whole artefact; remove it and run again") from error
+        elif error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # what was there has been removed meanwhile
+            staging.rename(target)
+        else:
+            raise
     fsync(target.parent)
 
 

@@ -13,7 +13,14 @@ from data_manifest.artefacts import Recipe, find_published, publishing, read_rec
 from data_manifest.errors import UserError
 from data_manifest.tables import read_table, write_table
 from training.network import build_network, save_network
-from training.recipe import IMAGES_FOLDER, ValidationSet, decisive_settings, run_folder, training_recipe
+from training.recipe import (
+    IMAGES_FOLDER,
+    ValidationSet,
+    decisive_settings,
+    run_folder,
+    training_recipe,
+    write_run_file,
+)
 from training.run_lock import only_writer
 from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
 from training.trainer import METRICS_TABLE, train
@@ -71,6 +78,7 @@ def train_cosplace(
         return _publish_untrained(artifacts, recipe, summary, network, training.seed)
     run = run_folder(artifacts, recipe)
     with only_writer(run):
+        write_run_file(run, recipe)
         best_model = train(
             groups,
             images_folder,

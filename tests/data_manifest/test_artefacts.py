@@ -94,6 +94,11 @@ def test_the_name_is_for_people() -> None:
     assert dataclasses.replace(RECIPE, name="another").digest == DIGEST
 
 
+def test_a_build_says_at_once_what_it_makes(tmp_path: Path) -> None:
+    with publishing(tmp_path, RECIPE) as staging:
+        assert read_recipe(staging) == RECIPE.stored()
+
+
 def test_what_is_published(publish: Publish, tmp_path: Path) -> None:
     folder = publish(RECIPE)
     assert folder == tmp_path / "A" / "groups" / "sf-xl-processed-train" / DIGEST
@@ -236,6 +241,23 @@ def test_a_folder_in_the_way_is_told(publish: Publish, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"{DIGEST} is in the way: it is no whole artefact; remove it and run again"):
         publish(RECIPE)
     assert list((tmp_path / "A" / STAGING).iterdir()) == []
+
+
+def test_what_is_removed_in_the_moment_of_publishing_is_published_anew(
+    publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = publish(RECIPE)
+    rename = Path.rename
+
+    def removed_meanwhile(path: Path, target: Path) -> Path:
+        if target.exists():
+            shutil.rmtree(target)
+            raise OSError(errno.ENOTEMPTY, "Directory not empty")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", removed_meanwhile)
+    assert publish(RECIPE) == folder
+    assert is_published(folder)
 
 
 def test_current_is_the_last_one_made_or_asked_for(publish: Publish, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from data_manifest.artefacts import Recipe, make_current
 from data_manifest.errors import UserError
 
 Publish = Callable[..., Path]
+PublishTables = Callable[..., Path]
 ROOT = Path(__file__).parents[2]
 GROUPS = Recipe("groups", "sf-xl", 1, {"M": 10.0}, {})
 MANIFEST = Recipe("manifest", "sf-xl", 1, {}, {})
@@ -84,3 +86,139 @@ def test_nothing_there_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 def test_a_missing_folder_is_the_users_mistake(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no such folder"):
         main(["paths", "--artifacts-folder", str(tmp_path / "none")])
+
+
+@pytest.fixture
+def city(publish_tables: PublishTables) -> tuple[Path, Path]:
+    """A manifest of two images and a reject, and groups of one class."""
+    place = {"utm_east": 545981.0, "utm_north": 4184971.0, "utm_zone": 10, "utm_band": "S"}
+    images = [{"path": f"{year}é.jpg", "year": year, "heading": 174.0, **place} for year in (2013, 2014)]
+    rejects = [{"path": "é\x1b.jpg", "reason": "odd name", "detail": "1 field"}]
+    manifest = publish_tables(MANIFEST, {"manifest": [images], "rejects": [rejects]})
+    cell = {"utm_zone": 10, "hemisphere": "N", "cell_east": 54598, "cell_north": 418497, "heading_bin": 5}
+    classes = [{"group_index": 35, "class_index": 0, "num_images": 2, **cell}]
+    recipe = dataclasses.replace(GROUPS, inputs={"manifest": manifest.name})
+    return manifest, publish_tables(recipe, {"classes": [classes]})
+
+
+def test_each_command_as_json_in_a_process_of_its_own(city: tuple[Path, Path], tmp_path: Path) -> None:
+    manifest, groups = city
+    facts = {}
+    for name, path in (("summary", manifest.parent), ("rejects", manifest), ("classes", groups / "classes")):
+        done = command(name, str(path), "--format", "json", folder=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        facts[name] = json.loads(done.stdout)
+    assert facts["summary"]["images_by_year"] == [{"year": 2013, "images": 1}, {"year": 2014, "images": 1}]
+    assert facts["rejects"]["examples"] == [{"path": "é\x1b.jpg", "reason": "odd name", "detail": "1 field"}]
+    assert facts["classes"]["by_group"] == [{"group_index": 35, "classes": 1, "images": 2, "images_per_class": 2.0}]
+
+
+def test_summary_of_groups_is_classes(city: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    _, groups = city
+    shown = []
+    for name in ("summary", "classes"):
+        main([name, str(groups.parent / "current")])
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1]
+    assert "images by group" in shown[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("summary", "none"), "none: there is no such file or folder"),
+        (("summary", "A/groups"), "A/groups is no published artefact; in it there are A/groups/sf-xl"),
+        (("summary", "A/training/sf-xl"), "{model} is of the stage training: summary looks into manifest and groups"),
+        (("classes", "A/manifest/sf-xl"), "{manifest} is of the stage manifest: classes looks into groups"),
+        (("rejects", "A/groups/sf-xl"), "{groups} is of the stage groups: rejects looks into manifest"),
+        (
+            ("rejects", "A/manifest/sf-xl", "--reason", "age"),
+            "--reason 'age': there is no such reason; it is one of odd name",
+        ),
+        (("gc", "--artifacts-folder", "none"), "--artifacts-folder none: there is no such folder"),
+        (
+            ("gc", "--artifacts-folder", "A", "--stages", "runs"),
+            "--stages runs: 'runs' is none of manifest, groups, training, evaluation",
+        ),
+    ],
+)
+def test_mistakes(
+    city: tuple[Path, Path],
+    publish: Publish,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    manifest, groups = city
+    model = publish(Recipe("training", "sf-xl", 1, {}, {}))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as error:
+        main(list(arguments))
+    assert str(error.value) == message.format(manifest=manifest, groups=groups, model=model)
+
+
+def test_a_mistake_exits_with_1(tmp_path: Path) -> None:
+    done = command("summary", "none", folder=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "error: none: there is no such file or folder\n")
+
+
+def shown_with(encoding: str, *arguments: str, folder: Path) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding}
+    words = [sys.executable, "-m", "data_manifest", *arguments]
+    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, check=True).stdout.decode(encoding)
+
+
+def test_bars_and_paths_in_the_letters_that_there_are(city: tuple[Path, Path], tmp_path: Path) -> None:
+    assert "2013  1  50.0%  ██" in shown_with("utf-8", "summary", "A/manifest/sf-xl", folder=tmp_path)
+    assert "2013  1  50.0%  ##" in shown_with("ascii", "summary", "A/manifest/sf-xl", folder=tmp_path)
+    assert r"é\x1b.jpg: 1 field" in shown_with("utf-8", "rejects", "A/manifest/sf-xl", folder=tmp_path)
+    assert r"\xe9\x1b.jpg: 1 field" in shown_with("ascii", "rejects", "A/manifest/sf-xl", folder=tmp_path)
+
+
+@pytest.mark.parametrize("count", [1, 2000])  # fits what is flushed at the end; more than a pipe holds
+def test_a_reader_that_has_seen_enough(publish_tables: PublishTables, tmp_path: Path, count: int) -> None:
+    rejects = [{"path": f"{number:0200}", "reason": "odd name", "detail": ""} for number in range(count)]
+    publish_tables(MANIFEST, {"manifest": [[]], "rejects": [rejects]})
+    words = [sys.executable, "-m", "data_manifest", "rejects", "A/manifest/sf-xl", "--limit", "2000"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""}
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as pipe:
+        done = subprocess.run(
+            words, cwd=tmp_path, env=environment, stdout=pipe, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_gc_is_told_what_to_keep(publish: Publish, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = [publish(dataclasses.replace(MANIFEST, version=version)) for version in (1, 2, 3)]
+    old, new = (publish(Recipe("training", "sf-xl", version, {}, {})) for version in (1, 2))
+    gc = ["gc", "--artifacts-folder", str(tmp_path / "A"), "--format", "json"]
+
+    def removed(*arguments: str) -> set[str]:
+        main([*gc, *arguments])
+        return {row["path"] for row in json.loads(capsys.readouterr().out)["removed"]}
+
+    assert removed("--keep-newest", "3") == set()
+    assert removed("--dry-run") == set(map(str, folders[:2]))
+    assert removed("--stages", "training, evaluation") == {str(old)}
+    assert removed() == set(map(str, folders[:2]))
+    assert [path.name for path in folders[2].parent.iterdir() if not path.is_symlink()] == [folders[2].name]
+    assert new.is_dir()
+
+
+@pytest.mark.parametrize("name", ["summary", "rejects", "classes", "gc"])
+def test_the_help_names_every_key(
+    name: str, city: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest, groups = city
+    paths = {"summary": [str(manifest)], "rejects": [str(manifest)], "classes": [str(groups)]}
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    text = capsys.readouterr().out.split("JSON keys:")[1]
+    main([name, *paths.get(name, ["--artifacts-folder", str(tmp_path / "A")]), "--format", "json"])
+    facts = json.loads(capsys.readouterr().out)
+    rows = [row for value in facts.values() if isinstance(value, list) for row in value]
+    keys = set(facts).union(*(row.keys() for row in rows if isinstance(row, dict)))
+    assert keys <= set(re.findall(r"\w+", text))

@@ -1,10 +1,12 @@
 """What makes another model, what grows in place, and what never matters."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
-from training.recipe import decisive_settings, run_folder, training_recipe
+from data_manifest.references import read_users
+from training.recipe import decisive_settings, run_folder, training_recipe, write_run_file
 from training.settings import AugmentationSettings, NetworkSettings, TrainingSettings
 
 GROUPS = {"name": "city-train", "digest": "0123456789abcdef", "settings": {"M": 10.0}}
@@ -39,6 +41,17 @@ def test_more_epochs_are_another_model_of_the_same_run() -> None:
     some, more = recipe_with(), recipe_with(training=TrainingSettings(epochs_num=60))
     assert some.digest != more.digest
     assert run_folder(Path("a"), some) == run_folder(Path("a"), more)
+
+
+def test_a_run_says_what_it_trains_on(tmp_path: Path) -> None:
+    for recipe in (recipe_with(), recipe_with(training=TrainingSettings(epochs_num=60))):
+        run = run_folder(tmp_path, recipe)
+        run.mkdir(parents=True, exist_ok=True)
+        write_run_file(run, recipe)
+        assert json.loads((run / "run.json").read_text()) == recipe.stored()
+    assert [path.name for path in run.iterdir()] == ["run.json"]
+    (user,) = read_users(tmp_path)
+    assert user.inputs == frozenset(["0123456789abcdef", "fedcba9876543210"])
 
 
 def test_what_makes_another_run() -> None:

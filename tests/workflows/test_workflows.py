@@ -86,6 +86,8 @@ def test_the_whole_path_with_several_workers(city: Path, luigi: Luigi, tmp_path:
     assert again.stdout.startswith("EvaluateCosPlace: nothing to do"), again.stdout
 
     model = current(tmp_path)["training/train"] / "model.pth"
+    (run,) = (tmp_path / "artifacts" / "runs").glob("*/*/run.json")
+    assert json.loads(run.read_text())["inputs"] == recipe_of(model.parent)["inputs"]
     given = luigi(*arguments, "--resume-model", str(model))
     assert given.stdout.startswith("EvaluateCosPlace: nothing to do"), "the same model by its path is the same model"
     write_images(city / "train" / "36.15", (2019,))

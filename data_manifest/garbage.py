@@ -1,0 +1,191 @@
+"""Remove what nothing needs: old artefacts, what dead processes left, and links that were never finished.
+
+Needed is what is current, and the inputs, over any number of steps, of all that is kept, of training runs, and of
+builds that are running. What cannot be read is kept, with all that may be its input, and told of. Files that several
+artefacts share by hard links stay for the others. `runs/` and `.listings`, a small cache, are left alone.
+
+An artefact is first renamed out of its place, so that no reader finds half of one. Then what is needed is worked out
+once more: what has become current meanwhile, or the input of a build, is renamed back. The rest is deleted. What a gc
+that is killed leaves, the next one removes, or the next build.
+
+Not known are the inputs of a command that has begun and written nothing yet, unless they are current. Should they be
+removed in that moment, the command ends with an error, with nothing half-made, and works when it is run again.
+`--keep-newest 2` keeps the artefact before the current one as well, for those who still read it.
+
+JSON keys: artifacts_folder, dry_run, removed [what (artefact, staging, link), path, bytes, freed (bytes; 0 for files
+that something else holds)], freed (all of them), kept [path, why], notes (what should be looked at by hand).
+"""
+
+import os
+import shutil
+import stat
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from data_manifest.artefacts import CURRENT, dead_staging, format_bytes, is_published, staging_folder
+from data_manifest.bars import table
+from data_manifest.errors import UserError
+from data_manifest.needed import Rules, places_without_current, reasons_to_keep
+from data_manifest.references import REMOVED, STAGES, Artefact, User, read_artefacts, read_users
+from data_manifest.tables import fsync
+
+DEFAULT_STAGES = ("manifest", "groups")
+LINK_UNFINISHED_AFTER_SECONDS = 3600  # it takes a moment to swap a link
+Inode = tuple[int, int]
+
+
+def remove_garbage(
+    artifacts: Path, stages: tuple[str, ...] = DEFAULT_STAGES, keep_newest: int = 0, dry_run: bool = False
+) -> dict[str, Any]:
+    """Remove what nothing needs, and return what that was, under the keys that this module documents.
+
+    Args:
+        artifacts: Where artefacts are published.
+        stages: Artefacts of these stages may be removed.
+        keep_newest: How many artefacts of each stage and name to keep at least, the newest first.
+        dry_run: Remove nothing, and return what would be.
+
+    Raises:
+        UserError: There is no such stage, or something cannot be removed.
+    """
+    rules = _rules(stages, keep_newest)
+    users, artefacts = read_users(artifacts), read_artefacts(artifacts)  # a build that ends meanwhile is in both
+    kept = reasons_to_keep(artefacts, users, rules)
+    unneeded = [each for each in artefacts if each.folder not in kept]
+    gone: Counter[Inode] = Counter()
+    removed = _litter(artifacts, dry_run, gone)
+    if dry_run:
+        removed += [_removal("artefact", each.folder, each.folder, gone) for each in unneeded]
+    else:
+        removed += _remove(unneeded, artifacts, rules)
+    return {
+        "artifacts_folder": str(artifacts),
+        "dry_run": dry_run,
+        "removed": removed,
+        "freed": sum(removal["freed"] for removal in removed),
+        "kept": [{"path": str(folder), "why": kept[folder]} for folder in sorted(kept)],
+        "notes": _notes(artefacts, users, artifacts),
+    }
+
+
+def _rules(stages: tuple[str, ...], keep_newest: int) -> Rules:
+    for stage in stages:
+        if stage not in STAGES:
+            raise UserError(f"--stages {','.join(stages)}: {stage!r} is none of {', '.join(STAGES)}")
+    if keep_newest < 0:
+        raise UserError(f"--keep-newest {keep_newest}: how many artefacts of each name to keep, from 0 up")
+    return Rules(stages, keep_newest)
+
+
+def _litter(artifacts: Path, dry_run: bool, gone: Counter[Inode]) -> list[dict[str, Any]]:
+    """Remove dead staging folders and unfinished links."""
+    removed = []
+    for folder in sorted(dead_staging(artifacts)):
+        removed.append(_removal("staging", folder, folder, gone))
+        if not dry_run:
+            _delete(folder)
+            gone.clear()
+    for link in sorted(artifacts.glob(f"[!.]*/*/.{CURRENT}.*")):
+        if _is_unfinished(link):
+            removed.append({"what": "link", "path": str(link), "bytes": 0, "freed": 0})
+            if not dry_run:
+                link.unlink(missing_ok=True)
+    return removed
+
+
+def _is_unfinished(link: Path) -> bool:
+    try:
+        state = link.lstat()
+    except FileNotFoundError:  # it has just become `current`
+        return False
+    return stat.S_ISLNK(state.st_mode) and time.time() - state.st_mtime > LINK_UNFINISHED_AFTER_SECONDS
+
+
+def _remove(unneeded: list[Artefact], artifacts: Path, rules: Rules) -> list[dict[str, Any]]:
+    """Take artefacts out of their places, put back what turns out to be needed, and delete the rest."""
+    taken = [(each, trash) for each in unneeded if (trash := _take_out(each.folder, artifacts))]
+    users = read_users(artifacts)
+    artefacts = [*read_artefacts(artifacts), *(each for each, _ in taken)]
+    needed = reasons_to_keep(artefacts, users, Rules(rules.stages)) if taken else {}
+    removed = []
+    for artefact, trash in taken:
+        if artefact.folder in needed and _put_back(trash, artefact.folder):
+            continue
+        removed.append(_removal("artefact", artefact.folder, trash, Counter()))
+        _delete(trash)
+    return removed
+
+
+def _take_out(folder: Path, artifacts: Path) -> Path | None:
+    """Rename an artefact out of its place; return where it is now, or None if another process was faster."""
+    trash = staging_folder(artifacts, REMOVED)
+    try:
+        trash.parent.mkdir(exist_ok=True)
+        folder.rename(trash)
+        for changed in (folder.parent, trash.parent):  # no power failure leaves half an artefact in its place
+            fsync(changed)
+        return trash
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UserError(f"{folder} cannot be removed: {error.strerror}") from error
+
+
+def _put_back(trash: Path, folder: Path) -> bool:
+    try:
+        trash.rename(folder)
+    except OSError:  # it has been made anew meanwhile
+        return False
+    return True
+
+
+def _delete(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)  # another process may be at it too
+    if folder.exists():
+        raise UserError(f"{folder} cannot be removed whole: remove it by hand")
+
+
+def _removal(what: str, shown: Path, folder: Path, gone: Counter[Inode]) -> dict[str, Any]:
+    """Return a line of the report; `gone` counts, by inode, the links that would be gone with what is before it."""
+    size = freed = 0
+    for file in (Path(parent, name) for parent, _, names in os.walk(folder) for name in names):
+        try:
+            state = file.lstat()
+        except FileNotFoundError:  # another process is removing it too
+            continue
+        if stat.S_ISREG(state.st_mode):
+            size += state.st_size
+            gone[state.st_dev, state.st_ino] += 1
+            freed += state.st_size if gone[state.st_dev, state.st_ino] == state.st_nlink else 0
+    return {"what": what, "path": str(shown), "bytes": size, "freed": freed}
+
+
+def _notes(artefacts: list[Artefact], users: list[User], artifacts: Path) -> list[str]:
+    """Return what gc left alone, though it may be of no use, because nothing says so."""
+    unclear = [f"kept: {each.problem}" for each in artefacts if each.problem]
+    unclear += [f"kept: all that may be its input, for {each.problem}" for each in users if each.problem]
+    places = places_without_current(artefacts)
+    lost = [f"kept: {place} has no current artefact: run its stage again to have one" for place in places]
+    halves = [
+        f"kept: {folder} is no whole artefact: remove it by hand"
+        for stage in STAGES
+        for folder in sorted((artifacts / stage).glob("*/[!.]*"))
+        if folder.is_dir() and not folder.is_symlink() and not is_published(folder)
+    ]
+    return [*unclear, *lost, *halves]
+
+
+def show_garbage(facts: dict[str, Any]) -> str:
+    """Return what was removed as text."""
+    dry_run, removed = facts["dry_run"], facts["removed"]
+    header = ("would be removed" if dry_run else "removed", "", "size", "frees" if dry_run else "freed")
+    rows = [(each["what"], each["path"], format_bytes(each["bytes"]), format_bytes(each["freed"])) for each in removed]
+    verb = "would be freed" if dry_run else "freed"
+    count = len(facts["kept"])
+    kept = f"{count:,} artefact{'s' if count != 1 else ''} kept"
+    lines = [*table([header, *rows], left=(0, 1)), f"{format_bytes(facts['freed'])} {verb}, {kept}"]
+    if not removed:
+        lines = [f"nothing to remove, {kept}"]
+    return "\n".join([*lines, *facts["notes"]])

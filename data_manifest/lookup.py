@@ -1,0 +1,46 @@
+"""The artefact that a path means: its folder, `current`, the folder that holds `current`, or a table in it."""
+
+from pathlib import Path
+from typing import Any
+
+from data_manifest.artefacts import CURRENT, RECIPE_FILE, is_published, read_recipe
+from data_manifest.errors import UserError
+
+SHOWN = 5
+KEYS = {"stage", "name", "digest", "settings", "summary"}
+
+
+def find_artefact(path: Path) -> Path:
+    """Return the folder of the artefact that a path means, links followed: what is read stays one artefact.
+
+    Raises:
+        UserError: There is no such path, or it means no artefact.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: there is no such file or folder")
+    found = path.resolve()
+    for folder in (found, found / CURRENT, found.parent, found.parent.parent):  # a table's folder; a file in it
+        if is_published(folder):
+            return folder.resolve()
+    raise UserError(f"{path} is no published artefact{_hint(path)}")
+
+
+def _hint(path: Path) -> str:
+    """Return what might have been meant: the current artefacts below."""
+    below = sorted(link for pattern in ("*", "*/*") for link in path.glob(f"{pattern}/{CURRENT}") if is_published(link))
+    more = f", and {len(below) - SHOWN} more" if len(below) > SHOWN else ""
+    return f"; in it there are {', '.join(str(link.parent) for link in below[:SHOWN])}{more}" if below else ""
+
+
+def read_recipe_of(artefact: Path, command: str, stages: tuple[str, ...]) -> dict[str, Any]:
+    """Return the recipe of an artefact that a command is asked about.
+
+    Raises:
+        UserError: It is of a stage that the command does not know, or damaged.
+    """
+    recipe = read_recipe(artefact)
+    if not isinstance(recipe, dict) or not recipe.keys() >= KEYS:
+        raise UserError(f"{artefact / RECIPE_FILE} is no recipe: remove {artefact} and run again")
+    if recipe["stage"] not in stages:
+        raise UserError(f"{artefact} is of the stage {recipe['stage']}: {command} looks into {' and '.join(stages)}")
+    return recipe

@@ -1,0 +1,71 @@
+"""Which files a manifest rejects, and why: counts by reason, and some files of each with what was found.
+
+JSON keys: stage, name, digest, path, rejects, rejects_by_reason [reason, files], examples [path, reason, detail].
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from data_manifest.bars import chart, printable
+from data_manifest.errors import UserError
+from data_manifest.lookup import read_recipe_of
+from data_manifest.summary import STAGE, count_reasons, identity, reasons, title
+from data_manifest.tables import scan_table
+
+LIMIT = 5
+COUNTED = "rejects: "  # begins the keys of a manifest's summary that count a reason, be it 0 times
+
+
+def list_rejects(artefact: Path, reason: str | None = None, limit: int = LIMIT) -> dict[str, Any]:
+    """Return the rejects of a manifest, under the keys that this module documents.
+
+    Args:
+        artefact: Folder of a published manifest.
+        reason: The one that is looked at; all by default.
+        limit: How many files of each reason are shown, the first in the order of the table.
+
+    Raises:
+        UserError: The artefact is no manifest, or there is no such reason.
+    """
+    recipe = read_recipe_of(artefact, "rejects", (STAGE,))
+    if limit < 0:
+        raise UserError(f"--limit {limit}: how many files of each reason to show, from 0 up")
+    counts = count_reasons(artefact)
+    if reason is not None:
+        _check_known(reason, recipe["summary"], counts)
+        counts = {reason: counts.get(reason, 0)}
+    return {
+        **identity(recipe, artefact),
+        "rejects": sum(counts.values()),
+        "rejects_by_reason": [{"reason": each, "files": count} for each, count in counts.items()],
+        "examples": [row for each in counts for row in _examples(artefact, each, limit)],
+    }
+
+
+def _check_known(reason: str, summary: Mapping[str, Any], found: Iterable[str]) -> None:
+    reasons = {*found, *(key.removeprefix(COUNTED) for key in summary if key.startswith(COUNTED))}
+    if reason not in reasons:
+        known = f"it is one of {', '.join(sorted(reasons))}" if reasons else "nothing is rejected"
+        raise UserError(f"--reason {reason!r}: there is no such reason; {known}")
+
+
+def _examples(artefact: Path, reason: str, limit: int) -> list[dict[str, str]]:
+    """Return the first rejects of a reason: reading ends where there are enough."""
+    rows = scan_table(artefact, "rejects").with_columns(pl.col("reason").cast(pl.String))
+    found = rows.filter(pl.col("reason") == reason).select("path", "reason", "detail").head(limit)
+    return found.collect(engine="streaming").to_dicts()
+
+
+def show_rejects(facts: dict[str, Any], glyphs: str) -> str:
+    """Return the rejects of a manifest as text."""
+    if not facts["rejects"]:
+        return f"{title(facts)}\n\nno rejects"
+    parts = [title(facts), "\n".join(chart(f"{facts['rejects']:,} rejects by reason", reasons(facts), glyphs))]
+    for reason, _ in reasons(facts):
+        examples = [row for row in facts["examples"] if row["reason"] == reason]
+        lines = [f"  {printable(row['path'])}: {printable(row['detail'])}" for row in examples]
+        parts += ["\n".join([reason, *lines])] if lines else []
+    return "\n\n".join(parts)
