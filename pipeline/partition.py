@@ -17,7 +17,7 @@ from pipeline.listing import Images
 from pipeline.names import Reason, parse_names
 from pipeline.positions import FAR_APART_M, NOTICEABLY_APART_M, compare_positions, complete_positions
 
-VERSION = 1
+VERSION = 2
 COUNTS_NOTE = "counts"
 Counts = Mapping[str, int | None]
 
@@ -120,7 +120,8 @@ def _write(images: pl.DataFrame, counts: Counts, folder: Path, name: str) -> Non
 def decode_paths(paths: pl.Series) -> pl.DataFrame:
     """Return paths given as bytes as text in `path`, and in `is_utf8` whether they were.
 
-    Bytes that are no UTF-8 are percent-escaped, as are the percent signs beside them.
+    One that is not gets a `./`, which no other path begins with, and its odd bytes and percent signs are escaped: so it
+    has a text of its own, whatever files are called.
     """
     try:
         return pl.DataFrame({"path": paths.cast(pl.String)}).with_columns(is_utf8=pl.lit(True))
@@ -132,7 +133,7 @@ def decode_paths(paths: pl.Series) -> pl.DataFrame:
 
 
 def _percent_escaped(text: str) -> str:
-    return re.sub("[%\udc80-\udcff]", lambda match: f"%{ord(match[0]) & 0xFF:02X}", text)
+    return "./" + re.sub("[%\udc80-\udcff]", lambda match: f"%{ord(match[0]) & 0xFF:02X}", text)
 
 
 def read_names(paths: pl.DataFrame, strict: bool) -> pl.DataFrame:
