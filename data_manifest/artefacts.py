@@ -10,23 +10,19 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
-import socket
-import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from data_manifest.errors import UserError
+from data_manifest.errors import UserError, writing_in
 from data_manifest.schemas import SCHEMA_VERSION
+from data_manifest.staging import remove_dead_staging, staging_folder
 from data_manifest.tables import fsync
 
-STAGING = ".staging"
 CURRENT = "current"
 RECIPE_FILE = "recipe.json"
 DIGEST_LENGTH = 16
-STALE_AFTER_SECONDS = 7 * 24 * 3600  # for staging folders of other machines, whose processes cannot be asked
 
 
 def digest_of(value: Any) -> str:
@@ -105,34 +101,19 @@ def publishing(artifacts: Path, recipe: Recipe, summary: Mapping[str, Any] | Non
     """Give a staging folder to fill; on success publish it as the recipe's artefact and make that the current one.
 
     `summary` may be filled while the folder is; it ends in `recipe.json` beside the recipe, outside the digest. Where
-    another process published the same artefact first, its work stands and ours is dropped. What is stopped from the
-    keyboard, or killed, leaves the staging folder: `dead_staging` finds it when the process is gone.
+    another process published the same artefact first, its work stands and ours is dropped.
+
+    Raises:
+        UserError: The artefacts folder cannot be written, or is full.
     """
-    staging = artifacts / STAGING / f"{socket.gethostname()}~{os.getpid()}~{int(time.time())}~{uuid.uuid4().hex[:8]}"
-    _make_folder(staging)
-    try:
-        yield staging
-        content = {**recipe.stored(), "summary": dict(summary or {})}
-        (staging / RECIPE_FILE).write_text(json.dumps(content, indent=2) + "\n")
-        _publish(staging, recipe.folder(artifacts))
-    except KeyboardInterrupt:
-        raise
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
-    shutil.rmtree(staging, ignore_errors=True)
-    make_current(recipe.folder(artifacts))
-    for dead in dead_staging(artifacts):
-        shutil.rmtree(dead, ignore_errors=True)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot write in {folder.parent.parent}: {error.strerror}; choose --artifacts-folder"
-        ) from error
+    with writing_in(artifacts):
+        with staging_folder(artifacts) as staging:
+            yield staging
+            content = {**recipe.stored(), "summary": dict(summary or {})}
+            (staging / RECIPE_FILE).write_text(json.dumps(content, indent=2) + "\n")
+            _publish(staging, recipe.folder(artifacts))
+        make_current(recipe.folder(artifacts))
+        remove_dead_staging(artifacts)
 
 
 def _publish(staging: Path, target: Path) -> None:
@@ -159,32 +140,10 @@ def make_current(folder: Path) -> None:
     unfinished.replace(link)
 
 
-def dead_staging(artifacts: Path) -> list[Path]:
-    """Return the staging folders of runs that are certainly dead; files in them that are finished can be used."""
-    dead = []
-    for folder in (artifacts / STAGING).glob("*~*[0-9]~*[0-9]~*"):
-        host, process, started, _ = folder.name.rsplit("~", 3)
-        here = host == socket.gethostname()
-        old = time.time() - int(started) > STALE_AFTER_SECONDS
-        if (here and not _is_alive(int(process))) or (not here and old):
-            dead.append(folder)
-    return dead
-
-
 def artefacts_of(artifacts: Path, recipe: Recipe) -> list[Path]:
     """Return the published artefacts of a recipe's stage and name, the newest first."""
     published = [path for path in recipe.folder(artifacts).parent.glob("*") if is_published(path)]
     return sorted((path for path in published if not path.is_symlink()), key=lambda path: -path.stat().st_mtime_ns)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def describe(folder: Path) -> str:

@@ -1,4 +1,9 @@
-"""The one exception for mistakes that a user can mend."""
+"""The one exception for mistakes that a user can mend, and what a disk refuses as one of them."""
+
+import contextlib
+import errno
+from collections.abc import Iterator
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -6,3 +11,21 @@ class UserError(Exception):
 
     Command lines show the message alone, without a traceback, and exit with a non-zero status.
     """
+
+
+@contextlib.contextmanager
+def writing_in(artifacts: Path) -> Iterator[None]:
+    """Tell a full or write-protected disk as a user's mistake, with the folder: the system's message may name none.
+
+    Raises:
+        UserError: What was done in this context could not be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            reason = f"the disk of {artifacts} is full ({error.strerror}): nothing was published"
+            raise UserError(f"{reason}; free some space, or choose --artifacts-folder, and run again") from error
+        if error.errno == errno.EROFS:
+            raise UserError(f"cannot write in {artifacts}: {error.strerror}; choose --artifacts-folder") from error
+        raise

@@ -10,7 +10,6 @@ from typing import Any
 from data_manifest.artefacts import (
     Recipe,
     artefacts_of,
-    dead_staging,
     digest_of,
     find_published,
     publishing,
@@ -19,6 +18,7 @@ from data_manifest.artefacts import (
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress
 from data_manifest.schemas import SCHEMA_VERSION
+from data_manifest.staging import dead_staging
 from data_manifest.tables import read_table
 from pipeline.dataset import data_set_name
 from pipeline.executor import run_all

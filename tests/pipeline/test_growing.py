@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from data_manifest.artefacts import STAGING, list_artefacts, list_current, read_recipe
+from data_manifest.artefacts import list_artefacts, list_current, read_recipe
 from data_manifest.errors import UserError
+from data_manifest.staging import STAGING
 from pipeline import manifest as manifest_module
 from pipeline import partition as partition_module
 from pipeline.listing import Images, Listing, list_images

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from data_manifest.artefacts import STAGING, is_published, list_artefacts, list_current, read_recipe
+from data_manifest.artefacts import is_published, list_artefacts, list_current, read_recipe
+from data_manifest.staging import STAGING
 from pipeline.manifest import build_manifest
 
 NameWith = Callable[..., str]
