@@ -21,6 +21,7 @@ from data_manifest.schemas import SCHEMA_VERSION
 from data_manifest.staging import dead_staging
 from data_manifest.tables import read_table
 from pipeline.dataset import data_set_name
+from pipeline.disk_space import check_space, manifest_bytes
 from pipeline.executor import run_all
 from pipeline.listing import Images, Listing, list_images
 from pipeline.partition import VERSION, Made, Partition, build_partition
@@ -58,7 +59,7 @@ def build_manifest(
         on_percentage: Told of the progress.
 
     Raises:
-        UserError: The images cannot be listed, or none of them is usable.
+        UserError: The images cannot be listed, none of them is usable, or there is no room for the tables.
     """
     name = name or data_set_name(images_folder)
     listing = listing or list_images(images_folder, artifacts)
@@ -68,6 +69,7 @@ def build_manifest(
     before = artefacts_of(artifacts, recipe)
     names = {source: name for path in before for source, name in _sources_of(path).items()}
     earlier = (*before, *dead_staging(artifacts))
+    check_space(artifacts, manifest_bytes(*listing.estimate()), f"manifest of {name}", at_most=bool(earlier))
     summary: dict[str, Any] = {"origin": str(listing.origin)}
     with publishing(artifacts, recipe, summary) as staging:
         scratch = staging / "scratch"
