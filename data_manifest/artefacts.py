@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import logging
 import os
 import uuid
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ from data_manifest.tables import fsync
 CURRENT = "current"
 RECIPE_FILE = "recipe.json"
 DIGEST_LENGTH = 16
+logger = logging.getLogger(__name__)
 
 
 def digest_of(value: Any) -> str:
@@ -131,13 +133,16 @@ def _publish(staging: Path, target: Path) -> None:
 
 
 def make_current(folder: Path) -> None:
-    """Have `current` beside a published artefact lead to it."""
+    """Have `current` beside a published artefact lead to it; where that cannot be written, it is warned of."""
     link = folder.parent / CURRENT
     if link.is_symlink() and link.readlink() == Path(folder.name):
         return
     unfinished = folder.parent / f".{CURRENT}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
-    unfinished.symlink_to(folder.name)
-    unfinished.replace(link)
+    try:
+        unfinished.symlink_to(folder.name)
+        unfinished.replace(link)
+    except OSError as error:
+        logger.warning("%s cannot be made to lead to %s: %s", link, folder.name, error.strerror)
 
 
 def artefacts_of(artifacts: Path, recipe: Recipe) -> list[Path]:

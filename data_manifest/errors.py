@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,8 +25,8 @@ def writing_in(artifacts: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            reason = f"the disk of {artifacts} is full ({error.strerror}): nothing was published"
+            reason = f"the disk of {artifacts} is full ({os.strerror(error.errno)}): nothing was published"
             raise UserError(f"{reason}; free some space, or choose --artifacts-folder, and run again") from error
         if error.errno == errno.EROFS:
-            raise UserError(f"cannot write in {artifacts}: {error.strerror}; choose --artifacts-folder") from error
+            raise UserError(f"cannot write in {artifacts}: {os.strerror(error.errno)}; choose --artifacts-folder") from error
         raise

@@ -239,6 +239,20 @@ def test_current_is_the_last_one_made_or_asked_for(publish: Publish, tmp_path: P
     assert sorted(path.name for path in first.parent.iterdir()) == sorted([first.name, second.name, "current"])
 
 
+def test_current_that_cannot_be_swapped_is_told(
+    publish: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(*given: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    first = publish(RECIPE)
+    monkeypatch.setattr(Path, "symlink_to", refused)
+    second = publish(dataclasses.replace(RECIPE, version=2))
+    assert list_current(tmp_path / "A") == [first]
+    link = first.parent / "current"
+    assert caplog.messages == [f"{link} cannot be made to lead to {second.name}: Read-only file system"]
+
+
 def test_current_that_leads_nowhere_is_no_current(publish: Publish, tmp_path: Path) -> None:
     shutil.rmtree(publish(RECIPE))
     assert list_current(tmp_path / "A") == list_artefacts(tmp_path / "A") == []
