@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -89,13 +90,40 @@ def read_recipe(folder: Path) -> dict[str, Any]:
     return recipe
 
 
-def find_published(artifacts: Path, recipe: Recipe) -> Path | None:
-    """Return a recipe's artefact, made the current one of its name, or None if it is still to be made."""
+def find_published(artifacts: Path, recipe: Recipe, adopt: Mapping[str, Any] | None = None) -> Path | None:
+    """Return a recipe's artefact, made the current one of its name, or None if it is still to be made.
+
+    Args:
+        artifacts: Where artefacts are published.
+        recipe: What makes it.
+        adopt: Take one of another name as well, as there is when the images were moved: it is published under this
+            name, by links, with these entries of its summary replaced. For stages whose rows do not tell the name.
+    """
     folder = recipe.folder(artifacts)
-    if not is_published(folder):
+    if not is_published(folder) and (adopt is None or not _adopt(artifacts, recipe, adopt)):
         return None
     make_current(folder)
     return folder
+
+
+def _adopt(artifacts: Path, recipe: Recipe, changed: Mapping[str, Any]) -> bool:
+    """Publish the artefact that has a recipe's digest under another name under that of the recipe, if there is one."""
+    for twin in sorted((artifacts / recipe.stage).glob(f"*/{recipe.digest}")):
+        with contextlib.suppress(FileNotFoundError, shutil.Error):  # it is being removed
+            if is_published(twin):
+                summary = {**read_recipe(twin).get("summary", {}), **changed}
+                with publishing(artifacts, recipe, summary) as staging:
+                    leave_out = shutil.ignore_patterns(RECIPE_FILE)
+                    shutil.copytree(twin, staging, ignore=leave_out, copy_function=_link_or_copy, dirs_exist_ok=True)
+                return True
+    return False
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without links
+        shutil.copyfile(source, target)
 
 
 @contextlib.contextmanager
@@ -145,10 +173,11 @@ def make_current(folder: Path) -> None:
         logger.warning("%s cannot be made to lead to %s: %s", link, folder.name, error.strerror)
 
 
-def artefacts_of(artifacts: Path, recipe: Recipe) -> list[Path]:
-    """Return the published artefacts of a recipe's stage and name, the newest first."""
-    published = [path for path in recipe.folder(artifacts).parent.glob("*") if is_published(path)]
-    return sorted((path for path in published if not path.is_symlink()), key=lambda path: -path.stat().st_mtime_ns)
+def artefacts_of(artifacts: Path, recipe: Recipe, any_name: bool = False) -> list[Path]:
+    """Return the published artefacts of a recipe's stage and name, or of any name, the newest first."""
+    found = (artifacts / recipe.stage).glob("*/*") if any_name else recipe.folder(artifacts).parent.glob("*")
+    published = [path for path in found if is_published(path) and not path.is_symlink()]
+    return sorted(published, key=lambda path: -path.stat().st_mtime_ns)
 
 
 def describe(folder: Path) -> str:

@@ -28,5 +28,7 @@ def writing_in(artifacts: Path) -> Iterator[None]:
             reason = f"the disk of {artifacts} is full ({os.strerror(error.errno)}): nothing was published"
             raise UserError(f"{reason}; free some space, or choose --artifacts-folder, and run again") from error
         if error.errno == errno.EROFS:
-            raise UserError(f"cannot write in {artifacts}: {os.strerror(error.errno)}; choose --artifacts-folder") from error
+            raise UserError(
+                f"cannot write in {artifacts}: {os.strerror(error.errno)}; choose --artifacts-folder"
+            ) from error
         raise

@@ -57,7 +57,7 @@ def build_groups(
     settings.warn_if_unwise()
     made_from = read_recipe(manifest)
     recipe = groups_recipe(made_from["name"], made_from["digest"], settings)
-    if published := find_published(artifacts, recipe):
+    if published := find_published(artifacts, recipe, adopt={}):
         return published
     files = table_files(manifest, "manifest")
     counted = _count_all(files, settings, on_percentage)

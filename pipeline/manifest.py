@@ -64,13 +64,13 @@ def build_manifest(
     name = name or data_set_name(images_folder)
     listing = listing or list_images(images_folder, artifacts)
     recipe = manifest_recipe(name, listing, strict)
-    if published := find_published(artifacts, recipe):
+    summary: dict[str, Any] = {"origin": str(listing.origin)}
+    if published := find_published(artifacts, recipe, adopt=summary):
         return published
-    before = artefacts_of(artifacts, recipe)
+    before = artefacts_of(artifacts, recipe, any_name=True)
     names = {source: name for path in before for source, name in _sources_of(path).items()}
     earlier = (*before, *dead_staging(artifacts))
     check_space(artifacts, manifest_bytes(*listing.estimate()), f"manifest of {name}", at_most=bool(earlier))
-    summary: dict[str, Any] = {"origin": str(listing.origin)}
     with publishing(artifacts, recipe, summary) as staging:
         scratch = staging / "scratch"
         scratch.mkdir()

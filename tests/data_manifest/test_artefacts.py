@@ -21,6 +21,7 @@ from data_manifest.artefacts import (
     describe,
     digest_of,
     digest_of_file,
+    find_published,
     format_bytes,
     is_published,
     list_artefacts,
@@ -251,6 +252,47 @@ def test_current_that_cannot_be_swapped_is_told(
     assert list_current(tmp_path / "A") == [first]
     link = first.parent / "current"
     assert caplog.messages == [f"{link} cannot be made to lead to {second.name}: Read-only file system"]
+
+
+def test_one_of_another_name_is_adopted_where_that_is_asked_for(publish: Publish, tmp_path: Path) -> None:
+    first = publish(RECIPE)
+    other = dataclasses.replace(RECIPE, name="other")
+    assert find_published(tmp_path / "A", other) is None
+    assert find_published(tmp_path / "A", dataclasses.replace(other, version=2), adopt={}) is None
+    folder = find_published(tmp_path / "A", other, adopt={"origin": "there"})
+    assert folder == tmp_path / "A" / "groups" / "other" / DIGEST
+    assert {path: path.stat().st_ino for path in first.glob("*/*")} == {
+        first / path.relative_to(folder): path.stat().st_ino for path in folder.glob("*/*")
+    }
+    recipe, before = read_recipe(folder), read_recipe(first)
+    assert recipe == {**before, "name": "other", "summary": {**before["summary"], "origin": "there"}}
+    assert list_current(tmp_path / "A") == sorted([first, folder])
+    assert artefacts_of(tmp_path / "A", other, any_name=True) == [folder, first]
+
+
+def test_adopted_on_a_file_system_without_links(
+    publish: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*given: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    first = publish(RECIPE)
+    monkeypatch.setattr(os, "link", refused)
+    folder = find_published(tmp_path / "A", dataclasses.replace(RECIPE, name="other"), adopt={})
+    assert folder is not None
+    assert {"recipe.json": b"", **files_in(folder)}.keys() == files_in(first).keys()
+
+
+def test_one_that_vanishes_while_it_is_adopted(
+    publish: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*given: object, **named: object) -> None:
+        raise shutil.Error([("a", "b", "No such file")])
+
+    publish(RECIPE)
+    monkeypatch.setattr(shutil, "copytree", gone)
+    assert find_published(tmp_path / "A", dataclasses.replace(RECIPE, name="other"), adopt={}) is None
+    assert list((tmp_path / "A" / STAGING).iterdir()) == []
 
 
 def test_current_that_leads_nowhere_is_no_current(publish: Publish, tmp_path: Path) -> None:

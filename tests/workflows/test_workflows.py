@@ -179,6 +179,21 @@ def test_a_finished_model_is_not_taken_for_that_of_another_folder_of_the_same_na
     assert "there is no such folder" in missing.stderr
 
 
+def test_a_data_set_that_is_moved_is_not_trained_on_again(city: Path, luigi: Luigi, tmp_path: Path) -> None:
+    command = ("TrainCosPlace", *TINY, "--epochs-num", "0", "--dataset-folder")
+    assert "TrainCosPlace made" in luigi(*command, str(city)).stdout
+    before = made_when(tmp_path)
+    (tmp_path / "disk2").mkdir()
+    moved = city.rename(tmp_path / "disk2" / "town")
+    assert "TrainCosPlace made" in luigi(*command, str(moved)).stdout
+    after = {path: when for path, when in made_when(tmp_path).items() if path not in before}
+    assert sorted(after.values()) == sorted(before.values())
+    assert len({path.stat().st_ino for path in (tmp_path / "artifacts").glob("training/*/*[!t]/model.pth")}) == 1
+    assert "TrainCosPlace: nothing to do" in luigi(*command, str(moved)).stdout
+    (moved / "train" / "36.14" / "odd.jpg").touch()
+    assert "give --groups-path" in luigi(*command, str(moved)).stderr, "it is this folder's model now"
+
+
 def test_training_on_chosen_groups(city: Path, luigi: Luigi, tmp_path: Path) -> None:
     data = ("--dataset-folder", str(city))
     luigi("BuildGroups", *data, *GROUPING[:-2])
