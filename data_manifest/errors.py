@@ -24,11 +24,10 @@ def writing_in(artifacts: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        reason = os.strerror(error.errno or 0)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            reason = f"the disk of {artifacts} is full ({os.strerror(error.errno)}): nothing was published"
+            reason = f"the disk of {artifacts} is full ({reason}): nothing was published"
             raise UserError(f"{reason}; free some space, or choose --artifacts-folder, and run again") from error
         if error.errno == errno.EROFS:
-            raise UserError(
-                f"cannot write in {artifacts}: {os.strerror(error.errno)}; choose --artifacts-folder"
-            ) from error
+            raise UserError(f"cannot write in {artifacts}: {reason}; choose --artifacts-folder") from error
         raise

@@ -39,13 +39,13 @@ def check_space(folder: Path, needed_bytes: int, what: str, at_most: bool = Fals
         at_most: Whether it may need much less, as where parts are taken over from before: then it is not refused.
 
     Raises:
-        UserError: There is not enough.
+        UserError: There is not enough. Some network file systems do not tell: there it is tried.
     """
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
-    free_bytes = shutil.disk_usage(there).free
+    usage = shutil.disk_usage(there)
     needs = f"{what}: needs {'at most ' if at_most else ''}about {format_bytes(needed_bytes)}"
-    if free_bytes < needed_bytes and not at_most:
+    if usage.total > 0 and usage.free < needed_bytes and not at_most:
         raise UserError(
-            f"{needs}, and {format_bytes(free_bytes)} are free in {folder}: free some, or choose --artifacts-folder"
+            f"{needs}, and {format_bytes(usage.free)} are free in {folder}: free some, or choose --artifacts-folder"
         )
-    logger.info("%s, %s free in %s", needs, format_bytes(free_bytes), folder)
+    logger.info("%s, %s free in %s", needs, format_bytes(usage.free), folder)
