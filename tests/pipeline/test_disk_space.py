@@ -66,7 +66,7 @@ def test_estimates_against_what_is_made(tmp_path: Path, monkeypatch: pytest.Monk
     assert 0.5 < (bytes_in(manifest) + path_bytes) / manifest_bytes(len(names), path_bytes) < 2
     assert 0.5 < bytes_in(manifest) / manifest_bytes(len(names), 0) < 4  # a small table's share of names is large
     scratch: list[int] = []
-    monkeypatch.setattr(groups_module.shutil, "rmtree", lambda folder, **named: scratch.append(bytes_in(folder)))
+    monkeypatch.setattr(shutil, "rmtree", lambda folder, **named: scratch.append(bytes_in(folder)))
     groups = build_groups(manifest, tmp_path / "A")
     assert groups_bytes(len(names), path_bytes) == pytest.approx(scratch[0] + bytes_in(groups / "members"), rel=0.5)
 
