@@ -71,8 +71,15 @@ class Recipe:
 
 
 def is_published(folder: Path) -> bool:
-    """Return whether an artefact is there, whole: its recipe is the last file written before the one rename."""
-    return (folder / RECIPE_FILE).is_file()
+    """Return whether an artefact is there, whole: its recipe is the last file written before the one rename.
+
+    Raises:
+        UserError: The folder cannot be looked into.
+    """
+    try:
+        return (folder / RECIPE_FILE).is_file()
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read: {error.strerror}; choose --artifacts-folder") from error
 
 
 def read_recipe(folder: Path) -> dict[str, Any]:

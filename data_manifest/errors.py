@@ -16,7 +16,7 @@ class UserError(Exception):
 
 @contextlib.contextmanager
 def writing_in(artifacts: Path) -> Iterator[None]:
-    """Tell a full or write-protected disk as a user's mistake, with the folder: the system's message may name none.
+    """Tell a full disk, or a place that must not be written, as a user's mistake: the system's message may name none.
 
     Raises:
         UserError: What was done in this context could not be written.
@@ -28,6 +28,7 @@ def writing_in(artifacts: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             reason = f"the disk of {artifacts} is full ({reason}): nothing was published"
             raise UserError(f"{reason}; free some space, or choose --artifacts-folder, and run again") from error
-        if error.errno == errno.EROFS:
-            raise UserError(f"cannot write in {artifacts}: {reason}; choose --artifacts-folder") from error
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            place = error.filename2 or error.filename or artifacts
+            raise UserError(f"cannot write {place}: {reason}; choose --artifacts-folder") from error
         raise
