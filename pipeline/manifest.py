@@ -67,15 +67,15 @@ def build_manifest(
     summary: dict[str, Any] = {"origin": str(listing.origin)}
     if published := find_published(artifacts, recipe, adopt=summary):
         return published
-    before = artefacts_of(artifacts, recipe, any_name=True)
-    names = {source: name for path in before for source, name in _sources_of(path).items()}
-    earlier = (*before, *dead_staging(artifacts))
-    check_space(artifacts, manifest_bytes(*listing.estimate()), f"manifest of {name}", at_most=bool(earlier))
+    before, dead = artefacts_of(artifacts, recipe, any_name=True), dead_staging(artifacts)
+    names = {source: part for path in before for source, part in _sources_of(path).items()}
+    may_be_there = bool(dead) or any(path.parent.name == name for path in before)
+    check_space(artifacts, manifest_bytes(*listing.estimate()), f"manifest of {name}", at_most=may_be_there)
     with publishing(artifacts, recipe, summary) as staging:
         scratch = staging / "scratch"
         scratch.mkdir()
         jobs = [
-            Partition(key, images, strict, staging, earlier, names.get(_source(key, images, strict) or ""))
+            Partition(key, images, strict, staging, (*before, *dead), names.get(_source(key, images, strict) or ""))
             for key, images in partitions(listing, scratch)
         ]
         with Progress(f"manifest of {name}", len(jobs), "partitions", on_percentage) as progress:

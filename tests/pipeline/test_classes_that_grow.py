@@ -1,5 +1,6 @@
 """A class that reaches enough images through a new year, and one that falls below: as if built from nothing."""
 
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -98,3 +99,18 @@ def test_one_comes_in_as_another_drops_out(city: Path, build: Callable[[], Path]
     few, steady = (members_of(build())[number] for number in (0, 1))
     assert len(few) == 4 + 6
     assert len(steady) == 15
+
+
+def test_changes_of_all_kinds_in_a_row(city: Path, build: Callable[[], Path], name_with: NameWith) -> None:
+    choose, seen = random.Random(5), set()
+    for number in range(10):
+        images = sorted(city.rglob("*.jpg"))
+        for image in choose.sample(images, 5):
+            renamed = image.with_name(image.name.replace("@S@", "@T@" if choose.random() < 0.5 else "@S@"))
+            choose.choice([image.unlink, lambda to=renamed, image=image: image.rename(to)])()
+        for more in range(choose.randrange(8)):
+            add(city, name_with, choose.choice([*EASTS]), 2016 + number, 100 * number + more)
+        folder = choose.choice([path for path in sorted(city.iterdir()) if any(path.iterdir())])
+        folder.rename(folder.with_name(f"{folder.name}-{number}"))
+        seen.add(build())
+    assert len(seen) == 10

@@ -144,6 +144,8 @@ def test_what_may_be_taken_over_is_not_refused(
     caplog.set_level(logging.INFO)
     build_manifest(tmp_path / "train", tmp_path / "A", "city", strict=False, listing=listing_of(names[1:]))
     assert caplog.messages[0].startswith("manifest of city: needs at most about ")
+    with pytest.raises(UserError, match="manifest of town: needs about"):
+        build_manifest(tmp_path / "train", tmp_path / "A", "town", strict=False, listing=listing_of(names[2:]))
 
 
 def test_what_killed_groups_left_is_removed_first(

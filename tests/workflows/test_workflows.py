@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,18 @@ def test_an_added_image_makes_new_groups_and_other_settings_leave_the_manifest(
     write_images(city / "train" / "36.15", (2019,))
     luigi(*arguments)
     assert current(tmp_path)["groups/train"] not in (first["groups/train"], coarser["groups/train"])
+
+
+def test_two_commands_at_once(city: Path, luigi: Luigi, tmp_path: Path) -> None:
+    arguments = ("BuildGroups", "--dataset-folder", str(city), *GROUPING[:-2])
+    with ThreadPoolExecutor(3) as executor:
+        runs = list(executor.map(lambda M: luigi(*arguments, "--M", M), ("10", "10", "20")))
+    assert [run.returncode for run in runs] == [0, 0, 0], [run.stderr for run in runs]
+    assert len(list((tmp_path / "artifacts" / "manifest").glob("*/*"))) == 1 + 1  # with `current`
+    assert len(list((tmp_path / "artifacts" / "groups").glob("*/*"))) == 2 + 1
+    assert list((tmp_path / "artifacts" / ".staging").iterdir()) == []
+    for groups in (tmp_path / "artifacts" / "groups").glob("*/*"):
+        assert len(pl.read_parquet(groups / "members" / "*.parquet")) == 16
 
 
 def test_the_whole_path_with_several_workers(city: Path, luigi: Luigi, tmp_path: Path) -> None:
