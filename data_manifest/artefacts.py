@@ -116,13 +116,17 @@ def find_published(artifacts: Path, recipe: Recipe, adopt: Mapping[str, Any] | N
 def _adopt(artifacts: Path, recipe: Recipe, changed: Mapping[str, Any]) -> bool:
     """Publish the artefact that has a recipe's digest under another name under that of the recipe, if there is one."""
     for twin in sorted((artifacts / recipe.stage).glob(f"*/{recipe.digest}")):
-        with contextlib.suppress(FileNotFoundError, shutil.Error):  # it is being removed
-            if is_published(twin):
-                summary = {**read_recipe(twin).get("summary", {}), **changed}
-                with publishing(artifacts, recipe, summary) as staging:
-                    leave_out = shutil.ignore_patterns(RECIPE_FILE)
-                    shutil.copytree(twin, staging, ignore=leave_out, copy_function=_link_or_copy, dirs_exist_ok=True)
-                return True
+        try:
+            summary = {**read_recipe(twin).get("summary", {}), **changed}
+        except UserError:  # not whole, or damaged
+            continue
+        gone = contextlib.suppress(shutil.Error, FileNotFoundError)  # it is being removed
+        with gone, publishing(artifacts, recipe, summary) as staging:
+            leave_out = shutil.ignore_patterns(RECIPE_FILE)
+            shutil.copytree(twin, staging, ignore=leave_out, copy_function=_link_or_copy, dirs_exist_ok=True)
+            (twin / RECIPE_FILE).stat()  # still there, so what was copied is whole
+        if is_published(recipe.folder(artifacts)):
+            return True
     return False
 
 

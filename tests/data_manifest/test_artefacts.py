@@ -283,16 +283,29 @@ def test_adopted_on_a_file_system_without_links(
     assert {"recipe.json": b"", **files_in(folder)}.keys() == files_in(first).keys()
 
 
+def test_a_damaged_one_of_another_name_is_not_adopted(publish: Publish, tmp_path: Path) -> None:
+    (publish(RECIPE) / "recipe.json").write_text("{")
+    assert find_published(tmp_path / "A", dataclasses.replace(RECIPE, name="other"), adopt={}) is None
+
+
+@pytest.mark.parametrize("at", ["first", "last"])
 def test_one_that_vanishes_while_it_is_adopted(
-    publish: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    publish: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
-    def gone(*given: object, **named: object) -> None:
-        raise shutil.Error([("a", "b", "No such file")])
+    copytree = shutil.copytree
+
+    def vanishing(twin: Path, *given: Any, **named: Any) -> None:
+        monkeypatch.undo()
+        if at == "last":
+            copytree(twin, *given, **named)
+        twin.rename(tmp_path / "gone")
+        if at == "first":
+            copytree(twin, *given, **named)
 
     publish(RECIPE)
-    monkeypatch.setattr(shutil, "copytree", gone)
+    monkeypatch.setattr(shutil, "copytree", vanishing)
     assert find_published(tmp_path / "A", dataclasses.replace(RECIPE, name="other"), adopt={}) is None
-    assert list((tmp_path / "A" / STAGING).iterdir()) == []
+    assert list_artefacts(tmp_path / "A") == list((tmp_path / "A" / STAGING).iterdir()) == []
 
 
 def test_current_that_leads_nowhere_is_no_current(publish: Publish, tmp_path: Path) -> None:
