@@ -10,24 +10,23 @@ import dataclasses
 import errno
 import hashlib
 import json
+import logging
 import os
 import shutil
-import socket
-import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from data_manifest.errors import UserError
+from data_manifest.errors import UserError, writing_in
 from data_manifest.schemas import SCHEMA_VERSION
+from data_manifest.staging import remove_dead_staging, staging_folder
 from data_manifest.tables import fsync
 
-STAGING = ".staging"
 CURRENT = "current"
 RECIPE_FILE = "recipe.json"
 DIGEST_LENGTH = 16
-STALE_AFTER_SECONDS = 7 * 24 * 3600  # for staging folders of other machines, whose processes cannot be asked
+logger = logging.getLogger(__name__)
 
 
 def digest_of(value: Any) -> str:
@@ -73,8 +72,15 @@ class Recipe:
 
 
 def is_published(folder: Path) -> bool:
-    """Return whether an artefact is there, whole: it came by one rename, and its recipe with it."""
-    return (folder / RECIPE_FILE).is_file()
+    """Return whether an artefact is there, whole: it came by one rename, and its recipe with it.
+
+    Raises:
+        UserError: The folder cannot be looked into.
+    """
+    try:
+        return (folder / RECIPE_FILE).is_file()
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read: {error.strerror}; choose --artifacts-folder") from error
 
 
 def read_recipe(folder: Path) -> dict[str, Any]:
@@ -92,13 +98,44 @@ def read_recipe(folder: Path) -> dict[str, Any]:
     return recipe
 
 
-def find_published(artifacts: Path, recipe: Recipe) -> Path | None:
-    """Return a recipe's artefact, made the current one of its name, or None if it is still to be made."""
+def find_published(artifacts: Path, recipe: Recipe, adopt: Mapping[str, Any] | None = None) -> Path | None:
+    """Return a recipe's artefact, made the current one of its name, or None if it is still to be made.
+
+    Args:
+        artifacts: Where artefacts are published.
+        recipe: What makes it.
+        adopt: Take one of another name as well, as there is when the images were moved: it is published under this
+            name, by links, with these entries of its summary replaced. For stages whose rows do not tell the name.
+    """
     folder = recipe.folder(artifacts)
-    if not is_published(folder):
+    if not is_published(folder) and (adopt is None or not _adopt(artifacts, recipe, adopt)):
         return None
     make_current(folder)
     return folder
+
+
+def _adopt(artifacts: Path, recipe: Recipe, changed: Mapping[str, Any]) -> bool:
+    """Publish the artefact that has a recipe's digest under another name under that of the recipe, if there is one."""
+    for twin in sorted((artifacts / recipe.stage).glob(f"*/{recipe.digest}")):
+        try:
+            summary = {**read_recipe(twin).get("summary", {}), **changed}
+        except UserError:  # not whole, or damaged
+            continue
+        gone = contextlib.suppress(shutil.Error, FileNotFoundError)  # it is being removed
+        with gone, publishing(artifacts, recipe, summary) as staging:
+            leave_out = shutil.ignore_patterns(RECIPE_FILE)
+            shutil.copytree(twin, staging, ignore=leave_out, copy_function=_link_or_copy, dirs_exist_ok=True)
+            (twin / RECIPE_FILE).stat()  # still there, so what was copied is whole
+        if is_published(recipe.folder(artifacts)):
+            return True
+    return False
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without links
+        shutil.copyfile(source, target)
 
 
 @contextlib.contextmanager
@@ -106,44 +143,25 @@ def publishing(artifacts: Path, recipe: Recipe, summary: Mapping[str, Any] | Non
     """Give a staging folder to fill; on success publish it as the recipe's artefact and make that the current one.
 
     `summary` may be filled while the folder is; it ends in `recipe.json` beside the recipe, outside the digest. Where
-    another process published the same artefact first, its work stands and ours is dropped. What is stopped from the
-    keyboard, or killed, leaves the staging folder: `dead_staging` finds it when the process is gone.
+    another process published the same artefact first, its work stands and ours is dropped.
+
+    Raises:
+        UserError: The artefacts folder cannot be written, or is full.
     """
-    staging = staging_folder(artifacts)
-    _make_folder(staging)
-    try:
-        _write_recipe(recipe.stored(), staging)  # says, while the build lasts, what it needs
-        yield staging
-        _write_recipe({**recipe.stored(), "summary": dict(summary or {})}, staging)
-        _publish(staging, recipe.folder(artifacts))
-    except KeyboardInterrupt:
-        raise
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
-    shutil.rmtree(staging, ignore_errors=True)
-    make_current(recipe.folder(artifacts))
-    for dead in dead_staging(artifacts):
-        shutil.rmtree(dead, ignore_errors=True)
-
-
-def staging_folder(artifacts: Path, mark: str = "") -> Path:
-    """Return where this process may put an unfinished folder: its name says whose it is, for `dead_staging`."""
-    name = f"{socket.gethostname()}~{os.getpid()}~{int(time.time())}~{mark}{uuid.uuid4().hex[:8]}"
-    return artifacts / STAGING / name
+    with writing_in(artifacts):
+        with staging_folder(artifacts) as staging:
+            _write_recipe(recipe.stored(), staging)  # says, while the build lasts, what it needs
+            yield staging
+            _write_recipe({**recipe.stored(), "summary": dict(summary or {})}, staging)
+            _publish(staging, recipe.folder(artifacts))
+        make_current(recipe.folder(artifacts))
+        remove_dead_staging(artifacts)
 
 
 def _write_recipe(content: Mapping[str, Any], folder: Path) -> None:
-    (folder / RECIPE_FILE).write_text(json.dumps(content, indent=2) + "\n")
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot write in {folder.parent.parent}: {error.strerror}; choose --artifacts-folder"
-        ) from error
+    unfinished = folder / f".{RECIPE_FILE}"
+    unfinished.write_text(json.dumps(content, indent=2) + "\n")
+    unfinished.replace(folder / RECIPE_FILE)
 
 
 def _publish(staging: Path, target: Path) -> None:
@@ -165,41 +183,23 @@ def _publish(staging: Path, target: Path) -> None:
 
 
 def make_current(folder: Path) -> None:
-    """Have `current` beside a published artefact lead to it."""
+    """Have `current` beside a published artefact lead to it; where that cannot be written, it is warned of."""
     link = folder.parent / CURRENT
     if link.is_symlink() and link.readlink() == Path(folder.name):
         return
     unfinished = folder.parent / f".{CURRENT}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
-    unfinished.symlink_to(folder.name)
-    unfinished.replace(link)
-
-
-def dead_staging(artifacts: Path) -> list[Path]:
-    """Return the staging folders of runs that are certainly dead; files in them that are finished can be used."""
-    dead = []
-    for folder in (artifacts / STAGING).glob("*~*[0-9]~*[0-9]~*"):
-        host, process, started, _ = folder.name.rsplit("~", 3)
-        here = host == socket.gethostname()
-        old = time.time() - int(started) > STALE_AFTER_SECONDS
-        if (here and not _is_alive(int(process))) or (not here and old):
-            dead.append(folder)
-    return dead
-
-
-def artefacts_of(artifacts: Path, recipe: Recipe) -> list[Path]:
-    """Return the published artefacts of a recipe's stage and name, the newest first."""
-    published = [path for path in recipe.folder(artifacts).parent.glob("*") if is_published(path)]
-    return sorted((path for path in published if not path.is_symlink()), key=lambda path: -path.stat().st_mtime_ns)
-
-
-def _is_alive(process: int) -> bool:
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        unfinished.symlink_to(folder.name)
+        unfinished.replace(link)
+    except OSError as error:
+        logger.warning("%s cannot be made to lead to %s: %s", link, folder.name, error.strerror)
+
+
+def artefacts_of(artifacts: Path, recipe: Recipe, any_name: bool = False) -> list[Path]:
+    """Return the published artefacts of a recipe's stage and name, or of any name, the newest first."""
+    found = (artifacts / recipe.stage).glob("*/*") if any_name else recipe.folder(artifacts).parent.glob("*")
+    published = [path for path in found if is_published(path) and not path.is_symlink()]
+    return sorted(published, key=lambda path: -path.stat().st_mtime_ns)
 
 
 def describe(folder: Path) -> str:

@@ -1,4 +1,10 @@
-"""The one exception for mistakes that a user can mend."""
+"""The one exception for mistakes that a user can mend, and what a disk refuses as one of them."""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -6,3 +12,23 @@ class UserError(Exception):
 
     Command lines show the message alone, without a traceback, and exit with a non-zero status.
     """
+
+
+@contextlib.contextmanager
+def writing_in(artifacts: Path) -> Iterator[None]:
+    """Tell a full disk, or a place that must not be written, as a user's mistake: the system's message may name none.
+
+    Raises:
+        UserError: What was done in this context could not be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            reason = f"the disk of {artifacts} is full ({reason}): nothing was published"
+            raise UserError(f"{reason}; free some space, or choose --artifacts-folder, and run again") from error
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            place = error.filename2 or error.filename or artifacts
+            raise UserError(f"cannot write {place}: {reason}; choose --artifacts-folder") from error
+        raise

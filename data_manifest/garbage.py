@@ -24,11 +24,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from data_manifest.artefacts import CURRENT, dead_staging, format_bytes, is_published, staging_folder
+from data_manifest.artefacts import CURRENT, format_bytes, is_published
 from data_manifest.bars import table
 from data_manifest.errors import UserError
 from data_manifest.needed import Rules, places_without_current, reasons_to_keep
 from data_manifest.references import REMOVED, STAGES, Artefact, User, read_artefacts, read_users
+from data_manifest.staging import STAGING, dead_staging, new_name, remove_dead_staging
 from data_manifest.tables import fsync
 
 DEFAULT_STAGES = ("manifest", "groups")
@@ -82,11 +83,13 @@ def _rules(stages: tuple[str, ...], keep_newest: int) -> Rules:
 def _litter(artifacts: Path, dry_run: bool, gone: Counter[Inode]) -> list[dict[str, Any]]:
     """Remove dead staging folders and unfinished links."""
     removed = []
-    for folder in sorted(dead_staging(artifacts)):
+    for folder in dead_staging(artifacts):
         removed.append(_removal("staging", folder, folder, gone))
         if not dry_run:
             _delete(folder)
             gone.clear()
+    if not dry_run:
+        remove_dead_staging(artifacts)  # their locks
     for link in sorted(artifacts.glob(f"[!.]*/*/.{CURRENT}.*")):
         if _is_unfinished(link):
             removed.append({"what": "link", "path": str(link), "bytes": 0, "freed": 0})
@@ -120,7 +123,7 @@ def _remove(unneeded: list[Artefact], artifacts: Path, rules: Rules) -> list[dic
 
 def _take_out(folder: Path, artifacts: Path) -> Path | None:
     """Rename an artefact out of its place; return where it is now, or None if another process was faster."""
-    trash = staging_folder(artifacts, REMOVED)
+    trash = artifacts / STAGING / new_name(REMOVED)
     try:
         trash.parent.mkdir(exist_ok=True)
         folder.rename(trash)

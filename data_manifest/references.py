@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_manifest.artefacts import RECIPE_FILE, STAGING, dead_staging, list_artefacts, read_recipe
+from data_manifest.artefacts import RECIPE_FILE, list_artefacts, read_recipe
 from data_manifest.errors import UserError
+from data_manifest.staging import STAGING, dead_staging
 
 STAGES = ("manifest", "groups", "training", "evaluation")  # each is made from those before it
 RUNS, RUN_FILE = "runs", "run.json"  # in the folder of a run: the recipe of the model that it trains
@@ -89,7 +90,7 @@ def _runs(artifacts: Path) -> Iterator[User]:
 
 def _builds(artifacts: Path) -> Iterator[User]:
     dead = set(dead_staging(artifacts))
-    for folder in sorted((artifacts / STAGING).glob("*~*~*~*")):
+    for folder in sorted(path for path in (artifacts / STAGING).glob("*~*~*~*") if path.is_dir()):
         if folder in dead or folder.name.rpartition("~")[2].startswith(REMOVED):
             continue
         inputs = _read_inputs(folder / RECIPE_FILE)

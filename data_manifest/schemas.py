@@ -16,7 +16,7 @@ def _optional(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
     return _column(name, kind, meaning, nullable=True)
 
 
-_PATH = "path relative to the images folder, with /; bytes that are no UTF-8 are percent-escaped"
+_PATH = "path relative to the images folder, with /; one that is no UTF-8 is ./ and itself percent-escaped"
 _GROUP = _column("group_index", pa.int32(), "(u * N + v) * L + w")
 _CLASS = _column("class_index", pa.int32(), "0..C-1 within the group: the classifier's row")
 

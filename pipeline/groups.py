@@ -13,8 +13,10 @@ from data_manifest import schemas
 from data_manifest.artefacts import Recipe, find_published, publishing, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress
+from data_manifest.staging import remove_dead_staging
 from data_manifest.tables import table_files, write_table
 from pipeline.cells import CLASS_KEY, group_index
+from pipeline.disk_space import check_space, groups_bytes
 from pipeline.executor import run_all
 from pipeline.members import NUMBERS, Putting, count_classes_of, plan_files, put_aside, write_bundle
 from pipeline.settings import GroupSettings
@@ -22,6 +24,7 @@ from pipeline.settings import GroupSettings
 Percentage = Callable[[int], None] | None
 VERSION = 1
 LOGGED_GROUPS = 50
+PATHS_LOOKED_AT = 10_000
 logger = logging.getLogger(__name__)
 
 
@@ -48,13 +51,13 @@ def build_groups(
         on_percentage: Told of the progress.
 
     Raises:
-        UserError: No class has enough images.
+        UserError: No class has enough images, or there is no room for the tables.
     """
     settings = settings or GroupSettings()
     settings.warn_if_unwise()
     made_from = read_recipe(manifest)
     recipe = groups_recipe(made_from["name"], made_from["digest"], settings)
-    if published := find_published(artifacts, recipe):
+    if published := find_published(artifacts, recipe, adopt={}):
         return published
     files = table_files(manifest, "manifest")
     counted = _count_all(files, settings, on_percentage)
@@ -62,12 +65,20 @@ def build_groups(
     summary = _summary(total, settings)
     _check_any_class(summary, settings)
     classes = number_classes(total.filter(pl.col("num_images") >= settings.min_images_per_class), settings)
+    remove_dead_staging(artifacts)  # nothing of it is taken over: it may be what the disk is full of
+    check_space(artifacts, groups_bytes(*_estimate(files, summary["images"])), f"groups of {made_from['name']}")
     summary["made"] = f"{summary['classes']:,} classes of {summary['images']:,} images in {summary['groups']:,} groups"
     with publishing(artifacts, recipe, summary) as staging:
         write_table(classes, staging / "classes" / "classes.parquet", schemas.CLASSES)
         _write_members(files, counted, plan_files(classes), settings, staging, on_percentage)
         _log_summary(made_from["name"], classes, summary, settings)
     return recipe.folder(artifacts)
+
+
+def _estimate(files: list[Path], num_images: int) -> tuple[int, int]:
+    """Return a number of images with the bytes of their paths, if these are as long as the first ones."""
+    lengths = pl.scan_parquet(files, glob=False).head(PATHS_LOOKED_AT).select(pl.col("path").str.len_bytes().mean())
+    return num_images, round(num_images * lengths.collect().item())
 
 
 def _count_all(files: list[Path], settings: GroupSettings, on_percentage: Percentage) -> list[pl.DataFrame]:

@@ -15,6 +15,8 @@ from pipeline.list_file import Run, digest_of_list, read_runs, scan_list
 from pipeline.tree import IMAGE_SUFFIXES, list_names, scan_tree
 
 LIST_SUFFIX = "_images_paths.txt"
+HEAD_BYTES = 1 << 16
+BYTES_OF_A_NAME = 92  # in SF-XL
 
 
 class Images(Protocol):
@@ -33,6 +35,9 @@ class Listing(Protocol):
 
     origin: Path
     fingerprint: str  # a digest of what images there are
+
+    def estimate(self) -> tuple[int, int]:
+        """Return about how many images there are, and about how many bytes their paths have together, at no cost."""
 
     def sizes(self, scratch: Path) -> Mapping[bytes, int]:
         """Return how many images each folder has, about; a folder's name ends with a slash, that of the top is empty.
@@ -71,6 +76,20 @@ class ListedImages:
         self._state = state_of(origin)
         self.fingerprint = known_digest_of_list(origin, cache) if cache else digest_of_list(origin)
         self._runs: dict[bytes, list[Run]] = {}
+
+    def estimate(self) -> tuple[int, int]:
+        """Return how many lines there are if they are as long as the first ones, and the size of the file.
+
+        Raises:
+            UserError: The list cannot be read.
+        """
+        try:
+            with self.origin.open("rb") as file:
+                head = file.read(HEAD_BYTES)
+        except OSError as error:
+            raise UserError(f"{self.origin}: cannot be read: {error.strerror}") from error
+        _, _, size, *_ = self._state
+        return size * max(1, head.count(b"\n")) // max(1, len(head)), size
 
     def sizes(self, scratch: Path) -> Mapping[bytes, int]:
         """Return how many lines each folder has."""
@@ -127,6 +146,12 @@ class FoundImages:
 
     def _has_any(self) -> bool:
         return any(folder.count for folder in self.folders.values())
+
+    def estimate(self) -> tuple[int, int]:
+        """Return how many images there are, and the bytes of their paths if their names are as long as SF-XL's."""
+        counts = {path: folder.count for path, folder in self.folders.items()}
+        path_bytes = sum(count * (len(path) + BYTES_OF_A_NAME) for path, count in counts.items())
+        return sum(counts.values()), path_bytes
 
     def sizes(self, scratch: Path) -> Mapping[bytes, int]:
         """Return how many images each folder has that has any."""

@@ -10,7 +10,6 @@ from typing import Any
 from data_manifest.artefacts import (
     Recipe,
     artefacts_of,
-    dead_staging,
     digest_of,
     find_published,
     publishing,
@@ -19,8 +18,10 @@ from data_manifest.artefacts import (
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress
 from data_manifest.schemas import SCHEMA_VERSION
+from data_manifest.staging import dead_staging
 from data_manifest.tables import read_table
 from pipeline.dataset import data_set_name
+from pipeline.disk_space import check_space, manifest_bytes
 from pipeline.executor import run_all
 from pipeline.listing import Images, Listing, list_images
 from pipeline.partition import VERSION, Made, Partition, build_partition
@@ -58,22 +59,23 @@ def build_manifest(
         on_percentage: Told of the progress.
 
     Raises:
-        UserError: The images cannot be listed, or none of them is usable.
+        UserError: The images cannot be listed, none of them is usable, or there is no room for the tables.
     """
     name = name or data_set_name(images_folder)
     listing = listing or list_images(images_folder, artifacts)
     recipe = manifest_recipe(name, listing, strict)
-    if published := find_published(artifacts, recipe):
-        return published
-    before = artefacts_of(artifacts, recipe)
-    names = {source: name for path in before for source, name in _sources_of(path).items()}
-    earlier = (*before, *dead_staging(artifacts))
     summary: dict[str, Any] = {"origin": str(listing.origin)}
+    if published := find_published(artifacts, recipe, adopt=summary):
+        return published
+    before, dead = artefacts_of(artifacts, recipe, any_name=True), dead_staging(artifacts)
+    names = {source: part for path in before for source, part in _sources_of(path).items()}
+    may_be_there = bool(dead) or any(path.parent.name == name for path in before)
+    check_space(artifacts, manifest_bytes(*listing.estimate()), f"manifest of {name}", at_most=may_be_there)
     with publishing(artifacts, recipe, summary) as staging:
         scratch = staging / "scratch"
         scratch.mkdir()
         jobs = [
-            Partition(key, images, strict, staging, earlier, names.get(_source(key, images, strict) or ""))
+            Partition(key, images, strict, staging, (*before, *dead), names.get(_source(key, images, strict) or ""))
             for key, images in partitions(listing, scratch)
         ]
         with Progress(f"manifest of {name}", len(jobs), "partitions", on_percentage) as progress:

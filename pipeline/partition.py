@@ -17,7 +17,7 @@ from pipeline.names import Reason
 from pipeline.positions import FAR_APART_M, NOTICEABLY_APART_M
 from pipeline.reading import decode_paths, read_names
 
-VERSION = 1
+VERSION = 2
 COUNTS_NOTE = "counts"
 Counts = Mapping[str, int | None]
 

@@ -23,7 +23,8 @@ PARTS = ((*PLACE, "apart_m"), TURN, SHOT)
 def decode_paths(paths: pl.Series) -> pl.DataFrame:
     """Return paths given as bytes as text in `path`, and in `is_utf8` whether they were.
 
-    Bytes that are no UTF-8 are percent-escaped, as are the percent signs beside them.
+    One that is not gets a `./`, which no other path begins with, and its odd bytes and percent signs are escaped: so it
+    has a text of its own, whatever files are called.
     """
     try:
         return pl.DataFrame({"path": paths.cast(pl.String)}).with_columns(is_utf8=pl.lit(True))
@@ -35,7 +36,7 @@ def decode_paths(paths: pl.Series) -> pl.DataFrame:
 
 
 def _percent_escaped(text: str) -> str:
-    return re.sub("[%\udc80-\udcff]", lambda match: f"%{ord(match[0]) & 0xFF:02X}", text)
+    return "./" + re.sub("[%\udc80-\udcff]", lambda match: f"%{ord(match[0]) & 0xFF:02X}", text)
 
 
 def read_names(paths: pl.DataFrame, strict: bool) -> pl.DataFrame:

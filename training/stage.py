@@ -70,10 +70,10 @@ def train_cosplace(
     training, runtime = training or TrainingSettings(), runtime or RuntimeSettings()
     groups = groups.resolve()  # `current` may come to lead elsewhere meanwhile
     recipe = training_recipe(read_recipe(groups), decisive_settings(network, augmentation, training), validation)
-    if published := find_published(artifacts, recipe):
+    summary = {IMAGES_FOLDER: str(images_folder.resolve())}
+    if published := find_published(artifacts, recipe, adopt=summary):
         return published
     network.warn_if_unwise()
-    summary = {IMAGES_FOLDER: str(images_folder.resolve())}
     if training.epochs_num == 0:
         return _publish_untrained(artifacts, recipe, summary, network, training.seed)
     run = run_folder(artifacts, recipe)

@@ -6,9 +6,6 @@ import logging
 import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -19,13 +16,12 @@ import pytest
 
 from data_manifest import artefacts
 from data_manifest.artefacts import (
-    STAGING,
     Recipe,
     artefacts_of,
-    dead_staging,
     describe,
     digest_of,
     digest_of_file,
+    find_published,
     format_bytes,
     is_published,
     list_artefacts,
@@ -35,6 +31,7 @@ from data_manifest.artefacts import (
     read_recipe,
 )
 from data_manifest.errors import UserError
+from data_manifest.staging import STAGING, dead_staging
 
 Publish = Callable[..., Path]
 RECIPE = Recipe("groups", "sf-xl-processed-train", 1, {"M": 10.0, "alpha": 30.0}, {"manifest": "0123456789abcdef"})
@@ -44,12 +41,6 @@ STARTED = int(time.time())
 
 def files_in(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def staging_of(artifacts: Path, host: str, process: int, started: float) -> Path:
-    folder = artifacts / STAGING / f"{host}~{process}~{int(started)}~0a1b2c3d"
-    (folder / "members").mkdir(parents=True)
-    return folder
 
 
 def test_digests_are_those_of_canonical_json() -> None:
@@ -136,7 +127,7 @@ def test_nothing_is_seen_before_it_is_whole(tmp_path: Path) -> None:
     assert list_artefacts(tmp_path) == list_current(tmp_path) == [RECIPE.folder(tmp_path)]
 
 
-@pytest.mark.parametrize("error", [UserError("none usable"), SystemExit(1), OSError(errno.ENOSPC, "full")])
+@pytest.mark.parametrize("error", [UserError("none usable"), SystemExit(1), OSError(errno.EIO, "broken")])
 def test_a_failure_leaves_nothing_and_keeps_current(publish: Publish, tmp_path: Path, error: BaseException) -> None:
     first = publish(RECIPE)
     before = files_in(tmp_path / "A")
@@ -159,7 +150,7 @@ def test_what_is_stopped_from_the_keyboard_is_kept_for_the_next_run(publish: Pub
     assert not other.folder(tmp_path / "A").exists()
     assert list_current(tmp_path / "A") == [first]
     assert (staging / "half").exists()
-    assert dead_staging(tmp_path / "A") == []  # this process is not dead
+    assert dead_staging(tmp_path / "A") == [staging]
 
 
 def test_a_disk_that_fills_at_the_last_moment(
@@ -169,7 +160,8 @@ def test_a_disk_that_fills_at_the_last_moment(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(artefacts, "fsync", full_disk)
-    with pytest.raises(OSError, match="No space"):
+    message = f"the disk of {tmp_path / 'A'} is full (No space left on device): nothing was published; free some space"
+    with pytest.raises(UserError, match=f"^{re.escape(message)}, or choose --artifacts-folder, and run again$"):
         publish(RECIPE)
     assert files_in(tmp_path / "A") == {}
     assert list_current(tmp_path / "A") == []
@@ -270,6 +262,74 @@ def test_current_is_the_last_one_made_or_asked_for(publish: Publish, tmp_path: P
     assert sorted(path.name for path in first.parent.iterdir()) == sorted([first.name, second.name, "current"])
 
 
+def test_current_that_cannot_be_swapped_is_told(
+    publish: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(*given: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    first = publish(RECIPE)
+    monkeypatch.setattr(Path, "symlink_to", refused)
+    second = publish(dataclasses.replace(RECIPE, version=2))
+    assert list_current(tmp_path / "A") == [first]
+    link = first.parent / "current"
+    assert caplog.messages == [f"{link} cannot be made to lead to {second.name}: Read-only file system"]
+
+
+def test_one_of_another_name_is_adopted_where_that_is_asked_for(publish: Publish, tmp_path: Path) -> None:
+    first = publish(RECIPE)
+    other = dataclasses.replace(RECIPE, name="other")
+    assert find_published(tmp_path / "A", other) is None
+    assert find_published(tmp_path / "A", dataclasses.replace(other, version=2), adopt={}) is None
+    folder = find_published(tmp_path / "A", other, adopt={"origin": "there"})
+    assert folder == tmp_path / "A" / "groups" / "other" / DIGEST
+    assert {path: path.stat().st_ino for path in first.glob("*/*")} == {
+        first / path.relative_to(folder): path.stat().st_ino for path in folder.glob("*/*")
+    }
+    recipe, before = read_recipe(folder), read_recipe(first)
+    assert recipe == {**before, "name": "other", "summary": {**before["summary"], "origin": "there"}}
+    assert list_current(tmp_path / "A") == sorted([first, folder])
+    assert artefacts_of(tmp_path / "A", other, any_name=True) == [folder, first]
+
+
+def test_adopted_on_a_file_system_without_links(
+    publish: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*given: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    first = publish(RECIPE)
+    monkeypatch.setattr(os, "link", refused)
+    folder = find_published(tmp_path / "A", dataclasses.replace(RECIPE, name="other"), adopt={})
+    assert folder is not None
+    assert {"recipe.json": b"", **files_in(folder)}.keys() == files_in(first).keys()
+
+
+def test_a_damaged_one_of_another_name_is_not_adopted(publish: Publish, tmp_path: Path) -> None:
+    (publish(RECIPE) / "recipe.json").write_text("{")
+    assert find_published(tmp_path / "A", dataclasses.replace(RECIPE, name="other"), adopt={}) is None
+
+
+@pytest.mark.parametrize("at", ["first", "last"])
+def test_one_that_vanishes_while_it_is_adopted(
+    publish: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    copytree = shutil.copytree
+
+    def vanishing(twin: Path, *given: Any, **named: Any) -> None:
+        monkeypatch.undo()
+        if at == "last":
+            copytree(twin, *given, **named)
+        twin.rename(tmp_path / "gone")
+        if at == "first":
+            copytree(twin, *given, **named)
+
+    publish(RECIPE)
+    monkeypatch.setattr(shutil, "copytree", vanishing)
+    assert find_published(tmp_path / "A", dataclasses.replace(RECIPE, name="other"), adopt={}) is None
+    assert list_artefacts(tmp_path / "A") == list((tmp_path / "A" / STAGING).iterdir()) == []
+
+
 def test_current_that_leads_nowhere_is_no_current(publish: Publish, tmp_path: Path) -> None:
     shutil.rmtree(publish(RECIPE))
     assert list_current(tmp_path / "A") == list_artefacts(tmp_path / "A") == []
@@ -279,32 +339,6 @@ def test_the_folder_of_artefacts_may_be_moved(publish: Publish, tmp_path: Path) 
     publish(RECIPE)
     (tmp_path / "A").rename(tmp_path / "B")
     assert list_current(tmp_path / "B") == [RECIPE.folder(tmp_path / "B")]
-
-
-@pytest.fixture
-def dead_process() -> int:
-    """A process number that was in use a moment ago and is no more."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
-
-
-def test_dead_staging_is_removed_and_living_kept(tmp_path: Path, dead_process: int) -> None:
-    here, week = socket.gethostname(), 7 * 24 * 3600
-    dead = staging_of(tmp_path, here, dead_process, STARTED)
-    living = staging_of(tmp_path, here, os.getpid(), STARTED - 2 * week)
-    long_gone = staging_of(tmp_path, "elsewhere", os.getpid(), STARTED - week - 3600)
-    perhaps = staging_of(tmp_path, "else~where", dead_process, STARTED - week + 3600)
-    assert set(dead_staging(tmp_path)) == {dead, long_gone}
-    with publishing(tmp_path, RECIPE):
-        assert all(folder.exists() for folder in (dead, living, long_gone, perhaps))  # finished files can be used
-    assert [folder.exists() for folder in (dead, living, long_gone, perhaps)] == [False, True, False, True]
-
-
-def test_what_is_no_staging_folder_is_left_alone(tmp_path: Path) -> None:
-    for name in ("a~b~c~d", "notes", "host~1~later~x", "~~~"):
-        (tmp_path / STAGING / name).mkdir(parents=True)
-    assert dead_staging(tmp_path) == []
 
 
 def test_artefacts_of_a_recipe_the_newest_first(publish: Publish, tmp_path: Path) -> None:
@@ -317,34 +351,6 @@ def test_artefacts_of_a_recipe_the_newest_first(publish: Publish, tmp_path: Path
     (folders[0].parent / "0000000000000000").mkdir()  # not whole
     assert artefacts_of(tmp_path / "A", RECIPE) == folders[::-1]
     assert artefacts_of(tmp_path / "B", RECIPE) == []
-
-
-def test_the_next_run_removes_what_a_killed_one_left(tmp_path: Path) -> None:
-    code = (
-        "import os, sys; from pathlib import Path; from data_manifest.artefacts import Recipe, publishing\n"
-        "with publishing(Path(sys.argv[1]), Recipe('groups', 'x', 1, {}, {})) as staging:\n"
-        "    (staging / 'half').write_text('x'); os.kill(os.getpid(), 9)\n"
-    )
-    subprocess.run([sys.executable, "-c", code, tmp_path], check=False)
-    (left,) = (tmp_path / STAGING).iterdir()
-    host, _, started, _ = left.name.rsplit("~", 3)
-    assert host == socket.gethostname()
-    assert abs(time.time() - int(started)) < 60
-    with publishing(tmp_path, RECIPE):
-        assert (left / "half").exists()
-    assert not left.exists()
-
-
-def test_a_process_of_another_user_is_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def not_ours(process: int, signal: int) -> None:
-        raise PermissionError
-
-    folder = staging_of(tmp_path, socket.gethostname(), 1, STARTED)
-    monkeypatch.setattr(os, "kill", not_ours)
-    assert dead_staging(tmp_path) == []
-    with publishing(tmp_path, RECIPE):
-        pass
-    assert folder.exists()
 
 
 def test_no_folder_of_artefacts_yet(tmp_path: Path) -> None:

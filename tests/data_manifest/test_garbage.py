@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from data_manifest import garbage
-from data_manifest.artefacts import STAGING, Recipe, list_artefacts, make_current, publishing
+from data_manifest.artefacts import Recipe, list_artefacts, make_current, publishing
 from data_manifest.errors import UserError
 from data_manifest.garbage import remove_garbage, show_garbage
 from data_manifest.references import REMOVED
+from data_manifest.staging import STAGING
 from pipeline.groups import build_groups
 from pipeline.manifest import build_manifest
 from pipeline.settings import GroupSettings

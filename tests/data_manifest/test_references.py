@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from data_manifest.artefacts import STAGING, Recipe, publishing
+from data_manifest.artefacts import Recipe, publishing
 from data_manifest.references import REMOVED, Artefact, User, read_artefacts, read_users
+from data_manifest.staging import STAGING
 
 Publish = Callable[..., Path]
 GROUPS = Recipe("groups", "city", 1, {"M": 10.0}, {"manifest": "0123", "more": ["4567", {"deep": "89ab"}, 7, None]})

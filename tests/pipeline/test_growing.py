@@ -8,13 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from data_manifest.artefacts import STAGING, list_artefacts, list_current, read_recipe
+from data_manifest.artefacts import list_artefacts, list_current, read_recipe
 from data_manifest.errors import UserError
+from data_manifest.staging import STAGING
+from pipeline import groups as groups_module
 from pipeline import manifest as manifest_module
 from pipeline import partition as partition_module
+from pipeline.groups import build_groups
 from pipeline.listing import Images, Listing, list_images
 from pipeline.manifest import build_manifest
 from pipeline.partitions import partitions
+from pipeline.settings import GroupSettings
 
 NameWith = Callable[..., str]
 ROWS = 30
@@ -195,6 +199,34 @@ def test_a_tree_that_is_moved_makes_nothing_anew(
     nothing_is_made()
     moved = city.parent.rename(tmp_path / "elsewhere") / "train"
     assert build_manifest(moved, tmp_path / "A", "city") == before
+
+
+def test_a_tree_that_is_moved_to_where_it_has_another_name(
+    city: Path, tmp_path: Path, nothing_is_made: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names of data sets come from their folders; the tables are the same files."""
+    everything = GroupSettings(min_images_per_class=1)
+    before = build_manifest(city, tmp_path / "A")
+    groups_before = build_groups(before, tmp_path / "A", everything)
+    nothing_is_made()
+    monkeypatch.setattr(groups_module, "write_table", None)
+    moved = city.parent.rename(tmp_path / "elsewhere") / "train"
+    after = build_manifest(moved, tmp_path / "A")
+    groups_after = build_groups(after, tmp_path / "A", everything)
+    for old, new in ((before, after), (groups_before, groups_after)):
+        assert new != old
+        assert inodes_in(new) == inodes_in(old) != {}
+        assert read_recipe(new)["digest"] == new.name == old.name
+        assert read_recipe(new)["name"] == new.parent.name
+    assert read_recipe(after)["summary"] == {**read_recipe(before)["summary"], "origin": str(moved)}
+    assert list_current(tmp_path / "A") == sorted([before, after, groups_before, groups_after])
+
+
+def test_a_tree_that_is_moved_and_changed(city: Path, tmp_path: Path, build: Build, name_with: NameWith) -> None:
+    before = build_manifest(city, tmp_path / "A", "other")
+    write(city / "37.5", name_with(pano_id="new"))
+    moved = city.parent.rename(tmp_path / "elsewhere") / "train"
+    check_what_was_taken_over(before, build_manifest(moved, tmp_path / "A", "city"), made_anew=1)
 
 
 def test_other_rules_take_nothing_over(city: Path, tmp_path: Path) -> None:

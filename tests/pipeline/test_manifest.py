@@ -45,7 +45,7 @@ def text_of(path: bytes) -> str:
     try:
         return path.decode()
     except UnicodeDecodeError:
-        return "".join(
+        return "./" + "".join(
             "%25" if letter == "%" else f"%{ord(letter) - 0xDC00:02X}" if "\udc80" <= letter <= "\udcff" else letter
             for letter in path.decode("utf-8", "surrogateescape")
         )
@@ -77,7 +77,7 @@ def _small_partitions(rows_per_partition: Callable[[int], None]) -> None:
                 MANGLED: ("wrong number of fields", "9 fields, expected 16"),
                 USERS_OWN: ("positions disagree", "UTM and latitude/longitude are over 1,000 km apart"),
                 f"../{GOOD}": ("unsafe path", f"../{GOOD}"),
-                "%FF.jpg": ("not UTF-8", "the path is shown percent-escaped"),
+                "./%FF.jpg": ("not UTF-8", "the path is shown percent-escaped"),
             },
         ),
         (
@@ -86,7 +86,7 @@ def _small_partitions(rows_per_partition: Callable[[int], None]) -> None:
             {
                 MANGLED: ("wrong number of fields", "9 fields, expected 16"),
                 f"../{GOOD}": ("unsafe path", f"../{GOOD}"),
-                "%FF.jpg": ("not UTF-8", "the path is shown percent-escaped"),
+                "./%FF.jpg": ("not UTF-8", "the path is shown percent-escaped"),
             },
         ),
     ],
@@ -178,6 +178,7 @@ PATH = st.one_of(
 
 @settings(max_examples=30, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 @given(paths=st.lists(PATH, max_size=20, unique=True), strict=st.booleans(), rows=st.sampled_from([3, 100]))
+@example(paths=[b"a\xff.jpg", b"a%FF.jpg", b"./a%FF.jpg", b"./a\xff.jpg"], strict=True, rows=100)
 @example(paths=[b"\xff/" + GOOD.encode(), b"\xed\xa0\x80.jpg", b"\0", b"%.jpg", b"a%\xc3"], strict=True, rows=3)
 def test_rows_and_rejects_are_the_files(paths: list[bytes], strict: bool, rows: int) -> None:
     """Whatever is listed: each file is in one of the tables, once, and the order does not change a byte."""
@@ -195,6 +196,7 @@ def test_rows_and_rejects_are_the_files(paths: list[bytes], strict: bool, rows: 
         patch.setattr(list_file_module, "BLOCK_BYTES", 100)
         assert tables_in(build_manifest(train, Path(work, "B"), strict=strict)) == tables_in(folder)
     assert sorted([*usable["path"], *rejects["path"]]) == sorted(map(text_of, distinct))
+    assert len({*usable["path"], *rejects["path"]}) == len(distinct), "two files have one path"
     assert (summary["files"], summary["usable"], summary["rejects"]) == (len(distinct), len(usable), len(rejects))
     assert set(rejects["reason"]) <= {reason.value for reason in Reason}
     not_utf8 = {text_of(path) for path in distinct if path.decode(errors="ignore").encode() != path}
@@ -284,7 +286,7 @@ def test_what_makes_another_manifest(build: Callable[..., Path]) -> None:
 
 def test_a_recipe_by_literal(tmp_path: Path, listing_of: ListingOf) -> None:
     recipe = manifest_recipe("sf-xl-processed-train", listing_of(["a.jpg"]), strict=True)
-    assert recipe == Recipe("manifest", "sf-xl-processed-train", 1, {"strict": True}, {"images": "e854c0e3b13b8469"})
+    assert recipe == Recipe("manifest", "sf-xl-processed-train", 2, {"strict": True}, {"images": "e854c0e3b13b8469"})
 
 
 @pytest.mark.parametrize("paths", [(MANGLED,), ("x.jpg", "y.jpg", f"../{GOOD}"), (b"\xff.jpg",)])
@@ -321,7 +323,7 @@ def test_none_usable_keeps_what_was_current(build: Callable[..., Path], tmp_path
 def test_a_path_that_is_no_utf_8_is_a_reject_whatever_else(build: Callable[..., Path]) -> None:
     folder = build(GOOD, b"\xff/" + GOOD.encode(), b"\xff/x.txt", b"../\xff.jpg")
     rejects = read_table(folder, "rejects")
-    assert set(rejects["path"]) == {"%FF/x.txt", f"%FF/{GOOD}", "../%FF.jpg"}
+    assert set(rejects["path"]) == {"./%FF/x.txt", f"./%FF/{GOOD}", "./../%FF.jpg"}
     assert set(rejects["reason"]) == {"not UTF-8"}
 
 
@@ -334,7 +336,20 @@ def test_files_on_a_disk(tmp_path: Path) -> None:
     folder = build_manifest(tmp_path / "train", tmp_path / "A")
     assert folder.parent.name.endswith("-train")
     assert set(read_table(folder, "manifest")["path"]) == {f"37.81/{GOOD}", f"@odd/{GOOD}"}
-    assert read_table(folder, "rejects")["path"].to_list() == ["%FF.jpg"]
+    assert read_table(folder, "rejects")["path"].to_list() == ["./%FF.jpg"]
+
+
+def test_a_file_that_is_called_as_another_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    for name in (GOOD.encode(), b"a\xff" + GOOD.encode(), b"a%FF" + GOOD.encode(), b"%FF" + GOOD.encode()):
+        (tmp_path / "train" / os.fsdecode(name)).touch()
+    folder = build_manifest(tmp_path / "train", tmp_path / "A")
+    assert read_table(folder, "manifest")["path"].to_list() == [GOOD]
+    assert dict(read_table(folder, "rejects").select("path", "reason").iter_rows()) == {
+        f"./a%FF{GOOD}": "not UTF-8",
+        f"a%FF{GOOD}": "wrong number of fields",
+        f"%FF{GOOD}": "wrong number of fields",
+    }
 
 
 @pytest.mark.usefixtures("_small_partitions")

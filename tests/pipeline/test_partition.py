@@ -166,11 +166,11 @@ def test_images_that_cannot_be_read_leave_nothing(tmp_path: Path) -> None:
     [
         (b"a.jpg", "a.jpg", True),
         ("é 100%/ß.jpg".encode(), "é 100%/ß.jpg", True),
-        (b"\xe4.jpg", "%E4.jpg", False),
-        (b"100%\xff\xfe/\x80", "100%25%FF%FE/%80", False),
-        ("é".encode() + b"\xc3", "é%C3", False),
-        (b"\xed\xa0\x80", "%ED%A0%80", False),  # half a surrogate pair
-        (b"\xc0\xaf", "%C0%AF", False),  # a slash in more bytes than it needs
+        (b"\xe4.jpg", "./%E4.jpg", False),
+        (b"100%\xff\xfe/\x80", "./100%25%FF%FE/%80", False),
+        ("é".encode() + b"\xc3", "./é%C3", False),
+        (b"\xed\xa0\x80", "./%ED%A0%80", False),  # half a surrogate pair
+        (b"\xc0\xaf", "./%C0%AF", False),  # a slash in more bytes than it needs
         (b"\xef\xbb\xbf.jpg", "\ufeff.jpg", True),
         (b"a\0b", "a\0b", True),
     ],

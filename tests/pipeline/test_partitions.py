@@ -202,7 +202,7 @@ def test_keys_are_the_first_bits_of_the_folders_hashes() -> None:
         assert all(f"{int(hash_of(folder.decode()), 16):064b}".startswith(key[1:]) for folder in folders)
 
 
-def test_a_million_small_folders_are_few_partitions() -> None:
+def test_many_small_folders_are_few_partitions() -> None:
     sizes = {b"%d/" % number: 3 for number in range(20_000)}
     keys = folders_by_key(sizes, 2_500)
     assert 24 <= len(keys) <= 48

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,18 @@ def test_an_added_image_makes_new_groups_and_other_settings_leave_the_manifest(
     write_images(city / "train" / "36.15", (2019,))
     luigi(*arguments)
     assert current(tmp_path)["groups/train"] not in (first["groups/train"], coarser["groups/train"])
+
+
+def test_two_commands_at_once(city: Path, luigi: Luigi, tmp_path: Path) -> None:
+    arguments = ("BuildGroups", "--dataset-folder", str(city), *GROUPING[:-2])
+    with ThreadPoolExecutor(3) as executor:
+        runs = list(executor.map(lambda M: luigi(*arguments, "--M", M), ("10", "10", "20")))
+    assert [run.returncode for run in runs] == [0, 0, 0], [run.stderr for run in runs]
+    assert len(list((tmp_path / "artifacts" / "manifest").glob("*/*"))) == 1 + 1  # with `current`
+    assert len(list((tmp_path / "artifacts" / "groups").glob("*/*"))) == 2 + 1
+    assert list((tmp_path / "artifacts" / ".staging").iterdir()) == []
+    for groups in (tmp_path / "artifacts" / "groups").glob("*/*"):
+        assert len(pl.read_parquet(groups / "members" / "*.parquet")) == 16
 
 
 def test_the_whole_path_with_several_workers(city: Path, luigi: Luigi, tmp_path: Path) -> None:
@@ -179,6 +192,21 @@ def test_a_finished_model_is_not_taken_for_that_of_another_folder_of_the_same_na
     missing = luigi(*command, "--dataset-folder", str(tmp_path / "missing" / tmp_path.name / "city"))
     assert missing.returncode != 0
     assert "there is no such folder" in missing.stderr
+
+
+def test_a_data_set_that_is_moved_is_not_trained_on_again(city: Path, luigi: Luigi, tmp_path: Path) -> None:
+    command = ("TrainCosPlace", *TINY, "--epochs-num", "0", "--dataset-folder")
+    assert "TrainCosPlace made" in luigi(*command, str(city)).stdout
+    before = made_when(tmp_path)
+    (tmp_path / "disk2").mkdir()
+    moved = city.rename(tmp_path / "disk2" / "town")
+    assert "TrainCosPlace made" in luigi(*command, str(moved)).stdout
+    after = {path: when for path, when in made_when(tmp_path).items() if path not in before}
+    assert sorted(after.values()) == sorted(before.values())
+    assert len({path.stat().st_ino for path in (tmp_path / "artifacts").glob("training/*/*[!t]/model.pth")}) == 1
+    assert "TrainCosPlace: nothing to do" in luigi(*command, str(moved)).stdout
+    (moved / "train" / "36.14" / "odd.jpg").touch()
+    assert "give --groups-path" in luigi(*command, str(moved)).stderr, "it is this folder's model now"
 
 
 def test_training_on_chosen_groups(city: Path, luigi: Luigi, tmp_path: Path) -> None:

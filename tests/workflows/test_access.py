@@ -1,0 +1,153 @@
+"""Folders without permission, and file systems whose times lie, as a user of BuildGroups meets them."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pipeline.known import cache_folder, read_folders, write_folders
+from tests.workflows.conftest import ROOT, Luigi
+
+GROUPING = ("--min-images-per-class", "1", "--M", "1000")
+Build = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def name(number: int) -> str:
+    return f"@0545981.19@4184971.70@10@S@@@pano{number}@@0@@@@201409@@.jpg"
+
+
+@pytest.fixture
+def train(tmp_path: Path) -> Path:
+    for number in range(4):
+        (tmp_path / "train" / f"37.{number}").mkdir(parents=True)
+        (tmp_path / "train" / f"37.{number}" / name(number)).touch()
+    return tmp_path / "train"
+
+
+@pytest.fixture
+def build(train: Path, tmp_path: Path) -> Build:
+    """Run BuildGroups as someone whom permissions hold for, which they do not for root."""
+    plainly: list[str] = []
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("root may read and write anything, and there is no setpriv to give that up")
+        plainly = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    (tmp_path / "own.cfg").touch()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "LUIGI_CONFIG_PATH": str(tmp_path / "own.cfg")}
+
+    def build() -> subprocess.CompletedProcess[str]:
+        words = [*plainly, sys.executable, "-m", "luigi", "--module", "workflows", "BuildGroups", *GROUPING]
+        folders = ["--train-folder", str(train), "--artifacts-folder", str(tmp_path / "artifacts")]
+        return subprocess.run(
+            [*words, *folders], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+
+    return build
+
+
+@pytest.fixture
+def permit(tmp_path: Path) -> Iterator[Callable[[Path, int], None]]:
+    """Set the permissions of a folder, until the end of the test."""
+    changed: list[Path] = []
+
+    def permit(folder: Path, mode: int) -> None:
+        changed.append(folder)
+        folder.chmod(mode)
+
+    yield permit
+    for folder in changed:
+        folder.chmod(0o755)
+
+
+Permit = Callable[[Path, int], None]
+
+
+def images_in_groups(tmp_path: Path) -> int:
+    (members,) = (tmp_path / "artifacts" / "groups").glob("*/current/members")
+    return len(pl.read_parquet(members / "*.parquet"))
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o100, 0o200])
+def test_a_folder_of_images_that_cannot_be_read(
+    build: Build, train: Path, tmp_path: Path, permit: Permit, mode: int
+) -> None:
+    permit(train / "37.2", mode)
+    refused = build()
+    assert refused.returncode != 0
+    assert refused.stderr == f"ERROR: {train / '37.2'}: cannot be listed: Permission denied\n"
+    assert list((tmp_path / "artifacts").glob("*/*")) == []
+    permit(train / "37.2", 0o755)
+    assert build().returncode == 0
+    assert images_in_groups(tmp_path) == 4
+
+
+def test_a_folder_whose_entries_cannot_be_looked_at(build: Build, train: Path, permit: Permit) -> None:
+    permit(train, 0o600)
+    refused = build()
+    assert refused.returncode != 0
+    assert "Traceback" not in refused.stderr
+    assert "cannot be listed: Permission denied\n" in refused.stderr
+
+
+@pytest.mark.parametrize("mode", [0o500, 0o000])
+def test_an_artefacts_folder_that_cannot_be_written(build: Build, tmp_path: Path, permit: Permit, mode: int) -> None:
+    (tmp_path / "artifacts").mkdir()
+    permit(tmp_path / "artifacts", mode)
+    refused = build()
+    assert refused.returncode != 0
+    assert "Traceback" not in refused.stderr
+    assert refused.stderr.count("Permission denied") == 1
+    assert str(tmp_path / "artifacts") in refused.stderr
+    permit(tmp_path / "artifacts", 0o755)
+    assert build().returncode == 0
+    assert images_in_groups(tmp_path) == 4
+
+
+@pytest.mark.parametrize("place", ["manifest", "groups", ".staging", ".listings"])
+def test_a_folder_among_the_artefacts_that_cannot_be_written(
+    build: Build, train: Path, tmp_path: Path, permit: Permit, place: str
+) -> None:
+    assert build().returncode == 0
+    (train / "37.0" / name(4)).touch()
+    permit(tmp_path / "artifacts" / place, 0o500)
+    (first,) = (tmp_path / "artifacts" / place).iterdir() if place in ("manifest", "groups") else (train,)
+    permit(first, 0o500 if first != train else 0o755)
+    refused = build()
+    assert "Traceback" not in refused.stderr
+    assert (refused.returncode == 0) == (place == ".listings")
+    if place != ".listings":
+        assert refused.stderr.count(": Permission denied; choose --artifacts-folder\n") == 1
+        assert str(tmp_path / "artifacts") in refused.stderr
+        assert images_in_groups(tmp_path) == 4
+    for folder in (tmp_path / "artifacts" / place, first):
+        permit(folder, 0o755)
+    assert build().returncode == 0
+    assert images_in_groups(tmp_path) == 5
+
+
+def test_rescan_finds_what_the_times_do_not_tell(luigi: Luigi, train: Path, tmp_path: Path) -> None:
+    """As on a network file system: the folder has changed, its times seem to be those of the last listing."""
+    command = ("BuildGroups", *GROUPING, "--train-folder", str(train))
+    assert luigi(*command).returncode == 0
+    cache = cache_folder(tmp_path / "artifacts", train)
+    known = read_folders(cache)
+    (train / "37.0" / name(4)).touch()
+    times = (train / "37.0").stat()
+    seemingly = {
+        "modified_ns": times.st_mtime_ns,
+        "changed_ns": times.st_ctime_ns,
+        "listed_ns": time.time_ns() + 10**12,
+    }
+    folder = known[b"37.0/"]
+    write_folders({**known, b"37.0/": type(folder)(**{**vars(folder), **seemingly})}, cache)
+    assert "nothing to do" in luigi(*command).stdout
+    assert images_in_groups(tmp_path) == 4
+    assert "BuildGroups made groups" in luigi(*command, "--rescan").stdout
+    assert images_in_groups(tmp_path) == 5
+    assert "nothing to do" in luigi(*command).stdout
