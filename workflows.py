@@ -23,7 +23,7 @@ from luigi.util import inherits
 from data_manifest.artefacts import Recipe, describe, is_published, make_current, read_recipe
 from data_manifest.console import configure_logging, show_mistake
 from data_manifest.errors import UserError
-from data_manifest.settings import Settings, normalise
+from data_manifest.settings import Settings, value_of
 from evaluation.recipe import Model, evaluation_recipe, model_digest, validation_digest
 from evaluation.recipe import decisive_settings as evaluation_settings
 from evaluation.settings import EvaluationSettings
@@ -93,7 +93,7 @@ class SettingParameter(luigi.Parameter[Any]):
 
     def parse(self, x: Any) -> Any:
         """Return a command line's or configuration's text as a value."""
-        return normalise(self.field.name, x, self.hint)
+        return value_of(self.field, x, self.hint)
 
     normalize = parse  # 10 and 10.0 are one task
 
