@@ -17,6 +17,7 @@ from data_manifest.tables import scan_table, table_files, write_table
 from pipeline.cells import CLASS_KEY, group_index
 from pipeline.executor import run_all
 from pipeline.members import NUMBERS, Putting, count_classes_of, plan_files, put_aside, write_bundle
+from pipeline.selection import warn_of_selection_in
 from pipeline.settings import GroupSettings
 from pipeline.years import count_years, left_out_by_year
 
@@ -59,6 +60,7 @@ def build_groups(
         return published
     left_out = _leave_out_years(manifest, settings)
     files = table_files(manifest, "manifest")
+    warn_of_selection_in(files, settings)
     counted = _count_all(files, settings, on_percentage)
     total = add_up(counted)
     summary = {**summarise_classes(total, settings), **left_out}

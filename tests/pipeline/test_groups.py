@@ -14,6 +14,7 @@ from data_manifest.artefacts import Recipe, is_published, list_current, read_rec
 from data_manifest.errors import UserError
 from data_manifest.tables import read_table
 from pipeline import manifest as manifest_module
+from pipeline import selection
 from pipeline.groups import build_groups, groups_recipe
 from pipeline.listing import Images, Listing
 from pipeline.manifest import build_manifest
@@ -418,6 +419,18 @@ def test_unwise_settings_are_warned_of_and_go_on(
     caplog.set_level(logging.WARNING)
     assert is_published(group([name_with()], alpha=50, N=1))
     assert len(caplog.messages) == 3
+
+
+def test_images_that_were_selected_for_another_grouping_are_warned_of(
+    group: Callable[..., Path], name_with: NameWith, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "ENOUGH_CLASSES", 1)
+    names = [name_with(heading=heading) for heading in (0, 60)]
+    group(names)
+    group(names, years="2014")
+    assert not any(record.levelno == logging.WARNING for record in caplog.records)
+    assert is_published(group(names, M=20))
+    assert "M = 20, alpha = 30, N = 5, L = 2: with M = 10, alpha = 30, N = 5, L = 2 nearly all images" in caplog.text
 
 
 def test_progress_is_told(manifest: Manifest, name_with: NameWith) -> None:
