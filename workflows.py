@@ -124,6 +124,8 @@ def takes(*kinds: type[Settings]) -> Callable[[type["Stage"]], type["Stage"]]:
     """Give a task the parameters of settings classes."""
 
     def decorate(task: type["Stage"]) -> type["Stage"]:
+        hidden = {field.name for kind in kinds for field in dataclasses.fields(kind)} & vars(task).keys()
+        assert not hidden, f"{task.__name__}: methods hide parameters: {hidden}"
         task.kinds = kinds
         inheriting: type[Stage] = inherits(*(HOLDERS[kind] for kind in kinds))(task)
         return inheriting
@@ -313,7 +315,7 @@ class TrainCosPlace(Stage):
         path = self.settings(ChosenGroups).groups_path
         return path and resolved(path)
 
-    def groups(self) -> Path:
+    def groups_folder(self) -> Path:
         """Return the folder of the groups to train on."""
         return self.chosen_groups() or self.clone(BuildGroups).artefact()
 
@@ -354,7 +356,7 @@ class TrainCosPlace(Stage):
             num_workers=runtime.num_workers,
         )
         train_cosplace(
-            self.groups(),
+            self.groups_folder(),
             self.dataset.images("train"),
             self.dataset.artifacts_folder,
             validation,
