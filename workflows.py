@@ -23,7 +23,7 @@ from luigi.util import inherits
 from data_manifest.artefacts import Recipe, describe, is_published, make_current, read_recipe
 from data_manifest.console import configure_logging, show_mistake
 from data_manifest.errors import UserError
-from data_manifest.settings import Settings, normalise
+from data_manifest.settings import Settings, value_of
 from evaluation.recipe import Model, evaluation_recipe, model_digest, validation_digest
 from evaluation.recipe import decisive_settings as evaluation_settings
 from evaluation.settings import EvaluationSettings
@@ -93,7 +93,7 @@ class SettingParameter(luigi.Parameter[Any]):
 
     def parse(self, x: Any) -> Any:
         """Return a command line's or configuration's text as a value."""
-        return normalise(self.field.name, x, self.hint)
+        return value_of(self.field, x, self.hint)
 
     normalize = parse  # 10 and 10.0 are one task
 
@@ -124,6 +124,8 @@ def takes(*kinds: type[Settings]) -> Callable[[type["Stage"]], type["Stage"]]:
     """Give a task the parameters of settings classes."""
 
     def decorate(task: type["Stage"]) -> type["Stage"]:
+        hidden = {field.name for kind in kinds for field in dataclasses.fields(kind)} & vars(task).keys()
+        assert not hidden, f"{task.__name__}: methods hide parameters: {hidden}"
         task.kinds = kinds
         inheriting: type[Stage] = inherits(*(HOLDERS[kind] for kind in kinds))(task)
         return inheriting
@@ -313,7 +315,7 @@ class TrainCosPlace(Stage):
         path = self.settings(ChosenGroups).groups_path
         return path and resolved(path)
 
-    def groups(self) -> Path:
+    def groups_folder(self) -> Path:
         """Return the folder of the groups to train on."""
         return self.chosen_groups() or self.clone(BuildGroups).artefact()
 
@@ -354,7 +356,7 @@ class TrainCosPlace(Stage):
             num_workers=runtime.num_workers,
         )
         train_cosplace(
-            self.groups(),
+            self.groups_folder(),
             self.dataset.images("train"),
             self.dataset.artifacts_folder,
             validation,

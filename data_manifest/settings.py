@@ -8,6 +8,7 @@ import dataclasses
 import math
 import types
 import typing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,26 @@ from data_manifest.errors import UserError
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
-def setting(default: Any, help_text: str, choices: tuple[str, ...] = ()) -> Any:
-    """Return a dataclass field that carries its help text, with the unit in it, and the values that it may take."""
-    return dataclasses.field(default=default, metadata={"help": help_text, "choices": choices})
+def setting(
+    default: Any,
+    help_text: str,
+    choices: tuple[str, ...] = (),
+    form: Callable[[str], str] | None = None,
+    added_later: bool = False,
+) -> Any:
+    """Return a dataclass field that carries its help text, with the unit in it, and the values that it may take.
+
+    Args:
+        default: The value where none is given.
+        help_text: What the field means.
+        choices: The only values that it may take.
+        form: Brings texts that mean the same to one text; raises ValueError with the rule where a text breaks it.
+        added_later: Has artefacts that were made before the field came keep their digests: `as_dict` leaves it out
+            where it has its default.
+    """
+    more = {"form": form, "added_later": added_later}
+    metadata = {"help": help_text, "choices": choices, **{name: value for name, value in more.items() if value}}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +46,7 @@ class Settings:
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(type(self))
         for field in dataclasses.fields(self):
-            value = normalise(field.name, getattr(self, field.name), hints[field.name])
+            value = value_of(field, getattr(self, field.name), hints[field.name])
             choices = field.metadata.get("choices", ())
             if choices and value not in choices:
                 raise UserError(f"{field.name} = {value!r}: choose one of {', '.join(choices)}")
@@ -40,8 +58,28 @@ class Settings:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the values as JSON knows them."""
-        values = dataclasses.asdict(self)
+        values = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if not field.metadata.get("added_later") or getattr(self, field.name) != field.default
+        }
         return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+
+def value_of(field: dataclasses.Field[Any], value: Any, hint: Any) -> Any:
+    """Bring a value to a field's annotated type, and a text to the one form of those that mean the same.
+
+    Raises:
+        UserError: The value does not mean anything for the field.
+    """
+    typed = normalise(field.name, value, hint)
+    form = field.metadata.get("form")
+    if form is None or typed is None:
+        return typed
+    try:
+        return form(typed)
+    except ValueError as error:
+        raise UserError(f"{field.name} = {value!r}: {error}") from error
 
 
 def normalise(name: str, value: Any, hint: Any) -> Any:

@@ -5,6 +5,7 @@ import polars as pl
 
 from data_manifest.hemisphere import hemisphere
 from pipeline.settings import GroupSettings
+from pipeline.years import taken_in
 
 CLASS_KEY = ("utm_zone", "hemisphere", "cell_east", "cell_north", "heading_bin")
 
@@ -23,6 +24,12 @@ def class_key(settings: GroupSettings) -> tuple[pl.Expr, ...]:
         _bin("utm_north", settings.M).cast(pl.Int64).alias("cell_north"),
         heading_bin.cast(pl.Int32).alias("heading_bin"),
     )
+
+
+def count_classes(images: pl.LazyFrame, settings: GroupSettings) -> pl.DataFrame:
+    """Return how many manifest rows, of the years asked for, each class has; `heading_bin` is null without heading."""
+    keys = images.filter(taken_in(settings.years)).select(class_key(settings))
+    return keys.group_by(CLASS_KEY).agg(num_images=pl.len().cast(pl.Int32)).collect()
 
 
 def _bin(column: str, width: float) -> pl.Expr:

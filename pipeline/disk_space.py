@@ -15,18 +15,28 @@ ASIDE_BYTES_PER_IMAGE = 22  # of the members put aside, uncompressed, beside the
 logger = logging.getLogger(__name__)
 
 
-def manifest_bytes(num_images: int, path_bytes: int) -> int:
+def manifest_bytes(num_images: int) -> int:
+    """Return about how many bytes the manifest of so many images takes."""
+    return num_images * MANIFEST_BYTES_PER_IMAGE
+
+
+def groups_bytes(num_members: int) -> int:
+    """Return about how many bytes groups of so many images take."""
+    return num_members * MEMBERS_BYTES_PER_IMAGE
+
+
+def room_for_manifest(num_images: int, path_bytes: int) -> int:
     """Return about how many bytes building a manifest needs, for images whose paths have so many bytes together.
 
     That is the tables, and the paths once more: where a list is not in the order of folders, or a folder is huge, they
     go through the disk.
     """
-    return num_images * MANIFEST_BYTES_PER_IMAGE + path_bytes
+    return manifest_bytes(num_images) + path_bytes
 
 
-def groups_bytes(num_members: int, path_bytes: int) -> int:
+def room_for_groups(num_members: int, path_bytes: int) -> int:
     """Return about how many bytes building groups needs: the members, and the same put aside on the way."""
-    return num_members * (MEMBERS_BYTES_PER_IMAGE + ASIDE_BYTES_PER_IMAGE) + path_bytes
+    return groups_bytes(num_members) + num_members * ASIDE_BYTES_PER_IMAGE + path_bytes
 
 
 def check_space(folder: Path, needed_bytes: int, what: str, at_most: bool = False) -> None:

@@ -14,12 +14,14 @@ from data_manifest.artefacts import Recipe, find_published, publishing, read_rec
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress
 from data_manifest.staging import remove_dead_staging
-from data_manifest.tables import table_files, write_table
+from data_manifest.tables import scan_table, table_files, write_table
 from pipeline.cells import CLASS_KEY, group_index
-from pipeline.disk_space import check_space, groups_bytes
+from pipeline.disk_space import check_space, room_for_groups
 from pipeline.executor import run_all
 from pipeline.members import NUMBERS, Putting, count_classes_of, plan_files, put_aside, write_bundle
+from pipeline.selection import warn_of_selection_in
 from pipeline.settings import GroupSettings
+from pipeline.years import count_years, left_out_by_year
 
 Percentage = Callable[[int], None] | None
 VERSION = 1
@@ -42,7 +44,7 @@ def build_groups(
     """Write the classes and members of all groups, and return the folder of the artefact.
 
     What is published already is not made again. Group and class numbers depend on the images and the settings alone.
-    Images without a heading are left out, unless alpha is 360.
+    Images without a heading are left out, unless alpha is 360, as are those of other years than `years`, if given.
 
     Args:
         manifest: Folder of a published manifest.
@@ -51,7 +53,7 @@ def build_groups(
         on_percentage: Told of the progress.
 
     Raises:
-        UserError: No class has enough images, or there is no room for the tables.
+        UserError: No class has enough images, no image is of the years asked for, or there is no room for the tables.
     """
     settings = settings or GroupSettings()
     settings.warn_if_unwise()
@@ -59,14 +61,16 @@ def build_groups(
     recipe = groups_recipe(made_from["name"], made_from["digest"], settings)
     if published := find_published(artifacts, recipe, adopt={}):
         return published
+    left_out = _leave_out_years(manifest, settings)
     files = table_files(manifest, "manifest")
+    warn_of_selection_in(files, settings)
     counted = _count_all(files, settings, on_percentage)
     total = add_up(counted)
-    summary = _summary(total, settings)
-    _check_any_class(summary, settings)
+    summary = {**summarise_classes(total, settings), **left_out}
+    check_any_class(summary, settings)
     classes = number_classes(total.filter(pl.col("num_images") >= settings.min_images_per_class), settings)
     remove_dead_staging(artifacts)  # nothing of it is taken over: it may be what the disk is full of
-    check_space(artifacts, groups_bytes(*_estimate(files, summary["images"])), f"groups of {made_from['name']}")
+    check_space(artifacts, room_for_groups(*_estimate(files, summary["images"])), f"groups of {made_from['name']}")
     summary["made"] = f"{summary['classes']:,} classes of {summary['images']:,} images in {summary['groups']:,} groups"
     with publishing(artifacts, recipe, summary) as staging:
         write_table(classes, staging / "classes" / "classes.parquet", schemas.CLASSES)
@@ -79,6 +83,12 @@ def _estimate(files: list[Path], num_images: int) -> tuple[int, int]:
     """Return a number of images with the bytes of their paths, if these are as long as the first ones."""
     lengths = pl.scan_parquet(files, glob=False).head(PATHS_LOOKED_AT).select(pl.col("path").str.len_bytes().mean())
     return num_images, round(num_images * lengths.collect().item())
+
+
+def _leave_out_years(manifest: Path, settings: GroupSettings) -> dict[str, int]:
+    if settings.years is None:
+        return {}
+    return left_out_by_year(count_years(scan_table(manifest, "manifest")), settings.years)
 
 
 def _count_all(files: list[Path], settings: GroupSettings, on_percentage: Percentage) -> list[pl.DataFrame]:
@@ -139,7 +149,14 @@ def _share(on_percentage: Percentage, begin: int, end: int) -> Percentage:
     return lambda percentage: on_percentage(begin + percentage * (end - begin) // 100)
 
 
-def _summary(counted: pl.DataFrame, settings: GroupSettings) -> dict[str, Any]:
+def group_sizes(classes: pl.DataFrame) -> pl.DataFrame:
+    """Return `group_index`, `classes` and `images` of each group of the classes table that is not empty."""
+    sizes = classes.group_by("group_index").agg(classes=pl.len(), images=pl.col("num_images").sum())
+    return sizes.sort("group_index")
+
+
+def summarise_classes(counted: pl.DataFrame, settings: GroupSettings) -> dict[str, Any]:
+    """Return what comes of the classes that `add_up` gave: how many are taken, and how many left out and why."""
     classes = counted.filter(pl.col("heading_bin").is_not_null())
     enough = pl.col("num_images") >= settings.min_images_per_class
     counts = classes.select(
@@ -154,7 +171,12 @@ def _summary(counted: pl.DataFrame, settings: GroupSettings) -> dict[str, Any]:
     return {**counts.row(0, named=True), "images_without_heading": without}
 
 
-def _check_any_class(summary: dict[str, Any], settings: GroupSettings) -> None:
+def check_any_class(summary: dict[str, Any], settings: GroupSettings) -> None:
+    """Check that a class is left.
+
+    Raises:
+        UserError: None is.
+    """
     if not summary["largest_class"]:
         raise UserError(
             f"none of the {summary['images_without_heading']:,} images has a heading: "
@@ -173,13 +195,18 @@ def _log_summary(name: str, classes: pl.DataFrame, summary: dict[str, Any], sett
     logger.info("%s: %s", name, summary["made"])
     if summary["images_without_heading"]:
         logger.info("%s: left out %s images without a heading", name, shown["images_without_heading"])
+    if settings.years is not None:
+        text = "%s: years %s: left out %s images of other years and %s without a year"
+        logger.info(text, name, settings.years, shown["images_of_other_years"], shown["images_without_year"])
     if summary["images_in_them"]:
         text = "%s: left out %s images, of %s classes with fewer than %d"
         few = shown["classes_with_too_few_images"]
         logger.info(text, name, shown["images_in_them"], few, settings.min_images_per_class)
-    sizes = classes.group_by("group_index").agg(classes=pl.len(), images=pl.col("num_images").sum()).sort("group_index")
+    sizes = group_sizes(classes)
     for group, num_classes, num_images in sizes.head(LOGGED_GROUPS).iter_rows():
         text = "group %d: %s classes, %s images, %.1f images a class"
         logger.info(text, group, f"{num_classes:,}", f"{num_images:,}", num_images / num_classes)
     if len(sizes) > LOGGED_GROUPS:
         logger.info("and %d more groups: see the classes table", len(sizes) - LOGGED_GROUPS)
+    if len(sizes) == 1 < settings.N**2 * settings.L:
+        logger.info("all classes are in one group: train with --groups-num 1")

@@ -21,7 +21,7 @@ from data_manifest.schemas import SCHEMA_VERSION
 from data_manifest.staging import dead_staging
 from data_manifest.tables import read_table
 from pipeline.dataset import data_set_name
-from pipeline.disk_space import check_space, manifest_bytes
+from pipeline.disk_space import check_space, room_for_manifest
 from pipeline.executor import run_all
 from pipeline.listing import Images, Listing, list_images
 from pipeline.partition import VERSION, Made, Partition, build_partition
@@ -70,7 +70,7 @@ def build_manifest(
     before, dead = artefacts_of(artifacts, recipe, any_name=True), dead_staging(artifacts)
     names = {source: part for path in before for source, part in _sources_of(path).items()}
     may_be_there = bool(dead) or any(path.parent.name == name for path in before)
-    check_space(artifacts, manifest_bytes(*listing.estimate()), f"manifest of {name}", at_most=may_be_there)
+    check_space(artifacts, room_for_manifest(*listing.estimate()), f"manifest of {name}", at_most=may_be_there)
     with publishing(artifacts, recipe, summary) as staging:
         scratch = staging / "scratch"
         scratch.mkdir()

@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from data_manifest.schemas import MEMBERS
 from data_manifest.tables import write_table
-from pipeline.cells import CLASS_KEY, class_key
+from pipeline.cells import CLASS_KEY, class_key, count_classes
 from pipeline.settings import GroupSettings
+from pipeline.years import taken_in
 
 ROWS_PER_FILE = 1_000_000  # about; a larger group has several files
 NUMBERS = ("group_index", "class_index", "piece", "bundle")
@@ -55,13 +56,13 @@ class Putting:
 
 def count_classes_of(manifest_file: Path, settings: GroupSettings) -> pl.DataFrame:
     """Return how many images of each class a partition has; `heading_bin` is null for those without a heading."""
-    keys = pl.scan_parquet(manifest_file, glob=False).select(class_key(settings))
-    return keys.group_by(CLASS_KEY).agg(num_images=pl.len().cast(pl.Int32)).collect()
+    return count_classes(pl.scan_parquet(manifest_file, glob=False), settings)
 
 
 def put_aside(job: Putting) -> dict[int, int]:
     """Write a partition's members to an Arrow file, a batch a bundle; return the batch of each bundle."""
-    images = pl.scan_parquet(job.manifest_file, glob=False).select("path", "year", *class_key(job.settings)).collect()
+    taken = pl.scan_parquet(job.manifest_file, glob=False).filter(taken_in(job.settings.years))
+    images = taken.select("path", "year", *class_key(job.settings)).collect()
     members = images.join(job.classes, on=CLASS_KEY, how="inner", nulls_equal=True).sort("bundle", maintain_order=True)
     bundles = members["bundle"].rle().struct.unnest()
     table = members.select("group_index", "class_index", "piece", "path", "year").to_arrow(

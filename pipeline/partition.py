@@ -15,7 +15,7 @@ from data_manifest.texts import flat
 from pipeline.listing import Images
 from pipeline.names import Reason
 from pipeline.positions import FAR_APART_M, NOTICEABLY_APART_M
-from pipeline.reading import decode_paths, read_names
+from pipeline.reading import decode_paths, distinct_paths, read_names
 
 VERSION = 2
 COUNTS_NOTE = "counts"
@@ -61,9 +61,7 @@ def build_partition(partition: Partition) -> Made:
     """
     if partition.name_before is not None and _is_linked(partition, partition.name_before):
         return _linked(partition, partition.name_before)
-    listed = pl.concat([pl.Series("path", [], dtype=pl.Binary), *partition.images.blocks()]).sort()
-    paths = listed.filter((listed != listed.shift()).fill_null(True))
-    repeats = len(listed) - len(paths)
+    paths, repeats = distinct_paths(partition.images)
     name = f"part-{partition.key}-{_digest(paths, partition.strict)}.parquet"
     if _is_linked(partition, name):
         return _linked(partition, name, repeats)

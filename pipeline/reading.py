@@ -12,12 +12,24 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from pipeline.listing import Images
 from pipeline.name_parts import PLACE, SHOT, TURN, Part, cut_names
 from pipeline.names import Reason, parse_names
 from pipeline.positions import compare_positions, complete_positions
 
 REJECT = pl.Struct({"reason": pl.String, "detail": pl.String})
 PARTS = ((*PLACE, "apart_m"), TURN, SHOT)
+
+
+def distinct_paths(images: Images) -> tuple[pl.Series, int]:
+    """Return the paths of images, binary, sorted, each once, and how often one was listed again.
+
+    Raises:
+        UserError: They cannot be listed.
+    """
+    listed = pl.concat([pl.Series("path", [], dtype=pl.Binary), *images.blocks()]).sort()
+    paths = listed.filter((listed != listed.shift()).fill_null(True))
+    return paths, len(listed) - len(paths)
 
 
 def decode_paths(paths: pl.Series) -> pl.DataFrame:

@@ -6,6 +6,7 @@ import math
 
 from data_manifest.errors import UserError
 from data_manifest.settings import Settings, setting
+from pipeline.years import years_in_one_form
 
 FULL_TURN = 360.0  # degrees
 SMALLEST_M = 1e-3  # metres: the numbers of smaller cells would not fit the classes table
@@ -22,6 +23,13 @@ class GroupSettings(Settings):
     N: int = setting(5, "spacing of classes in cells: two classes of a group are at least M * (N - 1) metres apart")
     L: int = setting(2, "spacing of classes in heading bins: or at least alpha * (L - 1) degrees apart")
     min_images_per_class: int = setting(10, "classes with fewer images than this are left out")
+    years: str | None = setting(
+        None,
+        "take only images of these years, as in 2013-2018, 2015, 2013,2015-2017, 2013- or =-2018; none takes all, "
+        "also those without a year",
+        form=years_in_one_form,
+        added_later=True,
+    )
 
     def check(self) -> None:
         """Refuse what cannot work."""

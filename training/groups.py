@@ -1,6 +1,7 @@
 """The groups that training takes, and their members, read from the groups' tables."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 
 from data_manifest.artefacts import is_published, read_recipe
 from data_manifest.errors import UserError
+from data_manifest.ranges import as_ranges
 from data_manifest.tables import read_table, scan_table
 from training.dataset import Members
 
@@ -29,11 +31,17 @@ class Group:
         return f"group {self.index}: {self.num_classes:,} classes, {self.num_images:,} images"
 
 
-def choose_groups(groups_folder: Path, groups_num: int, batch_size: int) -> list[Group]:
-    """Return the first `groups_num` groups, by index, that are not empty; all of them, with a warning, if fewer are.
+def choose_groups(
+    groups_folder: Path, groups_num: int, batch_size: int, group_indices: Sequence[int] | None = None
+) -> list[Group]:
+    """Return the groups to train on, in the order in which they take turns.
+
+    Those are `group_indices`, in the order given; without them the first `groups_num`, by index, that are not empty, or
+    all of them, with a warning, if fewer are.
 
     Raises:
-        UserError: There is no group, or one of those has fewer classes than a batch has images.
+        UserError: There is no group, or not one that was asked for, or one of those has fewer classes than a batch has
+            images.
     """
     sizes = (
         read_table(groups_folder, "classes", ["group_index", "num_images"])
@@ -41,22 +49,37 @@ def choose_groups(groups_folder: Path, groups_num: int, batch_size: int) -> list
         .agg(pl.len().alias("num_classes"), pl.col("num_images").sum())
         .sort("group_index")
     )
-    groups = [Group(*row) for row in sizes.head(groups_num).iter_rows()]
-    if not groups:
+    there = {row[0]: Group(*row) for row in sizes.iter_rows()}
+    if not there:
         raise UserError(f"{groups_folder} has no class in any group: build groups with a lower --min-images-per-class")
-    if len(groups) < groups_num:
-        logger.warning("groups_num = %d, but only %d groups are not empty: training on those", groups_num, len(groups))
+    groups = _first_groups(there, groups_num) if group_indices is None else _named_groups(there, group_indices)
     for group in groups:
         _require_a_batch(group, batch_size)
     return groups
+
+
+def _first_groups(there: Mapping[int, Group], groups_num: int) -> list[Group]:
+    groups = list(there.values())[:groups_num]
+    if len(groups) < groups_num:
+        logger.warning("groups_num = %d, but only %d groups are not empty: training on those", groups_num, len(groups))
+    return groups
+
+
+def _named_groups(there: Mapping[int, Group], group_indices: Sequence[int]) -> list[Group]:
+    if missing := [index for index in group_indices if index not in there]:
+        raise UserError(
+            f"groups = {','.join(map(str, group_indices))}: there is no class in {', '.join(map(str, missing))}; "
+            f"groups that have classes: {as_ranges(there)}"
+        )
+    return [there[index] for index in group_indices]
 
 
 def _require_a_batch(group: Group, batch_size: int) -> None:
     if group.num_classes < batch_size:
         raise UserError(
             f"{group}: a batch of {batch_size} shows {batch_size} classes; lower --batch-size to at most "
-            f"{group.num_classes}, lower --groups-num, or build groups with more classes (a lower "
-            "--min-images-per-class, a lower N or L, more images)"
+            f"{group.num_classes}, leave the group out (--groups-num, --groups), or build groups with more classes "
+            "(a lower --min-images-per-class, a lower N or L, more images)"
         )
 
 

@@ -8,6 +8,7 @@ import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from data_manifest.errors import UserError
 from data_manifest.settings import Settings, setting
@@ -49,6 +50,7 @@ def _squeezenet(version: str, frozen: int) -> Backbone:
     return Backbone(f"squeezenet{version}", root="features", cut=0, channels=512, frozen=_numbered(frozen))
 
 
+PUBLISHED_GROUPS_NUM = 8
 IMAGENET, RANDOM = "imagenet", "none"  # values of backbone_weights that are no paths
 BACKBONES = {
     # Cut: last ReLU and last pooling. Frozen: all but the last five of the 29 layers that are kept.
@@ -68,6 +70,22 @@ BACKBONES = {
     "SqueezeNet1_0": _squeezenet("1_0", frozen=6),
     "SqueezeNet1_1": _squeezenet("1_1", frozen=6),
 }
+
+
+def _numbers_in_one_form(text: str) -> str:
+    """Return numbers with commas between as `0,7,12`; their order stays.
+
+    Raises:
+        ValueError: They are no numbers, or one is there twice.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch("[0-9]+", part) for part in parts):
+        raise ValueError("expected group numbers with commas between, as in 0,7,12")
+    numbers = [int(part) for part in parts]
+    for number in numbers:
+        if numbers.count(number) > 1:
+            raise ValueError(f"{number} is there more than once")
+    return ",".join(map(str, numbers))
 
 
 def _require(holds: bool, settings: Settings, field: str, rule: str) -> None:
@@ -126,7 +144,9 @@ class AugmentationSettings(Settings):
 class TrainingSettings(Settings):
     """How long and how fast to learn, and from how many groups."""
 
-    groups_num: int = setting(8, "number of groups to train on: the first that many that are not empty")
+    groups_num: int = setting(
+        PUBLISHED_GROUPS_NUM, "number of groups to train on: the first that many that are not empty"
+    )
     batch_size: int = setting(32, "images in a batch, each of another class")
     epochs_num: int = setting(50, "number of epochs; 0 keeps the network as it starts")
     iterations_per_epoch: int = setting(10_000, "batches in an epoch")
@@ -134,9 +154,30 @@ class TrainingSettings(Settings):
     classifiers_lr: float = setting(0.01, "learning rate of the groups' classifiers (Adam)")
     use_amp16: bool = setting(False, "compute in 16-bit floating point where that is safe: faster, less GPU memory")
     seed: int = setting(0, "seed of everything that is random")
+    groups: str | None = setting(
+        None,
+        "group numbers to train on, in the order of the epochs, as in 0,7,12; in place of the first groups_num",
+        form=_numbers_in_one_form,
+        added_later=True,
+    )
+
+    @property
+    def group_indices(self) -> tuple[int, ...] | None:
+        """The groups to train on, in the order in which they take turns; None for the first `groups_num`."""
+        return None if self.groups is None else tuple(map(int, self.groups.split(",")))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the values as JSON knows them, without `groups_num` where `groups` has its place."""
+        values = super().as_dict()
+        if self.groups is not None:
+            del values["groups_num"]
+        return values
 
     def check(self) -> None:
-        """Raise UserError for counts and rates that cannot train."""
+        """Raise UserError for counts and rates that cannot train, and for two answers to which groups."""
+        named = len(self.group_indices or ())
+        agree = not named or self.groups_num in (named, PUBLISHED_GROUPS_NUM)
+        _require(agree, self, "groups_num", f"but groups = {self.groups} names {named}; leave one of the two out")
         for field in ("groups_num", "batch_size", "iterations_per_epoch"):
             _require(getattr(self, field) > 0, self, field, "training needs at least 1")
         for field in ("epochs_num", "seed"):

@@ -66,7 +66,7 @@ def train(
         UserError: Settings, groups, images or checkpoints that training cannot go on with.
     """
     device = resolve_device(runtime.device)
-    groups = choose_groups(groups_folder, training.groups_num, training.batch_size)
+    groups = choose_groups(groups_folder, training.groups_num, training.batch_size, training.group_indices)
     settings = settings_of_run(groups_folder, groups, network, augmentation, training)
     checkpoint, best_model = load_checkpoint(run_folder), run_folder / BEST_MODEL
     if checkpoint is not None:

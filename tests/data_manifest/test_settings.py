@@ -125,3 +125,28 @@ def test_help_and_choices_go_with_the_field() -> None:
 def test_normalise_is_of_use_by_itself() -> None:
     assert normalise("limit", "3", int | None) == 3
     assert normalise("limit", "", int | None) is None
+
+
+def _as_upper(text: str) -> str:
+    if not text.isalpha():
+        raise ValueError("letters alone are expected")
+    return text.upper()
+
+
+@dataclasses.dataclass(frozen=True)
+class Grown(Settings):
+    size: int = setting(512, "side, in pixels")
+    code: str | None = setting(None, "letters", form=_as_upper, added_later=True)
+
+
+def test_texts_that_mean_the_same_come_to_one_form() -> None:
+    assert Grown(code="ab") == Grown(code="AB")
+    assert Grown(code="") == Grown(code=None) == Grown()
+    with pytest.raises(UserError) as error:
+        Grown(code="a1")
+    assert str(error.value) == "code = 'a1': letters alone are expected"
+
+
+def test_a_field_that_was_added_later_leaves_earlier_digests_as_they_were() -> None:
+    assert Grown().as_dict() == {"size": 512}
+    assert Grown(code="ab").as_dict() == {"size": 512, "code": "AB"}

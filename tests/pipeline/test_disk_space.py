@@ -14,7 +14,7 @@ from data_manifest.artefacts import list_artefacts
 from data_manifest.errors import UserError
 from data_manifest.staging import STAGING
 from pipeline import groups as groups_module
-from pipeline.disk_space import check_space, groups_bytes, manifest_bytes
+from pipeline.disk_space import check_space, room_for_groups, room_for_manifest
 from pipeline.groups import build_groups
 from pipeline.listing import Listing, list_images
 from pipeline.manifest import build_manifest
@@ -54,8 +54,8 @@ def bytes_in(folder: Path) -> int:
 
 
 def test_estimates_by_hand() -> None:
-    assert manifest_bytes(41_200_000, 4_000_000_000) == 4_412_000_000
-    assert groups_bytes(41_200_000, 4_000_000_000) == 5_359_600_000
+    assert room_for_manifest(41_200_000, 4_000_000_000) == 4_412_000_000
+    assert room_for_groups(41_200_000, 4_000_000_000) == 5_359_600_000
 
 
 def test_estimates_against_what_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,12 +63,12 @@ def test_estimates_against_what_is_made(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "train_images_paths.txt").write_text("\n".join(names))
     path_bytes = sum(map(len, names))
     manifest = build_manifest(tmp_path / "train", tmp_path / "A", strict=False)
-    assert 0.5 < (bytes_in(manifest) + path_bytes) / manifest_bytes(len(names), path_bytes) < 2
-    assert 0.5 < bytes_in(manifest) / manifest_bytes(len(names), 0) < 4  # a small table's share of names is large
+    assert 0.5 < (bytes_in(manifest) + path_bytes) / room_for_manifest(len(names), path_bytes) < 2
+    assert 0.5 < bytes_in(manifest) / room_for_manifest(len(names), 0) < 4  # a small table's share of names is large
     scratch: list[int] = []
     monkeypatch.setattr(shutil, "rmtree", lambda folder, **named: scratch.append(bytes_in(folder)))
     groups = build_groups(manifest, tmp_path / "A")
-    assert groups_bytes(len(names), path_bytes) == pytest.approx(scratch[0] + bytes_in(groups / "members"), rel=0.5)
+    assert room_for_groups(len(names), path_bytes) == pytest.approx(scratch[0] + bytes_in(groups / "members"), rel=0.5)
 
 
 def test_the_estimate_of_a_list(tmp_path: Path, listing_of: ListingOf) -> None:

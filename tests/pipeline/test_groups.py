@@ -14,6 +14,7 @@ from data_manifest.artefacts import Recipe, is_published, list_current, read_rec
 from data_manifest.errors import UserError
 from data_manifest.tables import read_table
 from pipeline import manifest as manifest_module
+from pipeline import selection
 from pipeline.groups import build_groups, groups_recipe
 from pipeline.listing import Images, Listing
 from pipeline.manifest import build_manifest
@@ -23,7 +24,7 @@ from pipeline.settings import GroupSettings
 NameWith = Callable[..., str]
 ListingOf = Callable[..., Listing]
 Manifest = Callable[..., Path]
-FEW = {"min_images_per_class": 1}
+FEW: dict[str, Any] = {"min_images_per_class": 1}
 
 
 @pytest.fixture
@@ -241,6 +242,52 @@ def test_alpha_360_takes_images_without_a_heading(group: Callable[..., Path], na
     assert read_table(group(names), "classes")["num_images"].sum() == 2
 
 
+def test_years_take_their_images_alone(group: Callable[..., Path], name_with: NameWith) -> None:
+    images: dict[str, dict[str, Any]] = {}
+    for number, year in enumerate((2012, 2013, 2014, 2015, 2018, "")):
+        some = random_images(name_with, 60, seed=number, utm_zone=10, utm_band="S", timestamp=year)
+        images |= {name.replace("@.jpg", f"{number}@.jpg"): image for name, image in some.items()}
+    folder = group(list(images), years="2015,2013-2014", M=20, alpha=360, L=1)
+    taken = {name: image for name, image in images.items() if image["timestamp"] in (2013, 2014, 2015)}
+    assert grouped(folder) == plain_rule(taken, GroupSettings(M=20, alpha=360, L=1))
+    summary = read_recipe(folder)["summary"]
+    assert (summary["images"], summary["images_of_other_years"], summary["images_without_year"]) == (180, 120, 60)
+
+
+def test_years_make_other_groups_and_none_the_same_as_ever(group: Callable[..., Path], name_with: NameWith) -> None:
+    names = [name_with(timestamp=year, pano_id=year) for year in (2013, 2014, 2015)]
+    everything = group(names)
+    assert "years" not in read_recipe(everything)["settings"]
+    assert "images_without_year" not in read_recipe(everything)["summary"]
+    assert group(names, years="2013-2014") == group(names, years="2014,2013")
+    assert len({everything, group(names, years="2013-2014"), group(names, years="2013-")}) == 3
+
+
+def test_no_image_of_the_years_is_told_and_publishes_nothing(
+    group: Callable[..., Path], name_with: NameWith, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"years = 2030-: none of the 2 images .* there are images of 2013, and 1 with"):
+        group([name_with(timestamp=2013), name_with(timestamp="")], years="2030-")
+    assert not (tmp_path / "A" / "groups").exists()
+
+
+def test_years_are_logged(manifest: Manifest, name_with: NameWith, caplog: pytest.LogCaptureFixture) -> None:
+    folder = manifest([name_with(timestamp=year, pano_id=number) for number, year in enumerate((2013, 2014, 2014, ""))])
+    caplog.set_level(logging.INFO, "pipeline.groups")
+    build_groups(folder, folder.parents[2], GroupSettings(**FEW, years="2013"))
+    assert "city: years 2013: left out 2 images of other years and 1 without a year" in caplog.messages
+
+
+def test_one_group_of_many_is_a_hint_for_training(
+    group: Callable[..., Path], name_with: NameWith, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "pipeline.groups")
+    group([name_with()], N=1, L=1)
+    assert "--groups-num 1" not in caplog.text, "one group is what was asked for"
+    group([name_with()])
+    assert "all classes are in one group: train with --groups-num 1" in caplog.messages
+
+
 def test_a_file_for_each_group_and_sorted_rows(group: Callable[..., Path], name_with: NameWith) -> None:
     folder = group(list(random_images(name_with, 300, seed=5)))
     members, classes = read_table(folder, "members"), read_table(folder, "classes")
@@ -288,6 +335,7 @@ def test_what_makes_groups(manifest: Manifest, name_with: NameWith, tmp_path: Pa
     recipe = groups_recipe("city", "0123456789abcdef", GroupSettings(M=20))
     settings = {"M": 20.0, "alpha": 30.0, "N": 5, "L": 2, "min_images_per_class": 10}
     assert recipe == Recipe("groups", "city", 1, settings, {"manifest": "0123456789abcdef"})
+    assert recipe.digest == "b8fc31e628c6896a"
     folder = manifest([name_with(pano_id=number) for number in range(10)])
     groups = build_groups(folder, tmp_path / "A")
     assert groups == groups_recipe("city", folder.name, GroupSettings()).folder(tmp_path / "A")
@@ -371,6 +419,18 @@ def test_unwise_settings_are_warned_of_and_go_on(
     caplog.set_level(logging.WARNING)
     assert is_published(group([name_with()], alpha=50, N=1))
     assert len(caplog.messages) == 3
+
+
+def test_images_that_were_selected_for_another_grouping_are_warned_of(
+    group: Callable[..., Path], name_with: NameWith, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "ENOUGH_CLASSES", 1)
+    names = [name_with(heading=heading) for heading in (0, 60)]
+    group(names)
+    group(names, years="2014")
+    assert not any(record.levelno == logging.WARNING for record in caplog.records)
+    assert is_published(group(names, M=20))
+    assert "M = 20, alpha = 30, N = 5, L = 2: with M = 10, alpha = 30, N = 5, L = 2 nearly all images" in caplog.text
 
 
 def test_progress_is_told(manifest: Manifest, name_with: NameWith) -> None:

@@ -34,6 +34,21 @@ def test_fewer_classes_than_the_batch_are_refused(write_groups: WriteGroups) -> 
     assert len(choose_groups(groups_folder, groups_num=1, batch_size=4)) == 1  # a group that rests does not matter
 
 
+def test_groups_by_number_in_the_order_given(write_groups: WriteGroups, caplog: pytest.LogCaptureFixture) -> None:
+    groups_folder = write_groups({9: 4, 1: 5, 7: 3}) / "groups"
+    groups = choose_groups(groups_folder, groups_num=8, batch_size=3, group_indices=(9, 1))
+    assert groups == [Group(9, 4, 12), Group(1, 5, 15)]
+    assert not caplog.records, "groups_num is not looked at"
+
+
+def test_groups_without_a_class_are_refused_with_those_that_have_one(write_groups: WriteGroups) -> None:
+    groups_folder = write_groups({1: 3, 2: 3, 3: 3, 9: 3}) / "groups"
+    with pytest.raises(UserError) as error:
+        choose_groups(groups_folder, groups_num=8, batch_size=3, group_indices=(1, 0, 50))
+    expected = "groups = 1,0,50: there is no class in 0, 50; groups that have classes: 1-3, 9"
+    assert str(error.value) == expected
+
+
 def test_no_class_at_all_is_refused(write_groups: WriteGroups, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no Parquet file"):
         choose_groups(tmp_path, 1, 1)

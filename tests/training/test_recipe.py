@@ -66,6 +66,14 @@ def test_what_makes_another_run() -> None:
     assert len(folders) == 1 + len(others)
 
 
+def test_groups_by_number_are_another_model_whatever_their_number_is_said_to_be() -> None:
+    first, turned = (recipe_with(training=TrainingSettings(groups=groups)) for groups in ("0,1,2", "2,1,0"))
+    assert len({recipe_with().digest, first.digest, turned.digest}) == 3, "their order is that of the epochs"
+    assert recipe_with(training=TrainingSettings(groups="0, 1,2", groups_num=3)).digest == first.digest
+    assert first.settings["groups"] == "0,1,2"
+    assert "groups" not in recipe_with().settings
+
+
 def test_files_of_weights_count_by_their_content(tmp_path: Path) -> None:
     (tmp_path / "a.pth").write_bytes(b"weights")
     (tmp_path / "b.pth").write_bytes(b"weights")

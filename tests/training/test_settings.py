@@ -47,6 +47,31 @@ def test_what_cannot_work_is_refused_with_its_name_and_value(kind: Any, values: 
         kind(**values)
 
 
+def test_groups_by_number_keep_their_order_and_have_one_form() -> None:
+    assert TrainingSettings(groups=" 7, 0,012 ") == TrainingSettings(groups="7,0,12")
+    assert TrainingSettings(groups="7,0,12").group_indices == (7, 0, 12)
+    assert TrainingSettings(groups="").group_indices is None
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"groups": "0,7,00"}, "groups = '0,7,00': 0 is there more than once"),
+        ({"groups": "0,-1"}, "groups = '0,-1': expected group numbers with commas between, as in 0,7,12"),
+        ({"groups": "0;1"}, "groups = '0;1': expected group numbers with commas between, as in 0,7,12"),
+        ({"groups": "1,,2"}, "groups = '1,,2': expected group numbers with commas between, as in 0,7,12"),
+        (
+            {"groups": "0,7,12", "groups_num": 4},
+            "groups_num = 4: but groups = 0,7,12 names 3; leave one of the two out",
+        ),
+    ],
+)
+def test_groups_that_cannot_be_meant_are_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as error:
+        TrainingSettings(**values)
+    assert str(error.value) == message
+
+
 def test_settings_need_no_torch_and_network_and_workers_no_tables() -> None:
     code = (
         "import sys, training.settings; assert 'torch' not in sys.modules\n"

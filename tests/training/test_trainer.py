@@ -72,6 +72,14 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(
     assert read_table(folder / "parts", "metrics")["resumes"].to_list() == [0, 0, 1]
 
 
+def test_groups_take_turns_in_the_order_in_which_they_are_named(
+    write_groups: WriteGroups, tiny: dict[str, Any]
+) -> None:
+    folder = write_groups({**SIZES, 7: 4})
+    _train(folder, "run", tiny, groups="7,0", epochs_num=3)
+    assert read_table(folder / "run", "metrics")["group_index"].to_list() == [7, 0, 7]
+
+
 def test_a_run_that_died_in_an_epoch_goes_on_from_the_one_before(
     write_groups: WriteGroups, tiny: dict[str, Any]
 ) -> None:

@@ -126,6 +126,7 @@ MISTAKES = {
     "unknown part": (("--part", "tset"), "part = 'tset': choose one of train, val/database"),
     "bad number": (("--M", "ten"), "M = 'ten': expected a number"),
     "impossible setting": (("--alpha", "0"), "alpha = 0"),
+    "years that run backwards": (("--years", "2018-2013"), "years = '2018-2013': 2018-2013 runs backwards"),
     "too few images": (("--dataset-folder", "CITY", "--min-images-per-class", "99"), "min_images_per_class = 99"),
 }
 
@@ -223,6 +224,33 @@ def test_training_on_chosen_groups(city: Path, luigi: Luigi, tmp_path: Path) -> 
     assert recipe_of(current(tmp_path)["training/train"])["inputs"]["groups"] == link.resolve().name != first.name
 
 
+def test_groups_of_some_years(city: Path, luigi: Luigi, tmp_path: Path) -> None:
+    command = ("BuildGroups", "--dataset-folder", str(city), *GROUPING[2:-2], "--min-images-per-class", "1")
+    everything = luigi(*command)
+    assert "8 classes of 16 images" in everything.stdout
+    until_2015 = luigi(*command, "--years", "-2015")
+    assert "8 classes of 8 images" in until_2015.stdout
+    assert "years -2015: left out 8 images of other years and 0 without a year" in until_2015.stderr
+    both = luigi(*command, "--years", "2016, 2015")
+    assert "8 classes of 16 images" in both.stdout
+    assert recipe_of(current(tmp_path)["groups/train"])["settings"]["years"] == "2015-2016"
+    assert luigi(*command, "--years", "2015-2016").stdout.startswith("BuildGroups: nothing to do")
+
+
+def test_training_on_groups_by_number(city: Path, luigi: Luigi, tmp_path: Path) -> None:
+    grouping = (*GROUPING[:-4], "--L", "2")
+    command = ("TrainCosPlace", "--dataset-folder", str(city), *grouping, *TINY[len(GROUPING) :], "--epochs-num", "1")
+    done = luigi(*command, "--groups", "1")
+    assert done.returncode == 0, done.stderr
+    model = current(tmp_path)["training/train"]
+    assert pl.read_parquet(model / "metrics" / "*.parquet")["group_index"].to_list() == [1]
+    assert "groups_num" not in recipe_of(model)["settings"]
+    missing = luigi(*command, "--groups", "1,9")
+    assert missing.returncode != 0
+    assert "groups = 1,9: there is no class in 9; groups that have classes: 0-1" in missing.stderr
+    assert "Traceback" not in missing.stderr
+
+
 def test_other_validation_makes_another_model(city: Path, luigi: Luigi) -> None:
     command = ("TrainCosPlace", "--dataset-folder", str(city), *TINY, "--epochs-num", "0")
     luigi(*command)
@@ -270,6 +298,7 @@ def test_values_that_mean_the_same_are_one_task() -> None:
 
     task: Any = workflows.BuildGroups
     assert task(M=10, N="5").task_id == task(M="10.0", N=5.0).task_id
+    assert task(years="2015,2013-2014").task_id == task(years="2013-2015").task_id != task().task_id
 
 
 def test_a_listing_is_taken_once_a_command_so_that_a_change_meanwhile_is_for_the_next(city: Path) -> None:

@@ -1,0 +1,136 @@
+"""Count images, years and classes as the manifest and the groups would, and write nothing.
+
+A manifest that is there is read; else the names are, a partition at a time.
+"""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import polars as pl
+
+from data_manifest.artefacts import is_published, read_recipe
+from data_manifest.errors import UserError
+from data_manifest.progress import Progress
+from data_manifest.tables import table_files
+from pipeline.cells import count_classes
+from pipeline.dataset import data_set_name
+from pipeline.executor import run_all
+from pipeline.groups import add_up
+from pipeline.listing import Images, Listing, list_images
+from pipeline.manifest import manifest_recipe, summarise
+from pipeline.partition import Made, count
+from pipeline.partitions import partitions
+from pipeline.reading import decode_paths, distinct_paths, read_names
+from pipeline.settings import GroupSettings
+from pipeline.years import count_years
+
+Rules = tuple[GroupSettings, ...]
+Job = TypeVar("Job")
+
+
+@dataclass(frozen=True)
+class Part:
+    """What was counted in a partition; `made` is None where a manifest's recipe has it already."""
+
+    made: Made | None
+    by_year: pl.DataFrame
+    by_class: list[pl.DataFrame]  # for each rule
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What was counted in all images.
+
+    Args:
+        origin: The folder or the list file that the images were listed from.
+        manifest: The manifest's artefact, if there is one.
+        summary: As in the recipe of a manifest.
+        by_year: `num_images` of each `year`, null for images without one.
+        by_class: What `add_up` gives, by `counting_rule`.
+    """
+
+    origin: str
+    manifest: Path | None
+    summary: dict[str, Any]
+    by_year: pl.DataFrame
+    by_class: dict[GroupSettings, pl.DataFrame]
+
+
+def counting_rule(settings: GroupSettings) -> GroupSettings:
+    """Return the part of a grouping that decides classes: N, L and the least number of images work on their counts."""
+    return GroupSettings(M=settings.M, alpha=settings.alpha, years=settings.years)
+
+
+def count_images(images: Path, artifacts: Path, groupings: Sequence[GroupSettings]) -> Counted:
+    """Count the images of a folder, or of a manifest, in the classes of several groupings.
+
+    Args:
+        images: A folder of images, with a list file beside it or not, or the folder of a published manifest.
+        artifacts: Where a manifest of these very images is looked for.
+        groupings: What is counted.
+
+    Raises:
+        UserError: The images cannot be listed, or the artefact is no manifest.
+    """
+    rules = tuple(dict.fromkeys(map(counting_rule, groupings)))
+    if is_published(images):
+        return _count_manifest(_require_manifest(images), rules)
+    name = data_set_name(images)
+    built_before = (artifacts / "manifest" / name).is_dir()  # if not, nothing is written, not even what is known of it
+    listing = list_images(images, artifacts if built_before else None)
+    manifest = manifest_recipe(name, listing, strict=True).folder(artifacts)
+    return _count_manifest(manifest, rules) if is_published(manifest) else _count_names(listing, rules)
+
+
+def _require_manifest(artefact: Path) -> Path:
+    stage = read_recipe(artefact)["stage"]
+    if stage != "manifest":
+        raise UserError(f"{artefact} is an artefact of {stage}: give that of a manifest, or a folder of images")
+    return artefact
+
+
+def _count_manifest(manifest: Path, rules: Rules) -> Counted:
+    parts = _count_all(_count_file, table_files(manifest, "manifest"), rules)
+    return _together(parts, rules, read_recipe(manifest)["summary"], manifest)
+
+
+def _count_names(listing: Listing, rules: Rules) -> Counted:
+    with tempfile.TemporaryDirectory() as scratch:  # lines of lists that are not in the order of folders
+        jobs = [images for _, images in partitions(listing, Path(scratch))]
+        parts = _count_all(_count_names_of, jobs, rules)
+    listing.check_unchanged()
+    made = [part.made for part in parts if part.made is not None]
+    summary = {"origin": str(listing.origin), **summarise(made)}
+    if not summary["usable"]:
+        raise UserError(f"{listing.origin}: none of the {summary['files']:,} files is a usable image")
+    return _together(parts, rules, summary, None)
+
+
+def _count_all(work: Callable[[Rules, Job], Part], jobs: Sequence[Job], rules: Rules) -> list[Part]:
+    with Progress("counting images", len(jobs), "partitions") as progress:
+        return list(run_all(partial(work, rules), jobs, progress))
+
+
+def _count_file(rules: Rules, manifest_file: Path) -> Part:
+    return _count(pl.scan_parquet(manifest_file, glob=False), rules)
+
+
+def _count_names_of(rules: Rules, images: Images) -> Part:
+    paths, repeats = distinct_paths(images)
+    names = read_names(decode_paths(paths), strict=True)
+    made = Made("", count(names), repeats, was_there=False)
+    return _count(names.lazy().filter(pl.col("reject").is_null()), rules, made)
+
+
+def _count(images: pl.LazyFrame, rules: Rules, made: Made | None = None) -> Part:
+    return Part(made, count_years(images), [count_classes(images, rule) for rule in rules])
+
+
+def _together(parts: list[Part], rules: Rules, summary: dict[str, Any], manifest: Path | None) -> Counted:
+    by_class = {rule: add_up([part.by_class[number] for part in parts]) for number, rule in enumerate(rules)}
+    by_year = pl.concat(part.by_year for part in parts).group_by("year").agg(pl.col("num_images").sum()).sort("year")
+    return Counted(summary["origin"], manifest, summary, by_year, by_class)
