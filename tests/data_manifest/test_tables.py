@@ -31,6 +31,7 @@ def rows(count: int = 10) -> pl.DataFrame:
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
+    (tmp_path / "A").mkdir()
     write_table(rows(), tmp_path / "A" / "things" / "one.parquet", SCHEMA)
     table = pq.read_table(tmp_path / "A" / "things" / "one.parquet")
     assert table.schema.equals(SCHEMA, check_metadata=True)
@@ -49,8 +50,8 @@ def test_bytes_do_not_follow_the_chunks_nor_the_columns_order(tmp_path: Path) ->
 
 
 def test_a_table_without_rows_keeps_its_columns(tmp_path: Path) -> None:
-    write_table(rows(0), tmp_path / "A" / "things" / "none.parquet", SCHEMA)
-    assert read_table(tmp_path / "A", "things").columns == SCHEMA.names
+    write_table(rows(0), tmp_path / "things" / "none.parquet", SCHEMA)
+    assert read_table(tmp_path, "things").columns == SCHEMA.names
 
 
 def test_reasons_coded_by_polars_are_the_same_bytes(tmp_path: Path) -> None:
@@ -103,6 +104,8 @@ def test_files_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
 
 def test_a_folder_may_be_called_as_a_glob(tmp_path: Path) -> None:
     artefact = tmp_path / "data [2024] *"
+    for folder in (artefact, tmp_path / "data 2 x"):
+        folder.mkdir()
     write_table(rows(2), artefact / "things" / "one.parquet", SCHEMA)
     write_table(rows(5), tmp_path / "data 2 x" / "things" / "one.parquet", SCHEMA)
     assert len(scan_table(artefact, "things").collect()) == 2
