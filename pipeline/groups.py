@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import Callable
+from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ def build_groups(
     artifacts: Path,
     settings: GroupSettings | None = None,
     on_percentage: Percentage = None,
+    executor: Executor | None = None,
 ) -> Path:
     """Write the classes and members of all groups, and return the folder of the artefact.
 
@@ -46,6 +48,7 @@ def build_groups(
         artifacts: Where artefacts are published.
         settings: The grouping; the paper's by default.
         on_percentage: Told of the progress.
+        executor: Reads and writes the tables; threads of this process by default.
 
     Raises:
         UserError: No class has enough images.
@@ -56,24 +59,27 @@ def build_groups(
     recipe = groups_recipe(made_from["name"], made_from["digest"], settings)
     if published := find_published(artifacts, recipe):
         return published
-    files = table_files(manifest, "manifest")
-    counted = _count_all(files, settings, on_percentage)
+    # Absolute, for jobs may go to machines that work in other folders.
+    files = table_files(manifest.absolute(), "manifest")
+    counted = _count_all(files, settings, on_percentage, executor)
     total = add_up(counted)
     summary = _summary(total, settings)
     _check_any_class(summary, settings)
     classes = number_classes(total.filter(pl.col("num_images") >= settings.min_images_per_class), settings)
     summary["made"] = f"{summary['classes']:,} classes of {summary['images']:,} images in {summary['groups']:,} groups"
-    with publishing(artifacts, recipe, summary) as staging:
+    with publishing(artifacts.absolute(), recipe, summary) as staging:
         write_table(classes, staging / "classes" / "classes.parquet", schemas.CLASSES)
-        _write_members(files, counted, plan_files(classes), settings, staging, on_percentage)
+        _write_members(files, counted, plan_files(classes), settings, staging, on_percentage, executor)
         _log_summary(made_from["name"], classes, summary, settings)
     return recipe.folder(artifacts)
 
 
-def _count_all(files: list[Path], settings: GroupSettings, on_percentage: Percentage) -> list[pl.DataFrame]:
+def _count_all(
+    files: list[Path], settings: GroupSettings, on_percentage: Percentage, executor: Executor | None
+) -> list[pl.DataFrame]:
     """Return the counts of classes in each partition of the manifest."""
     with Progress("counting classes", len(files), "partitions", _share(on_percentage, 0, 20)) as progress:
-        return list(run_all(partial(count_classes_of, settings=settings), files, progress))
+        return list(run_all(partial(count_classes_of, settings=settings), files, progress, executor))
 
 
 def add_up(counted: list[pl.DataFrame]) -> pl.DataFrame:
@@ -99,25 +105,25 @@ def _write_members(
     settings: GroupSettings,
     staging: Path,
     on_percentage: Percentage,
+    executor: Executor | None,
 ) -> None:
     """Write the members: partitions put aside by bundle, then bundles gathered."""
     numbers = classes.select(*CLASS_KEY, *NUMBERS)
     scratch = staging / "scratch"
     scratch.mkdir()
-    jobs = [
-        Putting(
-            file, numbers.join(keys, on=CLASS_KEY, how="semi", nulls_equal=True), settings, scratch / f"{index}.arrow"
-        )
-        for index, (file, keys) in enumerate(zip(files, counted, strict=True))
-    ]
-    with Progress("sorting images by group", len(jobs), "partitions", _share(on_percentage, 20, 60)) as progress:
-        batches = list(run_all(put_aside, jobs, progress))
+    asides = [scratch / f"{index}.arrow" for index in range(len(files))]
+    jobs = (  # made when it is their turn: together they would hold each class once for each partition it is in
+        Putting(file, numbers.join(keys, on=CLASS_KEY, how="semi", nulls_equal=True), settings, aside)
+        for file, keys, aside in zip(files, counted, asides, strict=True)
+    )
+    with Progress("sorting images by group", len(files), "partitions", _share(on_percentage, 20, 60)) as progress:
+        batches = list(run_all(put_aside, jobs, progress, executor))
     places: dict[int, list[tuple[Path, int]]] = {bundle: [] for bundle in sorted(set().union(*batches))}
-    for job, each in zip(jobs, batches, strict=True):
+    for aside, each in zip(asides, batches, strict=True):
         for bundle, batch in each.items():
-            places[bundle].append((job.aside, batch))
+            places[bundle].append((aside, batch))
     with Progress("writing groups", len(places), "bundles", _share(on_percentage, 60, 100)) as progress:
-        list(run_all(partial(write_bundle, folder=staging / "members"), list(places.values()), progress))
+        list(run_all(partial(write_bundle, folder=staging / "members"), places.values(), progress, executor))
     shutil.rmtree(scratch)
 
 

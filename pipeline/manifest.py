@@ -4,6 +4,7 @@ import contextlib
 import logging
 import shutil
 from collections.abc import Callable
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def build_manifest(
     strict: bool = True,
     listing: Listing | None = None,
     on_percentage: Callable[[int], None] | None = None,
+    executor: Executor | None = None,
 ) -> Path:
     """Write the manifest and the rejects of a folder of images, and return the folder of the artefact.
 
@@ -56,6 +58,7 @@ def build_manifest(
             are more than 1 km apart. A database or query image is dropped for a missing UTM position alone.
         listing: The images, if they have been listed already.
         on_percentage: Told of the progress.
+        executor: Builds the partitions; threads of this process by default.
 
     Raises:
         UserError: The images cannot be listed, or none of them is usable.
@@ -65,11 +68,12 @@ def build_manifest(
     recipe = manifest_recipe(name, listing, strict)
     if published := find_published(artifacts, recipe):
         return published
-    before = artefacts_of(artifacts, recipe)
+    shared = artifacts.absolute()  # jobs may go to machines that work in other folders
+    before = artefacts_of(shared, recipe)
     names = {source: name for path in before for source, name in _sources_of(path).items()}
-    earlier = (*before, *dead_staging(artifacts))
+    earlier = (*before, *dead_staging(shared))
     summary: dict[str, Any] = {"origin": str(listing.origin)}
-    with publishing(artifacts, recipe, summary) as staging:
+    with publishing(shared, recipe, summary) as staging:
         scratch = staging / "scratch"
         scratch.mkdir()
         jobs = [
@@ -77,7 +81,7 @@ def build_manifest(
             for key, images in partitions(listing, scratch)
         ]
         with Progress(f"manifest of {name}", len(jobs), "partitions", on_percentage) as progress:
-            made = list(run_all(build_partition, jobs, progress))
+            made = list(run_all(build_partition, jobs, progress, executor))
         listing.check_unchanged()
         summary |= summarise(made)
         sources = (_source(job.key, job.images, strict) for job in jobs)
