@@ -11,7 +11,7 @@ import functools
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Executor, Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from data_manifest.errors import UserError
@@ -20,10 +20,13 @@ from pipeline.worker import code_digest, run_on_worker
 
 if TYPE_CHECKING:
     from distributed import Client
+    from distributed import Future as DaskFuture
 
+Result = TypeVar("Result")
 CONNECTED_WITHIN_S = 10.0
 WORKERS_WITHIN_S = 10.0
 SAME_VERSIONS = ("python", "polars", "pyarrow", "numpy", "utm")  # of these, the same bytes come
+TOLD_HERE = ("distributed.batched", "distributed.client")  # Dask logs a lost scheduler as tracebacks
 logger = logging.getLogger(__name__)
 
 
@@ -65,7 +68,10 @@ def executor_at(scheduler: str | None) -> Iterator[Executor | None]:
         return
     ClusterSettings(scheduler)
     from distributed import Client, KilledWorker
+    from distributed.comm.core import CommClosedError
 
+    for name in TOLD_HERE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     _check_answers(scheduler)
     with Client(scheduler, timeout=CONNECTED_WITHIN_S, set_as_default=False) as client:
         _check_workers(client, scheduler)
@@ -76,27 +82,39 @@ def executor_at(scheduler: str | None) -> Iterator[Executor | None]:
                 f"{error.allowed_failures + 1} workers of {scheduler} died over one job, the last of them "
                 f"{error.last_worker.address}: look into its log; did it run out of memory? Give it fewer threads"
             ) from error
-        except CancelledError as error:
+        except (CancelledError, CommClosedError) as error:
             raise UserError(
-                f"the connection to the scheduler {scheduler} was lost: run again; partitions that are finished stay so"
+                f"the connection to the scheduler {scheduler} was lost: see whether it still runs, and run again"
             ) from error
 
 
 class ClusterExecutor(Executor):
-    """Runs jobs on the workers of a cluster, each of them by `run_on_worker`."""
+    """Runs jobs on the workers of a cluster, each of them by `run_on_worker`.
+
+    Dask's own executor is not used because it logs tracebacks when its jobs are cancelled.
+    """
 
     def __init__(self, client: "Client") -> None:
-        self._workers = client.get_executor(pure=False)  # two runs of one job are two jobs, not one shared result
+        self._client = client
 
-    def submit(self, work: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
+    def submit(self, work: Callable[..., Result], /, *given: Any, **named: Any) -> "Future[Result]":
         """Send a job to the cluster."""
         job = functools.partial(run_on_worker, work, code_digest())
-        future: Future[Any] = self._workers.submit(job, *given, **named)
-        return future
+        on_cluster = self._client.submit(job, *given, **named, pure=False)  # asked for twice, it runs twice
+        here: Future[Result] = Future()
+        here.add_done_callback(lambda future: on_cluster.cancel() if future.cancelled() else None)
+        on_cluster.add_done_callback(functools.partial(_hand_over, here=here))
+        return here
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more jobs."""
-        self._workers.shutdown(wait and not cancel_futures)
+
+def _hand_over(on_cluster: "DaskFuture[Any]", here: "Future[Any]") -> None:
+    """Give the outcome of a job to a future of the standard library."""
+    if not here.set_running_or_notify_cancel():
+        return
+    try:
+        here.set_result(on_cluster.result())
+    except BaseException as error:
+        here.set_exception(error)
 
 
 def _check_answers(scheduler: str) -> None:
@@ -124,6 +142,12 @@ def _check_workers(client: "Client", scheduler: str) -> None:
     except TimeoutError as error:
         text = f"the scheduler {scheduler} has no workers: start some with `dask worker {scheduler}`"
         raise UserError(text) from error
+    try:
+        client.run_on_scheduler(code_digest)  # it unpacks what it passes on
+        client.run(code_digest)
+    except Exception as error:  # of many kinds, where a module is missing
+        text = f"the scheduler {scheduler} and each of its workers need this pipeline installed, as it is here"
+        raise UserError(f"{text} ({error})") from error
     versions: Any = client.get_versions(packages=SAME_VERSIONS)
     logger.info("%s: %d workers", scheduler, len(versions["workers"]))
     for worker, others in sorted(versions["workers"].items()):

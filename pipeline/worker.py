@@ -39,7 +39,9 @@ def run_on_worker(work: Callable[[Job], Result], code: str, job: Job) -> Result:
     """
     host = socket.gethostname()
     if code_digest() != code:
-        raise UserError(f"{host} has another version of this pipeline than the machine that asks: install and restart")
+        raise UserError(
+            f"{host} runs another version of this pipeline: install the same there, and restart its workers"
+        )
     try:
         return work(job)
     except UserError as error:
