@@ -1,6 +1,7 @@
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -91,6 +92,27 @@ def test_a_failure_keeps_the_file_that_was_there(tmp_path: Path, monkeypatch: py
         write_table(rows(3), tmp_path / "one.parquet", SCHEMA)
     assert [path.name for path in tmp_path.iterdir()] == ["one.parquet"]
     assert (tmp_path / "one.parquet").read_bytes() == before
+
+
+def test_a_folder_that_was_removed_is_not_made_again_by_those_who_still_write(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_table(rows(), tmp_path / "removed" / "things" / "one.parquet", SCHEMA)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_that_write_one_file_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second begins and ends while the first is at work, as on two machines with the same process number."""
+    path, write, others = tmp_path / "things" / "one.parquet", pq.write_table, [rows()]
+
+    def meanwhile(table: pa.Table, *more: Any, **named: Any) -> None:
+        write(table, *more, **named)
+        if others:
+            write_table(others.pop(), path, SCHEMA)
+
+    monkeypatch.setattr(pq, "write_table", meanwhile)
+    write_table(rows(), path, SCHEMA)
+    assert [each.name for each in path.parent.iterdir()] == ["one.parquet"]
+    assert pq.read_table(path).to_pylist() == rows().to_dicts()
 
 
 def test_files_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:

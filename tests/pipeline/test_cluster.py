@@ -29,7 +29,6 @@ from pipeline.listing import list_images
 from pipeline.manifest import build_manifest
 from pipeline.members import plan_files
 from pipeline.partitions import partitions
-from pipeline.settings import GroupSettings
 
 pytest.importorskip("distributed", reason="Dask is not installed")
 pytest.importorskip("dask", reason="Dask is not installed")
@@ -147,8 +146,12 @@ def _small_files() -> Iterator[None]:
 def build(images: Path, artifacts: Path, scheduler: str | None = None) -> dict[str, bytes]:
     """Build manifest and groups of images, here or on a cluster, and return their tables."""
     with executor_at(scheduler) as executor:
-        manifest = build_manifest(images, artifacts, "city", executor=executor)
-        build_groups(manifest, artifacts, GroupSettings(), executor=executor)
+        told: list[int] = []
+        manifest = build_manifest(images, artifacts, "city", on_percentage=told.append, executor=executor)
+        assert told == [*sorted(set(told[:-1])), 100]
+        told.clear()
+        build_groups(manifest, artifacts, on_percentage=told.append, executor=executor)
+        assert told == [*sorted(set(told[:-1])), 100]
     return tables_in(artifacts)
 
 
