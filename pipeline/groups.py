@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from pipeline.settings import GroupSettings
 Percentage = Callable[[int], None] | None
 VERSION = 1
 LOGGED_GROUPS = 50
+PARTITIONS_AT_A_TIME = 100
 logger = logging.getLogger(__name__)
 
 
@@ -108,13 +109,12 @@ def _write_members(
     executor: Executor | None,
 ) -> None:
     """Write the members: partitions put aside by bundle, then bundles gathered."""
-    numbers = classes.select(*CLASS_KEY, *NUMBERS)
     scratch = staging / "scratch"
     scratch.mkdir()
     asides = [scratch / f"{index}.arrow" for index in range(len(files))]
     jobs = (  # made when it is their turn: together they would hold each class once for each partition it is in
-        Putting(file, numbers.join(keys, on=CLASS_KEY, how="semi", nulls_equal=True), settings, aside)
-        for file, keys, aside in zip(files, counted, asides, strict=True)
+        Putting(file, of_file, settings, aside)
+        for file, of_file, aside in zip(files, classes_of_each(counted, classes), asides, strict=True)
     )
     with Progress("sorting images by group", len(files), "partitions", _share(on_percentage, 20, 60)) as progress:
         batches = list(run_all(put_aside, jobs, progress, executor))
@@ -125,6 +125,21 @@ def _write_members(
     with Progress("writing groups", len(places), "bundles", _share(on_percentage, 60, 100)) as progress:
         list(run_all(partial(write_bundle, folder=staging / "members"), places.values(), progress, executor))
     shutil.rmtree(scratch)
+
+
+def classes_of_each(counted: list[pl.DataFrame], classes: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Give the key and the numbers of those classes that each partition has images of.
+
+    Many partitions are looked up at a time, because each time goes through all classes.
+    """
+    numbers = classes.select(*CLASS_KEY, *NUMBERS)
+    for start in range(0, len(counted), PARTITIONS_AT_A_TIME):
+        part = counted[start : start + PARTITIONS_AT_A_TIME]
+        keys = pl.concat(each.select(*CLASS_KEY, partition=pl.lit(index)) for index, each in enumerate(part))
+        found = keys.join(numbers, on=CLASS_KEY, nulls_equal=True).partition_by(
+            "partition", include_key=False, as_dict=True
+        )
+        yield from (found.get((index,), numbers.clear()) for index in range(len(part)))
 
 
 def _share(on_percentage: Percentage, begin: int, end: int) -> Percentage:
