@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import logging
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Executor, Future
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -123,11 +123,13 @@ def _check_answers(scheduler: str) -> None:
     from distributed.security import Security
 
     async def shake_hands() -> None:
-        comm = await connect(scheduler, CONNECTED_WITHIN_S, **Security().get_connection_args("client"))
-        await comm.close()
+        async with asyncio.timeout(CONNECTED_WITHIN_S):
+            comm = await connect(scheduler, CONNECTED_WITHIN_S, **Security().get_connection_args("client"))
+            await comm.close()
 
     try:
-        asyncio.run(asyncio.wait_for(shake_hands(), CONNECTED_WITHIN_S))
+        with ThreadPoolExecutor(1) as thread:  # this one may have a running event loop, as in a notebook
+            thread.submit(lambda: asyncio.run(shake_hands())).result()
     except Exception as error:  # what another kind of server says can fail in any way
         raise UserError(
             f"dask_scheduler = {scheduler}: no scheduler has answered there for {CONNECTED_WITHIN_S:g} seconds; "
