@@ -26,6 +26,8 @@ Result = TypeVar("Result")
 CONNECTED_WITHIN_S = 10.0
 WORKERS_WITHIN_S = 10.0
 SAME_VERSIONS = ("python", "polars", "pyarrow", "numpy", "utm")  # of these, the same bytes come
+# A partition's classes, each of another place, may be 13 MB; Dask's advice is for those who load data with it.
+UNSURPRISED = {"distributed.admin.large-graph-warning-threshold": "1 GB"}
 TOLD_HERE = ("distributed.batched", "distributed.client")  # Dask logs a lost scheduler as tracebacks
 logger = logging.getLogger(__name__)
 
@@ -67,13 +69,14 @@ def executor_at(scheduler: str | None) -> Iterator[Executor | None]:
         yield None
         return
     ClusterSettings(scheduler)
+    import dask
     from distributed import Client, KilledWorker
     from distributed.comm.core import CommClosedError
 
     for name in TOLD_HERE:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     _check_answers(scheduler)
-    with Client(scheduler, timeout=CONNECTED_WITHIN_S, set_as_default=False) as client:
+    with dask.config.set(UNSURPRISED), Client(scheduler, timeout=CONNECTED_WITHIN_S, set_as_default=False) as client:
         _check_workers(client, scheduler)
         try:
             yield ClusterExecutor(client)

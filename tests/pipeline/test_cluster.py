@@ -253,6 +253,7 @@ def test_mistakes_and_limits_on_a_worker_are_told_as_such(cluster: Cluster, tmp_
         with pytest.raises(OSError, match=f"No space left on device .on {HOST}"):
             list(run_all(Path("/dev/full").write_text, ["x"], progress, executor))
         assert list(run_all(abs, [-1, -2], progress, executor)) == [1, 2], "and the cluster goes on"
+        assert list(run_all(len, [bytes(15_000_000)], progress, executor)) == [15_000_000], "and nothing is warned of"
     assert list_artefacts(tmp_path / "A") == []
 
 
