@@ -12,7 +12,8 @@ import logging
 import multiprocessing
 import sys
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +28,7 @@ from data_manifest.settings import Settings, value_of
 from evaluation.recipe import Model, evaluation_recipe, model_digest, validation_digest
 from evaluation.recipe import decisive_settings as evaluation_settings
 from evaluation.settings import EvaluationSettings
+from pipeline.cluster import ClusterSettings, executor_at
 from pipeline.dataset import DatasetSettings, PartSettings, data_set_name
 from pipeline.groups import build_groups, groups_recipe
 from pipeline.listing import Listing, list_images
@@ -68,13 +70,19 @@ sys.excepthook = show_mistake(sys.excepthook, TaskClassException)
 
 logger = logging.getLogger(__name__)
 CONFIG_SECTION = "cosplace"
-UNIMPORTANT = ("rescan", "device", "num_workers", "infer_batch_size")  # never change what is made
+ELSEWHERE = {"dask_scheduler": ("dask", "scheduler")}  # section and name of parameters that are not in that section
+UNIMPORTANT = ("rescan", "device", "num_workers", "infer_batch_size", "dask_scheduler")  # never change what is made
 TRAINING_KINDS: tuple[type[Settings], ...] = (
     *(DatasetSettings, GroupSettings, ChosenGroups, NetworkSettings, AugmentationSettings, TrainingSettings),
-    *(EvaluationSettings, RuntimeSettings),
+    *(EvaluationSettings, RuntimeSettings, ClusterSettings),
 )
 KINDS: tuple[type[Settings], ...] = (PartSettings, *TRAINING_KINDS)
 SettingsKind = TypeVar("SettingsKind", bound=Settings)
+
+
+def place_of(parameter: str) -> tuple[str, str]:
+    """Return the section and the name that a parameter has in the configuration."""
+    return ELSEWHERE.get(parameter, (CONFIG_SECTION, parameter))
 
 
 class SettingParameter(luigi.Parameter[Any]):
@@ -83,10 +91,11 @@ class SettingParameter(luigi.Parameter[Any]):
     def __init__(self, field: dataclasses.Field[Any], hint: Any) -> None:
         shown = "none" if field.default is None else str(field.default).lower() if hint is bool else field.default
         choices = f"; one of {', '.join(field.metadata['choices'])}" if field.metadata["choices"] else ""
+        section, name = place_of(field.name)
         super().__init__(
             default=field.default,
             description=f"{field.metadata['help']} [{shown}{choices}]".replace("%", "%%"),
-            config_path={"section": CONFIG_SECTION, "name": field.name},
+            config_path={"section": section, "name": name},
             significant=field.name not in UNIMPORTANT,
         )
         self.field, self.hint = field, hint
@@ -134,18 +143,26 @@ def takes(*kinds: type[Settings]) -> Callable[[type["Stage"]], type["Stage"]]:
 
 
 def refuse_unknown_settings() -> None:
-    """Check the names in the configuration's section.
+    """Check the names in the configuration's sections of parameters.
 
     Raises:
         UserError: One is no parameter, so that its value would be ignored.
     """
     configuration = luigi.configuration.get_config()
-    known = {field.name for kind in KINDS for field in dataclasses.fields(kind)}
-    for name in configuration.options(CONFIG_SECTION) if configuration.has_section(CONFIG_SECTION) else ():
-        if name not in known:
-            alike = difflib.get_close_matches(name, known, n=1)
-            hint = f"; is it {alike[0]}?" if alike else ""
-            raise UserError(f"[{CONFIG_SECTION}] {name}: there is no such parameter{hint}")
+    places = {field.name: place_of(field.name) for kind in KINDS for field in dataclasses.fields(kind)}
+    for section in sorted({section for section, _ in places.values()}):
+        for name in configuration.options(section) if configuration.has_section(section) else ():
+            if (section, name) not in places.values():
+                raise UserError(f"[{section}] {name}: there is no such parameter{hint_at(name, section, places)}")
+
+
+def hint_at(name: str, section: str, places: Mapping[str, tuple[str, str]]) -> str:
+    """Return a question for the parameter that was meant by a name in a section, if one is like it."""
+    alike = difflib.get_close_matches(name, places, n=1)
+    if not alike:
+        return ""
+    its_section, its_name = places[alike[0]]
+    return f"; is it {its_name}?" if its_section == section else f"; is it [{its_section}] {its_name}?"
 
 
 class Stage(luigi.Task):
@@ -167,6 +184,10 @@ class Stage(luigi.Task):
     def dataset(self) -> DatasetSettings:
         """The folders of the data set."""
         return self.settings(DatasetSettings)
+
+    def executor(self) -> contextlib.AbstractContextManager[Executor | None]:
+        """Return what runs partitions: the workers of a cluster, or None for threads of this process."""
+        return executor_at(self.settings(ClusterSettings).dask_scheduler)
 
     def recipe(self) -> Recipe:
         """Return what makes this stage's artefact, as inputs and settings stand today."""
@@ -239,7 +260,7 @@ def listed(images_folder: Path, artifacts: Path, rescan: bool) -> Listing:
     return list_images(images_folder, artifacts, rescan)
 
 
-@takes(DatasetSettings, PartSettings)
+@takes(DatasetSettings, PartSettings, ClusterSettings)
 class BuildManifest(Stage):
     """Parse the names of a data set's images into the manifest and rejects tables."""
 
@@ -260,13 +281,15 @@ class BuildManifest(Stage):
 
     def run(self) -> None:
         """Build the manifest."""
-        build_manifest(
-            self.images_folder,
-            self.dataset.artifacts_folder,
-            strict=self.part == "train",
-            listing=self.listing(),
-            on_percentage=self.set_progress_percentage,
-        )
+        with self.executor() as executor:
+            build_manifest(
+                self.images_folder,
+                self.dataset.artifacts_folder,
+                strict=self.part == "train",
+                listing=self.listing(),
+                on_percentage=self.set_progress_percentage,
+                executor=executor,
+            )
 
 
 def image_lists(stage: Stage, split: str) -> tuple["ImageList", "ImageList"]:
@@ -277,7 +300,7 @@ def image_lists(stage: Stage, split: str) -> tuple["ImageList", "ImageList"]:
     return database, queries
 
 
-@takes(DatasetSettings, GroupSettings)
+@takes(DatasetSettings, GroupSettings, ClusterSettings)
 class BuildGroups(Stage):
     """Assign the training images to cells, classes and groups."""
 
@@ -293,12 +316,14 @@ class BuildGroups(Stage):
 
     def run(self) -> None:
         """Build the groups."""
-        build_groups(
-            self.requires().artefact(),
-            self.dataset.artifacts_folder,
-            self.settings(GroupSettings),
-            on_percentage=self.set_progress_percentage,
-        )
+        with self.executor() as executor:
+            build_groups(
+                self.requires().artefact(),
+                self.dataset.artifacts_folder,
+                self.settings(GroupSettings),
+                on_percentage=self.set_progress_percentage,
+                executor=executor,
+            )
 
 
 @takes(*TRAINING_KINDS)

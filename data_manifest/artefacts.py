@@ -165,8 +165,10 @@ def _write_recipe(content: Mapping[str, Any], folder: Path) -> None:
 
 
 def _publish(staging: Path, target: Path) -> None:
-    for path in (*staging.rglob("*"), staging):
+    for path in (*staging.rglob("[!.]*"), staging):
         fsync(path)
+    for unfinished in staging.rglob(".*"):  # of writers that were killed
+        unfinished.unlink(missing_ok=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         staging.rename(target)

@@ -6,6 +6,7 @@ which vary from run to run; so the rows are brought to one chunk and cut into ro
 
 import glob
 import os
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,16 +22,19 @@ ROWS_PER_ROW_GROUP = 65_536
 def write_table(frame: pl.DataFrame, path: Path, schema: pa.Schema, notes: Mapping[str, str] | None = None) -> None:
     """Write rows, in the order they have, as a Parquet file that appears whole or not at all.
 
-    `notes` go into the file's metadata, where `read_notes` finds them without reading a row.
+    The folder of the table is made, but not that of the artefact: where this is gone, nobody waits for the file.
+    Several may write the same file at once: each writes one of its own, and the last stays. `notes` go into the file's
+    metadata, where `read_notes` finds them without reading a row.
 
     Raises:
+        FileNotFoundError: There is no folder for the folder of the table.
         ValueError: The frame's columns are not those of the schema, or a column that must be filled is not.
     """
     if set(frame.columns) != set(schema.names):
         raise ValueError(f"{path.name}: columns {sorted(frame.columns)}, the schema has {sorted(schema.names)}")
     table = frame.select(schema.names).rechunk().to_arrow().cast(_with_polars_strings(schema)).cast(schema)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    path.parent.mkdir(exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         table = table.combine_chunks().replace_schema_metadata(notes)
         pq.write_table(table, unfinished, row_group_size=ROWS_PER_ROW_GROUP, compression="zstd")

@@ -2,7 +2,8 @@
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ Percentage = Callable[[int], None] | None
 VERSION = 1
 LOGGED_GROUPS = 50
 PATHS_LOOKED_AT = 10_000
+PARTITIONS_AT_A_TIME = 100
 logger = logging.getLogger(__name__)
 
 
@@ -40,6 +42,7 @@ def build_groups(
     artifacts: Path,
     settings: GroupSettings | None = None,
     on_percentage: Percentage = None,
+    executor: Executor | None = None,
 ) -> Path:
     """Write the classes and members of all groups, and return the folder of the artefact.
 
@@ -51,6 +54,7 @@ def build_groups(
         artifacts: Where artefacts are published.
         settings: The grouping; the paper's by default.
         on_percentage: Told of the progress.
+        executor: Reads and writes the tables; threads of this process by default.
 
     Raises:
         UserError: No class has enough images, no image is of the years asked for, or there is no room for the tables.
@@ -62,9 +66,9 @@ def build_groups(
     if published := find_published(artifacts, recipe, adopt={}):
         return published
     left_out = _leave_out_years(manifest, settings)
-    files = table_files(manifest, "manifest")
+    files = table_files(manifest.absolute(), "manifest")  # jobs may go to machines that work in other folders
     warn_of_selection_in(files, settings)
-    counted = _count_all(files, settings, on_percentage)
+    counted = _count_all(files, settings, on_percentage, executor)
     total = add_up(counted)
     summary = {**summarise_classes(total, settings), **left_out}
     check_any_class(summary, settings)
@@ -72,9 +76,9 @@ def build_groups(
     remove_dead_staging(artifacts)  # nothing of it is taken over: it may be what the disk is full of
     check_space(artifacts, room_for_groups(*_estimate(files, summary["images"])), f"groups of {made_from['name']}")
     summary["made"] = f"{summary['classes']:,} classes of {summary['images']:,} images in {summary['groups']:,} groups"
-    with publishing(artifacts, recipe, summary) as staging:
+    with publishing(artifacts.absolute(), recipe, summary) as staging:
         write_table(classes, staging / "classes" / "classes.parquet", schemas.CLASSES)
-        _write_members(files, counted, plan_files(classes), settings, staging, on_percentage)
+        _write_members(files, counted, plan_files(classes), settings, staging, on_percentage, executor)
         _log_summary(made_from["name"], classes, summary, settings)
     return recipe.folder(artifacts)
 
@@ -91,10 +95,12 @@ def _leave_out_years(manifest: Path, settings: GroupSettings) -> dict[str, int]:
     return left_out_by_year(count_years(scan_table(manifest, "manifest")), settings.years)
 
 
-def _count_all(files: list[Path], settings: GroupSettings, on_percentage: Percentage) -> list[pl.DataFrame]:
+def _count_all(
+    files: list[Path], settings: GroupSettings, on_percentage: Percentage, executor: Executor | None
+) -> list[pl.DataFrame]:
     """Return the counts of classes in each partition of the manifest."""
     with Progress("counting classes", len(files), "partitions", _share(on_percentage, 0, 20)) as progress:
-        return list(run_all(partial(count_classes_of, settings=settings), files, progress))
+        return list(run_all(partial(count_classes_of, settings=settings), files, progress, executor))
 
 
 def add_up(counted: list[pl.DataFrame]) -> pl.DataFrame:
@@ -120,26 +126,40 @@ def _write_members(
     settings: GroupSettings,
     staging: Path,
     on_percentage: Percentage,
+    executor: Executor | None,
 ) -> None:
     """Write the members: partitions put aside by bundle, then bundles gathered."""
-    numbers = classes.select(*CLASS_KEY, *NUMBERS)
     scratch = staging / "scratch"
     scratch.mkdir()
-    jobs = [
-        Putting(
-            file, numbers.join(keys, on=CLASS_KEY, how="semi", nulls_equal=True), settings, scratch / f"{index}.arrow"
-        )
-        for index, (file, keys) in enumerate(zip(files, counted, strict=True))
-    ]
-    with Progress("sorting images by group", len(jobs), "partitions", _share(on_percentage, 20, 60)) as progress:
-        batches = list(run_all(put_aside, jobs, progress))
+    asides = [scratch / f"{index}.arrow" for index in range(len(files))]
+    jobs = (  # made when it is their turn: together they would hold each class once for each partition it is in
+        Putting(file, of_file, settings, aside)
+        for file, of_file, aside in zip(files, classes_of_each(counted, classes), asides, strict=True)
+    )
+    with Progress("sorting images by group", len(files), "partitions", _share(on_percentage, 20, 60)) as progress:
+        batches = list(run_all(put_aside, jobs, progress, executor))
     places: dict[int, list[tuple[Path, int]]] = {bundle: [] for bundle in sorted(set().union(*batches))}
-    for job, each in zip(jobs, batches, strict=True):
+    for aside, each in zip(asides, batches, strict=True):
         for bundle, batch in each.items():
-            places[bundle].append((job.aside, batch))
+            places[bundle].append((aside, batch))
     with Progress("writing groups", len(places), "bundles", _share(on_percentage, 60, 100)) as progress:
-        list(run_all(partial(write_bundle, folder=staging / "members"), list(places.values()), progress))
+        list(run_all(partial(write_bundle, folder=staging / "members"), places.values(), progress, executor))
     shutil.rmtree(scratch)
+
+
+def classes_of_each(counted: list[pl.DataFrame], classes: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Give the key and the numbers of those classes that each partition has images of.
+
+    Many partitions are looked up at a time, because each time goes through all classes.
+    """
+    numbers = classes.select(*CLASS_KEY, *NUMBERS)
+    for start in range(0, len(counted), PARTITIONS_AT_A_TIME):
+        part = counted[start : start + PARTITIONS_AT_A_TIME]
+        keys = pl.concat(each.select(*CLASS_KEY, partition=pl.lit(index)) for index, each in enumerate(part))
+        found = keys.join(numbers, on=CLASS_KEY, nulls_equal=True).partition_by(
+            "partition", include_key=False, as_dict=True
+        )
+        yield from (found.get((index,), numbers.clear()) for index in range(len(part)))
 
 
 def _share(on_percentage: Percentage, begin: int, end: int) -> Percentage:

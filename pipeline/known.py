@@ -47,6 +47,7 @@ def write_folders(folders: Mapping[bytes, Folder], cache: Path) -> None:
     ]
     frame = pl.DataFrame(rows, schema=pl.Schema(LISTED_FOLDERS), orient="row")
     with contextlib.suppress(OSError):  # as on a disk that is full or cannot be written to
+        cache.mkdir(parents=True, exist_ok=True)
         write_table(frame, cache / "folders.parquet", LISTED_FOLDERS)
 
 

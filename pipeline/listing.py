@@ -93,7 +93,7 @@ class ListedImages:
 
     def sizes(self, scratch: Path) -> Mapping[bytes, int]:
         """Return how many lines each folder has."""
-        self._runs = scan_list(self.origin, scratch)
+        self._runs = scan_list(self.origin.absolute(), scratch)  # for those who work in other folders
         return {folder: sum(run.lines for run in runs) for folder, runs in self._runs.items()}
 
     def images(self, folders: Iterable[bytes]) -> ImagesOfRuns:
@@ -159,7 +159,8 @@ class FoundImages:
 
     def images(self, folders: Iterable[bytes]) -> ImagesOfFolders:
         """Return the images of folders."""
-        return ImagesOfFolders(self.origin, tuple((folder, self.folders[folder].digest) for folder in folders))
+        digests = tuple((folder, self.folders[folder].digest) for folder in folders)
+        return ImagesOfFolders(self.origin.absolute(), digests)  # for those who work in other folders
 
     def check_unchanged(self) -> None:
         """Check nothing more: each folder that was read was compared with what was found."""

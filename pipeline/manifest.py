@@ -4,6 +4,7 @@ import contextlib
 import logging
 import shutil
 from collections.abc import Callable
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def build_manifest(
     strict: bool = True,
     listing: Listing | None = None,
     on_percentage: Callable[[int], None] | None = None,
+    executor: Executor | None = None,
 ) -> Path:
     """Write the manifest and the rejects of a folder of images, and return the folder of the artefact.
 
@@ -57,6 +59,7 @@ def build_manifest(
             are more than 1 km apart. A database or query image is dropped for a missing UTM position alone.
         listing: The images, if they have been listed already.
         on_percentage: Told of the progress.
+        executor: Builds the partitions; threads of this process by default.
 
     Raises:
         UserError: The images cannot be listed, none of them is usable, or there is no room for the tables.
@@ -67,11 +70,12 @@ def build_manifest(
     summary: dict[str, Any] = {"origin": str(listing.origin)}
     if published := find_published(artifacts, recipe, adopt=summary):
         return published
-    before, dead = artefacts_of(artifacts, recipe, any_name=True), dead_staging(artifacts)
+    shared = artifacts.absolute()  # jobs may go to machines that work in other folders
+    before, dead = artefacts_of(shared, recipe, any_name=True), dead_staging(shared)
     names = {source: part for path in before for source, part in _sources_of(path).items()}
     may_be_there = bool(dead) or any(path.parent.name == name for path in before)
     check_space(artifacts, room_for_manifest(*listing.estimate()), f"manifest of {name}", at_most=may_be_there)
-    with publishing(artifacts, recipe, summary) as staging:
+    with publishing(shared, recipe, summary) as staging:
         scratch = staging / "scratch"
         scratch.mkdir()
         jobs = [
@@ -79,7 +83,7 @@ def build_manifest(
             for key, images in partitions(listing, scratch)
         ]
         with Progress(f"manifest of {name}", len(jobs), "partitions", on_percentage) as progress:
-            made = list(run_all(build_partition, jobs, progress))
+            made = list(run_all(build_partition, jobs, progress, executor))
         listing.check_unchanged()
         summary |= summarise(made)
         sources = (_source(job.key, job.images, strict) for job in jobs)

@@ -5,6 +5,7 @@ members are sorted by group and put aside, in one Arrow file a partition, cut in
 as make a few hundred thousand members. Then each bundle is gathered from all partitions, sorted, and written.
 """
 
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +61,10 @@ def count_classes_of(manifest_file: Path, settings: GroupSettings) -> pl.DataFra
 
 
 def put_aside(job: Putting) -> dict[int, int]:
-    """Write a partition's members to an Arrow file, a batch a bundle; return the batch of each bundle."""
+    """Write a partition's members to an Arrow file, a batch a bundle; return the batch of each bundle.
+
+    Two machines may do this at once, if one was thought dead.
+    """
     taken = pl.scan_parquet(job.manifest_file, glob=False).filter(taken_in(job.settings.years))
     images = taken.select("path", "year", *class_key(job.settings)).collect()
     members = images.join(job.classes, on=CLASS_KEY, how="inner", nulls_equal=True).sort("bundle", maintain_order=True)
@@ -68,12 +72,14 @@ def put_aside(job: Putting) -> dict[int, int]:
     table = members.select("group_index", "class_index", "piece", "path", "year").to_arrow(
         compat_level=pl.CompatLevel.oldest()
     )
-    with pa.OSFile(str(job.aside), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+    unfinished = job.aside.with_name(f".{job.aside.name}.{uuid.uuid4().hex}")
+    with pa.OSFile(str(unfinished), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
         start = 0
         for length in bundles["len"]:
             for batch in table.slice(start, length).combine_chunks().to_batches():
                 writer.write_batch(batch)
             start += length
+    unfinished.replace(job.aside)
     return {bundle: batch for batch, bundle in enumerate(bundles["value"])}
 
 

@@ -1,5 +1,6 @@
 """One partition of a manifest: from paths to two Parquet files, or to a link to those that are there already."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -98,9 +99,9 @@ def _link(earlier: Path, folder: Path, name: str) -> bool:
     try:
         for table in ("rejects", "manifest"):
             (folder / table).mkdir(exist_ok=True)
-            os.link(earlier / table / name, folder / table / name)
+            with contextlib.suppress(FileExistsError):  # from another attempt at this partition: as good
+                os.link(earlier / table / name, folder / table / name)
     except OSError:  # not there, gone meanwhile, or on a file system without links: made anew
-        (folder / "rejects" / name).unlink(missing_ok=True)
         return False
     return True
 

@@ -133,6 +133,17 @@ def test_importing_workflows_is_light() -> None:
     assert not loaded & {"torch", "torchvision", "faiss", "dask", "distributed", "scipy", "PIL"}
 
 
+def test_groups_are_built_here_without_torch_and_dask(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "@0545981.19@4184971.70@10@S@@@pano@@174@@@@201409@@.jpg").touch()
+    task = f"workflows.BuildGroups(train_folder={str(tmp_path / 'train')!r}, artifacts_folder={str(tmp_path)!r}"
+    loaded = modules_after(
+        f"import luigi, workflows; assert luigi.build([{task}, min_images_per_class=1)], local_scheduler=True)"
+    )
+    assert {"luigi", "polars", "utm"} <= loaded
+    assert not loaded & {"torch", "torchvision", "faiss", "dask", "distributed", "scipy", "PIL"}
+
+
 def test_a_reader_of_the_tables_needs_none_of_the_stages() -> None:
     loaded = modules_after("import data_manifest.__main__")
     assert not loaded & {"pipeline", "training", "evaluation", "luigi", "torch", "faiss", "dask", "utm"}

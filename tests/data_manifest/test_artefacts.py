@@ -182,6 +182,17 @@ def test_everything_is_written_through_before_the_rename(
     assert synced[-1] == "sf-xl-processed-train after"
 
 
+def test_what_killed_writers_left_is_not_published(publish: Publish, tmp_path: Path) -> None:
+    with publishing(tmp_path / "A", RECIPE) as staging:
+        (staging / "things").mkdir()
+        (staging / "things" / "part.parquet").write_text("whole")
+        (staging / "things" / ".part.parquet.0123").write_text("half of i")
+        (staging / ".other.parquet.4567").touch()
+    assert {path.name for path in RECIPE.folder(tmp_path / "A").rglob("*") if path.is_file()} == {
+        *("recipe.json", "part.parquet")
+    }
+
+
 def test_two_publishers_at_once_the_first_stands(tmp_path: Path) -> None:
     with publishing(tmp_path, RECIPE, {"by": "second"}) as ours:
         with publishing(tmp_path, RECIPE, {"by": "first"}) as theirs:

@@ -1,6 +1,7 @@
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -31,6 +32,7 @@ def rows(count: int = 10) -> pl.DataFrame:
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
+    (tmp_path / "A").mkdir()
     write_table(rows(), tmp_path / "A" / "things" / "one.parquet", SCHEMA)
     table = pq.read_table(tmp_path / "A" / "things" / "one.parquet")
     assert table.schema.equals(SCHEMA, check_metadata=True)
@@ -49,8 +51,8 @@ def test_bytes_do_not_follow_the_chunks_nor_the_columns_order(tmp_path: Path) ->
 
 
 def test_a_table_without_rows_keeps_its_columns(tmp_path: Path) -> None:
-    write_table(rows(0), tmp_path / "A" / "things" / "none.parquet", SCHEMA)
-    assert read_table(tmp_path / "A", "things").columns == SCHEMA.names
+    write_table(rows(0), tmp_path / "things" / "none.parquet", SCHEMA)
+    assert read_table(tmp_path, "things").columns == SCHEMA.names
 
 
 def test_reasons_coded_by_polars_are_the_same_bytes(tmp_path: Path) -> None:
@@ -92,6 +94,27 @@ def test_a_failure_keeps_the_file_that_was_there(tmp_path: Path, monkeypatch: py
     assert (tmp_path / "one.parquet").read_bytes() == before
 
 
+def test_a_folder_that_was_removed_is_not_made_again_by_those_who_still_write(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_table(rows(), tmp_path / "removed" / "things" / "one.parquet", SCHEMA)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_that_write_one_file_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second begins and ends while the first is at work, as on two machines with the same process number."""
+    path, write, others = tmp_path / "things" / "one.parquet", pq.write_table, [rows()]
+
+    def meanwhile(table: pa.Table, *more: Any, **named: Any) -> None:
+        write(table, *more, **named)
+        if others:
+            write_table(others.pop(), path, SCHEMA)
+
+    monkeypatch.setattr(pq, "write_table", meanwhile)
+    write_table(rows(), path, SCHEMA)
+    assert [each.name for each in path.parent.iterdir()] == ["one.parquet"]
+    assert pq.read_table(path).to_pylist() == rows().to_dicts()
+
+
 def test_files_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
     frame = rows(9)
     for name, part in {"b": frame[3:6], "a": frame[:3], "c": frame[6:]}.items():
@@ -103,6 +126,8 @@ def test_files_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
 
 def test_a_folder_may_be_called_as_a_glob(tmp_path: Path) -> None:
     artefact = tmp_path / "data [2024] *"
+    for folder in (artefact, tmp_path / "data 2 x"):
+        folder.mkdir()
     write_table(rows(2), artefact / "things" / "one.parquet", SCHEMA)
     write_table(rows(5), tmp_path / "data 2 x" / "things" / "one.parquet", SCHEMA)
     assert len(scan_table(artefact, "things").collect()) == 2

@@ -65,7 +65,9 @@ def write_manifest(tmp_path: Path) -> Callable[[str, Rows], ImageList]:
         frame = pl.DataFrame(
             [{**empty, **row} for row in rows], schema=pl.DataFrame(schemas.MANIFEST.empty_table()).schema
         )
-        write_table(frame, tmp_path / "artifacts" / name / "manifest" / "part.parquet", schemas.MANIFEST)
-        return ImageList(tmp_path / "artifacts" / name, tmp_path / name)
+        artefact = tmp_path / "artifacts" / name
+        artefact.mkdir(parents=True, exist_ok=True)
+        write_table(frame, artefact / "manifest" / "part.parquet", schemas.MANIFEST)
+        return ImageList(artefact, tmp_path / name)
 
     return write

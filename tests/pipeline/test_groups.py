@@ -13,9 +13,10 @@ import pytest
 from data_manifest.artefacts import Recipe, is_published, list_current, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.tables import read_table
+from pipeline import groups as groups_module
 from pipeline import manifest as manifest_module
 from pipeline import selection
-from pipeline.groups import build_groups, groups_recipe
+from pipeline.groups import build_groups, classes_of_each, groups_recipe
 from pipeline.listing import Images, Listing
 from pipeline.manifest import build_manifest
 from pipeline.partitions import partitions
@@ -321,6 +322,32 @@ def test_the_same_bytes_again_whatever_the_order_and_the_cuts(
     (manifest,) = (path for path in list_current(second.parents[2]) if path.parents[1].name == "manifest")
     assert len(list((manifest / "manifest").iterdir())) > 10
     assert tables_in(first) == tables_in(second)
+
+
+def test_the_classes_of_each_partition(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groups_module, "PARTITIONS_AT_A_TIME", 3)
+    choose = random.Random(8)
+
+    def key(number: int) -> dict[str, Any]:
+        return {
+            "utm_zone": number % 3 or None,
+            "hemisphere": "NS"[number % 2],
+            "cell_east": number,
+            "cell_north": -number,
+        }
+
+    def counts(numbers: list[int]) -> pl.DataFrame:
+        rows = [{**key(number), "heading_bin": None if number == 7 else 1, "num_images": 1} for number in numbers]
+        return pl.DataFrame(rows, schema=schema)
+
+    schema: dict[str, Any] = {"utm_zone": pl.Int8, "hemisphere": pl.String, "cell_east": pl.Int64}
+    schema |= {"cell_north": pl.Int64, "heading_bin": pl.Int32, "num_images": pl.Int32}
+    seen = [choose.sample(range(20), choose.randrange(1, 9)) for _ in range(10)] + [[7]]
+    classes = counts([*range(7), *range(8, 15)]).with_columns(
+        **{name: pl.col("cell_east").cast(pl.Int32) for name in ("group_index", "class_index", "piece", "bundle")}
+    )
+    found = [each["class_index"].sort().to_list() for each in classes_of_each([counts(each) for each in seen], classes)]
+    assert found == [sorted(number for number in each if number != 7 and number < 15) for each in seen]
 
 
 def test_a_class_keeps_its_key_when_images_are_added(group: Callable[..., Path], name_with: NameWith) -> None:

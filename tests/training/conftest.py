@@ -49,6 +49,7 @@ def _class_row(group_index: int, class_index: int) -> dict[str, object]:
 
 
 def _write(folder: Path, classes: pl.DataFrame, members: pl.DataFrame, groups: list[int]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     for group in groups:
         name = f"group-{group:06d}.parquet"
         rows = pl.col("group_index") == group

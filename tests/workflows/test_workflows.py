@@ -125,6 +125,7 @@ MISTAKES = {
     "missing folder": (("--dataset-folder", "no/such"), "no/such/train: there is no such folder"),
     "unknown part": (("--part", "tset"), "part = 'tset': choose one of train, val/database"),
     "bad number": (("--M", "ten"), "M = 'ten': expected a number"),
+    "no address": (("--dask-scheduler", "host:8786"), "dask_scheduler = 'host:8786': expected an address as in tcp://"),
     "impossible setting": (("--alpha", "0"), "alpha = 0"),
     "years that run backwards": (("--years", "2018-2013"), "years = '2018-2013': 2018-2013 runs backwards"),
     "too few images": (("--dataset-folder", "CITY", "--min-images-per-class", "99"), "min_images_per_class = 99"),
@@ -146,6 +147,16 @@ def test_a_mistake_is_one_message_without_a_traceback(
 
 CONFIGURATIONS = {
     "unknown name": ("[cosplace]\nMM = 3", "[cosplace] MM: there is no such parameter; is it M?"),
+    "another section's name": (
+        "[cosplace]\ndask_scheduler = x",
+        "[cosplace] dask_scheduler: there is no such parameter; is it [dask] scheduler?",
+    ),
+    "unknown name for dask": (
+        "[dask]\nscheduller = x",
+        "[dask] scheduller: there is no such parameter; is it scheduler?",
+    ),
+    "no parameter of dask": ("[dask]\nM = 3", "[dask] M: there is no such parameter; is it [cosplace] M?"),
+    "no address": ("[dask]\nscheduler = host", "dask_scheduler = 'host': expected an address as in tcp://host:8786"),
     "wrong value": ("[cosplace]\nmin_images_per_class = one", "min_images_per_class = 'one': expected a whole number"),
 }
 
