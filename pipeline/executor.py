@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 from data_manifest.progress import Progress
-from data_manifest.threads import usable_cores
+from pipeline.threads import usable_cores
 
 SUBMITTED_AT_ONCE = 1_000  # more than a cluster has cores for; all of a billion images would fill its scheduler
 Job = TypeVar("Job")

@@ -20,11 +20,12 @@ import polars as pl
 
 from data_manifest.artefacts import digest_of
 from data_manifest.errors import UserError
-from data_manifest.texts import texts_between
-from data_manifest.threads import usable_cores
+from pipeline.texts import texts_between
+from pipeline.threads import usable_cores
 
 Offsets = npt.NDArray[np.int64]
-PIECE_BYTES = 64 << 20  # what a thread reads of a list
+PIECE_BYTES = 32 << 20  # what a thread scans of a list, and the most that stands in one run
+READ_AT_ONCE_BYTES = 16 << 20  # about; runs are read together until they have as much
 BLOCK_BYTES = 2 << 20  # what it looks at at a time: more would not stay in a processor's cache, and take three times
 NEWLINE, SLASH, DOT = b"\n/."
 UTF8_MARK, UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
@@ -66,16 +67,21 @@ def read_runs(runs: Iterable[Run]) -> Iterator[pl.Series]:
     Raises:
         UserError: A file cannot be read.
     """
-    plain: dict[bytes, list[bytes]] = {}
+    plain: list[bytes] = []
+    separator = b""
     for run in runs:
         content = run.read()
         if run.separator == b"\n" and _may_need_cleaning(content):
             lines = content.removesuffix(b"\n").split(b"\n")
             yield pl.Series([path for path in map(clean_line, lines) if path.strip()], dtype=pl.Binary)
-        else:
-            plain.setdefault(run.separator, []).append(content.removesuffix(run.separator))
-    for separator, contents in plain.items():
-        yield _split(separator.join(contents), separator)
+            continue
+        if plain and (run.separator != separator or sum(map(len, plain)) > READ_AT_ONCE_BYTES):
+            yield _split(separator.join(plain), separator)
+            plain = []
+        separator = run.separator
+        plain.append(content.removesuffix(separator))
+    if plain:
+        yield _split(separator.join(plain), separator)
 
 
 def _may_need_cleaning(content: bytes) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from data_manifest.texts import Offsets, flat, texts_between
+from pipeline.texts import Offsets, flat, texts_between
 
 PLACE = ("utm_east", "utm_north", "utm_zone", "utm_band", "latitude", "longitude", "pano_id")
 TURN = ("tile_num", "heading", "pitch", "roll", "height")

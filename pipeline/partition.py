@@ -12,11 +12,11 @@ import polars as pl
 
 from data_manifest import schemas
 from data_manifest.tables import read_notes, write_table
-from data_manifest.texts import flat
 from pipeline.listing import Images
 from pipeline.names import Reason
 from pipeline.positions import FAR_APART_M, NOTICEABLY_APART_M
 from pipeline.reading import decode_paths, distinct_paths, read_names
+from pipeline.texts import flat
 
 VERSION = 2
 COUNTS_NOTE = "counts"
