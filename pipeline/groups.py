@@ -25,7 +25,7 @@ from pipeline.settings import GroupSettings
 from pipeline.years import count_years, left_out_by_year
 
 Percentage = Callable[[int], None] | None
-VERSION = 1
+VERSION = 2
 LOGGED_GROUPS = 50
 PATHS_LOOKED_AT = 10_000
 PARTITIONS_AT_A_TIME = 100

@@ -6,7 +6,9 @@ own partition alone. A folder that is too large by itself is left out of that, s
 is cut by the checksums of its images' paths instead.
 """
 
+import bisect
 import hashlib
+import itertools
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -43,16 +45,19 @@ def folders_by_key(sizes: Mapping[bytes, int], rows: int) -> dict[str, list[byte
 
     That is the hash bits that they share, as `b` and 0s and 1s, or for a huge folder `f` and its hash.
     """
-    bits = {folder: f"{int(_hash_of(folder), 16):0{HASH_BITS}b}" for folder in sizes if sizes[folder] <= rows}
     keyed = {f"f{_hash_of(folder)}": [folder] for folder in sizes if sizes[folder] > rows}
-    pending = [("", sorted(bits))] if bits else []
+    hashed = sorted((int(_hash_of(folder), 16), folder) for folder in sizes if sizes[folder] <= rows)
+    hashes = [number for number, _ in hashed]
+    sums = list(itertools.accumulate((sizes[folder] for _, folder in hashed), initial=0))
+    pending = [("", 0, len(hashed))] if hashed else []
     while pending:
-        prefix, folders = pending.pop()
-        if len(folders) > 1 and len(prefix) < HASH_BITS and sum(sizes[folder] for folder in folders) > rows:
-            halves = ([folder for folder in folders if bits[folder].startswith(prefix + bit)] for bit in "01")
-            pending.extend((prefix + bit, half) for bit, half in zip("01", halves, strict=True) if half)
+        prefix, begin, end = pending.pop()
+        if end - begin > 1 and len(prefix) < HASH_BITS and sums[end] - sums[begin] > rows:
+            middle = bisect.bisect_left(hashes, int((prefix + "1").ljust(HASH_BITS, "0"), 2), begin, end)
+            halves = ((prefix + "0", begin, middle), (prefix + "1", middle, end))
+            pending.extend(half for half in halves if half[1] < half[2])
         else:
-            keyed[f"b{prefix}"] = folders
+            keyed[f"b{prefix}"] = [folder for _, folder in hashed[begin:end]]
     return keyed
 
 
