@@ -5,6 +5,7 @@ which vary from run to run; so the rows are brought to one chunk and cut into ro
 """
 
 import glob
+import json
 import os
 import uuid
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 from data_manifest.errors import UserError
 
 ROWS_PER_ROW_GROUP = 65_536
+COLUMNS_NOTE = "columns"
 
 
 def write_table(frame: pl.DataFrame, path: Path, schema: pa.Schema, notes: Mapping[str, str] | None = None) -> None:
@@ -36,12 +38,18 @@ def write_table(frame: pl.DataFrame, path: Path, schema: pa.Schema, notes: Mappi
     path.parent.mkdir(exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        table = table.combine_chunks().replace_schema_metadata(notes)
+        table = table.combine_chunks().replace_schema_metadata({**_descriptions(schema), **(notes or {})})
         pq.write_table(table, unfinished, row_group_size=ROWS_PER_ROW_GROUP, compression="zstd")
         fsync(unfinished)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _descriptions(schema: pa.Schema) -> dict[str, str]:
+    """Return what the columns mean, for a file's metadata, where readers without Arrow find it too."""
+    described = {field.name: field.metadata[b"description"].decode() for field in schema if field.metadata}
+    return {COLUMNS_NOTE: json.dumps(described)} if described else {}
 
 
 def _with_polars_strings(schema: pa.Schema) -> pa.Schema:

@@ -96,7 +96,7 @@ def in_order(members: pl.DataFrame) -> pl.DataFrame:
     only those whose paths are not in order then.
     """
     members = _by_class(members)
-    follows = CLASS_NUMBER == CLASS_NUMBER.shift()
+    follows = CLASS_NUMBER.diff() == 0
     wrong = members.select(pl.when(follows & (pl.col("path") < pl.col("path").shift())).then(CLASS_NUMBER))
     classes = wrong.to_series().drop_nulls().unique()
     if classes.is_empty():

@@ -1,3 +1,4 @@
+import json
 import os
 import stat
 from pathlib import Path
@@ -8,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_manifest import tables
+from data_manifest import schemas, tables
 from data_manifest.errors import UserError
-from data_manifest.tables import read_table, scan_table, table_glob, write_table
+from data_manifest.tables import read_notes, read_table, scan_table, table_glob, write_table
 
 SCHEMA = pa.schema(
     [
@@ -35,9 +36,17 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     (tmp_path / "A").mkdir()
     write_table(rows(), tmp_path / "A" / "things" / "one.parquet", SCHEMA)
     table = pq.read_table(tmp_path / "A" / "things" / "one.parquet")
-    assert table.schema.equals(SCHEMA, check_metadata=True)
+    assert table.schema.remove_metadata().equals(SCHEMA, check_metadata=True)
     assert table.to_pylist() == rows().to_dicts()
     assert [path.name for path in (tmp_path / "A" / "things").iterdir()] == ["one.parquet"]
+
+
+def test_what_columns_mean_stands_in_the_files_metadata(tmp_path: Path) -> None:
+    paths = pl.DataFrame({"path": ["a.jpg"], "reason": ["not an image name"], "detail": ["x"]})
+    write_table(paths, tmp_path / "rejects" / "one.parquet", schemas.REJECTS, notes={"more": "notes"})
+    notes = read_notes(tmp_path / "rejects" / "one.parquet")
+    assert json.loads(notes.pop("columns"))["detail"] == "what was found"
+    assert notes == {"more": "notes"}
 
 
 def test_bytes_do_not_follow_the_chunks_nor_the_columns_order(tmp_path: Path) -> None:
