@@ -95,6 +95,8 @@ def read_recipe(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder} is no published artefact: it has no {RECIPE_FILE}") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{folder / RECIPE_FILE} is damaged ({error}): remove {folder} and run again") from error
+    if not isinstance(recipe, dict):
+        raise UserError(f"{folder / RECIPE_FILE} is no recipe: remove {folder} and run again")
     return recipe
 
 
@@ -194,6 +196,7 @@ def make_current(folder: Path) -> None:
         unfinished.symlink_to(folder.name)
         unfinished.replace(link)
     except OSError as error:
+        unfinished.unlink(missing_ok=True)
         logger.warning("%s cannot be made to lead to %s: %s", link, folder.name, error.strerror)
 
 
@@ -201,7 +204,15 @@ def artefacts_of(artifacts: Path, recipe: Recipe, any_name: bool = False) -> lis
     """Return the published artefacts of a recipe's stage and name, or of any name, the newest first."""
     found = (artifacts / recipe.stage).glob("*/*") if any_name else recipe.folder(artifacts).parent.glob("*")
     published = [path for path in found if is_published(path) and not path.is_symlink()]
-    return sorted(published, key=lambda path: -path.stat().st_mtime_ns)
+    return sorted(published, key=lambda path: -_modified_ns(path))
+
+
+def _modified_ns(folder: Path) -> int:
+    """Return when a folder was modified; 0 if it is being removed at this moment."""
+    try:
+        return folder.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def describe(folder: Path) -> str:
@@ -228,7 +239,7 @@ def list_artefacts(artifacts: Path) -> list[Path]:
 
 def list_current(artifacts: Path) -> list[Path]:
     """Return the folders that each `current` leads to, sorted by path."""
-    links = artifacts.glob(f"[!.]*/*/{CURRENT}")
+    links = (link for link in artifacts.glob(f"[!.]*/*/{CURRENT}") if link.is_symlink())
     return sorted(link.parent / link.readlink() for link in links if is_published(link))
 
 

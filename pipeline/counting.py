@@ -106,7 +106,8 @@ def _count_names(listing: Listing, rules: Rules) -> Counted:
     made = [part.made for part in parts if part.made is not None]
     summary = {"origin": str(listing.origin), **summarise(made)}
     if not summary["usable"]:
-        raise UserError(f"{listing.origin}: none of the {summary['files']:,} files is a usable image")
+        none = f"none of the {summary['files']:,} files is a usable image" if summary["files"] else "no image in it"
+        raise UserError(f"{listing.origin}: {none}")
     return _together(parts, rules, summary, None)
 
 

@@ -15,6 +15,7 @@ from data_manifest.progress import Progress
 from pipeline.threads import usable_cores
 
 SUBMITTED_AT_ONCE = 1_000  # more than a cluster has cores for; all of a billion images would fill its scheduler
+THREADS_WORK_AHEAD = 4  # jobs for each thread of our own: to have them at hand costs memory, and no time to send
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
@@ -42,7 +43,7 @@ def run_all(
             return len(submitted)
 
         try:
-            running = submit(SUBMITTED_AT_ONCE)
+            running = submit(SUBMITTED_AT_ONCE if executor else THREADS_WORK_AHEAD * usable_cores())
             while running:
                 ended.get().result()
                 progress.advance()

@@ -105,7 +105,7 @@ def _count_all(
 
 def add_up(counted: list[pl.DataFrame]) -> pl.DataFrame:
     """Return the class keys with `num_images` over all partitions."""
-    return pl.concat(counted).group_by(CLASS_KEY).agg(pl.col("num_images").sum())
+    return pl.concat(counted).group_by(CLASS_KEY).agg(pl.col("num_images").cast(pl.Int64).sum())
 
 
 def number_classes(counted: pl.DataFrame, settings: GroupSettings) -> pl.DataFrame:
@@ -116,7 +116,7 @@ def number_classes(counted: pl.DataFrame, settings: GroupSettings) -> pl.DataFra
         .sort("group_index", *CLASS_KEY)
     )
     class_index = pl.int_range(pl.len(), dtype=pl.Int32).over("group_index").alias("class_index")
-    return ordered.with_columns(class_index).select(schemas.CLASSES.names)
+    return ordered.with_columns(class_index, pl.col("num_images").cast(pl.Int32)).select(schemas.CLASSES.names)
 
 
 def _write_members(
@@ -171,7 +171,7 @@ def _share(on_percentage: Percentage, begin: int, end: int) -> Percentage:
 
 def group_sizes(classes: pl.DataFrame) -> pl.DataFrame:
     """Return `group_index`, `classes` and `images` of each group of the classes table that is not empty."""
-    sizes = classes.group_by("group_index").agg(classes=pl.len(), images=pl.col("num_images").sum())
+    sizes = classes.group_by("group_index").agg(classes=pl.len(), images=pl.col("num_images").cast(pl.Int64).sum())
     return sizes.sort("group_index")
 
 

@@ -20,6 +20,7 @@ from pipeline.list_file import digest_of_list
 from pipeline.tree import Folder, is_settled
 
 CACHE = ".listings"
+DIGEST_RULE = 2  # of `digest_of_list`; what was kept under another rule is not taken
 
 
 def cache_folder(artifacts: Path, origin: Path) -> Path:
@@ -60,14 +61,18 @@ def known_digest_of_list(list_file: Path, cache: Path) -> str:
     kept, state, now_ns = cache / "list.json", state_of(list_file), time.time_ns()
     try:
         known = json.loads(kept.read_text())
-        if known["state"] == list(state) and is_settled(state[:2], known["looked_at_ns"]):
+        if (
+            known["rule"] == DIGEST_RULE
+            and known["state"] == list(state)
+            and is_settled(state[:2], known["looked_at_ns"])
+        ):
             return str(known["digest"])
     except (OSError, ValueError, LookupError, TypeError):  # not there, or broken
         pass
     digest = digest_of_list(list_file)
     with contextlib.suppress(OSError):  # as on a disk that is full or cannot be written to
         cache.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps({"state": state, "looked_at_ns": now_ns, "digest": digest}))
+        kept.write_text(json.dumps({"rule": DIGEST_RULE, "state": state, "looked_at_ns": now_ns, "digest": digest}))
     return digest
 
 

@@ -15,16 +15,15 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from data_manifest.artefacts import digest_of
 from data_manifest.errors import UserError
-from pipeline.texts import texts_between
+from pipeline.texts import Offsets, texts_between
 from pipeline.threads import usable_cores
 
-Offsets = npt.NDArray[np.int64]
 PIECE_BYTES = 32 << 20  # what a thread scans of a list, and the most that stands in one run
+DIGESTED_BYTES = 32 << 20  # of a part in a list's digest: with another number all lists are others
 READ_AT_ONCE_BYTES = 16 << 20  # about; runs are read together until they have as much
 BLOCK_BYTES = 2 << 20  # what it looks at at a time: more would not stay in a processor's cache, and take three times
 NEWLINE, SLASH, DOT = b"\n/."
@@ -51,9 +50,12 @@ class Run:
         """
         try:
             with self.file.open("rb") as file:
-                return os.pread(file.fileno(), self.length, self.start)
+                content = os.pread(file.fileno(), self.length, self.start)
         except OSError as error:
             raise UserError(f"{self.file}: cannot be read: {error.strerror}") from error
+        if len(content) != self.length:  # a row that is not read would be lost without a word
+            raise UserError(f"{self.file} has changed while it was being read: run again")
+        return content
 
     def can_go_on_with(self, other: "Run") -> bool:
         """Return whether the lines of another run stand right behind, and both are little enough to be read at once."""
@@ -68,18 +70,19 @@ def read_runs(runs: Iterable[Run]) -> Iterator[pl.Series]:
         UserError: A file cannot be read.
     """
     plain: list[bytes] = []
-    separator = b""
+    separator, num_bytes = b"", 0
     for run in runs:
         content = run.read()
         if run.separator == b"\n" and _may_need_cleaning(content):
             lines = content.removesuffix(b"\n").split(b"\n")
             yield pl.Series([path for path in map(clean_line, lines) if path.strip()], dtype=pl.Binary)
             continue
-        if plain and (run.separator != separator or sum(map(len, plain)) > READ_AT_ONCE_BYTES):
+        if plain and (run.separator != separator or num_bytes > READ_AT_ONCE_BYTES):
             yield _split(separator.join(plain), separator)
-            plain = []
+            plain, num_bytes = [], 0
         separator = run.separator
         plain.append(content.removesuffix(separator))
+        num_bytes += len(content)
     if plain:
         yield _split(separator.join(plain), separator)
 
@@ -155,7 +158,7 @@ def digest_of_list(list_file: Path) -> str:
         UserError: The list cannot be read.
     """
     try:
-        starts = range(0, max(list_file.stat().st_size, 1), PIECE_BYTES)
+        starts = range(0, max(list_file.stat().st_size, 1), DIGESTED_BYTES)
         with ThreadPoolExecutor(usable_cores()) as threads:
             return digest_of(list(threads.map(partial(_digest_of_part, list_file), starts)))
     except OSError as error:
@@ -163,7 +166,7 @@ def digest_of_list(list_file: Path) -> str:
 
 
 def _digest_of_part(list_file: Path, start: int) -> str:
-    digest, end = hashlib.sha256(), start + PIECE_BYTES
+    digest, end = hashlib.sha256(), start + DIGESTED_BYTES
     with list_file.open("rb") as file:
         file.seek(start)
         while block := file.read(min(BLOCK_BYTES, end - file.tell())):

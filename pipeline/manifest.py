@@ -97,7 +97,7 @@ def build_manifest(
 def _sources_of(artefact: Path) -> dict[str, str]:
     """Return the names of the partitions of an earlier artefact by what they depend on; a damaged one has none."""
     with contextlib.suppress(UserError):
-        sources: dict[str, str] = read_recipe(artefact)["summary"].get("sources", {})
+        sources: dict[str, str] = read_recipe(artefact).get("summary", {}).get("sources", {})
         return sources
     return {}
 
@@ -110,14 +110,14 @@ def _source(key: str, images: Images, strict: bool) -> str | None:
 def summarise(parts: list[Made]) -> dict[str, Any]:
     """Return the counts of all partitions together."""
     years = {"first_year": min, "last_year": max}
-    total: dict[str, Any] = {"files": 0, "repeats": sum(part.repeats for part in parts)}
+    total: dict[str, Any] = {"files": 0, "repeats": sum(part.repeats for part in parts), "usable": 0, "rejects": 0}
     for key in parts[0].counts if parts else ():
         values = [value for part in parts if (value := part.counts[key]) is not None]
         total[key] = years[key](values, default=None) if key in years else sum(values)
-    total["files"] = total.get("usable", 0) + total.get("rejects", 0)
+    total["files"] = total["usable"] + total["rejects"]
     total["partitions"] = len(parts)
     total["partitions_from_before"] = sum(part.was_there for part in parts)
-    total["made"] = f"{total.get('usable', 0):,} usable images, {total.get('rejects', 0):,} rejects"
+    total["made"] = f"{total['usable']:,} usable images, {total['rejects']:,} rejects"
     return total
 
 

@@ -410,3 +410,14 @@ def test_a_folder_name_that_is_no_utf_8_ends_in_the_recipe(tmp_path: Path) -> No
     with publishing(tmp_path, RECIPE, {"origin": os.fsdecode(b"/data/\xff")}):
         logging.getLogger(__name__).debug("nothing to write")
     assert read_recipe(RECIPE.folder(tmp_path))["summary"] == {"origin": "/data/\udcff"}
+
+
+def test_a_current_that_a_copy_made_a_folder_of_is_no_current(publish: Publish, tmp_path: Path) -> None:
+    link = publish(RECIPE).parent / "current"
+    target = link.resolve()
+    link.unlink()
+    shutil.copytree(target, link)
+    assert list_current(tmp_path / "A") == []
+    make_current(target)
+    assert list(link.parent.glob(".current.*")) == []
+    assert link.is_dir()

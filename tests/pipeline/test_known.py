@@ -142,3 +142,16 @@ def test_where_nothing_can_be_kept(
 def test_a_list_that_is_gone(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"list: cannot be read: No such file or directory$"):
         known_digest_of_list(tmp_path / "list", tmp_path / "cache")
+
+
+def test_a_digest_that_was_kept_under_another_rule_is_not_taken(
+    list_file: Path, tmp_path: Path, an_hour_passes: Callable[[], None]
+) -> None:
+    an_hour_passes()
+    digest = known_digest_of_list(list_file, tmp_path / "cache")
+    kept = tmp_path / "cache" / "list.json"
+    for change in ({"rule": 1}, {"rule": None}):
+        kept.write_text(json.dumps({**json.loads(kept.read_text()), "digest": "another", **change}))
+        assert known_digest_of_list(list_file, tmp_path / "cache") == digest
+    kept.write_text(json.dumps({**json.loads(kept.read_text()), "digest": "another"}))
+    assert known_digest_of_list(list_file, tmp_path / "cache") == "another"

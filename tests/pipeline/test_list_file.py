@@ -184,7 +184,7 @@ def test_a_lists_digest_is_that_of_its_bytes(tmp_path: Path, monkeypatch: pytest
     digests = set()
     for content in (b"", b"a", b"ab", b"ba", b"a" * 99, b"a" * 100, b"a" * 101, b"a" * 50 + b"b" * 50):
         (tmp_path / "list").write_bytes(content)
-        monkeypatch.setattr(list_file_module, "PIECE_BYTES", 50)
+        monkeypatch.setattr(list_file_module, "DIGESTED_BYTES", 50)
         digest = digest_of_list(tmp_path / "list")
         monkeypatch.setattr(list_file_module, "BLOCK_BYTES", 7)
         assert digest_of_list(tmp_path / "list") == digest
@@ -203,7 +203,7 @@ def test_a_run_of_lines(tmp_path: Path) -> None:
 
 def test_paths_parted_by_nul(tmp_path: Path) -> None:
     (tmp_path / "scratch").write_bytes(b"x/a\nb.jpg\0 \n.jpg")
-    assert paths_of(Run(tmp_path / "scratch", 0, 17, 2, b"\0")) == [b"x/a\nb.jpg", b" \n.jpg"]
+    assert paths_of(Run(tmp_path / "scratch", 0, 16, 2, b"\0")) == [b"x/a\nb.jpg", b" \n.jpg"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
@@ -218,3 +218,9 @@ def test_a_list_that_is_gone(tmp_path: Path) -> None:
         scan_list(tmp_path / "list", tmp_path / "scratch")
     with pytest.raises(UserError, match=r"list: cannot be read: No such file or directory$"):
         Run(tmp_path / "list", 0, 1, 1).read()
+
+
+def test_a_run_that_cannot_be_read_whole_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "lines").write_bytes(b"a.jpg\nb.jpg\n")
+    with pytest.raises(UserError, match=r"lines has changed while it was being read: run again$"):
+        Run(tmp_path / "lines", 0, 100, 2).read()

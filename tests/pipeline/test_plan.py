@@ -286,3 +286,9 @@ def test_the_listing_of_a_folder_is_not_kept_unless_its_manifest_was(
     build_manifest(folder, tmp_path / "A", listing=list_images(folder))
     run(images=folder)
     assert (tmp_path / "A" / ".listings").is_dir()
+
+
+def test_a_list_of_blank_lines_is_told(tmp_path: Path) -> None:
+    (tmp_path / "train_images_paths.txt").write_bytes(b"\n \n\r\n")
+    with pytest.raises(UserError, match=r"train_images_paths\.txt: no image in it$"):
+        counting.count_images(tmp_path / "train", tmp_path / "A", [GroupSettings()])
