@@ -196,7 +196,8 @@ def make_current(folder: Path) -> None:
         unfinished.symlink_to(folder.name)
         unfinished.replace(link)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not made, where nothing can be written
+            unfinished.unlink()
         logger.warning("%s cannot be made to lead to %s: %s", link, folder.name, error.strerror)
 
 
