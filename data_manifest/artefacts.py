@@ -205,14 +205,14 @@ def artefacts_of(artifacts: Path, recipe: Recipe, any_name: bool = False) -> lis
     """Return the published artefacts of a recipe's stage and name, or of any name, the newest first."""
     found = (artifacts / recipe.stage).glob("*/*") if any_name else recipe.folder(artifacts).parent.glob("*")
     published = [path for path in found if is_published(path) and not path.is_symlink()]
-    return sorted(published, key=lambda path: -_modified_ns(path))
+    return sorted(published, key=lambda path: -modified_ns(path))
 
 
-def _modified_ns(folder: Path) -> int:
-    """Return when a folder was modified; 0 if it is being removed at this moment."""
+def modified_ns(path: Path) -> int:
+    """Return when a file, a folder or a link itself was modified; 0 if it is gone, as another process may see to."""
     try:
-        return folder.stat().st_mtime_ns
-    except FileNotFoundError:
+        return path.lstat().st_mtime_ns
+    except OSError:
         return 0
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_manifest.artefacts import CURRENT, RECIPE_FILE, digest_of, is_published
+from data_manifest.artefacts import CURRENT, RECIPE_FILE, digest_of, is_published, modified_ns
 from data_manifest.references import STAGES, Artefact, User
 
 
@@ -51,7 +51,7 @@ def _asked_for(artefacts: list[Artefact], rules: Rules) -> Iterator[tuple[str, l
     yield "newer than what is current", [each for each in artefacts if _may_become_current(each.folder)]
     for place in sorted({each.folder.parent for each in artefacts}):
         here = [each for each in artefacts if each.folder.parent == place]
-        here.sort(key=lambda each: (-_modified_ns(each.folder), each.digest))
+        here.sort(key=lambda each: (-modified_ns(each.folder), each.digest))
         yield "among the newest", here[: rules.keep_newest]
 
 
@@ -66,15 +66,7 @@ def places_without_current(artefacts: list[Artefact]) -> list[Path]:
 
 def _may_become_current(folder: Path) -> bool:
     """Return whether an artefact was finished after `current` was swapped: its publisher may be just about to."""
-    return _modified_ns(folder / RECIPE_FILE) > _modified_ns(folder.parent / CURRENT)
-
-
-def _modified_ns(path: Path) -> int:
-    """Return when a file, a folder or a link itself was modified; 0 if it is gone, as another process may see to."""
-    try:
-        return path.lstat().st_mtime_ns
-    except OSError:
-        return 0
+    return modified_ns(folder / RECIPE_FILE) > modified_ns(folder.parent / CURRENT)
 
 
 def is_current(folder: Path) -> bool:
