@@ -21,6 +21,11 @@ from pipeline.years import taken_in
 IMAGE = ("path", "year")  # what a member is made of, beside the numbers of its class
 
 
+def aside_of(scratch: Path, partition: int) -> Path:
+    """Return the file in which a partition is put aside, by its number in the order of the manifest's files."""
+    return scratch / f"{partition}.arrow"
+
+
 @dataclass(frozen=True)
 class Putting:
     """A partition of the manifest, to be put aside.

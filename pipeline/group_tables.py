@@ -14,7 +14,7 @@ import polars as pl
 
 from data_manifest.artefacts import link_or_copy
 from data_manifest.progress import Percentage, Progress, share
-from pipeline.aside import Putting, put_aside
+from pipeline.aside import Putting, aside_of, put_aside
 from pipeline.cells import CLASS_KEY
 from pipeline.classes import classes_of_each
 from pipeline.earlier import COUNTS, Earlier, Reuse, are_few, changed_classes, changes, nothing_to_reuse, plan_reuse
@@ -47,10 +47,10 @@ class GroupTables:
 
     def count(self) -> list[pl.DataFrame]:
         """Write how many images each class has in each partition, and return it; put aside what was not there."""
-        (self.folder / "scratch").mkdir()
+        self._scratch.mkdir()
         (self.folder / COUNTS).mkdir()
         jobs = [
-            Putting(file, self.settings, self._aside(number), self._counts(file))
+            Putting(file, self.settings, aside_of(self._scratch, number), self._counts(file))
             for number, file in enumerate(self.files)
             if not self._has_earlier_counts(file)
         ]
@@ -71,11 +71,12 @@ class GroupTables:
         bundles = list(self._bundles(bundled, pl.concat(runs)))
         with Progress("writing groups", len(bundles), "bundles", share(self.on_percentage, 60, 100)) as progress:
             list(run_all(write_bundle, bundles, progress, self.executor))
-        shutil.rmtree(self.folder / "scratch")
+        shutil.rmtree(self._scratch)
         return len(reuse.linked)
 
-    def _aside(self, number: int) -> Path:
-        return self.folder / "scratch" / f"{number}.arrow"
+    @property
+    def _scratch(self) -> Path:
+        return self.folder / "scratch"
 
     def _counts(self, file: Path) -> Path:
         return self.folder / COUNTS / file.name
@@ -103,9 +104,9 @@ class GroupTables:
     def _still_to_put_aside(self, runs: Iterable[pl.DataFrame]) -> list[Putting]:
         """Return partitions that were counted before, and have images of classes that are gathered."""
         return [
-            Putting(self.files[number], self.settings, self._aside(number), None)
+            Putting(self.files[number], self.settings, aside_of(self._scratch, number), None)
             for number, each in enumerate(runs)
-            if len(each) and not self._aside(number).exists()
+            if len(each) and not aside_of(self._scratch, number).exists()
         ]
 
     def _bundles(self, bundled: pl.DataFrame, runs: pl.DataFrame) -> Iterator[Bundle]:
@@ -115,10 +116,9 @@ class GroupTables:
             "bundle", include_key=False, as_dict=True
         )
         none = runs.clear().drop("bundle")
-        asides = tuple(self._aside(number) for number in range(len(self.files)))
         for key in sorted({*of_bundle, *kept_of_bundle}):
             files = self._kept_files(kept_of_bundle[key]) if key in kept_of_bundle else ()
-            yield Bundle(self.folder / MEMBERS, of_bundle.get(key, none), asides, tuple(files))
+            yield Bundle(self.folder / MEMBERS, of_bundle.get(key, none), self._scratch, tuple(files))
 
     def _kept_files(self, kept: pl.DataFrame) -> Iterator[tuple[Path, pl.DataFrame]]:
         assert self.earlier is not None

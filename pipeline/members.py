@@ -12,7 +12,7 @@ import polars as pl
 
 from data_manifest.schemas import MEMBERS
 from data_manifest.tables import write_table
-from pipeline.aside import IMAGE, read_slice
+from pipeline.aside import IMAGE, aside_of, read_slice
 
 ROWS_PER_FILE = 250_000  # about; a larger group has several files
 FILE = ("group_index", "piece")
@@ -47,21 +47,21 @@ class Bundle:
     Args:
         folder: Where.
         runs: Images put aside that go into them: `NUMBERS`, and `start` and `num_images` within a `partition`.
-        asides: The file that each partition was put aside in.
+        scratch: The folder of the files that partitions were put aside in.
         kept: Files of members of earlier groups, each with the classes that are taken from it: `NUMBERS`, and
             `class_before`, the number that the class has there.
     """
 
     folder: Path
     runs: pl.DataFrame
-    asides: Sequence[Path]
+    scratch: Path
     kept: Sequence[tuple[Path, pl.DataFrame]] = ()
 
 
 def write_bundle(bundle: Bundle) -> None:
     """Write the files of a bundle."""
     runs = bundle.runs.sort("partition", "start").partition_by("partition", as_dict=True)
-    gathered = [_gather(bundle.asides[partition], each) for (partition,), each in runs.items()]
+    gathered = [_gather(aside_of(bundle.scratch, partition), each) for (partition,), each in runs.items()]
     members = in_order(pl.concat([*(_read_kept(*each) for each in bundle.kept), *gathered]))
     for (group, piece), part in members.group_by(FILE, maintain_order=True):
         write_table(part.drop("piece"), bundle.folder / file_name(group, piece), MEMBERS)
