@@ -1,0 +1,59 @@
+"""Numbers and names as a reader wants them."""
+
+import math
+from pathlib import PurePosixPath
+from typing import Any
+
+UNKNOWN = "-"
+
+
+def count(value: float | None) -> str:
+    """Return a whole number with thousands separators."""
+    return UNKNOWN if value is None else f"{value:,.0f}"
+
+
+def percent(value: float | None) -> str:
+    """Return a share in percent, which it is already, with one decimal."""
+    return UNKNOWN if value is None else f"{value:.1f}"
+
+
+def metres(value: float | None) -> str:
+    """Return a distance: metres, or kilometres where there are many of them."""
+    if value is None:
+        return UNKNOWN
+    if math.isinf(value):
+        return "another zone"
+    if value < 9.95:
+        return f"{value:.1f} m"
+    return f"{value:,.0f} m" if value < 9_950 else f"{value / 1000:,.0f} km"
+
+
+def degrees(value: float | None) -> str:
+    """Return a heading or a difference of headings."""
+    return UNKNOWN if value is None else f"{value:.0f}°"
+
+
+def span(first: Any, last: Any) -> str:
+    """Return a range, of years for example, or the one value that it is."""
+    if first is None:
+        return UNKNOWN
+    return f"{first}" if first == last else f"{first} to {last}"
+
+
+def plural(number: int, one: str, many: str) -> str:
+    """Return a number of things."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def setting_text(value: Any) -> str:
+    """Return a setting's value as a command line takes it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def base_name(path: str) -> str:
+    """Return the last part of an image's path."""
+    return PurePosixPath(path).name
