@@ -1,7 +1,8 @@
 """The section on the groups: what M, alpha, N and L do to this map, and how classes and images are spread."""
 
+import math
+
 import polars as pl
-from matplotlib.ticker import MaxNLocator
 
 from data_manifest.classes import count_by_size
 from data_manifest.tables import read_table, scan_table
@@ -13,6 +14,7 @@ from evaluation.report.plot import Plot
 from evaluation.report.sources import Sources
 from evaluation.report.style import COLOUR, leave_slots, new_chart
 
+MOST_TICKS = 10
 SINGLE_SIZES = 40  # up to so many images, a bar for each number of them
 
 
@@ -79,7 +81,7 @@ def plot_groups(by_group: pl.DataFrame, what: str) -> Plot:
             axes.bar(rows["group_index"], rows[what], width=0.8, color=COLOUR[colour], label=label)
     axes.set_xlabel("group")
     leave_slots(axes, by_group["group_index"][0], by_group["group_index"][-1])
-    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axes.set_xticks(by_group["group_index"].gather_every(math.ceil(len(by_group) / MOST_TICKS)))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     if by_group["trained"].any() and not by_group["trained"].all():
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)

@@ -134,7 +134,7 @@ def _draw_scale_bar(axes: Axes, length: float) -> None:
 
 
 def draw_density(
-    axes: Axes, squares: pl.DataFrame, side: float, unit: str = "images", role: str = "accent", strength: float = 1.0
+    axes: Axes, squares: pl.DataFrame, side: float, unit: str = "images", role: str = "density", strength: float = 1.0
 ) -> None:
     """Draw squares the stronger, the more images they have: ink on the page, so that it suits light and dark."""
     if squares.is_empty():
@@ -175,4 +175,4 @@ def _draw_key(axes: Axes, picture: AxesImage, ends: list[int], label: str) -> No
 
 def _ink(role: str, strength: float) -> LinearSegmentedColormap:
     colour = to_rgb(COLOUR[role])
-    return LinearSegmentedColormap.from_list("ink", [(*colour, 0.22 * strength), (*colour, strength)])
+    return LinearSegmentedColormap.from_list("ink", [(*colour, 0.3 * strength), (*colour, strength)])
