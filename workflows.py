@@ -471,5 +471,6 @@ def command_of(stage: Stage) -> str:
     for name, parameter in stage.get_params():
         value = getattr(stage, name)
         if value != parameter.field.default:
-            words += [f"--{name.replace('_', '-')}", parameter.serialize(value)]
+            option, said = f"--{name.replace('_', '-')}", parameter.serialize(value)
+            words += [f"{option}={said}"] if said.startswith("-") else [option, said]
     return shlex.join(words)

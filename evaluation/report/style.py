@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-import matplotlib
+import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -74,7 +74,7 @@ _SETTINGS: dict[Any, Any] = {
 @contextlib.contextmanager
 def conventions() -> Iterator[None]:
     """Draw and save charts with the report's looks."""
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **_SETTINGS}):
+    with matplotlib.style.context(["default", _SETTINGS]):  # not in those of the user's other drawings
         yield
 
 
