@@ -453,13 +453,11 @@ class WriteReport(Stage):
         """Write the report, and publish it."""
         from evaluation.report.stage import write_report
 
-        database, queries = (manifest.images_folder for manifest in self.manifests("test"))
         write_report(
             self.requires().artefact(),
-            database,
-            queries,
             self.dataset.artifacts_folder,
             self.settings(ReportSettings),
+            images_folders={each.recipe().digest: each.images_folder for each in self.manifests("test")},
             command=command_of(self),
             on_percentage=self.set_progress_percentage,
         )

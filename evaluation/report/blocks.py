@@ -42,6 +42,14 @@ class Charts:
 
 
 @dataclass(frozen=True)
+class Heading:
+    """What the following blocks are on."""
+
+    text: str
+    kind: str = "heading"
+
+
+@dataclass(frozen=True)
 class Code:
     """A command to copy."""
 
@@ -59,7 +67,7 @@ class Gallery:
     kind: str = "gallery"
 
 
-Block = Table | Note | Charts | Code | Gallery
+Block = Heading | Table | Note | Charts | Code | Gallery
 
 
 @dataclass(frozen=True)

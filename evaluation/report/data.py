@@ -1,5 +1,6 @@
 """The section on the data: where, in which direction and when the images were taken, and which files are none."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,18 +23,31 @@ EXAMPLES = 3
 
 def data_section(sources: Sources) -> Section:
     """Return the section on the images that were trained on or, where these are not known, looked up."""
-    shown, name = (sources.train_images, "training") if sources.train_images else (sources.database, "database")
-    sets = [("train", sources.train_images), ("database", sources.database), ("queries", sources.queries)]
-    facts = {part: summarise(manifest.folder) for part, manifest in sets if manifest is not None}
+    database = sources.tested[0].database.manifest
+    shown, name = (sources.train_images, "training") if sources.train_images else (database, "database")
+    sets = dict(_sets(sources))
+    facts = {part: summarise(manifest.folder) for part, manifest in sets.items()}
     images = scan_table(shown.folder, "manifest")
     plots = [plot_map(images, name), plot_headings(images, name), plot_years(images, name)]
     blocks: list[Block] = [_table_of_sets(facts), Charts([plot for plot in plots if plot is not None])]
-    for (part, manifest), found in zip(sets[-len(facts) :], facts.values(), strict=True):
-        if manifest is not None and found["rejects"]:
-            blocks.append(_table_of_rejects(part, manifest))
-    if not any(found["rejects"] for found in facts.values()):
+    rejects = [_table_of_rejects(part, manifest) for part, manifest in sets.items() if facts[part]["rejects"]]
+    blocks += rejects
+    if not rejects:
         blocks.append(Note("Every file that was found is a usable image: there are no rejects."))
     return Section("data", "Data", f"Where and when the {name} images were taken, and what was left out.", blocks)
+
+
+def _sets(sources: Sources) -> Iterator[tuple[str, Artefact]]:
+    """Give each set of images once, with its name: `database`, or with that of the test set where there are several."""
+    if sources.train_images is not None:
+        yield "train", sources.train_images
+    seen: set[str] = set()
+    for tested in sources.tested:
+        for role, images in (("database", tested.database), ("queries", tested.queries)):
+            digest = images.manifest.recipe["digest"]
+            if digest not in seen:
+                yield role if len(sources.tested) == 1 else f"{tested.name} {role}", images.manifest
+            seen.add(digest)
 
 
 def _table_of_sets(facts: dict[str, dict[str, Any]]) -> Table:

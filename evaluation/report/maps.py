@@ -175,4 +175,4 @@ def _draw_key(axes: Axes, picture: AxesImage, ends: list[int], label: str) -> No
 
 def _ink(role: str, strength: float) -> LinearSegmentedColormap:
     colour = to_rgb(COLOUR[role])
-    return LinearSegmentedColormap.from_list("ink", [(*colour, 0.3 * strength), (*colour, strength)])
+    return LinearSegmentedColormap.from_list("ink", [(*colour, 0.4 * strength), (*colour, strength)])

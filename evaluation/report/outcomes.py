@@ -21,7 +21,7 @@ import polars as pl
 
 from data_manifest.tables import read_table
 from evaluation.positives import POSITION_COLUMNS, Positions, distances_m, find_positives
-from evaluation.report.sources import Artefact, Sources
+from evaluation.report.sources import Tested
 
 RIGHT, WRONG, UNANSWERABLE = "right", "wrong", "unanswerable"
 STATES = (RIGHT, WRONG, UNANSWERABLE)
@@ -29,13 +29,15 @@ ABOUT_IMAGES = ["path", *POSITION_COLUMNS, "heading", "year"]
 Numbers = npt.NDArray[np.float64]
 
 
-def read_outcomes(sources: Sources, predictions: pl.DataFrame) -> pl.DataFrame:
+def read_outcomes(tested: Tested, predictions: pl.DataFrame) -> pl.DataFrame:
     """Return the table that this module describes."""
-    database, queries = (_read_images(each) for each in (sources.database, sources.queries))
+    database, queries = (
+        read_table(each.manifest.folder, "manifest", ABOUT_IMAGES) for each in (tested.database, tested.queries)
+    )
     asked = predictions.select("query_path").unique(maintain_order=True)
     queries = asked.join(queries, left_on="query_path", right_on="path", how="left", maintain_order="left")
     first = _first_matches(predictions, database)
-    offered = _positives(database, queries, sources.evaluation.settings["positive_dist_threshold"])
+    offered = _positives(database, queries, tested.evaluation.settings["positive_dist_threshold"])
     found = queries.join(first, on="query_path", how="left", maintain_order="left").hstack(offered)
     answerable = pl.col("answerable") | pl.col("first_right").is_not_null()
     state = pl.when(pl.col("first_right") == 1).then(pl.lit(RIGHT)).when(answerable).then(pl.lit(WRONG))
@@ -46,10 +48,6 @@ def read_outcomes(sources: Sources, predictions: pl.DataFrame) -> pl.DataFrame:
     return found.with_columns(answerable, state.otherwise(pl.lit(UNANSWERABLE)).alias("state"), *apart).drop(
         "heading_of_match", "year_of_match"
     )
-
-
-def _read_images(manifest: Artefact) -> pl.DataFrame:
-    return read_table(manifest.folder, "manifest", ABOUT_IMAGES)
 
 
 def _first_matches(predictions: pl.DataFrame, database: pl.DataFrame) -> pl.DataFrame:

@@ -25,7 +25,7 @@ PACKAGES = (
 def recipe_section(sources: Sources, command: str) -> Section:
     """Return the section on what made the model, its evaluation and this page."""
     blocks: list[Block] = [Code(command, "The command that makes it again"), _table_of_artefacts(sources)]
-    for artefact in (sources.groups, sources.training, sources.evaluation):
+    for artefact in (sources.groups, sources.training, *(each.evaluation for each in sources.tested)):
         if artefact is not None:
             blocks.append(_table_of_settings(artefact))
     blocks.append(_table_of_versions())
@@ -67,11 +67,11 @@ def _table_of_versions() -> Table:
     return Table("Versions on the machine that wrote this page", ("", "version"), rows, folded=True)
 
 
-def python_call(paths: dict[str, Path], settings: ReportSettings) -> str:
+def python_call(evaluation: Path, artifacts: Path, settings: ReportSettings) -> str:
     """Return the call that writes a report, for one that no command line asked for."""
-    arguments = "".join(f"    {name}=Path({str(path)!r}),\n" for name, path in paths.items())
+    arguments = f"    Path({str(evaluation)!r}),\n    Path({str(artifacts)!r}),\n    {settings!r},\n"
     return (
         "from pathlib import Path\n\n"
         "from evaluation.report.settings import ReportSettings\nfrom evaluation.report.stage import write_report\n\n"
-        f"write_report(\n{arguments}    settings={settings!r},\n)"
+        f"write_report(\n{arguments})"
     )

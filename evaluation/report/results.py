@@ -1,17 +1,19 @@
 """The section on the results: recalls beside published ones, their curve, breakdowns, and where queries are right."""
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import polars as pl
 from matplotlib.axes import Axes
 
-from data_manifest.tables import read_table, scan_table
-from evaluation.published import published_recalls
+from data_manifest.tables import scan_table
 from evaluation.report import text
-from evaluation.report.blocks import Block, Charts, Note, Section, Table
+from evaluation.report.blocks import Block, Note, Section, Table
 from evaluation.report.breakdown import ASPECTS, plot_matches_by, plot_recall_by
 from evaluation.report.maps import Extent, count_squares, draw_density, in_frame, new_map, square_side
 from evaluation.report.outcomes import RIGHT, UNANSWERABLE, WRONG, count_states
 from evaluation.report.plot import Plot
-from evaluation.report.sources import Sources
+from evaluation.report.result import Result
 from evaluation.report.style import COLOUR, POINTS_AS_VECTORS, TALL, new_chart
 
 MARKS = {RIGHT: ("o", "right", 8), UNANSWERABLE: ("s", "unknown", 8), WRONG: ("X", "wrong", 14)}
@@ -21,59 +23,68 @@ NEEDLE = 0.028  # how far a query's mark stands off its place, as a share of the
 NAMES = {RIGHT: "right at the first match", WRONG: "wrong", UNANSWERABLE: "no positive in the database"}
 
 
-def results_section(sources: Sources, predictions: pl.DataFrame, outcomes: pl.DataFrame) -> Section:
+def results_section(results: Sequence[Result]) -> Section:
     """Return the section on how well the model finds places."""
-    recalls = read_table(sources.evaluation.folder, "recalls")
-    harder = [plot_recall_by(outcomes, aspect) for aspect in ASPECTS]
-    matches = [plot_matches_by(outcomes, aspect) for aspect in ASPECTS]
-    blocks: list[Block] = [
-        *_warnings(recalls),
-        table_of_recalls(recalls, sources),
-        Note(counted(recalls, outcomes)),
-        Charts([plot_curve(predictions, recalls, outcomes), plot_queries(sources, outcomes)]),
-        Charts([plot for plot in harder if plot is not None], "What makes a query hard", HARDER),
-        Charts([plot for plot in matches if plot is not None], "How far the first match can be trusted", MATCHES),
-    ]
+    blocks: list[Block] = [warning for result in results for warning in _warnings(result)]
+    blocks.append(table_of_recalls(results))
+    for result in results:
+        blocks += [*result.heading(), *_charts(result)]
     lead = "A query is right at k if one of its k best matches was taken close enough to it."
     return Section("results", "Results", lead, blocks)
 
 
-def _warnings(recalls: pl.DataFrame) -> list[Note]:
+def _charts(result: Result) -> Iterator[Block]:
+    harder = [plot_recall_by(result.outcomes, aspect) for aspect in ASPECTS]
+    matches = [plot_matches_by(result.outcomes, aspect) for aspect in ASPECTS]
+    yield Note(counted(result))
+    yield result.charts([plot_curve(result), plot_queries(result)])
+    yield result.charts(harder, "What makes a query hard", HARDER)
+    yield result.charts(matches, "How far the first match can be trusted", MATCHES)
+
+
+def _warnings(result: Result) -> list[Note]:
     """Return what the evaluation found odd about the numbers of images."""
-    if "count_warning" not in recalls.columns:
+    if "count_warning" not in result.recalls.columns:
         return []
-    return [
-        Note(warning, warning=True) for warning in recalls["count_warning"].drop_nulls().unique(maintain_order=True)
-    ]
+    found = result.recalls["count_warning"].drop_nulls().unique(maintain_order=True)
+    return [Note(f"{result.tested.name}: {warning}", warning=True) for warning in found]
 
 
-def table_of_recalls(recalls: pl.DataFrame, sources: Sources) -> Table:
-    """Return ours, with what the table has of intervals and of answerable queries, and published ones."""
-    ks = recalls["k"].to_list()
-    rows = [["this model", *(_with_interval(row) for row in recalls.to_dicts()), ""]]
-    if "recall_answerable" in recalls.columns and recalls["queries_without_positive"].max():
-        figures = (text.percent(value) for value in recalls["recall_answerable"])
-        rows.append(["of the answerable queries", *figures, ""])
-    settings = sources.evaluation.settings
-    for each in published_recalls(settings.get("test_set") or "", settings["backbone"], settings["fc_output_dim"]):
-        figures = (text.percent(each.recalls.get(k)) for k in ks)
-        rows.append([f"published {each.backbone}-{each.fc_output_dim}", *figures, each.source])
-    has_source = any(row[-1] for row in rows)
-    head = ["", *(f"R@{k}" for k in ks), *(["source"] if has_source else [])]
-    rows = rows if has_source else [row[:-1] for row in rows]
-    return Table("Recall, percent", head, rows, numbers=range(1, len(ks) + 1), strong=(0,))
+def table_of_recalls(results: Sequence[Result]) -> Table:
+    """Return the recalls of each test set, with intervals and what is published, as far as its table has them."""
+    ks = pl.concat([result.recalls["k"] for result in results]).unique().sort().to_list()
+    rows: list[list[str]] = []
+    strong = []
+    for result in results:
+        strong.append(len(rows))
+        for title, figures in _rows_of_set({row["k"]: row for row in result.recalls.to_dicts()}):
+            rows.append([title or result.tested.name, *(figures.get(k, "") for k in ks)])
+    return Table("Recall, percent", ["", *(f"R@{k}" for k in ks)], rows, numbers=range(1, len(ks) + 1), strong=strong)
 
 
-def _with_interval(row: dict[str, float | None]) -> str:
+def _rows_of_set(figures: dict[int, dict[str, Any]]) -> Iterator[tuple[str, dict[int, str]]]:
+    """Give title and cells, by k, of each row on a test set: first ours, then what its table has beside it."""
+    yield "", {k: _with_interval(row) for k, row in figures.items()}
+    if any(row["queries_without_positive"] and row.get("recall_answerable") is not None for row in figures.values()):
+        yield "of its answerable queries", {k: text.percent(row["recall_answerable"]) for k, row in figures.items()}
+    published = {k: row for k, row in figures.items() if row.get("published_recall") is not None}
+    if published:
+        source = next(iter(published.values()))["published_source"]
+        yield f"published in {source}", {k: text.percent(row["published_recall"]) for k, row in published.items()}
+    if any(row.get("index_loss") is not None for row in figures.values()):
+        yield "lost against exact search", {k: text.percent(row["index_loss"]) for k, row in figures.items()}
+
+
+def _with_interval(row: dict[str, Any]) -> str:
     low, high = row.get("interval_low"), row.get("interval_high")
     interval = f" ({low:.1f} to {high:.1f})" if low is not None and high is not None else ""
     return f"{text.percent(row['recall'])}{interval}"
 
 
-def counted(recalls: pl.DataFrame, outcomes: pl.DataFrame) -> str:
+def counted(result: Result) -> str:
     """Return what the recalls are of, in words."""
-    without = count_states(outcomes)[UNANSWERABLE]
-    first = recalls.row(0, named=True)
+    without = count_states(result.outcomes)[UNANSWERABLE]
+    first = result.recalls.row(0, named=True)
     said = f"{first['queries']:,} queries against {first['database_images']:,} database images."
     unanswerable = text.plural(without, "query has", "queries have")
     return (
@@ -83,8 +94,9 @@ def counted(recalls: pl.DataFrame, outcomes: pl.DataFrame) -> str:
     )
 
 
-def plot_curve(predictions: pl.DataFrame, recalls: pl.DataFrame, outcomes: pl.DataFrame) -> Plot:
+def plot_curve(result: Result) -> Plot:
     """Return the recall at every k that there are matches for, and the most that any model could reach."""
+    predictions, recalls, outcomes = result.predictions, result.recalls, result.outcomes
     ranks = outcomes["first_right"].drop_nulls()
     ks = range(1, int(predictions["rank"].max()) + 1)  # type: ignore[arg-type]
     curve = pl.DataFrame({"k": ks, "recall": [100 * float((ranks <= k).sum()) / len(outcomes) for k in ks]})
@@ -113,9 +125,9 @@ def plot_curve(predictions: pl.DataFrame, recalls: pl.DataFrame, outcomes: pl.Da
     return Plot("recall_curve", "Recall curve", f"{alt}.", figure, curve, note)
 
 
-def plot_queries(sources: Sources, outcomes: pl.DataFrame) -> Plot:
+def plot_queries(result: Result) -> Plot:
     """Return the map of right and wrong queries over the database."""
-    database = scan_table(sources.database.folder, "manifest")
+    outcomes, database = result.outcomes, scan_table(result.tested.database.manifest.folder, "manifest")
     extent = Extent.of(outcomes.lazy())
     side = square_side(extent)
     figure, axes = new_map(extent)

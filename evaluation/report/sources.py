@@ -1,12 +1,14 @@
-"""What a report is made from: the evaluation, and what led to it, found in the artefacts folder by their digests."""
+"""What a report is made from: evaluations, and what led to them, found in the artefacts folder by their digests."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from data_manifest.artefacts import is_published, read_recipe
 from data_manifest.errors import UserError
+
+LIST_SUFFIX = "_images_paths.txt"  # of a list of images, beside their folder
 
 
 @dataclass(frozen=True)
@@ -38,51 +40,105 @@ class Artefact:
 
 
 @dataclass(frozen=True)
-class Sources:
-    """An evaluation with its images, and with its model's training where that was done in this artefacts folder."""
+class Images:
+    """A manifest, and the folder that its paths lie in."""
+
+    manifest: Artefact
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Tested:
+    """An evaluation, and the images that it is of."""
 
     evaluation: Artefact
-    database: Artefact
-    queries: Artefact
+    database: Images
+    queries: Images
+
+    @property
+    def name(self) -> str:
+        """What the test set is called."""
+        return str(self.evaluation.recipe["name"])
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a report is on: evaluations of a model and, where it was trained in this artefacts folder, its training."""
+
+    asked: Artefact
+    tested: Sequence[Tested]
     training: Artefact | None
     groups: Artefact | None
     train_images: Artefact | None
 
     @classmethod
-    def of(cls, evaluation: Path, artifacts: Path) -> Self:
-        """Find what an evaluation was made from.
+    def of(cls, asked: Path, artifacts: Path, folders: Mapping[str, Path] | None = None) -> Self:
+        """Find what an evaluation, or a comparison of several, was made from.
+
+        Args:
+            asked: Its folder.
+            artifacts: Where its inputs are published.
+            folders: Where images lie, by the digest of their manifest; by default where they were listed.
 
         Raises:
-            UserError: There is no such evaluation, or the manifests of its images are gone.
+            UserError: There is no such evaluation, or the manifests of its images, or the images, are gone.
         """
-        evaluated = Artefact.read(evaluation)
-        if evaluated.recipe["stage"] != "evaluation":
-            raise UserError(f"{evaluation} is of the stage {evaluated.recipe['stage']}: a report shows an evaluation")
-        database, queries = (_needed(artifacts, evaluated, role) for role in ("database", "queries"))
-        training = _input(artifacts, "training", evaluated, "model")
+        found = Artefact.read(asked)
+        evaluations = _evaluations(found, artifacts)
+        training = _input(artifacts, "training", evaluations[0], "model")
         groups = training and _input(artifacts, "groups", training, "groups")
         train_images = groups and _input(artifacts, "manifest", groups, "manifest")
-        return cls(evaluated, database, queries, training, groups, train_images)
+        tested = [
+            Tested(each, *(_images(artifacts, each, role, folders or {}) for role in ("database", "queries")))
+            for each in evaluations
+        ]
+        return cls(found, tested, training, groups, train_images)
 
     def all(self) -> list[Artefact]:
-        """Return the artefacts, from the images to the evaluation."""
-        chain = (self.train_images, self.groups, self.training, self.database, self.queries, self.evaluation)
-        return [artefact for artefact in chain if artefact is not None]
+        """Return the artefacts, from the images to the evaluations."""
+        of_sets = [
+            part for each in self.tested for part in (each.database.manifest, each.queries.manifest, each.evaluation)
+        ]
+        chain = [self.train_images, self.groups, self.training, *of_sets]
+        return list({artefact.folder: artefact for artefact in chain if artefact is not None}.values())
 
 
-def _needed(artifacts: Path, evaluation: Artefact, role: str) -> Artefact:
-    found = _input(artifacts, "manifest", evaluation, role)
-    if found is None:
-        digest = evaluation.recipe["inputs"].get(role)
+def _evaluations(asked: Artefact, artifacts: Path) -> list[Artefact]:
+    """Return the evaluations that are asked for: one, or those of which a comparison is made."""
+    if asked.recipe["stage"] == "evaluation":
+        return [asked]
+    digests = asked.recipe["inputs"].get("evaluations")
+    if not digests:
+        raise UserError(f"{asked.folder} is of the stage {asked.recipe['stage']}: a report shows evaluations")
+    found = [_published(artifacts, "evaluation", digest) for digest in digests]
+    missing = [digest for digest, each in zip(digests, found, strict=True) if each is None]
+    if missing:
+        raise UserError(
+            f"the evaluations {', '.join(missing)} of {asked.folder} are not in {artifacts}: evaluate again"
+        )
+    return [each for each in found if each is not None]
+
+
+def _images(artifacts: Path, evaluation: Artefact, role: str, folders: Mapping[str, Path]) -> Images:
+    digest = evaluation.recipe["inputs"].get(role, "")
+    manifest = _published(artifacts, "manifest", digest)
+    if manifest is None:
         raise UserError(
             f"the manifest {digest} of the {role} of {evaluation.folder} is not in {artifacts}: "
             "build it again with BuildManifest, or evaluate again"
         )
-    return found
+    listed = Path(str(manifest.recipe["summary"]["origin"]).removesuffix(LIST_SUFFIX))
+    folder = folders.get(digest, listed)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: there is no such folder; the report shows the images of the {role} in it")
+    return Images(manifest, folder)
 
 
 def _input(artifacts: Path, stage: str, artefact: Artefact, role: str) -> Artefact | None:
-    """Return an input of an artefact, published under whatever name, or None if it is not there."""
-    digest = artefact.recipe["inputs"].get(role)
+    return _published(artifacts, stage, artefact.recipe["inputs"].get(role, ""))
+
+
+def _published(artifacts: Path, stage: str, digest: str) -> Artefact | None:
+    """Return an artefact, under whatever name it is published, or None if it is not there."""
     found = (artifacts / stage).glob(f"*/{digest}") if digest else iter(())
     return next((Artefact.read(folder) for folder in sorted(found) if is_published(folder)), None)

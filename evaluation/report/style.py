@@ -23,7 +23,7 @@ LIGHT_AND_DARK = {
     "muted": ("#59616c", "#a4acb7"),
     "grid": ("#dde1e6", "#343a43"),
     "accent": ("#0068ab", "#63b4ee"),
-    "density": ("#2d83c9", "#2d83c8"),  # nearly one for both pages: it is drawn into pictures
+    "density": ("#2f8bd6", "#2f8bd7"),  # nearly one for both pages: it is drawn into pictures
     "second": ("#b06000", "#f0b050"),
     "right": ("#007f5b", "#2fc79a"),
     "wrong": ("#c83c00", "#ff8650"),

@@ -1,12 +1,8 @@
 // The filter of the pictures. Without it all of them are shown, the worst first.
 "use strict";
-(() => {
+document.querySelectorAll(".gallery").forEach((gallery) => {
   const PAGE = 24;
-  const form = document.getElementById("filter");
-  if (!form) return;
-  const list = document.getElementById("cards");
-  const status = document.getElementById("status");
-  const more = document.getElementById("more");
+  const [form, status, list, more] = gallery.children;
   const cards = [...list.children];
   const sampled = cards
     .filter((card) => card.dataset.sample >= 0)
@@ -44,4 +40,4 @@
   });
   form.hidden = false;
   show();
-})();
+});

@@ -150,7 +150,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Town:
 @pytest.fixture(scope="session")
 def report(town: Town) -> Path:
     """The town's report."""
-    return write_report(town.evaluation, town.database, town.queries, town.artifacts, command=COMMAND)
+    return write_report(town.evaluation, town.artifacts, command=COMMAND)
 
 
 @pytest.fixture(scope="session")

@@ -63,7 +63,7 @@ def ask(browser: "Chrome", expression: str) -> Any:
 
 
 def states(browser: "Chrome") -> list[str]:
-    return list(ask(browser, "[...document.querySelectorAll('#cards > li')].map(card => card.dataset.state)"))
+    return list(ask(browser, "[...document.querySelectorAll('.cards > li')].map(card => card.dataset.state)"))
 
 
 def test_it_opens_without_an_error_and_without_the_network(opened: "Chrome") -> None:
@@ -88,9 +88,9 @@ def test_the_filter_by_mouse(opened: "Chrome") -> None:
     assert states(opened) == ["wrong"] * 4
     opened.find_element("css selector", "input[name=text]").send_keys("@@190@@")
     assert states(opened) == ["wrong"]
-    assert opened.find_element("id", "status").text == "1 of 1 queries are shown."
+    assert opened.find_element("css selector", ".status").text == "1 of 1 queries are shown."
     opened.find_element("css selector", "input[name=text]").send_keys("nowhere")
-    assert opened.find_element("id", "status").text == "No query fits."
+    assert opened.find_element("css selector", ".status").text == "No query fits."
 
 
 def test_the_filter_by_keyboard(opened: "Chrome") -> None:
@@ -102,17 +102,17 @@ def test_the_filter_by_keyboard(opened: "Chrome") -> None:
     opened.find_element("css selector", "input[name=state]:checked").send_keys(Keys.ARROW_LEFT)
     opened.find_element("css selector", "input[value=worst]").send_keys(Keys.ARROW_RIGHT)
     assert sorted(states(opened)) == ["right"] * 4 + ["unanswerable"] + ["wrong"] * 4
-    places = ask(opened, "[...document.querySelectorAll('#cards > li')].map(card => +card.dataset.sample)")
+    places = ask(opened, "[...document.querySelectorAll('.cards > li')].map(card => +card.dataset.sample)")
     assert places == list(range(9))
 
 
 def test_many_queries_come_in_portions(opened: "Chrome") -> None:
-    more = "const list = document.getElementById('cards'); const first = list.firstElementChild;"
+    more = "const list = document.querySelector('.cards'); const first = list.firstElementChild;"
     opened.execute_script(f"{more} for (let i = 0; i < 40; i++) list.append(first.cloneNode(true));")
     script = ask(opened, "document.scripts[0].textContent")
     opened.execute_script(script)
     assert len(states(opened)) == 24
-    button = opened.find_element("id", "more")
+    button = opened.find_element("css selector", ".more")
     button.send_keys("\n")
     assert len(states(opened)) == 48
     button.send_keys("\n")

@@ -19,8 +19,8 @@ from tests.evaluation.report.conftest import Town
 
 @pytest.fixture(scope="module")
 def outcomes(town: Town) -> pl.DataFrame:
-    sources = Sources.of(town.evaluation, town.artifacts)
-    return read_outcomes(sources, read_table(town.evaluation, "predictions"))
+    (tested,) = Sources.of(town.evaluation, town.artifacts).tested
+    return read_outcomes(tested, read_table(town.evaluation, "predictions"))
 
 
 def test_states(outcomes: pl.DataFrame) -> None:

@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -6,10 +5,11 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from data_manifest.tables import read_table
-from evaluation.report.outcomes import RIGHT, WRONG, read_outcomes
+from data_manifest.artefacts import read_recipe
+from evaluation.report.outcomes import RIGHT, WRONG
 from evaluation.report.page import render_page
 from evaluation.report.pictures import choose_shown, pictures_section, verdict
+from evaluation.report.result import Result
 from evaluation.report.sources import Sources
 from evaluation.report.thumbnails import NONE, make_thumbnails
 from tests.evaluation.report.conftest import Town
@@ -60,19 +60,13 @@ def test_half_of_those_shown_are_the_worst_and_half_a_sample() -> None:
     assert sorted(everything["sample"]) == list(range(500))
 
 
-@pytest.fixture
-def render(town: Town) -> Callable[[Path], str]:
-    def render(queries: Path) -> str:
-        sources, predictions = Sources.of(town.evaluation, town.artifacts), read_table(town.evaluation, "predictions")
-        outcomes = read_outcomes(sources, predictions)
-        folders = {"database": town.database, "queries": queries}
-        return render_page("town", [], [pictures_section(sources, predictions, outcomes, folders, 100)])
-
-    return render
+def render(town: Town) -> str:
+    (tested,) = Sources.of(town.evaluation, town.artifacts).tested
+    return render_page("town", [], [pictures_section([Result.read(tested)], 100)])
 
 
-def test_each_query_has_its_matches_framed_and_what_would_be_right(town: Town, render: Callable[[Path], str]) -> None:
-    page = render(town.queries)
+def test_each_query_has_its_matches_framed_and_what_would_be_right(town: Town) -> None:
+    page = render(town)
     assert page.count('class="picture query"') == 9
     assert page.count('class="picture right"') == 4 * 4 + 4 * 1, (
         "among five: four of the first place, one of the second"
@@ -82,10 +76,13 @@ def test_each_query_has_its_matches_framed_and_what_would_be_right(town: Town, r
     assert page.count("<img") == page.count('alt="') == 9 + 45 + 4
 
 
-def test_a_query_whose_file_is_gone(town: Town, tmp_path: Path, render: Callable[[Path], str]) -> None:
-    assert render(tmp_path).count("the file cannot be opened") == 9
+def test_a_query_whose_file_is_gone(town: Town, tmp_path: Path) -> None:
+    digest = read_recipe(town.evaluation)["inputs"]["queries"]
+    (tested,) = Sources.of(town.evaluation, town.artifacts, {digest: tmp_path}).tested
+    page = render_page("town", [], [pictures_section([Result.read(tested)], 100)])
+    assert page.count("the file cannot be opened") == 9
 
 
 def test_verdicts() -> None:
-    assert verdict({"state": WRONG, "first_right": 3}) == "wrong: the first right match is number 3"
-    assert verdict({"state": WRONG, "first_right": None}) == "wrong: no right match among those kept"
+    assert verdict({"state": WRONG, "first_right": 3}, 20) == "wrong: the first right match is number 3"
+    assert verdict({"state": WRONG, "first_right": None}, 20) == "wrong: none of the 20 best matches is right"

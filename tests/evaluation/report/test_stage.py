@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from data_manifest.artefacts import Recipe, publishing, read_recipe
 from data_manifest.errors import UserError
 from evaluation.report.settings import ReportSettings
 from evaluation.report.stage import write_report
@@ -53,7 +54,7 @@ def test_names_of_files_are_text_and_never_markup(page: str) -> None:
 
 def test_what_is_published_is_not_made_again(town: Town, report: Path) -> None:
     before = (report / "report.html").stat().st_mtime_ns
-    assert write_report(town.evaluation, town.database, town.queries, town.artifacts) == report
+    assert write_report(town.evaluation, town.artifacts) == report
     assert (report / "report.html").stat().st_mtime_ns == before
     assert (report.parent / "current").resolve() == report.resolve()
 
@@ -61,7 +62,7 @@ def test_what_is_published_is_not_made_again(town: Town, report: Path) -> None:
 def test_the_same_inputs_give_the_same_bytes(town: Town, report: Path, tmp_path: Path) -> None:
     shutil.copytree(town.artifacts, tmp_path / "again", ignore=shutil.ignore_patterns("report"), symlinks=True)
     evaluation = tmp_path / "again" / town.evaluation.relative_to(town.artifacts)
-    again = write_report(evaluation, town.database, town.queries, tmp_path / "again", command=COMMAND)
+    again = write_report(evaluation, tmp_path / "again", command=COMMAND)
     files = sorted(
         path.relative_to(report) for path in report.rglob("*") if path.is_file() and path.name != "recipe.json"
     )
@@ -74,22 +75,37 @@ def test_a_model_from_elsewhere_has_no_groups_and_no_training(town: Town) -> Non
     names = {"database": "town-test-database", "queries": "town-test-queries_v1"}
     manifests = {role: (town.artifacts / "manifest" / name / "current").resolve() for role, name in names.items()}
     evaluation = publish_evaluation(town.artifacts, manifests, MODEL_DIGEST)
-    report = write_report(evaluation, town.database, town.queries, town.artifacts, ReportSettings(report_queries=0))
+    report = write_report(evaluation, town.artifacts, ReportSettings(report_queries=0))
     page = (report / "report.html").read_text()
     assert page.count("was not trained in this artefacts folder") == 2
     assert "Where the database images are" in page
-    assert "write_report(\n    evaluation=Path(" in page, "what makes it again, where no command line asked for it"
+    assert "write_report(\n    Path(" in page, "what makes it again, where no command line asked for it"
     assert not (report / "figures" / "group_map").exists()
     assert "<img" not in page
 
 
 def test_what_is_missing_is_named(town: Town, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="there is no such folder; the report shows the images in it"):
-        write_report(
-            *(town.evaluation, tmp_path / "nowhere", town.queries, town.artifacts), ReportSettings(report_queries=3)
-        )
+    others = ReportSettings(report_queries=3)
+    folders = {read_recipe(town.evaluation)["inputs"]["database"]: tmp_path / "nowhere"}
+    with pytest.raises(UserError, match="there is no such folder; the report shows the images of the database in it"):
+        write_report(town.evaluation, town.artifacts, others, images_folders=folders)
     manifest = (town.artifacts / "manifest" / "town-test-database" / "current").resolve()
-    with pytest.raises(UserError, match="is of the stage manifest: a report shows an evaluation"):
-        write_report(manifest, town.database, town.queries, town.artifacts)
+    with pytest.raises(UserError, match="is of the stage manifest: a report shows evaluations"):
+        write_report(manifest, town.artifacts)
     with pytest.raises(UserError, match=r"the manifest \w+ of the database of .* is not in"):
-        write_report(town.evaluation, town.database, town.queries, tmp_path)
+        write_report(town.evaluation, tmp_path)
+
+
+def test_several_test_sets_on_one_page(town: Town) -> None:
+    """Two evaluations of one model, of which a comparison was made."""
+    published = sorted(town.evaluation.parent.glob("[!c]*"))
+    (other,) = [folder for folder in published if folder != town.evaluation]
+    digests = [folder.name for folder in (town.evaluation, other)]
+    recipe = Recipe("comparison", "test-sets", 1, {}, {"evaluations": digests})
+    with publishing(town.artifacts, recipe, {"made": "recalls"}):
+        pass
+    report = write_report(recipe.folder(town.artifacts), town.artifacts, ReportSettings(report_queries=2))
+    page = (report / "report.html").read_text()
+    assert page.count('class="gallery"') == 2
+    curves = sorted(path.name for path in (report / "figures").glob("recall_curve*"))
+    assert curves == ["recall_curve-town_test_queries_v1_1", "recall_curve-town_test_queries_v1_2"]
