@@ -165,7 +165,7 @@ def _draw_legend(axes: Axes, grouping: Grouping) -> None:
         handles.append(
             Line2D([], [], color=COLOUR["unknown"], marker=r"$\uparrow$", linewidth=0, markersize=8, label="others")
         )
-    columns = min(len(handles), 9)
+    columns = min(len(handles), 5)
     axes.legend(
         handles=handles,
         title="group",

@@ -56,6 +56,7 @@ def _table_of_settings(grouping: Grouping, by_group: pl.DataFrame) -> Table:
         ["groups", text.count(len(by_group)), f"that have classes, of N · N · L = {grouping.N**2 * grouping.L:,}"],
         ["classes", text.count(classes), f"{text.count(classes_trained)} of them in the groups trained on"],
         ["images", text.count(images), f"{text.count(images_trained)} of them in the groups trained on"],
+        ["trained on", text.count(len(grouping.trained)), ", ".join(map(str, grouping.trained)) or "no group"],
     ]
     return Table("The grouping", ("", "value", "what it means"), rows, numbers=(1,))
 
@@ -75,7 +76,8 @@ def _bins_apart(grouping: Grouping) -> str:
 def plot_groups(by_group: pl.DataFrame, what: str) -> Plot:
     """Return the classes or the images of each group; those trained on stand out."""
     figure, axes = new_chart()
-    for trained, colour, label in ((True, "accent", "trained on"), (False, "unknown", "not trained on")):
+    others = "unknown" if by_group["trained"].any() else "accent"
+    for trained, colour, label in ((True, "accent", "trained on"), (False, others, "not trained on")):
         rows = by_group.filter(pl.col("trained") == trained)
         if len(rows):
             axes.bar(rows["group_index"], rows[what], width=0.8, color=COLOUR[colour], label=label)

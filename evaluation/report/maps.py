@@ -23,6 +23,7 @@ OUTLIERS = 0.001  # share of the images at each end of an axis that may lie outs
 MARGIN = 0.04
 LEAST_SHAPE = 0.6  # of a map's shorter side to its longer one
 ROUND = (1, 2, 5)
+TICKS = 4  # along an axis as long as a chart is wide
 METRES_PER_KM = 1000
 
 
@@ -105,8 +106,8 @@ def new_map(extent: Extent) -> tuple[Figure, Axes]:
     axes.set_xlim(extent.west, extent.east)
     axes.set_ylim(extent.south, extent.north)
     axes.grid(visible=True, axis="both")
-    for axis, name in ((axes.xaxis, "east"), (axes.yaxis, "north")):
-        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    for axis, name, length in ((axes.xaxis, "east", 1.0), (axes.yaxis, "north", min(shape, 1.0))):
+        axis.set_major_locator(MaxNLocator(max(2, round(TICKS * length)), steps=[1, 2, 5, 10]))
         axis.set_major_formatter(lambda value, _: f"{value / METRES_PER_KM:.10g}")
         axis.set_label_text(f"{name}, km ({extent.name})" if name == "east" else f"{name}, km")
     for label in axes.get_yticklabels():

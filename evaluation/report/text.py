@@ -23,7 +23,7 @@ def metres(value: float | None) -> str:
         return UNKNOWN
     if math.isinf(value):
         return "another zone"
-    if value < 9.95:
+    if value < 99.95:
         return f"{value:.1f} m"
     return f"{value:,.0f} m" if value < 9_950 else f"{value / 1000:,.0f} km"
 
