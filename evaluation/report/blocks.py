@@ -33,11 +33,15 @@ class Note:
 
 @dataclass(frozen=True)
 class Charts:
-    """Charts side by side, as many as fit, under a heading with a sentence of its own if they have one."""
+    """Charts side by side, as many as fit, under a heading with a sentence of its own if they have one.
+
+    `nested` is what stands below a `Heading`.
+    """
 
     plots: Sequence[Plot]
     heading: str = ""
     lead: str = ""
+    nested: bool = False
     kind: str = "charts"
 
 
@@ -64,6 +68,7 @@ class Gallery:
 
     cards: Sequence[Any]
     counts: dict[str, int]
+    nested: bool = False
     kind: str = "gallery"
 
 

@@ -93,7 +93,7 @@ def _gallery(
         for row, own in cards
     ]
     counts = {state: sum(card.state == state for card in gallery) for state in STATES}
-    return Gallery(gallery, counts)
+    return Gallery(gallery, counts, nested=bool(result.mark))
 
 
 def choose_shown(outcomes: pl.DataFrame, limit: int) -> pl.DataFrame:

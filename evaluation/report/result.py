@@ -37,7 +37,12 @@ class Result:
 
     def charts(self, plots: Sequence[Plot | None], heading: str = "", lead: str = "") -> Charts:
         """Return those charts that there are, under names that no other test set's have."""
-        return Charts([dataclasses.replace(plot, name=plot.name + self.mark) for plot in plots if plot], heading, lead)
+        return Charts(
+            [dataclasses.replace(plot, name=plot.name + self.mark) for plot in plots if plot],
+            heading,
+            lead,
+            nested=bool(self.mark),
+        )
 
 
 def read_results(tested: Sequence[Tested]) -> list[Result]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 from matplotlib.axes import Axes
+from matplotlib.transforms import blended_transform_factory
 
 from data_manifest.tables import scan_table
 from evaluation.report import text
@@ -115,7 +116,8 @@ def plot_curve(result: Result) -> Plot:
         axes.annotate(f"{recall:.1f}", (k, recall), xytext=(2, -12), textcoords="offset points", fontsize=8)
     if best < 100:
         axes.axhline(best, color=COLOUR["unknown"], linestyle=(0, (4, 3)), linewidth=1)
-        axes.annotate(f"answerable: {best:.1f}", (1, best), xytext=(0, 3), textcoords="offset points", fontsize=8)
+        place = blended_transform_factory(axes.transAxes, axes.transData)  # between those of 10 and 20
+        axes.text(0.73, best + 1, f"answerable: {best:.1f}", transform=place, ha="center", va="bottom", fontsize=8)
     axes.set(xlabel="k best matches", ylabel="recall, %", ylim=(min(0, best), 104))
     axes.set_xticks([k for k in (1, 5, 10, 15, 20, 50, 100) if k <= len(ks)])
     alt = "Recall by number of matches: " + ", ".join(
