@@ -7,7 +7,7 @@ import polars as pl
 
 from evaluation.report.outcomes import RIGHT
 from evaluation.report.plot import Plot
-from evaluation.report.style import COLOUR, leave_slots, new_chart
+from evaluation.report.style import COLOUR, draw_interval, leave_slots, new_chart
 
 Z = 1.96  # a normal distribution's 95 %
 NEVER = 10**9
@@ -55,9 +55,8 @@ def plot_recall_by(outcomes: pl.DataFrame, aspect: Aspect) -> Plot | None:
     data = data.with_columns(label=pl.Series(map(aspect.label, data["bin"])), **_intervals(data))
     figure, axes = new_chart()
     places = range(len(data))
-    whiskers = [(data["recall_1"] - data["low_1"]).to_numpy(), (data["high_1"] - data["recall_1"]).to_numpy()]
     axes.bar(places, data["recall_1"], width=0.6, color=COLOUR["accent"], label="R@1, with its 95 % interval")
-    axes.errorbar(places, data["recall_1"], whiskers, fmt="none", ecolor=COLOUR["ink"], capsize=3, linewidth=1)
+    draw_interval(axes, places, data["recall_1"], (data["low_1"], data["high_1"]))
     axes.plot(places, data["recall_5"], "D", markersize=5, color=COLOUR["second"], label="R@5")
     axes.set_xticks(places, labels=[f"{name}\nn = {n:,}" for name, n in data.select("label", "queries").iter_rows()])
     axes.set_xlabel(aspect.unit)

@@ -15,7 +15,7 @@ from evaluation.report.maps import Extent, count_squares, draw_density, in_frame
 from evaluation.report.outcomes import RIGHT, UNANSWERABLE, WRONG, count_states
 from evaluation.report.plot import Plot
 from evaluation.report.result import Result
-from evaluation.report.style import COLOUR, POINTS_AS_VECTORS, TALL, new_chart
+from evaluation.report.style import COLOUR, POINTS_AS_VECTORS, TALL, draw_interval, new_chart
 
 MARKS = {RIGHT: ("o", "right", 8), UNANSWERABLE: ("s", "unknown", 8), WRONG: ("X", "wrong", 14)}
 HARDER = "Recall of the answerable queries by how far off the positive is that is nearest in that respect."
@@ -106,11 +106,7 @@ def plot_curve(result: Result) -> Plot:
     axes.plot(curve["k"], curve["recall"], color=COLOUR["accent"])
     told = recalls.filter(pl.col("k").is_in(curve["k"].implode()))
     if "interval_low" in told.columns:
-        whiskers = [
-            (told["recall"] - told["interval_low"]).to_numpy(),
-            (told["interval_high"] - told["recall"]).to_numpy(),
-        ]
-        axes.errorbar(told["k"], told["recall"], whiskers, fmt="none", ecolor=COLOUR["accent"], capsize=3, linewidth=1)
+        draw_interval(axes, told["k"], told["recall"], (told["interval_low"], told["interval_high"]))
     axes.plot(told["k"], told["recall"], "o", color=COLOUR["accent"], markersize=5)
     for k, recall in told.select("k", "recall").iter_rows():
         axes.annotate(f"{recall:.1f}", (k, recall), xytext=(2, -12), textcoords="offset points", fontsize=8)

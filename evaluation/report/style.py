@@ -6,11 +6,12 @@ are after Okabe and Ito's, which colour-blind readers tell apart; shapes and wor
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import matplotlib.style
 import numpy as np
+import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.projections.polar import PolarAxes
@@ -88,6 +89,20 @@ def leave_slots(axes: Axes, first: float, last: float) -> None:
     """Keep a few bars from becoming broad: those at `first`, ..., `last` stand in the middle of room for more."""
     spare = max(0, LEAST_SLOTS - (last - first + 1)) / 2
     axes.set_xlim(first - 0.6 - spare, last + 0.6 + spare)
+
+
+def draw_interval(axes: Axes, places: Iterable[float], values: pl.Series, ends: tuple[pl.Series, pl.Series]) -> None:
+    """Draw the interval of each value; an end that rounding puts on the wrong side is on the value."""
+    low, high = ((values - ends[0]).clip(lower_bound=0), (ends[1] - values).clip(lower_bound=0))
+    axes.errorbar(
+        list(places),
+        values.to_numpy(),
+        [low.to_numpy(), high.to_numpy()],
+        fmt="none",
+        ecolor=COLOUR["ink"],
+        capsize=3,
+        linewidth=1,
+    )
 
 
 def new_compass() -> tuple[Figure, PolarAxes]:

@@ -25,13 +25,13 @@ def test_bins_hold_their_high_ends() -> None:
 
 
 def test_recall_by_distance_against_counting() -> None:
-    ranks, distances = [1, 1, 4, None, 9, 1], [1.0, 4.0, 3.0, 7.0, 8.0, None]
+    ranks, distances = [1, 1, 4, None, 9, 1, 1], [1.0, 4.0, 3.0, 7.0, 8.0, None, 20.0]
     outcomes = pl.DataFrame({"first_right": ranks, "nearest_distance": distances})
     with conventions():
         plot = plot_recall_by(outcomes, DISTANCE)
     assert plot is not None
     table = plot.data.select("label", "queries", "recall_1", "recall_5").rows()
-    assert table == [("0-5", 3, pytest.approx(200 / 3), 100.0), ("5-10", 2, 0.0, 0.0)]
+    assert table == [("0-5", 3, pytest.approx(200 / 3), 100.0), ("5-10", 2, 0.0, 0.0), ("10-25", 1, 100.0, 100.0)]
 
 
 def test_first_matches_by_years_and_nothing_where_years_are_unknown() -> None:
