@@ -24,6 +24,7 @@ COLOURED_WEIGHT = 5  # a class of a coloured group counts for so many others whe
 FRAME = ("utm_zone", "hemisphere")
 CELL = ["cell_east", "cell_north"]
 # An arrow to the north, as long as half a cell less a margin: shaft, head, shaft.
+RADIUS = 0.2  # of the disc in its stead where there is one heading bin, in cells
 ARROW = np.array([(-0.025, 0.08), (-0.025, 0.3), (-0.08, 0.3), (0, 0.46), (0.08, 0.3), (0.025, 0.3), (0.025, 0.08)])
 
 
@@ -104,10 +105,12 @@ def classes_in(classes: pl.LazyFrame, window: Window) -> pl.DataFrame:
 
 
 def _arrows(rows: pl.DataFrame, window: Window, alpha: float) -> Path:
-    """Return an arrow from each class's cell into the middle of its heading bin, all in one path."""
+    """Return an arrow from the middle of each class's cell into its heading bin, all in one path."""
     centres = np.stack(
         [rows["cell_east"].to_numpy() - window.west + 0.5, rows["cell_north"].to_numpy() - window.south + 0.5], axis=1
     )
+    if alpha >= FULL_TURN:  # a class of all headings looks nowhere
+        return Path.make_compound_path(*(Path.circle(tuple(centre), RADIUS) for centre in centres))
     bins = rows["heading_bin"].to_numpy()
     ends = np.minimum((bins + 1) * alpha, FULL_TURN)  # the last bin is narrower where alpha does not divide 360
     angles = np.radians((bins * alpha + ends) / 2)

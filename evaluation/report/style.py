@@ -1,8 +1,8 @@
 """The looks of the report, in one home: colours of the page and of its charts, and how charts are drawn.
 
 Each colour has a role, and two values: on a light page and on a dark one. Charts are drawn in the light values; in the
-page each becomes `var(--role)`, so that one chart serves both. The colours of right and wrong, and those of groups,
-are after Okabe and Ito's, which colour-blind readers tell apart; shapes and words say the same once more.
+page each becomes `var(--role)`, so that one chart serves both. The colours of right and wrong, and those of groups, of
+which six are after Okabe and Ito's, are ones that colour-blind readers tell apart; shapes and words say the same again.
 """
 
 import contextlib
@@ -30,14 +30,14 @@ LIGHT_AND_DARK = {
     "wrong": ("#c83c00", "#ff8650"),
     "unknown": ("#7b838d", "#8b949f"),
     "label": ("#101316", "#0f1215"),  # on a coloured ground
-    "group0": ("#0072b2", "#4fabe6"),
-    "group1": ("#e69f00", "#f2b632"),
-    "group2": ("#009e73", "#22c497"),
-    "group3": ("#cc79a7", "#e099c0"),
-    "group4": ("#56b4e9", "#8fd0f7"),
-    "group5": ("#d55e00", "#f57f2c"),
-    "group6": ("#8a7a00", "#d8c840"),
-    "group7": ("#5e3c99", "#a98be0"),
+    "group0": ("#0072b2", "#3f9be0"),
+    "group1": ("#e69f00", "#f2a50a"),
+    "group2": ("#009e73", "#1fc497"),
+    "group3": ("#cc79a7", "#e69ac3"),
+    "group4": ("#56b4e9", "#9adcff"),
+    "group5": ("#a63603", "#e0662e"),
+    "group6": ("#8b1cf7", "#9000ff"),
+    "group7": ("#481830", "#d8f090"),
 }
 COLOUR = {role: light for role, (light, _) in LIGHT_AND_DARK.items()}
 GROUP_COLOURS = [COLOUR[role] for role in LIGHT_AND_DARK if role.startswith("group")]

@@ -11,7 +11,7 @@ from evaluation.report.plot import Plot
 from evaluation.report.sources import Sources
 from evaluation.report.style import COLOUR, leave_slots, new_chart
 
-RECALLS = {"recall_1": "accent", "recall_5": "second", "recall_10": "group3", "recall_20": "group4"}
+RECALLS = {"recall_1": "accent", "recall_5": "group1", "recall_10": "group5", "recall_20": "group7"}
 MARKERS = {"recall_1": "o", "recall_5": "s", "recall_10": "^", "recall_20": "D"}
 
 

@@ -75,3 +75,12 @@ def test_a_last_bin_that_is_narrower() -> None:
         bins = plot_compass(Grouping.of({**PAPER, "alpha": 100.0}, [0, 1], [])).data
     assert bins["to_degrees"].to_list() == [100.0, 200.0, 300.0, 360.0]
     assert bins["group_index"].to_list() == [0, 1, 0, 1]
+
+
+def test_classes_of_all_headings_point_nowhere() -> None:
+    table = classes([(0, 0), (3, 3)], range(1), N=1, L=1)
+    with conventions():
+        svg = plot_group_map(table.lazy(), Grouping.of({**PAPER, "alpha": 360.0, "N": 1, "L": 1}, [0], [0])).svg()
+    corners = np.asarray(_arrows(table, Window(10, "N", 0, 0, 8), 360.0).vertices)
+    assert sorted({(round(x), round(y)) for x, y in np.floor(corners)}) == [(0, 0), (3, 3)]
+    assert "N · M" not in svg
