@@ -1,6 +1,5 @@
 """The map of the paper's figure 2: a few cells, in each an arrow for every class, coloured by its group."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,15 +15,15 @@ from matplotlib.transforms import blended_transform_factory
 
 from evaluation.report.grouping import Grouping
 from evaluation.report.plot import Plot
-from evaluation.report.style import COLOUR, new_chart, new_compass
+from evaluation.report.style import COLOUR, new_chart
 
 FULL_TURN = 360
 SMALL, LARGE = 8, 12  # cells along a side of the map: so that groups repeat on it at least twice, up to N = 5
 COLOURED_WEIGHT = 5  # a class of a coloured group counts for so many others where to look is chosen
 FRAME = ("utm_zone", "hemisphere")
 CELL = ["cell_east", "cell_north"]
-# An arrow to the north, as long as half a cell less a margin: shaft, head, shaft.
-RADIUS = 0.2  # of the disc in its stead where there is one heading bin, in cells
+RADIUS = 0.2  # in cells, of the disc that stands for an arrow where there is one heading bin
+# An arrow to the north, in cells, as long as half of one less a margin: shaft, head, shaft.
 ARROW = np.array([(-0.025, 0.08), (-0.025, 0.3), (-0.08, 0.3), (0, 0.46), (0.08, 0.3), (0.025, 0.3), (0.025, 0.08)])
 
 
@@ -145,8 +144,8 @@ def _draw_measures(axes: Axes, shown: pl.DataFrame, window: Window, grouping: Gr
     columns = shown.filter(pl.col("group_index") == grouping.coloured[0])["cell_east"].unique().sort() - window.west
     first = int(columns[0]) if len(columns) else 0
     _draw_measure(axes, first, 1, f"M = {grouping.M:g} m", 1.025)
-    if grouping.N > 1:
-        first = first if first + grouping.N <= window.cells else first - grouping.N
+    if 1 < grouping.N <= window.cells:
+        first = min(first, window.cells - grouping.N)
         _draw_measure(axes, first, grouping.N, f"N · M = {grouping.N * grouping.M:g} m", 1.075)
 
 
@@ -178,36 +177,3 @@ def _draw_legend(axes: Axes, grouping: Grouping) -> None:
         columnspacing=0.9,
         handletextpad=0.1,
     )
-
-
-def plot_compass(grouping: Grouping) -> Plot:
-    """Return the heading bins of one cell: alpha wide, every L-th of the same group."""
-    bins = pl.DataFrame({"heading_bin": range(math.ceil(FULL_TURN / grouping.alpha))}).with_columns(
-        from_degrees=pl.col("heading_bin") * grouping.alpha,
-        to_degrees=((pl.col("heading_bin") + 1) * grouping.alpha).clip(upper_bound=float(FULL_TURN)),
-        w=pl.col("heading_bin") % grouping.L,
-    )
-    u, v, _ = grouping.parts(grouping.coloured[0])
-    bins = bins.with_columns(group_index=(u * grouping.N + v) * grouping.L + pl.col("w"))
-    figure, axes = new_compass()
-    centres = np.radians((bins["from_degrees"] + bins["to_degrees"]).to_numpy() / 2)
-    widths = np.radians((bins["to_degrees"] - bins["from_degrees"]).to_numpy())
-    colours = [grouping.colour(group) for group in bins["group_index"]]
-    alphas = [0.85 if group in grouping.coloured else 0.3 for group in bins["group_index"]]
-    for centre, width, colour, alpha in zip(centres, widths, colours, alphas, strict=True):
-        axes.bar(centre, 1, width=0.94 * width, bottom=0.15, color=colour, alpha=alpha)
-    axes.set_yticks([])
-    axes.grid(visible=False)
-    if len(bins) <= 24:
-        for centre, group in zip(centres, bins["group_index"], strict=True):
-            axes.text(
-                centre, 0.85, f"{group}", ha="center", va="center", fontsize=8, fontweight="bold", color=COLOUR["label"]
-            )
-    alt = (
-        f"The {len(bins)} heading bins of a cell, {grouping.alpha:g} degrees each; every {grouping.L}. one is of the "
-        f"same group. The cell's groups are {', '.join(map(str, sorted(set(bins['group_index']))))}."
-    )
-    note = (
-        f"alpha = {grouping.alpha:g}°, L = {grouping.L}: the group of each heading bin in a cell with u = {u}, v = {v}."
-    )
-    return Plot("heading_bins", "Heading bins of one cell", alt, figure, bins, note)

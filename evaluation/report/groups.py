@@ -8,7 +8,8 @@ from data_manifest.classes import count_by_size
 from data_manifest.tables import read_table, scan_table
 from evaluation.report import text
 from evaluation.report.blocks import Block, Charts, Note, Section, Table
-from evaluation.report.group_map import plot_compass, plot_group_map
+from evaluation.report.compass import plot_compass
+from evaluation.report.group_map import plot_group_map
 from evaluation.report.grouping import Grouping
 from evaluation.report.plot import Plot
 from evaluation.report.sources import Sources

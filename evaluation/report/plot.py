@@ -28,7 +28,6 @@ class Plot:
         figure: The drawing.
         data: What is drawn.
         note: Stands below it.
-        wide: Takes two columns, where the page has them.
     """
 
     name: str
@@ -37,7 +36,6 @@ class Plot:
     figure: Figure
     data: pl.DataFrame
     note: str = ""
-    wide: bool = False
 
     @property
     def png(self) -> str:

@@ -1,7 +1,6 @@
 """Numbers and names as a reader wants them."""
 
 import math
-from pathlib import PurePosixPath
 from typing import Any
 
 UNKNOWN = "-"
@@ -52,8 +51,3 @@ def setting_text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def base_name(path: str) -> str:
-    """Return the last part of an image's path."""
-    return PurePosixPath(path).name

@@ -1,6 +1,7 @@
 """Pictures small enough for a page: WebP in data URIs, as large and as good as the room for all of them allows."""
 
 import base64
+import functools
 import io
 import logging
 from collections.abc import Mapping, Sequence
@@ -49,15 +50,17 @@ def make_thumbnails(
     """
     files = sorted(uses)
     tried = files[:: max(1, len(files) // TRIED)]
+    share = sum(map(uses.__getitem__, tried)) / max(1, sum(uses.values()))
+    made: dict[Path, Thumbnail] = {}
     with ThreadPoolExecutor(THREADS) as threads:
         for side, quality in steps:
+            make = functools.partial(_make, side=side, quality=quality)
             is_last = (side, quality) == steps[-1]
-            sample = dict(zip(tried, threads.map(lambda file: _make(file, side, quality), tried), strict=True))  # noqa: B023
-            share = sum(map(uses.__getitem__, tried)) / max(1, sum(uses.values()))
+            sample = dict(zip(tried, threads.map(make, tried), strict=True))
             if not is_last and MARGIN * _size(sample, uses) > room * share:
                 continue
-            made: dict[Path, Thumbnail] = {}
-            for file, thumbnail in zip(files, threads.map(lambda file: _make(file, side, quality), files), strict=True):  # noqa: B023
+            made = {}
+            for file, thumbnail in zip(files, threads.map(make, files), strict=True):
                 made[file] = thumbnail
                 if progress is not None:
                     progress.advance()

@@ -4,7 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from evaluation.report.group_map import Window, _arrows, classes_in, densest_window, plot_compass, plot_group_map
+from evaluation.report.compass import plot_compass
+from evaluation.report.group_map import Window, _arrows, classes_in, densest_window, plot_group_map
 from evaluation.report.grouping import Grouping
 from evaluation.report.style import GROUP_COLOURS, conventions
 
@@ -84,3 +85,11 @@ def test_classes_of_all_headings_point_nowhere() -> None:
     corners = np.asarray(_arrows(table, Window(10, "N", 0, 0, 8), 360.0).vertices)
     assert sorted({(round(x), round(y)) for x, y in np.floor(corners)}) == [(0, 0), (3, 3)]
     assert "N · M" not in svg
+
+
+@pytest.mark.parametrize(("N", "is_shown"), [(9, True), (12, True), (13, False)])
+def test_a_spacing_wider_than_the_map_is_not_drawn_beyond_it(N: int, is_shown: bool) -> None:
+    table = classes([(east, 0) for east in range(24)], N=N)
+    with conventions():
+        svg = plot_group_map(table.lazy(), Grouping.of({**PAPER, "N": N}, [0, 1], [0, 1])).svg()
+    assert (f"N · M = {N * 10} m" in svg) == is_shown
