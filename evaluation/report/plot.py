@@ -11,10 +11,12 @@ from matplotlib.figure import Figure
 
 from data_manifest.tables import write_table
 from evaluation.report.style import COLOUR
+from evaluation.report.text import setting_text
 
 FIGURES = "figures"
 PNG_DPI = 200
 RASTER_DPI = 200
+MOST_ROWS = 40  # that the page shows of a chart's data
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +48,13 @@ class Plot:
     def parquet(self) -> str:
         """Where the data lie, from the page."""
         return f"{FIGURES}/{self.name}/{self.name}.parquet"
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """The data as a reader's table, for those who do not see the chart; none where they are many."""
+        if len(self.data) > MOST_ROWS:
+            return []
+        return [[setting_text(value) for value in row] for row in self.data.iter_rows()]
 
     def write(self, folder: Path) -> None:
         """Write picture and data below a folder."""

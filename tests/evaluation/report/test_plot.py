@@ -1,3 +1,4 @@
+import dataclasses
 import re
 from pathlib import Path
 
@@ -36,6 +37,12 @@ def test_ids_are_the_charts_own_and_all_references_are_met(plot: Plot) -> None:
 def test_what_a_reader_hears(plot: Plot) -> None:
     with conventions():
         assert 'role="img" aria-label="two &quot;bars&quot; &amp; a &lt;tag>"' in plot.svg()
+
+
+def test_the_data_are_a_table_where_they_are_few(plot: Plot) -> None:
+    assert plot.rows == [["a", "3"], ["b", "4"]]
+    many = pl.DataFrame({"value": range(41)})
+    assert dataclasses.replace(plot, data=many).rows == []
 
 
 def test_files(plot: Plot, tmp_path: Path) -> None:
