@@ -7,10 +7,12 @@ import polars as pl
 
 from evaluation.report.outcomes import RIGHT
 from evaluation.report.plot import Plot
+from evaluation.report.sources import FRAMES, METRES
 from evaluation.report.style import COLOUR, draw_interval, leave_slots, new_chart
 
 Z = 1.96  # a normal distribution's 95 %
 NEVER = 10**9
+WHOLE = ("years", FRAMES)  # what is counted: there is nothing between 1 and 2
 
 
 @dataclass(frozen=True)
@@ -27,18 +29,26 @@ class Aspect:
         if number == len(self.ends):
             return f">{self.ends[-1]:g}"
         low, high = (self.ends[number - 1] if number else 0), self.ends[number]
-        return f"{high:g}" if high <= low or (self.unit == "years" and high == low + 1) else f"{low:g}-{high:g}"
+        return (
+            f"{high:g}" if high <= low or (number and self.unit in WHOLE and high == low + 1) else f"{low:g}-{high:g}"
+        )
 
     def bin_of(self, values: pl.Expr) -> pl.Expr:
         """Return the number of the bin of each value."""
         return pl.sum_horizontal([(values > end).cast(pl.Int32) for end in self.ends])
 
 
-ASPECTS = (
-    Aspect("distance", "distance", "metres", (5.0, 10.0, 25.0, 50.0, 100.0, 1000.0)),
-    Aspect("heading", "heading difference", "degrees", (15.0, 30.0, 60.0, 90.0)),
-    Aspect("years", "years apart", "years", (0.0, 1.0, 2.0, 5.0, 10.0)),
-)
+DISTANCE = {
+    METRES: Aspect("distance", "distance", METRES, (5.0, 10.0, 25.0, 50.0, 100.0, 1000.0)),
+    FRAMES: Aspect("distance", "distance", FRAMES, (1.0, 2.0, 5.0, 10.0, 20.0, 100.0)),
+}
+HEADING = Aspect("heading", "heading difference", "degrees", (15.0, 30.0, 60.0, 90.0))
+YEARS = Aspect("years", "years apart", "years", (0.0, 1.0, 2.0, 5.0, 10.0))
+
+
+def aspects(unit: str) -> tuple[Aspect, ...]:
+    """Return the aspects of a test set, whose distances are in metres or frames."""
+    return DISTANCE[unit], HEADING, YEARS
 
 
 def plot_recall_by(outcomes: pl.DataFrame, aspect: Aspect) -> Plot | None:

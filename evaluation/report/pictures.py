@@ -128,7 +128,7 @@ def _cards(shown: pl.DataFrame, result: Result) -> Iterator[tuple[Row, list[Pict
         for match in matches[(path,)].iter_rows(named=True):
             found = match["database_path"]
             role, mark = (RIGHT_MATCH, "✓") if match["correct"] else (WRONG_MATCH, "✗")
-            title = f"{mark} {match['rank']} · {text.metres(match['distance_m'])}"
+            title = f"{mark} {match['rank']} · {text.distance(match['distance_m'], result.tested.unit)}"
             facts = _facts(about[found], f"{match['score']:.2f}")
             pictures.append(Picture(database / found, role, title, facts, found))
         if row["state"] != RIGHT and row["example"] is not None:

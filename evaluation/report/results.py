@@ -10,11 +10,12 @@ from matplotlib.transforms import blended_transform_factory
 from data_manifest.tables import scan_table
 from evaluation.report import text
 from evaluation.report.blocks import Block, Note, Section, Table
-from evaluation.report.breakdown import ASPECTS, plot_matches_by, plot_recall_by
+from evaluation.report.breakdown import aspects, plot_matches_by, plot_recall_by
 from evaluation.report.maps import Extent, count_squares, draw_density, in_frame, new_map, square_side
 from evaluation.report.outcomes import RIGHT, UNANSWERABLE, WRONG, count_states
 from evaluation.report.plot import Plot
 from evaluation.report.result import Result
+from evaluation.report.sources import FRAMES
 from evaluation.report.style import COLOUR, POINTS_AS_VECTORS, TALL, draw_interval, new_chart
 
 MARKS = {RIGHT: ("o", "right", 8), UNANSWERABLE: ("s", "unknown", 8), WRONG: ("X", "wrong", 14)}
@@ -35,8 +36,8 @@ def results_section(results: Sequence[Result]) -> Section:
 
 
 def _charts(result: Result) -> Iterator[Block]:
-    harder = [plot_recall_by(result.outcomes, aspect) for aspect in ASPECTS]
-    matches = [plot_matches_by(result.outcomes, aspect) for aspect in ASPECTS]
+    harder = [plot_recall_by(result.outcomes, aspect) for aspect in aspects(result.tested.unit)]
+    matches = [plot_matches_by(result.outcomes, aspect) for aspect in aspects(result.tested.unit)]
     yield Note(counted(result))
     yield result.charts([plot_curve(result), plot_queries(result)])
     yield result.charts(harder, "What makes a query hard", HARDER)
@@ -123,8 +124,10 @@ def plot_curve(result: Result) -> Plot:
     return Plot("recall_curve", "Recall curve", f"{alt}.", figure, curve, note)
 
 
-def plot_queries(result: Result) -> Plot:
-    """Return the map of right and wrong queries over the database."""
+def plot_queries(result: Result) -> Plot | None:
+    """Return the map of right and wrong queries over the database; None where images have numbers, and no places."""
+    if result.tested.unit == FRAMES:
+        return None
     outcomes, database = result.outcomes, scan_table(result.tested.database.manifest.folder, "manifest")
     extent = Extent.of(outcomes.lazy())
     side = square_side(extent)

@@ -8,6 +8,7 @@ from typing import Any, Self
 from data_manifest.artefacts import is_published, read_recipe
 from data_manifest.errors import UserError
 
+METRES, FRAMES = "metres", "frames"
 LIST_SUFFIX = "_images_paths.txt"  # of a list of images, beside their folder
 
 
@@ -59,6 +60,11 @@ class Tested:
     def name(self) -> str:
         """What the test set is called."""
         return str(self.evaluation.recipe["name"])
+
+    @property
+    def unit(self) -> str:
+        """What distances are counted in: metres or, where images are numbered along a ride, frames."""
+        return str(self.evaluation.settings.get("positive_dist_unit", METRES))
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ def percent(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:.1f}"
 
 
-def metres(value: float | None) -> str:
-    """Return a distance: metres, or kilometres where there are many of them."""
-    if value is None:
-        return UNKNOWN
+def distance(value: float, unit: str = "metres") -> str:
+    """Return a distance: frames, metres, or kilometres where there are many of them."""
     if math.isinf(value):
         return "another zone"
+    if unit == "frames":
+        return plural(round(value), "frame", "frames")
     if value < 99.95:
         return f"{value:.1f} m"
     return f"{value:,.0f} m" if value < 9_950 else f"{value / 1000:,.0f} km"

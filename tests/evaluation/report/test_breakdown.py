@@ -2,10 +2,10 @@ import polars as pl
 import pytest
 from scipy.stats import binomtest
 
-from evaluation.report.breakdown import ASPECTS, plot_matches_by, plot_recall_by, wilson
+from evaluation.report.breakdown import aspects, plot_matches_by, plot_recall_by, wilson
 from evaluation.report.style import conventions
 
-DISTANCE, HEADING, YEARS = ASPECTS
+DISTANCE, HEADING, YEARS = aspects("metres")
 
 
 @pytest.mark.parametrize(("hits", "trials"), [(0, 5), (5, 5), (3, 10), (521, 792)])
@@ -22,6 +22,7 @@ def test_bins_hold_their_high_ends() -> None:
     ]
     assert [YEARS.label(number) for number in range(6)] == ["0", "1", "2", "2-5", "5-10", ">10"]
     assert HEADING.label(4) == ">90"
+    assert [aspects("frames")[0].label(number) for number in range(4)] == ["0-1", "2", "2-5", "5-10"]
 
 
 def test_recall_by_distance_against_counting() -> None:

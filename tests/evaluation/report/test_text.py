@@ -4,15 +4,18 @@ from evaluation.report import text
 
 
 @pytest.mark.parametrize(
-    ("metres", "said"),
-    [(2.46, "2.5 m"), (25.4, "25.4 m"), (412.6, "413 m"), (9_949.0, "9,949 m"), (12_400.0, "12 km"), (None, "-")],
+    ("metres", "said"), [(2.46, "2.5 m"), (25.4, "25.4 m"), (412.6, "413 m"), (9_949.0, "9,949 m"), (12_400.0, "12 km")]
 )
-def test_distances(metres: float | None, said: str) -> None:
-    assert text.metres(metres) == said
+def test_distances(metres: float, said: str) -> None:
+    assert text.distance(metres) == said
+
+
+def test_distances_along_a_ride() -> None:
+    assert [text.distance(number, "frames") for number in (0.0, 1.0, 1200.0)] == ["0 frames", "1 frame", "1,200 frames"]
 
 
 def test_a_match_in_another_zone_has_no_distance() -> None:
-    assert text.metres(float("inf")) == "another zone"
+    assert text.distance(float("inf")) == "another zone"
 
 
 def test_words_for_numbers() -> None:
