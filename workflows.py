@@ -10,6 +10,7 @@ import difflib
 import functools
 import logging
 import multiprocessing
+import shlex
 import sys
 import typing
 from collections.abc import Callable, Mapping
@@ -27,6 +28,8 @@ from data_manifest.errors import UserError
 from data_manifest.settings import Settings, value_of
 from evaluation.recipe import Model, evaluation_recipe, model_digest, validation_digest
 from evaluation.recipe import decisive_settings as evaluation_settings
+from evaluation.report.recipe import report_recipe
+from evaluation.report.settings import ReportSettings
 from evaluation.settings import EvaluationSettings
 from pipeline.cluster import ClusterSettings, executor_at
 from pipeline.dataset import DatasetSettings, PartSettings, data_set_name
@@ -76,7 +79,7 @@ TRAINING_KINDS: tuple[type[Settings], ...] = (
     *(DatasetSettings, GroupSettings, ChosenGroups, NetworkSettings, AugmentationSettings, TrainingSettings),
     *(EvaluationSettings, RuntimeSettings, ClusterSettings),
 )
-KINDS: tuple[type[Settings], ...] = (PartSettings, *TRAINING_KINDS)
+KINDS: tuple[type[Settings], ...] = (PartSettings, ReportSettings, *TRAINING_KINDS)
 SettingsKind = TypeVar("SettingsKind", bound=Settings)
 
 
@@ -430,3 +433,42 @@ class EvaluateCosPlace(Stage):
             num_workers=runtime.num_workers,
             on_percentage=self.set_progress_percentage,
         )
+
+
+@takes(ReportSettings, *TRAINING_KINDS)
+class WriteReport(Stage):
+    """Write one HTML page on the data, the groups, the training and the evaluation, with pictures."""
+
+    def requires(self) -> EvaluateCosPlace:
+        """The evaluation; what led to it is found by its digests."""
+        evaluation: EvaluateCosPlace = self.clone(EvaluateCosPlace)
+        return evaluation
+
+    def recipe(self) -> Recipe:
+        """Return what makes the report."""
+        evaluation = self.requires().recipe()
+        return report_recipe(evaluation.name, evaluation.digest, self.settings(ReportSettings))
+
+    def run(self) -> None:
+        """Write the report, and publish it."""
+        from evaluation.report.stage import write_report
+
+        write_report(
+            self.requires().artefact(),
+            self.dataset.artifacts_folder,
+            self.settings(ReportSettings),
+            images_folders={each.recipe().digest: each.images_folder for each in self.manifests("test")},
+            command=command_of(self),
+            on_percentage=self.set_progress_percentage,
+        )
+
+
+def command_of(stage: Stage) -> str:
+    """Return the command line that asks for a stage, with every parameter that is not at its default."""
+    words = ["luigi", "--module", "workflows", stage.task_family]
+    for name, parameter in stage.get_params():
+        value = getattr(stage, name)
+        if value != parameter.field.default:
+            option, said = f"--{name.replace('_', '-')}", parameter.serialize(value)
+            words += [f"{option}={said}"] if said.startswith("-") else [option, said]
+    return shlex.join(words)

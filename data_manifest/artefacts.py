@@ -40,7 +40,7 @@ class Recipe:
     """What makes an artefact.
 
     Args:
-        stage: "manifest", "groups", "training" or "evaluation".
+        stage: One of `data_manifest.references.STAGES`, as in "groups".
         name: The data set, as in `processed-train`; it tells artefacts apart for people, the digest does it for us.
         version: The version of the stage's code: raised when the same inputs come to give other rows.
         settings: The settings that make the artefact what it is.

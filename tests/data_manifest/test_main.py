@@ -13,6 +13,7 @@ import pytest
 from data_manifest.__main__ import main
 from data_manifest.artefacts import Recipe, make_current
 from data_manifest.errors import UserError
+from data_manifest.references import STAGES
 
 Publish = Callable[..., Path]
 PublishTables = Callable[..., Path]
@@ -138,7 +139,7 @@ def test_summary_of_groups_is_classes(city: tuple[Path, Path], capsys: pytest.Ca
         (("gc", "--artifacts-folder", "none"), "--artifacts-folder none: there is no such folder"),
         (
             ("gc", "--artifacts-folder", "A", "--stages", "runs"),
-            "--stages runs: 'runs' is none of manifest, groups, training, evaluation",
+            f"--stages runs: 'runs' is none of {', '.join(STAGES)}",
         ),
     ],
 )
