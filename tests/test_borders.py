@@ -13,7 +13,7 @@ PACKAGES = ("data_manifest", "pipeline", "training", "evaluation")
 NUMERICS = {"numpy", "polars", "pyarrow"}
 ALLOWED = {
     "data_manifest": {"data_manifest", "polars", "pyarrow", "tqdm"},
-    "pipeline": {"pipeline", "data_manifest", "dask", "distributed", "utm", "PIL", *NUMERICS},
+    "pipeline": {"pipeline", "data_manifest", "dask", "distributed", "utm", "PIL", "simplejpeg", *NUMERICS},
     "training": {"training", "data_manifest", "torch", "torchvision", "PIL", *NUMERICS},
     "evaluation": {"evaluation", "training", "data_manifest", "torch", "faiss", "scipy", "PIL", *NUMERICS},
 }
