@@ -126,17 +126,20 @@ def _adopt(artifacts: Path, recipe: Recipe, changed: Mapping[str, Any]) -> bool:
         gone = contextlib.suppress(shutil.Error, FileNotFoundError)  # it is being removed
         with gone, publishing(artifacts, recipe, summary) as staging:
             leave_out = shutil.ignore_patterns(RECIPE_FILE)
-            shutil.copytree(twin, staging, ignore=leave_out, copy_function=_link_or_copy, dirs_exist_ok=True)
+            shutil.copytree(twin, staging, ignore=leave_out, copy_function=link_or_copy, dirs_exist_ok=True)
             (twin / RECIPE_FILE).stat()  # still there, so what was copied is whole
         if is_published(recipe.folder(artifacts)):
             return True
     return False
 
 
-def _link_or_copy(source: str, target: str) -> None:
+def link_or_copy(source: str | Path, target: str | Path) -> None:
+    """Have a file at a second place: by a hard link, or where the file system has none, by a copy."""
     try:
         os.link(source, target)
-    except OSError:  # a file system without links
+    except FileNotFoundError:
+        raise
+    except OSError:
         shutil.copyfile(source, target)
 
 

@@ -71,16 +71,26 @@ LISTED_FOLDERS = pa.schema(
         _column("children", pa.list_(pa.binary()), "names of the folders in it"),
     ]
 )
+_CELL = (
+    _optional("utm_zone", pa.int8(), "UTM zone number of the cell"),
+    _optional("hemisphere", pa.string(), "N or S; null if neither band nor latitude is known"),
+    _column("cell_east", pa.int64(), "floor(utm_east / M)"),
+    _column("cell_north", pa.int64(), "floor(utm_north / M)"),
+)
 CLASSES = pa.schema(
     [
         _GROUP,
         _CLASS,
-        _optional("utm_zone", pa.int8(), "UTM zone number of the cell"),
-        _optional("hemisphere", pa.string(), "N or S; null if neither band nor latitude is known"),
-        _column("cell_east", pa.int64(), "floor(utm_east / M)"),
-        _column("cell_north", pa.int64(), "floor(utm_north / M)"),
+        *_CELL,
         _column("heading_bin", pa.int32(), "floor(heading / alpha)"),
         _column("num_images", pa.int32(), "images of the class"),
+    ]
+)
+CLASS_COUNTS = pa.schema(
+    [
+        *_CELL,
+        _optional("heading_bin", pa.int32(), "floor(heading / alpha); null for the images without a heading"),
+        _column("num_images", pa.int32(), "images of the class in a partition of the manifest, be they enough or not"),
     ]
 )
 MEMBERS = pa.schema(

@@ -21,14 +21,13 @@ from data_manifest.errors import UserError
 from data_manifest.progress import Progress
 from data_manifest.staging import STAGING
 from pipeline import cluster as cluster_module
-from pipeline import groups as groups_module
 from pipeline import manifest as manifest_module
+from pipeline import members
 from pipeline.cluster import ClusterSettings, differing_versions, executor_at
 from pipeline.executor import run_all
 from pipeline.groups import build_groups
 from pipeline.listing import list_images
 from pipeline.manifest import build_manifest
-from pipeline.members import plan_files
 from pipeline.partitions import partitions
 
 pytest.importorskip("distributed", reason="Dask is not installed")
@@ -140,7 +139,7 @@ def _small_files() -> Iterator[None]:
     """Have partitions of few rows, and bundles of few members."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(manifest_module, "partitions", functools.partial(partitions, rows=ROWS))
-        patch.setattr(groups_module, "plan_files", functools.partial(plan_files, rows=ROWS))
+        patch.setattr(members, "ROWS_PER_FILE", ROWS)
         yield
 
 

@@ -153,9 +153,11 @@ def test_what_killed_groups_left_is_removed_first(
 ) -> None:
     """It may be what the disk is full of."""
     left: list[list[Path]] = []
-    monkeypatch.setattr(
-        groups_module, "check_space", lambda *given: left.append(list((tmp_path / "A" / STAGING).iterdir()))
-    )
+
+    def look(*given: object, at_most: bool) -> None:
+        left.append(list((tmp_path / "A" / STAGING).iterdir()))
+
+    monkeypatch.setattr(groups_module, "check_space", look)
     manifest = build_manifest(tmp_path / "train", tmp_path / "A", strict=False, listing=listing_of(panoramas(100)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(groups_module, "write_table", stop)
