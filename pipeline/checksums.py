@@ -3,6 +3,7 @@
 A zip archive has a CRC-32 of each file in its directory, at its end: the files need not be read from it.
 """
 
+import functools
 import hashlib
 import zipfile
 import zlib
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import polars as pl
 
+from data_manifest.artefacts import DIGEST_LENGTH
 from data_manifest.errors import UserError
+from pipeline.texts import flat
 
 ALGORITHMS = {32: "md5", 40: "sha1", 56: "sha224", 64: "sha256", 96: "sha384", 128: "sha512"}  # by hexadecimal digits
 CRC_DIGITS = 8
@@ -39,8 +42,20 @@ def read_checksums(source: Path, images_folder: Path) -> pl.DataFrame:
     below = _below(listed.with_columns(pl.col("path").str.strip_prefix("./")), images_folder).unique()
     twice = below.filter(pl.col("path").is_duplicated())
     if not twice.is_empty():
-        raise UserError(f"checksum = {source}: {twice['path'].min()} is listed with several checksums")
+        path: str = twice["path"].sort()[0]
+        raise UserError(f"checksum = {source}: {path} is listed with several checksums")
     return below.sort("path")
+
+
+@functools.cache  # an archive's directory takes seconds a million files, and a command asks more than once
+def digest_of_checksums(source: Path, images_folder: Path) -> str:
+    """Return a digest of what `read_checksums` gives."""
+    listed, content = read_checksums(source, images_folder), hashlib.sha256()
+    for column in listed:
+        texts, offsets = flat(column.cast(pl.Binary))
+        content.update(offsets.tobytes())
+        content.update(texts.data)
+    return content.hexdigest()[:DIGEST_LENGTH]
 
 
 def _of_archive(source: Path) -> pl.DataFrame:

@@ -6,7 +6,7 @@ files that are new or changed, and one that was killed goes on where it was.
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+import time
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -24,11 +24,12 @@ from data_manifest.artefacts import (
     publishing,
     read_recipe,
 )
-from data_manifest.errors import UserError, writing_in
-from data_manifest.progress import Progress
+from data_manifest.errors import UserError
+from data_manifest.progress import Percentage, Progress
 from data_manifest.tables import scan_table, table_files
-from pipeline.checksums import read_checksums
+from pipeline.checksums import digest_of_checksums, read_checksums
 from pipeline.executor import run_all
+from pipeline.tree import IMAGE_SUFFIXES
 from pipeline.verify_settings import DECODE, VerifySettings
 from pipeline.verifying import (
     NOT_LISTED,
@@ -48,7 +49,6 @@ VERSION = 1
 STAGE = "checks"
 KEPT = ".checks"  # in the artefacts folder: checks of runs that have not ended; a cache, as `.listings` is
 EXAMPLES = 3
-Percentage = Callable[[int], None] | None
 logger = logging.getLogger(__name__)
 
 
@@ -96,7 +96,7 @@ def checks_recipe(
     """
     decisive = {"check": check, "expected_size": settings.expected_size, "max_pixels": settings.max_pixels}
     if settings.checksum is not None:
-        decisive["checksum"] = digest_of(read_checksums(settings.checksum, images_folder).rows())
+        decisive["checksum"] = digest_of_checksums(settings.checksum, images_folder)
     inputs = {"manifest": manifest["digest"], "files": files.fingerprint}
     return Recipe(STAGE, manifest["name"], VERSION, decisive, inputs)
 
@@ -147,9 +147,10 @@ def verify_images(
             Partition(file, checking, staging, earlier) for file in table_files(manifest.absolute(), "manifest")
         ]
         _check_partitions(partitions, files, recipe.name, on_percentage, executor)
+        checks = scan_table(staging, STAGE)
+        summary |= summarise(checks) | _missing(listed, manifest)
         shutil.rmtree(staging / "scratch")
-        summary |= _summarise(staging)
-        _log_summary(recipe.name, summary, staging)
+        _log_summary(recipe.name, summary, checks)
     shutil.rmtree(kept, ignore_errors=True)
     return recipe.folder(artifacts)
 
@@ -158,3 +159,79 @@ def _is_alike(artefact: Path, recipe: Recipe) -> bool:
     """Return whether the checks of an earlier artefact are of the same kind."""
     stored = read_recipe(artefact)
     return bool((stored["version"], stored["settings"]) == (recipe.version, dict(recipe.settings)))
+
+
+def _check_partitions(
+    partitions: list[Partition], files: Files, name: str, on_percentage: Percentage, executor: Executor | None
+) -> None:
+    """Check the images whose checks are not known, a piece at a time, and write the tables."""
+    with Progress(f"what to verify of {name}", len(partitions), "partitions") as progress:
+        todos = list(run_all(find_todo, partitions, progress, executor))
+    if tuple(todo.seen for todo in todos) != files.partitions:
+        raise UserError(f"{partitions[0].checking.images_folder}: images have changed meanwhile: run again")
+    jobs = list(zip(partitions, todos, strict=True))
+    total = sum(length for todo in todos for _, length in todo.pieces)
+    size = format_bytes(sum(todo.num_bytes for todo in todos))
+    logger.info("%s: %s images to check, %s, of %s", name, f"{total:,}", size, f"{sum(t.seen.images for t in todos):,}")
+    with Progress(f"verifying {name}", total, "images", on_percentage) as progress:
+        _check_pieces(jobs, progress, executor)
+    with Progress(f"writing the checks of {name}", len(jobs), "partitions") as progress:
+        list(run_all(finish_partition, [job for job in jobs if not job[1].was_there], progress, executor))
+
+
+def _check_pieces(jobs: list[tuple[Partition, Todo]], progress: Progress, executor: Executor | None) -> None:
+    pieces = (Piece(partition, begin, length) for partition, todo in jobs for begin, length in todo.pieces)
+    begun, bytes_read = time.monotonic(), 0
+    for done in run_all(check_piece, pieces, None, executor):
+        bytes_read += done.bytes_read
+        rate = format_bytes(bytes_read / max(time.monotonic() - begun, 1e-9))
+        progress.advance(done.images, read=f"{rate}/s")
+
+
+def _put_aside_checksums(settings: VerifySettings, images_folder: Path, scratch: Path) -> Path | None:
+    if settings.checksum is None:
+        return None
+    file = scratch / "checksums.arrow"
+    read_checksums(settings.checksum, images_folder).write_ipc(file)
+    return file
+
+
+def summarise(checks: pl.LazyFrame) -> dict[str, Any]:
+    """Return how many images of a checks table there are, how many bytes they have, and how many are bad, and why."""
+    counts = checks.group_by(pl.col("status").cast(pl.String)).agg(
+        images=pl.len(), bytes=pl.col("bytes").sum(), not_listed=pl.col("detail").str.ends_with(NOT_LISTED).sum()
+    )
+    rows = counts.sort("images", "status", descending=[True, False]).collect(engine="streaming")
+    images, bad = int(rows["images"].sum()), rows.filter(pl.col("status") != OK)
+    summary: dict[str, Any] = {"images": images, "bytes": int(rows["bytes"].sum()), "bad": int(bad["images"].sum())}
+    summary |= {f"bad: {status}": count for status, count in bad.select("status", "images").iter_rows()}
+    summary["not_listed"] = int(rows["not_listed"].sum())
+    summary["made"] = f"{images:,} images verified, {summary['bad'] or 'none'} of them bad"
+    return summary
+
+
+def _log_summary(name: str, summary: dict[str, Any], checks: pl.LazyFrame) -> None:
+    logger.info("%s: %s, %s", name, summary["made"], format_bytes(summary["bytes"]))
+    for key, count in summary.items():
+        if key.startswith("bad: "):
+            status = key.removeprefix("bad: ")
+            first = checks.filter(pl.col("status").cast(pl.String) == status).select("path", "detail").head(EXAMPLES)
+            examples = [f"{path} ({detail})" if detail else path for path, detail in first.collect().iter_rows()]
+            logger.info("%s: %s %s, as %s", name, f"{count:,}", status, ", ".join(examples))
+    if summary["not_listed"]:
+        logger.info("%s: %s images are not in the list of checksums", name, f"{summary['not_listed']:,}")
+    if missing := summary.get("missing"):
+        text = "%s: %s files of the list of checksums are not among the images, as %s"
+        logger.warning(text, name, f"{missing:,}", ", ".join(summary["missing_examples"]))
+
+
+def _missing(checksums: Path | None, manifest: Path) -> dict[str, Any]:
+    """Return how many images are listed with a checksum and neither usable nor rejected: they are not there."""
+    if checksums is None:
+        return {}
+    suffix = pl.col("path").str.to_lowercase().str.extract(r"(\.[a-z]+)$")
+    missing = pl.scan_ipc(checksums).filter(suffix.is_in(IMAGE_SUFFIXES))
+    for table in ("manifest", "rejects"):
+        missing = missing.join(scan_table(manifest, table).select("path"), on="path", how="anti")
+    paths = missing.select("path").sort("path").collect(engine="streaming")["path"]
+    return {"missing": len(paths), "missing_examples": paths.head(EXAMPLES).to_list()}

@@ -19,6 +19,7 @@ from data_manifest.artefacts import DIGEST_LENGTH, digest_of
 from data_manifest.errors import UserError
 from data_manifest.schemas import CHECKS
 from data_manifest.tables import write_table
+from pipeline.partition import key_of
 from pipeline.texts import flat
 from pipeline.tree import TRUSTED_AFTER_NS
 from pipeline.verify_settings import VerifySettings
@@ -26,7 +27,7 @@ from pipeline.verify_settings import VerifySettings
 IMAGES_AT_A_TIME = 1_000
 BYTES_AT_A_TIME = 200_000_000
 STATE = ("path", "bytes", "modified_ns")
-ROW = {**pl.Schema(CHECKS), "status": pl.String}
+ROW = pl.Schema({**pl.Schema(CHECKS), "status": pl.String()})
 GONE = -1
 NOT_LISTED = "not in the list of checksums"
 VANISHED, UNREADABLE, OK = "vanished", "unreadable", "ok"
@@ -81,7 +82,7 @@ class Partition:
     @property
     def key(self) -> str:
         """What the partition is called, whatever is in it."""
-        return self.manifest_file.stem.rpartition("-")[0]
+        return f"part-{key_of(self.manifest_file.name)}"
 
     @property
     def todo(self) -> Path:
@@ -184,7 +185,7 @@ def _read_those_there(files: Iterable[Path]) -> Iterator[pl.DataFrame]:
     """Give the checks in files; another process may be removing them."""
     for file in files:
         try:
-            yield pl.read_parquet(file, glob=False).cast({"status": pl.String}).select(ROW)
+            yield pl.read_parquet(file, glob=False).cast({"status": pl.String}).select(ROW.names())
         except (OSError, pl.exceptions.PolarsError):
             continue
 
