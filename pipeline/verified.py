@@ -27,6 +27,7 @@ from data_manifest.schemas import MANIFEST, REJECTS
 from data_manifest.tables import table_files, write_table
 from pipeline.executor import run_all
 from pipeline.partition import key_of
+from pipeline.verify_settings import NO
 
 VERIFIED, CHECKS, OK = "verified", "checks", "ok"
 VERSION = 1
@@ -50,6 +51,11 @@ class Verified:
     def inputs(self) -> dict[str, str]:
         """What is among their inputs."""
         return {CHECKS: self.checks_digest}
+
+
+def verified_alike(check: str) -> Verified | None:
+    """Return the same for groups of whatever images that passed a check; None where "no" check is asked for."""
+    return None if check == NO else Verified(check, "")
 
 
 def verified_by(made_from: Mapping[str, Any]) -> Verified | None:
@@ -131,7 +137,8 @@ def _leave_out(job: _Job) -> None:
     found = bad.collect()
     if found.is_empty():
         for file in (rejects_file, job.manifest_file):
-            link_or_copy(file, job.folder / file.parent.name / file.name)
+            if not (link := job.folder / file.parent.name / file.name).exists():  # from another attempt at this
+                link_or_copy(file, link)
         return
     name = _name_without(job.manifest_file, found["path"])
     rejects = pl.read_parquet(rejects_file, glob=False).with_columns(pl.col("reason").cast(pl.String))
