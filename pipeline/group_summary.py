@@ -63,7 +63,7 @@ def log_summary(name: str, classes: pl.DataFrame, summary: dict[str, Any], setti
         logger.info("%s: left out %s images without a heading", name, shown["images_without_heading"])
     for key, count in shown.items():
         if key.startswith(LEFT_OUT_AS):
-            logger.info("%s: left out %s images that are %s", name, count, key.removeprefix(LEFT_OUT_AS))
+            logger.info("%s: left out %s images as bad: %s", name, count, key.removeprefix(LEFT_OUT_AS))
     if settings.years is not None:
         text = "%s: years %s: left out %s images of other years and %s without a year"
         logger.info(text, name, settings.years, shown["images_of_other_years"], shown["images_without_year"])

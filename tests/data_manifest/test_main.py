@@ -128,7 +128,7 @@ def test_summary_of_groups_is_classes(city: tuple[Path, Path], capsys: pytest.Ca
     [
         (("summary", "none"), "none: there is no such file or folder"),
         (("summary", "A/groups"), "A/groups is no published artefact; in it there are A/groups/sf-xl"),
-        (("summary", "A/training/sf-xl"), "{model} is of the stage training: summary looks into manifest and groups"),
+        (("summary", "A/training/sf-xl"), "{model} is of the stage training: summary looks into manifest and verified and groups"),
         (("classes", "A/manifest/sf-xl"), "{manifest} is of the stage manifest: classes looks into groups"),
         (("rejects", "A/groups/sf-xl"), "{groups} is of the stage groups: rejects looks into manifest"),
         (
@@ -138,7 +138,7 @@ def test_summary_of_groups_is_classes(city: tuple[Path, Path], capsys: pytest.Ca
         (("gc", "--artifacts-folder", "none"), "--artifacts-folder none: there is no such folder"),
         (
             ("gc", "--artifacts-folder", "A", "--stages", "runs"),
-            "--stages runs: 'runs' is none of manifest, groups, training, evaluation",
+            "--stages runs: 'runs' is none of manifest, checks, verified, groups, training, evaluation",
         ),
     ],
 )
