@@ -30,10 +30,9 @@ def plan_files(classes: pl.DataFrame) -> pl.DataFrame:
 def in_bundles(planned: pl.DataFrame) -> pl.DataFrame:
     """Return planned classes with `bundle`: which files are gathered together, counted from 0 without a gap."""
     images = pl.col("num_images").cast(pl.Int64)
-    before = (images.cum_sum() - images) // ROWS_PER_FILE
-    return planned.with_columns(bundle=before.first().over(pl.struct(FILE).rle_id())).with_columns(
-        pl.col("bundle").rle_id().cast(pl.Int32)
-    )
+    by_rows = planned.with_columns(bundle=(images.cum_sum() - images) // ROWS_PER_FILE)
+    of_file = by_rows.with_columns(pl.col("bundle").first().over(FILE))
+    return of_file.with_columns(pl.col("bundle").rle_id().cast(pl.Int32))
 
 
 def file_name(group: int, piece: int) -> str:

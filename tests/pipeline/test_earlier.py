@@ -104,7 +104,7 @@ def test_an_image_less_makes_one_file_anew(city: Path, build: Build) -> None:
     before = build()
     images_of_large_classes(before, city)[0].unlink()
     after = build()
-    assert files_in(after) > 10
+    assert files_in(after) > 5
     assert len(shared_files(before, after, "members")) == files_in(after) - 1
     assert read_recipe(after)["summary"]["files_from_before"] == files_in(after) - 1
     assert len(shared_files(before, after, "class_counts")) == len(list((after / "class_counts").iterdir())) - 1
@@ -158,7 +158,7 @@ def test_images_of_other_partitions_come_in_with_a_class(city: Path, build: Buil
 
 def test_changes_of_all_kinds_in_a_row(city: Path, build: Build, name_with: NameWith) -> None:
     choose, seen, taken_over = random.Random(1), set(), 0
-    for number in range(8):
+    for number in range(5):
         folders = sorted(path for path in city.iterdir() if any(path.iterdir()))
         for folder in choose.sample(folders, 2):
             for path in sorted(folder.iterdir())[:: choose.choice([1, 3, 7])]:
@@ -170,7 +170,7 @@ def test_changes_of_all_kinds_in_a_row(city: Path, build: Build, name_with: Name
         groups = build(choose.choice([SETTINGS, SETTINGS, GroupSettings(N=3, alpha=90, min_images_per_class=2)]))
         taken_over += read_recipe(groups)["summary"]["files_from_before"]
         seen.add(groups)
-    assert len(seen) == 8
+    assert len(seen) == 5
     assert taken_over > 0
 
 
