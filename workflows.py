@@ -29,10 +29,12 @@ from evaluation.recipe import Model, evaluation_recipe, model_digest, validation
 from evaluation.recipe import decisive_settings as evaluation_settings
 from evaluation.settings import EvaluationSettings
 from pipeline.cluster import ClusterSettings, executor_at
+from pipeline.crop_settings import CropFolders, CropSettings
 from pipeline.dataset import DatasetSettings, PartSettings, data_set_name
 from pipeline.groups import build_groups, groups_recipe
 from pipeline.listing import Listing, list_images
 from pipeline.manifest import build_manifest, manifest_recipe
+from pipeline.panoramas import crop_panoramas, crops_recipe
 from pipeline.settings import GroupSettings
 from pipeline.verified import leave_out_bad, verified_alike, verified_by, verified_recipe
 from pipeline.verify import Files, checks_recipe, look_at_images, verify_images
@@ -79,7 +81,7 @@ TRAINING_KINDS: tuple[type[Settings], ...] = (
     *(DatasetSettings, GroupSettings, ChosenGroups, NetworkSettings, AugmentationSettings, TrainingSettings),
     *(EvaluationSettings, RuntimeSettings, ClusterSettings, VerifiedSettings, VerifySettings),
 )
-KINDS: tuple[type[Settings], ...] = (PartSettings, CheckSettings, *TRAINING_KINDS)
+KINDS: tuple[type[Settings], ...] = (PartSettings, CheckSettings, CropFolders, CropSettings, *TRAINING_KINDS)
 SettingsKind = TypeVar("SettingsKind", bound=Settings)
 
 
@@ -485,6 +487,39 @@ class VerifyImages(Stage):
                 self.check,
                 self.settings(VerifySettings),
                 files=self.files(),
+                on_percentage=self.set_progress_percentage,
+                executor=executor,
+            )
+
+
+@takes(DatasetSettings, CropFolders, CropSettings, ClusterSettings)
+class CropPanoramas(Stage):
+    """Cut panoramas into crops that are named as SF-XL's are."""
+
+    def folders(self) -> tuple[Path, Path]:
+        """Return the folders of the panoramas and of the crops."""
+        return self.settings(CropFolders).both()
+
+    def listing(self) -> Listing:
+        """Return the panoramas, as they were when the command started."""
+        return listed(self.folders()[0], self.dataset.artifacts_folder, self.dataset.rescan)
+
+    def recipe(self) -> Recipe:
+        """Return what makes the crops."""
+        return crops_recipe(*self.folders(), self.listing(), self.settings(CropSettings))
+
+    def complete(self) -> bool:
+        """Return whether the crops were cut, and their folder is still there."""
+        return self.folders()[1].is_dir() and super().complete()
+
+    def run(self) -> None:
+        """Cut the panoramas."""
+        with self.executor() as executor:
+            crop_panoramas(
+                *self.folders(),
+                self.dataset.artifacts_folder,
+                self.settings(CropSettings),
+                listing=self.listing(),
                 on_percentage=self.set_progress_percentage,
                 executor=executor,
             )

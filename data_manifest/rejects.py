@@ -1,4 +1,4 @@
-"""Which files a manifest rejects, or a check found bad, and why: counts by reason, and some files of each, with details.
+"""Which files a manifest rejects, or a check found bad, and why: counts by reason, and some files of each in detail.
 
 JSON keys: stage, name, digest, path, rejects, rejects_by_reason [reason, files], examples [path, reason, detail].
 """

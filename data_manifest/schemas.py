@@ -60,6 +60,15 @@ CHECKS = pa.schema(
         _optional("detail", pa.string(), "what was found; of an image that is ok, what is unusual about it"),
     ]
 )
+CROPPED = pa.schema(
+    [
+        _column("path", pa.string(), "of the panorama, relative to their folder"),
+        _optional("heading", pa.float64(), "of its centre column, degrees clockwise from north in [0, 360)"),
+        _column("crops", pa.int32(), "how many were cut out of it"),
+        _column("status", pa.dictionary(pa.int8(), pa.string()), "ok, or why it could not be cut"),
+        _optional("detail", pa.string(), "what was found"),
+    ]
+)
 LISTED_FOLDERS = pa.schema(
     [
         _column("path", pa.binary(), "of the folder, relative to the images folder, with a slash at its end"),

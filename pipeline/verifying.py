@@ -119,7 +119,7 @@ def _states(manifest_file: Path, images_folder: Path) -> pl.DataFrame:
     paths = pl.read_parquet(manifest_file, columns=["path"], glob=False)["path"]
     while True:
         looked_ns = time.time_ns()
-        states = [_state_of(f"{images_folder}/{path}") for path in paths]
+        states = [state_of(f"{images_folder}/{path}") for path in paths]
         young = [looked_ns - modified for _, modified in states if modified and looked_ns >= modified]
         left_ns = TRUSTED_AFTER_NS - min(young, default=TRUSTED_AFTER_NS)
         if left_ns <= 0:
@@ -129,7 +129,12 @@ def _states(manifest_file: Path, images_folder: Path) -> pl.DataFrame:
     return pl.DataFrame(states, schema=schema, orient="row").insert_column(0, paths)
 
 
-def _state_of(path: str) -> tuple[int | None, int | None]:
+def state_of(path: str) -> tuple[int | None, int | None]:
+    """Return size and modification time of a file, None where there is none.
+
+    Raises:
+        UserError: The system does not tell.
+    """
     try:
         state = os.stat(path)  # noqa: PTH116 -- a Path takes as long as the system
     except (FileNotFoundError, NotADirectoryError):

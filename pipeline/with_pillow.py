@@ -1,8 +1,10 @@
 """Images of any kind that Pillow knows, and what it says where it cannot go on."""
 
+import contextlib
 import io
 import struct
 import zlib
+from collections.abc import Iterator
 
 from PIL import Image, UnidentifiedImageError
 
@@ -40,9 +42,19 @@ def decode(content: bytes, picture: Picture) -> None:
     Raises:
         BadImageError: Pillow could not.
     """
+    with told(), Image.open(io.BytesIO(content)) as image:
+        image.load()
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Have what Pillow raises where it cannot go on as what is wrong with the image."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            image.load()
+        yield
+    except UnidentifiedImageError as error:
+        raise BadImageError(Status.NOT_AN_IMAGE, "of no kind that Pillow knows") from error
+    except Image.DecompressionBombError as error:
+        raise BadImageError(Status.BOMB, _in_words(error)) from error
     except DAMAGE as error:
         status = Status.TRUNCATED if "truncated" in str(error) else Status.CORRUPT
         raise BadImageError(status, _in_words(error)) from error
