@@ -161,7 +161,7 @@ def find_todo(partition: Partition) -> Todo:
     name = f"{partition.key}-{digest_of([partition.checking.version, seen.digest])}.parquet"
     if any(_link(earlier / "checks" / name, partition.folder / "checks" / name) for earlier in partition.earlier):
         return Todo(seen, name, was_there=True)
-    todo = _unknown(states, _known(partition))
+    todo = _unknown(states, _known(partition, states))
     pieces = tuple(_pieces(todo))
     _with_checksums(todo, partition.checking).write_ipc(partition.todo)
     return Todo(seen, name, False, pieces, int(todo["bytes"].sum()))
@@ -178,12 +178,17 @@ def _link(earlier: Path, file: Path) -> bool:
     return True
 
 
-def _known(partition: Partition) -> pl.DataFrame:
-    """Return the checks that are known of a partition's images, whether these are still the same or not."""
+def _known(partition: Partition, states: pl.DataFrame) -> pl.DataFrame:
+    """Return the checks that are known of a partition's images, whether these are still the same or not.
+
+    Where the earlier artefact has no such partition, as when one was cut in two, they are looked for in all of it.
+    """
     pattern = f"{partition.key}-*.parquet"
-    folders = (partition.checking.kept, *(earlier / "checks" for earlier in partition.earlier[:1]))
-    files = [file for folder in folders for file in sorted(folder.glob(pattern))]
-    return pl.concat([pl.DataFrame(schema=ROW), *_read_those_there(files)]).unique(STATE, keep="first")
+    files = sorted(partition.checking.kept.glob(pattern))
+    for earlier in partition.earlier[:1]:
+        files += sorted((earlier / "checks").glob(pattern)) or sorted((earlier / "checks").glob("*.parquet"))
+    known = [each.join(states, on="path", how="semi") for each in _read_those_there(files)]
+    return pl.concat([pl.DataFrame(schema=ROW), *known]).unique(STATE, keep="first")
 
 
 def _read_those_there(files: Iterable[Path]) -> Iterator[pl.DataFrame]:
@@ -266,7 +271,7 @@ def finish_partition(job: tuple[Partition, Todo]) -> None:
     """
     partition, todo = job
     states = _states(partition.manifest_file, partition.checking.images_folder)
-    known = _known(partition)
+    known = _known(partition, states)
     unknown = _unknown(states, known)
     if _seen(states) == todo.seen and not unknown.is_empty():  # another run, which had the same to do, is tidying up
         known = pl.concat([known, _check_all(_with_checksums(unknown, partition.checking), partition.checking)[0]])
