@@ -79,13 +79,13 @@ def _views(panorama: Image.Image, is_whole: bool, settings: CropSettings) -> Ite
 
 
 def _directions(shift: float, settings: CropSettings) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return azimuth, from the left edge of the view, and elevation of each pixel, in degrees: [size, size]."""
+    """Return the azimuth of each column, from the left edge of the view, [size], and the elevation of each pixel."""
     half = math.tan(math.radians(settings.fov / 2))
     steps = (2 * (np.arange(settings.crop_size) + 0.5) / settings.crop_size - 1) * half
     right, up = steps[None, :], shift - steps[:, None]
-    azimuths = np.degrees(np.arctan(right)) + settings.fov / 2
+    azimuths = np.degrees(np.arctan(steps)) + settings.fov / 2
     elevations = np.degrees(np.arctan2(up, np.hypot(right, 1.0)))
-    return np.broadcast_to(azimuths, elevations.shape), elevations
+    return azimuths, elevations
 
 
 def _elevation_of_row(row: float) -> float:
@@ -114,13 +114,20 @@ def _rows_of(elevations: npt.NDArray[np.float64], height: int, is_whole: bool) -
 
 
 def _sample(pixels: Pixels, rows: npt.NDArray[np.float64], columns: npt.NDArray[np.float64]) -> Pixels:
-    """Return pixels between four of an image, whose columns go round."""
+    """Return pixels between four of an image: along its rows, which go round, first, and then along its columns.
+
+    Args:
+        pixels: The image.
+        rows: Where each pixel of the view is, down: [size, size].
+        columns: The same across: [size], for a level camera has upright lines upright.
+    """
     height, width = pixels.shape[:2]
-    above, left = np.floor(rows).astype(int), np.floor(columns).astype(int)
-    down, right = ((rows - above)[..., None].astype(np.float32), (columns - left)[..., None].astype(np.float32))
-    upper, lower = np.clip(above, 0, height - 1), np.clip(above + 1, 0, height - 1)
-    first, second = left % width, (left + 1) % width
-    top = pixels[upper, first] * (1 - right) + pixels[upper, second] * right
-    bottom = pixels[lower, first] * (1 - right) + pixels[lower, second] * right
-    sampled: Pixels = (top * (1 - down) + bottom * down + 0.5).astype(np.uint8)
+    above, left = np.floor(rows).astype(np.int32), np.floor(columns).astype(np.int32)
+    first_row, last_row = max(0, above.min()), min(height - 1, above.max() + 1)
+    across = (columns - left).astype(np.float32)[:, None]
+    band = pixels[first_row : last_row + 1]
+    lines = band[:, left % width] * (1 - across) + band[:, (left + 1) % width] * across
+    x = np.arange(len(columns))
+    top, bottom = (lines[np.clip(above + step, first_row, last_row) - first_row, x] for step in (0, 1))
+    sampled: Pixels = (top + (bottom - top) * (rows - above).astype(np.float32)[..., None] + 0.5).astype(np.uint8)
     return sampled
