@@ -170,13 +170,13 @@ def _cut_one(piece: Piece, path: str, heading: float) -> Outcome:
         return Outcome((path, heading, len(targets), OK, None), was_there=True)
     try:
         with with_pillow.told(), Image.open(source) as image:
-            crops = list(cut(image.convert("RGB"), settings))
+            panorama = image.convert("RGB")
+        for crop, target in zip(cut(panorama, settings), targets, strict=True):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with _replacing(target, modified_ns) as unfinished:
+                crop.save(unfinished, "JPEG", quality=settings.crop_quality)
     except BadImageError as error:
         return Outcome((path, heading, 0, error.status.value, error.detail))
-    targets[0].parent.mkdir(parents=True, exist_ok=True)
-    for crop, target in zip(crops, targets, strict=True):
-        with _replacing(target, modified_ns) as unfinished:
-            crop.save(unfinished, "JPEG", quality=settings.crop_quality)
     return Outcome((path, heading, len(targets), OK, None))
 
 
