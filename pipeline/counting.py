@@ -26,6 +26,7 @@ from pipeline.partition import Made, count
 from pipeline.partitions import partitions
 from pipeline.reading import decode_paths, distinct_paths, read_names
 from pipeline.settings import GroupSettings
+from pipeline.verified import VERIFIED
 from pipeline.years import add_up_years, count_years
 
 Rules = tuple[GroupSettings, ...]
@@ -88,7 +89,7 @@ def count_images(images: Path, artifacts: Path, groupings: Sequence[GroupSetting
 
 def _require_manifest(artefact: Path) -> Path:
     stage = read_recipe(artefact)["stage"]
-    if stage != "manifest":
+    if stage not in ("manifest", VERIFIED):
         raise UserError(f"{artefact} is an artefact of {stage}: give that of a manifest, or a folder of images")
     return artefact
 

@@ -21,10 +21,12 @@ from pipeline.cells import CLASS_KEY
 from pipeline.members import FILE, file_name, plan_files
 from pipeline.partition import key_of
 from pipeline.settings import GroupSettings
+from pipeline.verified import CHECKS, VERIFIED
 
 COUNTS, MANIFEST = "class_counts", "manifest"
 FEW_PARTITIONS = 4
-LEAST_COUNTS = "min_images_per_class"  # of the settings, the one that the counts do not depend on
+LEAST_COUNTS = "min_images_per_class"  # of the settings, one that the counts do not depend on
+STAGES = (MANIFEST, VERIFIED)  # of what groups are made of
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ def find_earlier(artifacts: Path, recipe: Recipe) -> Earlier | None:
         with contextlib.suppress(UserError):  # damaged
             found = read_recipe(groups)
             if _is_alike(found, recipe):
-                manifests = (artifacts / MANIFEST).glob(f"*/{found['inputs'][MANIFEST]}")
+                digest = found["inputs"][MANIFEST]
+                manifests = (path for stage in STAGES for path in (artifacts / stage).glob(f"*/{digest}"))
                 if manifest := next(filter(is_published, manifests), None):
                     return Earlier(groups, manifest)
     return None
@@ -63,7 +66,7 @@ def find_earlier(artifacts: Path, recipe: Recipe) -> Earlier | None:
 
 def _is_alike(found: dict[str, Any], recipe: Recipe) -> bool:
     def decisive(settings: Any, inputs: Any) -> Any:
-        return {**settings, LEAST_COUNTS: None}, {**inputs, MANIFEST: None}
+        return {**settings, LEAST_COUNTS: None, VERIFIED: None}, {**inputs, MANIFEST: None, CHECKS: None}
 
     same_code = (found["version"], found["schema_version"]) == (recipe.version, SCHEMA_VERSION)
     return same_code and decisive(found["settings"], found["inputs"]) == decisive(recipe.settings, recipe.inputs)

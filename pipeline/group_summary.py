@@ -8,6 +8,7 @@ import polars as pl
 from data_manifest.errors import UserError
 from pipeline.cells import group_index
 from pipeline.settings import GroupSettings
+from pipeline.verified import LEFT_OUT_AS
 
 LOGGED_GROUPS = 50
 logger = logging.getLogger(__name__)
@@ -60,6 +61,9 @@ def log_summary(name: str, classes: pl.DataFrame, summary: dict[str, Any], setti
     logger.info("%s: %s", name, summary["made"])
     if summary["images_without_heading"]:
         logger.info("%s: left out %s images without a heading", name, shown["images_without_heading"])
+    for key, count in shown.items():
+        if key.startswith(LEFT_OUT_AS):
+            logger.info("%s: left out %s images as bad: %s", name, count, key.removeprefix(LEFT_OUT_AS))
     if settings.years is not None:
         text = "%s: years %s: left out %s images of other years and %s without a year"
         logger.info(text, name, settings.years, shown["images_of_other_years"], shown["images_without_year"])

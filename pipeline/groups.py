@@ -22,6 +22,7 @@ from pipeline.group_summary import check_any_class, log_summary, summarise_class
 from pipeline.group_tables import GroupTables
 from pipeline.selection import warn_of_selection_in
 from pipeline.settings import GroupSettings
+from pipeline.verified import Verified, left_out_as_bad, verified_by
 from pipeline.years import add_up_years, count_years_of, left_out_by_year
 
 VERSION = 3
@@ -29,9 +30,11 @@ PATHS_LOOKED_AT = 10_000
 logger = logging.getLogger(__name__)
 
 
-def groups_recipe(name: str, manifest_digest: str, settings: GroupSettings) -> Recipe:
-    """Return what makes groups: a manifest and the settings of the grouping."""
-    return Recipe("groups", name, VERSION, settings.as_dict(), {"manifest": manifest_digest})
+def groups_recipe(name: str, manifest_digest: str, settings: GroupSettings, verified: Verified | None = None) -> Recipe:
+    """Return what makes groups: a manifest, how its bad images were left out if they were, and the settings."""
+    more_settings, more_inputs = ({}, {}) if verified is None else (verified.settings, verified.inputs)
+    inputs = {"manifest": manifest_digest, **more_inputs}
+    return Recipe("groups", name, VERSION, {**settings.as_dict(), **more_settings}, inputs)
 
 
 def build_groups(
@@ -47,7 +50,7 @@ def build_groups(
     Images without a heading are left out, unless alpha is 360, as are those of other years than `years`, if given.
 
     Args:
-        manifest: Folder of a published manifest.
+        manifest: Folder of a published manifest, or of what `leave_out_bad` made of one.
         artifacts: Where artefacts are published.
         settings: The grouping; the paper's by default.
         on_percentage: Told of the progress.
@@ -59,11 +62,11 @@ def build_groups(
     settings = settings or GroupSettings()
     settings.warn_if_unwise()
     made_from = read_recipe(manifest)
-    recipe = groups_recipe(made_from["name"], made_from["digest"], settings)
+    recipe = groups_recipe(made_from["name"], made_from["digest"], settings, verified_by(made_from))
     if published := find_published(artifacts, recipe, adopt={}):
         return published
     files = table_files(manifest.absolute(), "manifest")  # jobs may go to machines that work in other folders
-    left_out = _leave_out_years(files, settings, executor)
+    left_out = {**_leave_out_years(files, settings, executor), **left_out_as_bad(made_from)}
     warn_of_selection_in(files, settings)
     remove_dead_staging(artifacts)  # nothing of it is taken over: it may be what the disk is full of
     earlier = find_earlier(artifacts.absolute(), recipe)

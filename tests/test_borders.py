@@ -14,7 +14,7 @@ DRAWING = {"matplotlib", "mpl_toolkits", "jinja2", "markupsafe"}
 NUMERICS = {"numpy", "polars", "pyarrow"}
 ALLOWED = {
     "data_manifest": {"data_manifest", "polars", "pyarrow", "tqdm"},
-    "pipeline": {"pipeline", "data_manifest", "dask", "distributed", "utm", "PIL", *NUMERICS},
+    "pipeline": {"pipeline", "data_manifest", "dask", "distributed", "utm", "PIL", "simplejpeg", *NUMERICS},
     "training": {"training", "data_manifest", "torch", "torchvision", "PIL", *NUMERICS},
     "evaluation": {"evaluation", "training", "data_manifest", "torch", "faiss", "scipy", "PIL", *DRAWING, *NUMERICS},
 }

@@ -129,9 +129,15 @@ def test_summary_of_groups_is_classes(city: tuple[Path, Path], capsys: pytest.Ca
     [
         (("summary", "none"), "none: there is no such file or folder"),
         (("summary", "A/groups"), "A/groups is no published artefact; in it there are A/groups/sf-xl"),
-        (("summary", "A/training/sf-xl"), "{model} is of the stage training: summary looks into manifest and groups"),
+        (
+            ("summary", "A/training/sf-xl"),
+            "{model} is of the stage training: summary looks into manifest and verified and groups",
+        ),
         (("classes", "A/manifest/sf-xl"), "{manifest} is of the stage manifest: classes looks into groups"),
-        (("rejects", "A/groups/sf-xl"), "{groups} is of the stage groups: rejects looks into manifest"),
+        (
+            ("rejects", "A/groups/sf-xl"),
+            "{groups} is of the stage groups: rejects looks into manifest and verified and checks",
+        ),
         (
             ("rejects", "A/manifest/sf-xl", "--reason", "age"),
             "--reason 'age': there is no such reason; it is one of odd name",
