@@ -23,6 +23,3 @@ def test_the_command_in_the_report_asks_for_the_same_report(city: Path, luigi: L
     assert words[words.index("--positive-dist-threshold") + 1] == "3.0", "what a configuration file says is told"
     again = luigi(*words)
     assert again.stdout.startswith("WriteReport: nothing to do, there is report"), again.stdout + again.stderr
-    other = luigi(*words, "--report-queries", "0")
-    assert "WriteReport made report" in other.stdout
-    assert "EvaluateCosPlace: nothing to do" in other.stdout
