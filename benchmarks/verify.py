@@ -117,7 +117,7 @@ def found_flips() -> str:
                 if kind == "JPEG":
                     found["Pillow"] += fails(lambda: Image.open(file).load())
     rows = [(name, f"{count:,} of {FLIPS:,}", f"{count / FLIPS:.1%}") for name, count in found.items()]
-    return table(("decoder", "flipped bits found", "share"), [*rows, ("with --checksum", "all", "100%")])
+    return table(("decoder", "flipped bits found", "share"), rows)
 
 
 def fails(work: Callable[[], object]) -> bool:
