@@ -1,7 +1,7 @@
 """Who uses which artefacts: a recipe names its inputs by their digests.
 
-Users are artefacts themselves; training runs under `runs/`, which may go on any day; and builds that are writing just
-now, whose staging folders carry the recipe. One that does not say what its inputs are has a problem.
+Users are artefacts themselves; runs under `runs/`, of training above all, which may go on any day; and builds that
+are writing just now, whose staging folders carry the recipe. One that does not say what its inputs are has a problem.
 """
 
 import json
@@ -14,8 +14,9 @@ from data_manifest.artefacts import RECIPE_FILE, list_artefacts, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.staging import STAGING, dead_staging
 
-STAGES = ("manifest", "groups", "training", "evaluation")  # each is made from those before it
-RUNS, RUN_FILE = "runs", "run.json"  # in the folder of a run: the recipe of the model that it trains
+STAGES = ("manifest", "groups", "training", "descriptors", "index", "evaluation", "comparison")  # from those before
+RUNS, RUN_FILE = "runs", "run.json"  # in the folder of a run: the recipe of what it makes
+MODEL_FILE = "model.pth"  # in the artefact of a training
 REMOVED = "removed-"  # begins the last part of the name of a staging folder in which an artefact waits to be deleted
 
 
