@@ -48,7 +48,7 @@ def build_index(descriptors: Path, kind: str, artifacts: Path) -> Path:
         return published
     logger.info("building an index %s of %s descriptors", kind, f"{len(database):,}")
     index = _build(settings, database)
-    with publishing(artifacts, recipe) as staging:
+    with publishing(artifacts, recipe, {"made": f"{kind} of {len(database):,} descriptors"}) as staging:
         faiss.write_index(index, str(staging / INDEX_FILE))
     return recipe.folder(artifacts)
 
@@ -70,11 +70,18 @@ def open_index(folder: Path) -> faiss.Index:
 def search_index(index: faiss.Index, queries: Float32s, k: int) -> Found:
     """Return squared distances, as the index knows them, and database rows of each query's best matches, best first.
 
-    Fewer than k where the index holds fewer; where it finds fewer for a query, the last one found is repeated.
+    Fewer than k where the index holds fewer. Where it finds fewer for a query, all cells are searched for that one; a
+    graph in parts repeats the last one found.
     """
     if isinstance(index, faiss.IndexHNSW):
         index.hnsw.efSearch = max(index.hnsw.efSearch, 4 * k)
-    distances, rows = index.search(np.ascontiguousarray(queries), min(k, index.ntotal))
+    queries = np.ascontiguousarray(queries)
+    distances, rows = index.search(queries, min(k, index.ntotal))
+    few = np.flatnonzero((rows < 0).any(axis=1))
+    if len(few) and isinstance(index, faiss.IndexIVF):
+        everywhere = faiss.SearchParametersIVF()
+        everywhere.nprobe = index.nlist
+        distances[few], rows[few] = index.search(queries[few], rows.shape[1], params=everywhere)
     for rank in range(1, rows.shape[1]):
         missing = rows[:, rank] < 0
         rows[missing, rank], distances[missing, rank] = rows[missing, rank - 1], distances[missing, rank - 1]

@@ -103,7 +103,8 @@ def evaluate_cosplace(
     )
     recalls = recalls_table(found, name, trained.facts, retrieval, named, resized=settings.resize_test_imgs)
     _log_index(retrieval, matches.size, found)
-    _publish(artifacts, recipe, found, recalls)
+    folders = {"database_folder": database.images_folder, "queries_folder": queries.images_folder}
+    _publish(artifacts, recipe, found, recalls, {name: str(folder.resolve()) for name, folder in folders.items()})
     return recipe.folder(artifacts)
 
 
@@ -113,10 +114,12 @@ def _log_index(retrieval: RetrievalSettings, size: str | None, found: Evaluation
         logger.info("index %s: %s; exact search differs by %s", retrieval.index, size, losses)
 
 
-def _publish(artifacts: Path, recipe: Recipe, found: Evaluation, recalls: pl.DataFrame) -> None:
+def _publish(
+    artifacts: Path, recipe: Recipe, found: Evaluation, recalls: pl.DataFrame, folders: dict[str, str]
+) -> None:
     warning = recalls["count_warning"][0]
     made = str(found) + (f"; WARNING: {warning}" if warning else "")
-    with publishing(artifacts, recipe, {"made": made}) as staging:
+    with publishing(artifacts, recipe, {"made": made, **folders}) as staging:
         write_table(found.predictions, staging / "predictions" / "predictions.parquet", schemas.PREDICTIONS)
         write_table(found.breakdown, staging / "breakdown" / "breakdown.parquet", schemas.BREAKDOWN)
         write_table(recalls, staging / "recalls" / "recalls.parquet", schemas.RECALLS)
