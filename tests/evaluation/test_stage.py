@@ -1,6 +1,8 @@
 """A model on several test sets, and photos looked up in their database: from files to files, with real weights."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -211,3 +213,24 @@ def test_what_is_no_model_or_database_is_refused(evaluation: Path, training: Pat
     assert find_model(tmp_path / "weights.pth", "VGG16", 64) == TrainedModel(tmp_path / "weights.pth", "VGG16", 64)
     with pytest.raises(UserError, match="there is no image in it"):
         photos_in([training])
+
+
+def test_what_the_readme_shows(
+    evaluation: Path,
+    training: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    readme = (ROOT / "README.md").read_text()
+    (block,) = (each for each in re.findall(r"^```python\n(.*?)^```$", readme, re.DOTALL | re.M) if "Localizer" in each)
+    (words,) = re.findall(r"^python -m evaluation (localize .*?)$", readme.replace("\\\n", " "), re.M)
+    (training.parents[1] / "sf-xl-processed-train").symlink_to(training.parent)
+    (evaluation.parents[1] / "sf-xl-processed-test-queries_v1").symlink_to(evaluation.parent)
+    pattern(COLOURS["red"], (64, 48)).save(tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    exec(block, {})
+    assert capsys.readouterr().out.startswith("36.14 -123.0 ")
+    assert main(shlex.split(words)) == 0
+    assert "red.png" in capsys.readouterr().out
+    assert (tmp_path / "panel.png").is_file()
