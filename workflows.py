@@ -25,12 +25,23 @@ from luigi.util import inherits
 from data_manifest.artefacts import Recipe, describe, is_published, make_current, read_recipe
 from data_manifest.console import configure_logging, show_mistake
 from data_manifest.errors import UserError
+from data_manifest.references import MODEL_FILE
 from data_manifest.settings import Settings, value_of
-from evaluation.recipe import Model, evaluation_recipe, model_digest, validation_digest
+from evaluation.recipe import (
+    Model,
+    descriptors_recipe,
+    evaluation_recipe,
+    model_digest,
+    recipe_of_sets,
+    recipe_settings,
+    resized_to,
+    validation_digest,
+)
 from evaluation.recipe import decisive_settings as evaluation_settings
 from evaluation.report.recipe import report_recipe
 from evaluation.report.settings import ReportSettings
-from evaluation.settings import EvaluationSettings
+from evaluation.set_folders import SetFolders, find_sets
+from evaluation.settings import ChosenSets, EvaluationSettings, RetrievalSettings
 from pipeline.cluster import ClusterSettings, executor_at
 from pipeline.crop_settings import CropFolders, CropSettings
 from pipeline.dataset import DatasetSettings, PartSettings, data_set_name
@@ -46,7 +57,7 @@ from training.recipe import decisive_settings, finished_training, training_recip
 from training.settings import AugmentationSettings, ChosenGroups, NetworkSettings, RuntimeSettings, TrainingSettings
 
 if TYPE_CHECKING:
-    from evaluation.evaluate import ImageList
+    from evaluation.image_list import ImageList
 
 
 LUIGI_DEFAULTS = {
@@ -85,7 +96,7 @@ TRAINING_KINDS: tuple[type[Settings], ...] = (
     *(EvaluationSettings, RuntimeSettings, ClusterSettings, VerifiedSettings, VerifySettings),
 )
 KINDS: tuple[type[Settings], ...] = (
-    *(PartSettings, CheckSettings, CropFolders, CropSettings, ReportSettings),
+    *(PartSettings, ChosenSets, RetrievalSettings, CheckSettings, CropFolders, CropSettings, ReportSettings),
     *TRAINING_KINDS,
 )
 SettingsKind = TypeVar("SettingsKind", bound=Settings)
@@ -305,7 +316,7 @@ class BuildManifest(Stage):
 
 def image_lists(stage: Stage, split: str) -> tuple["ImageList", "ImageList"]:
     """Return the database and the queries of a split, for an evaluation."""
-    from evaluation.evaluate import ImageList
+    from evaluation.image_list import ImageList
 
     database, queries = (ImageList(each.artefact(), each.images_folder) for each in stage.manifests(split))
     return database, queries
@@ -417,38 +428,112 @@ class TrainCosPlace(Stage):
         )
 
 
-@takes(*TRAINING_KINDS)
-class EvaluateCosPlace(Stage):
-    """Evaluate the trained model, or the one that --resume-model names, on the test set."""
+def training_of(stage: Stage) -> list[TrainCosPlace]:
+    """Return the task that trains the model, unless it is given; what it is tested on is no matter to it."""
+    if stage.settings(NetworkSettings).resume_model:
+        return []
+    return [stage.clone(TrainCosPlace, test_folder=None, test_queries=DatasetSettings.test_queries)]
+
+
+def model_of(stage: Stage) -> tuple[Path, Model]:
+    """Return the file of the model that is tested, and what makes its descriptors what they are."""
+    network, training = stage.settings(NetworkSettings), training_of(stage)
+    path = training[0].artefact() / MODEL_FILE if training else Path(network.resume_model or "")
+    digest = training[0].artefact().name if training else model_digest(path)
+    return path, Model(digest, network.backbone, network.fc_output_dim)
+
+
+@takes(*TRAINING_KINDS, RetrievalSettings, PartSettings)
+class ExtractDescriptors(Stage):
+    """Describe a part of the data set with the trained model, or the one that --resume-model names."""
 
     def requires(self) -> list[Stage]:
-        """The manifests of the test set and, unless it is given, the model."""
-        trained = [] if self.settings(NetworkSettings).resume_model else [self.clone(TrainCosPlace)]
-        return [*trained, *self.manifests("test")]
+        """The manifest of the images and, unless it is given, the model."""
+        return [self.clone(BuildManifest), *training_of(self)]
+
+    def shorter_side(self) -> int | None:
+        """Return the pixels that images are resized to, if they are."""
+        return resized_to(self.settings(EvaluationSettings), self.settings(AugmentationSettings).image_size)
 
     def recipe(self) -> Recipe:
-        """Return what makes the evaluation."""
-        given = self.settings(NetworkSettings).resume_model
-        digest = model_digest(given) if given else self.clone(TrainCosPlace).artefact().name
-        network, image_size = self.settings(NetworkSettings), self.settings(AugmentationSettings).image_size
-        model = Model(digest, network.backbone, network.fc_output_dim)
-        database, queries = (manifest.recipe() for manifest in self.manifests("test"))
-        settings = evaluation_settings(self.settings(EvaluationSettings), image_size)
-        return evaluation_recipe(queries.name, model, database.digest, queries.digest, settings)
+        """Return what makes the descriptors."""
+        manifest, precision = self.clone(BuildManifest).recipe(), self.settings(RetrievalSettings).infer_precision
+        return descriptors_recipe(manifest.name, model_of(self)[1], manifest.digest, self.shorter_side(), precision)
+
+    def run(self) -> None:
+        """Describe the images; a killed run goes on at the chunk that it was at."""
+        from evaluation.build_descriptors import build_descriptors
+        from evaluation.descriptors import Extraction
+        from evaluation.image_list import ImageList
+        from evaluation.models import TrainedModel
+        from training.network import resolve_device
+
+        runtime, manifest, (path, model) = self.settings(RuntimeSettings), self.clone(BuildManifest), model_of(self)
+        batch_size, device = self.settings(EvaluationSettings).infer_batch_size, resolve_device(runtime.device)
+        build_descriptors(
+            TrainedModel(path, model.backbone, model.fc_output_dim),
+            ImageList(manifest.artefact(), manifest.images_folder),
+            self.dataset.artifacts_folder,
+            Extraction(batch_size, device, runtime.num_workers, self.settings(RetrievalSettings).infer_precision),
+            resized_to=self.shorter_side(),
+            on_percentage=self.set_progress_percentage,
+        )
+
+
+@takes(*TRAINING_KINDS, RetrievalSettings, ChosenSets)
+class EvaluateCosPlace(Stage):
+    """Evaluate the trained model, or the one that --resume-model names, on the test set, or on --test-sets."""
+
+    def requires(self) -> list[Stage]:
+        """The descriptors of the test sets' images and, unless it is given, the model."""
+        described = [task for each in self.sets() for task in self.of_set(ExtractDescriptors, each)]
+        return [*training_of(self), *described]
+
+    def sets(self) -> list[SetFolders]:
+        """Return where the test sets lie."""
+
+        def own(split: str) -> Path:
+            return self.dataset.images(f"{split}/database").parent
+
+        return find_sets(self.settings(ChosenSets), own, self.dataset.test_queries)
+
+    def of_set(self, task: type[Stage], each: SetFolders) -> list[Any]:
+        """Return the tasks of a kind for the database, the same one for all its sets, and the queries of a test set."""
+        queries = self.clone(task, part="test/queries", test_folder=each.folder, test_queries=each.queries)
+        return [self.clone(task, part="test/database", test_folder=each.folder), queries]
+
+    def recipe(self) -> Recipe:
+        """Return what makes the evaluation; of several test sets, what makes the table of them all."""
+        model, image_size = model_of(self)[1], self.settings(AugmentationSettings).image_size
+        evaluation, retrieval = self.settings(EvaluationSettings), self.settings(RetrievalSettings)
+        recipes = []
+        for each in self.sets():
+            database, queries = (manifest.recipe() for manifest in self.of_set(BuildManifest, each))
+            settings = recipe_settings(evaluation, image_size, retrieval, each.named)
+            name = each.named.name if each.named else queries.name
+            recipes.append(evaluation_recipe(name, model, database.digest, queries.digest, settings))
+        return recipe_of_sets(recipes)
 
     def run(self) -> None:
         """Evaluate, and publish predictions and recalls."""
-        from evaluation.stage import evaluate_cosplace
-        from training.stage import MODEL_FILE
+        from evaluation.image_list import ImageList
+        from evaluation.stage import ListedSet, evaluate_on_sets
 
-        network, runtime = self.settings(NetworkSettings), self.settings(RuntimeSettings)
-        evaluate_cosplace(
-            network.resume_model or self.clone(TrainCosPlace).artefact() / MODEL_FILE,
-            network.backbone,
-            network.fc_output_dim,
-            *image_lists(self, "test"),
+        def listed_set(each: SetFolders) -> ListedSet:
+            database, queries = (
+                ImageList(manifest.artefact(), manifest.images_folder) for manifest in self.of_set(BuildManifest, each)
+            )
+            return ListedSet(database, queries, each.named)
+
+        runtime, (path, model) = self.settings(RuntimeSettings), model_of(self)
+        evaluate_on_sets(
+            path,
+            model.backbone,
+            model.fc_output_dim,
+            list(map(listed_set, self.sets())),
             self.dataset.artifacts_folder,
-            self.settings(EvaluationSettings),
+            settings=self.settings(EvaluationSettings),
+            retrieval=self.settings(RetrievalSettings),
             image_size=self.settings(AugmentationSettings).image_size,
             device=runtime.device,
             num_workers=runtime.num_workers,
@@ -456,7 +541,7 @@ class EvaluateCosPlace(Stage):
         )
 
 
-@takes(ReportSettings, *TRAINING_KINDS)
+@takes(*TRAINING_KINDS, RetrievalSettings, ChosenSets, ReportSettings)
 class WriteReport(Stage):
     """Write one HTML page on the data, the groups, the training and the evaluation, with pictures."""
 
@@ -474,11 +559,13 @@ class WriteReport(Stage):
         """Write the report, and publish it."""
         from evaluation.report.stage import write_report
 
+        evaluation = self.requires()
+        manifests = [each for of_set in evaluation.sets() for each in evaluation.of_set(BuildManifest, of_set)]
         write_report(
-            self.requires().artefact(),
+            evaluation.artefact(),
             self.dataset.artifacts_folder,
             self.settings(ReportSettings),
-            images_folders={each.recipe().digest: each.images_folder for each in self.manifests("test")},
+            images_folders={each.recipe().digest: each.images_folder for each in manifests},
             command=command_of(self),
             on_percentage=self.set_progress_percentage,
         )

@@ -1,7 +1,7 @@
 """Who uses which artefacts: a recipe names its inputs by their digests.
 
-Users are artefacts themselves; training runs under `runs/`, which may go on any day; and builds that are writing just
-now, whose staging folders carry the recipe. One that does not say what its inputs are has a problem.
+Users are artefacts themselves; runs under `runs/`, of training above all, which may go on any day; and builds that
+are writing just now, whose staging folders carry the recipe. One that does not say what its inputs are has a problem.
 """
 
 import json
@@ -15,8 +15,12 @@ from data_manifest.errors import UserError
 from data_manifest.staging import STAGING, dead_staging
 
 # Each is made from those before it.
-STAGES = ("manifest", "checks", "verified", "groups", "training", "evaluation", "report")
-RUNS, RUN_FILE = "runs", "run.json"  # in the folder of a run: the recipe of the model that it trains
+STAGES = (
+    *("manifest", "checks", "verified", "groups", "training"),
+    *("descriptors", "index", "evaluation", "comparison", "report"),
+)
+RUNS, RUN_FILE = "runs", "run.json"  # in the folder of a run: the recipe of what it makes
+MODEL_FILE = "model.pth"  # in the artefact of a training
 REMOVED = "removed-"  # begins the last part of the name of a staging folder in which an artefact waits to be deleted
 
 

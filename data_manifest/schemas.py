@@ -1,6 +1,7 @@
 """The schema of every table: columns, types, and what a column means. There is no other home for them.
 
-`SCHEMA_VERSION` is part of every artefact's digest: raise it when a column changes its name, type or meaning.
+`SCHEMA_VERSION` is part of every artefact's digest, models with days of work in them among them: raise it when a column
+changes its name, type or meaning. A column that is added raises the version of the stage that writes it alone.
 """
 
 import pyarrow as pa
@@ -124,8 +125,14 @@ PREDICTIONS = pa.schema(
         _column("rank", pa.int32(), "1 is the best match"),
         _column("database_path", pa.string(), _PATH),
         _column("score", pa.float32(), "cosine similarity of the descriptors"),
-        _column("distance_m", pa.float64(), "metres between query and match; infinite between two UTM zones"),
+        _column(
+            "distance_m",
+            pa.float64(),
+            "metres between query and match, or frames if the test set counts in them; infinite between two UTM zones",
+        ),
         _column("correct", pa.bool_(), "the match is a positive of the query"),
+        _optional("heading_difference", pa.float64(), "degrees between the headings of query and match, 0 to 180"),
+        _optional("years_apart", pa.int16(), "year of the match less that of the query"),
     ]
 )
 RECALLS = pa.schema(
@@ -138,5 +145,36 @@ RECALLS = pa.schema(
             "queries_without_positive", pa.int32(), "queries that no database image could answer: counted as misses"
         ),
         _column("database_images", pa.int32(), "number of database images"),
+        _optional("recall_answerable", pa.float64(), "the same of the queries that have a positive"),
+        _column(
+            "interval_low", pa.float64(), "lower end of the 95 % interval of recall, by bootstrap over the queries"
+        ),
+        _column("interval_high", pa.float64(), "upper end of it"),
+        _column("threshold", pa.float64(), "a database image at most this far from a query is one of its positives"),
+        _column("threshold_unit", pa.string(), "metres or frames"),
+        _column("index", pa.string(), "how the matches were searched: exact, ivfpq or hnsw"),
+        _optional(
+            "index_loss", pa.float64(), "points of recall lost against exact search, measured on at most 1,000 queries"
+        ),
+        _optional("published_recall", pa.float64(), "percent, of the published model of this network on this test set"),
+        _optional("published_source", pa.string(), "where that was published"),
+        _optional("count_warning", pa.string(), "how the numbers of images differ from those of the named test set"),
+    ]
+)
+BREAKDOWN = pa.schema(
+    [
+        _column("test_set", pa.string(), "which queries"),
+        _column("aspect", pa.string(), "what the queries are sorted by: distance, heading_difference or years_apart"),
+        _column(
+            "between",
+            pa.string(),
+            "query and best match, or query and nearest positive: the one that is nearest in this aspect",
+        ),
+        _column("label", pa.string(), "the bin in words, as in 10 to 25 m; also no positive, and unknown"),
+        _optional("low", pa.float64(), "values of the bin lie above this; the first bin of all begins with it"),
+        _optional("high", pa.float64(), "and up to this; infinite in the last bin"),
+        _column("k", pa.int32(), "the number of best matches looked at"),
+        _column("queries", pa.int32(), "number of queries in the bin"),
+        _column("recall", pa.float64(), "percent of them with a positive among the k best matches"),
     ]
 )

@@ -1,4 +1,4 @@
-"""Batches of images of any sizes: loaded in order, each batch sorted out by shape, so that equal shapes are stacked.
+"""Batches of images of one size: images are loaded in order, and those of a size wait for each other.
 
 Nothing here imports the network, so that the worker processes, which import this module, start fast and stay small.
 """
@@ -7,7 +7,7 @@ import math
 import multiprocessing
 import multiprocessing.context
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -17,31 +17,68 @@ from data_manifest.errors import UserError
 from evaluation.images import ImageFiles
 
 Sample = tuple[int, Tensor]  # row, image [3, h, w]
-Batch = list[tuple[Tensor, Tensor]]  # rows [b], images [b, 3, h, w]; one entry a shape
+Stack = tuple[Tensor, Tensor]  # rows [b], images [b, 3, h, w]
+Batch = list[Stack]  # one entry a shape
+MOST_BYTES_WAITING = 1 << 28
 
 
-def load_batches(images: ImageFiles, batch_size: int, num_workers: int, pin_memory: bool = False) -> Iterator[Batch]:
-    """Yield all images in batches of `batch_size`, the last one smaller; within a batch, one entry a shape.
+def load_batches(
+    images: ImageFiles, batch_size: int, num_workers: int, pin_memory: bool = False, first_row: int = 0
+) -> Generator[Batch, None, None]:
+    """Yield all images from a row on in batches of `batch_size`, the last one smaller; in a batch, one entry a shape.
 
     The global random state is left alone, so that validating during training does not change the training.
 
     Raises:
         UserError: An image cannot be opened.
     """
-    for batch in _loader(images, batch_size, num_workers, pin_memory):
+    for batch in _loader(range(first_row, len(images)), images, batch_size, num_workers, pin_memory):
         if isinstance(batch, UserError):
             raise batch
         yield batch
 
 
-def _loader(images: ImageFiles, batch_size: int, num_workers: int, pin_memory: bool) -> DataLoader[Sample | UserError]:
-    workers = min(num_workers, math.ceil(len(images) / batch_size))  # no process without a batch of its own
+def batches_of_one_shape(loaded: Iterable[Batch], batch_size: int) -> Iterator[Stack]:
+    """Give all images in batches that share a shape: of `batch_size` where there are as many, never of more.
+
+    Images of a shape wait until their batch is full. Where those that wait come to be too many for the memory, the
+    shape with the most of them goes first.
+    """
+    waiting: dict[torch.Size, list[Stack]] = {}
+    for batch in loaded:
+        for rows, pixels in batch:
+            stacks = waiting.setdefault(pixels.shape[1:], [])
+            stacks.append((rows, pixels))
+            while sum(len(rows) for rows, _ in stacks) >= batch_size:
+                rows, pixels = _join(stacks)
+                yield rows[:batch_size], pixels[:batch_size]
+                stacks[:] = [(rows[batch_size:], pixels[batch_size:])] if len(rows) > batch_size else []
+        while sum(_bytes(stacks) for stacks in waiting.values()) > MOST_BYTES_WAITING:
+            yield _join(waiting.pop(max(waiting, key=lambda shape: sum(len(rows) for rows, _ in waiting[shape]))))
+    yield from (_join(stacks) for stacks in waiting.values() if stacks)
+
+
+def _join(stacks: list[Stack]) -> Stack:
+    if len(stacks) == 1:  # nothing to copy
+        return stacks[0]
+    return torch.cat([rows for rows, _ in stacks]), torch.cat([pixels for _, pixels in stacks])
+
+
+def _bytes(stacks: list[Stack]) -> int:
+    return sum(pixels.numel() for _, pixels in stacks)
+
+
+def _loader(
+    rows: range, images: ImageFiles, batch_size: int, num_workers: int, pin_memory: bool
+) -> DataLoader[Sample | UserError]:
+    workers = min(num_workers, math.ceil(len(rows) / batch_size))  # no process without a batch of its own
     with warnings.catch_warnings():
         # More workers than cores are the user's choice: they help where the images lie on a slow disk.
         warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)
         return DataLoader(
             _Samples(images),
             batch_size=batch_size,
+            sampler=rows,
             num_workers=workers,
             collate_fn=_group_by_shape,
             pin_memory=pin_memory,

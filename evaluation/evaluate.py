@@ -2,74 +2,51 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import torch
 from torch import nn
 
-from data_manifest.errors import UserError
 from data_manifest.progress import Progress
-from data_manifest.tables import read_table
-from evaluation.descriptors import Descriptors, extract_descriptors
-from evaluation.images import ImageFiles
-from evaluation.positives import POSITION_COLUMNS, Positions, distances_m, find_positives
+from evaluation.breakdown import Apart, breakdown_table, heading_differences
+from evaluation.descriptors import Descriptors, Extraction, extract_descriptors
+from evaluation.image_list import ImageList
+from evaluation.matching import Matches
+from evaluation.positives import Positions, distances_m, find_positives
 from evaluation.predictions import cosine_similarities, predictions_table
-from evaluation.recalls import RECALL_VALUES, compute_recalls
+from evaluation.recalls import RECALL_VALUES, Recall, compute_recalls, measure_recalls
+from evaluation.recipe import resized_to
 from evaluation.search import search
-from evaluation.settings import EvaluationSettings
+from evaluation.settings import EvaluationSettings, Threshold
 
+__all__ = ["Evaluation", "ImageList", "evaluate", "evaluate_matches"]
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ImageList:
-    """A published manifest, and the folder that its relative paths lie in."""
-
-    manifest_folder: Path
-    images_folder: Path
-
-    def read(self) -> pl.DataFrame:
-        """Return the paths and positions of the images.
-
-        Raises:
-            UserError: There is no manifest, or it has no image.
-        """
-        manifest = read_table(self.manifest_folder, "manifest", ["path", *POSITION_COLUMNS])
-        if manifest.is_empty():
-            raise UserError(
-                f"the manifest {self.manifest_folder} of {self.images_folder} has no usable image: "
-                "its table of rejects says why"
-            )
-        return manifest
-
-    def images(self, manifest: pl.DataFrame, shorter_side: int | None) -> ImageFiles:
-        """Return the images of the rows that `read` gave; `shorter_side` in pixels, None for each image's own size."""
-        return ImageFiles(self.images_folder, manifest["path"].to_arrow(), shorter_side)
+Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What an evaluation found; `recalls` holds R@k by k, in percent, and `predictions` the table PREDICTIONS."""
+    """What an evaluation found: the recalls, with intervals, and the tables PREDICTIONS and BREAKDOWN.
 
-    recalls: dict[int, float]
+    Of an approximate index there are also the points of each recall that it loses against exact search.
+    """
+
+    measured: list[Recall]
     num_queries: int
     num_queries_without_positive: int
     num_database: int
+    threshold: Threshold
     predictions: pl.DataFrame
+    breakdown: pl.DataFrame
+    index_losses: dict[int, float] = field(default_factory=dict)
 
-    def recalls_table(self, test_set: str) -> pl.DataFrame:
-        """Return the table RECALLS, one row for each k."""
-        facts = {
-            "queries": self.num_queries,
-            "queries_without_positive": self.num_queries_without_positive,
-            "database_images": self.num_database,
-        }
-        rows = [{"test_set": test_set, "k": k, "recall": recall, **facts} for k, recall in self.recalls.items()]
-        counts = dict.fromkeys(["k", *facts], pl.Int32())
-        return pl.DataFrame(rows, schema_overrides=counts)
+    @property
+    def recalls(self) -> dict[int, float]:
+        """R@k by k, in percent."""
+        return {recall.k: recall.percent for recall in self.measured}
 
     def __str__(self) -> str:
         recalls = ", ".join(f"R@{k}: {recall:.1f}" for k, recall in self.recalls.items())
@@ -90,7 +67,9 @@ def evaluate(
     num_workers: int,
     on_percentage: Callable[[int], None] | None = None,
 ) -> Evaluation:
-    """Describe both lists with the network, search each query's best matches, and count the right ones.
+    """Describe both lists with the network, search each query's best matches exactly, and count the right ones.
+
+    Nothing is left on the disk: this is how training validates.
 
     Args:
         network: Takes ImageNet-normalised images [b, 3, h, w] and returns descriptors [b, dim].
@@ -105,58 +84,104 @@ def evaluate(
     Raises:
         UserError: A list is missing or empty, or an image cannot be opened.
     """
-    database_table, query_table = database.read(), queries.read()
-    places, query_places = Positions.from_manifest(database_table), Positions.from_manifest(query_table)
-    threshold_m = settings.positive_dist_threshold
-    num_without_positive = _count_without_positive(places, query_places, threshold_m)
-
-    shorter_side = image_size if settings.resize_test_imgs else None
-    files = [database.images(database_table, shorter_side), queries.images(query_table, shorter_side)]
-    descriptors, query_descriptors = _describe(network, files, settings, device, num_workers, on_percentage)
+    tables = database.read(), queries.read()
+    how, shorter_side = Extraction(settings.infer_batch_size, device, num_workers), resized_to(settings, image_size)
+    files = [each.images(table, shorter_side) for each, table in zip((database, queries), tables, strict=True)]
+    with Progress("extracting descriptors", sum(map(len, files)), "images", on_percentage) as progress:
+        descriptors, query_descriptors = (extract_descriptors(network, images, how, progress) for images in files)
     _, matches = search(descriptors, query_descriptors, max(RECALL_VALUES))
+    threshold = Threshold(settings.positive_dist_threshold)
+    return evaluate_matches("", (tables[0], descriptors), (tables[1], query_descriptors), Matches(matches), threshold)
 
-    scores = cosine_similarities(query_descriptors, descriptors, matches)
-    distances = distances_m(query_places, np.arange(len(matches))[:, None], places, matches)
-    correct = distances <= threshold_m  # the rule of find_positives, on the matches alone
+
+def evaluate_matches(
+    test_set: str,
+    database: tuple[pl.DataFrame, Descriptors],
+    queries: tuple[pl.DataFrame, Descriptors],
+    matches: Matches,
+    threshold: Threshold,
+    values: tuple[int, ...] = RECALL_VALUES,
+) -> Evaluation:
+    """Count the right ones among the matches that a search has found.
+
+    Args:
+        test_set: Its name.
+        database: What `ImageList.read` gave, and the descriptors of these rows.
+        queries: Likewise.
+        matches: What `find_matches` gave.
+        threshold: What counts as a positive.
+        values: Each k of which the recall is wanted.
+    """
+    (database_table, descriptors), (query_table, query_descriptors) = database, queries
+    places = Positions.from_manifest(database_table, threshold.unit)
+    query_places = Positions.from_manifest(query_table, threshold.unit)
+    positives = find_positives(places, query_places, threshold.value)
+    _warn_if_none(np.array([len(rows) for rows in positives]), threshold)
+    answerable = np.array([len(rows) > 0 for rows in positives])
+
+    rows = np.arange(len(matches.rows))[:, None]
+    distances = distances_m(query_places, rows, places, matches.rows)
+    correct = distances <= threshold.value  # the rule of find_positives, on the matches alone
+    apart = Pairs(query_table, database_table)
+    turned, years = apart.heading_difference(rows, matches.rows), apart.years_apart(rows, matches.rows)
+    nearest = _nearest(positives, query_places, places, apart)
+    best = Apart(distances[:, 0], turned[:, 0], years[:, 0])
+    scores = cosine_similarities(query_descriptors, descriptors, matches.rows)
+    losses: dict[int, float] = {}
+    if matches.measured is not None and matches.exact is not None:
+        some = matches.measured
+        exact = distances_m(query_places, some[:, None], places, matches.exact) <= threshold.value
+        ours = compute_recalls(correct[some], values)
+        losses = {k: recall - ours[k] for k, recall in compute_recalls(exact, values).items()}
+    paths = query_table["path"], database_table["path"]
     return Evaluation(
-        recalls=compute_recalls(correct),
+        measured=measure_recalls(correct, answerable, values),
         num_queries=len(query_table),
-        num_queries_without_positive=num_without_positive,
+        num_queries_without_positive=int((~answerable).sum()),
         num_database=len(database_table),
-        predictions=predictions_table(query_table["path"], database_table["path"], matches, scores, distances, correct),
+        threshold=threshold,
+        predictions=predictions_table(*paths, matches.rows, scores, distances, correct, turned, years),
+        breakdown=breakdown_table(test_set, threshold.unit, correct, answerable, nearest, best, values),
+        index_losses=losses,
     )
 
 
-def _describe(
-    network: nn.Module,
-    lists: list[ImageFiles],
-    settings: EvaluationSettings,
-    device: torch.device,
-    num_workers: int,
-    on_percentage: Callable[[int], None] | None,
-) -> list[Descriptors]:
-    with Progress("extracting descriptors", sum(map(len, lists)), "images", on_percentage) as progress:
-        return [
-            extract_descriptors(
-                network,
-                images,
-                batch_size=settings.infer_batch_size,
-                device=device,
-                num_workers=num_workers,
-                progress=progress,
-            )
-            for images in lists
-        ]
+class Pairs:
+    """How headings and years of queries and database images differ, row by row; NaN where one is not known."""
 
-
-def _count_without_positive(database: Positions, queries: Positions, threshold_m: float) -> int:
-    num_queries = len(queries.metres)
-    num_without = sum(not len(rows) for rows in find_positives(database, queries, threshold_m))
-    if num_without == num_queries:
-        logger.warning(
-            "none of the %d queries has a database image within %g metres, so every recall will be 0: "
-            "do the two lists show one place, and is positive_dist_threshold right?",
-            num_queries,
-            threshold_m,
+    def __init__(self, queries: pl.DataFrame, database: pl.DataFrame) -> None:
+        self._headings, self._years = (
+            [table[column].cast(pl.Float64).fill_null(np.nan).to_numpy() for table in (queries, database)]
+            for column in ("heading", "year")
         )
-    return num_without
+
+    def heading_difference(self, queries: Rows | int, database: Rows) -> npt.NDArray[np.float64]:
+        """Return degrees, 0 to 180."""
+        return heading_differences(self._headings[0][queries], self._headings[1][database])
+
+    def years_apart(self, queries: Rows | int, database: Rows) -> npt.NDArray[np.float64]:
+        """Return the year of the database image less that of the query."""
+        years: npt.NDArray[np.float64] = self._years[1][database] - self._years[0][queries]
+        return years
+
+
+def _nearest(positives: list[Rows], queries: Positions, database: Positions, apart: Pairs) -> Apart:
+    """Return how far the nearest positive of each query is, in each aspect; NaN without one, or where not known."""
+    nearest = np.full((3, len(positives)), np.nan)
+    for query, rows in enumerate(positives):
+        distances = distances_m(queries, query, database, rows)
+        every = distances, apart.heading_difference(query, rows), np.abs(apart.years_apart(query, rows))
+        for aspect, values in enumerate(every):
+            known = values[~np.isnan(values)]
+            nearest[aspect, query] = known.min() if len(known) else np.nan
+    return Apart(*nearest)
+
+
+def _warn_if_none(num_positives: npt.NDArray[np.int64], threshold: Threshold) -> None:
+    if not num_positives.any():
+        logger.warning(
+            "none of the %d queries has a database image within %s, so every recall will be 0: "
+            "do the two lists show one place, and is positive_dist_threshold right?",
+            len(num_positives),
+            threshold,
+        )

@@ -12,6 +12,8 @@ def predictions_table(
     scores: npt.NDArray[np.float32],
     distances_m: npt.NDArray[np.float64],
     correct: npt.NDArray[np.bool_],
+    heading_differences: npt.NDArray[np.float64],
+    years_apart: npt.NDArray[np.float64],
 ) -> pl.DataFrame:
     """Return the table PREDICTIONS, in the order of the queries and, within a query, of the ranks.
 
@@ -20,8 +22,10 @@ def predictions_table(
         database_paths: One a database image.
         matches: Database rows [num_queries, num_matches], best first.
         scores: Cosine similarities, of the same shape.
-        distances_m: Metres, of the same shape; infinite between two UTM zones.
+        distances_m: Metres or frames, of the same shape; infinite between two UTM zones.
         correct: Whether the match is a positive, of the same shape.
+        heading_differences: Degrees, of the same shape; NaN where one of the two headings is not known.
+        years_apart: Year of the match less that of the query, of the same shape; NaN where one is not known.
     """
     num_queries, num_matches = matches.shape
     return pl.DataFrame(
@@ -32,6 +36,8 @@ def predictions_table(
             "score": scores.astype(np.float32, copy=False).ravel(),
             "distance_m": distances_m.ravel(),
             "correct": correct.ravel(),
+            "heading_difference": pl.Series(heading_differences.ravel()).fill_nan(None),
+            "years_apart": pl.Series(years_apart.ravel()).fill_nan(None).cast(pl.Int16),
         }
     )
 

@@ -1,13 +1,17 @@
-"""What makes an evaluation the one it is. Imports neither torch nor faiss."""
+"""What makes descriptors and an evaluation what they are. Imports neither torch nor faiss."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from data_manifest.artefacts import Recipe, digest_of, digest_of_file, is_published, read_recipe
-from evaluation.settings import EvaluationSettings
+from evaluation.protocols import NamedSet
+from evaluation.settings import EvaluationSettings, RetrievalSettings, Threshold
 
-VERSION = 1
+VERSION = 2
+DESCRIPTORS_VERSION = 1
+COMPARISON_VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,22 +22,68 @@ class Model:
     backbone: str
     fc_output_dim: int
 
+    @property
+    def network(self) -> dict[str, Any]:
+        """The network, as a recipe names it."""
+        return {"backbone": self.backbone, "fc_output_dim": self.fc_output_dim}
+
+
+def resized_to(settings: EvaluationSettings, image_size: int) -> int | None:
+    """Return the pixels that the shorter side of each image is resized to, if it is."""
+    return image_size if settings.resize_test_imgs else None
+
 
 def decisive_settings(settings: EvaluationSettings, image_size: int) -> dict[str, Any]:
     """Return by name what the recalls of a model depend on; `image_size` only where images are resized to it."""
     return {
         "positive_dist_threshold": settings.positive_dist_threshold,
-        "resized_to": image_size if settings.resize_test_imgs else None,
+        "resized_to": resized_to(settings, image_size),
+    }
+
+
+def threshold_of(settings: EvaluationSettings, retrieval: RetrievalSettings, named: NamedSet | None) -> Threshold:
+    """Return what counts as a positive: what a named test set says, or else the settings."""
+    return named.threshold if named else Threshold(settings.positive_dist_threshold, retrieval.positive_dist_unit)
+
+
+def recipe_settings(
+    settings: EvaluationSettings, image_size: int, retrieval: RetrievalSettings, named: NamedSet | None = None
+) -> dict[str, Any]:
+    """Return by name what the tables of an evaluation depend on."""
+    threshold = threshold_of(settings, retrieval, named)
+    return {
+        **decisive_settings(settings, image_size),
+        **retrieval.as_dict(),
+        "positive_dist_threshold": threshold.value,
+        "positive_dist_unit": threshold.unit,
+        "test_set": named.name if named else None,
     }
 
 
 def evaluation_recipe(
-    name: str, model: Model, database_digest: str, queries_digest: str, settings: dict[str, Any]
+    name: str, model: Model, database_digest: str, queries_digest: str, settings: Mapping[str, Any]
 ) -> Recipe:
-    """Return what makes an evaluation: a model, two lists of images, and what `decisive_settings` gave."""
-    network = {"backbone": model.backbone, "fc_output_dim": model.fc_output_dim}
+    """Return what makes an evaluation: a model, two lists of images, and what `recipe_settings` gave."""
     inputs = {"model": model.digest, "database": database_digest, "queries": queries_digest}
-    return Recipe("evaluation", name, VERSION, {**network, **settings}, inputs)
+    return Recipe("evaluation", name, VERSION, {**model.network, **settings}, inputs)
+
+
+def descriptors_recipe(name: str, model: Model, images_digest: str, resized_to: int | None, precision: str) -> Recipe:
+    """Return what makes descriptors: a model, a list of images, their size, and the numbers that are computed with."""
+    settings = {**model.network, "resized_to": resized_to, "precision": precision}
+    return Recipe("descriptors", name, DESCRIPTORS_VERSION, settings, {"model": model.digest, "images": images_digest})
+
+
+def recipe_of_sets(evaluations: list[Recipe]) -> Recipe:
+    """Return what makes the result of an evaluation on some test sets: of one, that is the evaluation itself."""
+    named = [(recipe.name, recipe.digest) for recipe in evaluations]
+    return evaluations[0] if len(evaluations) == 1 else comparison_recipe(named)
+
+
+def comparison_recipe(evaluations: list[tuple[str, str]]) -> Recipe:
+    """Return what makes a table of one model's recalls on several test sets: evaluations, by name and digest."""
+    names, digests = ([each[part] for each in evaluations] for part in (0, 1))
+    return Recipe("comparison", "test-sets", COMPARISON_VERSION, {"test_sets": names}, {"evaluations": digests})
 
 
 def validation_digest(database_digest: str, queries_digest: str) -> str:

@@ -1,19 +1,37 @@
 """The evaluation stage: from a model and two manifests to published predictions and recalls."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from torch import nn
 
 from data_manifest import schemas
-from data_manifest.artefacts import find_published, publishing, read_recipe
-from data_manifest.tables import write_table
-from evaluation.evaluate import ImageList, evaluate
-from evaluation.recipe import Model, decisive_settings, evaluation_recipe, model_digest, validation_digest
-from evaluation.settings import EvaluationSettings
-from training.network import load_network, resolve_device
+from data_manifest.artefacts import Recipe, find_published, publishing, read_recipe
+from data_manifest.tables import read_table, write_table
+from evaluation.build_descriptors import build_descriptors, open_descriptors
+from evaluation.descriptors import Extraction
+from evaluation.evaluate import Evaluation, evaluate, evaluate_matches
+from evaluation.image_list import ImageList
+from evaluation.matching import find_matches
+from evaluation.models import TrainedModel
+from evaluation.protocols import NamedSet
+from evaluation.recalls import RECALL_VALUES
+from evaluation.recalls_table import as_text, recalls_table
+from evaluation.recipe import (
+    comparison_recipe,
+    decisive_settings,
+    evaluation_recipe,
+    recipe_settings,
+    resized_to,
+    threshold_of,
+    validation_digest,
+)
+from evaluation.settings import EvaluationSettings, RetrievalSettings
+from training.network import resolve_device
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +45,8 @@ def evaluate_cosplace(
     artifacts: Path,
     settings: EvaluationSettings | None = None,
     *,
+    retrieval: RetrievalSettings | None = None,
+    named: NamedSet | None = None,
     image_size: int = 512,
     device: str = "auto",
     num_workers: int = 8,
@@ -34,7 +54,8 @@ def evaluate_cosplace(
 ) -> Path:
     """Evaluate a file of weights on a test set, and return the folder of the published predictions and recalls.
 
-    What is published already is not made again.
+    What is published already is not made again. Descriptors are artefacts of their own: those of a database that other
+    queries were looked up in are there already.
 
     Args:
         model: A state dict: `model.pth` of a training, or official weights.
@@ -44,35 +65,108 @@ def evaluate_cosplace(
         queries: The images to localise.
         artifacts: Where artefacts are published.
         settings: The threshold in metres, whether to resize, the batch size.
+        retrieval: Precision, way of searching, each k of R@k.
+        named: The test set that these images are, of `evaluation.protocols.NAMED_SETS`: it has a threshold of its own.
         image_size: The shorter side in pixels, if images are resized.
         device: Where the network runs; auto is a GPU if there is one.
         num_workers: Processes that load images.
-        on_percentage: Told of the progress.
+        on_percentage: Told of the progress of each list.
 
     Raises:
         UserError: The weights are not those of such a network, a list is empty, or an image cannot be opened.
     """
-    settings = settings or EvaluationSettings()
+    settings, retrieval = settings or EvaluationSettings(), retrieval or RetrievalSettings()
     asked, against = read_recipe(queries.manifest_folder), read_recipe(database.manifest_folder)
-    evaluated = Model(model_digest(model), backbone, fc_output_dim)
-    decisive = decisive_settings(settings, image_size)
-    recipe = evaluation_recipe(asked["name"], evaluated, against["digest"], asked["digest"], decisive)
+    trained = TrainedModel(model, backbone, fc_output_dim)
+    name = named.name if named else asked["name"]
+    decisive = recipe_settings(settings, image_size, retrieval, named)
+    recipe = evaluation_recipe(name, trained.facts, against["digest"], asked["digest"], decisive)
     if published := find_published(artifacts, recipe):
         return published
-    logger.info("evaluating %s", model)
-    found = evaluate(
-        load_network(model, backbone, fc_output_dim),
-        database,
-        queries,
-        settings,
-        image_size=image_size,
-        device=resolve_device(device),
-        num_workers=num_workers,
-        on_percentage=on_percentage,
+    logger.info("evaluating %s on %s", model, name)
+    how = Extraction(settings.infer_batch_size, resolve_device(device), num_workers, retrieval.infer_precision)
+    shorter_side = resized_to(settings, image_size)
+    of_database, of_queries = (
+        build_descriptors(trained, images, artifacts, how, resized_to=shorter_side, on_percentage=on_percentage)
+        for images in (database, queries)
     )
-    with publishing(artifacts, recipe, {"made": str(found)}) as staging:
+    described = open_descriptors(of_queries)
+    deepest = max(*retrieval.ks, *RECALL_VALUES)
+    matches = find_matches(of_database, described, deepest, retrieval.index, artifacts)
+    found = evaluate_matches(
+        name,
+        (database.read(), open_descriptors(of_database)),
+        (queries.read(), described),
+        matches,
+        threshold_of(settings, retrieval, named),
+        retrieval.ks,
+    )
+    recalls = recalls_table(found, name, trained.facts, retrieval, named, resized=settings.resize_test_imgs)
+    _log_index(retrieval, matches.size, found)
+    folders = {"database_folder": database.images_folder, "queries_folder": queries.images_folder}
+    _publish(artifacts, recipe, found, recalls, {name: str(folder.resolve()) for name, folder in folders.items()})
+    return recipe.folder(artifacts)
+
+
+def _log_index(retrieval: RetrievalSettings, size: str | None, found: Evaluation) -> None:
+    if size is not None:
+        losses = ", ".join(f"R@{k} {loss:+.1f}" for k, loss in found.index_losses.items())
+        logger.info("index %s: %s; exact search differs by %s", retrieval.index, size, losses)
+
+
+def _publish(
+    artifacts: Path, recipe: Recipe, found: Evaluation, recalls: pl.DataFrame, folders: dict[str, str]
+) -> None:
+    warning = recalls["count_warning"][0]
+    made = str(found) + (f"; WARNING: {warning}" if warning else "")
+    with publishing(artifacts, recipe, {"made": made, **folders}) as staging:
         write_table(found.predictions, staging / "predictions" / "predictions.parquet", schemas.PREDICTIONS)
-        write_table(found.recalls_table(asked["name"]), staging / "recalls" / "recalls.parquet", schemas.RECALLS)
+        write_table(found.breakdown, staging / "breakdown" / "breakdown.parquet", schemas.BREAKDOWN)
+        write_table(recalls, staging / "recalls" / "recalls.parquet", schemas.RECALLS)
+
+
+@dataclass(frozen=True)
+class ListedSet:
+    """A test set: its two lists of images, and what it is known as, if it is."""
+
+    database: ImageList
+    queries: ImageList
+    named: NamedSet | None = None
+
+
+def evaluate_on_sets(
+    model: Path, backbone: str, fc_output_dim: int, sets: Sequence[ListedSet], artifacts: Path, **how: Any
+) -> Path:
+    """Evaluate a model on several test sets, one after the other, and return the folder of the table of all recalls.
+
+    Of one test set, the folder is that of its evaluation. Sets that share a database share its descriptors.
+
+    Args:
+        model: As for `evaluate_cosplace`, which takes the other arguments too.
+        backbone: Likewise.
+        fc_output_dim: Likewise.
+        sets: The test sets.
+        artifacts: Where artefacts are published.
+        how: Settings, device and so on.
+    """
+    folders = [
+        evaluate_cosplace(
+            model, backbone, fc_output_dim, each.database, each.queries, artifacts, named=each.named, **how
+        )
+        for each in sets
+    ]
+    return folders[0] if len(folders) == 1 else compare_evaluations(folders, artifacts)
+
+
+def compare_evaluations(folders: Sequence[Path], artifacts: Path) -> Path:
+    """Publish the recalls of several evaluations as one table, and return the folder."""
+    stored = [read_recipe(folder) for folder in folders]
+    recipe = comparison_recipe([(each["name"], each["digest"]) for each in stored])
+    if published := find_published(artifacts, recipe):
+        return published
+    recalls = pl.concat([read_table(folder, "recalls") for folder in folders])
+    with publishing(artifacts, recipe, {"made": f"recalls\n{as_text(recalls)}\n"}) as staging:
+        write_table(recalls, staging / "recalls" / "recalls.parquet", schemas.RECALLS)
     return recipe.folder(artifacts)
 
 

@@ -1,14 +1,12 @@
 """What makes a trained model the one it is. Imports no torch, so that asking whether it is there costs no time."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from data_manifest.artefacts import Recipe, artefacts_of, digest_of_file, read_recipe
-from data_manifest.references import RUN_FILE, RUNS
-from data_manifest.tables import fsync
+from data_manifest.references import RUNS
 from training.settings import IMAGENET, RANDOM, AugmentationSettings, NetworkSettings, TrainingSettings
 
 STAGE, VERSION = "training", 1
@@ -60,14 +58,6 @@ def run_folder(artifacts: Path, recipe: Recipe) -> Path:
     """Return the folder in which a training keeps its checkpoints: the same one whatever the number of epochs."""
     settings = {key: value for key, value in recipe.settings.items() if key != "epochs_num"}
     return artifacts / RUNS / recipe.name / dataclasses.replace(recipe, settings=settings).digest
-
-
-def write_run_file(run: Path, recipe: Recipe) -> None:
-    """Write into a run's folder what it trains on, so that this is kept for as long as the run may go on."""
-    unfinished = run / f".{RUN_FILE}"
-    unfinished.write_text(json.dumps(recipe.stored(), indent=2) + "\n")
-    fsync(unfinished)
-    unfinished.replace(run / RUN_FILE)
 
 
 def finished_training(artifacts: Path, recipe: Recipe, images_folder: Path) -> Path | None:

@@ -11,6 +11,8 @@ from torch import nn
 from data_manifest import schemas
 from data_manifest.artefacts import Recipe, find_published, publishing, read_recipe
 from data_manifest.errors import UserError
+from data_manifest.references import MODEL_FILE
+from data_manifest.runs import only_writer, write_run_file
 from data_manifest.tables import read_table, write_table
 from training.network import build_network, save_network
 from training.recipe import (
@@ -19,13 +21,11 @@ from training.recipe import (
     decisive_settings,
     run_folder,
     training_recipe,
-    write_run_file,
 )
-from training.run_lock import only_writer
 from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
 from training.trainer import METRICS_TABLE, train
 
-MODEL_FILE = "model.pth"
+__all__ = ["MODEL_FILE", "Validation", "train_cosplace"]
 
 
 class Validation(ValidationSet, Protocol):

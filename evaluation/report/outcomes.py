@@ -22,10 +22,11 @@ import polars as pl
 from data_manifest.tables import read_table
 from evaluation.positives import POSITION_COLUMNS, Positions, distances_m, find_positives
 from evaluation.report.sources import Tested
+from evaluation.settings import METRES, Threshold
 
 RIGHT, WRONG, UNANSWERABLE = "right", "wrong", "unanswerable"
 STATES = (RIGHT, WRONG, UNANSWERABLE)
-ABOUT_IMAGES = ["path", *POSITION_COLUMNS, "heading", "year"]
+ABOUT_IMAGES = ["path", *POSITION_COLUMNS, "pano_id", "heading", "year"]
 Numbers = npt.NDArray[np.float64]
 
 
@@ -37,7 +38,9 @@ def read_outcomes(tested: Tested, predictions: pl.DataFrame) -> pl.DataFrame:
     asked = predictions.select("query_path").unique(maintain_order=True)
     queries = asked.join(queries, left_on="query_path", right_on="path", how="left", maintain_order="left")
     first = _first_matches(predictions, database)
-    offered = _positives(database, queries, tested.evaluation.settings["positive_dist_threshold"])
+    settings = tested.evaluation.settings
+    threshold = Threshold(settings["positive_dist_threshold"], settings.get("positive_dist_unit", METRES))
+    offered = _positives(database, queries, threshold)
     found = queries.join(first, on="query_path", how="left", maintain_order="left").hstack(offered)
     answerable = pl.col("answerable") | pl.col("first_right").is_not_null()
     state = pl.when(pl.col("first_right") == 1).then(pl.lit(RIGHT)).when(answerable).then(pl.lit(WRONG))
@@ -66,14 +69,14 @@ def heading_apart(one: pl.Expr, other: pl.Expr) -> pl.Expr:
     return pl.min_horizontal(turned, 360 - turned)
 
 
-def _positives(database: pl.DataFrame, queries: pl.DataFrame, threshold_m: float) -> pl.DataFrame:
+def _positives(database: pl.DataFrame, queries: pl.DataFrame, threshold: Threshold) -> pl.DataFrame:
     """Return of each query whether it has positives, the least that they are apart from it, and one to show."""
-    places, asked = Positions.from_manifest(database), Positions.from_manifest(queries)
+    places, asked = (Positions.from_manifest(each, threshold.unit) for each in (database, queries))
     headings, years = (database[name].cast(pl.Float64).to_numpy() for name in ("heading", "year"))
     own = zip(*(queries[name].cast(pl.Float64).to_numpy() for name in ("heading", "year")), strict=True)
     paths, rows = database["path"], []
     for query, (positives, (heading, year)) in enumerate(
-        zip(find_positives(places, asked, threshold_m), own, strict=True)
+        zip(find_positives(places, asked, threshold.value), own, strict=True)
     ):
         distances = distances_m(asked, query, places, positives)
         turned = np.abs(headings[positives] - heading) % 360

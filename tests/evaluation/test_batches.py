@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from data_manifest.errors import UserError
-from evaluation.batches import load_batches
+from evaluation import batches
+from evaluation.batches import batches_of_one_shape, load_batches
 from evaluation.images import ImageFiles
 
 SIZES = [(24, 16), (16, 24), (24, 16), (9, 9), (24, 16), (16, 24), (40, 8)]
@@ -53,3 +54,30 @@ def test_the_global_random_state_is_left_alone(tmp_path: Path, write_images: Wri
     before = torch.get_rng_state()
     list(load_batches(images, 4, 0))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def rows_of(stacks: list[batches.Stack]) -> list[list[int]]:
+    return [rows.tolist() for rows, _ in stacks]
+
+
+def test_images_of_a_shape_wait_for_each_other(tmp_path: Path, write_images: WriteImages) -> None:
+    images = ImageFiles(tmp_path, write_images(SIZES))
+    stacks = list(batches_of_one_shape(load_batches(images, 2, 0), 2))
+    assert rows_of(stacks) == [[0, 2], [1, 5], [4], [3], [6]]
+    for rows, pixels in stacks:
+        assert torch.equal(pixels, torch.stack([images[row] for row in rows.tolist()]))
+
+
+def test_a_batch_is_never_larger_than_asked_for(tmp_path: Path, write_images: WriteImages) -> None:
+    images = ImageFiles(tmp_path, write_images([(8, 8)] * 9))
+    assert rows_of(list(batches_of_one_shape(load_batches(images, 5, 0), 2))) == [[0, 1], [2, 3], [4, 5], [6, 7], [8]]
+
+
+def test_too_many_that_wait_go_on_with_the_largest_part_first(
+    tmp_path: Path, write_images: WriteImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "MOST_BYTES_WAITING", 3 * 3 * 24 * 16)
+    images = ImageFiles(tmp_path, write_images(SIZES))
+    stacks = list(batches_of_one_shape(load_batches(images, 1, 0), 100))
+    assert rows_of(stacks)[0] == [0, 2]
+    assert sorted(row for rows in rows_of(stacks) for row in rows) == list(range(len(SIZES)))

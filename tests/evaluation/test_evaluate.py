@@ -66,7 +66,7 @@ def test_a_small_city_whose_answers_are_known(lists: tuple[ImageList, ImageList]
     )
     assert percentages[-1] == 100
     assert evaluation.predictions.height == 5 * 4
-    best = evaluation.predictions.filter(rank=1).drop("rank", "score").rows()
+    best = evaluation.predictions.filter(rank=1).select("query_path", "database_path", "distance_m", "correct").rows()
     assert best == [
         ("blue.jpg", "blue.jpg", 25.0, True),
         ("rose.jpg", "red.jpg", 9000.0, False),
@@ -83,10 +83,41 @@ def test_a_small_city_whose_answers_are_known(lists: tuple[ImageList, ImageList]
 def test_tables_are_those_of_the_schemas(tmp_path: Path, lists: tuple[ImageList, ImageList]) -> None:
     evaluation = run(lists)
     write_table(evaluation.predictions, tmp_path / "predictions" / "part.parquet", schemas.PREDICTIONS)
-    recalls = evaluation.recalls_table("test/queries_v1")
-    write_table(recalls, tmp_path / "recalls" / "part.parquet", schemas.RECALLS)
-    assert recalls.columns == schemas.RECALLS.names
-    assert recalls.rows()[:2] == [("test/queries_v1", 1, 40.0, 5, 2, 4), ("test/queries_v1", 5, 60.0, 5, 2, 4)]
+    write_table(evaluation.breakdown, tmp_path / "breakdown" / "part.parquet", schemas.BREAKDOWN)
+
+
+def test_headings_and_years_are_held_against_each_other_where_known(
+    lists: tuple[ImageList, ImageList], write_manifest: WriteManifest
+) -> None:
+    database = [{**place("red", 0.0, NORTH), "heading": 350.0, "year": 2012}]
+    queries = [
+        {**place("red", 0.0, NORTH), "heading": 20.0, "year": 2018},
+        {**place("blue", 0.0, NORTH), "year": 2011},
+        {**place("green", 0.0, NORTH + 30), "heading": 170.0},
+    ]
+    evaluation = run((write_manifest("database", database), write_manifest("queries", queries)))
+    apart = evaluation.predictions.select("query_path", "heading_difference", "years_apart").rows()
+    assert apart == [("red.jpg", 30.0, -6), ("blue.jpg", None, 1), ("green.jpg", 180.0, None)]
+    shown = evaluation.breakdown.filter(k=1).select("aspect", "between", "label", "queries", "recall").rows()
+    by_what_there_is, by_what_was_found = "query and nearest positive", "query and best match"
+    assert shown == [
+        ("distance", by_what_there_is, "0 to 5 m", 2, 100.0),
+        ("distance", by_what_there_is, "no positive", 1, 0.0),
+        ("heading_difference", by_what_there_is, "15 to 30 degrees", 1, 100.0),
+        ("heading_difference", by_what_there_is, "unknown", 1, 100.0),
+        ("heading_difference", by_what_there_is, "no positive", 1, 0.0),
+        ("years_apart", by_what_there_is, "1 year", 1, 100.0),
+        ("years_apart", by_what_there_is, "6 to 10 years", 1, 100.0),
+        ("years_apart", by_what_there_is, "no positive", 1, 0.0),
+        ("distance", by_what_was_found, "0 to 5 m", 2, 100.0),
+        ("distance", by_what_was_found, "25 to 50 m", 1, 0.0),
+        ("heading_difference", by_what_was_found, "15 to 30 degrees", 1, 100.0),
+        ("heading_difference", by_what_was_found, "over 90 degrees", 1, 0.0),
+        ("heading_difference", by_what_was_found, "unknown", 1, 100.0),
+        ("years_apart", by_what_was_found, "1 year", 1, 100.0),
+        ("years_apart", by_what_was_found, "6 to 10 years", 1, 100.0),
+        ("years_apart", by_what_was_found, "unknown", 1, 0.0),
+    ]
 
 
 def test_a_wider_threshold_makes_more_positives(lists: tuple[ImageList, ImageList]) -> None:

@@ -67,3 +67,13 @@ def test_what_cannot_be_opened_is_named(tmp_path: Path, spoil: object) -> None:
 def test_a_side_of_zero_pixels_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="image_size = 0"):
         ImageFiles(tmp_path, pa.array(["a.png"]), shorter_side=0)
+
+
+def test_a_large_jpeg_is_decoded_smaller_only_when_asked_and_never_below_what_is_enough(tmp_path: Path) -> None:
+    Image.new("RGB", (800, 600), (200, 100, 50)).save(tmp_path / "a.jpg")
+    assert open_image(tmp_path / "a.jpg").size == (800, 600)
+    assert open_image(tmp_path / "a.jpg", enough=250).size == (400, 300)
+    assert open_image(tmp_path / "a.jpg", enough=301).size == (800, 600)
+    assert open_image(tmp_path / "a.jpg", enough=75).getpixel((50, 50)) == pytest.approx((200, 100, 50), abs=4)
+    Image.new("RGB", (800, 600)).save(tmp_path / "a.png")
+    assert open_image(tmp_path / "a.png", enough=75).size == (800, 600)

@@ -116,3 +116,19 @@ def test_distances_keep_the_shape_of_the_rows() -> None:
 def test_a_position_that_is_no_number_is_named() -> None:
     with pytest.raises(UserError, match=r"row 1 .*utm_north nan"):
         positions([(0, 0), (1, math.nan)])
+
+
+def frames(*numbers: str | None) -> Positions:
+    rows = manifest([(0.0, 1e6 * place) for place in range(len(numbers))], zones=[10] * len(numbers))
+    paths = pl.Series([f"{place}.jpg" for place in range(len(numbers))])
+    return Positions.from_manifest(rows.with_columns(pano_id=pl.Series(numbers), path=paths), unit="frames")
+
+
+def test_frames_count_by_their_number_wherever_they_are() -> None:
+    database, queries = frames("0", "138", "158", "159"), frames("148", "9")
+    assert lists(find_positives(database, queries, 10)) == [[1, 2], [0]]
+
+
+def test_a_frame_without_a_number_is_named() -> None:
+    with pytest.raises(UserError, match=r"1\.jpg: its pano_id is rtCs5-P, no number of a frame"):
+        frames("148", "rtCs5-P")

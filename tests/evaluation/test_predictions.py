@@ -17,12 +17,14 @@ def test_columns_and_values_by_hand(tmp_path: Path) -> None:
         scores=np.array([[0.75, 0.5], [1.0, -0.25]], dtype=np.float32),
         distances_m=np.array([[4184971.7, 25.0], [0.0, np.inf]]),
         correct=np.array([[False, True], [True, False]]),
+        heading_differences=np.array([[0.0, 180.0], [np.nan, 15.5]]),
+        years_apart=np.array([[-3.0, 0.0], [4.0, np.nan]]),
     )
     assert table.rows() == [
-        ("q/b.jpg", 1, "d/2.jpg", 0.75, 4184971.7, False),
-        ("q/b.jpg", 2, "d/0.jpg", 0.5, 25.0, True),
-        ("q/a.jpg", 1, "d/1.jpg", 1.0, 0.0, True),
-        ("q/a.jpg", 2, "d/2.jpg", -0.25, np.inf, False),
+        ("q/b.jpg", 1, "d/2.jpg", 0.75, 4184971.7, False, 0.0, -3),
+        ("q/b.jpg", 2, "d/0.jpg", 0.5, 25.0, True, 180.0, 0),
+        ("q/a.jpg", 1, "d/1.jpg", 1.0, 0.0, True, None, 4),
+        ("q/a.jpg", 2, "d/2.jpg", -0.25, np.inf, False, 15.5, None),
     ]
     assert table.columns == schemas.PREDICTIONS.names
     write_table(table, tmp_path / "predictions" / "part.parquet", schemas.PREDICTIONS)

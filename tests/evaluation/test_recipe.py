@@ -2,20 +2,46 @@
 
 from pathlib import Path
 
-from evaluation.recipe import Model, decisive_settings, evaluation_recipe, model_digest
-from evaluation.settings import EvaluationSettings
+from evaluation.protocols import NAMED_SETS, NamedSet
+from evaluation.recipe import (
+    Model,
+    comparison_recipe,
+    decisive_settings,
+    descriptors_recipe,
+    evaluation_recipe,
+    model_digest,
+    recipe_settings,
+)
+from evaluation.settings import EvaluationSettings, RetrievalSettings
 
 MODEL = Model("0123456789abcdef", "ResNet18", 512)
 
 
-def digest_with(model: Model = MODEL, settings: EvaluationSettings | None = None, image_size: int = 512) -> str:
-    decisive = decisive_settings(settings or EvaluationSettings(), image_size)
+def digest_with(
+    model: Model = MODEL,
+    settings: EvaluationSettings | None = None,
+    image_size: int = 512,
+    retrieval: RetrievalSettings | None = None,
+    named: NamedSet | None = None,
+) -> str:
+    decisive = recipe_settings(settings or EvaluationSettings(), image_size, retrieval or RetrievalSettings(), named)
     return evaluation_recipe("city-test-queries_v1", model, "database", "queries", decisive).digest
 
 
-def test_the_path_literally() -> None:
-    recipe = evaluation_recipe("city", MODEL, "database", "queries", decisive_settings(EvaluationSettings(), 512))
-    assert recipe.folder(Path("artifacts")) == Path("artifacts/evaluation/city/1da59c1f1e9ec17f")
+def test_the_paths_literally() -> None:
+    settings = recipe_settings(EvaluationSettings(), 512, RetrievalSettings(), None)
+    evaluation = evaluation_recipe("city", MODEL, "database", "queries", settings)
+    descriptors = descriptors_recipe("city", MODEL, "database", None, "fp32")
+    comparison = comparison_recipe([("city", "0123"), ("town", "4567")])
+    assert [str(recipe.folder(Path("artifacts"))) for recipe in (evaluation, descriptors, comparison)] == [
+        "artifacts/evaluation/city/27b2b8f343b80b46",
+        "artifacts/descriptors/city/a82ce39fb2124096",
+        "artifacts/comparison/test-sets/9099da623dc41ee3",
+    ]
+
+
+def test_what_training_validates_with_keeps_its_digest() -> None:
+    assert decisive_settings(EvaluationSettings(), 512) == {"positive_dist_threshold": 25.0, "resized_to": None}
 
 
 def test_what_matters() -> None:
@@ -26,12 +52,33 @@ def test_what_matters() -> None:
         digest_with(settings=EvaluationSettings(positive_dist_threshold=10)),
         digest_with(settings=resized),
         digest_with(settings=resized, image_size=224),
+        digest_with(retrieval=RetrievalSettings(infer_precision="bf16")),
+        digest_with(retrieval=RetrievalSettings(index="hnsw")),
+        digest_with(retrieval=RetrievalSettings(recall_values="1,2")),
+        digest_with(retrieval=RetrievalSettings(positive_dist_unit="frames")),
+        digest_with(named=NAMED_SETS["sf-xl-v1"]),
+        digest_with(named=NAMED_SETS["nordland"]),
     ]
     assert len({digest_with(), *others}) == 1 + len(others)
 
 
+def test_what_makes_other_descriptors() -> None:
+    same = ("city", MODEL, "images", None, "fp32")
+    others = [
+        ("city", Model("another", "ResNet18", 512), "images", None, "fp32"),
+        ("city", MODEL, "other images", None, "fp32"),
+        ("city", MODEL, "images", 512, "fp32"),
+        ("city", MODEL, "images", None, "bf16"),
+    ]
+    assert len({descriptors_recipe(*each).digest for each in (same, *others)}) == 1 + len(others)
+    assert descriptors_recipe("town", *same[1:]).digest == descriptors_recipe(*same).digest
+
+
 def test_what_does_not_matter() -> None:
     assert digest_with() == digest_with(settings=EvaluationSettings(infer_batch_size=1)) == digest_with(image_size=224)
+    at_ten_metres = EvaluationSettings(positive_dist_threshold=10)
+    named = NAMED_SETS["sf-xl-v1"]
+    assert digest_with(named=named) == digest_with(named=named, settings=at_ten_metres), "it has a threshold of its own"
 
 
 def test_weights_of_ones_own_count_by_their_content(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from data_manifest.references import read_users
-from training.recipe import decisive_settings, run_folder, training_recipe, write_run_file
+from data_manifest.runs import write_run_file
+from training.recipe import decisive_settings, run_folder, training_recipe
 from training.settings import AugmentationSettings, NetworkSettings, TrainingSettings
 
 GROUPS = {"name": "city-train", "digest": "0123456789abcdef", "settings": {"M": 10.0}}

@@ -1,4 +1,4 @@
-"""Two processes never train in one run folder, and a dead one does not keep others out."""
+"""Two processes never work in one run folder, and a dead one does not keep others out."""
 
 import subprocess
 import sys
@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from data_manifest.errors import UserError
-from training.run_lock import only_writer
+from data_manifest.runs import only_writer
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from training.run_lock import only_writer
+from data_manifest.runs import only_writer
 with only_writer(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -26,7 +26,7 @@ def test_a_second_writer_is_refused_until_the_first_is_dead(tmp_path: Path) -> N
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(UserError, match=f"trained in by process {holder.pid}"), only_writer(tmp_path / "run"):
+        with pytest.raises(UserError, match=f"worked in by process {holder.pid}"), only_writer(tmp_path / "run"):
             pass
         holder.kill()
     with only_writer(tmp_path / "run"):

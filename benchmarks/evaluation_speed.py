@@ -1,0 +1,211 @@
+"""Evaluation at SF-XL's size: search in 2.8 million descriptors, images described a second, a photo looked up.
+
+    python benchmarks/evaluation_speed.py search WORK
+    python benchmarks/evaluation_speed.py describe
+    python benchmarks/evaluation_speed.py localize WORK
+
+WORK is a folder for generated descriptors, 5.7 GB for 2.8 million of 512 numbers; they are removed in the end.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from measure import Command, as_gigabytes, as_seconds, machine, measure, note, peak_memory, table
+
+ROOT = Path(__file__).resolve().parent.parent
+QUERIES, DIM, K = 1000, 512, 20
+ROWS_AT_A_TIME = 100_000
+SIZES = ((640, 480), (480, 640), (512, 512), (600, 450))
+
+SEARCH = """
+import sys, numpy as np
+from evaluation.search import search
+queries = np.load(sys.argv[2])
+database = np.load(sys.argv[1], mmap_mode="r")[:0] if sys.argv[3] == "nothing" else np.load(sys.argv[1], mmap_mode="r")
+if sys.argv[3] != "nothing":
+    distances, rows = search(database, queries, 20)
+    np.save(sys.argv[4], rows)
+"""
+
+
+def unit_vectors(count: int, seed: int) -> np.ndarray:
+    """Return generated unit vectors."""
+    vectors = np.random.default_rng(seed).standard_normal((count, DIM), dtype=np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def generate(path: Path, count: int) -> None:
+    """Write generated unit vectors, some at a time."""
+    array = np.lib.format.open_memmap(path, "w+", np.float32, (count, DIM))
+    for first in range(0, count, ROWS_AT_A_TIME):
+        rows = min(ROWS_AT_A_TIME, count - first)
+        array[first : first + rows] = unit_vectors(rows, first + 1)
+    array.flush()
+
+
+def search(options: argparse.Namespace) -> str:
+    """Search exactly in millions, and hold the first part against one flat index of faiss."""
+    work = Path(options.work)
+    work.mkdir(parents=True, exist_ok=True)
+    database, queries, rows = work / "database.npy", work / "queries.npy", work / "rows.npy"
+    count = int(options.millions * 1e6)
+    try:
+        np.save(queries, unit_vectors(QUERIES, 0))
+        note(f"generating {count:,} unit vectors")
+        generate(database, count)
+        command = [sys.executable, "-c", SEARCH, str(database), str(queries)]
+        note("searching")
+        nothing = peak_memory(Command([*command, "nothing", str(rows)], folder=ROOT))
+        taken = measure(Command([*command, "all", str(rows)], folder=ROOT))
+        peak = peak_memory(Command([*command, "all", str(rows)], folder=ROOT))
+        note("against one flat index")
+        differing, flat_seconds, ours_seconds = against_flat(database, np.load(queries), min(count, 500_000))
+    finally:
+        for path in (database, queries, rows):
+            path.unlink(missing_ok=True)
+    titles = ("million descriptors", "memory above the queries", "queries", "exact search", "against one flat index")
+    part = f"{ours_seconds / flat_seconds:.2f} of its time in 0.5 million, {differing} of {QUERIES * K:,} rows differ"
+    cells = (f"{options.millions:g}", as_gigabytes(peak - nothing), f"{QUERIES:,}", str(taken), part)
+    return table(titles, [cells])
+
+
+def against_flat(path: Path, queries: np.ndarray, count: int) -> tuple[int, float, float]:
+    """Return how many matches differ from a flat index's by more than ties within 1e-6, and the seconds of both."""
+    import faiss
+
+    from evaluation.search import search as search_in_pieces
+
+    part = np.ascontiguousarray(np.load(path, mmap_mode="r")[:count])
+    began = time.monotonic()
+    index = faiss.IndexFlatL2(DIM)
+    index.add(part)
+    flat_distances, flat_rows = index.search(queries, K)
+    flat = time.monotonic() - began
+    began = time.monotonic()
+    distances, rows = search_in_pieces(part, queries, K)
+    ours = time.monotonic() - began
+    differ = (rows != flat_rows) & (np.abs(distances - flat_distances) > 1e-6)
+    return int(differ.sum()), flat, ours
+
+
+def describe(options: argparse.Namespace) -> str:
+    """Describe images of several sizes: as queries are described plainly, one by one, and as we do."""
+    import torch
+    from PIL import Image
+
+    from evaluation.descriptors import Extraction, extract_descriptors
+    from evaluation.images import ImageFiles
+    from training.network import GeoLocalizationNet, normalise
+
+    torch.manual_seed(0)
+    network = GeoLocalizationNet(options.backbone, DIM).eval()
+    with tempfile.TemporaryDirectory() as folder:
+        import pyarrow as pa
+
+        names = [f"{number}.jpg" for number in range(options.images)]
+        for number, name in enumerate(names):
+            noise = np.random.default_rng(number).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+            Image.fromarray(noise).resize(SIZES[number % len(SIZES)], Image.Resampling.BICUBIC).save(Path(folder, name))
+        files = ImageFiles(Path(folder), pa.array(names))
+
+        def plain() -> np.ndarray:
+            with torch.inference_mode():
+                return np.concatenate([network(normalise(files[row][None])).numpy() for row in range(len(files))])
+
+        def ours(precision: str) -> np.ndarray:
+            return extract_descriptors(network, files, Extraction(16, torch.device("cpu"), 0, precision))
+
+        seconds: dict[str, list[float]] = {}
+        found: dict[str, np.ndarray] = {}
+        for _ in range(options.rounds):
+            network.to(memory_format=torch.contiguous_format)
+            for name, run in (("plain", plain), ("fp32", lambda: ours("fp32")), ("bf16", lambda: ours("bf16"))):
+                began = time.monotonic()
+                found[name] = run()
+                seconds.setdefault(name, []).append(time.monotonic() - began)
+                note(f"{name}: {options.images / seconds[name][-1]:.1f} images/s")
+    best = {name: min(times) for name, times in seconds.items()}
+    rows = []
+    for name in best:
+        away = float(np.abs(found[name] - found["plain"]).max())
+        rate = f"{options.images / best[name]:.1f}"
+        rows.append((name, rate, f"{best['plain'] / best[name]:.2f}", f"{away:.1e}"))
+    titles = (options.backbone, "images/s", "times as fast as one by one", "largest difference of a number")
+    return table(titles, rows)
+
+
+def localize(options: argparse.Namespace) -> str:
+    """Look photos up in 100,000 images, after loading."""
+    import polars as pl
+    import torch
+    from PIL import Image
+
+    from data_manifest import schemas
+    from data_manifest.artefacts import Recipe, publishing
+    from data_manifest.tables import write_table
+    from evaluation.image_list import ImageList
+    from evaluation.localize import Localizer
+    from evaluation.lookup_database import Database
+    from evaluation.models import TrainedModel
+    from training.network import GeoLocalizationNet, save_network
+
+    count, place = 100_000, {"utm_east": 500_000.0, "utm_north": 4_000_000.0}
+    with tempfile.TemporaryDirectory(dir=options.work) as name:
+        work = Path(name)
+        Image.new("RGB", (512, 512)).save(work / "0.jpg")
+        photo = work / "photo.jpg"
+        Image.effect_noise((4000, 3000), 60).convert("RGB").save(photo)
+        paths = pl.Series("path", [f"{number}.jpg" for number in range(count)])
+        empty = pl.DataFrame({"path": paths}).with_columns(
+            pl.lit(place.get(each)).alias(each) for each in schemas.MANIFEST.names if each != "path"
+        )
+        empty = empty.with_columns(pl.col("path"))
+        recipe = Recipe("manifest", "city", 1, {}, {})
+        with publishing(work, recipe, {}) as staging:
+            write_table(empty, staging / "manifest" / "part.parquet", schemas.MANIFEST)
+        described = Recipe("descriptors", "city", 1, {}, {})
+        with publishing(work, described, {}) as staging:
+            generate(staging / "descriptors.npy", count)
+        torch.manual_seed(0)
+        rows = []
+        for backbone in ("ResNet18", "ResNet50"):
+            save_network(GeoLocalizationNet(backbone, DIM), work / "model.pth")
+            database = Database(ImageList(recipe.folder(work), work), described.folder(work), None, "fp32")
+            began = time.monotonic()
+            localizer = Localizer(TrainedModel(work / "model.pth", backbone, DIM), database, "cpu")
+            loading = time.monotonic() - began
+            times = []
+            for _ in range(5):
+                began = time.monotonic()
+                localizer.localize([photo])
+                times.append(time.monotonic() - began)
+            rows.append((backbone, as_seconds(loading), as_seconds(times[0]), as_seconds(sorted(times)[2])))
+    titles = ("100,000 images of 512 numbers", "loading", "first photo of 4000 x 3000", "median of five")
+    return table(titles, rows)
+
+
+def main() -> None:
+    """Run one of the benchmarks, and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    for name, run in (("search", search), ("describe", describe), ("localize", localize)):
+        command = commands.add_parser(name, help=run.__doc__)
+        command.set_defaults(run=run)
+        if name != "describe":
+            command.add_argument("work", type=Path)
+        if name == "search":
+            command.add_argument("--millions", type=float, default=2.8)
+        if name == "describe":
+            command.add_argument("--backbone", default="ResNet18")
+            command.add_argument("--images", type=int, default=64)
+            command.add_argument("--rounds", type=int, default=2)
+    options = parser.parse_args()
+    print(f"{machine()}\n\n{options.run(options)}")
+
+
+if __name__ == "__main__":
+    main()

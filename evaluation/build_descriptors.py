@@ -1,0 +1,107 @@
+"""Describe images once: the descriptors of a model and a list of images, as an artefact of their own.
+
+What it takes hours to compute is written chunk by chunk into the run folder `<artifacts>/runs/<name>/<digest>/`, where
+a killed run goes on, and published when it is whole.
+"""
+
+import logging
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from data_manifest.artefacts import Recipe, find_published, link_or_copy, publishing, read_recipe
+from data_manifest.errors import writing_in
+from data_manifest.progress import Progress
+from data_manifest.references import RUNS
+from data_manifest.runs import only_writer, write_run_file
+from evaluation.chunked_array import ChunkedArray
+from evaluation.descriptors import CHUNK_IMAGES, Descriptors, Extraction, describe_in_chunks
+from evaluation.image_list import ImageList
+from evaluation.images import ImageFiles
+from evaluation.models import TrainedModel
+from evaluation.recipe import descriptors_recipe
+
+ARRAY = "descriptors.npy"
+IMAGES_FOLDER = "images_folder"  # in the summary: where the images lie
+logger = logging.getLogger(__name__)
+
+
+def build_descriptors(
+    model: TrainedModel,
+    images: ImageList,
+    artifacts: Path,
+    how: Extraction,
+    *,
+    resized_to: int | None = None,
+    on_percentage: Callable[[int], None] | None = None,
+    chunk_images: int = CHUNK_IMAGES,
+) -> Path:
+    """Describe images with a model, and return the folder of the published descriptors, [num_images, dim], float32.
+
+    A row stands for the row of the manifest of the same number. What is published already is not made again; what a
+    killed run has done is not done again, but for the chunk that it was at.
+
+    Args:
+        model: What describes them.
+        images: A manifest, and where its images lie.
+        artifacts: Where artefacts are published.
+        how: Batches, device and precision.
+        resized_to: Pixels that the shorter side is resized to; None keeps each image's own size.
+        on_percentage: Told of the progress.
+        chunk_images: Images in a chunk, about.
+
+    Raises:
+        UserError: The weights or an image cannot be read, the disk is full, or another process is at the same work.
+    """
+    manifest = read_recipe(images.manifest_folder)
+    recipe = descriptors_recipe(manifest["name"], model.facts, manifest["digest"], resized_to, how.precision)
+    summary = {IMAGES_FOLDER: str(images.images_folder.resolve())}
+    if published := find_published(artifacts, recipe, adopt=summary):
+        return published
+    run = artifacts / RUNS / recipe.name / recipe.digest
+    with writing_in(artifacts), only_writer(run):
+        if published := find_published(artifacts, recipe):  # by another process, until just now
+            return published
+        write_run_file(run, recipe)
+        files = images.images(images.read(), resized_to)
+        array = ChunkedArray(run / ARRAY, len(files))
+        _describe_rest(model, files, array, how, on_percentage, chunk_images)
+        summary["made"] = f"{len(files):,} images described in {model.fc_output_dim} numbers each"
+        with publishing(artifacts, recipe, summary) as staging:
+            link_or_copy(run / ARRAY, staging / ARRAY)
+        shutil.rmtree(run, ignore_errors=True)
+    return recipe.folder(artifacts)
+
+
+def _describe_rest(
+    model: TrainedModel,
+    files: ImageFiles,
+    array: ChunkedArray,
+    how: Extraction,
+    on_percentage: Callable[[int], None] | None,
+    chunk_images: int,
+) -> None:
+    if array.done:
+        logger.info("%s: %s of %s images were described already", array.path, f"{array.done:,}", f"{array.total:,}")
+    if array.done == array.total:
+        return
+    with Progress("extracting descriptors", array.total, "images", on_percentage) as progress:
+        progress.advance(array.done)
+        with closing(describe_in_chunks(model.network, files, how, progress, array.done, chunk_images)) as chunks:
+            for chunk in chunks:
+                array.append(chunk)
+
+
+def open_descriptors(folder: Path) -> Descriptors:
+    """Return the descriptors of a published artefact, mapped into memory: what is not looked at is not read."""
+    descriptors: Descriptors = np.load(folder / ARRAY, mmap_mode="r")
+    return descriptors
+
+
+def recipe_of(folder: Path) -> Recipe:
+    """Return the recipe of published descriptors."""
+    stored = read_recipe(folder)
+    return Recipe(**{key: stored[key] for key in ("stage", "name", "version", "settings", "inputs")})

@@ -1,0 +1,122 @@
+"""Approximate search: an index of faiss over a database's descriptors, as an artefact of its own.
+
+Faster than exact search where many queries come one by one, at the price of some matches that it misses: how many, and
+the size, are measured and shown whenever it is used in an evaluation.
+
+- ivfpq: descriptors are sorted into cells around centres, and stored as short codes: a thirty-second of their size.
+- hnsw: a graph of near neighbours beside the whole descriptors: the fastest, and larger than they are.
+"""
+
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+
+from data_manifest.artefacts import Recipe, find_published, format_bytes, publishing, read_recipe
+from data_manifest.errors import UserError
+from evaluation.build_descriptors import open_descriptors
+from evaluation.descriptors import Descriptors
+from evaluation.search import Float32s, Found, pieces
+from evaluation.settings import HNSW, IVFPQ
+
+INDEX_FILE, VERSION = "index.faiss", 1
+POINTS_A_CENTRE = 39  # as few as faiss learns a centre from without a warning
+CODE_VALUES = 256  # of a byte
+LINKS = 32  # of an image in the graph
+SHARE_OF_CELLS_SEARCHED = 16
+logger = logging.getLogger(__name__)
+
+
+def build_index(descriptors: Path, kind: str, artifacts: Path) -> Path:
+    """Build an index over published descriptors, and return the folder of the artefact.
+
+    Args:
+        descriptors: The folder of the descriptors.
+        kind: ivfpq or hnsw.
+        artifacts: Where artefacts are published.
+
+    Raises:
+        UserError: There are too few descriptors for it, or the disk is full.
+    """
+    of, database = read_recipe(descriptors), open_descriptors(descriptors)
+    settings = _settings(kind, *database.shape)
+    recipe = Recipe("index", of["name"], VERSION, settings, {"descriptors": of["digest"]})
+    if published := find_published(artifacts, recipe):
+        return published
+    logger.info("building an index %s of %s descriptors", kind, f"{len(database):,}")
+    index = _build(settings, database)
+    with publishing(artifacts, recipe, {"made": f"{kind} of {len(database):,} descriptors"}) as staging:
+        faiss.write_index(index, str(staging / INDEX_FILE))
+    return recipe.folder(artifacts)
+
+
+def size_of(index: Path, descriptors: Path) -> str:
+    """Return in words how large an index is, in itself and against its descriptors."""
+    size, whole = (index / INDEX_FILE).stat().st_size, open_descriptors(descriptors).nbytes
+    return f"{format_bytes(size)}, {100 * size / whole:.0f} % of the descriptors' {format_bytes(whole)}"
+
+
+def open_index(folder: Path) -> faiss.Index:
+    """Return a published index, loaded, and set to look as far as an evaluation does."""
+    index = faiss.read_index(str(folder / INDEX_FILE))
+    if isinstance(index, faiss.IndexIVF):
+        index.nprobe = max(1, index.nlist // SHARE_OF_CELLS_SEARCHED)
+    return index
+
+
+def search_index(index: faiss.Index, queries: Float32s, k: int) -> Found:
+    """Return squared distances, as the index knows them, and database rows of each query's best matches, best first.
+
+    Fewer than k where the index holds fewer. Where it finds fewer for a query, all cells are searched for that one; a
+    graph in parts repeats the last one found.
+    """
+    if isinstance(index, faiss.IndexHNSW):
+        index.hnsw.efSearch = max(index.hnsw.efSearch, 4 * k)
+    queries = np.ascontiguousarray(queries)
+    distances, rows = index.search(queries, min(k, index.ntotal))
+    few = np.flatnonzero((rows < 0).any(axis=1))
+    if len(few) and isinstance(index, faiss.IndexIVF):
+        everywhere = faiss.SearchParametersIVF()
+        everywhere.nprobe = index.nlist
+        distances[few], rows[few] = index.search(queries[few], rows.shape[1], params=everywhere)
+    for rank in range(1, rows.shape[1]):
+        missing = rows[:, rank] < 0
+        rows[missing, rank], distances[missing, rank] = rows[missing, rank - 1], distances[missing, rank - 1]
+    return distances, rows
+
+
+def _settings(kind: str, count: int, dim: int) -> dict[str, Any]:
+    if kind == HNSW:
+        return {"kind": HNSW, "links": LINKS}
+    assert kind == IVFPQ, kind
+    least = POINTS_A_CENTRE * CODE_VALUES
+    if count < least:
+        raise UserError(
+            f"index = {IVFPQ}: its codes are learned from at least {least:,} database images, there are {count:,}; "
+            "give --index exact or --index hnsw"
+        )
+    cells = min(4 * math.isqrt(count), count // POINTS_A_CENTRE)
+    code_bytes = max(size for size in range(1, max(1, dim // 8) + 1) if dim % size == 0)
+    return {"kind": IVFPQ, "cells": cells, "code_bytes": code_bytes}
+
+
+def _build(settings: dict[str, Any], database: Descriptors) -> faiss.Index:
+    dim = database.shape[1]
+    index: faiss.Index
+    if settings["kind"] == HNSW:
+        index = faiss.IndexHNSWFlat(dim, settings["links"])
+    else:
+        index = faiss.index_factory(dim, f"IVF{settings['cells']},PQ{settings['code_bytes']}x8")
+        index.train(_sample(database, 4 * POINTS_A_CENTRE * max(settings["cells"], CODE_VALUES)))
+    for _, piece in pieces(database):
+        index.add(piece)
+    return index
+
+
+def _sample(database: Descriptors, count: int) -> Float32s:
+    """Return rows from all over the database: neighbours in it are neighbours in the city."""
+    rows = np.random.default_rng(0).choice(len(database), min(count, len(database)), replace=False)
+    return np.ascontiguousarray(database[np.sort(rows)])

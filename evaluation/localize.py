@@ -1,0 +1,119 @@
+"""Where was this photo taken? The database images that look most like it, and how far the best of them lie apart.
+
+    model = find_model(Path("artifacts/training/city-train"))
+    localizer = Localizer(model, find_database(Path("artifacts/evaluation/city-test-queries_v1"), model))
+    for photo in localizer.localize([Path("photo.jpg")]):
+        print(photo.matches[0].latitude, photo.matches[0].longitude, photo.spread_m)
+
+The model and the database are loaded once; a photo then takes a fraction of a second.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from data_manifest.errors import UserError
+from evaluation.build_descriptors import open_descriptors
+from evaluation.build_index import open_index, search_index
+from evaluation.descriptors import Extraction, describe_batch
+from evaluation.images import open_image, resize_shorter_side, to_tensor
+from evaluation.lookup_database import Database
+from evaluation.models import TrainedModel
+from evaluation.positives import Positions, distances_m
+from evaluation.predictions import cosine_similarities
+from evaluation.search import search
+from training.network import resolve_device
+
+TOP = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Match:
+    """A database image that looks like a photo; what its name does not say is None."""
+
+    rank: int
+    score: float  # cosine similarity
+    latitude: float | None
+    longitude: float | None
+    utm_east: float
+    utm_north: float
+    heading: float | None
+    year: int | None
+    path: str
+
+
+FROM_MANIFEST = [field.name for field in dataclasses.fields(Match) if field.name not in ("rank", "score")]
+
+
+@dataclasses.dataclass(frozen=True)
+class Located:
+    """A photo and its best matches, or why it could not be opened.
+
+    `spread_m` is the longest way between any two of the matches: some metres are a hint that they are right, kilometres
+    that they are not. None where they cannot be compared, as between two UTM zones.
+    """
+
+    photo: str
+    matches: tuple[Match, ...] = ()
+    spread_m: float | None = None
+    error: str | None = None
+
+
+class Localizer:
+    """Looks photos up in a database of described images.
+
+    Args:
+        model: What describes the photos, as it has described the database.
+        database: The images to look in.
+        device: Where the network runs; auto is a GPU if there is one.
+    """
+
+    def __init__(self, model: TrainedModel, database: Database, device: str = "auto") -> None:
+        self._how = Extraction(1, resolve_device(device), precision=database.precision)
+        self._network = model.network.to(self._how.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self.database, self._table = database, database.images.read()
+        self._descriptors, self._places = open_descriptors(database.descriptors), Positions.from_manifest(self._table)
+        self._index = open_index(database.index) if database.index else None
+        self._largest_side = database.largest_side(self._table)
+
+    def localize(self, photos: Iterable[Path], top: int = TOP) -> list[Located]:
+        """Return the `top` best matches of each photo, in order; a photo that cannot be opened has an error instead.
+
+        Raises:
+            UserError: No match is asked for.
+        """
+        if top < 1:
+            raise UserError(f"top = {top}: at least 1 match is needed")
+        return [self._localize(photo, top) for photo in photos]
+
+    def _localize(self, photo: Path, top: int) -> Located:
+        try:
+            pixels = self._read(photo)
+        except UserError as error:
+            return Located(str(photo), error=str(error))
+        described = describe_batch(self._network, pixels[None].to(self._how.device), self._how)
+        if self._index is None:
+            _, rows = search(self._descriptors, described, top)
+        else:
+            _, rows = search_index(self._index, described, top)
+        scores = cosine_similarities(described, self._descriptors, rows)[0]
+        found = self._table.select(FROM_MANIFEST)[rows[0]].to_dicts()
+        matches = [Match(rank + 1, float(scores[rank]), **each) for rank, each in enumerate(found)]
+        return Located(str(photo), tuple(matches), self._spread_m(rows[0]))
+
+    def _read(self, photo: Path) -> Tensor:
+        """A photo of a phone has many times the pixels of a database image, and would be another scale to the model."""
+        resized_to = self.database.resized_to
+        image = open_image(photo, upright=True, enough=2 * (resized_to or self._largest_side))
+        if resized_to is not None or min(image.size) > self._largest_side:
+            image = resize_shorter_side(image, resized_to or self._largest_side)
+        return to_tensor(image)
+
+    def _spread_m(self, rows: npt.NDArray[np.int64]) -> float | None:
+        longest = float(distances_m(self._places, rows[:, None], self._places, rows[None]).max())
+        return longest if np.isfinite(longest) else None

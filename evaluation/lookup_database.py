@@ -1,0 +1,108 @@
+"""The database that photos are looked up in: what an evaluation used, described by the model that is asked."""
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+from PIL import Image
+
+from data_manifest.errors import UserError
+from data_manifest.lookup import find_artefact, read_recipe_of
+from evaluation.build_descriptors import IMAGES_FOLDER, build_descriptors
+from evaluation.build_index import build_index
+from evaluation.descriptors import Extraction
+from evaluation.image_list import ImageList
+from evaluation.models import TrainedModel
+from evaluation.settings import EXACT, RetrievalSettings
+from training.network import resolve_device
+
+
+@dataclass(frozen=True)
+class Database:
+    """Described images to look in.
+
+    Args:
+        images: Their manifest, and where they lie.
+        descriptors: The folder of their descriptors.
+        resized_to: Pixels that the shorter side of each was resized to; None if each kept its own size.
+        precision: The numbers that they were described with.
+        index: The folder of an index over the descriptors; None for exact search.
+    """
+
+    images: ImageList
+    descriptors: Path
+    resized_to: int | None
+    precision: str
+    index: Path | None = None
+
+    def largest_side(self, table: pl.DataFrame) -> int:
+        """Return the shorter side of the first image, in pixels: larger photos than that show nothing more to it."""
+        path = self.images.images_folder / str(table["path"][0])
+        try:
+            with Image.open(path) as image:
+                return min(image.size)
+        except OSError as error:
+            raise UserError(f"{path} cannot be opened: are the database's images elsewhere now? ({error})") from error
+
+
+def find_database(
+    path: Path,
+    model: TrainedModel,
+    index: str = EXACT,
+    *,
+    batch_size: int = 16,
+    device: str = "auto",
+    num_workers: int = 8,
+) -> Database:
+    """Return the database that an evaluation, or published descriptors, looked in, as the model describes it.
+
+    What the model has described already is not described again.
+
+    Args:
+        path: The folder of either artefact, or the one above it.
+        model: The model.
+        index: exact, ivfpq or hnsw.
+        batch_size: Images at a time, where they are still to be described.
+        device: Where the network runs then.
+        num_workers: Processes that load images then.
+
+    Raises:
+        UserError: There is no such artefact, or the images' manifest is gone.
+    """
+    RetrievalSettings(index=index)  # refuses another word
+    folder = find_artefact(path)
+    recipe = read_recipe_of(folder, "localize", ("evaluation", "descriptors"))
+    artifacts, inputs, settings, summary = folder.parents[2], recipe["inputs"], recipe["settings"], recipe["summary"]
+    of_images = ("database", "database_folder") if recipe["stage"] == "evaluation" else ("images", IMAGES_FOLDER)
+    digest, images_folder = inputs[of_images[0]], summary.get(of_images[1])
+    manifests = sorted((artifacts / "manifest").glob(f"*/{digest}"))
+    if not manifests or images_folder is None:
+        raise UserError(f"{folder}: the manifest of its database is no longer there; run EvaluateCosPlace again")
+    precision = settings.get("infer_precision", settings.get("precision"))
+    images = ImageList(manifests[0], Path(images_folder))
+    how = Extraction(batch_size, resolve_device(device), num_workers, precision)
+    descriptors = build_descriptors(model, images, artifacts, how, resized_to=settings["resized_to"])
+    index_folder = None if index == EXACT else build_index(descriptors, index, artifacts)
+    return Database(images, descriptors, settings["resized_to"], precision, index_folder)
+
+
+def photos_in(paths: list[Path]) -> list[Path]:
+    """Return photos: of a folder, all images in it and below, by name; of a file, itself.
+
+    Raises:
+        UserError: One is not there, or a folder has no image.
+    """
+    return list(itertools.chain.from_iterable(_photos(path) for path in paths))
+
+
+def _photos(path: Path) -> list[Path]:
+    if not path.exists():
+        raise UserError(f"{path}: there is no such file or folder")
+    if not path.is_dir():
+        return [path]
+    readable = Image.registered_extensions()
+    photos = sorted(each for each in path.rglob("*") if each.suffix.lower() in readable and each.is_file())
+    if not photos:
+        raise UserError(f"{path}: there is no image in it")
+    return photos

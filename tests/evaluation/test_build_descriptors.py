@@ -1,0 +1,131 @@
+"""Descriptors as an artefact: made once, and after a kill gone on with at the chunk that it was at."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from data_manifest.artefacts import digest_of
+from data_manifest.errors import UserError
+from data_manifest.references import read_users
+from data_manifest.runs import only_writer
+from evaluation import chunked_array
+from evaluation.build_descriptors import build_descriptors, open_descriptors
+from evaluation.descriptors import Extraction, extract_descriptors
+from evaluation.image_list import ImageList
+from evaluation.models import TrainedModel
+from tests.evaluation.conftest import Rows, TinyNetwork
+
+HOW = Extraction(2, torch.device("cpu"))
+SIZES = [(24, 16), (16, 24), (24, 16), (9, 9), (24, 16), (16, 24), (40, 8)]
+
+
+class Killed(BaseException):
+    """Stands for whatever ends a process."""
+
+
+class Counting(nn.Module):
+    """Counts the images that it describes, and dies after some of them."""
+
+    def __init__(self, network: nn.Module, dies_after: int | None = None) -> None:
+        super().__init__()
+        self.network, self.dies_after, self.described = network, dies_after, 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.dies_after is not None and self.described >= self.dies_after:
+            raise Killed
+        self.described += len(images)
+        found: Tensor = self.network(images)
+        return found
+
+
+class Given(TrainedModel):
+    """A model whose network is at hand."""
+
+    def __init__(self, path: Path, network: nn.Module) -> None:
+        super().__init__(path, "ResNet18", 8)
+        self.__dict__["network"] = network
+
+
+@pytest.fixture
+def images(tmp_path: Path, write_images: Callable[..., object], write_manifest: Callable[..., ImageList]) -> ImageList:
+    write_images(SIZES)
+    rows: Rows = [{"path": f"{number}.png", "utm_east": 0.0, "utm_north": 0.0} for number in range(len(SIZES))]
+    artefact = write_manifest("database", rows).manifest_folder
+    (artefact / "recipe.json").write_text(json.dumps({"name": "city", "digest": digest_of("city")}))
+    return ImageList(artefact, tmp_path)
+
+
+def model(tmp_path: Path, network: nn.Module) -> TrainedModel:
+    (tmp_path / "model.pth").write_bytes(b"weights")
+    return Given(tmp_path / "model.pth", network)
+
+
+def test_a_killed_run_goes_on_at_its_chunk(tmp_path: Path, images: ImageList, network: TinyNetwork) -> None:
+    artifacts = tmp_path / "A"
+    with pytest.raises(Killed):
+        build_descriptors(model(tmp_path, Counting(network, dies_after=5)), images, artifacts, HOW, chunk_images=4)
+    (user,) = read_users(artifacts)
+    assert digest_of("city") in (user.inputs or ()), "what the run reads is kept until it goes on"
+    assert not list(artifacts.glob("descriptors/*"))
+
+    second = Counting(network)
+    folder = build_descriptors(model(tmp_path, second), images, artifacts, HOW, chunk_images=4)
+    assert second.described == len(SIZES) - 4
+    whole = extract_descriptors(network, images.images(images.read(), None), HOW)
+    np.testing.assert_allclose(open_descriptors(folder), whole, atol=1e-6)
+    assert read_users(artifacts) == []
+
+    third = Counting(network)
+    assert build_descriptors(model(tmp_path, third), images, artifacts, HOW) == folder
+    assert third.described == 0
+
+
+def test_a_chunk_that_was_not_finished_does_not_count(tmp_path: Path) -> None:
+    array = chunked_array.ChunkedArray(tmp_path / "a.npy", 3)
+    array.append(np.ones((2, 4), np.float32))
+    with (tmp_path / "a.npy").open("r+b") as file:  # half of the next one
+        file.seek(-16, 2)
+        file.write(b"x" * 8)
+    again = chunked_array.ChunkedArray(tmp_path / "a.npy", 3)
+    assert again.done == 2
+    again.append(np.full((1, 4), 2, np.float32))
+    assert np.load(tmp_path / "a.npy").tolist() == [[1] * 4, [1] * 4, [2] * 4]
+    assert chunked_array.ChunkedArray(tmp_path / "a.npy", 3).done == 3
+    assert chunked_array.ChunkedArray(tmp_path / "a.npy", 5).done == 0, "an array of another length is begun anew"
+
+
+def test_a_full_disk_is_told_before_anything_is_described(
+    tmp_path: Path, images: ImageList, network: TinyNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("evaluation.chunked_array.os.posix_fallocate", full)
+    with pytest.raises(UserError, match="is full"):
+        build_descriptors(model(tmp_path, network), images, tmp_path / "A", HOW)
+
+
+def test_two_processes_never_describe_the_same(tmp_path: Path, images: ImageList, network: TinyNetwork) -> None:
+    with pytest.raises(Killed):
+        build_descriptors(model(tmp_path, Counting(network, dies_after=0)), images, tmp_path / "A", HOW)
+    (run,) = (tmp_path / "A" / "runs").glob("*/*")
+    with only_writer(run), pytest.raises(UserError, match="is being worked in"):
+        build_descriptors(model(tmp_path, network), images, tmp_path / "A", HOW)
+
+
+def test_other_precision_and_size_are_other_descriptors(
+    tmp_path: Path, images: ImageList, network: TinyNetwork
+) -> None:
+    tested = model(tmp_path, network)
+    half = Extraction(2, torch.device("cpu"), precision="bf16")
+    folders = {
+        build_descriptors(tested, images, tmp_path / "A", HOW),
+        build_descriptors(tested, images, tmp_path / "A", half),
+        build_descriptors(tested, images, tmp_path / "A", HOW, resized_to=8),
+    }
+    assert len(folders) == 3
