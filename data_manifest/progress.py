@@ -21,19 +21,25 @@ class Progress:
         total: Number of units, or None if it is not known beforehand.
         unit: What is counted, in the plural.
         on_percentage: Called with a whole number from 0 to 100 each time that it changes.
+        done: Units that were done before, as by a run that is resumed: they do not count for the rate.
     """
 
     def __init__(
-        self, what: str, total: int | None, unit: str, on_percentage: Callable[[int], None] | None = None
+        self,
+        what: str,
+        total: int | None,
+        unit: str,
+        on_percentage: Callable[[int], None] | None = None,
+        done: int = 0,
     ) -> None:
         self.what, self.total, self.unit = what, total, unit
         self._on_percentage = on_percentage
         self._percentage = -1
         on_terminal = sys.stderr.isatty()
         # The disabled bar still counts and formats, so that both ways of showing share one count.
-        self._bar = tqdm(desc=what, total=total, unit=f" {unit}", disable=not on_terminal, leave=False)
+        self._bar = tqdm(desc=what, total=total, unit=f" {unit}", disable=not on_terminal, leave=False, initial=done)
         self._log_lines = not on_terminal
-        self._done, self._started = 0, time.monotonic()
+        self._done, self._done_before, self._started = done, done, time.monotonic()
         self._last_line = self._started
 
     def advance(self, units: int = 1, **facts: str) -> None:
@@ -45,11 +51,16 @@ class Progress:
         now = time.monotonic()
         if self._log_lines and now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now
-            logger.info("%s", self._line(now, facts))
+            logger.info("%s", self._line(facts))
         self._report_percentage()
 
-    def _line(self, now: float, facts: dict[str, str]) -> str:
-        rate = self._done / max(now - self._started, 1e-9)
+    @property
+    def rate(self) -> float:
+        """Units a second, so far."""
+        return (self._done - self._done_before) / max(time.monotonic() - self._started, 1e-9)
+
+    def _line(self, facts: dict[str, str]) -> str:
+        rate = self.rate
         share = f" of {self.total:,} {self.unit} ({self._done / self.total:.0%})" if self.total else f" {self.unit}"
         left = f", {tqdm.format_interval((self.total - self._done) / rate)} left" if self.total and rate else ""
         shown = "".join(f", {name} {value}" for name, value in facts.items())

@@ -1,6 +1,7 @@
 """Batches of an epoch, read by worker processes or by this one."""
 
 import multiprocessing
+import signal
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -39,6 +40,7 @@ def read_batches(
             collate_fn=collate,
             pin_memory=device.type == "cuda",
             multiprocessing_context=_worker_context() if runtime.num_workers else None,
+            worker_init_fn=leave_signals_to_the_trainer,
             generator=torch.Generator(),  # otherwise starting an epoch draws from the global random state
         )
     for batch in loader:
@@ -55,6 +57,15 @@ def collate(samples: Sequence[Sample | UserError]) -> Batch | UserError:
             return sample
         whole.append(sample)
     return torch.stack([image for image, _ in whole]), torch.tensor([class_index for _, class_index in whole])
+
+
+def leave_signals_to_the_trainer(worker: int) -> None:
+    """Have a worker go on when Ctrl-C, or a signal to all processes of a job, asks the run to stop.
+
+    The trainer ends its iteration, for which it needs the images, and then its workers.
+    """
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
 
 
 def _worker_context() -> BaseContext:
