@@ -54,17 +54,20 @@ class Progress:
             logger.info("%s", self._line(facts))
         self._report_percentage()
 
-    @property
-    def rate(self) -> float:
-        """Units a second, so far."""
+    def time_for(self, units: int) -> str | None:
+        """Return how long so many units take at the rate so far, as in 1:23:45; None before there is one."""
+        rate = self._rate()
+        return tqdm.format_interval(units / rate) if rate else None
+
+    def _rate(self) -> float:
         return (self._done - self._done_before) / max(time.monotonic() - self._started, 1e-9)
 
     def _line(self, facts: dict[str, str]) -> str:
-        rate = self.rate
         share = f" of {self.total:,} {self.unit} ({self._done / self.total:.0%})" if self.total else f" {self.unit}"
-        left = f", {tqdm.format_interval((self.total - self._done) / rate)} left" if self.total and rate else ""
+        time_left = self.time_for(self.total - self._done) if self.total else None
+        left = f", {time_left} left" if time_left else ""
         shown = "".join(f", {name} {value}" for name, value in facts.items())
-        return f"{self.what}: {self._done:,}{share}, {rate:,.1f} {self.unit}/s{left}{shown}"
+        return f"{self.what}: {self._done:,}{share}, {self._rate():,.1f} {self.unit}/s{left}{shown}"
 
     def _report_percentage(self) -> None:
         if not self.total or self._on_percentage is None:

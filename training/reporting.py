@@ -4,8 +4,6 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from tqdm import tqdm
-
 from data_manifest.progress import Progress
 from training.groups import Group
 from training.sampling import EpochPlan
@@ -48,7 +46,8 @@ class EpochProgress(Progress):
         if is_cheap or iterations % ITERATIONS_BETWEEN_LOOKS == 0 or iterations == plan.iterations:
             self._facts["loss"] = f"{self._part.mean_loss(plan.epoch):.3f}"
             images_left = plan.num_samples * (self._epochs_num - plan.epoch) - iterations * plan.batch_size
-            self._facts["run"] = f"{tqdm.format_interval(images_left / max(self.rate, 1e-9))} left"
+            if time_left := self.time_for(images_left):
+                self._facts["run"] = f"{time_left} left"
         self.advance(plan.batch_size, **self._facts)
 
 

@@ -20,6 +20,7 @@ from data_manifest import schemas
 from data_manifest.tables import write_table
 from training.augmentation import Augmentation
 from training.checkpoints import load_checkpoint, refuse_other_settings
+from training.checks import check_images, check_room
 from training.dataset import GroupDataset
 from training.epoch import train_iterations
 from training.groups import choose_groups, read_members
@@ -78,6 +79,8 @@ def train(
             logger.info("%s is complete: %d epochs are done", run_folder, checkpoint["epoch"])
             return best_model
     state = start_or_resume(checkpoint, settings, groups, network, training, device)
+    check_images(groups_folder, images_folder, groups)
+    check_room(state, run_folder)
     saver = Saver(state, run_folder, runtime)
     if training.epochs_num == 0:
         save_network(state.network, best_model)
