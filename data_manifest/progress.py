@@ -54,13 +54,16 @@ class Progress:
             logger.info("%s", self._line(facts))
         self._report_percentage()
 
-    def time_for(self, units: int) -> str | None:
-        """Return how long so many units take at the rate so far, as in 1:23:45; None before there is one."""
-        rate = self._rate()
+    def time_for(self, units: int, just_done: int = 0) -> str | None:
+        """Return how long so many units take at the rate so far, as in 1:23:45; None before there is one.
+
+        `just_done` are units that are done, and not counted yet.
+        """
+        rate = self._rate(just_done)
         return tqdm.format_interval(units / rate) if rate else None
 
-    def _rate(self) -> float:
-        return (self._done - self._done_before) / max(time.monotonic() - self._started, 1e-9)
+    def _rate(self, just_done: int = 0) -> float:
+        return (self._done + just_done - self._done_before) / max(time.monotonic() - self._started, 1e-9)
 
     def _line(self, facts: dict[str, str]) -> str:
         share = f" of {self.total:,} {self.unit} ({self._done / self.total:.0%})" if self.total else f" {self.unit}"

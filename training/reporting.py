@@ -46,7 +46,7 @@ class EpochProgress(Progress):
         if is_cheap or iterations % ITERATIONS_BETWEEN_LOOKS == 0 or iterations == plan.iterations:
             self._facts["loss"] = f"{self._part.mean_loss(plan.epoch):.3f}"
             images_left = plan.num_samples * (self._epochs_num - plan.epoch) - iterations * plan.batch_size
-            if time_left := self.time_for(images_left):
+            if time_left := self.time_for(images_left, just_done=plan.batch_size):
                 self._facts["run"] = f"{time_left} left"
         self.advance(plan.batch_size, **self._facts)
 

@@ -121,7 +121,7 @@ def _publish_best(
             f"network was best after {needed} is no longer known; ask for more"
         )
     best = metrics.sort("recall_1", descending=True, maintain_order=True).row(0, named=True)
-    early = f", stopped after {training.patience} without a better one" if needed < training.epochs_num else ""
+    early = f", stopped after {training.patience} without a better one," if needed < training.epochs_num else ""
     made = f"best of {needed} epochs{early} is {best['epoch'] + 1}, with R@1 {best['recall_1']:.1f} in validation"
     with publishing(artifacts, recipe, {**summary, "made": made}) as staging:
         shutil.copyfile(best_model, staging / MODEL_FILE)
