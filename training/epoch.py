@@ -6,16 +6,15 @@ import time
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress
 from training.cosface import GroupClassifier
 from training.dataset import GroupDataset
 from training.loading import WaitTimer, read_batches
-from training.network import normalise
 from training.settings import RuntimeSettings
 from training.state import TrainingState
+from training.step import train_step
 
 ITERATIONS_BETWEEN_LOOKS = 100  # to look at the loss is to wait for the GPU
 
@@ -56,39 +55,6 @@ def train_epoch(
         progress.advance(1, **shown)
     seconds = time.perf_counter() - began
     return EpochFigures(mean_loss, plan.num_samples / seconds, timer.seconds / seconds)
-
-
-def train_step(state: TrainingState, classifier: GroupClassifier, images: Tensor, class_indices: Tensor) -> Tensor:
-    """Take one step of both optimizers; return the loss, still on the device.
-
-    Args:
-        state: Network, its optimizer, and the scaler, which is on where 16-bit floating point is.
-        classifier: The group's.
-        images: [b, 3, h, w], uint8.
-        class_indices: [b], int64.
-    """
-    inputs = normalise(images).contiguous(memory_format=torch.channels_last)
-    try:
-        with torch.autocast(images.device.type, torch.float16, enabled=state.scaler.is_enabled()):
-            descriptors = state.network(inputs)
-        # Outside autocast: 16 bits hold a logit of 30 to no better than 0.02, and the classifier is cheap.
-        loss = cross_entropy(classifier.classifier(descriptors, class_indices), class_indices)
-        _step(state.scaler, loss, state.optimizer, classifier.optimizer)
-    except torch.OutOfMemoryError as error:
-        raise UserError(
-            f"the memory of {images.device} is too small for a batch of {list(images.shape)}: lower --batch-size or "
-            "--image-size, or give --use-amp16"
-        ) from error
-    return loss.detach()
-
-
-def _step(scaler: torch.amp.GradScaler, loss: Tensor, *optimizers: torch.optim.Optimizer) -> None:
-    for optimizer in optimizers:
-        optimizer.zero_grad()
-    torch.autograd.backward(scaler.scale(loss))
-    for optimizer in optimizers:
-        scaler.step(optimizer)
-    scaler.update()
 
 
 def _look_at(loss_sum: Tensor, iteration: int, epoch: int) -> float:
