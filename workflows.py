@@ -35,7 +35,15 @@ from pipeline.listing import Listing, list_images
 from pipeline.manifest import build_manifest, manifest_recipe
 from pipeline.settings import GroupSettings
 from training.recipe import decisive_settings, finished_training, training_recipe
-from training.settings import AugmentationSettings, ChosenGroups, NetworkSettings, RuntimeSettings, TrainingSettings
+from training.seeds import publish_seeds, seeds_recipe
+from training.settings import (
+    AugmentationSettings,
+    ChosenGroups,
+    NetworkSettings,
+    RuntimeSettings,
+    SeedsSettings,
+    TrainingSettings,
+)
 
 if TYPE_CHECKING:
     from evaluation.evaluate import ImageList
@@ -76,7 +84,7 @@ TRAINING_KINDS: tuple[type[Settings], ...] = (
     *(DatasetSettings, GroupSettings, ChosenGroups, NetworkSettings, AugmentationSettings, TrainingSettings),
     *(EvaluationSettings, RuntimeSettings, ClusterSettings),
 )
-KINDS: tuple[type[Settings], ...] = (PartSettings, *TRAINING_KINDS)
+KINDS: tuple[type[Settings], ...] = (PartSettings, SeedsSettings, *TRAINING_KINDS)
 SettingsKind = TypeVar("SettingsKind", bound=Settings)
 
 
@@ -466,3 +474,28 @@ class EvaluateCosPlace(Stage):
             num_workers=runtime.num_workers,
             on_percentage=self.set_progress_percentage,
         )
+
+
+@takes(*TRAINING_KINDS, SeedsSettings)
+class TrainSeeds(Stage):
+    """Train once with each of several seeds: mean and standard deviation of the validation recalls as a table."""
+
+    def requires(self) -> list[TrainCosPlace]:
+        """A model for each seed."""
+        return list(self.trainings().values())
+
+    def trainings(self) -> dict[int, TrainCosPlace]:
+        """Return the task of each seed."""
+        return {seed: self.clone(TrainCosPlace, seed=seed) for seed in self.settings(SeedsSettings).numbers}
+
+    def models(self) -> dict[int, Path]:
+        """Return the folder of each seed's model."""
+        return {seed: training.artefact() for seed, training in self.trainings().items()}
+
+    def recipe(self) -> Recipe:
+        """Return what makes the table."""
+        return seeds_recipe(self.models())
+
+    def run(self) -> None:
+        """Publish the table."""
+        publish_seeds(self.dataset.artifacts_folder, self.models())

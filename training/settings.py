@@ -72,7 +72,7 @@ BACKBONES = {
 }
 
 
-def _numbers_in_one_form(text: str) -> str:
+def _numbers_in_one_form(text: str, what: str = "group numbers") -> str:
     """Return numbers with commas between as `0,7,12`; their order stays.
 
     Raises:
@@ -80,12 +80,16 @@ def _numbers_in_one_form(text: str) -> str:
     """
     parts = [part.strip() for part in text.split(",")]
     if not all(re.fullmatch("[0-9]+", part) for part in parts):
-        raise ValueError("expected group numbers with commas between, as in 0,7,12")
+        raise ValueError(f"expected {what} with commas between, as in 0,7,12")
     numbers = [int(part) for part in parts]
     for number in numbers:
         if numbers.count(number) > 1:
             raise ValueError(f"{number} is there more than once")
     return ",".join(map(str, numbers))
+
+
+def _seeds_in_one_form(text: str) -> str:
+    return _numbers_in_one_form(text, "seeds")
 
 
 def _require(holds: bool, settings: Settings, field: str, rule: str) -> None:
@@ -228,3 +232,17 @@ class RuntimeSettings(Settings):
             self.checkpoint_iterations is None or self.checkpoint_iterations > 0,
             *(self, "checkpoint_iterations", "give 1 iteration or more, or leave it out"),
         )
+
+
+@dataclass(frozen=True)
+class SeedsSettings(Settings):
+    """How often to train the same."""
+
+    seeds: str = setting(
+        "0,1,2", "seeds to train with, one model for each, as in 0,1,2; in place of seed", form=_seeds_in_one_form
+    )
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The seeds."""
+        return tuple(map(int, self.seeds.split(",")))

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-import training.epoch
+import training.step
 from data_manifest.tables import read_table
 from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
 from training.stopping import StoppedError
@@ -71,7 +71,7 @@ def _assert_same_end(run: Path, whole: Path) -> None:
 @pytest.fixture
 def kill_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Have training die in the middle of a step, after so many others."""
-    step = training.epoch.train_step
+    step = training.step.train_step
 
     def kill_after(steps: int) -> None:
         left = iter(range(steps))
@@ -82,7 +82,7 @@ def kill_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
                 raise Killed
             return loss
 
-        monkeypatch.setattr(training.epoch, "train_step", dying_step)
+        monkeypatch.setattr("training.epoch.train_step", dying_step)
 
     return kill_after
 
@@ -118,7 +118,7 @@ def test_a_run_that_is_asked_to_stop_ends_its_iteration_saves_and_says_how_to_go
 ) -> None:
     folder, settings = write_groups(SIZES), _settings("SqueezeNet1_0")
     _train(folder, "whole", settings)
-    step, steps = training.epoch.train_step, iter(range(ITERATIONS + 3))
+    step, steps = training.step.train_step, iter(range(ITERATIONS + 3))
 
     def step_with_signal(state: Any, *arguments: Any) -> torch.Tensor:
         if next(steps, None) is None:
@@ -126,10 +126,10 @@ def test_a_run_that_is_asked_to_stop_ends_its_iteration_saves_and_says_how_to_go
         return step(state, *arguments)
 
     handlers = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
-    monkeypatch.setattr(training.epoch, "train_step", step_with_signal)
+    monkeypatch.setattr("training.epoch.train_step", step_with_signal)
     with pytest.raises(StoppedError) as stopped:
         _train(folder, "run", settings)
-    monkeypatch.setattr(training.epoch, "train_step", step)
+    monkeypatch.setattr("training.epoch.train_step", step)
     reason = "Ctrl-C" if number == signal.SIGINT else number.name
     place = f"stopped: {reason} after iteration 4 of epoch 2; all is saved in {folder / 'run'}"
     assert str(stopped.value) == f"{place}: give the same command again to go on from there"
@@ -160,7 +160,7 @@ def test_a_second_ctrl_c_is_not_waited_with(write_groups: WriteGroups, monkeypat
             os.kill(os.getpid(), signal.SIGINT)
         raise AssertionError("the iteration goes on")
 
-    monkeypatch.setattr(training.epoch, "train_step", step)
+    monkeypatch.setattr("training.epoch.train_step", step)
     with pytest.raises(KeyboardInterrupt, match="goes on from its last checkpoint"):
         _train(write_groups(SIZES), "run", _settings("SqueezeNet1_0"))
 
