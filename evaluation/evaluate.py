@@ -1,5 +1,6 @@
 """The evaluation of a network on a test set: from two lists of images to predictions and recalls."""
 
+import functools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from evaluation.predictions import cosine_similarities, predictions_table
 from evaluation.recalls import RECALL_VALUES, compute_recalls
 from evaluation.search import search
 from evaluation.settings import EvaluationSettings
+from evaluation.sharing import describe_together
 
 logger = logging.getLogger(__name__)
 
@@ -136,17 +138,15 @@ def _describe(
     on_percentage: Callable[[int], None] | None,
 ) -> list[Descriptors]:
     with Progress("extracting descriptors", sum(map(len, lists)), "images", on_percentage) as progress:
-        return [
-            extract_descriptors(
-                network,
-                images,
-                batch_size=settings.infer_batch_size,
-                device=device,
-                num_workers=num_workers,
-                progress=progress,
-            )
-            for images in lists
-        ]
+        describe = functools.partial(
+            extract_descriptors,
+            network,
+            batch_size=settings.infer_batch_size,
+            device=device,
+            num_workers=num_workers,
+            progress=progress,
+        )
+        return [describe_together(describe, images) for images in lists]
 
 
 def _count_without_positive(database: Positions, queries: Positions, threshold_m: float) -> int:

@@ -1,5 +1,6 @@
 """Checkpoints of a run: the last one and the one before it, so that a readable one is there whenever a process dies."""
 
+import contextlib
 import logging
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ def load_checkpoint(run_folder: Path) -> dict[str, Any] | None:
             continue
         logger.info("read checkpoint %s", path)
         if path != last and last in paths:
-            last.replace(run_folder / BROKEN)
+            with contextlib.suppress(FileNotFoundError):  # another of the processes that train together was first
+                last.replace(run_folder / BROKEN)
         return content
     if paths:
         raise UserError(f"no checkpoint in {run_folder} can be read; remove that folder to start training anew")

@@ -8,6 +8,7 @@ import torch
 from training.cosface import GroupClassifier
 from training.dataset import GroupDataset
 from training.loading import WaitTimer, read_batches
+from training.processes import mean_of_all, share_buffers, sharing_gradient
 from training.schedule import learning_rates, set_learning_rate
 from training.settings import RuntimeSettings, TrainingSettings
 from training.state import TrainingState
@@ -35,13 +36,17 @@ def train_iterations(
     began, timer.seconds = time.perf_counter() - part.seconds, part.wait_seconds
     part.loss_sum = part.loss_sum.to(device)
     state.network.train()
-    for images, class_indices in timer.watch(read_batches(dataset, runtime, device, part.iterations)):
-        torch.manual_seed(plan.step_seed(part.iterations))  # stochastic depth and dropout draw from the global state
-        lr, classifiers_lr = learning_rates(training, plan, part.iterations)
-        set_learning_rate(state.optimizer, lr)
-        set_learning_rate(classifier.optimizer, classifiers_lr)
-        images, class_indices = (each.to(device, non_blocking=True) for each in (images, class_indices))
-        part.loss_sum += train_step(state, classifier, images, class_indices)
-        part.iterations += 1
-        part.seconds, part.wait_seconds = time.perf_counter() - began, timer.seconds
-        yield
+    with sharing_gradient(classifier.classifier.weight):
+        for images, class_indices in timer.watch(read_batches(dataset, runtime, device, part.iterations)):
+            torch.manual_seed(
+                plan.step_seed(part.iterations)
+            )  # stochastic depth and dropout draw from the global state
+            lr, classifiers_lr = learning_rates(training, plan, part.iterations)
+            set_learning_rate(state.optimizer, lr)
+            set_learning_rate(classifier.optimizer, classifiers_lr)
+            images, class_indices = (each.to(device, non_blocking=True) for each in (images, class_indices))
+            part.loss_sum += mean_of_all(train_step(state, classifier, images, class_indices))
+            part.iterations += 1
+            part.seconds, part.wait_seconds = time.perf_counter() - began, timer.seconds
+            yield
+    share_buffers(state.network)

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from data_manifest.errors import UserError
 from training.dataset import GroupDataset, Sample
+from training.processes import number_of_processes, own_number
 from training.settings import RuntimeSettings
 
 Batch = tuple[Tensor, Tensor]
@@ -25,17 +26,19 @@ def read_batches(
 ) -> Iterator[Batch]:
     """Give the batches of an epoch from an iteration on: images [b, 3, h, w], uint8, and their classes [b], int64.
 
+    Of processes that train together each gets its share of every batch.
+
     Raises:
         UserError: An image cannot be read.
     """
-    batch_size = dataset.plan.batch_size
+    process, processes = own_number(), number_of_processes()
     with warnings.catch_warnings():
         # More workers than cores are the user's choice: they help where the images lie on a slow disk.
         warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)
         loader: DataLoader[Batch | UserError] = DataLoader(
             dataset,  # type: ignore[arg-type]  # the loader is typed by what `collate` gives
-            batch_size=batch_size,
-            sampler=range(first_iteration * batch_size, len(dataset)),
+            batch_size=dataset.plan.batch_size // processes,
+            sampler=dataset.plan.share(first_iteration, process, processes),
             num_workers=runtime.num_workers,
             collate_fn=collate,
             pin_memory=device.type == "cuda",

@@ -6,6 +6,7 @@ iteration i is to start at sample i * batch_size.
 
 import enum
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -69,6 +70,13 @@ class EpochPlan:
         """Images that the epoch shows."""
         return self.iterations * self.batch_size
 
+    def share(self, first_iteration: int = 0, process: int = 0, processes: int = 1) -> Iterator[int]:
+        """Give the samples of a process, batch by batch, from an iteration on: its equal part of each batch."""
+        size = self.batch_size // processes
+        for iteration in range(first_iteration, self.iterations):
+            first = iteration * self.batch_size + process * size
+            yield from range(first, first + size)
+
     def class_index(self, sample: int) -> int:
         """Return the class that a sample shows."""
         samples_per_pass = self.num_classes // self.batch_size * self.batch_size
@@ -83,6 +91,6 @@ class EpochPlan:
         """Return the seed of a sample's augmentation."""
         return derive_seed(Stream.AUGMENTATION, self.seed, self.epoch, sample)
 
-    def step_seed(self, iteration: int) -> int:
+    def step_seed(self, iteration: int, process: int = 0) -> int:
         """Return the seed of what the network draws in an iteration, as in stochastic depth and dropout."""
-        return derive_seed(Stream.STEP, self.seed, self.epoch, iteration)
+        return derive_seed(Stream.STEP, self.seed, self.epoch, iteration, *([process] if process else []))

@@ -1,14 +1,26 @@
-"""When a run is saved: after each epoch, now and then within one, and when it is asked to stop."""
+"""What a run leaves on the disk, and when: after each epoch, now and then within one, and when it is asked to stop.
+
+Of processes that train together only the first writes: all have the same state.
+"""
 
 import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
+
+from data_manifest import schemas
+from data_manifest.tables import write_table
 from training.checkpoints import save_checkpoint
+from training.network import save_network
+from training.processes import is_first, wait_for_all
 from training.settings import RuntimeSettings
 from training.state import TrainingState
 from training.stopping import StoppedError
+
+BEST_MODEL = "best_model.pth"
+METRICS_TABLE = Path("metrics", "metrics.parquet")
 
 
 class Saver:
@@ -19,9 +31,20 @@ class Saver:
         self._iterations, self._seconds = runtime.checkpoint_iterations, 60 * runtime.checkpoint_minutes
         self._saved_at = time.monotonic()
 
+    def save_model(self) -> None:
+        """Save the network as the best one."""
+        if is_first():
+            save_network(self.state.network, self.run_folder / BEST_MODEL)
+
+    def save_metrics(self) -> None:
+        """Save the rows of all epochs that are done."""
+        if is_first():
+            write_table(pl.DataFrame(self.state.metrics), self.run_folder / METRICS_TABLE, schemas.METRICS)
+
     def save(self) -> None:
         """Save the state as it is."""
-        save_checkpoint(self.state.checkpoint(), self.run_folder)
+        if is_first():
+            save_checkpoint(self.state.checkpoint(), self.run_folder)
         self._saved_at = time.monotonic()
 
     def save_if_due(self) -> None:
@@ -37,6 +60,7 @@ class Saver:
             yield
         except StoppedError as stop:
             self.save()
+            wait_for_all()  # a process that ends would have torchrun end the one that saves
             place = f"after iteration {self.state.part.iterations:,} of epoch {self.state.epoch + 1}"
             raise StoppedError(
                 f"{stop} {place}; all is saved in {self.run_folder}: give the same command again to go on from there"

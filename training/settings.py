@@ -174,6 +174,12 @@ class TrainingSettings(Settings):
         None, "stop when so many epochs after the best one have not raised R@1 in validation", added_later=True
     )
 
+    sync_batch_norm: bool = setting(
+        False,
+        "have batch norms see the whole batch where several processes share it, on GPUs; otherwise each sees its part",
+        added_later=True,
+    )
+
     @property
     def group_indices(self) -> tuple[int, ...] | None:
         """The groups to train on, in the order in which they take turns; None for the first `groups_num`."""
@@ -220,6 +226,9 @@ class RuntimeSettings(Settings):
     checkpoint_minutes: float = setting(
         10.0, "a checkpoint is saved when so many minutes have passed since the last, and after each epoch"
     )
+    num_processes: int = setting(
+        1, "processes that train together on this machine, each on a GPU of its own if there are any"
+    )
     checkpoint_iterations: int | None = setting(None, "a checkpoint is saved after each so many iterations as well")
 
     def check(self) -> None:
@@ -227,6 +236,7 @@ class RuntimeSettings(Settings):
         known = re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device) is not None
         _require(known, self, "device", "choose auto, cpu, cuda, or cuda:1 and so on")
         _require(self.num_workers >= 0, self, "num_workers", "0 or more processes are needed")
+        _require(self.num_processes > 0, self, "num_processes", "1 or more is needed")
         _require(self.checkpoint_minutes > 0, self, "checkpoint_minutes", "more than 0 minutes are needed")
         _require(
             self.checkpoint_iterations is None or self.checkpoint_iterations > 0,

@@ -1,5 +1,6 @@
 """The training stage: from a groups artefact to a published model."""
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from data_manifest.errors import UserError
 from data_manifest.tables import read_table, write_table
 from training.network import build_network, save_network
 from training.patience import epochs_needed
+from training.processes import is_first
 from training.recipe import (
     IMAGES_FOLDER,
     ValidationSet,
@@ -23,8 +25,9 @@ from training.recipe import (
     write_run_file,
 )
 from training.run_lock import only_writer
+from training.saving import METRICS_TABLE
 from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
-from training.trainer import METRICS_TABLE, train
+from training.trainer import train
 
 MODEL_FILE = "model.pth"
 
@@ -82,8 +85,9 @@ def train_cosplace(
     if training.epochs_num == 0:
         return _publish_untrained(artifacts, recipe, summary, network, training.seed)
     run = run_folder(artifacts, recipe)
-    with only_writer(run):
-        write_run_file(run, recipe)
+    with only_writer(run) if is_first() else contextlib.nullcontext():
+        if is_first():
+            write_run_file(run, recipe)
         best_model = train(
             groups,
             images_folder,
@@ -95,6 +99,8 @@ def train_cosplace(
             validate=validation,
             on_percentage=on_percentage,
         )
+        if not is_first():
+            return recipe.folder(artifacts)
         return _publish_best(artifacts, recipe, summary, run, best_model, training)
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from data_manifest.errors import UserError
 from training.cosface import GroupClassifier
 from training.groups import Group, digest_of_groups
 from training.network import GeoLocalizationNet, build_network
+from training.processes import together
 from training.recipe import GROWING, decisive_settings
 from training.sampling import Stream, derive_seed
 from training.settings import RANDOM, AugmentationSettings, NetworkSettings, TrainingSettings
@@ -71,6 +72,7 @@ class TrainingState:
     Args:
         settings: What `settings_of_run` gave.
         network: On the device.
+        forward: What calls it in training, by itself or together with other processes.
         optimizer: The network's, through all groups.
         classifiers: One for each group, in the order of the groups; all but that of the epoch rest on the CPU.
         scaler: Keeps 16-bit gradients from vanishing; does nothing without use_amp16.
@@ -83,6 +85,7 @@ class TrainingState:
 
     settings: dict[str, Any]
     network: GeoLocalizationNet
+    forward: nn.Module
     optimizer: torch.optim.Optimizer
     classifiers: list[GroupClassifier]
     scaler: torch.amp.GradScaler
@@ -102,7 +105,10 @@ class TrainingState:
         device: torch.device,
     ) -> Self:
         """Return the state before the first epoch."""
-        net = build_network(network, training.seed).to(device)
+        net = build_network(network, training.seed)
+        if training.sync_batch_norm:
+            net = _with_synchronised_batch_norms(net, device)
+        net = net.to(device)
         net.to(memory_format=torch.channels_last)  # the layout in which convolutions are fastest; shapes stay
         trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
         _log_size(network.backbone, net, trained)
@@ -117,7 +123,7 @@ class TrainingState:
         ]
         optimizer = torch.optim.Adam(trained, lr=training.lr, fused=True)
         scaler = torch.amp.GradScaler(device.type, enabled=training.use_amp16)
-        return cls(settings, net, optimizer, classifiers, scaler)
+        return cls(settings, net, together(net, device), optimizer, classifiers, scaler)
 
     def end_epoch(self, metrics: dict[str, Any]) -> None:
         """Go on to the next epoch; `metrics` is the row of the one that is done."""
@@ -185,6 +191,14 @@ def _log_resumed(state: TrainingState, training: TrainingSettings) -> None:
         place += f", after iteration {state.part.iterations:,} of {training.iterations_per_epoch:,}"
     best = f"; best R@1 so far {state.best_recall:.1f}" if state.metrics else ""
     logger.info("going on with %s%s", place, best)
+
+
+def _with_synchronised_batch_norms(network: GeoLocalizationNet, device: torch.device) -> GeoLocalizationNet:
+    if device.type != "cuda":
+        raise UserError(f"sync_batch_norm = True: batch norms can be synchronised on GPUs alone, not on {device}")
+    synchronised: GeoLocalizationNet
+    synchronised = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+    return synchronised
 
 
 def _log_size(backbone: str, network: torch.nn.Module, trained: list[torch.nn.Parameter]) -> None:

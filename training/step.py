@@ -22,7 +22,7 @@ def train_step(state: TrainingState, classifier: GroupClassifier, images: Tensor
     inputs = normalise(images).contiguous(memory_format=torch.channels_last)
     try:
         with torch.autocast(images.device.type, torch.float16, enabled=state.scaler.is_enabled()):
-            descriptors = state.network(inputs)
+            descriptors = state.forward(inputs)
         # Outside autocast: 16 bits hold a logit of 30 to no better than 0.02, and the classifier is cheap.
         loss = cross_entropy(classifier.classifier(descriptors, class_indices), class_indices)
         _step(state.scaler, loss, state.optimizer, classifier.optimizer)

@@ -12,29 +12,25 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-import polars as pl
 import torch
 from torch import nn
 
-from data_manifest import schemas
-from data_manifest.tables import write_table
 from training.augmentation import Augmentation
 from training.checkpoints import load_checkpoint, refuse_other_settings
 from training.checks import check_images, check_room
 from training.dataset import GroupDataset
 from training.epoch import train_iterations
 from training.groups import choose_groups, read_members
-from training.network import resolve_device, save_network
+from training.network import resolve_device
 from training.patience import epochs_needed
+from training.processes import as_first_has_it, check_batch_size
 from training.reporting import EpochProgress, log_figures, log_plan, metrics_row
 from training.sampling import EpochPlan
-from training.saving import Saver
+from training.saving import BEST_MODEL, Saver
 from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
 from training.state import settings_of_run, start_or_resume
 from training.stopping import stop_requests
 
-BEST_MODEL = "best_model.pth"
-METRICS_TABLE = Path("metrics", "metrics.parquet")
 CPU = torch.device("cpu")
 logger = logging.getLogger(__name__)
 
@@ -69,6 +65,7 @@ def train(
     Raises:
         UserError: Settings, groups, images or checkpoints that training cannot go on with.
     """
+    check_batch_size(training.batch_size)
     device = resolve_device(runtime.device)
     groups = choose_groups(groups_folder, training.groups_num, training.batch_size, training.group_indices)
     settings = settings_of_run(groups_folder, groups, network, augmentation, training)
@@ -83,7 +80,7 @@ def train(
     check_room(state, run_folder)
     saver = Saver(state, run_folder, runtime)
     if training.epochs_num == 0:
-        save_network(state.network, best_model)
+        saver.save_model()
 
     with stop_requests() as stop, saver.saving_when_stopped():
         while state.epoch < epochs_needed(state.metrics, training):
@@ -101,14 +98,14 @@ def train(
             classifier.to(CPU)
 
             with stop.at_once():
-                recalls = validate(state.network.eval())
+                recalls = as_first_has_it(validate(state.network.eval()))
             if recalls[1] > state.best_recall:
                 state.best_recall = recalls[1]
-                save_network(state.network, best_model)
+                saver.save_model()
             figures = metrics_row(plan, group, state, recalls, training)
             log_figures(figures, state.best_recall, runtime)
             state.end_epoch(figures)
-            write_table(pl.DataFrame(state.metrics), run_folder / METRICS_TABLE, schemas.METRICS)
+            saver.save_metrics()
             saver.save()
             stop.check()
     return best_model
