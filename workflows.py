@@ -416,6 +416,9 @@ class TrainCosPlace(Stage):
         from training.stage import train_cosplace
 
         runtime = self.settings(RuntimeSettings)
+        if runtime.num_processes > 1:
+            self.run_in_processes(runtime.num_processes)
+            return
         validation = Validation(
             *image_lists(self, "val"),
             self.settings(EvaluationSettings),
@@ -435,6 +438,23 @@ class TrainCosPlace(Stage):
                 runtime=runtime,
                 on_percentage=self.set_progress_percentage,
             )
+
+    def run_in_processes(self, num_processes: int) -> None:
+        """Train in several processes, and publish the best model: what `python -m training` does."""
+        from training.command_line import arguments_for, check_batch_size
+        from training.launch import launch
+
+        database, queries = self.manifests("val")
+        folders = {
+            "groups_path": self.groups_folder(),
+            "images_folder": self.dataset.images("train"),
+            "artifacts_folder": self.dataset.artifacts_folder,
+            **{"val_database_manifest": database.artefact(), "val_database": database.images_folder},
+            **{"val_queries_manifest": queries.artefact(), "val_queries": queries.images_folder},
+        }
+        kinds = (NetworkSettings, AugmentationSettings, TrainingSettings, EvaluationSettings, RuntimeSettings)
+        check_batch_size(self.settings(TrainingSettings).batch_size, num_processes)
+        launch(num_processes, arguments_for(folders, [self.settings(kind) for kind in kinds]))
 
 
 @takes(*TRAINING_KINDS)

@@ -1,8 +1,8 @@
-"""Train from the command line: `python -m training --groups GROUPS --images IMAGES ... --num-processes 4`.
+"""Train from the command line: `python -m training --groups-path GROUPS --images-folder IMAGES ... --num-processes 4`.
 
 With torchrun this trains on many machines, which see the same folders and the same global batch:
 
-    torchrun --nnodes 2 --nproc-per-node 4 --rdzv-backend c10d --rdzv-endpoint HOST:29400 -m training --groups ...
+    torchrun --nnodes 2 --nproc-per-node 4 --rdzv-backend c10d --rdzv-endpoint HOST:29400 -m training ...
 """
 
 import argparse
@@ -17,7 +17,7 @@ from typing import TypeVar
 from data_manifest.console import LOGGERS, configure_logging, show_mistake
 from data_manifest.settings import Settings
 from evaluation.settings import EvaluationSettings
-from training.command_line import FOLDERS, flag_of
+from training.command_line import FOLDERS, check_batch_size, flag_of
 from training.launch import launch
 from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
 
@@ -45,6 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = make_parser().parse_args(arguments)
     runtime = _settings(RuntimeSettings, options)
     if runtime.num_processes > 1 and "LOCAL_RANK" not in os.environ:
+        check_batch_size(_settings(TrainingSettings, options).batch_size, runtime.num_processes)
         launch(runtime.num_processes, arguments)
     else:
         _train(options, runtime)

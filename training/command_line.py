@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from data_manifest.errors import UserError
 from data_manifest.settings import Settings
 
 FOLDERS = {
@@ -28,3 +29,12 @@ def arguments_for(folders: Mapping[str, Path], settings: Iterable[Settings]) -> 
     for each in settings:
         given |= {field.name: getattr(each, field.name) for field in dataclasses.fields(each)}
     return [f"{flag_of(name)}={value}" for name, value in given.items() if value is not None]
+
+
+def check_batch_size(batch_size: int, num_processes: int) -> None:
+    """Raise UserError where the processes cannot have equal shares of a batch."""
+    if batch_size % num_processes:
+        raise UserError(
+            f"batch_size = {batch_size}: {num_processes} processes cannot have equal shares of a batch; "
+            "give a multiple of --num-processes"
+        )

@@ -3,7 +3,9 @@
 import os
 import signal
 import sys
+import uuid
 from collections.abc import Sequence
+from typing import Any
 
 from data_manifest.errors import UserError
 
@@ -25,7 +27,8 @@ def launch(num_processes: int, arguments: Sequence[str]) -> None:
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SECONDS_TO_SAVE))
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // num_processes)))
     before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)}
-    config = LaunchConfig(1, 1, num_processes, rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0)
+    local: dict[str, Any] = {"run_id": uuid.uuid4().hex, "rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0"}
+    config = LaunchConfig(1, 1, num_processes, max_restarts=0, **local)
     try:
         elastic_launch(config, sys.executable)("-m", "training", *arguments)
     except ChildFailedError as error:

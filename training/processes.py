@@ -60,13 +60,6 @@ def is_first() -> bool:
     return own_number() == 0
 
 
-def check_batch_size(batch_size: int) -> None:
-    """Raise UserError where the processes cannot have equal shares of a batch."""
-    number = number_of_processes()
-    if batch_size % number:
-        raise UserError(f"batch_size = {batch_size}: {number} processes cannot have equal shares of a batch")
-
-
 def together(network: nn.Module, device: torch.device) -> nn.Module:
     """Return what calls a network so that its gradients come to be the mean over all processes."""
     if number_of_processes() == 1:

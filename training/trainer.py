@@ -18,12 +18,13 @@ from torch import nn
 from training.augmentation import Augmentation
 from training.checkpoints import load_checkpoint, refuse_other_settings
 from training.checks import check_images, check_room
+from training.command_line import check_batch_size
 from training.dataset import GroupDataset
 from training.epoch import train_iterations
 from training.groups import choose_groups, read_members
 from training.network import resolve_device
 from training.patience import epochs_needed
-from training.processes import as_first_has_it, check_batch_size
+from training.processes import as_first_has_it, number_of_processes
 from training.reporting import EpochProgress, log_figures, log_plan, metrics_row
 from training.sampling import EpochPlan
 from training.saving import BEST_MODEL, Saver
@@ -65,7 +66,7 @@ def train(
     Raises:
         UserError: Settings, groups, images or checkpoints that training cannot go on with.
     """
-    check_batch_size(training.batch_size)
+    check_batch_size(training.batch_size, number_of_processes())
     device = resolve_device(runtime.device)
     groups = choose_groups(groups_folder, training.groups_num, training.batch_size, training.group_indices)
     settings = settings_of_run(groups_folder, groups, network, augmentation, training)
