@@ -1,7 +1,10 @@
 """Batches of an epoch, read by worker processes or by this one."""
 
 import multiprocessing
+import multiprocessing.connection
+import os
 import signal
+import threading
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -69,6 +72,15 @@ def leave_signals_to_the_trainer(worker: int) -> None:
     """
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_trainer, daemon=True).start()
+
+
+def _end_with_the_trainer() -> None:
+    """End this worker when the trainer is killed: torch watches its parent, which is the server that lives as long."""
+    trainer = multiprocessing.parent_process()
+    assert trainer is not None
+    multiprocessing.connection.wait([trainer.sentinel])
+    os._exit(1)
 
 
 def _worker_context() -> BaseContext:
