@@ -13,7 +13,7 @@ import multiprocessing
 import shlex
 import sys
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -54,7 +54,14 @@ from pipeline.verified import leave_out_bad, verified_alike, verified_by, verifi
 from pipeline.verify import Files, checks_recipe, look_at_images, verify_images
 from pipeline.verify_settings import NO, CheckSettings, VerifiedSettings, VerifySettings
 from training.recipe import decisive_settings, finished_training, training_recipe
-from training.settings import AugmentationSettings, ChosenGroups, NetworkSettings, RuntimeSettings, TrainingSettings
+from training.settings import (
+    AugmentationSettings,
+    ChosenGroups,
+    NetworkSettings,
+    RuntimeSettings,
+    SeedsSettings,
+    TrainingSettings,
+)
 
 if TYPE_CHECKING:
     from evaluation.image_list import ImageList
@@ -90,13 +97,17 @@ sys.excepthook = show_mistake(sys.excepthook, TaskClassException)
 logger = logging.getLogger(__name__)
 CONFIG_SECTION = "cosplace"
 ELSEWHERE = {"dask_scheduler": ("dask", "scheduler")}  # section and name of parameters that are not in that section
-UNIMPORTANT = ("rescan", "device", "num_workers", "infer_batch_size", "dask_scheduler")  # never change what is made
+UNIMPORTANT = (  # never change what is made
+    *("rescan", "device", "num_workers", "num_processes", "infer_batch_size", "dask_scheduler"),
+    *("checkpoint_minutes", "checkpoint_iterations"),
+)
 TRAINING_KINDS: tuple[type[Settings], ...] = (
     *(DatasetSettings, GroupSettings, ChosenGroups, NetworkSettings, AugmentationSettings, TrainingSettings),
     *(EvaluationSettings, RuntimeSettings, ClusterSettings, VerifiedSettings, VerifySettings),
 )
 KINDS: tuple[type[Settings], ...] = (
     *(PartSettings, ChosenSets, RetrievalSettings, CheckSettings, CropFolders, CropSettings, ReportSettings),
+    SeedsSettings,
     *TRAINING_KINDS,
 )
 SettingsKind = TypeVar("SettingsKind", bound=Settings)
@@ -360,6 +371,41 @@ class BuildGroups(Stage):
             )
 
 
+def checked(manifests: list[BuildManifest]) -> list[BuildManifest]:
+    """Return manifests whose images can be read: Luigi schedules nothing of a task whose requirements raise.
+
+    Raises:
+        UserError: A folder is missing or empty, or its first image is broken.
+    """
+    for each in manifests:
+        check_image_of(each)
+    return manifests
+
+
+@functools.cache  # looked at once a command
+def check_image_of(manifest: BuildManifest) -> None:
+    """Check that the images of a manifest are there, and that the first can be read."""
+    from pipeline.first_image import check_first_image
+
+    check_first_image(manifest.listing(), manifest.images_folder)
+
+
+@contextlib.contextmanager
+def stopping_luigi() -> Iterator[None]:
+    """Have Luigi start nothing else once training was stopped by a signal; it lets a KeyboardInterrupt through.
+
+    In a process of Luigi's own, multiprocessing would show that with a traceback: there the task has failed.
+    """
+    from training.stopping import StoppedError
+
+    try:
+        yield
+    except StoppedError as stop:
+        if multiprocessing.parent_process() is None:
+            raise KeyboardInterrupt(str(stop)) from None
+        raise
+
+
 @takes(*TRAINING_KINDS)
 class TrainCosPlace(Stage):
     """Train the network on the groups, validated after each epoch."""
@@ -367,7 +413,7 @@ class TrainCosPlace(Stage):
     def requires(self) -> list[Stage]:
         """The groups, unless they are given, and the manifests of the validation set."""
         groups = [] if self.chosen_groups() else [self.clone(BuildGroups)]
-        return [*groups, *self.manifests("val")]
+        return [*checked(self.manifests("val")), *groups]
 
     def chosen_groups(self) -> Path | None:
         """Return the artefact of groups that was asked for, if one was; `current` is what it was at first."""
@@ -408,6 +454,9 @@ class TrainCosPlace(Stage):
         from training.stage import train_cosplace
 
         runtime = self.settings(RuntimeSettings)
+        if runtime.num_processes > 1:
+            self.run_in_processes(runtime.num_processes)
+            return
         validation = Validation(
             *image_lists(self, "val"),
             self.settings(EvaluationSettings),
@@ -415,17 +464,35 @@ class TrainCosPlace(Stage):
             device=runtime.device,
             num_workers=runtime.num_workers,
         )
-        train_cosplace(
-            self.groups_folder(),
-            self.dataset.images("train"),
-            self.dataset.artifacts_folder,
-            validation,
-            network=self.settings(NetworkSettings),
-            augmentation=self.settings(AugmentationSettings),
-            training=self.settings(TrainingSettings),
-            runtime=runtime,
-            on_percentage=self.set_progress_percentage,
-        )
+        with stopping_luigi():
+            train_cosplace(
+                self.groups_folder(),
+                self.dataset.images("train"),
+                self.dataset.artifacts_folder,
+                validation,
+                network=self.settings(NetworkSettings),
+                augmentation=self.settings(AugmentationSettings),
+                training=self.settings(TrainingSettings),
+                runtime=runtime,
+                on_percentage=self.set_progress_percentage,
+            )
+
+    def run_in_processes(self, num_processes: int) -> None:
+        """Train in several processes, and publish the best model: what `python -m training` does."""
+        from training.command_line import arguments_for, check_batch_size
+        from training.launch import launch
+
+        database, queries = self.manifests("val")
+        folders = {
+            "groups_path": self.groups_folder(),
+            "images_folder": self.dataset.images("train"),
+            "artifacts_folder": self.dataset.artifacts_folder,
+            **{"val_database_manifest": database.artefact(), "val_database": database.images_folder},
+            **{"val_queries_manifest": queries.artefact(), "val_queries": queries.images_folder},
+        }
+        kinds = (NetworkSettings, AugmentationSettings, TrainingSettings, EvaluationSettings, RuntimeSettings)
+        check_batch_size(self.settings(TrainingSettings).batch_size, num_processes)
+        launch(num_processes, arguments_for(folders, [self.settings(kind) for kind in kinds]))
 
 
 def training_of(stage: Stage) -> list[TrainCosPlace]:
@@ -486,6 +553,8 @@ class EvaluateCosPlace(Stage):
 
     def requires(self) -> list[Stage]:
         """The descriptors of the test sets' images and, unless it is given, the model."""
+        for each in self.sets():
+            checked(self.of_set(BuildManifest, each))
         described = [task for each in self.sets() for task in self.of_set(ExtractDescriptors, each)]
         return [*training_of(self), *described]
 

@@ -16,7 +16,7 @@ from data_manifest.staging import STAGING, dead_staging
 
 # Each is made from those before it.
 STAGES = (
-    *("manifest", "checks", "verified", "groups", "training"),
+    *("manifest", "checks", "verified", "groups", "training", "seeds"),
     *("descriptors", "index", "evaluation", "comparison", "report"),
 )
 RUNS, RUN_FILE = "runs", "run.json"  # in the folder of a run: the recipe of what it makes

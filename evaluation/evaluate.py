@@ -1,5 +1,6 @@
 """The evaluation of a network on a test set: from two lists of images to predictions and recalls."""
 
+import functools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from evaluation.recalls import RECALL_VALUES, Recall, compute_recalls, measure_r
 from evaluation.recipe import resized_to
 from evaluation.search import search
 from evaluation.settings import EvaluationSettings, Threshold
+from evaluation.sharing import describe_together
 
 __all__ = ["Evaluation", "ImageList", "evaluate", "evaluate_matches"]
 logger = logging.getLogger(__name__)
@@ -88,7 +90,8 @@ def evaluate(
     how, shorter_side = Extraction(settings.infer_batch_size, device, num_workers), resized_to(settings, image_size)
     files = [each.images(table, shorter_side) for each, table in zip((database, queries), tables, strict=True)]
     with Progress("extracting descriptors", sum(map(len, files)), "images", on_percentage) as progress:
-        descriptors, query_descriptors = (extract_descriptors(network, images, how, progress) for images in files)
+        describe = functools.partial(extract_descriptors, network, how=how, progress=progress)
+        descriptors, query_descriptors = (describe_together(describe, images) for images in files)
     _, matches = search(descriptors, query_descriptors, max(RECALL_VALUES))
     threshold = Threshold(settings.positive_dist_threshold)
     return evaluate_matches("", (tables[0], descriptors), (tables[1], query_descriptors), Matches(matches), threshold)

@@ -6,10 +6,14 @@ iteration i is to start at sample i * batch_size.
 
 import enum
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+
+from training.settings import TrainingSettings
 
 
 class Stream(enum.IntEnum):
@@ -56,10 +60,22 @@ class EpochPlan:
     seed: int
     epoch: int
 
+    @classmethod
+    def of(cls, training: TrainingSettings, num_classes: int, epoch: int) -> Self:
+        """Return the plan of an epoch on a group with so many classes."""
+        return cls(num_classes, training.batch_size, training.iterations_per_epoch, training.seed, epoch)
+
     @property
     def num_samples(self) -> int:
         """Images that the epoch shows."""
         return self.iterations * self.batch_size
+
+    def share(self, first_iteration: int = 0, process: int = 0, processes: int = 1) -> Iterator[int]:
+        """Give the samples of a process, batch by batch, from an iteration on: its equal part of each batch."""
+        size = self.batch_size // processes
+        for iteration in range(first_iteration, self.iterations):
+            first = iteration * self.batch_size + process * size
+            yield from range(first, first + size)
 
     def class_index(self, sample: int) -> int:
         """Return the class that a sample shows."""
@@ -75,6 +91,6 @@ class EpochPlan:
         """Return the seed of a sample's augmentation."""
         return derive_seed(Stream.AUGMENTATION, self.seed, self.epoch, sample)
 
-    def step_seed(self, iteration: int) -> int:
+    def step_seed(self, iteration: int, process: int = 0) -> int:
         """Return the seed of what the network draws in an iteration, as in stochastic depth and dropout."""
-        return derive_seed(Stream.STEP, self.seed, self.epoch, iteration)
+        return derive_seed(Stream.STEP, self.seed, self.epoch, iteration, *([process] if process else []))

@@ -1,5 +1,6 @@
 """The training stage: from a groups artefact to a published model."""
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ from data_manifest.references import MODEL_FILE
 from data_manifest.runs import only_writer, write_run_file
 from data_manifest.tables import read_table, write_table
 from training.network import build_network, save_network
+from training.patience import epochs_needed
+from training.processes import is_first
 from training.recipe import (
     IMAGES_FOLDER,
     ValidationSet,
@@ -22,8 +25,9 @@ from training.recipe import (
     run_folder,
     training_recipe,
 )
+from training.saving import METRICS_TABLE
 from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
-from training.trainer import METRICS_TABLE, train
+from training.trainer import train
 
 __all__ = ["MODEL_FILE", "Validation", "train_cosplace"]
 
@@ -33,6 +37,9 @@ class Validation(ValidationSet, Protocol):
 
     def __call__(self, network: nn.Module) -> dict[int, float]:
         """Return the recalls of a network, in percent by k: of 1, and of those of 5, 10 and 20 that it has."""
+
+    def check(self) -> None:
+        """Raise UserError where a list is empty, or its first image cannot be read: before days of training."""
 
 
 def train_cosplace(
@@ -74,11 +81,13 @@ def train_cosplace(
     if published := find_published(artifacts, recipe, adopt=summary):
         return published
     network.warn_if_unwise()
+    validation.check()
     if training.epochs_num == 0:
         return _publish_untrained(artifacts, recipe, summary, network, training.seed)
     run = run_folder(artifacts, recipe)
-    with only_writer(run):
-        write_run_file(run, recipe)
+    with only_writer(run) if is_first() else contextlib.nullcontext():
+        if is_first():
+            write_run_file(run, recipe)
         best_model = train(
             groups,
             images_folder,
@@ -90,7 +99,9 @@ def train_cosplace(
             validate=validation,
             on_percentage=on_percentage,
         )
-        return _publish_best(artifacts, recipe, summary, run, best_model, training.epochs_num)
+        if not is_first():
+            return recipe.folder(artifacts)
+        return _publish_best(artifacts, recipe, summary, run, best_model, training)
 
 
 def _publish_untrained(
@@ -105,16 +116,19 @@ def _publish_untrained(
 
 
 def _publish_best(
-    artifacts: Path, recipe: Recipe, summary: dict[str, str], run: Path, best_model: Path, epochs_num: int
+    artifacts: Path, recipe: Recipe, summary: dict[str, str], run: Path, best_model: Path, training: TrainingSettings
 ) -> Path:
     metrics = read_table(run, METRICS_TABLE.parent.name)
-    if len(metrics) > epochs_num:
+    needed = epochs_needed(metrics.to_dicts(), training)
+    if len(metrics) > needed:
+        field = "patience" if needed < training.epochs_num else "epochs_num"
         raise UserError(
-            f"epochs_num = {epochs_num}: {run} has trained for {len(metrics)} epochs already, and which network was "
-            f"best after {epochs_num} is no longer known; ask for at least {len(metrics)}"
+            f"{field} = {getattr(training, field)}: {run} has trained for {len(metrics)} epochs already, and which "
+            f"network was best after {needed} is no longer known; ask for more"
         )
     best = metrics.sort("recall_1", descending=True, maintain_order=True).row(0, named=True)
-    made = f"best of {epochs_num} epochs is {best['epoch'] + 1}, with R@1 {best['recall_1']:.1f} in validation"
+    early = f", stopped after {training.patience} without a better one," if needed < training.epochs_num else ""
+    made = f"best of {needed} epochs{early} is {best['epoch'] + 1}, with R@1 {best['recall_1']:.1f} in validation"
     with publishing(artifacts, recipe, {**summary, "made": made}) as staging:
         shutil.copyfile(best_model, staging / MODEL_FILE)
         write_table(metrics, staging / METRICS_TABLE, schemas.METRICS)
