@@ -87,6 +87,13 @@ METRICS = pa.schema(
         _column("resumes", pa.int32(), "how many times the run had been resumed by then"),
     ]
 )
+SKIPPED = pa.schema(
+    [
+        _column("path", pa.string(), _PATH),
+        _column("detail", pa.string(), "why the image could not be read"),
+        _column("epoch", pa.int32(), "the epoch, from 0, that was the first to skip it"),
+    ]
+)
 PREDICTIONS = pa.schema(
     [
         _column("query_path", pa.string(), _PATH),

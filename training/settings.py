@@ -51,6 +51,7 @@ def _squeezenet(version: str, frozen: int) -> Backbone:
 
 
 PUBLISHED_GROUPS_NUM = 8
+FP32, BF16, FP16 = PRECISIONS = ("fp32", "bf16", "fp16")
 IMAGENET, RANDOM = "imagenet", "none"  # values of backbone_weights that are no paths
 BACKBONES = {
     # Cut: last ReLU and last pooling. Frozen: all but the last five of the 29 layers that are kept.
@@ -86,6 +87,12 @@ def _numbers_in_one_form(text: str) -> str:
         if numbers.count(number) > 1:
             raise ValueError(f"{number} is there more than once")
     return ",".join(map(str, numbers))
+
+
+def _precision(name: str) -> str:
+    if name not in PRECISIONS:
+        raise ValueError(f"choose one of {', '.join(PRECISIONS)}")
+    return name
 
 
 def _require(holds: bool, settings: Settings, field: str, rule: str) -> None:
@@ -152,7 +159,7 @@ class TrainingSettings(Settings):
     iterations_per_epoch: int = setting(10_000, "batches in an epoch")
     lr: float = setting(1e-5, "learning rate of the network (Adam)")
     classifiers_lr: float = setting(0.01, "learning rate of the groups' classifiers (Adam)")
-    use_amp16: bool = setting(False, "compute in 16-bit floating point where that is safe: faster, less GPU memory")
+    use_amp16: bool = setting(False, "the same as precision = fp16")
     seed: int = setting(0, "seed of everything that is random")
     groups: str | None = setting(
         None,
@@ -160,6 +167,18 @@ class TrainingSettings(Settings):
         form=_numbers_in_one_form,
         added_later=True,
     )
+    precision: str | None = setting(
+        None,
+        "numbers that the network computes in: fp32, which none means, or where that is safe bf16 or fp16, in half of "
+        "the memory and faster, where the GPU or CPU has them",
+        form=_precision,
+        added_later=True,
+    )
+
+    @property
+    def used_precision(self) -> str:
+        """What the network computes in: fp32, bf16 or fp16."""
+        return FP16 if self.use_amp16 else self.precision or FP32
 
     @property
     def group_indices(self) -> tuple[int, ...] | None:
@@ -171,10 +190,16 @@ class TrainingSettings(Settings):
         values = super().as_dict()
         if self.groups is not None:
             del values["groups_num"]
+        # fp32 and fp16 under the names that they had first, so that models made then keep their digests
+        values["use_amp16"] = self.used_precision == FP16
+        if self.used_precision in (FP32, FP16):
+            values.pop("precision", None)
         return values
 
     def check(self) -> None:
         """Raise UserError for counts and rates that cannot train, and for two answers to which groups."""
+        agree = not self.use_amp16 or self.precision in (None, FP16)
+        _require(agree, self, "precision", "but use_amp16 is set, which means fp16; leave one of the two out")
         named = len(self.group_indices or ())
         agree = not named or self.groups_num in (named, PUBLISHED_GROUPS_NUM)
         _require(agree, self, "groups_num", f"but groups = {self.groups} names {named}; leave one of the two out")
@@ -201,9 +226,21 @@ class RuntimeSettings(Settings):
 
     device: str = setting("auto", "where the network runs: auto (a GPU if there is one), cpu, cuda, or cuda:1 etc.")
     num_workers: int = setting(8, "processes that read and augment images; 0 reads them in the main process")
+    augmentation_device: str = setting(
+        "cpu", "where images are varied: cpu, one by one by the workers, or cuda, batch by batch", choices=("cpu", "cuda")
+    )
+    compile: bool = setting(False, "have torch compile the network: minutes at the start, faster iterations")
+    max_skipped_share: float = setting(
+        0.05,
+        "share of an epoch's samples whose image may turn out unreadable, so that another of the class is taken; "
+        "more stop the run, unless they are no more than 10; with 0 each does",
+    )
 
     def check(self) -> None:
         """Raise UserError for an unknown device or fewer than 0 processes."""
         known = re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device) is not None
         _require(known, self, "device", "choose auto, cpu, cuda, or cuda:1 and so on")
         _require(self.num_workers >= 0, self, "num_workers", "0 or more processes are needed")
+        _require(0 <= self.max_skipped_share <= 1, self, "max_skipped_share", "a share lies between 0 and 1")
+        both = self.device == "cpu" and self.augmentation_device == "cuda"
+        _require(not both, self, "augmentation_device", "with device = cpu, images can be varied on the cpu alone")

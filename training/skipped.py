@@ -1,0 +1,60 @@
+"""Images that could not be read: told, counted, and kept beside the run's metrics, one row an image."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from data_manifest import schemas
+from data_manifest.errors import UserError
+from data_manifest.tables import read_table, write_table
+from training.dataset import Skipped
+from training.sampling import EpochPlan
+
+SKIPPED_TABLE = Path("skipped", "skipped.parquet")
+ALWAYS_BORNE = 10  # skips of an epoch that stop no run, unless none are borne: in few samples, one is a large share
+logger = logging.getLogger(__name__)
+
+
+class SkippedImages:
+    """The images that a run has skipped.
+
+    Args:
+        run_folder: Where their table lies; it is written when an image is skipped for the first time.
+        max_share: The share of an epoch's samples for which an image may be skipped; more stop the run.
+    """
+
+    def __init__(self, run_folder: Path, max_share: float) -> None:
+        self.run_folder, self.max_share = run_folder, max_share
+        there = (run_folder / SKIPPED_TABLE).exists()
+        self.rows = {row["path"]: row for row in read_table(run_folder, "skipped").to_dicts()} if there else {}
+        self.epoch, self.count = -1, 0
+
+    def add(self, skipped: Sequence[Skipped], plan: EpochPlan) -> None:
+        """Note the images that a batch has skipped.
+
+        Raises:
+            UserError: They are more of the epoch than may be.
+        """
+        if self.epoch != plan.epoch:
+            self.epoch, self.count = plan.epoch, 0
+        self.count += len(skipped)
+        new = {path: reason for path, reason in skipped if path not in self.rows}
+        for path, reason in new.items():
+            logger.warning("%s skipped, another image of its class taken: %s", path, reason)
+            self.rows[path] = {"path": path, "detail": reason, "epoch": plan.epoch}
+        if new:
+            self.run_folder.mkdir(parents=True, exist_ok=True)
+            frame = pl.DataFrame(list(self.rows.values())).sort("path")
+            write_table(frame, self.run_folder / SKIPPED_TABLE, schemas.SKIPPED)
+        self._require_few(plan)
+
+    def _require_few(self, plan: EpochPlan) -> None:
+        borne = max(self.max_share * plan.num_samples, ALWAYS_BORNE) if self.max_share else 0
+        if self.count > borne:
+            raise UserError(
+                f"{self.count} times in epoch {plan.epoch + 1}, an image could not be read: more than max_skipped_share "
+                f"= {self.max_share} of its {plan.num_samples} samples allow. {len(self.rows)} images are listed in "
+                f"{self.run_folder / SKIPPED_TABLE}; mend or restore them, or raise --max-skipped-share"
+            )
