@@ -12,7 +12,7 @@ import logging
 import multiprocessing
 import sys
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -35,7 +35,15 @@ from pipeline.listing import Listing, list_images
 from pipeline.manifest import build_manifest, manifest_recipe
 from pipeline.settings import GroupSettings
 from training.recipe import decisive_settings, finished_training, training_recipe
-from training.settings import AugmentationSettings, ChosenGroups, NetworkSettings, RuntimeSettings, TrainingSettings
+from training.seeds import publish_seeds, seeds_recipe
+from training.settings import (
+    AugmentationSettings,
+    ChosenGroups,
+    NetworkSettings,
+    RuntimeSettings,
+    SeedsSettings,
+    TrainingSettings,
+)
 
 if TYPE_CHECKING:
     from evaluation.evaluate import ImageList
@@ -76,7 +84,7 @@ TRAINING_KINDS: tuple[type[Settings], ...] = (
     *(DatasetSettings, GroupSettings, ChosenGroups, NetworkSettings, AugmentationSettings, TrainingSettings),
     *(EvaluationSettings, RuntimeSettings, ClusterSettings),
 )
-KINDS: tuple[type[Settings], ...] = (PartSettings, *TRAINING_KINDS)
+KINDS: tuple[type[Settings], ...] = (PartSettings, SeedsSettings, *TRAINING_KINDS)
 SettingsKind = TypeVar("SettingsKind", bound=Settings)
 
 
@@ -326,6 +334,41 @@ class BuildGroups(Stage):
             )
 
 
+def checked(manifests: list[BuildManifest]) -> list[BuildManifest]:
+    """Return manifests whose images can be read: Luigi schedules nothing of a task whose requirements raise.
+
+    Raises:
+        UserError: A folder is missing or empty, or its first image is broken.
+    """
+    for each in manifests:
+        check_image_of(each)
+    return manifests
+
+
+@functools.cache  # looked at once a command
+def check_image_of(manifest: BuildManifest) -> None:
+    """Check that the images of a manifest are there, and that the first can be read."""
+    from pipeline.first_image import check_first_image
+
+    check_first_image(manifest.listing(), manifest.images_folder)
+
+
+@contextlib.contextmanager
+def stopping_luigi() -> Iterator[None]:
+    """Have Luigi start nothing else once training was stopped by a signal; it lets a KeyboardInterrupt through.
+
+    In a process of Luigi's own, multiprocessing would show that with a traceback: there the task has failed.
+    """
+    from training.stopping import StoppedError
+
+    try:
+        yield
+    except StoppedError as stop:
+        if multiprocessing.parent_process() is None:
+            raise KeyboardInterrupt(str(stop)) from None
+        raise
+
+
 @takes(*TRAINING_KINDS)
 class TrainCosPlace(Stage):
     """Train the network on the groups, validated after each epoch."""
@@ -333,7 +376,7 @@ class TrainCosPlace(Stage):
     def requires(self) -> list[Stage]:
         """The groups, unless they are given, and the manifests of the validation set."""
         groups = [] if self.chosen_groups() else [self.clone(BuildGroups)]
-        return [*groups, *self.manifests("val")]
+        return [*checked(self.manifests("val")), *groups]
 
     def chosen_groups(self) -> Path | None:
         """Return the artefact of groups that was asked for, if one was; `current` is what it was at first."""
@@ -380,17 +423,18 @@ class TrainCosPlace(Stage):
             device=runtime.device,
             num_workers=runtime.num_workers,
         )
-        train_cosplace(
-            self.groups_folder(),
-            self.dataset.images("train"),
-            self.dataset.artifacts_folder,
-            validation,
-            network=self.settings(NetworkSettings),
-            augmentation=self.settings(AugmentationSettings),
-            training=self.settings(TrainingSettings),
-            runtime=runtime,
-            on_percentage=self.set_progress_percentage,
-        )
+        with stopping_luigi():
+            train_cosplace(
+                self.groups_folder(),
+                self.dataset.images("train"),
+                self.dataset.artifacts_folder,
+                validation,
+                network=self.settings(NetworkSettings),
+                augmentation=self.settings(AugmentationSettings),
+                training=self.settings(TrainingSettings),
+                runtime=runtime,
+                on_percentage=self.set_progress_percentage,
+            )
 
 
 @takes(*TRAINING_KINDS)
@@ -400,7 +444,7 @@ class EvaluateCosPlace(Stage):
     def requires(self) -> list[Stage]:
         """The manifests of the test set and, unless it is given, the model."""
         trained = [] if self.settings(NetworkSettings).resume_model else [self.clone(TrainCosPlace)]
-        return [*trained, *self.manifests("test")]
+        return [*checked(self.manifests("test")), *trained]
 
     def recipe(self) -> Recipe:
         """Return what makes the evaluation."""
@@ -430,3 +474,28 @@ class EvaluateCosPlace(Stage):
             num_workers=runtime.num_workers,
             on_percentage=self.set_progress_percentage,
         )
+
+
+@takes(*TRAINING_KINDS, SeedsSettings)
+class TrainSeeds(Stage):
+    """Train once with each of several seeds: mean and standard deviation of the validation recalls as a table."""
+
+    def requires(self) -> list[TrainCosPlace]:
+        """A model for each seed."""
+        return list(self.trainings().values())
+
+    def trainings(self) -> dict[int, TrainCosPlace]:
+        """Return the task of each seed."""
+        return {seed: self.clone(TrainCosPlace, seed=seed) for seed in self.settings(SeedsSettings).numbers}
+
+    def models(self) -> dict[int, Path]:
+        """Return the folder of each seed's model."""
+        return {seed: training.artefact() for seed, training in self.trainings().items()}
+
+    def recipe(self) -> Recipe:
+        """Return what makes the table."""
+        return seeds_recipe(self.models())
+
+    def run(self) -> None:
+        """Publish the table."""
+        publish_seeds(self.dataset.artifacts_folder, self.models())

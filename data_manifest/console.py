@@ -32,11 +32,13 @@ def configure_logging() -> None:
 
 
 def show_mistake(show_others: ExceptHook, *mistakes: type[BaseException]) -> ExceptHook:
-    """Return an excepthook that shows users' mistakes, and these others, as a message without a traceback."""
+    """Return an excepthook that shows users' mistakes, these others, and Ctrl-C as a message without a traceback."""
 
     def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if issubclass(kind, (UserError, *mistakes)):
             print(f"ERROR: {error}", file=sys.stderr)
+        elif issubclass(kind, KeyboardInterrupt):
+            print(str(error) or "stopped: Ctrl-C; what is finished is kept", file=sys.stderr)
         else:
             show_others(kind, error, trace)
 

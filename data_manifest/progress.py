@@ -21,19 +21,25 @@ class Progress:
         total: Number of units, or None if it is not known beforehand.
         unit: What is counted, in the plural.
         on_percentage: Called with a whole number from 0 to 100 each time that it changes.
+        done: Units that were done before, as by a run that is resumed: they do not count for the rate.
     """
 
     def __init__(
-        self, what: str, total: int | None, unit: str, on_percentage: Callable[[int], None] | None = None
+        self,
+        what: str,
+        total: int | None,
+        unit: str,
+        on_percentage: Callable[[int], None] | None = None,
+        done: int = 0,
     ) -> None:
         self.what, self.total, self.unit = what, total, unit
         self._on_percentage = on_percentage
         self._percentage = -1
         on_terminal = sys.stderr.isatty()
         # The disabled bar still counts and formats, so that both ways of showing share one count.
-        self._bar = tqdm(desc=what, total=total, unit=f" {unit}", disable=not on_terminal, leave=False)
+        self._bar = tqdm(desc=what, total=total, unit=f" {unit}", disable=not on_terminal, leave=False, initial=done)
         self._log_lines = not on_terminal
-        self._done, self._started = 0, time.monotonic()
+        self._done, self._done_before, self._started = done, done, time.monotonic()
         self._last_line = self._started
 
     def advance(self, units: int = 1, **facts: str) -> None:
@@ -45,15 +51,26 @@ class Progress:
         now = time.monotonic()
         if self._log_lines and now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now
-            logger.info("%s", self._line(now, facts))
+            logger.info("%s", self._line(facts))
         self._report_percentage()
 
-    def _line(self, now: float, facts: dict[str, str]) -> str:
-        rate = self._done / max(now - self._started, 1e-9)
+    def time_for(self, units: int, just_done: int = 0) -> str | None:
+        """Return how long so many units take at the rate so far, as in 1:23:45; None before there is one.
+
+        `just_done` are units that are done, and not counted yet.
+        """
+        rate = self._rate(just_done)
+        return tqdm.format_interval(units / rate) if rate else None
+
+    def _rate(self, just_done: int = 0) -> float:
+        return (self._done + just_done - self._done_before) / max(time.monotonic() - self._started, 1e-9)
+
+    def _line(self, facts: dict[str, str]) -> str:
         share = f" of {self.total:,} {self.unit} ({self._done / self.total:.0%})" if self.total else f" {self.unit}"
-        left = f", {tqdm.format_interval((self.total - self._done) / rate)} left" if self.total and rate else ""
+        time_left = self.time_for(self.total - self._done) if self.total else None
+        left = f", {time_left} left" if time_left else ""
         shown = "".join(f", {name} {value}" for name, value in facts.items())
-        return f"{self.what}: {self._done:,}{share}, {rate:,.1f} {self.unit}/s{left}{shown}"
+        return f"{self.what}: {self._done:,}{share}, {self._rate():,.1f} {self.unit}/s{left}{shown}"
 
     def _report_percentage(self) -> None:
         if not self.total or self._on_percentage is None:

@@ -94,6 +94,21 @@ SKIPPED = pa.schema(
         _column("epoch", pa.int32(), "the epoch, from 0, that was the first to skip it"),
     ]
 )
+SEEDS = pa.schema(
+    [
+        _column("seed", pa.int64(), "the seed that a model was trained with"),
+        _column("epoch", pa.int32(), "the model's epoch, the best of its run, from 0"),
+        *(_optional(f"recall_{k}", pa.float64(), f"its validation R@{k}, percent") for k in (1, 5, 10, 20)),
+    ]
+)
+SEEDS_SUMMARY = pa.schema(
+    [
+        _column("k", pa.int32(), "the number of best matches looked at"),
+        _column("seeds", pa.int32(), "number of seeds"),
+        _column("mean", pa.float64(), "mean of R@k over the seeds, percent"),
+        _optional("deviation", pa.float64(), "sample standard deviation of R@k (n - 1), percent; null for one seed"),
+    ]
+)
 PREDICTIONS = pa.schema(
     [
         _column("query_path", pa.string(), _PATH),

@@ -113,6 +113,15 @@ class Validation:
         database, queries = (read_recipe(each.manifest_folder)["digest"] for each in (self.database, self.queries))
         return validation_digest(database, queries)
 
+    def check(self) -> None:
+        """Check that each list has an image, and that its first can be read.
+
+        Raises:
+            UserError: It has none, or that one is missing or broken.
+        """
+        for each in (self.database, self.queries):
+            each.images(each.read().head(1), shorter_side=None)[0]
+
     def __call__(self, network: nn.Module) -> dict[int, float]:
         """Return the recalls of a network, in percent by k."""
         return evaluate(

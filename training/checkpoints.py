@@ -7,7 +7,7 @@ from typing import Any
 from data_manifest.errors import UserError
 from training.network.files import UNREADABLE, fsync_folder, load_whole, write_unfinished
 
-LAST, BEFORE = "last_checkpoint.pth", "previous_checkpoint.pth"
+LAST, BEFORE, BROKEN = "last_checkpoint.pth", "previous_checkpoint.pth", "broken_checkpoint.pth"
 logger = logging.getLogger(__name__)
 
 
@@ -24,10 +24,13 @@ def save_checkpoint(content: dict[str, Any], run_folder: Path) -> None:
 def load_checkpoint(run_folder: Path) -> dict[str, Any] | None:
     """Return the last checkpoint, or the one before it where the last is broken, or None where there is none.
 
+    A broken one is put aside: the next to be saved must not take it for the one before.
+
     Raises:
         UserError: There are checkpoints, and none can be read.
     """
-    paths = [path for path in (run_folder / LAST, run_folder / BEFORE) if path.exists()]
+    last = run_folder / LAST
+    paths = [path for path in (last, run_folder / BEFORE) if path.exists()]
     for path in paths:
         try:
             content: dict[str, Any] = load_whole(path)
@@ -35,6 +38,8 @@ def load_checkpoint(run_folder: Path) -> dict[str, Any] | None:
             logger.warning("checkpoint %s is broken (%s)", path, str(error).strip().partition("\n")[0])
             continue
         logger.info("read checkpoint %s", path)
+        if path != last and last in paths:
+            last.replace(run_folder / BROKEN)
         return content
     if paths:
         raise UserError(f"no checkpoint in {run_folder} can be read; remove that folder to start training anew")

@@ -1,68 +1,49 @@
-"""One epoch of training on one group."""
+"""The iterations of one epoch of training on one group."""
 
-import dataclasses
-import math
 import time
+from collections.abc import Iterator
 
 import torch
-from torch import Tensor
 
-from data_manifest.errors import UserError
-from data_manifest.progress import Progress
 from training.cosface import GroupClassifier
 from training.dataset import GroupDataset
 from training.loading import WaitTimer, read_batches
-from training.settings import RuntimeSettings
+from training.schedule import learning_rates, set_learning_rate
+from training.settings import RuntimeSettings, TrainingSettings
+from training.skipped import SkippedImages
 from training.state import TrainingState
-from training.step import train_step
-
-ITERATIONS_BETWEEN_LOOKS = 100  # to look at the loss is to wait for the GPU
+from training.step import TrainStep
 
 
-@dataclasses.dataclass(frozen=True)
-class EpochFigures:
-    """What an epoch came to: mean loss, training throughput, and the share of its time spent waiting for images."""
-
-    loss: float
-    images_per_second: float
-    data_wait_share: float
-
-
-def train_epoch(
+def train_iterations(
     state: TrainingState,
     classifier: GroupClassifier,
     dataset: GroupDataset,
     device: torch.device,
+    training: TrainingSettings,
     runtime: RuntimeSettings,
-    progress: Progress,
-) -> EpochFigures:
-    """Train the network and a group's classifier, both on the device, for the iterations of an epoch.
+    skipped: SkippedImages,
+) -> Iterator[None]:
+    """Train the network and a group's classifier, both on the device, for what remains of an epoch.
+
+    Each iteration is one step of the iterator, and `state` is whole between two: it can be saved, and gone on with.
 
     Raises:
-        UserError: An image cannot be read, the loss is no number, or the GPU's memory is too small.
+        UserError: A class has no image that can be read, too many images cannot, or the GPU's memory is too small.
     """
-    plan, timer, began = dataset.plan, WaitTimer(), time.perf_counter()
-    loss_sum = torch.zeros((), dtype=torch.float64, device=device)
-    mean_loss, shown = math.nan, dict[str, str]()
+    plan, part, timer = dataset.plan, state.part, WaitTimer()
+    if part.iterations == plan.iterations:
+        return
+    began, timer.seconds = time.perf_counter() - part.seconds, part.wait_seconds
+    part.loss_sum = part.loss_sum.to(device)
     state.network.train()
-    for iteration, (images, class_indices) in enumerate(timer.watch(read_batches(dataset, runtime, device))):
-        torch.manual_seed(plan.step_seed(iteration))  # stochastic depth and dropout draw from the global state
-        images, class_indices = (part.to(device, non_blocking=True) for part in (images, class_indices))
-        loss_sum += train_step(state, classifier, images, class_indices)
-        if (iteration + 1) % ITERATIONS_BETWEEN_LOOKS == 0 or iteration + 1 == plan.iterations:
-            mean_loss = _look_at(loss_sum, iteration, plan.epoch)
-            shown["loss"] = f"{mean_loss:.3f}"
-        progress.advance(1, **shown)
-    seconds = time.perf_counter() - began
-    return EpochFigures(mean_loss, plan.num_samples / seconds, timer.seconds / seconds)
-
-
-def _look_at(loss_sum: Tensor, iteration: int, epoch: int) -> float:
-    """Return the mean loss so far."""
-    mean_loss = float(loss_sum) / (iteration + 1)
-    if not math.isfinite(mean_loss):
-        raise UserError(
-            f"the loss is {mean_loss} by iteration {iteration + 1} of epoch {epoch + 1}: lower --lr or "
-            "--classifiers-lr, or train without --use-amp16; training goes on from the checkpoint before"
-        )
-    return mean_loss
+    step = TrainStep(state, classifier, training.used_precision, runtime.compile)
+    for images, class_indices in timer.watch(read_batches(dataset, runtime, device, skipped, part.iterations)):
+        torch.manual_seed(plan.step_seed(part.iterations))  # stochastic depth and dropout draw from the global state
+        lr, classifiers_lr = learning_rates(training, plan, part.iterations)
+        set_learning_rate(state.optimizer, lr)
+        set_learning_rate(classifier.optimizer, classifiers_lr)
+        part.loss_sum += step(images, class_indices)
+        part.iterations += 1
+        part.seconds, part.wait_seconds = time.perf_counter() - began, timer.seconds
+        yield

@@ -110,7 +110,7 @@ def _count_members(class_indices: pa.ChunkedArray) -> npt.NDArray[np.int64]:
         values = chunk.to_numpy()
         if not len(values):
             continue
-        assert values[0] >= last and (np.diff(values) >= 0).all(), "members are sorted by class"
+        assert (np.diff(values, prepend=last) >= 0).all(), "members are sorted by class"
         more = np.bincount(values)
         more[: len(counts)] += counts
         counts, last = more, values[-1]

@@ -1,11 +1,12 @@
 """Batches of an epoch, read by worker processes or by this one."""
 
 import multiprocessing
+import signal
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing.context import BaseContext
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,7 +16,9 @@ from data_manifest.errors import UserError
 from training.batch_augmentation import augment_batch, pack
 from training.dataset import GroupDataset, Sample, Skipped
 from training.settings import RuntimeSettings
-from training.skipped import SkippedImages
+
+if TYPE_CHECKING:  # worker processes import this module, and need no tables
+    from training.skipped import SkippedImages
 
 Batch = tuple[Tensor, Tensor]
 Item = TypeVar("Item")
@@ -34,7 +37,7 @@ def read_batches(
     dataset: GroupDataset,
     runtime: RuntimeSettings,
     device: torch.device,
-    skipped: SkippedImages,
+    skipped: "SkippedImages",
     first_iteration: int = 0,
 ) -> Iterator[Batch]:
     """Give the batches of an epoch from an iteration on, on the device: images and their classes [b], int64.
@@ -56,6 +59,7 @@ def read_batches(
             collate_fn=collate,
             pin_memory=device.type == "cuda",
             multiprocessing_context=_worker_context() if runtime.num_workers else None,
+            worker_init_fn=leave_signals_to_the_trainer,
             generator=torch.Generator(),  # otherwise starting an epoch draws from the global random state
         )
     for batch in loader:
@@ -67,6 +71,19 @@ def read_batches(
         if batch.changes is not None:
             images = augment_batch(images, batch.changes, augmentation.size, augmentation.channels)
         yield images, class_indices
+
+
+def augments_in_batches(runtime: RuntimeSettings, device: torch.device) -> bool:
+    """Return whether the network's device is to change the images.
+
+    Raises:
+        UserError: It is asked for, and the device is no GPU.
+    """
+    if runtime.augmentation_device == "cuda" and device.type != "cuda":
+        raise UserError(
+            f"augmentation_device = cuda: the network runs on {device} (device = {runtime.device}); there, give cpu"
+        )
+    return runtime.augmentation_device == "cuda"
 
 
 def collate(samples: Sequence[Sample | UserError]) -> Collated | UserError:
@@ -85,6 +102,15 @@ def collate(samples: Sequence[Sample | UserError]) -> Collated | UserError:
     return Collated(torch.stack([sample.image for sample in whole]), class_indices, None, skipped)
 
 
+def leave_signals_to_the_trainer(worker: int) -> None:
+    """Have a worker go on when Ctrl-C, or a signal to all processes of a job, asks the run to stop.
+
+    The trainer ends its iteration, for which it needs the images, and then its workers.
+    """
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
+
+
 def _worker_context() -> BaseContext:
     """Return the way to start workers: copies of a small server process that has torch loaded.
 
@@ -92,7 +118,7 @@ def _worker_context() -> BaseContext:
     load torch each time.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "training.dataset"])
+    context.set_forkserver_preload(["torch", "training.loading"])
     return context
 
 

@@ -12,6 +12,7 @@ from data_manifest.tables import fsync
 from training.settings import IMAGENET, RANDOM, AugmentationSettings, NetworkSettings, TrainingSettings
 
 STAGE, VERSION = "training", 1
+GROWING = ("epochs_num", "patience")  # settings that a run may be given other values of on its way
 IMAGES_FOLDER = "images_folder"  # in a model's summary: where the images that it was trained on lay
 
 
@@ -57,8 +58,8 @@ def training_recipe(groups: Mapping[str, Any], settings: dict[str, Any], validat
 
 
 def run_folder(artifacts: Path, recipe: Recipe) -> Path:
-    """Return the folder in which a training keeps its checkpoints: the same one whatever the number of epochs."""
-    settings = {key: value for key, value in recipe.settings.items() if key != "epochs_num"}
+    """Return the folder in which a training keeps its checkpoints: the same one however long it goes on."""
+    settings = {key: value for key, value in recipe.settings.items() if key not in GROWING}
     return artifacts / RUNS / recipe.name / dataclasses.replace(recipe, settings=settings).digest
 
 

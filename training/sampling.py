@@ -8,9 +8,12 @@ import enum
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+
+from training.settings import TrainingSettings
 
 
 class Stream(enum.IntEnum):
@@ -56,6 +59,11 @@ class EpochPlan:
     iterations: int
     seed: int
     epoch: int
+
+    @classmethod
+    def of(cls, training: TrainingSettings, num_classes: int, epoch: int) -> Self:
+        """Return the plan of an epoch on a group with so many classes."""
+        return cls(num_classes, training.batch_size, training.iterations_per_epoch, training.seed, epoch)
 
     @property
     def num_samples(self) -> int:

@@ -73,7 +73,7 @@ BACKBONES = {
 }
 
 
-def _numbers_in_one_form(text: str) -> str:
+def _numbers_in_one_form(text: str, what: str = "group numbers") -> str:
     """Return numbers with commas between as `0,7,12`; their order stays.
 
     Raises:
@@ -81,7 +81,7 @@ def _numbers_in_one_form(text: str) -> str:
     """
     parts = [part.strip() for part in text.split(",")]
     if not all(re.fullmatch("[0-9]+", part) for part in parts):
-        raise ValueError("expected group numbers with commas between, as in 0,7,12")
+        raise ValueError(f"expected {what} with commas between, as in 0,7,12")
     numbers = [int(part) for part in parts]
     for number in numbers:
         if numbers.count(number) > 1:
@@ -93,6 +93,10 @@ def _precision(name: str) -> str:
     if name not in PRECISIONS:
         raise ValueError(f"choose one of {', '.join(PRECISIONS)}")
     return name
+
+
+def _seeds_in_one_form(text: str) -> str:
+    return _numbers_in_one_form(text, "seeds")
 
 
 def _require(holds: bool, settings: Settings, field: str, rule: str) -> None:
@@ -174,6 +178,15 @@ class TrainingSettings(Settings):
         form=_precision,
         added_later=True,
     )
+    warmup_iterations: int = setting(
+        0, "iterations in which the learning rates rise from near 0 to their values; 0 for none", added_later=True
+    )
+    lr_decay: float = setting(
+        1.0, "factor on the learning rates after each epoch, above 0 and at most 1; 1 for none", added_later=True
+    )
+    patience: int | None = setting(
+        None, "stop when so many epochs after the best one have not raised R@1 in validation", added_later=True
+    )
 
     @property
     def used_precision(self) -> str:
@@ -209,6 +222,9 @@ class TrainingSettings(Settings):
             _require(getattr(self, field) >= 0, self, field, "0 or more is needed")
         for field in ("lr", "classifiers_lr"):
             _require(getattr(self, field) > 0, self, field, "a learning rate lies above 0")
+        _require(self.warmup_iterations >= 0, self, "warmup_iterations", "0 or more is needed")
+        _require(0 < self.lr_decay <= 1, self, "lr_decay", "a factor that lies above 0 and is at most 1 is needed")
+        _require(self.patience is None or self.patience > 0, self, "patience", "give 1 epoch or more, or leave it out")
 
 
 @dataclass(frozen=True)
@@ -226,10 +242,16 @@ class RuntimeSettings(Settings):
 
     device: str = setting("auto", "where the network runs: auto (a GPU if there is one), cpu, cuda, or cuda:1 etc.")
     num_workers: int = setting(8, "processes that read and augment images; 0 reads them in the main process")
-    augmentation_device: str = setting(
-        "cpu", "where images are varied: cpu, one by one by the workers, or cuda, batch by batch", choices=("cpu", "cuda")
+    checkpoint_minutes: float = setting(
+        10.0, "a checkpoint is saved when so many minutes have passed since the last, and after each epoch"
     )
-    compile: bool = setting(False, "have torch compile the network: minutes at the start, faster iterations")
+    checkpoint_iterations: int | None = setting(None, "a checkpoint is saved after each so many iterations as well")
+    augmentation_device: str = setting(
+        "cpu",
+        "where images are varied: cpu, one by one in the workers, or cuda, in batches",
+        choices=("cpu", "cuda"),
+    )
+    compile: bool = setting(False, "have torch compile the network: a minute or so at the start, faster iterations")
     max_skipped_share: float = setting(
         0.05,
         "share of an epoch's samples whose image may turn out unreadable, so that another of the class is taken; "
@@ -237,10 +259,29 @@ class RuntimeSettings(Settings):
     )
 
     def check(self) -> None:
-        """Raise UserError for an unknown device or fewer than 0 processes."""
+        """Raise UserError for an unknown device, fewer than 0 processes, or checkpoints without time between."""
         known = re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device) is not None
         _require(known, self, "device", "choose auto, cpu, cuda, or cuda:1 and so on")
         _require(self.num_workers >= 0, self, "num_workers", "0 or more processes are needed")
+        _require(self.checkpoint_minutes > 0, self, "checkpoint_minutes", "more than 0 minutes are needed")
+        _require(
+            self.checkpoint_iterations is None or self.checkpoint_iterations > 0,
+            *(self, "checkpoint_iterations", "give 1 iteration or more, or leave it out"),
+        )
         _require(0 <= self.max_skipped_share <= 1, self, "max_skipped_share", "a share lies between 0 and 1")
         both = self.device == "cpu" and self.augmentation_device == "cuda"
         _require(not both, self, "augmentation_device", "with device = cpu, images can be varied on the cpu alone")
+
+
+@dataclass(frozen=True)
+class SeedsSettings(Settings):
+    """How often to train the same."""
+
+    seeds: str = setting(
+        "0,1,2", "seeds to train with, one model for each, as in 0,1,2; in place of seed", form=_seeds_in_one_form
+    )
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The seeds."""
+        return tuple(map(int, self.seeds.split(",")))

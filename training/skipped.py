@@ -54,7 +54,7 @@ class SkippedImages:
         borne = max(self.max_share * plan.num_samples, ALWAYS_BORNE) if self.max_share else 0
         if self.count > borne:
             raise UserError(
-                f"{self.count} times in epoch {plan.epoch + 1}, an image could not be read: more than max_skipped_share "
-                f"= {self.max_share} of its {plan.num_samples} samples allow. {len(self.rows)} images are listed in "
+                f"{self.count} times in epoch {plan.epoch + 1} an image could not be read: more than "
+                f"max_skipped_share = {self.max_share} of {plan.num_samples} allows. {len(self.rows)} are listed in "
                 f"{self.run_folder / SKIPPED_TABLE}; mend or restore them, or raise --max-skipped-share"
             )

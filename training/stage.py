@@ -13,6 +13,7 @@ from data_manifest.artefacts import Recipe, find_published, publishing, read_rec
 from data_manifest.errors import UserError
 from data_manifest.tables import read_table, write_table
 from training.network import build_network, save_network
+from training.patience import epochs_needed
 from training.recipe import (
     IMAGES_FOLDER,
     ValidationSet,
@@ -33,6 +34,9 @@ class Validation(ValidationSet, Protocol):
 
     def __call__(self, network: nn.Module) -> dict[int, float]:
         """Return the recalls of a network, in percent by k: of 1, and of those of 5, 10 and 20 that it has."""
+
+    def check(self) -> None:
+        """Raise UserError where a list is empty, or its first image cannot be read: before days of training."""
 
 
 def train_cosplace(
@@ -74,6 +78,7 @@ def train_cosplace(
     if published := find_published(artifacts, recipe, adopt=summary):
         return published
     network.warn_if_unwise()
+    validation.check()
     if training.epochs_num == 0:
         return _publish_untrained(artifacts, recipe, summary, network, training.seed)
     run = run_folder(artifacts, recipe)
@@ -90,7 +95,7 @@ def train_cosplace(
             validate=validation,
             on_percentage=on_percentage,
         )
-        return _publish_best(artifacts, recipe, summary, run, best_model, training.epochs_num)
+        return _publish_best(artifacts, recipe, summary, run, best_model, training)
 
 
 def _publish_untrained(
@@ -105,16 +110,19 @@ def _publish_untrained(
 
 
 def _publish_best(
-    artifacts: Path, recipe: Recipe, summary: dict[str, str], run: Path, best_model: Path, epochs_num: int
+    artifacts: Path, recipe: Recipe, summary: dict[str, str], run: Path, best_model: Path, training: TrainingSettings
 ) -> Path:
     metrics = read_table(run, METRICS_TABLE.parent.name)
-    if len(metrics) > epochs_num:
+    needed = epochs_needed(metrics.to_dicts(), training)
+    if len(metrics) > needed:
+        field = "patience" if needed < training.epochs_num else "epochs_num"
         raise UserError(
-            f"epochs_num = {epochs_num}: {run} has trained for {len(metrics)} epochs already, and which network was "
-            f"best after {epochs_num} is no longer known; ask for at least {len(metrics)}"
+            f"{field} = {getattr(training, field)}: {run} has trained for {len(metrics)} epochs already, and which "
+            f"network was best after {needed} is no longer known; ask for more"
         )
     best = metrics.sort("recall_1", descending=True, maintain_order=True).row(0, named=True)
-    made = f"best of {epochs_num} epochs is {best['epoch'] + 1}, with R@1 {best['recall_1']:.1f} in validation"
+    early = f", stopped after {training.patience} without a better one," if needed < training.epochs_num else ""
+    made = f"best of {needed} epochs{early} is {best['epoch'] + 1}, with R@1 {best['recall_1']:.1f} in validation"
     with publishing(artifacts, recipe, {**summary, "made": made}) as staging:
         shutil.copyfile(best_model, staging / MODEL_FILE)
         write_table(metrics, staging / METRICS_TABLE, schemas.METRICS)

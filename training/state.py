@@ -2,17 +2,20 @@
 
 import dataclasses
 import logging
+import math
 from pathlib import Path
 from typing import Any, Self
 
 import torch
+from torch import Tensor
 
+from data_manifest.errors import UserError
 from training.cosface import GroupClassifier
 from training.groups import Group, digest_of_groups
 from training.network import GeoLocalizationNet, build_network
-from training.recipe import decisive_settings
+from training.recipe import GROWING, decisive_settings
 from training.sampling import Stream, derive_seed
-from training.settings import RANDOM, AugmentationSettings, NetworkSettings, TrainingSettings
+from training.settings import FP16, RANDOM, AugmentationSettings, NetworkSettings, TrainingSettings
 
 logger = logging.getLogger(__name__)
 
@@ -24,23 +27,55 @@ def settings_of_run(
     augmentation: AugmentationSettings,
     training: TrainingSettings,
 ) -> dict[str, Any]:
-    """Return by name what makes a run another run: all but the number of epochs, which may grow."""
-    settings = decisive_settings(network, augmentation, training)
-    del settings["epochs_num"]
+    """Return by name what makes a run another run: all but what may grow, as the number of epochs."""
+    decisive = decisive_settings(network, augmentation, training)
+    settings = {name: value for name, value in decisive.items() if name not in GROWING}
     return {**settings, "groups_digest": digest_of_groups(groups_folder), "groups": "; ".join(map(str, groups))}
 
 
 @dataclasses.dataclass
+class PartOfEpoch:
+    """What has been done of an epoch.
+
+    Args:
+        iterations: How many of its iterations; their number is that of the next one.
+        loss_sum: The sum of their losses, float64, where they were computed.
+        seconds: The time that they took.
+        wait_seconds: The part of it that was spent waiting for images.
+    """
+
+    iterations: int = 0
+    loss_sum: Tensor = dataclasses.field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
+    seconds: float = 0.0
+    wait_seconds: float = 0.0
+
+    def mean_loss(self, epoch: int) -> float:
+        """Return the mean loss so far: to look at it is to wait for the GPU.
+
+        Raises:
+            UserError: It is no number.
+        """
+        mean_loss = float(self.loss_sum) / self.iterations
+        if not math.isfinite(mean_loss):
+            raise UserError(
+                f"the loss is {mean_loss} by iteration {self.iterations} of epoch {epoch + 1}: lower --lr or "
+                "--classifiers-lr, or train with --precision fp32 or bf16"
+            )
+        return mean_loss
+
+
+@dataclasses.dataclass
 class TrainingState:
-    """A run between two epochs.
+    """A run between two iterations.
 
     Args:
         settings: What `settings_of_run` gave.
         network: On the device.
         optimizer: The network's, through all groups.
-        classifiers: One for each group, in the order of the groups, resting on the CPU.
-        scaler: Keeps 16-bit gradients from vanishing; does nothing without use_amp16.
-        epoch: The next epoch.
+        classifiers: One for each group, in the order of the groups; all but that of the epoch rest on the CPU.
+        scaler: Keeps 16-bit gradients from vanishing; does nothing but in fp16.
+        epoch: The epoch that is being trained, or the next.
+        part: What has been done of it.
         best_recall: The best R@1 so far, in percent; below 0 before the first.
         resumes: How often the run was interrupted and went on.
         metrics: A row of the metrics table for each epoch done.
@@ -52,6 +87,7 @@ class TrainingState:
     classifiers: list[GroupClassifier]
     scaler: torch.amp.GradScaler
     epoch: int = 0
+    part: PartOfEpoch = dataclasses.field(default_factory=PartOfEpoch)
     best_recall: float = -1.0
     resumes: int = 0
     metrics: list[dict[str, Any]] = dataclasses.field(default_factory=list)
@@ -80,11 +116,23 @@ class TrainingState:
             for group in groups
         ]
         optimizer = torch.optim.Adam(trained, lr=training.lr, fused=True)
-        scaler = torch.amp.GradScaler(device.type, enabled=training.use_amp16)
+        scaler = torch.amp.GradScaler(device.type, enabled=training.used_precision == FP16)
         return cls(settings, net, optimizer, classifiers, scaler)
 
+    def end_epoch(self, metrics: dict[str, Any]) -> None:
+        """Go on to the next epoch; `metrics` is the row of the one that is done."""
+        self.metrics.append(metrics)
+        self.epoch += 1
+        self.part = PartOfEpoch()
+
     def checkpoint(self) -> dict[str, Any]:
-        """Return the state as plain values and tensors."""
+        """Return the state as plain values and tensors.
+
+        Raises:
+            UserError: The loss is no number: nothing can go on from there.
+        """
+        if self.part.iterations:
+            self.part.mean_loss(self.epoch)
         return {
             "settings": self.settings,
             "network": self.network.state_dict(),
@@ -92,6 +140,7 @@ class TrainingState:
             "classifiers": [classifier.state_dict() for classifier in self.classifiers],
             "scaler": self.scaler.state_dict(),
             "epoch": self.epoch,
+            "part": {**vars(self.part), "loss_sum": float(self.part.loss_sum)},
             "best_recall": self.best_recall,
             "resumes": self.resumes,
             "metrics": self.metrics,
@@ -106,6 +155,8 @@ class TrainingState:
         self.scaler.load_state_dict(checkpoint["scaler"])
         for name in ("epoch", "best_recall", "resumes", "metrics"):
             setattr(self, name, checkpoint[name])
+        loss_sum = torch.tensor(checkpoint["part"]["loss_sum"], dtype=torch.float64)
+        self.part = PartOfEpoch(**checkpoint["part"] | {"loss_sum": loss_sum})
 
 
 def start_or_resume(
@@ -124,8 +175,16 @@ def start_or_resume(
     state = TrainingState.start(settings, groups, network, training, device)
     state.restore(checkpoint)
     state.resumes += 1
-    logger.info("resumed with epoch %d; best R@1 so far %.1f", state.epoch + 1, state.best_recall)
+    _log_resumed(state, training)
     return state
+
+
+def _log_resumed(state: TrainingState, training: TrainingSettings) -> None:
+    place = f"epoch {state.epoch + 1}"
+    if state.part.iterations:
+        place += f", after iteration {state.part.iterations:,} of {training.iterations_per_epoch:,}"
+    best = f"; best R@1 so far {state.best_recall:.1f}" if state.metrics else ""
+    logger.info("going on with %s%s", place, best)
 
 
 def _log_size(backbone: str, network: torch.nn.Module, trained: list[torch.nn.Parameter]) -> None:

@@ -1,6 +1,7 @@
 """One step of training: a batch through the network and the classifier, and both optimizers once."""
 
 import functools
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +29,7 @@ class TrainStep:
     def __init__(self, state: TrainingState, classifier: GroupClassifier, precision: str, compiled: bool) -> None:
         self.scaler, self.optimizers = state.scaler, (state.optimizer, classifier.optimizer)
         self.classifier, self.dtype = classifier.classifier, DTYPES[precision]
-        self.network = compile_once(state.network) if compiled else state.network
+        self.network: Callable[[Tensor], Tensor] = compile_once(state.network) if compiled else state.network
 
     def __call__(self, images: Tensor, class_indices: Tensor) -> Tensor:
         """Take one step of both optimizers; return the loss, still on the device.
@@ -64,7 +65,7 @@ class TrainStep:
 
 
 @functools.lru_cache(maxsize=1)  # once a run: each epoch takes steps of the same network
-def compile_once(network: nn.Module) -> nn.Module:
+def compile_once(network: nn.Module) -> Callable[[Tensor], Tensor]:
     """Return a network that is compiled when it is called first, with the weights of the one given."""
-    compiled: nn.Module = torch.compile(network)
+    compiled: Callable[[Tensor], Tensor] = torch.compile(network)
     return compiled

@@ -11,27 +11,34 @@ of its own, which rests on the CPU while others train.
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import torch
 from torch import nn
 
 from data_manifest import schemas
-from data_manifest.progress import Progress
 from data_manifest.tables import write_table
 from training.augmentation import Augmentation
-from training.checkpoints import load_checkpoint, refuse_other_settings, save_checkpoint
+from training.checkpoints import load_checkpoint, refuse_other_settings
+from training.checks import check_images, check_room
 from training.dataset import GroupDataset
-from training.epoch import EpochFigures, train_epoch
-from training.groups import Group, choose_groups, read_members
+from training.epoch import train_iterations
+from training.groups import choose_groups, read_members
+from training.loading import augments_in_batches
+from training.members import MEMBERS_FILE
 from training.network import resolve_device, save_network
+from training.patience import epochs_needed
+from training.reporting import EpochProgress, log_figures, log_plan, metrics_row
 from training.sampling import EpochPlan
+from training.saving import Saver
 from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
+from training.skipped import SkippedImages
 from training.state import settings_of_run, start_or_resume
+from training.stopping import stop_requests
 
 BEST_MODEL = "best_model.pth"
 METRICS_TABLE = Path("metrics", "metrics.parquet")
+CPU = torch.device("cpu")
 logger = logging.getLogger(__name__)
 
 
@@ -71,74 +78,42 @@ def train(
     checkpoint, best_model = load_checkpoint(run_folder), run_folder / BEST_MODEL
     if checkpoint is not None:
         refuse_other_settings(checkpoint["settings"], settings, run_folder)
-        if checkpoint["epoch"] >= training.epochs_num:
+        if checkpoint["epoch"] >= epochs_needed(checkpoint["metrics"], training):
             logger.info("%s is complete: %d epochs are done", run_folder, checkpoint["epoch"])
             return best_model
     state = start_or_resume(checkpoint, settings, groups, network, training, device)
+    check_images(groups_folder, images_folder, groups)
+    check_room(state, run_folder)
+    saver, skipped = Saver(state, run_folder, runtime), SkippedImages(run_folder, runtime.max_skipped_share)
+    in_batches = augments_in_batches(runtime, device)
     if training.epochs_num == 0:
         save_network(state.network, best_model)
 
-    for epoch in range(state.epoch, training.epochs_num):
-        group, classifier = groups[epoch % len(groups)], state.classifiers[epoch % len(groups)]
-        plan = EpochPlan(group.num_classes, training.batch_size, training.iterations_per_epoch, training.seed, epoch)
-        members = read_members(groups_folder, group.index)
-        dataset = GroupDataset(images_folder, members, plan, Augmentation(augmentation))
-        _log_plan(plan, group, training.epochs_num)
-        with _progress(plan, training.epochs_num, on_percentage) as progress:
-            figures = train_epoch(state, classifier.to(device), dataset, device, runtime, progress)
-        classifier.to(torch.device("cpu"))
+    with stop_requests() as stop, saver.saving_when_stopped():
+        while state.epoch < epochs_needed(state.metrics, training):
+            turn = state.epoch % len(groups)
+            group, classifier = groups[turn], state.classifiers[turn].to(device)
+            plan = EpochPlan.of(training, group.num_classes, state.epoch)
+            members = read_members(groups_folder, group.index, run_folder)
+            dataset = GroupDataset(images_folder, members, plan, Augmentation(augmentation), in_batches)
+            log_plan(plan, group, training.epochs_num)
+            with EpochProgress(plan, state.part, training.epochs_num, on_percentage) as progress:
+                for _ in train_iterations(state, classifier, dataset, device, training, runtime, skipped):
+                    progress.advance_iteration()
+                    saver.save_if_due()
+                    stop.check()
+            classifier.to(CPU)
 
-        state.network.eval()
-        recalls = validate(state.network)
-        if recalls[1] > state.best_recall:
-            state.best_recall = recalls[1]
-            save_network(state.network, best_model)
-        state.metrics.append(_metrics_row(epoch, group, figures, recalls, training, state.resumes))
-        state.epoch = epoch + 1
-        _log_figures(plan, figures, recalls[1], state.best_recall)
-        write_table(pl.DataFrame(state.metrics), run_folder / METRICS_TABLE, schemas.METRICS)
-        save_checkpoint(state.checkpoint(), run_folder)
+            with stop.at_once():
+                recalls = validate(state.network.eval())
+            if recalls[1] > state.best_recall:
+                state.best_recall = recalls[1]
+                save_network(state.network, best_model)
+            figures = metrics_row(plan, group, state, recalls, training)
+            log_figures(figures, state.best_recall, runtime)
+            state.end_epoch(figures)
+            write_table(pl.DataFrame(state.metrics), run_folder / METRICS_TABLE, schemas.METRICS)
+            saver.save()
+            stop.check()
+    (run_folder / MEMBERS_FILE).unlink(missing_ok=True)
     return best_model
-
-
-def _progress(plan: EpochPlan, epochs_num: int, on_percentage: Callable[[int], None] | None) -> Progress:
-    """Return the progress of an epoch; it reports the percentage of the whole run."""
-
-    def report(percentage_of_epoch: int) -> None:
-        if on_percentage is not None:
-            on_percentage((100 * plan.epoch + percentage_of_epoch) // epochs_num)
-
-    return Progress(f"epoch {plan.epoch + 1} of {epochs_num}", plan.iterations, "iterations", report)
-
-
-def _metrics_row(
-    epoch: int,
-    group: Group,
-    figures: EpochFigures,
-    recalls: dict[int, float],
-    training: TrainingSettings,
-    resumes: int,
-) -> dict[str, Any]:
-    return {
-        "epoch": epoch,
-        "group_index": group.index,
-        "loss": figures.loss,
-        **{f"recall_{k}": recalls.get(k) for k in (1, 5, 10, 20)},
-        "images_per_second": figures.images_per_second,
-        "data_wait_share": figures.data_wait_share,
-        "lr": training.lr,
-        "classifiers_lr": training.classifiers_lr,
-        "resumes": resumes,
-    }
-
-
-def _log_plan(plan: EpochPlan, group: Group, epochs_num: int) -> None:
-    times = plan.num_samples / plan.num_classes
-    text = "epoch %d of %d: %s; an epoch shows each class %.1f times"
-    logger.info(text, plan.epoch + 1, epochs_num, group, times)
-
-
-def _log_figures(plan: EpochPlan, figures: EpochFigures, recall: float, best_recall: float) -> None:
-    text = "epoch %d: loss %.3f, R@1 %.1f (best %.1f), %.0f images/s, %.0f%% of the time spent waiting for images"
-    share = 100 * figures.data_wait_share
-    logger.info(text, plan.epoch + 1, figures.loss, recall, best_recall, figures.images_per_second, share)

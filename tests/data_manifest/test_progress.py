@@ -38,6 +38,18 @@ def test_a_line_every_ten_seconds(clock: Clock, caplog: pytest.LogCaptureFixture
     ]
 
 
+def test_what_was_done_before_does_not_count_for_the_rate(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "data_manifest.progress")
+    told: list[int] = []
+    with Progress("training", 2000, "images", told.append, done=1000) as progress:
+        assert progress.time_for(100) is None
+        clock.now += 20
+        progress.advance(200)
+        assert progress.time_for(36000) == "1:00:00"
+    assert caplog.messages == ["training: 1,200 of 2,000 images (60%), 10.0 images/s, 01:20 left"]
+    assert told == [60]
+
+
 def test_an_unknown_total(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "data_manifest.progress")
     told: list[int] = []

@@ -45,6 +45,10 @@ def test_a_broken_checkpoint_gives_way_to_the_one_before_and_says_so(
         assert _epoch(tmp_path) == 1
     assert f"checkpoint {last} is broken" in caplog.text
     assert f"read checkpoint {tmp_path / 'previous_checkpoint.pth'}" in caplog.text
+    assert (tmp_path / "broken_checkpoint.pth").exists()
+    _save(tmp_path, 3)
+    _spoil(last)
+    assert _epoch(tmp_path) == 1, "the broken one has not taken the place of the one before"
 
 
 def test_a_run_killed_between_two_renames_goes_on(tmp_path: Path) -> None:

@@ -1,0 +1,35 @@
+"""Whether the images of a data set can be read at all: one of them is opened, before work of days begins."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+from data_manifest.errors import UserError
+from pipeline.listing import Listing
+
+
+def check_first_image(listing: Listing, images_folder: Path) -> None:
+    """Check that an image of the first folder that has any is there and whole.
+
+    Raises:
+        UserError: It is not.
+    """
+    path = images_folder / os.fsdecode(_first_path(listing))
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except Exception as error:  # Pillow's decoders raise many kinds, SyntaxError and struct.error among them
+        raise UserError(
+            f"{path} cannot be opened as an image ({error}): it is the first of {listing.origin}; is that the right "
+            "folder, and was it copied whole?"
+        ) from error
+
+
+def _first_path(listing: Listing) -> bytes:
+    with tempfile.TemporaryDirectory() as scratch:
+        folders = listing.sizes(Path(scratch))
+        if not folders:
+            raise UserError(f"{listing.origin}: no image in it")
+        return bytes(next(listing.images([min(folders)]).blocks())[0])

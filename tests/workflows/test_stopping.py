@@ -1,0 +1,112 @@
+"""Training through Luigi that is asked to stop, loses who started it, or would fail in the end."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.workflows.conftest import ROOT, Luigi
+from tests.workflows.test_workflows import TINY
+
+LONG = (*TINY, "--iterations-per-epoch", "40", "--epochs-num", "1", "--checkpoint-iterations", "1")
+
+
+@contextmanager
+def training(tmp_path: Path, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+    """Run Luigi in a process group of its own, and go on when training has saved a checkpoint."""
+    command = [sys.executable, "-m", "luigi", "--module", "workflows", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "LUIGI_CONFIG_PATH": str(tmp_path / "own.cfg")}
+    (tmp_path / "own.cfg").touch()
+    with subprocess.Popen(
+        [*command, "--artifacts-folder", str(tmp_path / "artifacts")],
+        cwd=ROOT,
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            wait_until(lambda: bool(checkpoints(tmp_path)) or process.poll() is not None)
+            yield process
+        finally:
+            process.kill()
+
+
+def checkpoints(tmp_path: Path) -> list[Path]:
+    return list((tmp_path / "artifacts" / "runs").glob("*/*/last_checkpoint.pth"))
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    for _ in range(3000):
+        if holds():
+            return
+        time.sleep(0.02)
+    raise AssertionError("waited for a minute")
+
+
+def iterations_saved(tmp_path: Path) -> int:
+    (path,) = checkpoints(tmp_path)
+    return int(torch.load(path, weights_only=True)["part"]["iterations"])
+
+
+def test_sigterm_saves_and_the_same_command_goes_on(city: Path, luigi: Luigi, tmp_path: Path) -> None:
+    command = ("TrainCosPlace", "--dataset-folder", str(city), *LONG)
+    with training(tmp_path, *command) as process:
+        process.terminate()
+        _, said = process.communicate()
+    assert process.returncode != 0
+    assert "Traceback" not in said
+    done = iterations_saved(tmp_path)
+    assert said.count(f"stopped: SIGTERM after iteration {done} of epoch 1; all is saved in ") == 1
+    assert "give the same command again to go on from there" in said
+    again = luigi(*command)
+    assert again.returncode == 0, again.stderr
+    assert f"going on with epoch 1, after iteration {done} of 40" in again.stderr
+    assert "TrainCosPlace made" in again.stdout
+
+
+def test_ctrl_c_stops_all_that_luigi_would_do(city: Path, tmp_path: Path) -> None:
+    command = ("EvaluateCosPlace", "--dataset-folder", str(city), *LONG, "--workers", "2", "--num-workers", "1")
+    with training(tmp_path, *command) as process:
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        _, said = process.communicate()
+    assert process.returncode != 0
+    assert "Traceback" not in said
+    assert f"after iteration {iterations_saved(tmp_path)} of epoch 1; all is saved in " in said
+
+
+def test_training_ends_with_the_luigi_that_started_it(city: Path, tmp_path: Path) -> None:
+    command = ("TrainCosPlace", "--dataset-folder", str(city), *LONG, "--workers", "2", "--epochs-num", "9999")
+    with training(tmp_path, *command) as process:
+        process.kill()
+        _, said = process.communicate()  # until the last process that can write there is gone
+    assert "stopped: the process that started it is gone after iteration" in said
+
+
+def test_a_test_set_that_is_missing_is_told_before_training(city: Path, luigi: Luigi, tmp_path: Path) -> None:
+    (city / "test" / "queries_v1").rename(city / "test" / "queries")
+    done = luigi("EvaluateCosPlace", "--dataset-folder", str(city), *LONG)
+    assert done.returncode != 0
+    assert done.stderr.count("test/queries_v1: there is no such folder") == 1
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "artifacts" / "groups").exists()
+
+
+@pytest.mark.parametrize("part", ["val/database", "test/queries_v1"])
+def test_an_image_that_is_broken_is_told_before_training(city: Path, luigi: Luigi, tmp_path: Path, part: str) -> None:
+    for path in (city / part).iterdir():
+        path.write_bytes(b"")
+    done = luigi("EvaluateCosPlace", "--dataset-folder", str(city), *LONG)
+    assert done.returncode != 0
+    assert done.stderr.count("cannot be opened as an image") == 1
+    assert f"it is the first of {city / part}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "artifacts" / "groups").exists()

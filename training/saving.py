@@ -1,0 +1,43 @@
+"""When a run is saved: after each epoch, now and then within one, and when it is asked to stop."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from training.checkpoints import save_checkpoint
+from training.settings import RuntimeSettings
+from training.state import TrainingState
+from training.stopping import StoppedError
+
+
+class Saver:
+    """Saves the state of a run into its folder."""
+
+    def __init__(self, state: TrainingState, run_folder: Path, runtime: RuntimeSettings) -> None:
+        self.state, self.run_folder = state, run_folder
+        self._iterations, self._seconds = runtime.checkpoint_iterations, 60 * runtime.checkpoint_minutes
+        self._saved_at = time.monotonic()
+
+    def save(self) -> None:
+        """Save the state as it is."""
+        save_checkpoint(self.state.checkpoint(), self.run_folder)
+        self._saved_at = time.monotonic()
+
+    def save_if_due(self) -> None:
+        """Save the state if it is time to, by the clock or by the number of iterations."""
+        by_clock = time.monotonic() - self._saved_at >= self._seconds
+        if by_clock or (self._iterations and self.state.part.iterations % self._iterations == 0):
+            self.save()
+
+    @contextlib.contextmanager
+    def saving_when_stopped(self) -> Iterator[None]:
+        """Save the state if what happens in this context is asked to stop, and say how to go on."""
+        try:
+            yield
+        except StoppedError as stop:
+            self.save()
+            place = f"after iteration {self.state.part.iterations:,} of epoch {self.state.epoch + 1}"
+            raise StoppedError(
+                f"{stop} {place}; all is saved in {self.run_folder}: give the same command again to go on from there"
+            ) from None
