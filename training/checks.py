@@ -33,14 +33,15 @@ def check_images(groups_folder: Path, images_folder: Path, groups: Sequence[Grou
 
 
 def _require_one(paths: Sequence[Path]) -> None:
+    reasons = list[str]()
     for path in paths:
         try:
             read_image(path)
         except UnreadableImageError as error:
-            reason = f"{path} cannot be read as an image: {error}"
+            reasons.append(f"{path} cannot be read as an image: {error}")
         else:
             return
-    raise UserError(f"{reason}; nor can the {len(paths)} first images of its group. Mend or restore them")
+    raise UserError(f"{reasons[0]}; nor can any of the {len(paths)} first images of its group. Mend or restore them")
 
 
 def check_room(state: TrainingState, run_folder: Path) -> None:

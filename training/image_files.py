@@ -48,4 +48,6 @@ def _decode(content: bytes) -> np.ndarray:
         pixels: np.ndarray = simplejpeg.decode_jpeg(content, "RGB", strict=True)
         return pixels
     with Image.open(io.BytesIO(content)) as image:
+        image.verify()  # the checksums of a PNG, which decoding may pass over
+    with Image.open(io.BytesIO(content)) as image:
         return np.array(image.convert("RGB"))

@@ -52,11 +52,11 @@ def test_the_number_of_operations_does_not_grow_with_the_batch() -> None:
     for batch_size in (2, 16, 64):
         images = _photos(batch_size)
         batch, changes = pack(images, [augmentation.draw(image, seed) for seed, image in enumerate(images)])
-        with CountOperations() as operations:
+        with CountOperations() as operations:  # type: ignore[no-untyped-call]
             augment_batch(batch, changes, augmentation.size)
         counts.append(operations.count)
     assert max(counts) - min(counts) <= 2, counts  # a hue that no image is due for costs one or two less
-    with CountOperations() as one_by_one:
+    with CountOperations() as one_by_one:  # type: ignore[no-untyped-call]
         for seed, image in enumerate(images):
             augmentation(image, seed)
     assert one_by_one.count > 4 * counts[-1]
