@@ -10,6 +10,7 @@ keeps beyond what is in use, the next batch when it is copied ahead, and augment
 
 import torch
 from measure import machine, table
+from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed._tools.mem_tracker import MemTracker
 
@@ -22,13 +23,31 @@ BATCH, PIXELS, CLASSES = 32, 512, 35_000
 DEVICE = torch.device("cpu")  # of the fake tensors: their sizes are the same on a GPU
 
 
+def make_fake(module: nn.Module, mode: FakeTensorMode) -> None:
+    """Put tensors without contents in the place of a module's own."""
+    for part in module.modules():
+        for name, value in list(part.named_parameters(recurse=False)):
+            fake = mode.from_tensor(value.detach())
+            if value.requires_grad:
+                setattr(part, name, nn.Parameter(fake))
+            else:  # the tracker knows no frozen parameters; a buffer takes the same room
+                delattr(part, name)
+                part.register_buffer(name, fake)
+        for name, value in list(part.named_buffers(recurse=False)):
+            setattr(part, name, mode.from_tensor(value))
+
+
 def peak_bytes(backbone: str, fc_output_dim: int, precision: str) -> int:
     """Return the most bytes in use during two steps of training."""
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        network = NetworkSettings(backbone, fc_output_dim, backbone_weights="none")
-        state = TrainingState.start({}, [Group(0, CLASSES, 700_000)], network, TrainingSettings(), DEVICE)
-        state.network.train()
-        group = state.classifiers[0]
+    network = NetworkSettings(backbone, fc_output_dim, backbone_weights="none")
+    state = TrainingState.start({}, [Group(0, CLASSES, 700_000)], network, TrainingSettings(), DEVICE)
+    group = state.classifiers[0]
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        for module in (state.network.train(), group.classifier):
+            make_fake(module, mode)
+        trained = [parameter for parameter in state.network.parameters() if parameter.requires_grad]
+        state.optimizer = torch.optim.Adam(trained, lr=1e-5, fused=True)
+        group.optimizer = torch.optim.Adam(group.classifier.parameters(), lr=0.01, fused=True)
         step = TrainStep(state, group, precision, compiled=False)
         tracker = MemTracker()
         tracker.track_external(state.network, group.classifier, state.optimizer, group.optimizer)

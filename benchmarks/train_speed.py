@@ -23,7 +23,7 @@ from training.settings import AugmentationSettings, NetworkSettings, TrainingSet
 from training.state import TrainingState
 from training.step import TrainStep
 
-BATCH, STEPS, IMAGES = 8, 3, 20
+BATCH, STEPS, IMAGES = 4, 2, 15
 NETWORK = NetworkSettings("ResNet18", 512, backbone_weights="none")
 TRAINING = TrainingSettings(batch_size=BATCH)
 CLASSES = torch.arange(BATCH)
