@@ -79,7 +79,16 @@ sys.excepthook = show_mistake(sys.excepthook, TaskClassException)
 logger = logging.getLogger(__name__)
 CONFIG_SECTION = "cosplace"
 ELSEWHERE = {"dask_scheduler": ("dask", "scheduler")}  # section and name of parameters that are not in that section
-UNIMPORTANT = ("rescan", "device", "num_workers", "infer_batch_size", "dask_scheduler")  # never change what is made
+UNIMPORTANT = (  # never change what is made
+    "rescan",
+    "device",
+    "num_workers",
+    "augmentation_device",
+    "compile",
+    "max_skipped_share",
+    "infer_batch_size",
+    "dask_scheduler",
+)
 TRAINING_KINDS: tuple[type[Settings], ...] = (
     *(DatasetSettings, GroupSettings, ChosenGroups, NetworkSettings, AugmentationSettings, TrainingSettings),
     *(EvaluationSettings, RuntimeSettings, ClusterSettings),

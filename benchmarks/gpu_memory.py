@@ -55,6 +55,7 @@ def peak_bytes(backbone: str, fc_output_dim: int, precision: str) -> int:
         with tracker:
             for _ in range(2):
                 step(images, class_indices)
+                tracker.reset_mod_stats()
         return int(tracker.get_tracker_snapshot("peak")[DEVICE]["Total"])
 
 

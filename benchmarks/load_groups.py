@@ -1,4 +1,4 @@
-"""Loading a group of 5.6 million members in 8 groups: time to the first batch, and memory, of the trainer and 8 workers.
+"""Loading one of 8 groups with 5.6 million members: time to the first batch, and memory of trainer and 8 workers.
 
 The plain way is a pickled dict of lists of paths a group, all groups loaded, handed to the workers. Both read the same
 small images by the same workers. What a group of ten images takes in the same way is subtracted: the processes alone.

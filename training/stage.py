@@ -24,6 +24,7 @@ from training.recipe import (
 )
 from training.run_lock import only_writer
 from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
+from training.skipped import SKIPPED_TABLE
 from training.trainer import METRICS_TABLE, train
 
 MODEL_FILE = "model.pth"
@@ -126,6 +127,8 @@ def _publish_best(
     with publishing(artifacts, recipe, {**summary, "made": made}) as staging:
         shutil.copyfile(best_model, staging / MODEL_FILE)
         write_table(metrics, staging / METRICS_TABLE, schemas.METRICS)
+        if (run / SKIPPED_TABLE).exists():
+            write_table(read_table(run, SKIPPED_TABLE.parent.name), staging / SKIPPED_TABLE, schemas.SKIPPED)
     return recipe.folder(artifacts)
 
 
