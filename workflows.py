@@ -98,8 +98,8 @@ logger = logging.getLogger(__name__)
 CONFIG_SECTION = "cosplace"
 ELSEWHERE = {"dask_scheduler": ("dask", "scheduler")}  # section and name of parameters that are not in that section
 UNIMPORTANT = (  # never change what is made
-    *("rescan", "device", "num_workers", "num_processes", "infer_batch_size", "dask_scheduler"),
-    *("checkpoint_minutes", "checkpoint_iterations"),
+    *("rescan", "device", "num_workers", "num_processes", "augmentation_device", "compile", "max_skipped_share"),
+    *("infer_batch_size", "dask_scheduler", "checkpoint_minutes", "checkpoint_iterations"),
 )
 TRAINING_KINDS: tuple[type[Settings], ...] = (
     *(DatasetSettings, GroupSettings, ChosenGroups, NetworkSettings, AugmentationSettings, TrainingSettings),

@@ -119,6 +119,13 @@ METRICS = pa.schema(
         _column("resumes", pa.int32(), "how many times the run had been resumed by then"),
     ]
 )
+SKIPPED = pa.schema(
+    [
+        _column("path", pa.string(), _PATH),
+        _column("detail", pa.string(), "why the image could not be read"),
+        _column("epoch", pa.int32(), "the epoch, from 0, that was the first to skip it"),
+    ]
+)
 SEEDS = pa.schema(
     [
         _column("seed", pa.int64(), "the seed that a model was trained with"),

@@ -15,7 +15,7 @@ NUMERICS = {"numpy", "polars", "pyarrow"}
 ALLOWED = {
     "data_manifest": {"data_manifest", "polars", "pyarrow", "tqdm"},
     "pipeline": {"pipeline", "data_manifest", "dask", "distributed", "utm", "PIL", "simplejpeg", *NUMERICS},
-    "training": {"training", "data_manifest", "torch", "torchvision", "PIL", *NUMERICS},
+    "training": {"training", "data_manifest", "torch", "torchvision", "PIL", "simplejpeg", *NUMERICS},
     "evaluation": {"evaluation", "training", "data_manifest", "torch", "faiss", "scipy", "PIL", *DRAWING, *NUMERICS},
 }
 

@@ -11,24 +11,37 @@ from torch import Tensor
 from data_manifest.artefacts import format_bytes
 from data_manifest.errors import UserError
 from data_manifest.tables import scan_table
-from training.dataset import read_image
 from training.groups import Group
+from training.image_files import UnreadableImageError, read_image
 from training.state import TrainingState
 
+IMAGES_TO_TRY = 10
 COPIES = 3  # the last checkpoint, the one before, and the one that is being written
 logger = logging.getLogger(__name__)
 
 
 def check_images(groups_folder: Path, images_folder: Path, groups: Sequence[Group]) -> None:
-    """Check that the first image of each group can be read.
+    """Check that one of the first images of each group can be read: a single bad one is skipped in training too.
 
     Raises:
-        UserError: One cannot, as where the images lie elsewhere.
+        UserError: None can, as where the images lie elsewhere.
     """
     members = scan_table(groups_folder, "members")
     for group in groups:
-        first = members.filter(pl.col("group_index") == group.index).select("path").head(1).collect()
-        read_image(images_folder / first["path"].item())
+        first = members.filter(pl.col("group_index") == group.index).select("path").head(IMAGES_TO_TRY).collect()
+        _require_one([images_folder / path for path in first["path"]])
+
+
+def _require_one(paths: Sequence[Path]) -> None:
+    reasons = list[str]()
+    for path in paths:
+        try:
+            read_image(path)
+        except UnreadableImageError as error:
+            reasons.append(f"{path} cannot be read as an image: {error}")
+        else:
+            return
+    raise UserError(f"{reasons[0]}; nor can any of the {len(paths)} first images of its group. Mend or restore them")
 
 
 def check_room(state: TrainingState, run_folder: Path) -> None:

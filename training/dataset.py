@@ -1,87 +1,92 @@
 """The images of one group as a data set whose items are numbered samples of an epoch.
 
-Worker processes import this module and get a copy of the data set, so it is kept light: no tables, and paths as bytes
-in flat tensors, which processes share, instead of millions of Python strings, which each would copy.
+Worker processes import this module and get a copy of the data set, so it is kept light.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision.transforms.v2.functional import pil_to_tensor
 
 from data_manifest.errors import UserError
-from training.augmentation import Augmentation
+from training.augmentation import Augmentation, Change
+from training.image_files import UnreadableImageError, read_image
+from training.members import Members
 from training.sampling import EpochPlan
 
-Sample = tuple[Tensor, int]
+LARGE = 2  # times the side of the network's images: from there on, an image is changed before it goes into a batch
 
 
-@dataclass(frozen=True)
-class Members:
-    """The images of a group, sorted by class.
+class Skipped(NamedTuple):
+    """An image that could not be read, in whose place another was taken."""
 
-    Args:
-        path_bytes: All paths one after the other, in UTF-8: uint8.
-        path_offsets: Where each path begins, and the end of the last: [num_images + 1], int64.
-        class_offsets: The number of each class's first image, and the number of images: [num_classes + 1], int64.
-    """
-
-    path_bytes: Tensor
-    path_offsets: Tensor
-    class_offsets: Tensor
-
-    @property
-    def num_classes(self) -> int:
-        """Classes of the group."""
-        return len(self.class_offsets) - 1
-
-    def num_images(self, class_index: int) -> int:
-        """Return how many images a class has."""
-        return int(self.class_offsets[class_index + 1] - self.class_offsets[class_index])
-
-    def path(self, class_index: int, image_number: int) -> str:
-        """Return the path, relative to the images folder, of an image of a class."""
-        image = int(self.class_offsets[class_index]) + image_number
-        begin, end = int(self.path_offsets[image]), int(self.path_offsets[image + 1])
-        return self.path_bytes[begin:end].numpy().tobytes().decode()
+    path: str
+    reason: str
 
 
-def read_image(path: Path) -> Tensor:
-    """Return an image's pixels as they are stored, whatever orientation EXIF asks for: [3, h, w], uint8, RGB.
+class Sample(NamedTuple):
+    """An image, uint8, its class, what is still to be done to it, and images that could not be read in its place."""
 
-    Raises:
-        UserError: The file is missing, or is no whole image.
-    """
-    try:
-        with Image.open(path) as image:
-            pixels: Tensor = pil_to_tensor(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path} cannot be read as an image: {error}; mend or restore it, then run again") from error
-    return pixels
+    image: Tensor
+    class_index: int
+    change: Change | None
+    skipped: Sequence[Skipped]
 
 
 class GroupDataset(Dataset[Sample | UserError]):
-    """Samples of an epoch: number n is an image [3, image_size, image_size], uint8, and its class.
+    """Samples of an epoch: number n is an image [channels, height, width], uint8, and its class.
 
-    An image that cannot be read is an item too, the error itself: raised in a worker process, it would reach the user
-    wrapped in tracebacks.
+    An image that cannot be read is replaced by another of its class: which one is a function of the sample's number, as
+    all else is. A class without any that can be read is an item too, the error itself: raised in a worker process, it
+    would reach the user wrapped in tracebacks.
+
+    Args:
+        images_folder: Where the members' paths begin.
+        members: The group's images.
+        plan: What the epoch shows.
+        augmentation: How images are changed.
+        in_batches: Leave the change to the network's device, for a whole batch; large images are changed here anyhow.
     """
 
-    def __init__(self, images_folder: Path, members: Members, plan: EpochPlan, augmentation: Augmentation) -> None:
+    def __init__(
+        self,
+        images_folder: Path,
+        members: Members,
+        plan: EpochPlan,
+        augmentation: Augmentation,
+        in_batches: bool = False,
+    ) -> None:
         self.images_folder, self.members = images_folder, members
-        self.plan, self.augmentation = plan, augmentation
+        self.plan, self.augmentation, self.in_batches = plan, augmentation, in_batches
 
     def __len__(self) -> int:
         return self.plan.num_samples
 
     def __getitem__(self, sample: int) -> Sample | UserError:
-        class_index = self.plan.class_index(sample)
-        image_number = self.plan.image_number(sample, self.members.num_images(class_index))
-        try:
-            image = read_image(self.images_folder / self.members.path(class_index, image_number))
-        except UserError as error:
-            return error
-        return self.augmentation(image, self.plan.augmentation_seed(sample)), class_index
+        class_index, skipped = self.plan.class_index(sample), list[Skipped]()
+        for image_number in self.plan.image_numbers(sample, self.members.num_images(class_index)):
+            path = self.members.path(class_index, image_number)
+            try:
+                image = read_image(self.images_folder / path)
+            except UnreadableImageError as error:
+                skipped.append(Skipped(path, str(error)))
+                continue
+            except UserError as error:
+                return error
+            return self._changed(image, class_index, sample, skipped)
+        last = skipped[-1]
+        return UserError(
+            f"{self.images_folder / last.path} cannot be read as an image: {last.reason}; nor can any of the "
+            f"{len(skipped)} images of its class. Mend or restore them, then run again"
+        )
+
+    def _changed(self, image: Tensor, class_index: int, sample: int, skipped: Sequence[Skipped]) -> Sample:
+        seed, size = self.plan.augmentation_seed(sample), self.augmentation.size
+        if not self.in_batches:
+            return Sample(self.augmentation(image, seed), class_index, None, skipped)
+        if any(side > LARGE * of_output for side, of_output in zip(image.shape[1:], size, strict=True)):
+            changed = self.augmentation(image, seed)
+            return Sample(changed.expand(3, -1, -1), class_index, Change.none(*size), skipped)
+        return Sample(image, class_index, self.augmentation.draw(image, seed), skipped)

@@ -11,8 +11,9 @@ from training.loading import WaitTimer, read_batches
 from training.processes import mean_of_all, share_buffers, sharing_gradient
 from training.schedule import learning_rates, set_learning_rate
 from training.settings import RuntimeSettings, TrainingSettings
+from training.skipped import SkippedImages
 from training.state import TrainingState
-from training.step import train_step
+from training.step import TrainStep
 
 
 def train_iterations(
@@ -22,13 +23,14 @@ def train_iterations(
     device: torch.device,
     training: TrainingSettings,
     runtime: RuntimeSettings,
+    skipped: SkippedImages,
 ) -> Iterator[None]:
     """Train the network and a group's classifier, both on the device, for what remains of an epoch.
 
     Each iteration is one step of the iterator, and `state` is whole between two: it can be saved, and gone on with.
 
     Raises:
-        UserError: An image cannot be read, or the GPU's memory is too small.
+        UserError: A class has no image that can be read, too many images cannot, or the GPU's memory is too small.
     """
     plan, part, timer = dataset.plan, state.part, WaitTimer()
     if part.iterations == plan.iterations:
@@ -36,16 +38,15 @@ def train_iterations(
     began, timer.seconds = time.perf_counter() - part.seconds, part.wait_seconds
     part.loss_sum = part.loss_sum.to(device)
     state.network.train()
+    step = TrainStep(state, classifier, training.used_precision, runtime.compile)
     with sharing_gradient(classifier.classifier.weight):
-        for images, class_indices in timer.watch(read_batches(dataset, runtime, device, part.iterations)):
-            torch.manual_seed(
-                plan.step_seed(part.iterations)
-            )  # stochastic depth and dropout draw from the global state
+        for images, class_indices in timer.watch(read_batches(dataset, runtime, device, skipped, part.iterations)):
+            # Stochastic depth and dropout draw from the global state.
+            torch.manual_seed(plan.step_seed(part.iterations))
             lr, classifiers_lr = learning_rates(training, plan, part.iterations)
             set_learning_rate(state.optimizer, lr)
             set_learning_rate(classifier.optimizer, classifiers_lr)
-            images, class_indices = (each.to(device, non_blocking=True) for each in (images, class_indices))
-            part.loss_sum += mean_of_all(train_step(state, classifier, images, class_indices))
+            part.loss_sum += mean_of_all(step(images, class_indices))
             part.iterations += 1
             part.seconds, part.wait_seconds = time.perf_counter() - began, timer.seconds
             yield

@@ -1,20 +1,21 @@
 """The groups that training takes, and their members, read from the groups' tables."""
 
 import logging
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
-import torch
 
 from data_manifest.artefacts import is_published, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.ranges import as_ranges
 from data_manifest.tables import read_table, scan_table
-from training.dataset import Members
+from training.members import MEMBERS_FILE, Members, map_table
 
 logger = logging.getLogger(__name__)
 
@@ -83,25 +84,39 @@ def _require_a_batch(group: Group, batch_size: int) -> None:
         )
 
 
-def read_members(groups_folder: Path, group_index: int) -> Members:
-    """Return the images of one group; those of the others are not read."""
+def read_members(groups_folder: Path, group_index: int, folder: Path) -> Members:
+    """Return the images of one group, in a file in `folder` that is written anew; those of others are not read.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
     table = scan_table(groups_folder, "members").filter(pl.col("group_index") == group_index)
-    frame = table.select("class_index", "path").collect()
-    class_indices = frame["class_index"].to_numpy()
-    counts = np.bincount(class_indices)
+    file, unfinished = folder / MEMBERS_FILE, folder / f".{MEMBERS_FILE}.{uuid.uuid4().hex}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        table.select("class_index", "path").sink_ipc(
+            unfinished, compression="uncompressed", compat_level=pl.CompatLevel.oldest()
+        )
+        unfinished.replace(file)
+    except OSError as error:
+        raise UserError(f"{file} cannot be written: {error}; free some space, or choose another folder") from error
+    counts = _count_members(map_table(file)["class_index"])
+    return Members(file, np.concatenate(([0], np.cumsum(counts))))
+
+
+def _count_members(class_indices: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """Return how many members each class has."""
+    counts, last = np.zeros(0, np.int64), 0
+    for chunk in class_indices.chunks:
+        values = chunk.to_numpy()
+        if not len(values):
+            continue
+        assert (np.diff(values, prepend=last) >= 0).all(), "members are sorted by class"
+        more = np.bincount(values)
+        more[: len(counts)] += counts
+        counts, last = more, values[-1]
     assert counts.all(), "classes are numbered from 0, without gaps"
-    assert (np.diff(class_indices) >= 0).all(), "members are sorted by class"
-    path_bytes, path_offsets = _flat(frame["path"])
-    return Members(path_bytes, path_offsets, torch.from_numpy(np.concatenate(([0], np.cumsum(counts)))))
-
-
-def _flat(texts: pl.Series) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the bytes of all texts one after the other, and where each begins."""
-    array = texts.rechunk().to_arrow().cast(pa.large_string())
-    _, offsets_buffer, bytes_buffer = array.buffers()
-    offsets = np.frombuffer(offsets_buffer, np.int64)[array.offset : array.offset + len(array) + 1]
-    text_bytes = np.frombuffer(bytes_buffer, np.uint8)[offsets[0] : offsets[-1]]
-    return torch.from_numpy(text_bytes.copy()), torch.from_numpy(offsets - offsets[0])
+    return counts
 
 
 def digest_of_groups(groups_folder: Path) -> str | None:

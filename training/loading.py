@@ -9,36 +9,56 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing.context import BaseContext
-from typing import TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from data_manifest.errors import UserError
-from training.dataset import GroupDataset, Sample
+from training.batch_augmentation import augment_batch, pack
+from training.dataset import GroupDataset, Sample, Skipped
 from training.processes import number_of_processes, own_number
 from training.settings import RuntimeSettings
+
+if TYPE_CHECKING:  # worker processes import this module, and need no tables
+    from training.skipped import SkippedImages
 
 Batch = tuple[Tensor, Tensor]
 Item = TypeVar("Item")
 
 
+class Collated(NamedTuple):
+    """Samples as one batch: images and classes, and a table of changes where the device is to make them."""
+
+    images: Tensor
+    class_indices: Tensor
+    changes: Tensor | None
+    skipped: Sequence[Skipped]
+
+
 def read_batches(
-    dataset: GroupDataset, runtime: RuntimeSettings, device: torch.device, first_iteration: int = 0
+    dataset: GroupDataset,
+    runtime: RuntimeSettings,
+    device: torch.device,
+    skipped: "SkippedImages",
+    first_iteration: int = 0,
 ) -> Iterator[Batch]:
-    """Give the batches of an epoch from an iteration on: images [b, 3, h, w], uint8, and their classes [b], int64.
+    """Give the batches of an epoch from an iteration on, on the device: images and their classes [b], int64.
+
+    The images are bytes [b, c, h, w]; those that the device has changed are float32, from 0 to 255.
 
     Of processes that train together each gets its share of every batch.
 
     Raises:
-        UserError: An image cannot be read.
+        UserError: A class has no image that can be read, or too many images cannot.
     """
     process, processes = own_number(), number_of_processes()
+    augmentation = dataset.augmentation
     with warnings.catch_warnings():
         # More workers than cores are the user's choice: they help where the images lie on a slow disk.
         warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)
-        loader: DataLoader[Batch | UserError] = DataLoader(
+        loader: DataLoader[Collated | UserError] = DataLoader(
             dataset,  # type: ignore[arg-type]  # the loader is typed by what `collate` gives
             batch_size=dataset.plan.batch_size // processes,
             sampler=dataset.plan.share(first_iteration, process, processes),
@@ -52,17 +72,41 @@ def read_batches(
     for batch in loader:
         if isinstance(batch, UserError):
             raise batch
-        yield batch
+        if batch.skipped:
+            skipped.add(batch.skipped, dataset.plan)
+        images, class_indices = (part.to(device, non_blocking=True) for part in batch[:2])
+        if batch.changes is not None:
+            images = augment_batch(images, batch.changes, augmentation.size, augmentation.channels)
+        yield images, class_indices
 
 
-def collate(samples: Sequence[Sample | UserError]) -> Batch | UserError:
+def augments_in_batches(runtime: RuntimeSettings, device: torch.device) -> bool:
+    """Return whether the network's device is to change the images.
+
+    Raises:
+        UserError: It is asked for, and the device is no GPU.
+    """
+    if runtime.augmentation_device == "cuda" and device.type != "cuda":
+        raise UserError(
+            f"augmentation_device = cuda: the network runs on {device} (device = {runtime.device}); there, give cpu"
+        )
+    return runtime.augmentation_device == "cuda"
+
+
+def collate(samples: Sequence[Sample | UserError]) -> Collated | UserError:
     """Return samples as a batch, or the first error among them."""
     whole: list[Sample] = []
     for sample in samples:
         if isinstance(sample, UserError):
             return sample
         whole.append(sample)
-    return torch.stack([image for image, _ in whole]), torch.tensor([class_index for _, class_index in whole])
+    class_indices = torch.tensor([sample.class_index for sample in whole])
+    skipped = [each for sample in whole for each in sample.skipped]
+    changes = [sample.change for sample in whole if sample.change is not None]
+    if changes:
+        images, table = pack([sample.image for sample in whole], changes)
+        return Collated(images, class_indices, table, skipped)
+    return Collated(torch.stack([sample.image for sample in whole]), class_indices, None, skipped)
 
 
 def leave_signals_to_the_trainer(worker: int) -> None:
@@ -90,7 +134,7 @@ def _worker_context() -> BaseContext:
     load torch each time.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "training.dataset"])
+    context.set_forkserver_preload(["torch", "training.loading"])
     return context
 
 

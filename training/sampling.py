@@ -87,6 +87,14 @@ class EpochPlan:
         """Return which of the class's images, from 0 to num_images - 1, a sample shows."""
         return derive_seed(Stream.IMAGE, self.seed, self.epoch, sample) % num_images
 
+    def image_numbers(self, sample: int, num_images: int) -> Iterator[int]:
+        """Return all images of the class in the order in which a sample tries them, where some cannot be read."""
+        first = self.image_number(sample, num_images)
+        yield first
+        seed = derive_seed(Stream.IMAGE, self.seed, self.epoch, sample, 1)
+        others = np.random.Generator(np.random.PCG64(seed)).permutation(num_images)
+        yield from (int(number) for number in others if number != first)
+
     def augmentation_seed(self, sample: int) -> int:
         """Return the seed of a sample's augmentation."""
         return derive_seed(Stream.AUGMENTATION, self.seed, self.epoch, sample)

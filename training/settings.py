@@ -51,6 +51,7 @@ def _squeezenet(version: str, frozen: int) -> Backbone:
 
 
 PUBLISHED_GROUPS_NUM = 8
+FP32, BF16, FP16 = PRECISIONS = ("fp32", "bf16", "fp16")
 IMAGENET, RANDOM = "imagenet", "none"  # values of backbone_weights that are no paths
 BACKBONES = {
     # Cut: last ReLU and last pooling. Frozen: all but the last five of the 29 layers that are kept.
@@ -86,6 +87,12 @@ def _numbers_in_one_form(text: str, what: str = "group numbers") -> str:
         if numbers.count(number) > 1:
             raise ValueError(f"{number} is there more than once")
     return ",".join(map(str, numbers))
+
+
+def _precision(name: str) -> str:
+    if name not in PRECISIONS:
+        raise ValueError(f"choose one of {', '.join(PRECISIONS)}")
+    return name
 
 
 def _seeds_in_one_form(text: str) -> str:
@@ -156,12 +163,19 @@ class TrainingSettings(Settings):
     iterations_per_epoch: int = setting(10_000, "batches in an epoch")
     lr: float = setting(1e-5, "learning rate of the network (Adam)")
     classifiers_lr: float = setting(0.01, "learning rate of the groups' classifiers (Adam)")
-    use_amp16: bool = setting(False, "compute in 16-bit floating point where that is safe: faster, less GPU memory")
+    use_amp16: bool = setting(False, "the same as precision = fp16")
     seed: int = setting(0, "seed of everything that is random")
     groups: str | None = setting(
         None,
         "group numbers to train on, in the order of the epochs, as in 0,7,12; in place of the first groups_num",
         form=_numbers_in_one_form,
+        added_later=True,
+    )
+    precision: str | None = setting(
+        None,
+        "numbers that the network computes in: fp32, which none means, or where that is safe bf16 or fp16, in half of "
+        "the memory and faster, where the GPU or CPU has them",
+        form=_precision,
         added_later=True,
     )
     warmup_iterations: int = setting(
@@ -181,6 +195,11 @@ class TrainingSettings(Settings):
     )
 
     @property
+    def used_precision(self) -> str:
+        """What the network computes in: fp32, bf16 or fp16."""
+        return FP16 if self.use_amp16 else self.precision or FP32
+
+    @property
     def group_indices(self) -> tuple[int, ...] | None:
         """The groups to train on, in the order in which they take turns; None for the first `groups_num`."""
         return None if self.groups is None else tuple(map(int, self.groups.split(",")))
@@ -190,10 +209,16 @@ class TrainingSettings(Settings):
         values = super().as_dict()
         if self.groups is not None:
             del values["groups_num"]
+        # fp32 and fp16 under the names that they had first, so that models made then keep their digests
+        values["use_amp16"] = self.used_precision == FP16
+        if self.used_precision in (FP32, FP16):
+            values.pop("precision", None)
         return values
 
     def check(self) -> None:
         """Raise UserError for counts and rates that cannot train, and for two answers to which groups."""
+        agree = not self.use_amp16 or self.precision in (None, FP16)
+        _require(agree, self, "precision", "but use_amp16 is set, which means fp16; leave one of the two out")
         named = len(self.group_indices or ())
         agree = not named or self.groups_num in (named, PUBLISHED_GROUPS_NUM)
         _require(agree, self, "groups_num", f"but groups = {self.groups} names {named}; leave one of the two out")
@@ -230,6 +255,17 @@ class RuntimeSettings(Settings):
         1, "processes that train together on this machine, each on a GPU of its own if there are any"
     )
     checkpoint_iterations: int | None = setting(None, "a checkpoint is saved after each so many iterations as well")
+    augmentation_device: str = setting(
+        "cpu",
+        "where images are varied: cpu, one by one in the workers, or cuda, in batches",
+        choices=("cpu", "cuda"),
+    )
+    compile: bool = setting(False, "have torch compile the network: a minute or so at the start, faster iterations")
+    max_skipped_share: float = setting(
+        0.05,
+        "share of an epoch's samples whose image may turn out unreadable, so that another of the class is taken; "
+        "more stop the run, unless they are no more than 10; with 0 each does",
+    )
 
     def check(self) -> None:
         """Raise UserError for an unknown device, fewer than 0 processes, or checkpoints without time between."""
@@ -242,6 +278,9 @@ class RuntimeSettings(Settings):
             self.checkpoint_iterations is None or self.checkpoint_iterations > 0,
             *(self, "checkpoint_iterations", "give 1 iteration or more, or leave it out"),
         )
+        _require(0 <= self.max_skipped_share <= 1, self, "max_skipped_share", "a share lies between 0 and 1")
+        both = self.device == "cpu" and self.augmentation_device == "cuda"
+        _require(not both, self, "augmentation_device", "with device = cpu, images can be varied on the cpu alone")
 
 
 @dataclass(frozen=True)

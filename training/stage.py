@@ -27,6 +27,7 @@ from training.recipe import (
 )
 from training.saving import METRICS_TABLE
 from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
+from training.skipped import SKIPPED, all_skipped
 from training.trainer import train
 
 __all__ = ["MODEL_FILE", "Validation", "train_cosplace"]
@@ -132,6 +133,8 @@ def _publish_best(
     with publishing(artifacts, recipe, {**summary, "made": made}) as staging:
         shutil.copyfile(best_model, staging / MODEL_FILE)
         write_table(metrics, staging / METRICS_TABLE, schemas.METRICS)
+        if (skipped := all_skipped(run)) is not None:
+            write_table(skipped, staging / SKIPPED / f"{SKIPPED}.parquet", schemas.SKIPPED)
     return recipe.folder(artifacts)
 
 

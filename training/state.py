@@ -16,7 +16,7 @@ from training.network import GeoLocalizationNet, build_network
 from training.processes import together
 from training.recipe import GROWING, decisive_settings
 from training.sampling import Stream, derive_seed
-from training.settings import RANDOM, AugmentationSettings, NetworkSettings, TrainingSettings
+from training.settings import FP16, RANDOM, AugmentationSettings, NetworkSettings, TrainingSettings
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class PartOfEpoch:
         if not math.isfinite(mean_loss):
             raise UserError(
                 f"the loss is {mean_loss} by iteration {self.iterations} of epoch {epoch + 1}: lower --lr or "
-                "--classifiers-lr, or train without --use-amp16"
+                "--classifiers-lr, or train with --precision fp32 or bf16"
             )
         return mean_loss
 
@@ -75,7 +75,7 @@ class TrainingState:
         forward: What calls it in training, by itself or together with other processes.
         optimizer: The network's, through all groups.
         classifiers: One for each group, in the order of the groups; all but that of the epoch rest on the CPU.
-        scaler: Keeps 16-bit gradients from vanishing; does nothing without use_amp16.
+        scaler: Keeps 16-bit gradients from vanishing; does nothing but in fp16.
         epoch: The epoch that is being trained, or the next.
         part: What has been done of it.
         best_recall: The best R@1 so far, in percent; below 0 before the first.
@@ -122,7 +122,7 @@ class TrainingState:
             for group in groups
         ]
         optimizer = torch.optim.Adam(trained, lr=training.lr, fused=True)
-        scaler = torch.amp.GradScaler(device.type, enabled=training.use_amp16)
+        scaler = torch.amp.GradScaler(device.type, enabled=training.used_precision == FP16)
         return cls(settings, net, together(net, device), optimizer, classifiers, scaler)
 
     def end_epoch(self, metrics: dict[str, Any]) -> None:

@@ -1,43 +1,71 @@
 """One step of training: a batch through the network and the classifier, and both optimizers once."""
 
+import functools
+from collections.abc import Callable
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from data_manifest.errors import UserError
 from training.cosface import GroupClassifier
 from training.network import normalise
+from training.settings import BF16, FP16, FP32
 from training.state import TrainingState
 
+DTYPES = {FP32: torch.float32, BF16: torch.bfloat16, FP16: torch.float16}
 
-def train_step(state: TrainingState, classifier: GroupClassifier, images: Tensor, class_indices: Tensor) -> Tensor:
-    """Take one step of both optimizers; return the loss, still on the device.
+
+class TrainStep:
+    """Takes steps of a network and a group's classifier, both on the device.
 
     Args:
-        state: Network, its optimizer, and the scaler, which is on where 16-bit floating point is.
+        state: Network, its optimizer, and the scaler, which is on in fp16.
         classifier: The group's.
-        images: [b, 3, h, w], uint8.
-        class_indices: [b], int64.
+        precision: What the network computes in: fp32, bf16 or fp16.
+        compiled: Have torch compile the network.
     """
-    inputs = normalise(images).contiguous(memory_format=torch.channels_last)
-    try:
-        with torch.autocast(images.device.type, torch.float16, enabled=state.scaler.is_enabled()):
-            descriptors = state.forward(inputs)
-        # Outside autocast: 16 bits hold a logit of 30 to no better than 0.02, and the classifier is cheap.
-        loss = cross_entropy(classifier.classifier(descriptors, class_indices), class_indices)
-        _step(state.scaler, loss, state.optimizer, classifier.optimizer)
-    except torch.OutOfMemoryError as error:
-        raise UserError(
-            f"the memory of {images.device} is too small for a batch of {list(images.shape)}: lower --batch-size or "
-            "--image-size, or give --use-amp16"
-        ) from error
-    return loss.detach()
+
+    def __init__(self, state: TrainingState, classifier: GroupClassifier, precision: str, compiled: bool) -> None:
+        self.scaler, self.optimizers = state.scaler, (state.optimizer, classifier.optimizer)
+        self.classifier, self.dtype = classifier.classifier, DTYPES[precision]
+        self.network: Callable[[Tensor], Tensor] = compile_once(state.forward) if compiled else state.forward
+
+    def __call__(self, images: Tensor, class_indices: Tensor) -> Tensor:
+        """Take one step of both optimizers; return the loss, still on the device.
+
+        Args:
+            images: [b, c, h, w], from 0 to 255.
+            class_indices: [b], int64.
+
+        Raises:
+            UserError: The GPU's memory is too small.
+        """
+        inputs = normalise(images).contiguous(memory_format=torch.channels_last)
+        try:
+            with torch.autocast(images.device.type, self.dtype, enabled=self.dtype != torch.float32):
+                descriptors = self.network(inputs)
+            # Outside autocast: 16 bits hold a logit of 30 to no better than 0.02, and the classifier is cheap.
+            loss = cross_entropy(self.classifier(descriptors, class_indices), class_indices)
+            self._step(loss)
+        except torch.OutOfMemoryError as error:
+            raise UserError(
+                f"the memory of {images.device} is too small for a batch of {list(images.shape)}: lower --batch-size "
+                "or --image-size, or give --precision bf16 or fp16"
+            ) from error
+        return loss.detach()
+
+    def _step(self, loss: Tensor) -> None:
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+        torch.autograd.backward(self.scaler.scale(loss))
+        for optimizer in self.optimizers:
+            self.scaler.step(optimizer)
+        self.scaler.update()
 
 
-def _step(scaler: torch.amp.GradScaler, loss: Tensor, *optimizers: torch.optim.Optimizer) -> None:
-    for optimizer in optimizers:
-        optimizer.zero_grad()
-    torch.autograd.backward(scaler.scale(loss))
-    for optimizer in optimizers:
-        scaler.step(optimizer)
-    scaler.update()
+@functools.lru_cache(maxsize=1)  # once a run: each epoch takes steps of the same network
+def compile_once(network: nn.Module) -> Callable[[Tensor], Tensor]:
+    """Return a network that is compiled when it is called first, with the weights of the one given."""
+    compiled: Callable[[Tensor], Tensor] = torch.compile(network)
+    return compiled

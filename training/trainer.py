@@ -22,6 +22,8 @@ from training.command_line import check_batch_size
 from training.dataset import GroupDataset
 from training.epoch import train_iterations
 from training.groups import choose_groups, read_members
+from training.loading import augments_in_batches
+from training.members import MEMBERS_FILE
 from training.network import resolve_device
 from training.patience import epochs_needed
 from training.processes import as_first_has_it, number_of_processes
@@ -29,6 +31,7 @@ from training.reporting import EpochProgress, log_figures, log_plan, metrics_row
 from training.sampling import EpochPlan
 from training.saving import BEST_MODEL, Saver
 from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
+from training.skipped import SkippedImages
 from training.state import settings_of_run, start_or_resume
 from training.stopping import stop_requests
 
@@ -79,7 +82,8 @@ def train(
     state = start_or_resume(checkpoint, settings, groups, network, training, device)
     check_images(groups_folder, images_folder, groups)
     check_room(state, run_folder)
-    saver = Saver(state, run_folder, runtime)
+    saver, skipped = Saver(state, run_folder, runtime), SkippedImages(run_folder, runtime.max_skipped_share)
+    in_batches = augments_in_batches(runtime, device)
     if training.epochs_num == 0:
         saver.save_model()
 
@@ -88,11 +92,11 @@ def train(
             turn = state.epoch % len(groups)
             group, classifier = groups[turn], state.classifiers[turn].to(device)
             plan = EpochPlan.of(training, group.num_classes, state.epoch)
-            members = read_members(groups_folder, group.index)
-            dataset = GroupDataset(images_folder, members, plan, Augmentation(augmentation))
+            members = read_members(groups_folder, group.index, run_folder)
+            dataset = GroupDataset(images_folder, members, plan, Augmentation(augmentation), in_batches)
             log_plan(plan, group, training.epochs_num)
             with EpochProgress(plan, state.part, training.epochs_num, on_percentage) as progress:
-                for _ in train_iterations(state, classifier, dataset, device, training, runtime):
+                for _ in train_iterations(state, classifier, dataset, device, training, runtime, skipped):
                     progress.advance_iteration()
                     saver.save_if_due()
                     stop.check()
@@ -109,4 +113,5 @@ def train(
             saver.save_metrics()
             saver.save()
             stop.check()
+    (run_folder / MEMBERS_FILE).unlink(missing_ok=True)
     return best_model

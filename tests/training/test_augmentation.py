@@ -1,9 +1,21 @@
+import pytest
 import torch
+from torch import Tensor
+from torchvision.transforms import v2
 
 from training.augmentation import Augmentation
 from training.settings import AugmentationSettings
 
-IMAGE = torch.randint(0, 256, (3, 50, 70), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+def photo(height: int, width: int, seed: int = 0) -> Tensor:
+    """Soft coloured areas under a little noise, as bytes [3, height, width]."""
+    generator = torch.Generator().manual_seed(seed)
+    areas = torch.rand(1, 3, 6, 6, generator=generator)
+    areas = torch.nn.functional.interpolate(areas, (height, width), mode="bicubic")[0].clamp(0, 1)
+    return (230 * areas + 25 * torch.rand(3, height, width, generator=generator)).to(torch.uint8)
+
+
+IMAGE = photo(50, 70)
 
 
 def test_gives_square_bytes_of_the_image_size() -> None:
@@ -21,10 +33,38 @@ def test_is_a_function_of_the_seed_alone() -> None:
     assert not torch.equal(augmentation(IMAGE, 2), first)
 
 
-def test_leaves_the_global_random_state_alone() -> None:
-    before = torch.random.get_rng_state()
+def test_leaves_the_global_random_state_and_the_image_alone() -> None:
+    before, image = torch.random.get_rng_state(), IMAGE.clone()
     Augmentation(AugmentationSettings(image_size=32))(IMAGE, 1)
     assert torch.equal(torch.random.get_rng_state(), before)
+    assert torch.equal(IMAGE, image)
+
+
+@pytest.mark.parametrize("side", [32, 90])  # shrinks, for which it must be antialiased, and grows
+@pytest.mark.parametrize("channels", [1, 3])
+def test_is_torchvisions_own_on_floats_to_a_level_of_grey_or_two(side: int, channels: int) -> None:
+    settings = AugmentationSettings(image_size=side)
+    steps = [v2.ColorJitter(0.7, 0.7, 0.7, 0.5), v2.RandomResizedCrop((side, side), scale=(0.5, 1.0), antialias=True)]
+    torchvisions = v2.Compose([*steps, *([v2.Grayscale()] if channels == 1 else [])])
+    ours = Augmentation(settings, channels)
+    for seed in range(40):
+        image = photo(50 + seed, 70, seed)
+        torch.manual_seed(seed)
+        expected = 255 * torchvisions(image.float() / 255)
+        difference = (ours(image, seed) - expected).abs()
+        assert difference.mean() < 0.5
+        assert difference.max() < 2.0
+
+
+def test_pure_colours_and_greys_turn_as_torchvision_turns_them() -> None:
+    corners = torch.cartesian_prod(*[torch.tensor([0, 100, 255], dtype=torch.uint8)] * 3).T.reshape(3, 3, 9)
+    still = AugmentationSettings(9, brightness=0, contrast=0, saturation=0, hue=0.5, random_resized_crop=1)
+    for seed in range(10):
+        augmentation = Augmentation(still)
+        change = augmentation.draw(corners, seed)
+        expected = v2.functional.adjust_hue(corners.float() / 255, change.hue)
+        expected = v2.functional.resized_crop(255 * expected, *change[5:], [9, 9], antialias=True)
+        assert (augmentation(corners, seed) - expected).abs().max() < 1.5
 
 
 def test_without_strength_and_with_the_whole_image_colours_stay() -> None:

@@ -1,28 +1,40 @@
+import errno
 import pickle
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from data_manifest.errors import UserError
 from training.augmentation import Augmentation
-from training.dataset import GroupDataset, read_image
+from training.dataset import GroupDataset, Sample
 from training.groups import read_members
+from training.image_files import UnreadableImageError, read_image
 from training.loading import read_batches
 from training.sampling import EpochPlan
 from training.settings import AugmentationSettings, RuntimeSettings
+from training.skipped import SkippedImages
 
 WriteGroups = Callable[[dict[int, int]], Path]
 CPU = torch.device("cpu")
 HERE = RuntimeSettings(num_workers=0)
 
 
-def _dataset(folder: Path) -> GroupDataset:
+def _dataset(folder: Path, in_batches: bool = False) -> GroupDataset:
     plan = EpochPlan(num_classes=5, batch_size=4, iterations=3, seed=1, epoch=0)
-    members = read_members(folder / "groups", 4)
-    return GroupDataset(folder / "images", members, plan, Augmentation(AugmentationSettings(image_size=16)))
+    members = read_members(folder / "groups", 4, folder)
+    augmentation = Augmentation(AugmentationSettings(image_size=32))
+    return GroupDataset(folder / "images", members, plan, augmentation, in_batches)
+
+
+def _batches(
+    folder: Path, runtime: RuntimeSettings = HERE, in_batches: bool = False, first_iteration: int = 0
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    skipped = SkippedImages(folder / "run", runtime.max_skipped_share)
+    return list(read_batches(_dataset(folder, in_batches), runtime, CPU, skipped, first_iteration))
 
 
 def test_a_sample_is_the_augmented_image_of_its_class(write_groups: WriteGroups) -> None:
@@ -31,8 +43,8 @@ def test_a_sample_is_the_augmented_image_of_its_class(write_groups: WriteGroups)
     assert len(dataset) == 12
     for sample in range(12):
         item = dataset[sample]
-        assert not isinstance(item, UserError)
-        image, class_index = item
+        assert isinstance(item, Sample)
+        image, class_index = item.image, item.class_index
         number = dataset.plan.image_number(sample, 3)
         original = read_image(folder / f"images/g4/é{class_index}_{number}.png")
         assert class_index == dataset.plan.class_index(sample)
@@ -40,17 +52,30 @@ def test_a_sample_is_the_augmented_image_of_its_class(write_groups: WriteGroups)
 
 
 def test_batches_are_the_same_from_worker_processes(write_groups: WriteGroups) -> None:
-    dataset = _dataset(write_groups({4: 5}))
-    here = list(read_batches(dataset, HERE, CPU))
-    workers = list(read_batches(dataset, RuntimeSettings(num_workers=2), CPU))
-    assert [images.shape for images, _ in here] == [(4, 3, 16, 16)] * 3
+    folder = write_groups({4: 5})
+    (folder / "images/g4/é2_1.png").write_bytes(b"")
+    here = _batches(folder)
+    workers = _batches(folder, RuntimeSettings(num_workers=2))
+    assert [images.shape for images, _ in here] == [(4, 3, 32, 32)] * 3
     assert _equal(here, workers)
 
 
 def test_batches_from_an_iteration_on_are_the_last_of_all(write_groups: WriteGroups) -> None:
-    dataset = _dataset(write_groups({4: 5}))
-    everything = list(read_batches(dataset, HERE, CPU))
-    assert _equal(list(read_batches(dataset, HERE, CPU, first_iteration=1)), everything[1:])
+    folder = write_groups({4: 5})
+    assert _equal(_batches(folder, first_iteration=1), _batches(folder)[1:])
+
+
+@pytest.mark.parametrize("side", [48, 400])  # a large image is changed alone, whatever is asked for
+def test_batches_that_the_device_changes_are_those_of_the_workers(write_groups: WriteGroups, side: int) -> None:
+    folder = write_groups({4: 5})
+    with Image.open(folder / "images/g4/é3_0.png") as image:
+        larger = image.resize((side, side))
+    for number in range(3):
+        larger.save(folder / f"images/g4/é3_{number}.png")
+    for (alone, classes), (together, same_classes) in zip(_batches(folder), _batches(folder, HERE, True), strict=True):
+        assert torch.equal(classes, same_classes)
+        assert together.dtype == torch.float32
+        assert (alone - together).abs().max() < 2.0
 
 
 def _equal(some: list[tuple[torch.Tensor, torch.Tensor]], others: list[tuple[torch.Tensor, torch.Tensor]]) -> bool:
@@ -59,25 +84,75 @@ def _equal(some: list[tuple[torch.Tensor, torch.Tensor]], others: list[tuple[tor
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
-def test_an_image_that_cannot_be_read_is_an_error_that_names_it(write_groups: WriteGroups, num_workers: int) -> None:
+def test_a_class_without_an_image_that_can_be_read_is_an_error(write_groups: WriteGroups, num_workers: int) -> None:
     folder = write_groups({4: 5})
     for number in range(3):
         (folder / f"images/g4/é2_{number}.png").unlink()
-    with pytest.raises(UserError, match=r"images/g4/é2_\d.png cannot be read as an image: .*No such file") as caught:
-        list(read_batches(_dataset(folder), RuntimeSettings(num_workers=num_workers), CPU))
+    expected = (
+        r"images/g4/é2_\d.png cannot be read as an image: No such file.*; nor can any of the 3 images of its class"
+    )
+    with pytest.raises(UserError, match=expected) as caught:
+        _batches(folder, RuntimeSettings(num_workers=num_workers))
     assert "Traceback" not in str(caught.value)
+
+
+def test_a_sample_takes_another_image_in_place_of_a_bad_one_and_all_else_stays(write_groups: WriteGroups) -> None:
+    folder = write_groups({4: 5})
+    whole = _dataset(folder)
+    before = [whole[sample] for sample in range(12)]
+    bad = "g4/é2_1.png"
+    pixels = {number: read_image(folder / f"images/g4/é2_{number}.png") for number in (0, 2)}
+    (folder / "images" / bad).write_bytes(b"no image")
+    after, hit = [_dataset(folder)[sample] for sample in range(12)], 0
+    for sample, (old, new) in enumerate(zip(before, after, strict=True)):
+        assert isinstance(old, Sample)
+        assert isinstance(new, Sample)
+        assert old.class_index == new.class_index
+        if whole.plan.class_index(sample) == 2 and whole.plan.image_number(sample, 3) == 1:
+            hit += 1
+            assert [each.path for each in new.skipped] == [bad]
+            seed = whole.plan.augmentation_seed(sample)
+            assert any(torch.equal(new.image, whole.augmentation(other, seed)) for other in pixels.values())
+        else:
+            assert torch.equal(old.image, new.image)
+            assert not new.skipped
+    assert hit
+
+
+def _save(path: Path) -> bytes:
+    Image.effect_noise((64, 64), 80).convert("RGB").save(path)
+    return path.read_bytes()
 
 
 @pytest.mark.parametrize("kind", ["jpg", "png"])
 def test_a_truncated_image_is_an_error(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"image.{kind}"
-    Image.effect_noise((64, 64), 80).convert("RGB").save(path)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(UserError, match=f"image.{kind} cannot be read as an image"):
-        read_image(path)
-    path.write_bytes(b"")
-    with pytest.raises(UserError, match="cannot be read as an image"):
-        read_image(path)
+    content = _save(path)
+    half = len(content) // 2
+    for broken in (content[:half], content[:half] + bytes(half), content[:half] + content[-2:], b""):
+        path.write_bytes(broken)
+        with pytest.raises(UnreadableImageError):
+            read_image(path)
+
+
+def test_jpegs_are_decoded_as_pillow_decodes_them(tmp_path: Path) -> None:
+    path = tmp_path / "image.jpg"
+    path.write_bytes(_save(path) + b"appended, as phones do")
+    for mode in ("RGB", "L", "CMYK"):
+        with Image.open(path) as image:
+            image.convert(mode).save(tmp_path / f"{mode}.jpg")
+        with Image.open(tmp_path / f"{mode}.jpg") as image:
+            expected = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
+        assert torch.equal(read_image(tmp_path / f"{mode}.jpg"), expected)
+
+
+def test_a_machine_without_files_left_to_open_is_no_bad_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_files_left(path: Path) -> bytes:
+        raise OSError(errno.EMFILE, "Too many open files", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", no_files_left)
+    with pytest.raises(UserError, match=r"image.jpg cannot be read now: Too many open files"):
+        read_image(tmp_path / "image.jpg")
 
 
 def test_grey_images_become_rgb_and_exif_orientation_is_ignored(tmp_path: Path) -> None:

@@ -1,13 +1,16 @@
 import json
 import logging
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from data_manifest.errors import UserError
 from data_manifest.tables import read_table
 from training.groups import Group, choose_groups, digest_of_groups, read_members
+from training.members import map_table
 
 WriteGroups = Callable[[dict[int, int]], Path]
 
@@ -56,7 +59,7 @@ def test_no_class_at_all_is_refused(write_groups: WriteGroups, tmp_path: Path) -
 
 def test_members_are_those_of_the_group(write_groups: WriteGroups) -> None:
     groups_folder = write_groups({0: 3, 4: 5}) / "groups"
-    members = read_members(groups_folder, 4)
+    members = read_members(groups_folder, 4, groups_folder.parent)
     assert members.num_classes == 5
     listed = [
         (4, class_index, members.path(class_index, number))
@@ -70,7 +73,20 @@ def test_members_are_those_of_the_group(write_groups: WriteGroups) -> None:
 def test_only_the_groups_own_file_is_needed(write_groups: WriteGroups) -> None:
     groups_folder = write_groups({0: 3, 4: 5}) / "groups"
     (groups_folder / "members/group-000000.parquet").unlink()
-    assert read_members(groups_folder, 4).num_classes == 5
+    assert read_members(groups_folder, 4, groups_folder.parent).num_classes == 5
+
+
+def test_members_are_an_uncompressed_arrow_file_that_is_mapped_and_not_sent(write_groups: WriteGroups) -> None:
+    folder = write_groups({0: 3, 4: 400})
+    members = read_members(folder / "groups", 4, folder / "run")
+    assert members.path(399, 2) == "g4/é399_2.png"
+    assert [path.name for path in (folder / "run").iterdir()] == ["members.arrow"]
+    before = pa.total_allocated_bytes()
+    assert map_table(members.file).nbytes > 400 * 3 * len("g4/é0_0.png")
+    assert pa.total_allocated_bytes() == before, "the columns are the file's own bytes"
+    assert len(pickle.dumps(members)) < 401 * 8 + 1000, "what a worker is sent has no paths in it"
+    read_members(folder / "groups", 0, folder / "run")  # the next epoch's, while these are still read
+    assert members.path(0, 1) == "g4/é0_1.png"
 
 
 def test_the_digest_of_a_published_artefact(tmp_path: Path) -> None:

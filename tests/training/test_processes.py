@@ -68,8 +68,12 @@ def test_two_processes_are_as_one(arguments: list[str], tmp_path: Path) -> None:
         torch.load(next((tmp_path / name).glob("runs/*/*/last_checkpoint.pth")), weights_only=True) for name in "12"
     ]
     moved = TRAINING.lr * 6  # Adam moves a weight by about its rate in each of 6 steps
-    for key, value in weights[0]["network"].items():
-        torch.testing.assert_close(value, weights[1]["network"][key], rtol=1e-3, atol=moved / 100)
+    apart = torch.cat(
+        [(value - weights[1]["network"][key]).abs().ravel() for key, value in weights[0]["network"].items()]
+    )
+    # Adam makes a step of its full rate of the smallest gradient, also where rounding decides which way it points.
+    assert (apart > moved / 100).float().mean() < 1e-3
+    assert apart.max() < 2 * moved
 
 
 def test_one_that_is_killed_stops_all_with_a_message(arguments: list[str], tmp_path: Path) -> None:

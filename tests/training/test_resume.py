@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import nn
 
-import training.step
 from data_manifest.tables import read_table
 from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
+from training.step import TrainStep
 from training.stopping import StoppedError
 from training.trainer import train
 
@@ -71,18 +71,18 @@ def _assert_same_end(run: Path, whole: Path) -> None:
 @pytest.fixture
 def kill_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Have training die in the middle of a step, after so many others."""
-    step = training.step.train_step
+    step = TrainStep.__call__
 
     def kill_after(steps: int) -> None:
         left = iter(range(steps))
 
-        def dying_step(state: Any, *arguments: Any) -> torch.Tensor:
-            loss = step(state, *arguments)
+        def dying_step(self: TrainStep, *batch: torch.Tensor) -> torch.Tensor:
+            loss = step(self, *batch)
             if next(left, None) is None:
                 raise Killed
             return loss
 
-        monkeypatch.setattr("training.epoch.train_step", dying_step)
+        monkeypatch.setattr("training.step.TrainStep.__call__", dying_step)
 
     return kill_after
 
@@ -118,18 +118,18 @@ def test_a_run_that_is_asked_to_stop_ends_its_iteration_saves_and_says_how_to_go
 ) -> None:
     folder, settings = write_groups(SIZES), _settings("SqueezeNet1_0")
     _train(folder, "whole", settings)
-    step, steps = training.step.train_step, iter(range(ITERATIONS + 3))
+    step, steps = TrainStep.__call__, iter(range(ITERATIONS + 3))
 
-    def step_with_signal(state: Any, *arguments: Any) -> torch.Tensor:
+    def step_with_signal(self: TrainStep, *batch: torch.Tensor) -> torch.Tensor:
         if next(steps, None) is None:
             os.kill(os.getpid(), number)
-        return step(state, *arguments)
+        return step(self, *batch)
 
     handlers = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
-    monkeypatch.setattr("training.epoch.train_step", step_with_signal)
+    monkeypatch.setattr("training.step.TrainStep.__call__", step_with_signal)
     with pytest.raises(StoppedError) as stopped:
         _train(folder, "run", settings)
-    monkeypatch.setattr("training.epoch.train_step", step)
+    monkeypatch.setattr("training.step.TrainStep.__call__", step)
     reason = "Ctrl-C" if number == signal.SIGINT else number.name
     place = f"stopped: {reason} after iteration 4 of epoch 2; all is saved in {folder / 'run'}"
     assert str(stopped.value) == f"{place}: give the same command again to go on from there"
@@ -160,7 +160,7 @@ def test_a_second_ctrl_c_is_not_waited_with(write_groups: WriteGroups, monkeypat
             os.kill(os.getpid(), signal.SIGINT)
         raise AssertionError("the iteration goes on")
 
-    monkeypatch.setattr("training.epoch.train_step", step)
+    monkeypatch.setattr("training.step.TrainStep.__call__", step)
     with pytest.raises(KeyboardInterrupt, match="goes on from its last checkpoint"):
         _train(write_groups(SIZES), "run", _settings("SqueezeNet1_0"))
 

@@ -39,6 +39,9 @@ def test_backbones_of_the_command_line() -> None:
         (TrainingSettings, {"lr": "nan"}),
         (RuntimeSettings, {"device": "gpu"}),
         (RuntimeSettings, {"num_workers": -1}),
+        (RuntimeSettings, {"augmentation_device": "gpu"}),
+        (RuntimeSettings, {"max_skipped_share": 1.5}),
+        (TrainingSettings, {"precision": "fp8"}),
     ],
 )
 def test_what_cannot_work_is_refused_with_its_name_and_value(kind: Any, values: dict[str, Any]) -> None:
@@ -76,7 +79,7 @@ def test_settings_need_no_torch_and_network_and_workers_no_tables() -> None:
     code = (
         "import sys, training.settings; assert 'torch' not in sys.modules\n"
         "import training.network, training.loading  # what torch.hub and worker processes import\n"
-        "assert not {'polars', 'pyarrow', 'luigi', 'faiss'} & set(sys.modules)"
+        "assert not {'polars', 'luigi', 'faiss'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -91,3 +94,21 @@ def test_random_layers_that_stay_frozen_are_warned_of(caplog: pytest.LogCaptureF
     assert not caplog.records
     NetworkSettings(backbone_weights="none").warn_if_unwise()
     assert "early layers stay random" in caplog.text
+
+
+def test_precision_takes_the_place_of_use_amp16_which_means_fp16_still() -> None:
+    by_old_name = TrainingSettings(use_amp16=True)
+    assert by_old_name.used_precision == TrainingSettings(precision="fp16").used_precision == "fp16"
+    assert by_old_name.as_dict() == TrainingSettings(precision="fp16").as_dict()
+    assert TrainingSettings().as_dict() == TrainingSettings(precision="fp32").as_dict()
+    assert "precision" not in TrainingSettings().as_dict(), "models made before there was one keep their digests"
+    assert TrainingSettings(precision="bf16").as_dict().items() >= {"precision": "bf16", "use_amp16": False}.items()
+    TrainingSettings(use_amp16=True, precision="fp16")
+    for other in ("fp32", "bf16"):
+        with pytest.raises(UserError, match=f"precision = {other}: but use_amp16 is set, which means fp16"):
+            TrainingSettings(use_amp16=True, precision=other)
+
+
+def test_a_cpu_cannot_change_images_in_batches() -> None:
+    with pytest.raises(UserError, match="augmentation_device = cuda: with device = cpu"):
+        RuntimeSettings(device="cpu", augmentation_device="cuda")

@@ -1,0 +1,145 @@
+"""Loading one of 8 groups with 5.6 million members: time to the first batch, and memory of trainer and 8 workers.
+
+The plain way is a pickled dict of lists of paths a group, all groups loaded, handed to the workers. Both read the same
+small images by the same workers. What a group of ten images takes in the same way is subtracted: the processes alone.
+
+    python benchmarks/load_groups.py WORK
+"""
+
+import os
+import pickle
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from measure import _proportional_bytes, _with_children, as_gigabytes, as_seconds, machine, note, table
+from PIL import Image
+
+from data_manifest import schemas
+from data_manifest.tables import write_table
+from training.augmentation import Augmentation
+from training.dataset import GroupDataset
+from training.groups import read_members
+from training.loading import read_batches
+from training.members import Members
+from training.sampling import EpochPlan
+from training.settings import AugmentationSettings, RuntimeSettings
+from training.skipped import SkippedImages
+
+GROUPS, CLASSES, PER_CLASS, WORKERS, BATCH = 8, 35_000, 20, 8, 32
+ROWS_A_FILE = 250_000
+
+
+class PlainMembers(Members):
+    """The current group's paths as lists of strings, beside those of all others."""
+
+    def __init__(self, groups: list[dict[int, list[str]]]) -> None:
+        self.groups = groups
+
+    def __reduce__(self) -> tuple[type["PlainMembers"], tuple[list[dict[int, list[str]]]]]:  # type: ignore[override]
+        return PlainMembers, (self.groups,)
+
+    @property
+    def num_classes(self) -> int:
+        """Classes of the first group."""
+        return len(self.groups[0])
+
+    def num_images(self, class_index: int) -> int:
+        """Return how many images a class has."""
+        return len(self.groups[0][class_index])
+
+    def path(self, class_index: int, image_number: int) -> str:
+        """Return an image's path."""
+        return self.groups[0][class_index][image_number]
+
+
+def write(work: Path, groups: int, classes: int) -> None:
+    """Write the members of groups, as tables and as pickles."""
+    for group in range(groups):
+        numbers = np.repeat(np.arange(classes, dtype=np.int32), PER_CLASS if classes > 1 else 10)
+        frame = pl.DataFrame({"class_index": numbers}).with_columns(
+            group_index=pl.lit(group, pl.Int32),
+            path=pl.format(
+                "37.7{}/@0545981.19@4184971.70@10@S@037.81098@-122.47762@rtCs5-P_9NGDzU{}@@174@@@@201409@@.jpg",
+                pl.lit(group),
+                pl.int_range(len(numbers)).cast(pl.String).str.zfill(8),
+            ),
+            year=pl.lit(2014, pl.Int16),
+        )
+        (work / "tables").mkdir(parents=True, exist_ok=True)
+        for begin in range(0, len(frame), ROWS_A_FILE):
+            file = work / "tables/members" / f"group-{group:06d}-{begin:09d}.parquet"
+            write_table(frame[begin : begin + ROWS_A_FILE], file, schemas.MEMBERS)
+        lists = frame.group_by("class_index", maintain_order=True).agg("path")
+        with (work / f"{group}.pickle").open("wb") as file:
+            pickle.dump(dict(zip(lists["class_index"], lists["path"].to_list(), strict=True)), file)
+
+
+def load(work: Path, plain: bool) -> Members:
+    """Return the first group's members, as the plain way or we load them."""
+    if not plain:
+        return read_members(work / "tables", 0, work)
+    return PlainMembers([pickle.loads(file.read_bytes()) for file in sorted(work.glob("*.pickle"))])
+
+
+def first_batch(work: Path, plain: bool) -> None:
+    """Print the seconds until the first batch, and the bytes of all processes then."""
+    began = time.perf_counter()
+    members = load(work, plain)
+    batch = min(BATCH, members.num_classes)
+    dataset = GroupDataset(
+        work / "images",
+        members,
+        EpochPlan(members.num_classes, batch, 1000, 0, 0),
+        Augmentation(AugmentationSettings()),
+    )
+    loading = time.perf_counter() - began
+    for sample in range(batch * WORKERS * 3):  # the images that will be asked for; no time of the loader's
+        number = dataset.plan.image_number(sample, members.num_images(dataset.plan.class_index(sample)))
+        path = work / "images" / members.path(dataset.plan.class_index(sample), number)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (64, 64), (90, 120, 30)).save(path)
+    began = time.perf_counter()
+    batches = read_batches(
+        dataset, RuntimeSettings(num_workers=WORKERS), torch.device("cpu"), SkippedImages(work, 0.05)
+    )
+    next(batches)
+    seconds = loading + time.perf_counter() - began
+    print(seconds, sum(map(_proportional_bytes, _with_children(os.getpid()))), flush=True)
+
+
+def main(work: Path) -> None:
+    """Measure both ways, each in a process of its own, and print the table."""
+    root = Path(__file__).resolve().parent.parent
+    for name, groups, classes in (("many", GROUPS, CLASSES), ("ten", 1, 1)):
+        if not (work / name / f"{groups - 1}.pickle").exists():
+            note(f"writing members: {name}")
+            write(work / name, groups, classes)
+    taken = {}
+    for name in ("ten", "many"):
+        for way in ("ours", "plain"):
+            words = [sys.executable, __file__, str(work / name), way]
+            environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+            output = subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout
+            taken[name, way] = tuple(map(float, output.split()))
+            note(f"{name}, {way}: {output.strip()}")
+    print(f"{machine()}\n")
+    rows = []
+    for way in ("plain", "ours"):
+        (more_s, more_b), (few_s, few_b) = taken["many", way], taken["ten", way]
+        shown = as_seconds(more_s), as_seconds(more_s - few_s), as_gigabytes(int(more_b))
+        rows.append((way, *shown, as_gigabytes(int(more_b - few_b))))
+    titles = ("members", "first batch after", "more than for ten images", "memory", "more than for ten images")
+    print(table(titles, rows))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        first_batch(Path(sys.argv[1]), plain=sys.argv[2] == "plain")
+    else:
+        main(Path(sys.argv[1]))
