@@ -109,7 +109,7 @@ class Localizer:
     def _read(self, photo: Path) -> Tensor:
         """A photo of a phone has many times the pixels of a database image, and would be another scale to the model."""
         resized_to = self.database.resized_to
-        image = open_image(photo, upright=True, enough=2 * (resized_to or self._largest_side))
+        image = open_image(photo, upright=True, enough=resized_to or self._largest_side)
         if resized_to is not None or min(image.size) > self._largest_side:
             image = resize_shorter_side(image, resized_to or self._largest_side)
         return to_tensor(image)
