@@ -104,7 +104,8 @@ def test_what_a_row_holds(build: Callable[..., Path]) -> None:
     assert read_table(build(f"37.81/{GOOD}"), "manifest").row(0, named=True) == {
         **{"path": f"37.81/{GOOD}", "utm_east": 545981.19, "utm_north": 4184971.70, "utm_zone": 10, "utm_band": "S"},
         **{"latitude": 37.81098, "longitude": -122.47762, "pano_id": "rtCs5-P_9NGDzUbKyzStWA", "tile_num": None},
-        **{"heading": 174.0, "pitch": None, "roll": None, "height": None, "timestamp": "201409"},
+        **{"heading": 174.0, "heading_source": None, "heading_reference": None, "pitch": None, "roll": None},
+        **{"height": None, "timestamp": "201409"},
         **{"year": 2014, "month": 9, "note": None},
     }
 
