@@ -6,7 +6,8 @@ from data_manifest import schemas
 # As the design writes them: what a reader of the tables builds on. A change here is a change of SCHEMA_VERSION.
 COLUMNS = {
     "MANIFEST": """path:string utm_east:double utm_north:double utm_zone:int8? utm_band:string? latitude:double?
-        longitude:double? pano_id:string? tile_num:string? heading:double? heading_source:string? heading_reference:string? pitch:double? roll:double? height:double?
+        longitude:double? pano_id:string? tile_num:string? heading:double? heading_source:string?
+        heading_reference:string? pitch:double? roll:double? height:double?
         timestamp:string? year:int16? month:int8? note:string?""",
     "CLASSES": """group_index:int32 class_index:int32 utm_zone:int8? hemisphere:string? cell_east:int64 cell_north:int64
         heading_bin:int32 num_images:int32""",
