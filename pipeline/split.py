@@ -27,7 +27,6 @@ from pipeline.names import Reason, reject_when
 
 VERSION = 1
 NONE, AREA, TIME = "none", "area", "time"
-HASH_RANGE = 2**64
 BLOCK = ["utm_zone", "hemisphere", "block_east", "block_north"]
 FILE = "part-000.parquet"
 
@@ -154,8 +153,7 @@ def _by_area(images: pl.DataFrame, settings: SplitSettings) -> pl.DataFrame:
         Reason.OTHER_PART,
         pl.lit(f"less than {settings.margin_m:g} m from a block of val or test"),
     )
-    is_query = _share_of_hash(keyed, settings) < settings.queries_share
-    keyed = keyed.with_columns(reject=reject, query=is_query)
+    keyed = keyed.with_columns(reject=reject, query=_queries(keyed, settings))
     return _with_parts(
         keyed,
         {
@@ -198,11 +196,19 @@ def _parts_of_blocks(keyed: pl.DataFrame, settings: SplitSettings) -> pl.DataFra
     return blocks.with_columns(split=pl.Series(parts, dtype=pl.String)).select(*BLOCK, "split")
 
 
-def _share_of_hash(images: pl.DataFrame, settings: SplitSettings) -> pl.Series:
-    """Return a number from 0 to 1 for each photo, the same for those of one panorama."""
-    texts = images.select(pl.coalesce("pano_id", "path")).to_series()
-    hashes = {text: _hash(text, settings.split_seed) / HASH_RANGE for text in texts.unique()}
-    return texts.replace_strict(hashes, return_dtype=pl.Float64)
+def _queries(keyed: pl.DataFrame, settings: SplitSettings) -> pl.Series:
+    """Return which photos are queries: in each part the share asked for, by hash, but neither none nor all.
+
+    The crops of one panorama stay together.
+    """
+    shots = keyed.select("split", shot=pl.coalesce("pano_id", "path"))
+    chosen: set[tuple[str, str]] = set()
+    for split in ("val", "test"):
+        of_split = shots.filter(pl.col("split") == split)["shot"].unique().to_list()
+        of_split.sort(key=lambda shot: (_hash(shot, settings.split_seed), shot))
+        count = min(max(1, round(settings.queries_share * len(of_split))), len(of_split) - 1)
+        chosen |= {(split, shot) for shot in of_split[: max(count, 0)]}
+    return pl.Series([row in chosen for row in shots.iter_rows()], dtype=pl.Boolean)
 
 
 def _hash(text: str, seed: int) -> int:
