@@ -33,7 +33,7 @@ from pipeline.threads import usable_cores
 PHOTOS_PER_PARTITION = 5_000
 THREADS = 16  # wait for the disk, most of the time
 VERSION = 1  # of what is read of a photo
-JOBS_FOR_PROCESSES = 2  # with fewer partitions to start processes takes longer than it spares
+JOBS_FOR_PROCESSES = 3  # with fewer partitions to start processes takes longer than it spares
 COLUMNS = (*WRITTEN, "heading_source", "heading_reference", "reason", "detail")
 
 
