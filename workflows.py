@@ -10,6 +10,7 @@ import difflib
 import functools
 import logging
 import multiprocessing
+import shlex
 import sys
 import typing
 from collections.abc import Callable, Mapping
@@ -27,16 +28,24 @@ from data_manifest.errors import UserError
 from data_manifest.settings import Settings, value_of
 from evaluation.recipe import Model, evaluation_recipe, model_digest, validation_digest
 from evaluation.recipe import decisive_settings as evaluation_settings
+from evaluation.report.recipe import report_recipe
+from evaluation.report.settings import ReportSettings
 from evaluation.settings import EvaluationSettings
 from pipeline.cluster import ClusterSettings, executor_at
+from pipeline.crop_settings import CropFolders, CropSettings
 from pipeline.dataset import PHOTOS, DatasetSettings, PartSettings, data_set_name
 from pipeline.groups import build_groups, groups_recipe
 from pipeline.listing import Listing, list_images
 from pipeline.manifest import build_manifest, manifest_recipe
+from pipeline.panoramas import crop_panoramas, crops_recipe
 from pipeline.settings import GroupSettings
 from pipeline.sources.choose import make_source
 from pipeline.sources.settings import SourceSettings
-from pipeline.split import NONE, SplitSettings, part_name, split_manifest, split_recipe
+from pipeline.split import NONE as UNSPLIT
+from pipeline.split import SplitSettings, part_name, split_manifest, split_recipe
+from pipeline.verified import leave_out_bad, verified_alike, verified_by, verified_recipe
+from pipeline.verify import Files, checks_recipe, look_at_images, verify_images
+from pipeline.verify_settings import NO, CheckSettings, VerifiedSettings, VerifySettings
 from training.recipe import decisive_settings, finished_training, training_recipe
 from training.settings import AugmentationSettings, ChosenGroups, NetworkSettings, RuntimeSettings, TrainingSettings
 
@@ -76,19 +85,14 @@ CONFIG_SECTION = "cosplace"
 ELSEWHERE = {"dask_scheduler": ("dask", "scheduler")}  # section and name of parameters that are not in that section
 UNIMPORTANT = ("rescan", "device", "num_workers", "infer_batch_size", "dask_scheduler")  # never change what is made
 TRAINING_KINDS: tuple[type[Settings], ...] = (
-    *(
-        DatasetSettings,
-        SourceSettings,
-        SplitSettings,
-        GroupSettings,
-        ChosenGroups,
-        NetworkSettings,
-        AugmentationSettings,
-        TrainingSettings,
-    ),
-    *(EvaluationSettings, RuntimeSettings, ClusterSettings),
+    *(DatasetSettings, SourceSettings, SplitSettings, GroupSettings, ChosenGroups, NetworkSettings),
+    *(AugmentationSettings, TrainingSettings, EvaluationSettings, RuntimeSettings, ClusterSettings),
+    *(VerifiedSettings, VerifySettings),
 )
-KINDS: tuple[type[Settings], ...] = (PartSettings, *TRAINING_KINDS)
+KINDS: tuple[type[Settings], ...] = (
+    *(PartSettings, CheckSettings, CropFolders, CropSettings, ReportSettings),
+    *TRAINING_KINDS,
+)
 SettingsKind = TypeVar("SettingsKind", bound=Settings)
 
 
@@ -205,15 +209,15 @@ class Stage(luigi.Task):
         """Return what makes this stage's artefact, as inputs and settings stand today."""
         raise NotImplementedError
 
-    def manifest(self, part: str) -> "BuildManifest | SplitDataset":
+    def manifest_of(self, part: str) -> "BuildManifest | SplitDataset":
         """Return the task that makes the manifest of a part of the data set."""
-        is_split = self.dataset.photos_folder is not None and self.settings(SplitSettings).split != NONE
+        is_split = self.dataset.photos_folder and part != PHOTOS and self.settings(SplitSettings).split != UNSPLIT
         task: BuildManifest | SplitDataset = self.clone(SplitDataset if is_split else BuildManifest, part=part)
         return task
 
     def manifests(self, split: str) -> list["BuildManifest | SplitDataset"]:
         """Return the tasks that make the manifests of a split's database and queries."""
-        return [self.manifest(f"{split}/{role}") for role in ("database", "queries")]
+        return [self.manifest_of(f"{split}/{role}") for role in ("database", "queries")]
 
     def artefact(self) -> Path:
         """Return where the artefact lies, or will."""
@@ -340,25 +344,37 @@ def image_lists(stage: Stage, split: str) -> tuple["ImageList", "ImageList"]:
     return database, queries
 
 
-@takes(DatasetSettings, SourceSettings, SplitSettings, GroupSettings, ClusterSettings)
+@takes(DatasetSettings, SourceSettings, SplitSettings, GroupSettings, VerifiedSettings, VerifySettings, ClusterSettings)
 class BuildGroups(Stage):
     """Assign the training images to cells, classes and groups."""
 
-    def requires(self) -> "BuildManifest | SplitDataset":
-        """The manifest of the training images."""
-        return self.manifest("train")
+    verified: str
+
+    def requires(self) -> Stage:
+        """The manifest of the training images or, if bad ones are to be left out, their checks."""
+        return self.manifest() if self.verified == NO else self.clone(VerifyImages, part="train", check=self.verified)
+
+    def manifest(self) -> "BuildManifest | SplitDataset":
+        """Return the task that makes the manifest of the training images."""
+        return self.manifest_of("train")
 
     def recipe(self) -> Recipe:
         """Return what makes the groups."""
-        manifest = self.requires().recipe()
-        return groups_recipe(manifest.name, manifest.digest, self.settings(GroupSettings))
+        images = self.manifest().recipe().stored()
+        if self.verified != NO:
+            images = verified_recipe(images, self.requires().recipe().stored()).stored()
+        return groups_recipe(images["name"], images["digest"], self.settings(GroupSettings), verified_by(images))
 
     def run(self) -> None:
         """Build the groups."""
+        artifacts = self.dataset.artifacts_folder
         with self.executor() as executor:
+            images = self.manifest().artefact()
+            if self.verified != NO:
+                images = leave_out_bad(images, self.requires().artefact(), artifacts, executor)
             build_groups(
-                self.requires().artefact(),
-                self.dataset.artifacts_folder,
+                images,
+                artifacts,
                 self.settings(GroupSettings),
                 on_percentage=self.set_progress_percentage,
                 executor=executor,
@@ -402,8 +418,8 @@ class TrainCosPlace(Stage):
         if self.chosen_groups():
             return super().artefact()
         images = self.dataset.images("train")
-        name = self.manifest("train").name()
-        any_images = groups_recipe(name, "", self.settings(GroupSettings)).stored()
+        name, verified = self.manifest_of("train").name(), verified_alike(self.settings(VerifiedSettings).verified)
+        any_images = groups_recipe(name, "", self.settings(GroupSettings), verified).stored()
         finished = finished_training(self.dataset.artifacts_folder, self.recipe_on(any_images, ""), images)
         return still_finished(finished, super().artefact) if finished else super().artefact()
 
@@ -470,6 +486,120 @@ class EvaluateCosPlace(Stage):
             num_workers=runtime.num_workers,
             on_percentage=self.set_progress_percentage,
         )
+
+
+@takes(ReportSettings, *TRAINING_KINDS)
+class WriteReport(Stage):
+    """Write one HTML page on the data, the groups, the training and the evaluation, with pictures."""
+
+    def requires(self) -> EvaluateCosPlace:
+        """The evaluation; what led to it is found by its digests."""
+        evaluation: EvaluateCosPlace = self.clone(EvaluateCosPlace)
+        return evaluation
+
+    def recipe(self) -> Recipe:
+        """Return what makes the report."""
+        evaluation = self.requires().recipe()
+        return report_recipe(evaluation.name, evaluation.digest, self.settings(ReportSettings))
+
+    def run(self) -> None:
+        """Write the report, and publish it."""
+        from evaluation.report.stage import write_report
+
+        write_report(
+            self.requires().artefact(),
+            self.dataset.artifacts_folder,
+            self.settings(ReportSettings),
+            images_folders={each.recipe().digest: each.images_folder for each in self.manifests("test")},
+            command=command_of(self),
+            on_percentage=self.set_progress_percentage,
+        )
+
+
+def command_of(stage: Stage) -> str:
+    """Return the command line that asks for a stage, with every parameter that is not at its default."""
+    words = ["luigi", "--module", "workflows", stage.task_family]
+    for name, parameter in stage.get_params():
+        value = getattr(stage, name)
+        if value != parameter.field.default:
+            option, said = f"--{name.replace('_', '-')}", parameter.serialize(value)
+            words += [f"{option}={said}"] if said.startswith("-") else [option, said]
+    return shlex.join(words)
+
+
+@functools.cache
+def files_of(manifest: Path, images_folder: Path) -> Files:
+    """Return how a manifest's images lie on the disk, looked at once a process, as `listed` is."""
+    return look_at_images(manifest, images_folder)
+
+
+@takes(DatasetSettings, SourceSettings, SplitSettings, PartSettings, CheckSettings, VerifySettings, ClusterSettings)
+class VerifyImages(Stage):
+    """Read the images of a data set, and write which of them are whole, and what is wrong with the others."""
+
+    part: str
+    check: str
+
+    def requires(self) -> "BuildManifest | SplitDataset":
+        """The manifest of these images."""
+        return self.manifest_of(self.part)
+
+    def files(self) -> Files:
+        """Return how the images lie on the disk; without a manifest, that cannot be told, and nothing is complete."""
+        manifest = self.requires().artefact()
+        return files_of(manifest, self.requires().images_folder) if is_published(manifest) else Files(())
+
+    def recipe(self) -> Recipe:
+        """Return what makes the checks."""
+        manifest, images_folder = self.requires().recipe().stored(), self.requires().images_folder
+        return checks_recipe(manifest, images_folder, self.files(), self.check, self.settings(VerifySettings))
+
+    def run(self) -> None:
+        """Check the images."""
+        with self.executor() as executor:
+            verify_images(
+                self.requires().artefact(),
+                self.requires().images_folder,
+                self.dataset.artifacts_folder,
+                self.check,
+                self.settings(VerifySettings),
+                files=self.files(),
+                on_percentage=self.set_progress_percentage,
+                executor=executor,
+            )
+
+
+@takes(DatasetSettings, CropFolders, CropSettings, ClusterSettings)
+class CropPanoramas(Stage):
+    """Cut panoramas into crops that are named as SF-XL's are."""
+
+    def folders(self) -> tuple[Path, Path]:
+        """Return the folders of the panoramas and of the crops."""
+        return self.settings(CropFolders).both()
+
+    def listing(self) -> Listing:
+        """Return the panoramas, as they were when the command started."""
+        return listed(self.folders()[0], self.dataset.artifacts_folder, self.dataset.rescan)
+
+    def recipe(self) -> Recipe:
+        """Return what makes the crops."""
+        return crops_recipe(*self.folders(), self.listing(), self.settings(CropSettings))
+
+    def complete(self) -> bool:
+        """Return whether the crops were cut, and their folder is still there."""
+        return self.folders()[1].is_dir() and super().complete()
+
+    def run(self) -> None:
+        """Cut the panoramas."""
+        with self.executor() as executor:
+            crop_panoramas(
+                *self.folders(),
+                self.dataset.artifacts_folder,
+                self.settings(CropSettings),
+                listing=self.listing(),
+                on_percentage=self.set_progress_percentage,
+                executor=executor,
+            )
 
 
 @takes(DatasetSettings, SourceSettings, SplitSettings, PartSettings, ClusterSettings)

@@ -69,7 +69,7 @@ def _list(options: argparse.Namespace) -> Result:
 
 def _summary(options: argparse.Namespace) -> Result:
     artefact = find_artefact(options.path)
-    if read_recipe_of(artefact, "summary", (summary.STAGE, classes.STAGE))["stage"] == classes.STAGE:
+    if read_recipe_of(artefact, "summary", (*summary.STAGES, classes.STAGE))["stage"] == classes.STAGE:
         return _classes(options)
     facts = summary.summarise(artefact)
     return facts, summary.show_summary(facts, _glyphs())

@@ -40,7 +40,7 @@ class Recipe:
     """What makes an artefact.
 
     Args:
-        stage: "manifest", "groups", "training" or "evaluation".
+        stage: One of `data_manifest.references.STAGES`, as in "groups".
         name: The data set, as in `processed-train`; it tells artefacts apart for people, the digest does it for us.
         version: The version of the stage's code: raised when the same inputs come to give other rows.
         settings: The settings that make the artefact what it is.
@@ -126,17 +126,20 @@ def _adopt(artifacts: Path, recipe: Recipe, changed: Mapping[str, Any]) -> bool:
         gone = contextlib.suppress(shutil.Error, FileNotFoundError)  # it is being removed
         with gone, publishing(artifacts, recipe, summary) as staging:
             leave_out = shutil.ignore_patterns(RECIPE_FILE)
-            shutil.copytree(twin, staging, ignore=leave_out, copy_function=_link_or_copy, dirs_exist_ok=True)
+            shutil.copytree(twin, staging, ignore=leave_out, copy_function=link_or_copy, dirs_exist_ok=True)
             (twin / RECIPE_FILE).stat()  # still there, so what was copied is whole
         if is_published(recipe.folder(artifacts)):
             return True
     return False
 
 
-def _link_or_copy(source: str, target: str) -> None:
+def link_or_copy(source: str | Path, target: str | Path) -> None:
+    """Have a file at a second place: by a hard link, or where the file system has none, by a copy."""
     try:
         os.link(source, target)
-    except OSError:  # a file system without links
+    except FileNotFoundError:
+        raise
+    except OSError:
         shutil.copyfile(source, target)
 
 

@@ -2,7 +2,7 @@
 
 Needed is what is current, and the inputs, over any number of steps, of all that is kept, of training runs, and of
 builds that are running. What cannot be read is kept, with all that may be its input, and told of. Files that several
-artefacts share by hard links stay for the others. `runs/` and `.listings`, a small cache, are left alone.
+artefacts share by hard links stay for the others. `runs/` and the caches `.listings` and `.checks` are left alone.
 
 An artefact is first renamed out of its place, so that no reader finds half of one. Then what is needed is worked out
 once more: what has become current meanwhile, or the input of a build, is renamed back. The rest is deleted. What a gc
@@ -32,7 +32,7 @@ from data_manifest.references import REMOVED, STAGES, Artefact, User, read_artef
 from data_manifest.staging import STAGING, dead_staging, new_name, remove_dead_staging
 from data_manifest.tables import fsync
 
-DEFAULT_STAGES = ("manifest", "groups")
+DEFAULT_STAGES = ("manifest", "checks", "verified", "groups")
 LINK_UNFINISHED_AFTER_SECONDS = 3600  # it takes a moment to swap a link
 Inode = tuple[int, int]
 

@@ -10,6 +10,7 @@ from typing import Self
 from tqdm import tqdm
 
 SECONDS_BETWEEN_LINES = 10.0
+Percentage = Callable[[int], None] | None  # what is told of progress, as a whole number from 0 to 100
 logger = logging.getLogger(__name__)
 
 
@@ -23,9 +24,7 @@ class Progress:
         on_percentage: Called with a whole number from 0 to 100 each time that it changes.
     """
 
-    def __init__(
-        self, what: str, total: int | None, unit: str, on_percentage: Callable[[int], None] | None = None
-    ) -> None:
+    def __init__(self, what: str, total: int | None, unit: str, on_percentage: Percentage = None) -> None:
         self.what, self.total, self.unit = what, total, unit
         self._on_percentage = on_percentage
         self._percentage = -1
@@ -70,3 +69,10 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.close()
+
+
+def share(on_percentage: Percentage, begin: int, end: int) -> Percentage:
+    """Return a listener to a part of the work, which is from `begin` to `end` percent of the whole."""
+    if on_percentage is None:
+        return None
+    return lambda percentage: on_percentage(begin + percentage * (end - begin) // 100)

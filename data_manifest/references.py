@@ -14,7 +14,8 @@ from data_manifest.artefacts import RECIPE_FILE, list_artefacts, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.staging import STAGING, dead_staging
 
-STAGES = ("manifest", "groups", "training", "evaluation")  # each is made from those before it
+# Each is made from those before it.
+STAGES = ("manifest", "checks", "verified", "groups", "training", "evaluation", "report")
 RUNS, RUN_FILE = "runs", "run.json"  # in the folder of a run: the recipe of the model that it trains
 REMOVED = "removed-"  # begins the last part of the name of a staging folder in which an artefact waits to be deleted
 

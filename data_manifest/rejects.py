@@ -1,4 +1,4 @@
-"""Which files a manifest rejects, and why: counts by reason, and some files of each with what was found.
+"""Which files a manifest rejects, or a check found bad, and why: counts by reason, and some files of each in detail.
 
 JSON keys: stage, name, digest, path, rejects, rejects_by_reason [reason, files], examples [path, reason, detail].
 """
@@ -12,25 +12,25 @@ import polars as pl
 from data_manifest.bars import chart, printable
 from data_manifest.errors import UserError
 from data_manifest.lookup import read_recipe_of
-from data_manifest.summary import STAGE, count_reasons, identity, reasons, title
-from data_manifest.tables import scan_table
+from data_manifest.summary import STAGES, count_reasons, identity, reasons, title
+from data_manifest.tables import scan_rejects
 
 LIMIT = 5
-COUNTED = "rejects: "  # begins the keys of a manifest's summary that count a reason, be it 0 times
+COUNTED = ("rejects: ", "bad: ")  # begin the keys of a summary that count a reason, be it 0 times
 
 
 def list_rejects(artefact: Path, reason: str | None = None, limit: int = LIMIT) -> dict[str, Any]:
     """Return the rejects of a manifest, under the keys that this module documents.
 
     Args:
-        artefact: Folder of a published manifest.
+        artefact: Folder of a published manifest, or of checks.
         reason: The one that is looked at; all by default.
         limit: How many files of each reason are shown, the first in the order of the table.
 
     Raises:
-        UserError: The artefact is no manifest, or there is no such reason.
+        UserError: The artefact is neither, or there is no such reason.
     """
-    recipe = read_recipe_of(artefact, "rejects", (STAGE,))
+    recipe = read_recipe_of(artefact, "rejects", (*STAGES, "checks"))
     if limit < 0:
         raise UserError(f"--limit {limit}: how many files of each reason to show, from 0 up")
     counts = count_reasons(artefact)
@@ -46,7 +46,7 @@ def list_rejects(artefact: Path, reason: str | None = None, limit: int = LIMIT) 
 
 
 def _check_known(reason: str, summary: Mapping[str, Any], found: Iterable[str]) -> None:
-    reasons = {*found, *(key.removeprefix(COUNTED) for key in summary if key.startswith(COUNTED))}
+    reasons = {*found, *(key.partition(": ")[2] for key in summary if key.startswith(COUNTED))}
     if reason not in reasons:
         known = f"it is one of {', '.join(sorted(reasons))}" if reasons else "nothing is rejected"
         raise UserError(f"--reason {reason!r}: there is no such reason; {known}")
@@ -54,8 +54,7 @@ def _check_known(reason: str, summary: Mapping[str, Any], found: Iterable[str]) 
 
 def _examples(artefact: Path, reason: str, limit: int) -> list[dict[str, str]]:
     """Return the first rejects of a reason: reading ends where there are enough."""
-    rows = scan_table(artefact, "rejects").with_columns(pl.col("reason").cast(pl.String))
-    found = rows.filter(pl.col("reason") == reason).select("path", "reason", "detail").head(limit)
+    found = scan_rejects(artefact).filter(pl.col("reason") == reason).select("path", "reason", "detail").head(limit)
     return found.collect(engine="streaming").to_dicts()
 
 

@@ -50,6 +50,27 @@ REJECTS = pa.schema(
         _column("detail", pa.string(), "what was found"),
     ]
 )
+CHECKS = pa.schema(
+    [
+        _column("path", pa.string(), _PATH),
+        _optional("width", pa.int32(), "pixels, as stored: not turned by an EXIF orientation"),
+        _optional("height", pa.int32(), "pixels, likewise"),
+        _optional("mode", pa.string(), "Pillow's name for what a pixel has, as in L, RGB or CMYK"),
+        _optional("bytes", pa.int64(), "size of the file; null if it was not there"),
+        _optional("modified_ns", pa.int64(), "the file's modification time, nanoseconds; null likewise"),
+        _column("status", pa.dictionary(pa.int8(), pa.string()), "ok, or what is wrong with the image"),
+        _optional("detail", pa.string(), "what was found; of an image that is ok, what is unusual about it"),
+    ]
+)
+CROPPED = pa.schema(
+    [
+        _column("path", pa.string(), "of the panorama, relative to their folder"),
+        _optional("heading", pa.float64(), "of its centre column, degrees clockwise from north in [0, 360)"),
+        _column("crops", pa.int32(), "how many were cut out of it"),
+        _column("status", pa.dictionary(pa.int8(), pa.string()), "ok, or why it could not be cut"),
+        _optional("detail", pa.string(), "what was found"),
+    ]
+)
 LISTED_FOLDERS = pa.schema(
     [
         _column("path", pa.binary(), "of the folder, relative to the images folder, with a slash at its end"),
@@ -61,16 +82,26 @@ LISTED_FOLDERS = pa.schema(
         _column("children", pa.list_(pa.binary()), "names of the folders in it"),
     ]
 )
+_CELL = (
+    _optional("utm_zone", pa.int8(), "UTM zone number of the cell"),
+    _optional("hemisphere", pa.string(), "N or S; null if neither band nor latitude is known"),
+    _column("cell_east", pa.int64(), "floor(utm_east / M)"),
+    _column("cell_north", pa.int64(), "floor(utm_north / M)"),
+)
 CLASSES = pa.schema(
     [
         _GROUP,
         _CLASS,
-        _optional("utm_zone", pa.int8(), "UTM zone number of the cell"),
-        _optional("hemisphere", pa.string(), "N or S; null if neither band nor latitude is known"),
-        _column("cell_east", pa.int64(), "floor(utm_east / M)"),
-        _column("cell_north", pa.int64(), "floor(utm_north / M)"),
+        *_CELL,
         _column("heading_bin", pa.int32(), "floor(heading / alpha)"),
         _column("num_images", pa.int32(), "images of the class"),
+    ]
+)
+CLASS_COUNTS = pa.schema(
+    [
+        *_CELL,
+        _optional("heading_bin", pa.int32(), "floor(heading / alpha); null for the images without a heading"),
+        _column("num_images", pa.int32(), "images of the class in a partition of the manifest, be they enough or not"),
     ]
 )
 MEMBERS = pa.schema(

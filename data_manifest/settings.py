@@ -51,6 +51,10 @@ class Settings:
             if choices and value not in choices:
                 raise UserError(f"{field.name} = {value!r}: choose one of {', '.join(choices)}")
             object.__setattr__(self, field.name, value)
+        self.check_values()
+
+    def check_values(self) -> None:
+        """Call `check`: to be overridden where a field has that name."""
         self.check()
 
     def check(self) -> None:

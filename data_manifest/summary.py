@@ -15,9 +15,9 @@ import polars as pl
 
 from data_manifest.bars import chart, table
 from data_manifest.lookup import read_recipe_of
-from data_manifest.tables import scan_table
+from data_manifest.tables import scan_rejects, scan_table
 
-STAGE = "manifest"
+STAGES = ("manifest", "verified")
 DEGREES_PER_BIN, FULL_TURN = 30, 360
 FIGURES = ("files", "images", "rejects", "repeats", "panoramas")
 
@@ -33,7 +33,7 @@ def summarise(artefact: Path) -> dict[str, Any]:
     Raises:
         UserError: The artefact is no manifest.
     """
-    recipe = read_recipe_of(artefact, "summary", (STAGE,))
+    recipe = read_recipe_of(artefact, "summary", STAGES)
     images = _count_images(scan_table(artefact, "manifest"))
     rejects = count_reasons(artefact)
     num_images, num_rejects = sum(row["images"] for row in images), sum(rejects.values())
@@ -87,7 +87,7 @@ def _count_panoramas(manifest: pl.LazyFrame) -> int:
 
 def count_reasons(artefact: Path) -> dict[str, int]:
     """Return the rejects of a manifest by reason, the most frequent first."""
-    counts = scan_table(artefact, "rejects").group_by(pl.col("reason").cast(pl.String)).agg(files=pl.len())
+    counts = scan_rejects(artefact).group_by("reason").agg(files=pl.len())
     rows: list[tuple[str, int]] = counts.collect(engine="streaming").rows()
     return dict(sorted(rows, key=lambda row: (-row[1], row[0])))
 

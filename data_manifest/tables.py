@@ -97,6 +97,22 @@ def read_table(artefact: Path, name: str, columns: list[str] | None = None) -> p
     return (table if columns is None else table.select(columns)).collect()
 
 
+def scan_rejects(artefact: Path) -> pl.LazyFrame:
+    """Return path, reason and detail of the files that an artefact rejects: of checks, the images that are not ok.
+
+    Raises:
+        UserError: There is no such table.
+    """
+    if (artefact / "checks").is_dir():
+        checks = scan_table(artefact, "checks").select("path", pl.col("status").cast(pl.String), "detail")
+        return (
+            checks.filter(pl.col("status") != "ok")
+            .rename({"status": "reason"})
+            .with_columns(pl.col("detail").fill_null(""))
+        )
+    return scan_table(artefact, "rejects").with_columns(pl.col("reason").cast(pl.String))
+
+
 def fsync(path: Path) -> None:
     """Have a file, or the entries of a folder, written through to the disk."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""The whole pipeline on the toy city, as `make demo` runs it: images, manifest, groups, training, evaluation.
+"""The whole pipeline on the toy city, as `make demo` runs it: from images to an evaluation, and a report on it.
 
 Everything is made under `demo/`. What is there already is not made again.
 """
@@ -13,10 +13,12 @@ import polars as pl
 
 from data_manifest.artefacts import list_current
 from data_manifest.tables import read_table
+from evaluation.report.recipe import PAGE
 
 EXAMPLES = Path(__file__).resolve().parent
 CITY, ARTIFACTS = Path("demo/city"), Path("demo/artifacts")
 CONFIG = EXAMPLES / "toy_city.cfg"
+LUIGI = (sys.executable, "-m", "luigi", "--module", "workflows")
 
 
 def main() -> int:
@@ -32,11 +34,13 @@ def main() -> int:
         ("2. Manifest, groups, and the recalls of an untrained network", "before training", ["--epochs-num", "0"]),
         ("3. Training, and the recalls of the trained network", "after training", []),
     ):
-        command = [sys.executable, "-m", "luigi", "--module", "workflows", "EvaluateCosPlace", *extra]
-        status = run(title, command)
+        status = run(title, [*LUIGI, "EvaluateCosPlace", *extra])
         if status:
             return status
         recalls[name] = read_table(current("evaluation"), "recalls")
+    status = run("4. The report", [*LUIGI, "WriteReport"])
+    if status:
+        return status
     print(f"\nDone in {time.monotonic() - began:.0f} seconds.\n\n{summary(recalls)}")
     return 0
 
@@ -61,7 +65,8 @@ def summary(recalls: dict[str, pl.DataFrame]) -> str:
         lines.append(f"  {name:16}" + "".join(f"  R@{row['k']} {row['recall']:5.1f}%" for row in table.to_dicts()))
     lines += ["", "What was made:", f"  images       {CITY}"]
     lines += [f"  {stage:12} {current(stage)}" for stage in ("manifest", "groups", "training", "evaluation")]
-    lines += ["", f"Look inside: python -m data_manifest paths --artifacts-folder {ARTIFACTS}"]
+    lines += ["", f"Open in a browser: {current('report') / PAGE}"]
+    lines += [f"Look inside:       python -m data_manifest paths --artifacts-folder {ARTIFACTS}"]
     return "\n".join(lines)
 
 

@@ -17,16 +17,17 @@ from data_manifest.errors import UserError
 from data_manifest.progress import Progress
 from data_manifest.tables import table_files
 from pipeline.cells import count_classes
+from pipeline.classes import add_up
 from pipeline.dataset import data_set_name
 from pipeline.executor import run_all
-from pipeline.groups import add_up
 from pipeline.listing import Images, Listing, list_images
 from pipeline.manifest import manifest_recipe, summarise
 from pipeline.partition import Made, count
 from pipeline.partitions import partitions
 from pipeline.reading import decode_paths, distinct_paths, read_names
 from pipeline.settings import GroupSettings
-from pipeline.years import count_years
+from pipeline.verified import VERIFIED
+from pipeline.years import add_up_years, count_years
 
 Rules = tuple[GroupSettings, ...]
 Job = TypeVar("Job")
@@ -88,7 +89,7 @@ def count_images(images: Path, artifacts: Path, groupings: Sequence[GroupSetting
 
 def _require_manifest(artefact: Path) -> Path:
     stage = read_recipe(artefact)["stage"]
-    if stage != "manifest":
+    if stage not in ("manifest", VERIFIED):
         raise UserError(f"{artefact} is an artefact of {stage}: give that of a manifest, or a folder of images")
     return artefact
 
@@ -133,5 +134,5 @@ def _count(images: pl.LazyFrame, rules: Rules, made: Made | None = None) -> Part
 
 def _together(parts: list[Part], rules: Rules, summary: dict[str, Any], manifest: Path | None) -> Counted:
     by_class = {rule: add_up([part.by_class[number] for part in parts]) for number, rule in enumerate(rules)}
-    by_year = pl.concat(part.by_year for part in parts).group_by("year").agg(pl.col("num_images").sum()).sort("year")
+    by_year = add_up_years(part.by_year for part in parts)
     return Counted(summary["origin"], manifest, summary, by_year, by_class)

@@ -11,7 +11,7 @@ from data_manifest.errors import UserError
 # are, so that neighbours compress to little. Names with nothing in common took 75 and 47: the estimate is a low one.
 MANIFEST_BYTES_PER_IMAGE = 10
 MEMBERS_BYTES_PER_IMAGE = 11
-ASIDE_BYTES_PER_IMAGE = 22  # of the members put aside, uncompressed, beside their paths
+ASIDE_BYTES_PER_IMAGE = 10  # of the members put aside, uncompressed, beside their paths
 logger = logging.getLogger(__name__)
 
 

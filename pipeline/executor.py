@@ -21,14 +21,14 @@ Result = TypeVar("Result")
 
 
 def run_all(
-    work: Callable[[Job], Result], jobs: Iterable[Job], progress: Progress, executor: Executor | None = None
+    work: Callable[[Job], Result], jobs: Iterable[Job], progress: Progress | None, executor: Executor | None = None
 ) -> Iterator[Result]:
     """Give the results of jobs that run side by side, in the order of the jobs; the first that fails ends all.
 
     Args:
         work: What is to be done with a job.
         jobs: Taken as they are needed.
-        progress: Told of each job that ends, in whatever order they do.
+        progress: Told of each job that ends, in whatever order they do; None where who takes the results counts.
         executor: Runs the jobs; threads of this process by default.
     """
     jobs, ended = iter(jobs), SimpleQueue[Future[Result]]()
@@ -46,7 +46,8 @@ def run_all(
             running = submit(SUBMITTED_AT_ONCE if executor else THREADS_WORK_AHEAD * usable_cores())
             while running:
                 ended.get().result()
-                progress.advance()
+                if progress is not None:
+                    progress.advance()
                 running += submit(1) - 1
                 while waiting and waiting[0].done():
                     yield waiting.popleft().result()

@@ -1,92 +1,87 @@
-"""The members of all groups, from a manifest's partitions to a file or more for each group, through the disk.
+"""The files of members, one or more for each group: planned by the classes, gathered from the images put aside.
 
-41 million members with their paths are 5 GB, and they come in the order of folders, not of groups. So each partition's
-members are sorted by group and put aside, in one Arrow file a partition, cut into bundles: so many consecutive groups
-as make a few hundred thousand members. Then each bundle is gathered from all partitions, sorted, and written.
+Files are written by bundles: so many that follow each other as have a few hundred thousand members together.
 """
 
-import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from data_manifest.schemas import MEMBERS
 from data_manifest.tables import write_table
-from pipeline.cells import CLASS_KEY, class_key, count_classes
-from pipeline.settings import GroupSettings
-from pipeline.years import taken_in
+from pipeline.aside import IMAGE, aside_of, read_slice
 
 ROWS_PER_FILE = 250_000  # about; a larger group has several files
-NUMBERS = ("group_index", "class_index", "piece", "bundle")
-COLUMNS = ("group_index", "class_index", "piece", "path", "year")
+FILE = ("group_index", "piece")
+NUMBERS = ("group_index", "class_index", "piece")
 CLASS_NUMBER = pl.col("group_index").cast(pl.Int64) * 2**32 + pl.col("class_index")  # in the order of group and class
 
 
-def plan_files(classes: pl.DataFrame, rows: int = ROWS_PER_FILE) -> pl.DataFrame:
-    """Return the classes, in their order, with `piece`, which file of its group one is in, and `bundle`.
+def plan_files(classes: pl.DataFrame) -> pl.DataFrame:
+    """Return the classes, in their order, with `piece`: which file of its group one is in."""
+    images = pl.col("num_images").cast(pl.Int64)
+    before_in_group = images.cum_sum().over("group_index") - images
+    return classes.with_columns(piece=(before_in_group // ROWS_PER_FILE).cast(pl.Int32))
 
-    A bundle is what is gathered at a time: files that follow each other, with about `rows` members together.
-    """
-    before_in_group = pl.col("num_images").cum_sum().over("group_index") - pl.col("num_images")
-    before = pl.col("num_images").cum_sum() - pl.col("num_images")
-    file = pl.struct("group_index", "piece").rle_id()
-    return (
-        classes.with_columns(pl.col("num_images").cast(pl.Int64))
-        .with_columns(piece=(before_in_group // rows).cast(pl.Int32), bundle=(before // rows).cast(pl.Int32))
-        .with_columns(bundle=pl.col("bundle").first().over(file))
-    )
+
+def in_bundles(planned: pl.DataFrame) -> pl.DataFrame:
+    """Return planned classes with `bundle`: which files are gathered together, counted from 0 without a gap."""
+    images = pl.col("num_images").cast(pl.Int64)
+    by_rows = planned.with_columns(bundle=(images.cum_sum() - images) // ROWS_PER_FILE)
+    of_file = by_rows.with_columns(pl.col("bundle").first().over(FILE))
+    return of_file.with_columns(pl.col("bundle").rle_id().cast(pl.Int32))
+
+
+def file_name(group: int, piece: int) -> str:
+    """Return the name of a file of members."""
+    return f"group-{group:06d}-{piece:04d}.parquet"
 
 
 @dataclass(frozen=True)
-class Putting:
-    """The members of one partition of the manifest, to be put aside.
+class Bundle:
+    """Files of members to be written.
 
     Args:
-        manifest_file: The partition's Parquet file.
-        classes: Its classes: `CLASS_KEY` and `NUMBERS`.
-        settings: The grouping.
-        aside: The Arrow file to write.
+        folder: Where.
+        runs: Images put aside that go into them: `NUMBERS`, and `start` and `num_images` within a `partition`.
+        scratch: The folder of the files that partitions were put aside in.
+        kept: Files of members of earlier groups, each with the classes that are taken from it: `NUMBERS`, and
+            `class_before`, the number that the class has there.
     """
 
-    manifest_file: Path
-    classes: pl.DataFrame
-    settings: GroupSettings
-    aside: Path
+    folder: Path
+    runs: pl.DataFrame
+    scratch: Path
+    kept: Sequence[tuple[Path, pl.DataFrame]] = ()
 
 
-def count_classes_of(manifest_file: Path, settings: GroupSettings) -> pl.DataFrame:
-    """Return how many images of each class a partition has; `heading_bin` is null for those without a heading."""
-    return count_classes(pl.scan_parquet(manifest_file, glob=False), settings)
+def write_bundle(bundle: Bundle) -> None:
+    """Write the files of a bundle."""
+    runs = bundle.runs.sort("partition", "start").partition_by("partition", as_dict=True)
+    gathered = [_gather(aside_of(bundle.scratch, partition), each) for (partition,), each in runs.items()]
+    members = in_order(pl.concat([*(_read_kept(*each) for each in bundle.kept), *gathered]))
+    for (group, piece), part in members.group_by(FILE, maintain_order=True):
+        write_table(part.drop("piece"), bundle.folder / file_name(group, piece), MEMBERS)
 
 
-def put_aside(job: Putting) -> dict[int, int]:
-    """Write a partition's members to an Arrow file, a batch a bundle; return the batch of each bundle.
-
-    Two machines may do this at once, if one was thought dead.
-    """
-    taken = pl.scan_parquet(job.manifest_file, glob=False).filter(taken_in(job.settings.years))
-    images = taken.select("path", "year", *class_key(job.settings)).collect()
-    members = images.join(job.classes, on=CLASS_KEY, how="inner", nulls_equal=True).sort("bundle", maintain_order=True)
-    bundles = members["bundle"].rle().struct.unnest()
-    table = members.select(COLUMNS).to_arrow(compat_level=pl.CompatLevel.oldest())
-    unfinished = job.aside.with_name(f".{job.aside.name}.{uuid.uuid4().hex}")
-    with pa.OSFile(str(unfinished), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-        start = 0
-        for length in bundles["len"]:
-            for batch in table.slice(start, length).combine_chunks().to_batches():
-                writer.write_batch(batch)
-            start += length
-    unfinished.replace(job.aside)
-    return {bundle: batch for batch, bundle in enumerate(bundles["value"])}
+def _gather(aside: Path, runs: pl.DataFrame) -> pl.DataFrame:
+    """Return the members that runs of the images in a file make; the runs are in the order of the file."""
+    starts, counts = runs["start"].to_numpy(), runs["num_images"].to_numpy()
+    begin, end = int(starts[0]), int(starts[-1] + counts[-1])
+    images = read_slice(aside, begin, end - begin)
+    if len(images) > counts.sum():  # classes between that are not wanted
+        before = np.repeat(counts.cumsum() - counts, counts)
+        images = images[np.arange(len(before)) - before + np.repeat(starts - begin, counts)]
+    return images.with_columns(pl.Series(name, np.repeat(runs[name].to_numpy(), counts)) for name in NUMBERS)
 
 
-def write_bundle(places: list[tuple[Path, int]], folder: Path) -> None:
-    """Write the files of a bundle from its batches, each given by its Arrow file and its number there."""
-    members = in_order(pl.concat([_read_batch(*place) for place in places]))
-    for (group, piece), part in members.group_by("group_index", "piece", maintain_order=True):
-        write_table(part.drop("piece"), folder / f"group-{group:06d}-{piece:04d}.parquet", MEMBERS)
+def _read_kept(file: Path, numbers: pl.DataFrame) -> pl.DataFrame:
+    """Return the members of an earlier file whose classes are wanted, with the numbers that these have now."""
+    members = pl.scan_parquet(file, glob=False).select(*IMAGE, class_before="class_index")
+    return members.join(numbers.lazy(), on="class_before", maintain_order="left").drop("class_before").collect()
 
 
 def in_order(members: pl.DataFrame) -> pl.DataFrame:
@@ -109,10 +104,3 @@ def _by_class(members: pl.DataFrame) -> pl.DataFrame:
     """Return members by group and class, those of a class in the order they had: by one number, which is quicker."""
     order = members.with_row_index("row").select("row", number=CLASS_NUMBER).sort("number", maintain_order=True)["row"]
     return members.select(pl.all().gather(order))
-
-
-def _read_batch(aside: Path, number: int) -> pl.DataFrame:
-    with pa.memory_map(str(aside)) as file, pa.ipc.open_file(file) as reader:
-        frame = pl.from_arrow(reader.get_batch(number))
-    assert isinstance(frame, pl.DataFrame)
-    return frame

@@ -66,13 +66,22 @@ def build_partition(partition: Partition) -> Made:
     if partition.name_before is not None and _is_linked(partition, partition.name_before):
         return _linked(partition, partition.name_before)
     paths, repeats = distinct_paths(partition.images)
-    name = f"part-{partition.key}-{_digest(paths, partition.strict, partition.reader)}.parquet"
+    name = _name_of(partition.key, _digest(paths, partition.strict, partition.reader))
     if _is_linked(partition, name):
         return _linked(partition, name, repeats)
     images = partition.reader.read(decode_paths(paths), partition.strict)
     counts = count(images)
     _write(images, counts, partition.folder, name)
     return Made(name, counts, repeats, was_there=False)
+
+
+def _name_of(key: str, digest: str) -> str:
+    return f"part-{key}-{digest}.parquet"
+
+
+def key_of(name: str) -> str:
+    """Return the key of the partition whose files have a name."""
+    return name.removeprefix("part-").rpartition("-")[0]
 
 
 def _is_linked(partition: Partition, name: str) -> bool:

@@ -9,9 +9,10 @@ import polars as pl
 
 from data_manifest.errors import UserError
 from data_manifest.settings import Settings, setting
+from pipeline.classes import number_classes
 from pipeline.counting import Counted, count_images, counting_rule
 from pipeline.disk_space import groups_bytes, manifest_bytes
-from pipeline.groups import check_any_class, group_sizes, number_classes, summarise_classes
+from pipeline.group_summary import check_any_class, group_sizes, summarise_classes
 from pipeline.selection import PUBLISHED, is_published_grouping, warn_of_selection
 from pipeline.settings import GroupSettings
 from pipeline.years import left_out_by_year

@@ -4,6 +4,8 @@ A hyphen alone is every year there is: all images but those without one.
 """
 
 import re
+from collections.abc import Iterable
+from pathlib import Path
 
 import polars as pl
 
@@ -77,6 +79,17 @@ def _as_text(first: int, last: int) -> str:
 def count_years(images: pl.LazyFrame) -> pl.DataFrame:
     """Return how many manifest rows there are of each `year`, null for those without one."""
     return images.group_by("year").agg(num_images=pl.len().cast(pl.Int64)).sort("year").collect()
+
+
+def count_years_of(manifest_file: Path) -> pl.DataFrame:
+    """Return what `count_years` does, of one partition of a manifest."""
+    return count_years(pl.scan_parquet(manifest_file, glob=False))
+
+
+def add_up_years(counted: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """Return what `count_years` gave of partitions for all of them."""
+    together = pl.concat(counted)
+    return together.group_by("year").agg(pl.col("num_images").sum()).sort("year")
 
 
 def left_out_by_year(counted: pl.DataFrame, years: str | None) -> dict[str, int]:

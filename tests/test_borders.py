@@ -10,12 +10,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("data_manifest", "pipeline", "training", "evaluation")
+DRAWING = {"matplotlib", "mpl_toolkits", "jinja2", "markupsafe"}
 NUMERICS = {"numpy", "polars", "pyarrow"}
 ALLOWED = {
     "data_manifest": {"data_manifest", "polars", "pyarrow", "tqdm"},
-    "pipeline": {"pipeline", "data_manifest", "dask", "distributed", "utm", "PIL", *NUMERICS},
+    "pipeline": {"pipeline", "data_manifest", "dask", "distributed", "utm", "PIL", "simplejpeg", *NUMERICS},
     "training": {"training", "data_manifest", "torch", "torchvision", "PIL", *NUMERICS},
-    "evaluation": {"evaluation", "training", "data_manifest", "torch", "faiss", "scipy", "PIL", *NUMERICS},
+    "evaluation": {"evaluation", "training", "data_manifest", "torch", "faiss", "scipy", "PIL", *DRAWING, *NUMERICS},
 }
 
 
@@ -130,7 +131,7 @@ def modules_after(code: str) -> set[str]:
 def test_importing_workflows_is_light() -> None:
     loaded = modules_after("import workflows")
     assert {"luigi", "polars", "pipeline"} <= loaded
-    assert not loaded & {"torch", "torchvision", "faiss", "dask", "distributed", "scipy", "PIL"}
+    assert not loaded & {"torch", "torchvision", "faiss", "dask", "distributed", "scipy", "PIL", *DRAWING}
 
 
 def test_groups_are_built_here_without_torch_and_dask(tmp_path: Path) -> None:
@@ -141,7 +142,7 @@ def test_groups_are_built_here_without_torch_and_dask(tmp_path: Path) -> None:
         f"import luigi, workflows; assert luigi.build([{task}, min_images_per_class=1)], local_scheduler=True)"
     )
     assert {"luigi", "polars", "utm"} <= loaded
-    assert not loaded & {"torch", "torchvision", "faiss", "dask", "distributed", "scipy", "PIL"}
+    assert not loaded & {"torch", "torchvision", "faiss", "dask", "distributed", "scipy", "PIL", *DRAWING}
 
 
 def test_a_reader_of_the_tables_needs_none_of_the_stages() -> None:
@@ -152,6 +153,19 @@ def test_a_reader_of_the_tables_needs_none_of_the_stages() -> None:
 def test_the_stages_can_be_imported_without_those_that_follow() -> None:
     loaded = modules_after("import pipeline.manifest, pipeline.groups, pipeline.__main__")
     assert not loaded & {"training", "evaluation", "luigi", "torch", "faiss", "workflows"}
+
+
+def test_a_report_needs_neither_torch_nor_faiss() -> None:
+    loaded = modules_after("import evaluation.report.stage")
+    assert {"matplotlib", "jinja2", "scipy", "PIL"} <= loaded
+    assert not loaded & {"training", "pipeline", "luigi", "torch", "faiss", "workflows"}
+
+
+def test_drawing_is_in_the_report_alone() -> None:
+    for package in PACKAGES:
+        for file in files_of(package):
+            if file.parent.name != "report":
+                assert not foreign(imports_of(file)) & DRAWING, file
 
 
 def test_every_package_has_files() -> None:

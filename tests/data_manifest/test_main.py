@@ -13,6 +13,7 @@ import pytest
 from data_manifest.__main__ import main
 from data_manifest.artefacts import Recipe, make_current
 from data_manifest.errors import UserError
+from data_manifest.references import STAGES
 
 Publish = Callable[..., Path]
 PublishTables = Callable[..., Path]
@@ -128,9 +129,15 @@ def test_summary_of_groups_is_classes(city: tuple[Path, Path], capsys: pytest.Ca
     [
         (("summary", "none"), "none: there is no such file or folder"),
         (("summary", "A/groups"), "A/groups is no published artefact; in it there are A/groups/sf-xl"),
-        (("summary", "A/training/sf-xl"), "{model} is of the stage training: summary looks into manifest and groups"),
+        (
+            ("summary", "A/training/sf-xl"),
+            "{model} is of the stage training: summary looks into manifest and verified and groups",
+        ),
         (("classes", "A/manifest/sf-xl"), "{manifest} is of the stage manifest: classes looks into groups"),
-        (("rejects", "A/groups/sf-xl"), "{groups} is of the stage groups: rejects looks into manifest"),
+        (
+            ("rejects", "A/groups/sf-xl"),
+            "{groups} is of the stage groups: rejects looks into manifest and verified and checks",
+        ),
         (
             ("rejects", "A/manifest/sf-xl", "--reason", "age"),
             "--reason 'age': there is no such reason; it is one of odd name",
@@ -138,7 +145,7 @@ def test_summary_of_groups_is_classes(city: tuple[Path, Path], capsys: pytest.Ca
         (("gc", "--artifacts-folder", "none"), "--artifacts-folder none: there is no such folder"),
         (
             ("gc", "--artifacts-folder", "A", "--stages", "runs"),
-            "--stages runs: 'runs' is none of manifest, groups, training, evaluation",
+            f"--stages runs: 'runs' is none of {', '.join(STAGES)}",
         ),
     ],
 )

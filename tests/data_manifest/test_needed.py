@@ -151,7 +151,7 @@ def test_a_run_that_does_not_say_may_need_all_manifests_and_groups(
     if content is not None:
         (run / "run.json").write_text(content)
     current = {key(recipe(stage, 2)) for stage in STAGES}
-    assert set(kept()) == current | {key(recipe("manifest")), key(recipe("groups"))}
+    assert set(kept()) == current | {key(recipe(stage)) for stage in ("manifest", "checks", "verified", "groups")}
 
 
 def test_a_build_that_is_running_keeps_its_inputs(publish: Publish, kept: Kept, tmp_path: Path) -> None:
@@ -192,14 +192,15 @@ def damage_digest(folder: Path) -> None:
 def test_a_damaged_artefact_is_kept_with_all_that_may_be_its_input(
     publish: Publish, kept: Kept, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
-    for stage in STAGES[:3]:
+    before = ("manifest", "checks", "verified")
+    for stage in (*before, "groups"):
         publish(recipe(stage))
         publish(recipe(stage, 2))
     damage(tmp_path / "A" / key(recipe("groups")))
     assert kept() == {
-        **{key(recipe(stage, 2)): "current" for stage in STAGES[:3]},
+        **{key(recipe(stage, 2)): "current" for stage in (*before, "groups")},
         key(recipe("groups")): "damaged",
-        key(recipe("manifest")): f"perhaps used by {key(recipe('groups'))}",
+        **{key(recipe(stage)): f"perhaps used by {key(recipe('groups'))}" for stage in before},
     }
 
 

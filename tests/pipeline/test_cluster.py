@@ -21,15 +21,15 @@ from data_manifest.errors import UserError
 from data_manifest.progress import Progress
 from data_manifest.staging import STAGING
 from pipeline import cluster as cluster_module
-from pipeline import groups as groups_module
 from pipeline import manifest as manifest_module
+from pipeline import members
 from pipeline.cluster import ClusterSettings, differing_versions, executor_at
 from pipeline.executor import run_all
 from pipeline.groups import build_groups
 from pipeline.listing import list_images
 from pipeline.manifest import build_manifest
-from pipeline.members import plan_files
 from pipeline.partitions import partitions
+from pipeline.verify import verify_images
 
 pytest.importorskip("distributed", reason="Dask is not installed")
 pytest.importorskip("dask", reason="Dask is not installed")
@@ -43,6 +43,7 @@ from pathlib import Path
 from pipeline import manifest
 from pipeline.cluster import executor_at
 from pipeline.partitions import partitions
+from pipeline.verify import verify_images
 manifest.partitions = lambda listing, scratch: partitions(listing, scratch, {ROWS})
 with executor_at(sys.argv[1]) as executor:
     manifest.build_manifest(Path(sys.argv[2]), Path(sys.argv[3]), "city", executor=executor)
@@ -140,7 +141,7 @@ def _small_files() -> Iterator[None]:
     """Have partitions of few rows, and bundles of few members."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(manifest_module, "partitions", functools.partial(partitions, rows=ROWS))
-        patch.setattr(groups_module, "plan_files", functools.partial(plan_files, rows=ROWS))
+        patch.setattr(members, "ROWS_PER_FILE", ROWS)
         yield
 
 
@@ -223,6 +224,21 @@ def test_a_worker_that_is_killed_in_the_middle(
     assert 0 < found_when_killed[0] < count(local["list"], all_files)
     assert cluster.workers[0].wait(30) == -signal.SIGKILL
     assert list((tmp_path / STAGING).iterdir()) == []
+
+
+def test_images_are_verified_with_the_same_bytes(
+    images: dict[str, Path], cluster: Cluster, tmp_path: Path, paths: list[str]
+) -> None:
+    made: list[dict[str, bytes]] = []
+    for scheduler in (None, cluster.address):
+        artifacts = tmp_path / f"A{len(made)}"
+        with executor_at(scheduler) as executor:
+            manifest = build_manifest(images["tree"], artifacts, "city", executor=executor)
+            checks = verify_images(manifest, images["tree"], artifacts, executor=executor)
+        assert read_recipe(checks)["summary"]["bad: zero bytes"] == NAMES
+        made.append({path.name: path.read_bytes() for path in checks.glob("checks/*.parquet")})
+    assert len(made[0]) > 20
+    assert made[0] == made[1]
 
 
 def test_a_driver_that_is_killed_leaves_a_folder_to_go_on_from(

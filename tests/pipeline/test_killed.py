@@ -7,17 +7,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from data_manifest.artefacts import is_published, list_artefacts, list_current, read_recipe
 from data_manifest.staging import STAGING
-from pipeline import groups as groups_module
+from pipeline import members
 from pipeline.groups import build_groups
 from pipeline.manifest import build_manifest
-from pipeline.members import plan_files
 
 NameWith = Callable[..., str]
 ROWS, ROWS_OF_BUNDLE, FOLDERS, NAMES, KILLS = 150, 200, 15, 1200, 50
@@ -29,11 +27,11 @@ import signal
 import sys
 from functools import partial
 from pathlib import Path
-from pipeline import groups, manifest
+from pipeline import groups, manifest, members
 from pipeline.partitions import partitions
 
 manifest.partitions = partial(partitions, rows={ROWS})
-groups.plan_files = partial(groups.plan_files, rows={ROWS_OF_BUNDLE})
+members.ROWS_PER_FILE = {ROWS_OF_BUNDLE}
 signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests run in the background
 
 
@@ -163,7 +161,7 @@ def finish(
 
     def finish() -> int:
         rows_per_partition(ROWS)
-        monkeypatch.setattr(groups_module, "plan_files", partial(plan_files, rows=ROWS_OF_BUNDLE))
+        monkeypatch.setattr(members, "ROWS_PER_FILE", ROWS_OF_BUNDLE)
         finished, published = finished_parts(tmp_path), published_files(tmp_path)
         nothing_was_to_be_done = len(list_artefacts(tmp_path)) == 2
         manifest = build_manifest(train, tmp_path, "city")

@@ -15,12 +15,12 @@ import pytest
 from data_manifest.errors import UserError
 from data_manifest.staging import STAGING
 from data_manifest.tables import read_table
-from pipeline import groups as groups_module
+from pipeline import group_tables
 from pipeline import worker as worker_module
+from pipeline.aside import Putting, put_aside
 from pipeline.groups import build_groups
 from pipeline.listing import list_images
 from pipeline.manifest import build_manifest
-from pipeline.members import Putting, put_aside
 from pipeline.partition import Partition, build_partition
 from pipeline.settings import GroupSettings
 from pipeline.worker import code_digest, run_on_worker
@@ -163,17 +163,18 @@ def test_members_that_are_put_aside_appear_whole(tmp_path: Path, train: Path, mo
     seen: list[list[str]] = []
     new_file = pa.ipc.new_file
 
-    def twice(job: Putting) -> dict[int, int]:
+    def twice(job: Putting) -> None:
         def looked(*given: Any) -> Any:
             seen.append([path.name for path in job.aside.parent.iterdir() if not path.name.startswith(".")])
             return new_file(*given)
 
         monkeypatch.setattr(pa.ipc, "new_file", looked)
-        first = put_aside(job)
-        assert put_aside(job) == first
-        return first
+        put_aside(job)
+        first = job.aside.read_bytes()
+        put_aside(job)
+        assert job.aside.read_bytes() == first
 
     manifest = build_manifest(train, tmp_path / "A")
-    monkeypatch.setattr(groups_module, "put_aside", twice)
+    monkeypatch.setattr(group_tables, "put_aside", twice)
     build_groups(manifest, tmp_path / "A", GroupSettings(min_images_per_class=1))
     assert seen == [[], ["0.arrow"]]

@@ -1,0 +1,111 @@
+"""What became of each query: where a positive was found, how far off the first match is, and what could be found.
+
+A row a query, in the order of the predictions:
+
+| column | meaning |
+|---|---|
+| `query_path`, `utm_east`, `utm_north`, `utm_zone`, `utm_band`, `latitude`, `heading`, `year` | as in its manifest |
+| `answerable` | the database has a positive |
+| `first_right` | rank of its first right match; null if none of those stored is right |
+| `state` | right: the first match is; unanswerable: there is no positive; else wrong |
+| `score`, `match_distance`, `match_heading`, `match_years` | of the first match: similarity; how far it is apart |
+| `nearest_distance`, `nearest_heading`, `nearest_years` | the least of these that any positive has |
+| `example` | a positive to show: the one that looks the same way or, if headings are unknown, the nearest |
+
+Differences of headings are from 0 to 180 degrees, and those of years from 0 up; null where one is not known.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from data_manifest.tables import read_table
+from evaluation.positives import POSITION_COLUMNS, Positions, distances_m, find_positives
+from evaluation.report.sources import Tested
+
+RIGHT, WRONG, UNANSWERABLE = "right", "wrong", "unanswerable"
+STATES = (RIGHT, WRONG, UNANSWERABLE)
+ABOUT_IMAGES = ["path", *POSITION_COLUMNS, "heading", "year"]
+Numbers = npt.NDArray[np.float64]
+
+
+def read_outcomes(tested: Tested, predictions: pl.DataFrame) -> pl.DataFrame:
+    """Return the table that this module describes."""
+    database, queries = (
+        read_table(each.manifest.folder, "manifest", ABOUT_IMAGES) for each in (tested.database, tested.queries)
+    )
+    asked = predictions.select("query_path").unique(maintain_order=True)
+    queries = asked.join(queries, left_on="query_path", right_on="path", how="left", maintain_order="left")
+    first = _first_matches(predictions, database)
+    offered = _positives(database, queries, tested.evaluation.settings["positive_dist_threshold"])
+    found = queries.join(first, on="query_path", how="left", maintain_order="left").hstack(offered)
+    answerable = pl.col("answerable") | pl.col("first_right").is_not_null()
+    state = pl.when(pl.col("first_right") == 1).then(pl.lit(RIGHT)).when(answerable).then(pl.lit(WRONG))
+    apart = [
+        heading_apart(pl.col("heading"), pl.col("heading_of_match")).alias("match_heading"),
+        (pl.col("year") - pl.col("year_of_match")).abs().alias("match_years"),
+    ]
+    return found.with_columns(answerable, state.otherwise(pl.lit(UNANSWERABLE)).alias("state"), *apart).drop(
+        "heading_of_match", "year_of_match"
+    )
+
+
+def _first_matches(predictions: pl.DataFrame, database: pl.DataFrame) -> pl.DataFrame:
+    """Return of each query the rank of its first right match, and its first match with heading and year."""
+    right = predictions.filter("correct").group_by("query_path").agg(first_right=pl.col("rank").min())
+    first = predictions.filter(pl.col("rank") == 1).select(
+        "query_path", "score", pl.col("distance_m").alias("match_distance"), pl.col("database_path").alias("path")
+    )
+    about = database.select("path", heading_of_match="heading", year_of_match="year")
+    return first.join(about, on="path", how="left").drop("path").join(right, on="query_path", how="left")
+
+
+def heading_apart(one: pl.Expr, other: pl.Expr) -> pl.Expr:
+    """Return how far two headings are apart, 0 to 180 degrees."""
+    turned = (one - other).abs() % 360
+    return pl.min_horizontal(turned, 360 - turned)
+
+
+def _positives(database: pl.DataFrame, queries: pl.DataFrame, threshold_m: float) -> pl.DataFrame:
+    """Return of each query whether it has positives, the least that they are apart from it, and one to show."""
+    places, asked = Positions.from_manifest(database), Positions.from_manifest(queries)
+    headings, years = (database[name].cast(pl.Float64).to_numpy() for name in ("heading", "year"))
+    own = zip(*(queries[name].cast(pl.Float64).to_numpy() for name in ("heading", "year")), strict=True)
+    paths, rows = database["path"], []
+    for query, (positives, (heading, year)) in enumerate(
+        zip(find_positives(places, asked, threshold_m), own, strict=True)
+    ):
+        distances = distances_m(asked, query, places, positives)
+        turned = np.abs(headings[positives] - heading) % 360
+        apart = distances, np.minimum(turned, 360 - turned), np.abs(years[positives] - year)
+        example = paths[int(positives[_best(apart[1], apart[0])])] if len(positives) else None
+        rows.append((bool(len(positives)), *map(_least, apart), example))
+    names = ("nearest_distance", "nearest_heading", "nearest_years")
+    types = {"answerable": pl.Boolean, **dict.fromkeys(names, pl.Float64), "example": pl.String}
+    return pl.DataFrame(rows, schema=types, orient="row")
+
+
+def _best(*keys: Numbers) -> int:
+    """Return the row with the least first key; among equals, and where it is not known, with the least second one."""
+    return int(np.lexsort([np.nan_to_num(key, nan=np.inf) for key in reversed(keys)])[0])
+
+
+def _least(values: Numbers) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(known.min()) if len(known) else None
+
+
+def worst_first(outcomes: pl.DataFrame) -> pl.DataFrame:
+    """Return the outcomes with the worst first: found late or never, the surest mistake before the doubtful one.
+
+    A query without a positive is no mistake of the model: these come after all mistakes.
+    """
+    order = pl.col("state").replace_strict({WRONG: 0, UNANSWERABLE: 1, RIGHT: 2}, return_dtype=pl.Int8)
+    late = pl.col("first_right").fill_null(np.iinfo(np.int32).max)
+    surest = pl.when(pl.col("state") == RIGHT).then("score").otherwise(-pl.col("score"))
+    return outcomes.sort(order, -late.cast(pl.Int64), surest, "query_path", maintain_order=True)
+
+
+def count_states(outcomes: pl.DataFrame) -> dict[str, int]:
+    """Return the number of queries in each state."""
+    return {state: int((outcomes["state"] == state).sum()) for state in STATES}

@@ -1,0 +1,150 @@
+"""What a report is made from: evaluations, and what led to them, found in the artefacts folder by their digests."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from data_manifest.artefacts import is_published, read_recipe
+from data_manifest.errors import UserError
+
+METRES, FRAMES = "metres", "frames"
+LIST_SUFFIX = "_images_paths.txt"  # of a list of images, beside their folder
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A published artefact and its recipe."""
+
+    folder: Path
+    recipe: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read an artefact's recipe.
+
+        Raises:
+            UserError: The folder is no published artefact.
+        """
+        return cls(folder, read_recipe(folder))
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The settings that made it."""
+        settings: Mapping[str, Any] = self.recipe["settings"]
+        return settings
+
+    @property
+    def title(self) -> str:
+        """What it is called, as in `training sf-xl-processed-train`."""
+        return f"{self.recipe['stage']} {self.recipe['name']}"
+
+
+@dataclass(frozen=True)
+class Images:
+    """A manifest, and the folder that its paths lie in."""
+
+    manifest: Artefact
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Tested:
+    """An evaluation, and the images that it is of."""
+
+    evaluation: Artefact
+    database: Images
+    queries: Images
+
+    @property
+    def name(self) -> str:
+        """What the test set is called."""
+        return str(self.evaluation.recipe["name"])
+
+    @property
+    def unit(self) -> str:
+        """What distances are counted in: metres or, where images are numbered along a ride, frames."""
+        return str(self.evaluation.settings.get("positive_dist_unit", METRES))
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a report is on: evaluations of a model and, where it was trained in this artefacts folder, its training."""
+
+    asked: Artefact
+    tested: Sequence[Tested]
+    training: Artefact | None
+    groups: Artefact | None
+    train_images: Artefact | None
+
+    @classmethod
+    def of(cls, asked: Path, artifacts: Path, folders: Mapping[str, Path] | None = None) -> Self:
+        """Find what an evaluation, or a comparison of several, was made from.
+
+        Args:
+            asked: Its folder.
+            artifacts: Where its inputs are published.
+            folders: Where images lie, by the digest of their manifest; by default where they were listed.
+
+        Raises:
+            UserError: There is no such evaluation, or the manifests of its images, or the images, are gone.
+        """
+        found = Artefact.read(asked)
+        evaluations = _evaluations(found, artifacts)
+        training = _input(artifacts, "training", evaluations[0], "model")
+        groups = training and _input(artifacts, "groups", training, "groups")
+        train_images = groups and _input(artifacts, "manifest", groups, "manifest")
+        tested = [
+            Tested(each, *(_images(artifacts, each, role, folders or {}) for role in ("database", "queries")))
+            for each in evaluations
+        ]
+        return cls(found, tested, training, groups, train_images)
+
+    def all(self) -> list[Artefact]:
+        """Return the artefacts, from the images to the evaluations."""
+        of_sets = [
+            part for each in self.tested for part in (each.database.manifest, each.queries.manifest, each.evaluation)
+        ]
+        chain = [self.train_images, self.groups, self.training, *of_sets]
+        return list({artefact.folder: artefact for artefact in chain if artefact is not None}.values())
+
+
+def _evaluations(asked: Artefact, artifacts: Path) -> list[Artefact]:
+    """Return the evaluations that are asked for: one, or those of which a comparison is made."""
+    if asked.recipe["stage"] == "evaluation":
+        return [asked]
+    digests = asked.recipe["inputs"].get("evaluations")
+    if not digests:
+        raise UserError(f"{asked.folder} is of the stage {asked.recipe['stage']}: a report shows evaluations")
+    found = [_published(artifacts, "evaluation", digest) for digest in digests]
+    missing = [digest for digest, each in zip(digests, found, strict=True) if each is None]
+    if missing:
+        raise UserError(
+            f"the evaluations {', '.join(missing)} of {asked.folder} are not in {artifacts}: evaluate again"
+        )
+    return [each for each in found if each is not None]
+
+
+def _images(artifacts: Path, evaluation: Artefact, role: str, folders: Mapping[str, Path]) -> Images:
+    digest = evaluation.recipe["inputs"].get(role, "")
+    manifest = _published(artifacts, "manifest", digest)
+    if manifest is None:
+        raise UserError(
+            f"the manifest {digest} of the {role} of {evaluation.folder} is not in {artifacts}: "
+            "build it again with BuildManifest, or evaluate again"
+        )
+    listed = Path(str(manifest.recipe["summary"]["origin"]).removesuffix(LIST_SUFFIX))
+    folder = folders.get(digest, listed)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: there is no such folder; the report shows the images of the {role} in it")
+    return Images(manifest, folder)
+
+
+def _input(artifacts: Path, stage: str, artefact: Artefact, role: str) -> Artefact | None:
+    return _published(artifacts, stage, artefact.recipe["inputs"].get(role, ""))
+
+
+def _published(artifacts: Path, stage: str, digest: str) -> Artefact | None:
+    """Return an artefact, under whatever name it is published, or None if it is not there."""
+    found = (artifacts / stage).glob(f"*/{digest}") if digest else iter(())
+    return next((Artefact.read(folder) for folder in sorted(found) if is_published(folder)), None)

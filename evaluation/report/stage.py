@@ -1,0 +1,103 @@
+"""The report stage: from an evaluation, and what led to it, to a published page with its figures."""
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from data_manifest.artefacts import find_published, publishing, read_recipe
+from data_manifest.tables import read_table
+from evaluation.report import text
+from evaluation.report.blocks import Section
+from evaluation.report.data import data_section
+from evaluation.report.groups import groups_section
+from evaluation.report.page import render_page
+from evaluation.report.pictures import pictures_section
+from evaluation.report.provenance import python_call, recipe_section
+from evaluation.report.recipe import PAGE, report_recipe
+from evaluation.report.result import read_results
+from evaluation.report.results import results_section
+from evaluation.report.settings import ReportSettings
+from evaluation.report.sources import Sources
+from evaluation.report.style import conventions
+from evaluation.report.training import training_section
+
+logger = logging.getLogger(__name__)
+
+
+def write_report(
+    evaluation: Path,
+    artifacts: Path,
+    settings: ReportSettings | None = None,
+    *,
+    images_folders: Mapping[str, Path] | None = None,
+    command: str | None = None,
+    on_percentage: Callable[[int], None] | None = None,
+) -> Path:
+    """Write the report of an evaluation, and return the folder of the published page and its figures.
+
+    Its images, and the groups and the training of its model, are found by their digests; a model from elsewhere has
+    none. What is published already is not made again.
+
+    Args:
+        evaluation: Folder of a published evaluation, or of a comparison of several.
+        artifacts: Where artefacts are published.
+        settings: How many pictures are shown.
+        images_folders: Where the images of a manifest lie, by its digest; by default where they lay when it was built.
+        command: What makes all of it again, for the page; the call of this function if none is given.
+        on_percentage: Told of the progress.
+
+    Raises:
+        UserError: There is no such evaluation, or the manifests of its images, or the images, are gone.
+    """
+    settings = settings or ReportSettings()
+    evaluation = evaluation.resolve()  # `current` may come to lead elsewhere meanwhile
+    asked = read_recipe(evaluation)
+    recipe = report_recipe(asked["name"], asked["digest"], settings)
+    if published := find_published(artifacts, recipe):
+        return published
+    sources = Sources.of(evaluation, artifacts, images_folders)
+    command = command or python_call(evaluation, artifacts, settings)
+    summary: dict[str, str] = {}
+    with conventions(), publishing(artifacts, recipe, summary) as staging:
+        sections = _sections(sources, settings, command, on_percentage)
+        plots = [plot for section in sections for plot in section.plots]
+        for plot in plots:
+            plot.write(staging)
+        (staging / PAGE).write_text(render_page(asked["name"], _facts(sources), sections))
+        summary["made"] = f"{PAGE} with {len(plots)} figures"
+    return recipe.folder(artifacts)
+
+
+def _sections(
+    sources: Sources, settings: ReportSettings, command: str, on_percentage: Callable[[int], None] | None
+) -> list[Section]:
+    results = read_results(sources.tested)
+    return [
+        data_section(sources),
+        groups_section(sources),
+        training_section(sources),
+        results_section(results),
+        pictures_section(results, settings.report_queries, on_percentage),
+        recipe_section(sources, command),
+    ]
+
+
+def _facts(sources: Sources) -> list[tuple[str, str]]:
+    """Return what a reader wants to know first."""
+    first = sources.tested[0].evaluation
+    network = (first.settings["backbone"], f"descriptors of {first.settings['fc_output_dim']:,} numbers")
+    recalls = [read_table(each.evaluation.folder, "recalls") for each in sources.tested]
+    best = [(f"{text.percent(table['recall'][0])} %", f"R@{table['k'][0]}") for table in recalls]
+    if len(best) > 1:
+        return [
+            network,
+            *((value, f"{name}, {each.name}") for (value, name), each in zip(best, sources.tested, strict=True)),
+        ]
+    row = recalls[0].row(0, named=True)
+    return [
+        *((f"{text.percent(each['recall'])} %", f"R@{each['k']}") for each in recalls[0].head(2).to_dicts()),
+        network,
+        (text.count(row["queries"]), "queries"),
+        (text.count(row["database_images"]), "database images"),
+        (f"{first.settings['positive_dist_threshold']:g} {sources.tested[0].unit}", "close enough"),
+    ]

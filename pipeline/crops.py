@@ -1,0 +1,133 @@
+"""Cut a panorama into crops: windows of the panorama as it is, or the views that a camera would have had.
+
+A panorama is equirectangular: columns are azimuths, all 360 degrees of them, with the heading at the centre column, and
+rows are elevations. A whole one is twice as wide as high. A strip is what SF-XL keeps of one: of 3328x1664 the 512 rows
+from row 512. Crops begin at multiples of 360 / n degrees from the left edge, at the nearest column: of 3328 columns and
+12 crops, 277.33 apart, that is 0, 277, 555, 832 and so on; names have the exact angle. The last ones go on at the left.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from pipeline.crop_settings import LEFT, PERSPECTIVE, CropSettings
+from pipeline.image_parts import BadImageError, Status
+
+WIDTH, HEIGHT, STRIP_TOP, STRIP_HEIGHT = 3328, 1664, 512, 512  # of SF-XL's panoramas
+TOLERANCE = 0.01  # of the sides' ratio
+FULL_TURN = 360.0
+Pixels = npt.NDArray[np.uint8]
+
+
+def crop_headings(heading: float, settings: CropSettings) -> list[float]:
+    """Return the heading that the name of each crop has, in degrees in [0, 360), of a panorama with a heading."""
+    seen = settings.fov if settings.projection == PERSPECTIVE else FULL_TURN * STRIP_HEIGHT / WIDTH
+    first = heading - FULL_TURN / 2 + (0.0 if settings.heading_of == LEFT else seen / 2)
+    turned = (first + FULL_TURN * number / settings.crops_num for number in range(settings.crops_num))
+    return [round(each % FULL_TURN, 2) % FULL_TURN for each in turned]
+
+
+def cut(panorama: Image.Image, settings: CropSettings) -> Iterator[Image.Image]:
+    """Give the crops of a panorama, from its left edge on.
+
+    Raises:
+        BadImageError: It is neither a whole panorama nor a strip, or a strip is too low for the field of view.
+    """
+    ratio = panorama.width / panorama.height
+    is_whole = math.isclose(ratio, WIDTH / HEIGHT, rel_tol=TOLERANCE)
+    if not is_whole and not math.isclose(ratio, WIDTH / STRIP_HEIGHT, rel_tol=TOLERANCE):
+        size = f"{panorama.width}x{panorama.height}"
+        raise BadImageError(Status.WRONG_SIZE, f"{size} is neither 2:1, a whole panorama, nor 3328:512, a strip")
+    if settings.projection == PERSPECTIVE:
+        yield from _views(panorama, is_whole, settings)
+    else:
+        yield from _windows(_strip_of(panorama) if is_whole else panorama, settings)
+
+
+def _strip_of(panorama: Image.Image) -> Image.Image:
+    scale = panorama.width / WIDTH
+    return panorama.crop((0, round(STRIP_TOP * scale), panorama.width, round((STRIP_TOP + STRIP_HEIGHT) * scale)))
+
+
+def _windows(strip: Image.Image, settings: CropSettings) -> Iterator[Image.Image]:
+    side, size = strip.height, (settings.crop_size, settings.crop_size)
+    wrapped = Image.new(strip.mode, (strip.width + side, side))
+    wrapped.paste(strip, (0, 0))
+    wrapped.paste(strip.crop((0, 0, side, side)), (strip.width, 0))
+    for number in range(settings.crops_num):
+        left = round(number * strip.width / settings.crops_num)
+        window = wrapped.crop((left, 0, left + side, side))
+        yield window if window.size == size else window.resize(size, Image.Resampling.LANCZOS)
+
+
+def _views(panorama: Image.Image, is_whole: bool, settings: CropSettings) -> Iterator[Image.Image]:
+    """Give what a level camera sees; of a strip, which shows more above the horizon, with its sensor shifted upwards.
+
+    So upright lines stay upright.
+    """
+    shrink = int(panorama.width * settings.fov / FULL_TURN / settings.crop_size)
+    source = panorama.reduce(shrink) if shrink > 1 else panorama
+    pixels = np.asarray(source)
+    azimuths, elevations = _directions(0.0 if is_whole else _shift(settings), settings)
+    rows = _rows_of(elevations, pixels.shape[0], is_whole)
+    columns = azimuths / FULL_TURN * pixels.shape[1] - 0.5
+    for number in range(settings.crops_num):
+        yield Image.fromarray(_sample(pixels, rows, columns + number * pixels.shape[1] / settings.crops_num))
+
+
+def _directions(shift: float, settings: CropSettings) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the azimuth of each column, from the left edge of the view, [size], and the elevation of each pixel."""
+    half = math.tan(math.radians(settings.fov / 2))
+    steps = (2 * (np.arange(settings.crop_size) + 0.5) / settings.crop_size - 1) * half
+    right, up = steps[None, :], shift - steps[:, None]
+    azimuths = np.degrees(np.arctan(steps)) + settings.fov / 2
+    elevations = np.degrees(np.arctan2(up, np.hypot(right, 1.0)))
+    return azimuths, elevations
+
+
+def _elevation_of_row(row: float) -> float:
+    return 90 - 180 * row / HEIGHT
+
+
+def _shift(settings: CropSettings) -> float:
+    """Return how far up the middle of a strip is, as a tangent.
+
+    Raises:
+        BadImageError: The field of view is larger than what a strip shows.
+    """
+    edges = (_elevation_of_row(STRIP_TOP), _elevation_of_row(STRIP_TOP + STRIP_HEIGHT))
+    top, bottom = (math.tan(math.radians(edge)) for edge in edges)
+    most = math.degrees(2 * math.atan((top - bottom) / 2))
+    if settings.fov > most:
+        raise BadImageError(Status.WRONG_SIZE, f"a strip shows {most:.1f} degrees, less than fov = {settings.fov:g}")
+    return (top + bottom) / 2
+
+
+def _rows_of(elevations: npt.NDArray[np.float64], height: int, is_whole: bool) -> npt.NDArray[np.float64]:
+    """Return the rows, with fractions, at which elevations are in an image of so many rows."""
+    rows_of_whole = (90 - elevations) / 180 * HEIGHT
+    first, num_rows = (0, HEIGHT) if is_whole else (STRIP_TOP, STRIP_HEIGHT)
+    return (rows_of_whole - first) / num_rows * height - 0.5
+
+
+def _sample(pixels: Pixels, rows: npt.NDArray[np.float64], columns: npt.NDArray[np.float64]) -> Pixels:
+    """Return pixels between four of an image: along its rows, which go round, first, and then along its columns.
+
+    Args:
+        pixels: The image.
+        rows: Where each pixel of the view is, down: [size, size].
+        columns: The same across: [size], for a level camera has upright lines upright.
+    """
+    height, width = pixels.shape[:2]
+    above, left = np.floor(rows).astype(np.int32), np.floor(columns).astype(np.int32)
+    first_row, last_row = max(0, above.min()), min(height - 1, above.max() + 1)
+    across = (columns - left).astype(np.float32)[:, None]
+    band = pixels[first_row : last_row + 1]
+    lines = band[:, left % width] * (1 - across) + band[:, (left + 1) % width] * across
+    x = np.arange(len(columns))
+    top, bottom = (lines[np.clip(above + step, first_row, last_row) - first_row, x] for step in (0, 1))
+    sampled: Pixels = (top + (bottom - top) * (rows - above).astype(np.float32)[..., None] + 0.5).astype(np.uint8)
+    return sampled

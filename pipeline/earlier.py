@@ -1,0 +1,163 @@
+"""What groups that were made before have in common with those to be made: counts of partitions, and files of members.
+
+Partitions of a manifest never change, and their names tell their content. So the counts of those that are still there
+hold, and a class differs only if it has an image in those that came or went, and that image is not in both. Files of
+members without such a class, and with the same numbers, are the same bytes.
+"""
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from data_manifest.artefacts import Recipe, artefacts_of, is_published, read_recipe
+from data_manifest.errors import UserError
+from data_manifest.schemas import SCHEMA_VERSION
+from data_manifest.tables import read_table
+from pipeline.aside import read_images
+from pipeline.cells import CLASS_KEY
+from pipeline.members import FILE, file_name, plan_files
+from pipeline.partition import key_of
+from pipeline.settings import GroupSettings
+from pipeline.verified import CHECKS, VERIFIED
+
+COUNTS, MANIFEST = "class_counts", "manifest"
+FEW_PARTITIONS = 4
+LEAST_COUNTS = "min_images_per_class"  # of the settings, one that the counts do not depend on
+STAGES = (MANIFEST, VERIFIED)  # of what groups are made of
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """Groups that were made before by the same cells and groups, of other images or another least number of them.
+
+    Args:
+        groups: Their artefact.
+        manifest: The manifest that they were made of.
+    """
+
+    groups: Path
+    manifest: Path
+
+    @property
+    def partitions(self) -> frozenset[str]:
+        """The names of the manifest's partitions that they were made of."""
+        return frozenset(path.name for path in (self.groups / COUNTS).glob("*.parquet"))
+
+    def is_there(self) -> bool:
+        """Return whether nothing of it has been removed."""
+        return is_published(self.groups) and is_published(self.manifest)
+
+
+def find_earlier(artifacts: Path, recipe: Recipe) -> Earlier | None:
+    """Return the newest groups that are like those of a recipe, and whose manifest is still there."""
+    for groups in artefacts_of(artifacts, recipe, any_name=True):
+        with contextlib.suppress(UserError):  # damaged
+            found = read_recipe(groups)
+            if _is_alike(found, recipe):
+                digest = found["inputs"][MANIFEST]
+                manifests = (path for stage in STAGES for path in (artifacts / stage).glob(f"*/{digest}"))
+                if manifest := next(filter(is_published, manifests), None):
+                    return Earlier(groups, manifest)
+    return None
+
+
+def _is_alike(found: dict[str, Any], recipe: Recipe) -> bool:
+    def decisive(settings: Any, inputs: Any) -> Any:
+        return {**settings, LEAST_COUNTS: None, VERIFIED: None}, {**inputs, MANIFEST: None, CHECKS: None}
+
+    same_code = (found["version"], found["schema_version"]) == (recipe.version, SCHEMA_VERSION)
+    return same_code and decisive(found["settings"], found["inputs"]) == decisive(recipe.settings, recipe.inputs)
+
+
+@dataclass(frozen=True)
+class Change:
+    """Partitions that earlier groups were made of, and those of today with the same images, but for what changed."""
+
+    before: tuple[Path, ...]
+    after: tuple[Path, ...]
+
+
+def changes(earlier: Earlier, files: list[Path]) -> list[Change]:
+    """Return the partitions that are not the same in earlier groups as in these files.
+
+    Those of one key are compared with each other; where a partition was cut in two, keys differ, and all such are
+    compared together.
+    """
+    there, today = earlier.partitions, {file.name for file in files}
+    after = {key_of(file.name): file for file in files if file.name not in there}
+    before = {key_of(name): earlier.manifest / MANIFEST / name for name in there - today}
+    both = sorted(before.keys() & after.keys())
+    others = Change(
+        tuple(before[key] for key in sorted(before.keys() - after.keys())),
+        tuple(after[key] for key in sorted(after.keys() - before.keys())),
+    )
+    return [Change((before[key],), (after[key],)) for key in both] + [others] * bool(others.before or others.after)
+
+
+def are_few(changed: list[Change], files: list[Path]) -> bool:
+    """Return whether so little changed that comparing costs less than it saves."""
+    return sum(len(change.after) for change in changed) <= max(FEW_PARTITIONS, len(files) // 2)
+
+
+def changed_classes(change: Change, settings: GroupSettings) -> pl.DataFrame:
+    """Return the keys of the classes that have an image on one side of a change alone."""
+    before, after = (
+        pl.concat(read_images(file, settings) for file in files) if files else None
+        for files in (change.before, change.after)
+    )
+    if before is None or after is None:
+        sides = [side for side in (before, after) if side is not None]
+    else:
+        sides = [
+            one.join(other, on=one.columns, how="anti", nulls_equal=True)
+            for one, other in ((before, after), (after, before))
+        ]
+    return pl.concat(sides).select(CLASS_KEY).unique()
+
+
+@dataclass(frozen=True)
+class Reuse:
+    """What of earlier groups is taken over.
+
+    Args:
+        linked: The names of files of members that are the same.
+        classes: The classes of all other files, with `piece`, and `piece_before` and `class_before`: the file and the
+            number in earlier groups of those whose images are the same; null for others.
+    """
+
+    linked: list[str]
+    classes: pl.DataFrame
+
+
+def plan_reuse(planned: pl.DataFrame, earlier: Earlier, changed: pl.DataFrame) -> Reuse:
+    """Compare planned files with those of earlier groups.
+
+    Args:
+        planned: What `plan_files` gave.
+        earlier: The earlier groups.
+        changed: The keys of the classes whose images are not the same.
+    """
+    before = plan_files(read_table(earlier.groups, "classes"))
+    sizes = before.group_by(FILE).agg(classes_before=pl.len())
+    same = before.join(changed, on=CLASS_KEY, how="anti", nulls_equal=True)
+    classes = planned.join(
+        same.select(*CLASS_KEY, piece_before="piece", class_before="class_index"),
+        on=CLASS_KEY,
+        how="left",
+        nulls_equal=True,
+        maintain_order="left",
+    ).join(sizes, on=FILE, how="left", maintain_order="left")
+    stays = (pl.col("piece") == pl.col("piece_before")) & (pl.col("class_index") == pl.col("class_before"))
+    is_same = stays.fill_null(False).all() & (pl.len() == pl.col("classes_before").first()).fill_null(False)
+    classes = classes.with_columns(is_same=is_same.over(FILE)).drop("classes_before")
+    linked = classes.filter("is_same").select(FILE).unique(maintain_order=True)
+    return Reuse([file_name(*file) for file in linked.iter_rows()], classes.filter(~pl.col("is_same")).drop("is_same"))
+
+
+def nothing_to_reuse(planned: pl.DataFrame) -> Reuse:
+    """Return that all files are to be made of images put aside."""
+    none = pl.lit(None, pl.Int32)
+    return Reuse([], planned.with_columns(piece_before=none, class_before=none))

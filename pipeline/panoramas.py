@@ -1,0 +1,224 @@
+"""Cut a folder of panoramas into a folder of crops, named as SF-XL names them.
+
+A crop carries the modification time of its panorama: so a panorama is done when its crops are there with that time. A
+run that was killed goes on, and one that is run again cuts what is new or changed. A file beside the crops says how
+they were cut, for crops of two kinds must not be mixed.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from data_manifest.artefacts import Recipe, digest_of, find_published, publishing
+from data_manifest.errors import UserError, writing_in
+from data_manifest.progress import Percentage, Progress
+from data_manifest.schemas import CROPPED
+from data_manifest.tables import write_table
+from pipeline.crop_settings import CropSettings
+from pipeline.dataset import data_set_name
+from pipeline.executor import run_all
+from pipeline.listing import Listing, list_images
+from pipeline.names import FIELDS, parse_names
+from pipeline.partitions import partitions
+from pipeline.reading import decode_paths, distinct_paths
+from pipeline.verifying import state_of
+
+VERSION = 1
+STAGE = "crops"
+CUT_AS = ".crops.json"
+PANORAMAS_AT_A_TIME = 16
+OK, NO_NAME, NO_HEADING = "ok", "no name", "no heading"
+HEADING = FIELDS.index("heading")
+ROW = pl.Schema({**pl.Schema(CROPPED), "status": pl.String()})
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some panoramas that are to be cut: the path and the heading of each."""
+
+    panoramas_folder: Path
+    output_folder: Path
+    settings: CropSettings
+    panoramas: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a panorama: a row of the table, and whether its crops were there."""
+
+    row: tuple[str, float | None, int, str, str | None]
+    was_there: bool = False
+
+
+def crops_recipe(panoramas_folder: Path, output_folder: Path, listing: Listing, settings: CropSettings) -> Recipe:
+    """Return what makes crops: the panoramas as they lie on the disk, where the crops go, and how they are cut."""
+    states = digest_of(sorted((path, *state_of(f"{panoramas_folder}/{path}")) for path in _paths(listing)["path"]))
+    more = {"output_folder": str(output_folder.resolve())}
+    return Recipe(
+        STAGE, data_set_name(panoramas_folder), VERSION, {**settings.as_dict(), **more}, {"panoramas": states}
+    )
+
+
+def _paths(listing: Listing) -> pl.DataFrame:
+    with tempfile.TemporaryDirectory() as scratch:
+        parts = [decode_paths(distinct_paths(images)[0]) for _, images in partitions(listing, Path(scratch))]
+    return pl.concat(parts).sort("path")
+
+
+def crop_panoramas(
+    panoramas_folder: Path,
+    output_folder: Path,
+    artifacts: Path,
+    settings: CropSettings | None = None,
+    listing: Listing | None = None,
+    on_percentage: Percentage = None,
+    executor: Executor | None = None,
+) -> Path:
+    """Cut panoramas into crops, and return the folder of an artefact that says what came of each panorama.
+
+    Args:
+        panoramas_folder: Holds the panoramas, named as in SF-XL, with the heading of the centre column.
+        output_folder: Where the crops go.
+        artifacts: Where artefacts are published.
+        settings: How to cut; as SF-XL by default.
+        listing: The panoramas, if they have been listed already.
+        on_percentage: Told of the progress.
+        executor: Cuts; threads of this process by default.
+
+    Raises:
+        UserError: There are no panoramas, none can be cut, or crops of another kind are there already.
+    """
+    settings, listing = settings or CropSettings(), listing or list_images(panoramas_folder, artifacts)
+    recipe = crops_recipe(panoramas_folder, output_folder, listing, settings)
+    if output_folder.is_dir() and (published := find_published(artifacts, recipe)):
+        return published
+    with writing_in(output_folder):
+        output_folder.mkdir(parents=True, exist_ok=True)
+        _check_same_kind(output_folder, settings)
+    names = parse_names(_paths(listing), strict=False)
+    cuttable = names.filter(pl.col("reject").is_null(), pl.col("heading").is_not_null())
+    outcomes = _without_use(names)
+    pieces = (
+        Piece(panoramas_folder.absolute(), output_folder.absolute(), settings, tuple(part.iter_rows()))
+        for part in cuttable.select("path", "heading").iter_slices(PANORAMAS_AT_A_TIME)
+    )
+    with writing_in(output_folder), Progress("cutting", len(cuttable), "panoramas", on_percentage) as progress:
+        for done in run_all(cut_piece, pieces, None, executor):
+            outcomes += done
+            progress.advance(len(done))
+    summary = _summarise(outcomes, settings)
+    _check_any_cut(summary, outcomes, panoramas_folder)
+    with publishing(artifacts, recipe, summary) as staging:
+        rows = pl.DataFrame([each.row for each in outcomes], schema=ROW, orient="row").sort("path")
+        write_table(rows, staging / "cropped" / "cropped.parquet", CROPPED)
+    return recipe.folder(artifacts)
+
+
+def _check_same_kind(output_folder: Path, settings: CropSettings) -> None:
+    file, kind = output_folder / CUT_AS, {"version": VERSION, **settings.as_dict()}
+    if file.is_file() and json.loads(file.read_text()) != kind:
+        raise UserError(
+            f"output_folder = {output_folder}: there are crops that were cut otherwise, as {file} says: "
+            "choose another folder, or remove it"
+        )
+    unfinished = file.with_name(f"{CUT_AS}.{uuid.uuid4().hex}")
+    unfinished.write_text(json.dumps(kind, indent=2) + "\n")
+    unfinished.replace(file)
+
+
+def _without_use(names: pl.DataFrame) -> list[Outcome]:
+    """Return what comes of the panoramas whose names do not say what is needed."""
+    rejected = names.filter(pl.col("reject").is_not_null()).with_columns(pl.col("reject").struct.unnest())
+    unnamed = [
+        (path, None, 0, NO_NAME, f"{reason}: {detail}")
+        for path, reason, detail in rejected.select("path", "reason", "detail").iter_rows()
+    ]
+    unheaded = names.filter(pl.col("reject").is_null(), pl.col("heading").is_null())["path"]
+    return [Outcome(row) for row in (*unnamed, *((path, None, 0, NO_HEADING, None) for path in unheaded))]
+
+
+def cut_piece(piece: Piece) -> list[Outcome]:
+    """Cut some panoramas."""
+    piece.panoramas_folder.stat()  # a machine that does not see it must not say that panoramas have vanished
+    return [_cut_one(piece, path, heading) for path, heading in piece.panoramas]
+
+
+def _cut_one(piece: Piece, path: str, heading: float) -> Outcome:
+    from PIL import Image
+
+    from pipeline import with_pillow
+    from pipeline.crops import crop_headings, cut
+    from pipeline.image_parts import BadImageError
+
+    source, settings = piece.panoramas_folder / path, piece.settings
+    _, modified_ns = state_of(str(source))
+    if modified_ns is None:
+        return Outcome((path, heading, 0, "vanished", None))
+    targets = [piece.output_folder / _crop_name(path, each) for each in crop_headings(heading, settings)]
+    if all(_has_time(target, modified_ns) for target in targets):
+        return Outcome((path, heading, len(targets), OK, None), was_there=True)
+    try:
+        with with_pillow.told(), Image.open(source) as image:
+            panorama = image.convert("RGB")
+        for crop, target in zip(cut(panorama, settings), targets, strict=True):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with _replacing(target, modified_ns) as unfinished:
+                crop.save(unfinished, "JPEG", quality=settings.crop_quality)
+    except BadImageError as error:
+        return Outcome((path, heading, 0, error.status.value, error.detail))
+    return Outcome((path, heading, len(targets), OK, None))
+
+
+def _crop_name(path: str, heading: float) -> str:
+    """Return the path of a crop: that of its panorama, with its own heading."""
+    folder, slash, name = path.rpartition("/")
+    fields = name.split("@")
+    fields[HEADING], fields[-1] = f"{heading:.2f}".rstrip("0").rstrip("."), ".jpg"
+    return f"{folder}{slash}{'@'.join(fields)}"
+
+
+def _has_time(file: Path, modified_ns: int) -> bool:
+    return state_of(str(file))[1] == modified_ns
+
+
+@contextlib.contextmanager
+def _replacing(target: Path, modified_ns: int) -> Iterator[Path]:
+    """Give a path to write to, of a name that no listing takes for an image; it becomes the target in the end."""
+    unfinished = target.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        yield unfinished
+        os.utime(unfinished, ns=(modified_ns, modified_ns))
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _summarise(outcomes: list[Outcome], settings: CropSettings) -> dict[str, Any]:
+    statuses = pl.Series([each.row[3] for each in outcomes], dtype=pl.String).value_counts(sort=True)
+    counts = dict(statuses.iter_rows())
+    cut_now = sum(each.row[3] == OK and not each.was_there for each in outcomes)
+    done = counts.pop(OK, 0)
+    summary = {"panoramas": len(outcomes), "cut": done, "crops": done * settings.crops_num, "cut_now": cut_now}
+    made = f"{summary['crops']:,} crops of {done:,} panoramas, {cut_now:,} of them cut now"
+    return {**summary, **{f"not cut: {status}": count for status, count in counts.items()}, "made": made}
+
+
+def _check_any_cut(summary: dict[str, Any], outcomes: list[Outcome], panoramas_folder: Path) -> None:
+    bad = [each.row for each in outcomes if each.row[3] != OK]
+    for path, _, _, status, detail in bad[:3]:
+        logger.warning("not cut: %s: %s%s", path, status, f", {detail}" if detail else "")
+    if not summary["cut"]:
+        raise UserError(
+            f"{panoramas_folder}: none of {len(outcomes):,} panoramas could be cut, as {bad[0][0]}: {bad[0][3]}"
+        )

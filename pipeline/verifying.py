@@ -1,0 +1,286 @@
+"""The parts of a verification: the files of a partition as they are, those whose check is not known, and their check.
+
+A check is known by the file's size and modification time. Checks are kept as soon as some hundred images are done, so
+that a run that is killed loses little.
+"""
+
+import hashlib
+import os
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from data_manifest.artefacts import DIGEST_LENGTH, digest_of
+from data_manifest.errors import UserError
+from data_manifest.schemas import CHECKS
+from data_manifest.tables import write_table
+from pipeline.partition import key_of
+from pipeline.texts import flat
+from pipeline.tree import TRUSTED_AFTER_NS
+from pipeline.verify_settings import VerifySettings
+
+IMAGES_AT_A_TIME = 1_000
+BYTES_AT_A_TIME = 200_000_000
+STATE = ("path", "bytes", "modified_ns")
+ROW = pl.Schema({**pl.Schema(CHECKS), "status": pl.String()})
+GONE = -1
+NOT_LISTED = "not in the list of checksums"
+VANISHED, UNREADABLE, OK = "vanished", "unreadable", "ok"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The images of a partition as they lie on the disk: how many there are, how many of them are there, a digest."""
+
+    images: int
+    there: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Checking:
+    """How images are checked.
+
+    Args:
+        images_folder: Where they lie.
+        check: "header" or "decode".
+        settings: What else makes one a bad one.
+        checksums: An Arrow file of `path` and `checksum`, if there is a list of them.
+        kept: The folder for checks that are finished.
+        version: The digest of all that decides what a check comes to, beside the file.
+    """
+
+    images_folder: Path
+    check: str
+    settings: VerifySettings
+    checksums: Path | None
+    kept: Path
+    version: str
+
+
+@dataclass(frozen=True)
+class Partition:
+    """The images of one file of a manifest.
+
+    Args:
+        manifest_file: The file.
+        checking: How they are checked.
+        folder: The artefact that is being made.
+        earlier: Artefacts with checks of the same version, the newest first.
+    """
+
+    manifest_file: Path
+    checking: Checking
+    folder: Path
+    earlier: tuple[Path, ...]
+
+    @property
+    def key(self) -> str:
+        """What the partition is called, whatever is in it."""
+        return f"part-{key_of(self.manifest_file.name)}"
+
+    @property
+    def todo(self) -> Path:
+        """The Arrow file of the images that are to be checked."""
+        return self.folder / "scratch" / f"{self.manifest_file.stem}.arrow"
+
+
+@dataclass(frozen=True)
+class Todo:
+    """What is left to do of a partition: the rows of `Partition.todo` at a time, and the bytes of all."""
+
+    seen: Seen
+    name: str
+    was_there: bool
+    pieces: tuple[tuple[int, int], ...] = ()
+    num_bytes: int = 0
+
+
+def look_at_files(manifest_file: Path, images_folder: Path) -> Seen:
+    """Return what the images of a file of a manifest are like, unopened."""
+    return _seen(_states(manifest_file, images_folder))
+
+
+def _states(manifest_file: Path, images_folder: Path) -> pl.DataFrame:
+    """Return path, size and modification time of each image, null where it is not there.
+
+    A file that was written a moment ago could be written again without another time: then a moment is waited.
+
+    Raises:
+        FileNotFoundError: There is no images folder.
+        UserError: The system does not tell.
+    """
+    images_folder.stat()
+    paths = pl.read_parquet(manifest_file, columns=["path"], glob=False)["path"]
+    while True:
+        looked_ns = time.time_ns()
+        states = [state_of(f"{images_folder}/{path}") for path in paths]
+        young = [looked_ns - modified for _, modified in states if modified and looked_ns >= modified]
+        left_ns = TRUSTED_AFTER_NS - min(young, default=TRUSTED_AFTER_NS)
+        if left_ns <= 0:
+            break
+        time.sleep(left_ns / 1e9)
+    schema = {"bytes": pl.Int64, "modified_ns": pl.Int64}
+    return pl.DataFrame(states, schema=schema, orient="row").insert_column(0, paths)
+
+
+def state_of(path: str) -> tuple[int | None, int | None]:
+    """Return size and modification time of a file, None where there is none.
+
+    Raises:
+        UserError: The system does not tell.
+    """
+    try:
+        state = os.stat(path)  # noqa: PTH116 -- a Path takes as long as the system
+    except (FileNotFoundError, NotADirectoryError):
+        return None, None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be looked at: {error.strerror}") from error
+    return state.st_size, state.st_mtime_ns
+
+
+def _seen(states: pl.DataFrame) -> Seen:
+    texts, offsets = flat(states["path"].cast(pl.Binary))
+    content = hashlib.sha256(offsets.tobytes())
+    content.update(texts.data)
+    for name in STATE[1:]:
+        content.update(np.ascontiguousarray(states[name].fill_null(GONE).to_numpy()).data)
+    there = len(states) - states["bytes"].null_count()
+    return Seen(len(states), there, content.hexdigest()[:DIGEST_LENGTH])
+
+
+def find_todo(partition: Partition) -> Todo:
+    """Link a partition's checks where an earlier artefact has them, or find the images whose check is not known."""
+    states = _states(partition.manifest_file, partition.checking.images_folder)
+    seen = _seen(states)
+    name = f"{partition.key}-{digest_of([partition.checking.version, seen.digest])}.parquet"
+    if any(_link(earlier / "checks" / name, partition.folder / "checks" / name) for earlier in partition.earlier):
+        return Todo(seen, name, was_there=True)
+    todo = _unknown(states, _known(partition, states))
+    pieces = tuple(_pieces(todo))
+    _with_checksums(todo, partition.checking).write_ipc(partition.todo)
+    return Todo(seen, name, False, pieces, int(todo["bytes"].sum()))
+
+
+def _link(earlier: Path, file: Path) -> bool:
+    file.parent.mkdir(exist_ok=True)
+    try:
+        os.link(earlier, file)
+    except FileExistsError:  # from another attempt at this partition: as good
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _known(partition: Partition, states: pl.DataFrame) -> pl.DataFrame:
+    """Return the checks that are known of a partition's images, whether these are still the same or not.
+
+    Where the earlier artefact has no such partition, as when one was cut in two, they are looked for in all of it.
+    """
+    pattern = f"{partition.key}-*.parquet"
+    files = sorted(partition.checking.kept.glob(pattern))
+    for earlier in partition.earlier[:1]:
+        files += sorted((earlier / "checks").glob(pattern)) or sorted((earlier / "checks").glob("*.parquet"))
+    known = [each.join(states, on="path", how="semi") for each in _read_those_there(files)]
+    return pl.concat([pl.DataFrame(schema=ROW), *known]).unique(STATE, keep="first")
+
+
+def _read_those_there(files: Iterable[Path]) -> Iterator[pl.DataFrame]:
+    """Give the checks in files; another process may be removing them."""
+    for file in files:
+        try:
+            yield pl.read_parquet(file, glob=False).cast({"status": pl.String}).select(ROW.names())
+        except (OSError, pl.exceptions.PolarsError):
+            continue
+
+
+def _unknown(states: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """Return the files that are there and whose check is not known."""
+    return states.drop_nulls().join(known, on=STATE, how="anti", maintain_order="left")
+
+
+def _with_checksums(todo: pl.DataFrame, checking: Checking) -> pl.DataFrame:
+    if checking.checksums is None:
+        return todo.with_columns(checksum=pl.lit(None, pl.String))
+    listed = pl.scan_ipc(checking.checksums)
+    return todo.lazy().join(listed, on="path", how="left", maintain_order="left").collect()
+
+
+def _pieces(todo: pl.DataFrame) -> Iterator[tuple[int, int]]:
+    """Give the first row and the number of rows of each piece: neither many images nor many bytes."""
+    cost = pl.col("bytes") / BYTES_AT_A_TIME + 1 / IMAGES_AT_A_TIME
+    begin = 0
+    for length in todo.select(cost.cum_sum().floor())["bytes"].rle().struct.field("len"):
+        yield begin, length
+        begin += length
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some images of a partition that are to be checked."""
+
+    partition: Partition
+    begin: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Done:
+    """How many images were checked, and how many bytes were read for it."""
+
+    images: int
+    bytes_read: int
+
+
+def check_piece(piece: Piece) -> Done:
+    """Check some images, and keep what was found."""
+    checking = piece.partition.checking
+    checking.images_folder.stat()  # a machine that does not see it must not say that all images have vanished
+    todo = pl.scan_ipc(piece.partition.todo).slice(piece.begin, piece.length).collect()
+    checks, bytes_read = _check_all(todo, checking)
+    write_table(checks, checking.kept / f"{piece.partition.key}-{uuid.uuid4().hex}.parquet", CHECKS)
+    return Done(len(checks), bytes_read)
+
+
+def _check_all(todo: pl.DataFrame, checking: Checking) -> tuple[pl.DataFrame, int]:
+    from pipeline.image_check import check_image  # with what looks into images, which planning does without
+
+    rows, bytes_read = [], 0
+    for path, size, modified_ns, checksum in todo.select(*STATE, "checksum").iter_rows():
+        found = check_image(f"{checking.images_folder}/{path}", checking.check, checking.settings, checksum)
+        bytes_read += found.bytes_read
+        state = (size, modified_ns) if found.status == UNREADABLE else (found.bytes, found.modified_ns)
+        detail = found.detail
+        if checking.checksums is not None and checksum is None and found.status == OK:
+            detail = "; ".join(filter(None, (detail, NOT_LISTED)))
+        rows.append((path, found.width, found.height, found.mode, *state, found.status.value, detail))
+    return pl.DataFrame(rows, schema=ROW, orient="row"), bytes_read
+
+
+def finish_partition(job: tuple[Partition, Todo]) -> None:
+    """Write the checks of a partition from those that are known.
+
+    Raises:
+        UserError: Its images are no longer those that were checked.
+    """
+    partition, todo = job
+    states = _states(partition.manifest_file, partition.checking.images_folder)
+    known = _known(partition, states)
+    unknown = _unknown(states, known)
+    if _seen(states) == todo.seen and not unknown.is_empty():  # another run, which had the same to do, is tidying up
+        known = pl.concat([known, _check_all(_with_checksums(unknown, partition.checking), partition.checking)[0]])
+        unknown = _unknown(states, known)
+    if _seen(states) != todo.seen or not unknown.is_empty():
+        folder = partition.checking.images_folder
+        raise UserError(f"{folder}: images have changed while they were being checked: run again")
+    gone = pl.col("bytes").is_null()
+    checks = states.join(known, on=STATE, how="left", maintain_order="left").with_columns(
+        status=pl.when(gone).then(pl.lit(VANISHED)).otherwise("status")
+    )
+    write_table(checks, partition.folder / "checks" / todo.name, CHECKS)

@@ -1,0 +1,137 @@
+"""The report as a reader meets it: in Debian's Chromium, without a window, opened from the disk."""
+
+import importlib.util
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.skipif(
+        not (CHROMIUM and DRIVER), reason="no chromium and chromedriver: apt-get install chromium-driver"
+    ),
+    pytest.mark.skipif(
+        importlib.util.find_spec("selenium") is None, reason="selenium is not installed: see the extra dev"
+    ),
+]
+QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Chrome"]:
+    from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+
+    options = ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    folder = tmp_path_factory.mktemp("chromium")
+    for argument in (*QUIET, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    browser = Chrome(options=options, service=ChromeService(str(DRIVER)))
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture
+def opened(browser: "Chrome", report: Path) -> "Chrome":
+    look(browser, width=1200)
+    browser.get("about:blank")  # not the page that it starts with, which asks for much
+    for log in ("browser", "performance"):
+        browser.get_log(log)  # type: ignore[no-untyped-call]
+    browser.get((report / "report.html").as_uri())
+    return browser
+
+
+def look(browser: "Chrome", width: int, scheme: str = "light") -> None:
+    """Look with a window of a width in pixels, on a system that is light or dark."""
+    metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    still = {"name": "prefers-reduced-motion", "value": "reduce"}
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}, still]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+
+
+def ask(browser: "Chrome", expression: str) -> Any:
+    return browser.execute_script(f"return {expression}")
+
+
+def states(browser: "Chrome") -> list[str]:
+    return list(ask(browser, "[...document.querySelectorAll('.cards > li')].map(card => card.dataset.state)"))
+
+
+def test_it_opens_without_an_error_and_without_the_network(opened: "Chrome") -> None:
+    assert opened.title == "town-test-queries_v1 · CosPlace report"
+    assert opened.get_log("browser") == []  # type: ignore[no-untyped-call]
+    events = [json.loads(entry["message"])["message"] for entry in opened.get_log("performance")]  # type: ignore[no-untyped-call]
+    asked = [each["params"]["request"]["url"] for each in events if each["method"] == "Network.requestWillBeSent"]
+    assert [url for url in asked if url.startswith("file:")]
+    assert all(url.startswith(("file:", "data:")) for url in asked), asked
+
+
+def test_all_pictures_are_seen_and_have_a_text(opened: "Chrome") -> None:
+    assert ask(opened, "[...document.images].every(image => image.complete && image.naturalWidth > 0 && image.alt)")
+    assert ask(opened, "document.images.length") > 40
+    charts = "[...document.querySelectorAll('svg')]"
+    assert ask(opened, f"{charts}.every(chart => chart.getBoundingClientRect().height > 100)")
+    assert ask(opened, f"{charts}.every(chart => chart.getAttribute('aria-label').length > 20)")
+
+
+def test_the_filter_by_mouse(opened: "Chrome") -> None:
+    opened.find_element("css selector", "input[value=wrong]").click()
+    assert states(opened) == ["wrong"] * 4
+    opened.find_element("css selector", "input[name=text]").send_keys("@@190@@")
+    assert states(opened) == ["wrong"]
+    assert opened.find_element("css selector", ".status").text == "1 of 1 queries are shown."
+    opened.find_element("css selector", "input[name=text]").send_keys("nowhere")
+    assert opened.find_element("css selector", ".status").text == "No query fits."
+
+
+def test_the_filter_by_keyboard(opened: "Chrome") -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    assert states(opened) == ["wrong"] * 4 + ["unanswerable"] + ["right"] * 4
+    opened.find_element("css selector", "input[name=state]:checked").send_keys(Keys.ARROW_RIGHT)
+    assert set(states(opened)) == {"right"}
+    opened.find_element("css selector", "input[name=state]:checked").send_keys(Keys.ARROW_LEFT)
+    opened.find_element("css selector", "input[value=worst]").send_keys(Keys.ARROW_RIGHT)
+    assert sorted(states(opened)) == ["right"] * 4 + ["unanswerable"] + ["wrong"] * 4
+    places = ask(opened, "[...document.querySelectorAll('.cards > li')].map(card => +card.dataset.sample)")
+    assert places == list(range(9))
+
+
+def test_many_queries_come_in_portions(opened: "Chrome") -> None:
+    more = "const list = document.querySelector('.cards'); const first = list.firstElementChild;"
+    opened.execute_script(f"{more} for (let i = 0; i < 40; i++) list.append(first.cloneNode(true));")
+    script = ask(opened, "document.scripts[0].textContent")
+    opened.execute_script(script)
+    assert len(states(opened)) == 24
+    button = opened.find_element("css selector", ".more")
+    button.send_keys("\n")
+    assert len(states(opened)) == 48
+    button.send_keys("\n")
+    assert len(states(opened)) == 49
+    assert not button.is_displayed()
+
+
+@pytest.mark.parametrize("width", [360, 768, 1200])
+def test_no_width_makes_the_page_scroll_sideways(opened: "Chrome", width: int) -> None:
+    look(opened, width=width)
+    assert ask(opened, "document.documentElement.scrollWidth") <= width
+    sizes = ask(opened, "[...document.querySelectorAll('svg text')].map(text => text.getBoundingClientRect().height)")
+    assert min(size for size in sizes if size) > 8, "text of a chart that cannot be read"
+
+
+def test_light_and_dark(opened: "Chrome") -> None:
+    colours = "['backgroundColor', 'color'].map(name => getComputedStyle(document.body)[name])"
+    fill = "getComputedStyle(document.querySelector('#years path[style*=accent]')).fill"
+    light = [*ask(opened, colours), ask(opened, fill)]
+    look(opened, width=1200, scheme="dark")
+    assert [*ask(opened, colours), ask(opened, fill)] == ["rgb(20, 23, 28)", "rgb(232, 234, 237)", "rgb(99, 180, 238)"]
+    assert light == ["rgb(254, 254, 254)", "rgb(26, 29, 33)", "rgb(0, 104, 171)"]
