@@ -44,12 +44,16 @@ from evaluation.set_folders import SetFolders, find_sets
 from evaluation.settings import ChosenSets, EvaluationSettings, RetrievalSettings
 from pipeline.cluster import ClusterSettings, executor_at
 from pipeline.crop_settings import CropFolders, CropSettings
-from pipeline.dataset import DatasetSettings, PartSettings, data_set_name
+from pipeline.dataset import PHOTOS, DatasetSettings, PartSettings, data_set_name
 from pipeline.groups import build_groups, groups_recipe
 from pipeline.listing import Listing, list_images
 from pipeline.manifest import build_manifest, manifest_recipe
 from pipeline.panoramas import crop_panoramas, crops_recipe
 from pipeline.settings import GroupSettings
+from pipeline.sources.choose import make_source
+from pipeline.sources.settings import SourceSettings
+from pipeline.split import NONE as UNSPLIT
+from pipeline.split import SplitSettings, part_name, split_manifest, split_recipe
 from pipeline.verified import leave_out_bad, verified_alike, verified_by, verified_recipe
 from pipeline.verify import Files, checks_recipe, look_at_images, verify_images
 from pipeline.verify_settings import NO, CheckSettings, VerifiedSettings, VerifySettings
@@ -102,8 +106,9 @@ UNIMPORTANT = (  # never change what is made
     *("infer_batch_size", "dask_scheduler", "checkpoint_minutes", "checkpoint_iterations"),
 )
 TRAINING_KINDS: tuple[type[Settings], ...] = (
-    *(DatasetSettings, GroupSettings, ChosenGroups, NetworkSettings, AugmentationSettings, TrainingSettings),
-    *(EvaluationSettings, RuntimeSettings, ClusterSettings, VerifiedSettings, VerifySettings),
+    *(DatasetSettings, SourceSettings, SplitSettings, GroupSettings, ChosenGroups, NetworkSettings),
+    *(AugmentationSettings, TrainingSettings, EvaluationSettings, RuntimeSettings, ClusterSettings),
+    *(VerifiedSettings, VerifySettings),
 )
 KINDS: tuple[type[Settings], ...] = (
     *(PartSettings, ChosenSets, RetrievalSettings, CheckSettings, CropFolders, CropSettings, ReportSettings),
@@ -226,9 +231,15 @@ class Stage(luigi.Task):
         """Return what makes this stage's artefact, as inputs and settings stand today."""
         raise NotImplementedError
 
-    def manifests(self, split: str) -> list["BuildManifest"]:
+    def manifest_of(self, part: str) -> "BuildManifest | SplitDataset":
+        """Return the task that makes the manifest of a part of the data set."""
+        is_split = self.dataset.photos_folder and part != PHOTOS and self.settings(SplitSettings).split != UNSPLIT
+        task: BuildManifest | SplitDataset = self.clone(SplitDataset if is_split else BuildManifest, part=part)
+        return task
+
+    def manifests(self, split: str) -> list["BuildManifest | SplitDataset"]:
         """Return the tasks that make the manifests of a split's database and queries."""
-        return [self.clone(BuildManifest, part=f"{split}/{role}") for role in ("database", "queries")]
+        return [self.manifest_of(f"{split}/{role}") for role in ("database", "queries")]
 
     def artefact(self) -> Path:
         """Return where the artefact lies, or will."""
@@ -293,20 +304,41 @@ def listed(images_folder: Path, artifacts: Path, rescan: bool) -> Listing:
     return list_images(images_folder, artifacts, rescan)
 
 
-@takes(DatasetSettings, PartSettings, ClusterSettings)
+@functools.cache
+def pinned_recipe(
+    images_folder: Path, artifacts: Path, rescan: bool, strict: bool, source: SourceSettings, part: str
+) -> Recipe:
+    """Return what makes a manifest, looked up once a process: with EXIF, each file's time is asked for."""
+    listing = listed(images_folder, artifacts, rescan)
+    return manifest_recipe(data_set_name(images_folder), listing, strict, make_source(source, part))
+
+
+@takes(DatasetSettings, SourceSettings, PartSettings, ClusterSettings)
 class BuildManifest(Stage):
-    """Parse the names of a data set's images into the manifest and rejects tables."""
+    """Read what the names of a data set's images say, or a table, or EXIF, into the manifest and rejects tables."""
 
     part: str
+
+    @property
+    def strict(self) -> bool:
+        """Whether doubtful images are rejected."""
+        return self.part in ("train", PHOTOS)
 
     @property
     def images_folder(self) -> Path:
         """Where the images lie."""
         return self.dataset.images(self.part)
 
+    def name(self) -> str:
+        """Return what the images are called among the artefacts."""
+        return data_set_name(self.images_folder)
+
     def recipe(self) -> Recipe:
         """Return what makes the manifest."""
-        return manifest_recipe(data_set_name(self.images_folder), self.listing(), self.part == "train")
+        dataset, source = self.dataset, self.settings(SourceSettings)
+        return pinned_recipe(
+            self.images_folder, dataset.artifacts_folder, dataset.rescan, self.strict, source, self.part
+        )
 
     def listing(self) -> Listing:
         """Return the images, as they were when the command started."""
@@ -318,10 +350,11 @@ class BuildManifest(Stage):
             build_manifest(
                 self.images_folder,
                 self.dataset.artifacts_folder,
-                strict=self.part == "train",
+                strict=self.strict,
                 listing=self.listing(),
                 on_percentage=self.set_progress_percentage,
                 executor=executor,
+                source=make_source(self.settings(SourceSettings), self.part),
             )
 
 
@@ -333,7 +366,7 @@ def image_lists(stage: Stage, split: str) -> tuple["ImageList", "ImageList"]:
     return database, queries
 
 
-@takes(DatasetSettings, GroupSettings, VerifiedSettings, VerifySettings, ClusterSettings)
+@takes(DatasetSettings, SourceSettings, SplitSettings, GroupSettings, VerifiedSettings, VerifySettings, ClusterSettings)
 class BuildGroups(Stage):
     """Assign the training images to cells, classes and groups."""
 
@@ -343,10 +376,9 @@ class BuildGroups(Stage):
         """The manifest of the training images or, if bad ones are to be left out, their checks."""
         return self.manifest() if self.verified == NO else self.clone(VerifyImages, part="train", check=self.verified)
 
-    def manifest(self) -> BuildManifest:
+    def manifest(self) -> "BuildManifest | SplitDataset":
         """Return the task that makes the manifest of the training images."""
-        manifest: BuildManifest = self.clone(BuildManifest, part="train")
-        return manifest
+        return self.manifest_of("train")
 
     def recipe(self) -> Recipe:
         """Return what makes the groups."""
@@ -443,8 +475,8 @@ class TrainCosPlace(Stage):
         if self.chosen_groups():
             return super().artefact()
         images = self.dataset.images("train")
-        verified = verified_alike(self.settings(VerifiedSettings).verified)
-        any_images = groups_recipe(data_set_name(images), "", self.settings(GroupSettings), verified).stored()
+        name, verified = self.manifest_of("train").name(), verified_alike(self.settings(VerifiedSettings).verified)
+        any_images = groups_recipe(name, "", self.settings(GroupSettings), verified).stored()
         finished = finished_training(self.dataset.artifacts_folder, self.recipe_on(any_images, ""), images)
         return still_finished(finished, super().artefact) if finished else super().artefact()
 
@@ -657,16 +689,16 @@ def files_of(manifest: Path, images_folder: Path) -> Files:
     return look_at_images(manifest, images_folder)
 
 
-@takes(DatasetSettings, PartSettings, CheckSettings, VerifySettings, ClusterSettings)
+@takes(DatasetSettings, SourceSettings, SplitSettings, PartSettings, CheckSettings, VerifySettings, ClusterSettings)
 class VerifyImages(Stage):
     """Read the images of a data set, and write which of them are whole, and what is wrong with the others."""
 
+    part: str
     check: str
 
-    def requires(self) -> BuildManifest:
+    def requires(self) -> "BuildManifest | SplitDataset":
         """The manifest of these images."""
-        manifest: BuildManifest = self.clone(BuildManifest)
-        return manifest
+        return self.manifest_of(self.part)
 
     def files(self) -> Files:
         """Return how the images lie on the disk; without a manifest, that cannot be told, and nothing is complete."""
@@ -724,3 +756,33 @@ class CropPanoramas(Stage):
                 on_percentage=self.set_progress_percentage,
                 executor=executor,
             )
+
+
+@takes(DatasetSettings, SourceSettings, SplitSettings, PartSettings, ClusterSettings)
+class SplitDataset(Stage):
+    """Make the manifests of training, validation and test sets from that of one folder of photos."""
+
+    part: str
+
+    def requires(self) -> BuildManifest:
+        """The manifest of all photos."""
+        manifest: BuildManifest = self.clone(BuildManifest, part=PHOTOS)
+        return manifest
+
+    @property
+    def images_folder(self) -> Path:
+        """Where the images lie: those of every part are in the one folder."""
+        return self.dataset.images(PHOTOS)
+
+    def name(self) -> str:
+        """Return what the part is called among the artefacts."""
+        return part_name(data_set_name(self.images_folder), self.part)
+
+    def recipe(self) -> Recipe:
+        """Return what makes the manifest of the part."""
+        manifest = self.requires().recipe()
+        return split_recipe(self.part, manifest.name, manifest.digest, self.settings(SplitSettings))
+
+    def run(self) -> None:
+        """Write the manifests of all parts."""
+        split_manifest(self.requires().artefact(), self.dataset.artifacts_folder, self.settings(SplitSettings))

@@ -6,7 +6,7 @@ changes its name, type or meaning. A column that is added raises the version of 
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def _column(name: str, kind: pa.DataType, meaning: str, nullable: bool = False) -> pa.Field:
@@ -33,6 +33,8 @@ MANIFEST = pa.schema(
         _optional("pano_id", pa.string(), "the panorama that the image was cut from"),
         _optional("tile_num", pa.string(), "the tile within the panorama, as written"),
         _optional("heading", pa.float64(), "degrees clockwise from north in [0, 360)"),
+        _optional("heading_source", pa.string(), "table, exif, xmp, mapillary, or track, an estimate; null: the name"),
+        _optional("heading_reference", pa.string(), "the north that the heading counts from: true or magnetic"),
         _optional("pitch", pa.float64(), "degrees"),
         _optional("roll", pa.float64(), "degrees"),
         _optional("height", pa.float64(), "metres"),

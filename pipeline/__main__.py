@@ -1,6 +1,7 @@
 """Look ahead: `python -m pipeline plan sf-xl/processed/train --M 5 10 20` says what groupings would give.
 
 Images come from a folder, or the list file beside it, or the artefact of a manifest. No table is written.
+`python -m pipeline advise artifacts/manifest/<data set>/current` says which grouping to use, and what is odd.
 """
 
 import argparse
@@ -12,6 +13,8 @@ from pathlib import Path
 
 from data_manifest.console import configure_logging
 from data_manifest.errors import UserError
+from pipeline import advice_text
+from pipeline.advice import advise
 from pipeline.plan import EpochSettings, plan_groups
 from pipeline.plan_text import as_json, as_text
 from pipeline.settings import GroupSettings
@@ -24,7 +27,23 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     _add_plan(commands.add_parser("plan", help="what groupings would give, before anything is written"))
+    _add_advise(commands.add_parser("advise", help="whether the images are enough, what is odd, what settings to use"))
     return parser
+
+
+def _add_advise(command: argparse.ArgumentParser) -> None:
+    command.description = "Looks at density, headings, years and positions, and says what a colleague would."
+    command.add_argument("manifest", type=Path, help="artefact of a manifest, as in artifacts/manifest/photos/current")
+    command.add_argument("--artifacts-folder", type=Path, default=Path("artifacts"), help="[%(default)s]")
+    command.add_argument("--format", choices=("text", "json"), default="text", help="[%(default)s]")
+    command.set_defaults(run=show_advice)
+
+
+def show_advice(options: argparse.Namespace) -> str:
+    """Return advice on the images of a manifest."""
+    advice = advise(options.manifest, options.artifacts_folder)
+    as_shown = advice_text.as_json(advice) if options.format == "json" else advice_text.as_text(advice)
+    return as_shown if isinstance(as_shown, str) else json.dumps(as_shown, indent=2)
 
 
 def _add_plan(command: argparse.ArgumentParser) -> None:

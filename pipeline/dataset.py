@@ -8,6 +8,7 @@ from pathlib import Path
 from data_manifest.errors import UserError
 from data_manifest.settings import Settings, setting
 
+PHOTOS = "photos"  # one body of photos, before it is split
 PARTS = ("train", "val/database", "val/queries", "test/database", "test/queries")
 
 
@@ -15,7 +16,7 @@ PARTS = ("train", "val/database", "val/queries", "test/database", "test/queries"
 class PartSettings(Settings):
     """A part of a data set."""
 
-    part: str = setting("train", "which images of the data set", choices=PARTS)
+    part: str = setting("train", "which images of the data set", choices=(*PARTS, PHOTOS))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +29,9 @@ class DatasetSettings(Settings):
     train_folder: Path | None = setting(None, "images to train on, in place of <dataset-folder>/train")
     val_folder: Path | None = setting(None, "holds database/ and queries/, in place of <dataset-folder>/val")
     test_folder: Path | None = setting(None, "holds database/ and queries, in place of <dataset-folder>/test")
+    photos_folder: Path | None = setting(
+        None, "one folder of photos, in place of <dataset-folder>, which --split makes training, val and test sets of"
+    )
     test_queries: str = setting("queries_v1", "name of the folder of queries in the test folder")
     rescan: bool = setting(
         False, "list every folder anew, whatever its modification time: for file systems whose times cannot be trusted"
@@ -35,11 +39,15 @@ class DatasetSettings(Settings):
     artifacts_folder: Path = setting(Path("artifacts"), "where everything that is made goes")
 
     def images(self, part: str) -> Path:
-        """Return the folder that holds the images of a part of the data set, one of `PARTS`.
+        """Return the folder that holds the images of a part of the data set, one of `PARTS`, or of all `PHOTOS`.
 
         Raises:
             UserError: Nothing says where it is.
         """
+        if self.photos_folder is not None:
+            return self.photos_folder
+        if part == PHOTOS:
+            raise UserError("where are the photos? Give --photos-folder")
         split, _, role = part.partition("/")
         own: Path | None = getattr(self, f"{split}_folder")
         if own is None and self.dataset_folder is None:

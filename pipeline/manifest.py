@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -27,14 +27,16 @@ from pipeline.executor import run_all
 from pipeline.listing import Images, Listing, list_images
 from pipeline.partition import VERSION, Made, Partition, build_partition
 from pipeline.partitions import partitions
+from pipeline.sources.source import NAMES_SOURCE, Reader, Source
 from pipeline.tree import IMAGE_SUFFIXES
 
 logger = logging.getLogger(__name__)
 
 
-def manifest_recipe(name: str, listing: Listing, strict: bool) -> Recipe:
-    """Return what makes a manifest: the paths, and whether doubtful positions are rejected."""
-    return Recipe("manifest", name, VERSION, {"strict": strict}, {"images": listing.fingerprint})
+def manifest_recipe(name: str, listing: Listing, strict: bool, source: Source = NAMES_SOURCE) -> Recipe:
+    """Return what makes a manifest: the paths, what is read of them, and whether doubtful positions are rejected."""
+    inputs = {"images": listing.fingerprint, **source.inputs(listing)}
+    return Recipe("manifest", name, VERSION, {"strict": strict, **source.settings}, inputs)
 
 
 def build_manifest(
@@ -45,28 +47,30 @@ def build_manifest(
     listing: Listing | None = None,
     on_percentage: Callable[[int], None] | None = None,
     executor: Executor | None = None,
+    source: Source = NAMES_SOURCE,
 ) -> Path:
     """Write the manifest and the rejects of a folder of images, and return the folder of the artefact.
 
     What is published already is not made again.
 
     Args:
-        images_folder: Holds images in SF-XL's naming, at any depth; `<images_folder>_images_paths.txt` is taken instead
-            of listing it if it is there. No image is opened.
+        images_folder: Holds images, at any depth; `<images_folder>_images_paths.txt` is taken instead of listing it if
+            it is there.
         artifacts: Where artefacts are published.
         name: The data set's name among the artefacts; made from the folder's path by default.
         strict: For training: an image is rejected for any field that cannot be, and if UTM and latitude/longitude
             are more than 1 km apart. A database or query image is dropped for a missing UTM position alone.
         listing: The images, if they have been listed already.
         on_percentage: Told of the progress.
-        executor: Builds the partitions; threads of this process by default.
+        executor: Builds the partitions; what the source asks for by default: threads of this process for names.
+        source: Where it is written what the images are: by default in their names, as in SF-XL, so that none is opened.
 
     Raises:
         UserError: The images cannot be listed, none of them is usable, or there is no room for the tables.
     """
     name = name or data_set_name(images_folder)
     listing = listing or list_images(images_folder, artifacts)
-    recipe = manifest_recipe(name, listing, strict)
+    recipe = manifest_recipe(name, listing, strict, source)
     summary: dict[str, Any] = {"origin": str(listing.origin)}
     if published := find_published(artifacts, recipe, adopt=summary):
         return published
@@ -75,23 +79,36 @@ def build_manifest(
     names = {source: part for path in before for source, part in _sources_of(path).items()}
     may_be_there = bool(dead) or any(path.parent.name == name for path in before)
     check_space(artifacts, room_for_manifest(*listing.estimate()), f"manifest of {name}", at_most=may_be_there)
+    earlier = (*before, *dead)
     with publishing(shared, recipe, summary) as staging:
         scratch = staging / "scratch"
         scratch.mkdir()
+        listing, reader = source.open(listing, scratch)
+
+        def made_before(key: str, images: Images) -> str | None:
+            return names.get(_source(key, images, strict, reader) or "")
+
         jobs = [
-            Partition(key, images, strict, staging, (*before, *dead), names.get(_source(key, images, strict) or ""))
-            for key, images in partitions(listing, scratch)
+            Partition(key, images, strict, staging, earlier, made_before(key, images), reader)
+            for key, images in _cut(listing, scratch, source)
         ]
-        with Progress(f"manifest of {name}", len(jobs), "partitions", on_percentage) as progress:
-            made = list(run_all(build_partition, jobs, progress, executor))
-        listing.check_unchanged()
+        chosen = source.executor(len(jobs)) if executor is None else contextlib.nullcontext(executor)
+        with Progress(f"manifest of {name}", len(jobs), "partitions", on_percentage) as progress, chosen as where:
+            made = list(run_all(build_partition, jobs, progress, where))
+        _check_unchanged(listing, source, recipe)
         summary |= summarise(made)
-        sources = (_source(job.key, job.images, strict) for job in jobs)
+        sources = (_source(job.key, job.images, strict, reader) for job in jobs)
         summary["sources"] = {source: part.name for source, part in zip(sources, made, strict=True) if source}
         shutil.rmtree(scratch)
-        _check_any_usable(listing, summary, staging)
+        _check_any_usable(listing, summary, staging, source)
         _log_summary(name, summary)
     return recipe.folder(artifacts)
+
+
+def _cut(listing: Listing, scratch: Path, source: Source) -> Iterator[tuple[str, Images]]:
+    """Give the key and the images of each partition, of as many rows as the source asks for, if it does."""
+    rows = source.rows_per_partition
+    return partitions(listing, scratch) if rows is None else partitions(listing, scratch, rows)
 
 
 def _sources_of(artefact: Path) -> dict[str, str]:
@@ -102,8 +119,10 @@ def _sources_of(artefact: Path) -> dict[str, str]:
     return {}
 
 
-def _source(key: str, images: Images, strict: bool) -> str | None:
+def _source(key: str, images: Images, strict: bool, reader: Reader) -> str | None:
     """Return what a partition's rows depend on, where that is known without reading the images."""
+    if not reader.by_paths_alone:
+        return None
     return images.digest and digest_of([SCHEMA_VERSION, VERSION, strict, key, images.digest])
 
 
@@ -121,7 +140,13 @@ def summarise(parts: list[Made]) -> dict[str, Any]:
     return total
 
 
-def _check_any_usable(listing: Listing, summary: dict[str, Any], staging: Path) -> None:
+def _check_unchanged(listing: Listing, source: Source, recipe: Recipe) -> None:
+    listing.check_unchanged()
+    if not source.inputs(listing).items() <= recipe.inputs.items():
+        raise UserError(f"{listing.origin}: what is read of the images has changed while it was being read: run again")
+
+
+def _check_any_usable(listing: Listing, summary: dict[str, Any], staging: Path, source: Source) -> None:
     if not summary["files"]:
         raise UserError(f"{listing.origin}: no image in it (looked for {', '.join(IMAGE_SUFFIXES)})")
     if summary["usable"]:
@@ -130,7 +155,7 @@ def _check_any_usable(listing: Listing, summary: dict[str, Any], staging: Path) 
     example = f"{first['path']}: {first['reason']}, {first['detail']}"
     raise UserError(
         f"{listing.origin}: none of the {summary['files']:,} files is a usable image, as in {example}. "
-        "Names are expected as @UTM_east@UTM_north@zone@band@latitude@longitude@pano_id@tile@heading@...@.jpg"
+        f"{source.expected}"
     )
 
 

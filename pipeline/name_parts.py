@@ -14,7 +14,7 @@ import polars as pl
 from pipeline.texts import Offsets, flat, texts_between
 
 PLACE = ("utm_east", "utm_north", "utm_zone", "utm_band", "latitude", "longitude", "pano_id")
-TURN = ("tile_num", "heading", "pitch", "roll", "height")
+TURN = ("tile_num", "heading", "heading_source", "heading_reference", "pitch", "roll", "height")
 SHOT = ("timestamp", "year", "month", "note")
 AT = ord("@")
 AFTER_PLACE, AFTER_TURN = 8, 3  # how many @ stand behind a place, and behind a turn, in a name of 16 fields

@@ -27,6 +27,7 @@ RANGES = {
 BANDS = tuple("CDEFGHJKLMNPQRSTUVWX")
 TEXTS = ("pano_id", "tile_num", "timestamp", "note")
 UNKNOWN_HEADING = -1.0
+HEADING_ORIGIN = ("heading_source", "heading_reference")  # of which a name says nothing
 
 
 class Reason(StrEnum):
@@ -40,6 +41,12 @@ class Reason(StrEnum):
     NO_POSITION = "no position"
     OUT_OF_RANGE = "out of range"
     POSITIONS_DISAGREE = "positions disagree"
+    NO_FILE = "no such file"
+    NOT_IN_TABLE = "not in the table"
+    ROWS_DISAGREE = "rows disagree"
+    UNREADABLE = "cannot be read"
+    OTHER_PART = "near another part"
+    NO_TIME = "no time"
 
 
 def reject_when(condition: pl.Expr, reason: Reason, detail: pl.Expr) -> pl.Expr:
@@ -56,14 +63,43 @@ def parse_names(paths: pl.DataFrame, strict: bool) -> pl.DataFrame:
             a UTM position that is no number, or nowhere on Earth, is; other such fields become null.
     """
     written = _split(paths)
+    parsed = parse_fields(written)
+    not_said = (pl.lit(None, pl.String).alias(column) for column in HEADING_ORIGIN)
+    return (
+        with_years(parsed)
+        .with_columns(*not_said, reject=_rejects(written, parsed, strict))
+        .drop("before", "extension", "num_fields")
+    )
+
+
+def parse_fields(written: pl.DataFrame) -> pl.DataFrame:
+    """Return fields, given as the texts that are written, as numbers and texts: null where empty or impossible."""
     texts = (pl.when(pl.col(text) != "").then(pl.col(text)).alias(text) for text in TEXTS)
     numbers = (_number(field).alias(field) for field in NUMBERS)
-    parsed = written.with_columns(_band().alias("utm_band"), *texts, *numbers)
-    return (
-        parsed.with_columns(heading_in_range(pl.col("heading")), pl.col("utm_zone").cast(pl.Int8))
-        .join(_years_and_months(parsed["timestamp"]), on="timestamp", how="left", maintain_order="left")
-        .with_columns(reject=_rejects(written, parsed, strict))
-        .drop("before", "extension", "num_fields")
+    return written.with_columns(_band().alias("utm_band"), *texts, *numbers)
+
+
+def with_years(parsed: pl.DataFrame) -> pl.DataFrame:
+    """Return what `parse_fields` gave with headings in [0, 360), and the years and months of the timestamps."""
+    in_range = parsed.with_columns(heading_in_range(pl.col("heading")), pl.col("utm_zone").cast(pl.Int8))
+    years = _years_and_months(parsed["timestamp"])
+    return in_range.join(years, on="timestamp", how="left", maintain_order="left")
+
+
+def reject_by_fields(strict: bool) -> pl.Expr:
+    """Return the first reason for which fields, given as the texts that are written, are of no use, else null."""
+    fields = NUMBERS if strict else ("utm_east", "utm_north")
+    return pl.coalesce(*(_reject_number(field) for field in fields), *((_reject_band(),) if strict else ()))
+
+
+def reject_by_path() -> pl.Expr:
+    """Return the reason for which a path itself is of no use, else null."""
+    path = pl.col("path")
+    unsafe = _is_absolute(path) | path.str.contains(r"(^|/)\.\.(/|$)")
+    expected = pl.lit(f"expected {', '.join(IMAGE_SUFFIXES)}")
+    return pl.coalesce(
+        reject_when(unsafe, Reason.UNSAFE_PATH, path),
+        reject_when(~_is_image(path), Reason.NOT_AN_IMAGE, expected),
     )
 
 
@@ -143,17 +179,13 @@ def _is_absolute(path: pl.Expr) -> pl.Expr:
 
 def _reject_by_name(strict: bool) -> pl.Expr:
     """Return the first reason for which a path or its name is of no use, else null."""
-    path, before = pl.col("path"), pl.col("before")
-    unsafe = _is_absolute(path) | path.str.contains(r"(^|/)\.\.(/|$)")
-    expected = pl.lit(f"expected {', '.join(IMAGE_SUFFIXES)}")
+    before = pl.col("before")
     num_fields = pl.format("{} fields, expected " + str(len(FIELDS)), "num_fields")
     return pl.coalesce(
-        reject_when(unsafe, Reason.UNSAFE_PATH, path),
-        reject_when(~_is_image(path), Reason.NOT_AN_IMAGE, expected),
+        reject_by_path(),
         reject_when(pl.col("num_fields") != len(FIELDS), Reason.WRONG_FIELDS, num_fields),
         reject_when(before != "", Reason.WRONG_FIELDS, pl.format("{} before the first @", before)),
-        *(_reject_number(field) for field in (NUMBERS if strict else ("utm_east", "utm_north"))),
-        *((_reject_band(),) if strict else ()),
+        reject_by_fields(strict),
     )
 
 

@@ -15,7 +15,8 @@ from data_manifest.tables import read_notes, write_table
 from pipeline.listing import Images
 from pipeline.names import Reason
 from pipeline.positions import FAR_APART_M, NOTICEABLY_APART_M
-from pipeline.reading import decode_paths, distinct_paths, read_names
+from pipeline.reading import decode_paths, distinct_paths
+from pipeline.sources.source import NAMES, Reader
 from pipeline.texts import flat
 
 VERSION = 2
@@ -34,6 +35,7 @@ class Partition:
         folder: The artefact that is being made.
         earlier: Artefacts that may have the very same partition.
         name_before: What its files are called there, where that is known without reading the images.
+        reader: Says what the images are.
     """
 
     key: str
@@ -42,6 +44,7 @@ class Partition:
     folder: Path
     earlier: tuple[Path, ...] = ()
     name_before: str | None = None
+    reader: Reader = NAMES
 
 
 @dataclass(frozen=True)
@@ -63,10 +66,10 @@ def build_partition(partition: Partition) -> Made:
     if partition.name_before is not None and _is_linked(partition, partition.name_before):
         return _linked(partition, partition.name_before)
     paths, repeats = distinct_paths(partition.images)
-    name = _name_of(partition.key, _digest(paths, partition.strict))
+    name = _name_of(partition.key, _digest(paths, partition.strict, partition.reader))
     if _is_linked(partition, name):
         return _linked(partition, name, repeats)
-    images = read_names(decode_paths(paths), partition.strict)
+    images = partition.reader.read(decode_paths(paths), partition.strict)
     counts = count(images)
     _write(images, counts, partition.folder, name)
     return Made(name, counts, repeats, was_there=False)
@@ -91,12 +94,13 @@ def _linked(partition: Partition, name: str, repeats: int = 0) -> Made:
     return Made(name, counts, repeats, was_there=True)
 
 
-def _digest(paths: pl.Series, strict: bool) -> str:
-    """Return a digest of what a partition's rows depend on: sorted paths, and how they are read."""
+def _digest(paths: pl.Series, strict: bool, reader: Reader) -> str:
+    """Return a digest of what a partition's rows depend on: sorted paths, and how and from what they are read."""
     content = hashlib.sha256(f"{schemas.SCHEMA_VERSION} {VERSION} {strict} ".encode())
     texts, offsets = flat(paths)
     content.update(offsets.tobytes())
     content.update(texts.data)
+    content.update(reader.state(paths))
     return content.hexdigest()[:16]
 
 

@@ -76,7 +76,12 @@ def plan_groups(
         settings.warn_if_unwise()
     for settings in others:
         warn_of_selection(counted.by_class[counting_rule(PUBLISHED)], settings)
-    return counted, [_plan(counted, settings, epoch) for settings in groupings]
+    return counted, plans_of(counted, groupings, epoch)
+
+
+def plans_of(counted: Counted, groupings: Sequence[GroupSettings], epoch: EpochSettings) -> list[Plan]:
+    """Return a plan for each grouping, of images that were counted for these."""
+    return [_plan(counted, settings, epoch) for settings in groupings]
 
 
 def bytes_of_manifest(counted: Counted) -> int:

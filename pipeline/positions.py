@@ -13,6 +13,7 @@ import utm
 
 from data_manifest.hemisphere import hemisphere
 from pipeline.names import Reason, reject_when
+from pipeline.positions_told import told
 
 FAR_APART_M = 1000.0  # positions that differ by more are not of the same place
 NOTICEABLY_APART_M = 1.0  # the two positions of nearly every SF-XL name agree within 0.7 m
@@ -79,8 +80,9 @@ def compare_positions(images: pl.DataFrame, strict: bool) -> pl.DataFrame:
     # Far outside its zone UTM's metres are no distances any more: do not name them.
     kilometres = (pl.col("apart_m") / 1000).round(1)
     named = pl.when(kilometres < 1000).then(pl.format("{} km", kilometres)).otherwise(pl.lit("over 1,000 km"))
-    detail = pl.format("UTM and latitude/longitude are {} apart", named)
-    far = reject_when(pl.col("apart_m") > FAR_APART_M, Reason.POSITIONS_DISAGREE, detail)
+    is_far = (images["apart_m"] > FAR_APART_M).fill_null(False) & images["reject"].is_null()
+    detail = pl.format("UTM and latitude/longitude are {} apart{}", named, pl.lit(told(images, is_far)))
+    far = reject_when(pl.lit(is_far), Reason.POSITIONS_DISAGREE, detail)
     return images.with_columns(reject=pl.coalesce("reject", far))
 
 

@@ -20,7 +20,7 @@ def code_digest() -> str:
     """Return a digest of the source of everything that jobs run."""
     content = hashlib.sha256()
     root = Path(__file__).parents[1]
-    for file in sorted(file for package in PACKAGES for file in (root / package).glob("*.py")):
+    for file in sorted(file for package in PACKAGES for file in (root / package).rglob("*.py")):
         content.update(b"%b\0%b\0" % (file.relative_to(root).as_posix().encode(), file.read_bytes()))
     return content.hexdigest()[:16]
 

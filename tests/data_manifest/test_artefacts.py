@@ -35,7 +35,7 @@ from data_manifest.staging import STAGING, dead_staging
 
 Publish = Callable[..., Path]
 RECIPE = Recipe("groups", "sf-xl-processed-train", 1, {"M": 10.0, "alpha": 30.0}, {"manifest": "0123456789abcdef"})
-DIGEST = "2f2fc1459c38594b"
+DIGEST = "09ae8ca0c74f5000"
 STARTED = int(time.time())
 
 
@@ -51,7 +51,7 @@ def test_digests_are_those_of_canonical_json() -> None:
 
 def test_a_recipes_digest_by_another_route() -> None:
     text = (
-        '{"inputs":{"manifest":"0123456789abcdef"},"schema_version":1,"settings":{"M":10.0,"alpha":30.0},'
+        '{"inputs":{"manifest":"0123456789abcdef"},"schema_version":2,"settings":{"M":10.0,"alpha":30.0},'
         '"stage":"groups","version":1}'
     )
     assert RECIPE.digest == hashlib.sha256(text.encode()).hexdigest()[:16] == DIGEST
@@ -77,7 +77,7 @@ def test_whatever_makes_an_artefact_changes_its_digest(change: dict[str, Any]) -
 
 
 def test_the_version_of_the_schemas_changes_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(artefacts, "SCHEMA_VERSION", 2)
+    monkeypatch.setattr(artefacts, "SCHEMA_VERSION", 3)
     assert RECIPE.digest != DIGEST
 
 
@@ -104,7 +104,7 @@ def test_what_is_published(publish: Publish, tmp_path: Path) -> None:
         "stage": "groups",
         "name": "sf-xl-processed-train",
         "version": 1,
-        "schema_version": 1,
+        "schema_version": 2,
         "settings": {"M": 10.0, "alpha": 30.0},
         "inputs": {"manifest": "0123456789abcdef"},
         "summary": {"made": "1 row"},

@@ -7,7 +7,8 @@ from data_manifest import schemas
 # another SCHEMA_VERSION.
 COLUMNS = {
     "MANIFEST": """path:string utm_east:double utm_north:double utm_zone:int8? utm_band:string? latitude:double?
-        longitude:double? pano_id:string? tile_num:string? heading:double? pitch:double? roll:double? height:double?
+        longitude:double? pano_id:string? tile_num:string? heading:double? heading_source:string?
+        heading_reference:string? pitch:double? roll:double? height:double?
         timestamp:string? year:int16? month:int8? note:string?""",
     "CLASSES": """group_index:int32 class_index:int32 utm_zone:int8? hemisphere:string? cell_east:int64 cell_north:int64
         heading_bin:int32 num_images:int32""",
@@ -31,7 +32,7 @@ COLUMNS = {
 @pytest.mark.parametrize("table", COLUMNS)
 def test_columns_are_those_of_the_design(table: str) -> None:
     schema: pa.Schema = getattr(schemas, table)
-    assert schemas.SCHEMA_VERSION == 1
+    assert schemas.SCHEMA_VERSION == 2
     assert [f"{field.name}:{field.type}{'?' * field.nullable}" for field in schema] == COLUMNS[table].split()
 
 

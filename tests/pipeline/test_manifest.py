@@ -27,6 +27,7 @@ NameWith = Callable[..., str]
 ListingOf = Callable[..., Listing]
 GOOD = "@0545981.19@4184971.70@10@S@037.81098@-122.47762@rtCs5-P_9NGDzUbKyzStWA@@174@@@@201409@@.jpg"
 NO_HEADING = "@0543030.55@4180984.98@10@S@37.775128@-122.51158@31760538811@@@@@@20161226@@.jpg"
+WHY = "latitude and longitude are swapped and the zone is 30, not 10"
 USERS_OWN = "@691383.35@5454712.35@10@S@-0.37194@49.21528@IMG_20230216_134916_0@@-1@@@@@@.jpg"
 MANGLED = "@0549678.37@4180874.60@10@S@037.77386@-122.43590@bZ1VXzxFCSKi9wcz8H5pZA0@201311.jpg"
 NORDLAND = "@0@00352.3@@@@@148@@@@@@@@.jpg"
@@ -75,7 +76,7 @@ def _small_partitions(rows_per_partition: Callable[[int], None]) -> None:
             {f"a@b/{GOOD}", NO_HEADING, NORDLAND},
             {
                 MANGLED: ("wrong number of fields", "9 fields, expected 16"),
-                USERS_OWN: ("positions disagree", "UTM and latitude/longitude are over 1,000 km apart"),
+                USERS_OWN: ("positions disagree", "UTM and latitude/longitude are over 1,000 km apart: " + WHY),
                 f"../{GOOD}": ("unsafe path", f"../{GOOD}"),
                 "./%FF.jpg": ("not UTF-8", "the path is shown percent-escaped"),
             },
@@ -104,7 +105,8 @@ def test_what_a_row_holds(build: Callable[..., Path]) -> None:
     assert read_table(build(f"37.81/{GOOD}"), "manifest").row(0, named=True) == {
         **{"path": f"37.81/{GOOD}", "utm_east": 545981.19, "utm_north": 4184971.70, "utm_zone": 10, "utm_band": "S"},
         **{"latitude": 37.81098, "longitude": -122.47762, "pano_id": "rtCs5-P_9NGDzUbKyzStWA", "tile_num": None},
-        **{"heading": 174.0, "pitch": None, "roll": None, "height": None, "timestamp": "201409"},
+        **{"heading": 174.0, "heading_source": None, "heading_reference": None, "pitch": None, "roll": None},
+        **{"height": None, "timestamp": "201409"},
         **{"year": 2014, "month": 9, "note": None},
     }
 

@@ -33,6 +33,7 @@ def by_plain_python(name: str) -> dict[str, Any]:
     row["utm_zone"] = int(zone) if zone else None
     texts = {"utm_band": band, "pano_id": pano, "tile_num": tile, "timestamp": when, "note": note}
     row |= {key: text or None for key, text in texts.items()}
+    row |= {"heading_source": None, "heading_reference": None}  # of which a name says nothing
     return {**row, "year": int(when[:4]) if when else None, "month": int(when[4:6]) if when[4:6] else None}
 
 
@@ -65,7 +66,7 @@ def test_a_name_written_out() -> None:
         **{"path": GOOD_NAMES[7], "utm_east": 550313.87, "utm_north": 4184192.09, "utm_zone": 10, "utm_band": "S"},
         **{"latitude": 37.80373, "longitude": -122.42845, "pano_id": "14666", "tile_num": "00", "heading": 89.0},
         **{"pitch": 3.0, "roll": None, "height": None, "timestamp": None, "year": None, "month": None, "note": None},
-        "reject": None,
+        **{"heading_source": None, "heading_reference": None, "reject": None},
     }
 
 

@@ -161,7 +161,10 @@ USERS_OWN = "@691383.35@5454712.35@10@S@-0.37194@49.21528@IMG_20230216_134916_0@
 
 def test_a_name_that_is_wrong_on_purpose() -> None:
     (row,) = read(USERS_OWN)
-    assert reason(row) == "positions disagree: UTM and latitude/longitude are over 1,000 km apart"
+    assert reason(row) == (
+        "positions disagree: UTM and latitude/longitude are over 1,000 km apart: "
+        "latitude and longitude are swapped and the zone is 30, not 10"
+    )
     (row,) = read(USERS_OWN, strict=False)
     assert (row["reject"], row["utm_east"], row["utm_north"], row["heading"]) == (None, 691383.35, 5454712.35, None)
     assert row["apart_m"] > 1_000_000

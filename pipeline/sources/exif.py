@@ -1,0 +1,155 @@
+"""The photos themselves as the source: EXIF, XMP and Mapillary's description, read in bulk, without decoding a picture.
+
+A manifest of photos depends on each file's size and modification time, and a partition on those of its own files: where
+these are as they were, nothing is read again. Partitions are small, and threads read the files of one, for disks that
+keep one waiting; processes read several at once, for the parsing is Python.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from data_manifest.artefacts import DIGEST_LENGTH
+from pipeline.listing import Listing
+from pipeline.names import Reason
+from pipeline.reading import distinct_paths
+from pipeline.sources.photo import UNREADABLE, Facts, read_photo
+from pipeline.sources.settings import FROM_TRACK, SourceSettings
+from pipeline.sources.source import WRITTEN, Reader, read_fields
+from pipeline.sources.table import folder_of
+from pipeline.sources.track import fill_headings
+from pipeline.threads import usable_cores
+
+PHOTOS_PER_PARTITION = 5_000
+THREADS = 16  # wait for the disk, most of the time
+VERSION = 1  # of what is read of a photo
+JOBS_FOR_PROCESSES = 3  # with fewer partitions to start processes takes longer than it spares
+COLUMNS = (*WRITTEN, "heading_source", "heading_reference", "reason", "detail")
+
+
+@dataclasses.dataclass(frozen=True)
+class PhotoReader:
+    """Says of photos what their files do.
+
+    Args:
+        images_folder: Where they lie.
+        from_track: Whether headings that are missing are estimated.
+        camera_turn: As in `fill_headings`.
+    """
+
+    images_folder: Path
+    from_track: bool = False
+    camera_turn: float = 0.0
+    by_paths_alone: bool = False
+
+    def state(self, paths: pl.Series) -> bytes:
+        """Return a digest of the sizes and modification times of photos."""
+        return state_of_files(self.images_folder, paths)
+
+    def read(self, paths: pl.DataFrame, strict: bool) -> pl.DataFrame:
+        """Return what the photos say."""
+        folder = os.fsencode(self.images_folder)
+        with ThreadPoolExecutor(THREADS) as threads:
+            read = functools.partial(_read_one, folder)
+            facts = list(threads.map(read, paths["path"], paths["is_utf8"]))
+        columns = {name: [each.get(name, "") for each in facts] for name in COLUMNS}
+        rows = paths.hstack(pl.DataFrame(columns, schema=dict.fromkeys(COLUMNS, pl.String)))
+        found = pl.struct("reason", "detail")
+        images = read_fields(
+            rows.with_columns(reject=pl.when(pl.col("reason") != "").then(found)).drop("reason", "detail"), strict
+        )
+        if self.from_track:
+            sequence = pl.col("path").str.replace(r"[^/]*$", "")
+            images = fill_headings(images.with_columns(sequence=sequence), self.camera_turn).drop("sequence")
+        return images
+
+
+def _read_one(folder: bytes, path: str, is_utf8: bool) -> Facts:
+    """Return the fields of a photo, or the reason for which it is of no use."""
+    if not is_utf8:  # a reject already, whose path is not that of the file
+        return {}
+    try:
+        facts = read_photo(folder + b"/" + path.encode())
+    except UNREADABLE as error:
+        text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        text = "no image that can be read" if "cannot identify" in text else text
+        return {"reason": Reason.UNREADABLE.value, "detail": text or type(error).__name__}
+    if "latitude" not in facts:
+        return {**facts, "reason": Reason.NO_POSITION.value, "detail": "the file says no GPS position"}
+    if float(facts["latitude"]) == float(facts["longitude"]) == 0:
+        detail = "latitude 0, longitude 0: what cameras write that know no position"
+        return {**facts, "reason": Reason.NO_POSITION.value, "detail": detail}
+    return facts
+
+
+def state_of_files(images_folder: Path, paths: pl.Series) -> bytes:
+    """Return a digest of the size and the modification time of each file; those of one that is gone are 0."""
+    content, folder = hashlib.sha256(), os.fsencode(images_folder) + b"/"
+    for path in paths:
+        try:
+            found = os.stat(folder + path)  # noqa: PTH116 -- bytes
+            content.update(b"%d %d\n" % (found.st_size, found.st_mtime_ns))
+        except OSError:
+            content.update(b"0 0\n")
+    return content.digest()
+
+
+def state_of_listing(listing: Listing) -> str:
+    """Return a digest of the size and the modification time of each image, folder by folder."""
+    folder = folder_of(listing.origin)
+
+    def state_of(name: bytes) -> bytes:
+        return state_of_files(folder, distinct_paths(listing.images([name]))[0])
+
+    content = hashlib.sha256()
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(THREADS) as threads:
+        for state in threads.map(state_of, sorted(listing.sizes(Path(scratch)))):
+            content.update(state)
+    return content.hexdigest()[:DIGEST_LENGTH]
+
+
+@dataclasses.dataclass(frozen=True)
+class PhotoSource:
+    """The photos themselves."""
+
+    options: SourceSettings
+    expected: str = "Photos are expected to hold a GPS position in EXIF; --source table takes positions from a table"
+
+    @property
+    def rows_per_partition(self) -> int | None:
+        """How many photos a partition has; as many as can be where neighbours are needed."""
+        return None if self.options.heading == FROM_TRACK else PHOTOS_PER_PARTITION
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What decides the rows."""
+        return {"source": {**self.options.as_dict(), "version": VERSION}}
+
+    def inputs(self, listing: Listing) -> Mapping[str, str]:
+        """Return a digest of the files' sizes and modification times."""
+        return {"files": state_of_listing(listing)}
+
+    def open(self, listing: Listing, scratch: Path) -> tuple[Listing, Reader]:
+        """Return the photos, and what reads them."""
+        folder, turn = folder_of(listing.origin).absolute(), self.options.camera_turn
+        return listing, PhotoReader(folder, self.options.heading == FROM_TRACK, turn)
+
+    @contextlib.contextmanager
+    def executor(self, num_jobs: int) -> Iterator[Executor | None]:
+        """Give processes, for more than a few partitions."""
+        if num_jobs < JOBS_FOR_PROCESSES or usable_cores() == 1:
+            yield None
+            return
+        context = multiprocessing.get_context("spawn")  # a fork would copy polars' threads in the middle of their work
+        with ProcessPoolExecutor(min(num_jobs, usable_cores()), mp_context=context) as processes:
+            yield processes

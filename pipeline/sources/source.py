@@ -1,0 +1,144 @@
+"""What a source is, and the one that reads names.
+
+A source tells what a manifest depends on beside the paths, and gives a reader: that says, of some paths, what the
+manifest's rows are. Whatever the source, the rows come of the same rules: `read_fields` are those of names.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import polars as pl
+
+from pipeline.listing import Listing
+from pipeline.names import FIELDS, HEADING_ORIGIN, Reason, parse_fields, reject_by_fields, reject_by_path, with_years
+from pipeline.positions import compare_positions, complete_positions
+from pipeline.reading import REJECT, read_names
+
+WRITTEN = FIELDS[1:-1]  # what a source may say of an image
+
+
+class Reader(Protocol):
+    """Says what images are; can be sent to another process."""
+
+    @property
+    def by_paths_alone(self) -> bool:
+        """Whether the rows depend on nothing but the paths."""
+
+    def state(self, paths: pl.Series) -> bytes:
+        """Return a digest of what the rows depend on beside the sorted paths, which are bytes."""
+
+    def read(self, paths: pl.DataFrame, strict: bool) -> pl.DataFrame:
+        """Return the manifest's columns for sorted paths with `is_utf8`, with `reject` and `apart_m`, sorted by path.
+
+        Args:
+            paths: `path`, text, and `is_utf8`, as `decode_paths` gives them.
+            strict: As in `build_manifest`.
+        """
+
+
+class Source(Protocol):
+    """Where it is written what the images are."""
+
+    @property
+    def expected(self) -> str:
+        """What a user is told who gives images that the source says nothing of."""
+
+    @property
+    def rows_per_partition(self) -> int | None:
+        """How many rows a partition has at most, about; None: as many as of names."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What decides the rows, as the recipe of a manifest has it beside its own settings."""
+
+    def inputs(self, listing: Listing) -> Mapping[str, str]:
+        """Return digests of what is read, beside the paths, as it stands now.
+
+        Raises:
+            UserError: It cannot be read.
+        """
+
+    def open(self, listing: Listing, scratch: Path) -> tuple[Listing, Reader]:
+        """Return the images, with those that the source alone knows of, and what says what they are.
+
+        Args:
+            listing: The images that were found.
+            scratch: A folder that all who read can see, which is kept until they have.
+
+        Raises:
+            UserError: The source cannot be read, or is not about these images.
+        """
+
+    def executor(self, num_jobs: int) -> contextlib.AbstractContextManager[Executor | None]:
+        """Return what runs so many partitions where nothing else is asked for; None is threads of this process."""
+
+
+@dataclass(frozen=True)
+class NamesReader:
+    """Reads the names of images, in SF-XL's form."""
+
+    by_paths_alone: bool = True
+
+    def state(self, paths: pl.Series) -> bytes:
+        """Return nothing: the names are in the paths."""
+        return b""
+
+    def read(self, paths: pl.DataFrame, strict: bool) -> pl.DataFrame:
+        """Return what the names say."""
+        return read_names(paths, strict)
+
+
+@dataclass(frozen=True)
+class NamesSource:
+    """The names of images, in SF-XL's form; no image is opened."""
+
+    expected: str = (
+        "Names are expected as @UTM_east@UTM_north@zone@band@latitude@longitude@pano_id@tile@heading@...@.jpg; "
+        "photos called otherwise are described by --source table or --source exif"
+    )
+    rows_per_partition: int | None = None
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Return nothing: manifests of names were there before other sources."""
+        return {}
+
+    def inputs(self, listing: Listing) -> Mapping[str, str]:
+        """Return nothing: the names are in the paths."""
+        return {}
+
+    def open(self, listing: Listing, scratch: Path) -> tuple[Listing, Reader]:
+        """Return the images as they are."""
+        return listing, NAMES
+
+    def executor(self, num_jobs: int) -> contextlib.AbstractContextManager[Executor | None]:
+        """Return nothing: libraries do the work, which let go of Python's lock."""
+        return contextlib.nullcontext()
+
+
+NAMES = NamesReader()
+NAMES_SOURCE = NamesSource()
+
+
+def read_fields(written: pl.DataFrame, strict: bool) -> pl.DataFrame:
+    """Return the manifest's columns, with `reject` and `apart_m`, of fields given as texts, by the rules of names.
+
+    Args:
+        written: `path`, `is_utf8`, the fields `WRITTEN` as texts, empty where nothing is said, `heading_source` and
+            `heading_reference`, and `reject`, what the source itself found wrong.
+        strict: As in `build_manifest`.
+    """
+    found = pl.coalesce("reject", reject_by_path(), reject_by_fields(strict))
+    rejects = written.select(reject=found).to_series().cast(REJECT)
+    images = with_years(parse_fields(written)).with_columns(rejects)
+    without = pl.col("heading").is_null()
+    images = images.with_columns(
+        pl.when(~without & (pl.col(column) != "")).then(column).alias(column) for column in HEADING_ORIGIN
+    )
+    images = compare_positions(complete_positions(images), strict)
+    not_utf8 = pl.struct(reason=pl.lit(Reason.NOT_UTF8.value), detail=pl.lit("the path is shown percent-escaped"))
+    return images.with_columns(reject=pl.when("is_utf8").then("reject").otherwise(not_utf8)).sort("path")

@@ -1,0 +1,244 @@
+"""A table as the source: a row for each image, with the path and where the image was taken.
+
+A row whose file is missing is a reject, and so is a file that no row names: what there is in either is in the manifest
+or in the rejects. The table is brought to texts once, in a Parquet file sorted by path; each partition then takes the
+rows of its paths from it.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from data_manifest.artefacts import DIGEST_LENGTH
+from data_manifest.errors import UserError
+from pipeline.listing import LIST_SUFFIX, Images, Listing
+from pipeline.names import Reason
+from pipeline.reading import REJECT
+from pipeline.sources.columns import columns_of
+from pipeline.sources.settings import FROM_TRACK, SourceSettings
+from pipeline.sources.source import WRITTEN, Reader, read_fields
+from pipeline.sources.table_rows import read_rows
+from pipeline.sources.track import fill_headings
+from pipeline.texts import flat
+
+ROWS_FILE = "rows.parquet"
+
+
+@dataclasses.dataclass(frozen=True)
+class TableReader:
+    """Says of images what the rows of a table do; `rows_file` has these as texts."""
+
+    rows_file: Path
+    by_paths_alone: bool = False
+
+    def state(self, paths: pl.Series) -> bytes:
+        """Return a digest of the rows of paths."""
+        names = pl.DataFrame({"path": paths.cast(pl.String, strict=False)}).drop_nulls()
+        rows = self._rows_of(names).sort("path")
+        lines = rows.select(pl.concat_str(pl.all().fill_null(""), separator="\x1f")).to_series()
+        content, offsets = flat(lines)
+        return hashlib.sha256(offsets.tobytes() + content.tobytes()).digest()
+
+    def read(self, paths: pl.DataFrame, strict: bool) -> pl.DataFrame:
+        """Return what the table says."""
+        rows = paths.join(self._rows_of(paths), on="path", how="left", maintain_order="left")
+        found = pl.struct(reason="reason", detail="detail")
+        no_row = pl.struct(reason=pl.lit(Reason.NOT_IN_TABLE.value), detail=pl.lit("no row names this file"))
+        reject = pl.when(pl.col("in_table").is_null()).then(no_row).when(pl.col("reason").is_not_null()).then(found)
+        texts = (pl.col(name).fill_null("") for name in WRITTEN)
+        return read_fields(rows.with_columns(*texts, reject=reject).drop("reason", "detail", "in_table"), strict)
+
+    def _rows_of(self, paths: pl.DataFrame) -> pl.DataFrame:
+        rows = pl.scan_parquet(self.rows_file, glob=False)
+        return rows.join(paths.lazy().select("path"), on="path", how="semi").collect()
+
+
+@dataclasses.dataclass(frozen=True)
+class TableSource:
+    """A table with a row for each image."""
+
+    table: Path
+    options: SourceSettings
+    rows_per_partition: int | None = None
+
+    @property
+    def expected(self) -> str:
+        """What a user is told who gives images that the table says nothing of."""
+        return f"The table {self.table} says nothing that can be used: see the reason, and --columns"
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What decides the rows."""
+        return {"source": self.options.as_dict() | {"table": None}}  # the table counts by its content
+
+    def inputs(self, listing: Listing) -> Mapping[str, str]:
+        """Return the digest of the table's content."""
+        try:
+            with self.table.open("rb") as file:
+                return {"table": hashlib.file_digest(file, "sha256").hexdigest()[:DIGEST_LENGTH]}
+        except OSError as error:
+            raise UserError(f"table = {self.table}: cannot be read: {error.strerror}") from error
+
+    def open(self, listing: Listing, scratch: Path) -> tuple[Listing, Reader]:
+        """Return the images that there are or that the table names, and what says what they are."""
+        given = columns_of(self.options.columns) if self.options.columns else {}
+        rows = read_rows(self.table, given, folder_of(listing.origin))
+        refuse_swapped(self.table, rows)
+        rows = _one_row_a_path(rows)
+        sizes = listing.sizes(scratch)
+        missing = _without_file(rows["path"], listing.images(sizes).blocks())
+        _refuse_other_images(self.table, listing.origin, rows, missing)
+        rows = _say_missing(rows, missing)
+        if self.options.heading == FROM_TRACK:
+            rows = self._with_track(rows)
+        rows_file = scratch / ROWS_FILE
+        rows.drop("sequence").sort("path").write_parquet(rows_file, row_group_size=1 << 16)
+        return ListingWith(listing, sizes, missing["path"]), TableReader(rows_file)
+
+    def _with_track(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows with the headings that are missing estimated."""
+        folder = pl.col("path").str.replace(r"[^/]*$", "")
+        sequence = pl.when(pl.col("sequence") != "").then("sequence").otherwise(folder)
+        no_reject = rows.with_columns(is_utf8=pl.lit(True), sequence=sequence, reject=pl.lit(None, REJECT))
+        images = fill_headings(read_fields(no_reject.drop("reason", "detail"), strict=False), self.options.camera_turn)
+        filled = images.filter(pl.col("heading_source") == "track").select(
+            "path", pl.col("heading").cast(pl.String).alias("track"), heading_reference="heading_reference"
+        )
+        return (
+            rows.join(filled, on="path", how="left", suffix="_of_track", maintain_order="left")
+            .with_columns(
+                heading=pl.coalesce("track", "heading"),
+                heading_source=pl.when(pl.col("track").is_not_null()).then(pl.lit("track")).otherwise("heading_source"),
+                heading_reference=pl.coalesce("heading_reference_of_track", "heading_reference"),
+            )
+            .drop("track", "heading_reference_of_track")
+        )
+
+    def executor(self, num_jobs: int) -> contextlib.AbstractContextManager[Executor | None]:
+        """Return nothing: libraries do the work, which let go of Python's lock."""
+        return contextlib.nullcontext()
+
+
+def folder_of(origin: Path) -> Path:
+    """Return the images folder of a listing that came of it, or of the list file beside it."""
+    return origin.with_name(origin.name.removesuffix(LIST_SUFFIX)) if origin.name.endswith(LIST_SUFFIX) else origin
+
+
+def refuse_swapped(table: Path, rows: pl.DataFrame) -> None:
+    """Check that a table does not have longitudes for latitudes.
+
+    Raises:
+        UserError: It has, in more than half of its rows with both.
+    """
+    degrees = rows.select(pl.col("latitude", "longitude").cast(pl.Float64, strict=False)).drop_nulls()
+    swapped = degrees.filter((pl.col("latitude").abs() > 90) & (pl.col("longitude").abs() <= 90))
+    if len(swapped) * 2 > len(degrees):
+        latitude, longitude = swapped.row(0)
+        raise UserError(
+            f"{table}: latitude = {latitude:g}, longitude = {longitude:g}, and so in {len(swapped):,} of "
+            f"{len(degrees):,} rows: the two are swapped, since a latitude is at most 90; say which column is which, "
+            "as in --columns latitude=...,longitude=..."
+        )
+
+
+def _one_row_a_path(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return a row for each path, with `reason` and `detail` where several rows of it do not agree."""
+    said = [name for name in rows.columns if name != "path"]
+    rows = rows.unique(maintain_order=True)
+    differing = [pl.when(pl.col(name).n_unique() > 1).then(pl.lit(name)).alias(name) for name in said]
+    again = rows.filter(pl.col("path").is_duplicated())
+    told = again.group_by("path").agg(pl.len().alias("rows"), *differing)
+    names = pl.concat_str([pl.col(name) for name in said], separator=", ", ignore_nulls=True)
+    told = told.select(
+        "path",
+        reason=pl.lit(Reason.ROWS_DISAGREE.value),
+        detail=pl.format("{} rows, which differ in {}", "rows", names),
+    )
+    origin = {"heading_source": pl.lit("table"), "in_table": pl.lit(True)}
+    return (
+        rows.unique("path", keep="first", maintain_order=True).join(told, on="path", how="left").with_columns(**origin)
+    )
+
+
+def _without_file(paths: pl.Series, blocks: Iterable[pl.Series]) -> pl.DataFrame:
+    """Return the paths, text, that are in none of the blocks of paths of files, bytes."""
+    missing = pl.DataFrame({"path": paths})
+    for block in blocks:
+        files = pl.DataFrame({"path": block.cast(pl.String, strict=False)}).drop_nulls()
+        missing = missing.join(files, on="path", how="anti", maintain_order="left")
+    return missing
+
+
+def _refuse_other_images(table: Path, origin: Path, rows: pl.DataFrame, missing: pl.DataFrame) -> None:
+    if len(missing) == len(rows):
+        raise UserError(
+            f"{table}: none of its {len(rows):,} rows names a file of {origin}; the first is {rows['path'][0]}: paths "
+            "in a table begin in the images folder, with their extension"
+        )
+
+
+def _say_missing(rows: pl.DataFrame, missing: pl.DataFrame) -> pl.DataFrame:
+    gone = missing.with_columns(gone=pl.lit(True))
+    is_gone = pl.col("gone").is_not_null()
+    return (
+        rows.join(gone, on="path", how="left", maintain_order="left")
+        .with_columns(
+            reason=pl.when(is_gone).then(pl.lit(Reason.NO_FILE.value)).otherwise("reason"),
+            detail=pl.when(is_gone).then(pl.lit("the table names a file that is not there")).otherwise("detail"),
+        )
+        .drop("gone")
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ImagesWith:
+    """Images, and paths beside them that have no file."""
+
+    images: Images | None
+    paths: tuple[bytes, ...]
+    digest: str | None = None  # of the files alone it would not say what there is
+
+    def blocks(self) -> Iterator[pl.Series]:
+        """Give the paths of both."""
+        if self.images is not None:
+            yield from self.images.blocks()
+        yield pl.Series(self.paths, dtype=pl.Binary)
+
+
+class ListingWith:
+    """A listing, and paths beside it that have no file."""
+
+    def __init__(self, listing: Listing, sizes: Mapping[bytes, int], paths: pl.Series) -> None:
+        self.origin, self.fingerprint = listing.origin, listing.fingerprint
+        self._listing, self._sizes = listing, sizes
+        self._paths: dict[bytes, list[bytes]] = {}
+        for path in map(str.encode, paths):
+            self._paths.setdefault(path[: path.rfind(b"/") + 1], []).append(path)
+
+    def estimate(self) -> tuple[int, int]:
+        """Return what the listing does."""
+        return self._listing.estimate()
+
+    def sizes(self, scratch: Path) -> Mapping[bytes, int]:
+        """Return how many paths each folder has."""
+        return {
+            folder: self._sizes.get(folder, 0) + len(self._paths.get(folder, ()))
+            for folder in (*self._sizes, *(self._paths.keys() - self._sizes.keys()))
+        }
+
+    def images(self, folders: Iterable[bytes]) -> Images:
+        """Return the images and the paths of folders."""
+        folders = list(folders)
+        found = [folder for folder in folders if folder in self._sizes]
+        paths = tuple(path for folder in folders for path in self._paths.get(folder, ()))
+        return ImagesWith(self._listing.images(found) if found else None, paths)
+
+    def check_unchanged(self) -> None:
+        """Check that the images are those that were listed."""
+        self._listing.check_unchanged()

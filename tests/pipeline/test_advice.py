@@ -1,0 +1,107 @@
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from data_manifest.errors import UserError
+from pipeline.__main__ import main
+from pipeline.advice import Advice, advise
+from pipeline.groups import build_groups
+from pipeline.manifest import build_manifest
+from pipeline.plan import EpochSettings, plan_groups
+
+Advise = Callable[..., Advice]
+
+
+@pytest.fixture
+def manifest_of(tmp_path: Path) -> Callable[[list[str]], Path]:
+    """Build a manifest of names."""
+
+    def manifest_of(names: list[str]) -> Path:
+        (tmp_path / "city_images_paths.txt").write_text("\n".join(names))
+        return build_manifest(tmp_path / "city", tmp_path / "A", "city")
+
+    return manifest_of
+
+
+def name(east: float, north: float, heading: object = "", when: object = 2015, shot: object = 0, zone: int = 10) -> str:
+    return f"@{east:.2f}@{north:.2f}@{zone}@S@@@p{shot}@@{heading}@@@@{when}@@.jpg"
+
+
+def texts(advice: Advice) -> str:
+    return "\n".join(f"{remark.kind}: {remark.text}" for remark in advice.remarks)
+
+
+def dense_city(per_place: int = 10, headings: tuple[object, ...] = (15, 105, 195, 285)) -> list[str]:
+    """A street of 1,000 places, 10 metres apart, each seen several times in each direction."""
+    generator = random.Random(0)
+    return [
+        name(500_005 + 10 * place, 4_000_005 + generator.uniform(-4, 4), heading, 2014 + visit % 2, f"{place}_{visit}")
+        for place in range(1000)
+        for heading in headings
+        for visit in range(per_place)
+    ]
+
+
+def test_dense_images_get_the_papers_grouping(manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
+    manifest = manifest_of(dense_city())
+    advice = advise(manifest, tmp_path / "A")
+    assert advice.plan is not None
+    assert (advice.plan.settings.M, advice.plan.settings.alpha, advice.plan.settings.N) == (10, 30, 5)
+    assert advice.plan.summary["images"] == 40_000
+    _, (plan,) = plan_groups(manifest, tmp_path / "A", [advice.plan.settings], EpochSettings())
+    assert plan.summary == advice.plan.summary
+    build_groups(manifest, tmp_path / "A", advice.plan.settings)
+    assert "--M 10 --alpha 30 --N 5 --L 2 --min-images-per-class 10" in advice.commands[0]
+    assert "2015 could be queries: 100%" in texts(advice)
+    assert "warning" not in texts(advice)
+
+
+def test_sparse_images_get_a_coarser_one(manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
+    advice = advise(manifest_of(dense_city(per_place=1, headings=("",))), tmp_path / "A")
+    assert advice.plan is not None
+    assert (advice.plan.settings.alpha, advice.plan.settings.L) == (360, 1)
+    assert advice.plan.settings.M > 10
+    assert "1,000 of 1,000 images have no heading: --alpha 360 --L 1" in texts(advice)
+    assert "warning: 1,000 images in" in texts(advice)
+
+
+# What is odd, and what is said of it.
+ODD = {
+    "too few": ([name(5e5, 4e6, 3)] * 1 + [name(5.1e5, 4e6, 4)], "2 images make no group of 32 classes"),
+    "one heading": (dense_city(1, (0,)), "all 1,000 headings are one number"),
+    "headings of 0": ([*dense_city(1, (0,)), name(5e5, 4e6, 7)], "1,000 headings are 0"),
+    "multiples of 30": (dense_city(1, (0, 30, 330)), "3,000 of 3,000 headings are multiples of 30"),
+    "repeated": ([name(5e5, 4e6, 3, shot=number) for number in range(60)], "up to 60 shots at one"),
+    "zones": (
+        [*dense_city(1), name(5e5, 4e6, 9, zone=11)],
+        "2 UTM zones or hemispheres: 4,000 in zone 10 N, 1 in zone 11 N",
+    ),
+    "rejects": ([*dense_city(1), "x.jpg"], "1 files (0.0%) are rejects"),
+    "one year": (dense_city(1), "all images are of one year"),
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_what_is_odd_is_said(what: str, manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
+    names, expected = ODD[what]
+    said = texts(advise(manifest_of(names), tmp_path / "A"))
+    assert expected in said
+    others = {text for key, (_, text) in ODD.items() if key in ("one heading", "zones", "repeated") and key != what}
+    assert not any(text in said for text in others)
+
+
+def test_the_command_line(
+    manifest_of: Callable[[list[str]], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = manifest_of(dense_city())
+    main(["advise", str(manifest)])
+    assert "luigi --module workflows BuildGroups --train-folder" in capsys.readouterr().out
+    main(["advise", str(manifest), "--format", "json"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["figures"]["images"] == 40_000
+    assert told["grouping"]["M"] == 10
+    with pytest.raises(UserError, match="is no manifest"):
+        main(["advise", str(tmp_path)])

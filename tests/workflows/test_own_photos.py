@@ -1,0 +1,76 @@
+"""Photos that are in one folder and called as cameras call them, from EXIF or a table to groups, as a user runs it."""
+
+import csv
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image
+
+from data_manifest.tables import read_table
+
+Luigi = Callable[..., subprocess.CompletedProcess[str]]
+SHARED = Path(__file__).parents[3] / "shared"
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Photos of 64 places, 40 metres apart on a square, three of each, without a heading."""
+    (tmp_path / "photos").mkdir()
+    generator = np.random.default_rng(0)
+    for number in range(192):
+        place = number // 3
+        exif = Image.Exif()
+        gps = {1: "N", 2: (48.0, 51.0, place % 8 * 1.3), 3: "E", 4: (2.0, 20.0, place // 8 * 2.0)}
+        exif.get_ifd(ExifTags.IFD.GPSInfo).update(gps)
+        pixels = generator.integers(0, 255, (40, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"IMG_{number:04d}.JPG", exif=exif)
+    return tmp_path / "photos"
+
+
+def test_from_a_folder_of_photos_to_an_evaluation(luigi: Luigi, photos: Path, tmp_path: Path) -> None:
+    own = ("--photos-folder", str(photos), "--source", "exif", "--split", "area", "--block-m", "80", "--margin-m", "5")
+    grouping = ("--M", "20", "--alpha", "360", "--N", "2", "--L", "1", "--min-images-per-class", "1")
+    network = ("--backbone", "SqueezeNet1_0", "--fc-output-dim", "8", "--backbone-weights", "none", "--device", "cpu")
+    training = ("--groups-num", "1", "--batch-size", "4", "--epochs-num", "1", "--iterations-per-epoch", "1")
+    size = ("--image-size", "32", "--num-workers", "0", "--positive-dist-threshold", "60")
+    done = luigi("EvaluateCosPlace", *own, *grouping, *network, *training, *size)
+    assert done.returncode == 0, done.stderr
+    made = [line.split(":")[0] for line in done.stdout.splitlines() if " made " in line]
+    assert "BuildManifest made manifest " + next(tmp_path.glob("artifacts/manifest/*-photos")).name in made
+    assert sum(line.startswith("SplitDataset made") for line in made) == 5
+    assert made[-1].startswith("EvaluateCosPlace made evaluation")
+    again = luigi("BuildGroups", *own, *grouping)
+    assert "BuildGroups: nothing to do" in again.stdout
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared with the Paris photos is not here")
+def test_paris_positions_as_a_table(luigi: Luigi, tmp_path: Path) -> None:
+    sample = SHARED / "tools" / "make_paris_sample.py"
+    subprocess.run([sys.executable, str(sample), str(tmp_path / "paris"), "--size", "16"], check=True)
+    with (SHARED / "data" / "itowns_paris" / "positions.csv").open() as file:
+        positions = list(csv.DictReader(file))
+    for number, position in enumerate(positions):
+        image = next((tmp_path / "paris" / "train").rglob("*.jpg"))
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        (tmp_path / "photos" / f"{position['id']}.jpg").write_bytes(image.read_bytes())
+        position["file"] = f"{position['id']}.jpg" if number else "missing.jpg"
+    with (tmp_path / "positions.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(positions[0]))
+        writer.writeheader()
+        writer.writerows(positions)
+    done = luigi(
+        *("BuildGroups", "--photos-folder", str(tmp_path / "photos"), "--source", "table"),
+        *("--table", str(tmp_path / "positions.csv"), "--M", "20", "--N", "2", "--min-images-per-class", "1"),
+    )
+    assert done.returncode == 0, done.stderr
+    manifest = next(tmp_path.glob("artifacts/manifest/*-photos/current"))
+    rows = {row["path"]: row for row in read_table(manifest, "manifest").to_dicts()}
+    for position in positions[1:]:
+        row = rows[position["file"]]
+        assert (row["utm_east"], row["heading"]) == (float(position["utm_east"]), float(position["heading"]))
+    assert len(rows) == len(positions) - 1
+    assert read_table(manifest, "rejects").height == 2  # a row without its file, a file without its row
