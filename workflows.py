@@ -403,14 +403,17 @@ class BuildGroups(Stage):
             )
 
 
-def checked(manifests: list[BuildManifest]) -> list[BuildManifest]:
+def checked(manifests: "list[BuildManifest | SplitDataset]") -> "list[BuildManifest | SplitDataset]":
     """Return manifests whose images can be read: Luigi schedules nothing of a task whose requirements raise.
+
+    Those of a split are of photos that have been read already.
 
     Raises:
         UserError: A folder is missing or empty, or its first image is broken.
     """
     for each in manifests:
-        check_image_of(each)
+        if isinstance(each, BuildManifest):
+            check_image_of(each)
     return manifests
 
 
