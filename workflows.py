@@ -233,7 +233,8 @@ class Stage(luigi.Task):
 
     def manifest_of(self, part: str) -> "BuildManifest | SplitDataset":
         """Return the task that makes the manifest of a part of the data set."""
-        is_split = self.dataset.photos_folder and part != PHOTOS and self.settings(SplitSettings).split != UNSPLIT
+        of_photos = self.dataset.photos_folder and part != PHOTOS and not self.dataset.has_own_folder(part)
+        is_split = of_photos and self.settings(SplitSettings).split != UNSPLIT
         task: BuildManifest | SplitDataset = self.clone(SplitDataset if is_split else BuildManifest, part=part)
         return task
 
@@ -549,9 +550,15 @@ def model_of(stage: Stage) -> tuple[Path, Model]:
 class ExtractDescriptors(Stage):
     """Describe a part of the data set with the trained model, or the one that --resume-model names."""
 
+    part: str
+
     def requires(self) -> list[Stage]:
         """The manifest of the images and, unless it is given, the model."""
-        return [self.clone(BuildManifest), *training_of(self)]
+        return [self.manifest(), *training_of(self)]
+
+    def manifest(self) -> "BuildManifest | SplitDataset":
+        """Return the task that makes the manifest of the images."""
+        return self.manifest_of(self.part)
 
     def shorter_side(self) -> int | None:
         """Return the pixels that images are resized to, if they are."""
@@ -559,7 +566,7 @@ class ExtractDescriptors(Stage):
 
     def recipe(self) -> Recipe:
         """Return what makes the descriptors."""
-        manifest, precision = self.clone(BuildManifest).recipe(), self.settings(RetrievalSettings).infer_precision
+        manifest, precision = self.manifest().recipe(), self.settings(RetrievalSettings).infer_precision
         return descriptors_recipe(manifest.name, model_of(self)[1], manifest.digest, self.shorter_side(), precision)
 
     def run(self) -> None:
@@ -570,7 +577,7 @@ class ExtractDescriptors(Stage):
         from evaluation.models import TrainedModel
         from training.network import resolve_device
 
-        runtime, manifest, (path, model) = self.settings(RuntimeSettings), self.clone(BuildManifest), model_of(self)
+        runtime, manifest, (path, model) = self.settings(RuntimeSettings), self.manifest(), model_of(self)
         batch_size, device = self.settings(EvaluationSettings).infer_batch_size, resolve_device(runtime.device)
         build_descriptors(
             TrainedModel(path, model.backbone, model.fc_output_dim),
@@ -589,8 +596,8 @@ class EvaluateCosPlace(Stage):
     def requires(self) -> list[Stage]:
         """The descriptors of the test sets' images and, unless it is given, the model."""
         for each in self.sets():
-            checked(self.of_set(BuildManifest, each))
-        described = [task for each in self.sets() for task in self.of_set(ExtractDescriptors, each)]
+            checked(self.manifests_of(each))
+        described = [task for each in self.sets() for task in self.of_set(each)]
         return [*training_of(self), *described]
 
     def sets(self) -> list[SetFolders]:
@@ -601,10 +608,17 @@ class EvaluateCosPlace(Stage):
 
         return find_sets(self.settings(ChosenSets), own, self.dataset.test_queries)
 
-    def of_set(self, task: type[Stage], each: SetFolders) -> list[Any]:
-        """Return the tasks of a kind for the database, the same one for all its sets, and the queries of a test set."""
-        queries = self.clone(task, part="test/queries", test_folder=each.folder, test_queries=each.queries)
-        return [self.clone(task, part="test/database", test_folder=each.folder), queries]
+    def of_set(self, each: SetFolders) -> list[ExtractDescriptors]:
+        """Return the tasks that describe the database, the same one for all its sets, and the queries of a test set."""
+        describe = functools.partial(self.clone, ExtractDescriptors)
+        if self.settings(ChosenSets).test_sets is None:  # the data set's own, which may be a part of one body of photos
+            return [describe(part=f"test/{role}") for role in ("database", "queries")]
+        queries = describe(part="test/queries", test_folder=each.folder, test_queries=each.queries)
+        return [describe(part="test/database", test_folder=each.folder), queries]
+
+    def manifests_of(self, each: SetFolders) -> "list[BuildManifest | SplitDataset]":
+        """Return the tasks that make the manifests of the database and the queries of a test set."""
+        return [task.manifest() for task in self.of_set(each)]
 
     def recipe(self) -> Recipe:
         """Return what makes the evaluation; of several test sets, what makes the table of them all."""
@@ -612,7 +626,7 @@ class EvaluateCosPlace(Stage):
         evaluation, retrieval = self.settings(EvaluationSettings), self.settings(RetrievalSettings)
         recipes = []
         for each in self.sets():
-            database, queries = (manifest.recipe() for manifest in self.of_set(BuildManifest, each))
+            database, queries = (manifest.recipe() for manifest in self.manifests_of(each))
             settings = recipe_settings(evaluation, image_size, retrieval, each.named)
             name = each.named.name if each.named else queries.name
             recipes.append(evaluation_recipe(name, model, database.digest, queries.digest, settings))
@@ -625,7 +639,7 @@ class EvaluateCosPlace(Stage):
 
         def listed_set(each: SetFolders) -> ListedSet:
             database, queries = (
-                ImageList(manifest.artefact(), manifest.images_folder) for manifest in self.of_set(BuildManifest, each)
+                ImageList(manifest.artefact(), manifest.images_folder) for manifest in self.manifests_of(each)
             )
             return ListedSet(database, queries, each.named)
 
@@ -664,7 +678,7 @@ class WriteReport(Stage):
         from evaluation.report.stage import write_report
 
         evaluation = self.requires()
-        manifests = [each for of_set in evaluation.sets() for each in evaluation.of_set(BuildManifest, of_set)]
+        manifests = [each for test_set in evaluation.sets() for each in evaluation.manifests_of(test_set)]
         write_report(
             evaluation.artefact(),
             self.dataset.artifacts_folder,

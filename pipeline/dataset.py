@@ -38,13 +38,17 @@ class DatasetSettings(Settings):
     )
     artifacts_folder: Path = setting(Path("artifacts"), "where everything that is made goes")
 
+    def has_own_folder(self, part: str) -> bool:
+        """Return whether a folder is given for the very split that a part is of."""
+        return part != PHOTOS and getattr(self, f"{part.partition('/')[0]}_folder") is not None
+
     def images(self, part: str) -> Path:
         """Return the folder that holds the images of a part of the data set, one of `PARTS`, or of all `PHOTOS`.
 
         Raises:
             UserError: Nothing says where it is.
         """
-        if self.photos_folder is not None:
+        if self.photos_folder is not None and not self.has_own_folder(part):
             return self.photos_folder
         if part == PHOTOS:
             raise UserError("where are the photos? Give --photos-folder")

@@ -28,6 +28,12 @@ def test_a_split_may_lie_elsewhere() -> None:
     assert DatasetSettings(dataset_folder=Path("all"), val_folder=Path("v")).images("train") == Path("all/train")
 
 
+def test_photos_are_every_part_but_one_with_a_folder_of_its_own() -> None:
+    folders = DatasetSettings(photos_folder=Path("photos"), test_folder=Path("tokyo"), test_queries="queries")
+    assert {folders.images(part) for part in ("photos", "train", "val/queries")} == {Path("photos")}
+    assert folders.images("test/queries") == Path("tokyo/queries")
+
+
 def test_queries_may_be_called_otherwise() -> None:
     settings = DatasetSettings(dataset_folder=Path("all"), test_queries="queries_night")
     assert settings.images("test/queries") == Path("all/test/queries_night")

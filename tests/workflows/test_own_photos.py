@@ -43,6 +43,14 @@ def test_from_a_folder_of_photos_to_an_evaluation(luigi: Luigi, photos: Path, tm
     assert "BuildManifest made manifest " + next(tmp_path.glob("artifacts/manifest/*-photos")).name in made
     assert sum(line.startswith("SplitDataset made") for line in made) == 5
     assert made[-1].startswith("EvaluateCosPlace made evaluation")
+    queries, predictions = (
+        {row[column] for each in tmp_path.glob(f"artifacts/{at}") for row in read_table(each, table).to_dicts()}
+        for at, table, column in (
+            ("manifest/*-photos-test-queries/current", "manifest", "path"),
+            ("evaluation/*/current", "predictions", "query_path"),
+        )
+    )
+    assert predictions == queries, "the test part of the photos alone"
     again = luigi("BuildGroups", *own, *grouping)
     assert "BuildGroups: nothing to do" in again.stdout
 
