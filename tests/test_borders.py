@@ -75,17 +75,18 @@ def test_no_torch_below_training(package: str) -> None:
         assert not foreign(imports_of(file)) & {"torch", "torchvision", "faiss"}, file
 
 
-def test_luigi_is_in_workflows_alone() -> None:
-    assert "luigi" in foreign(imports_of(ROOT / "workflows.py"))
+def test_luigi_is_in_its_tasks_alone() -> None:
+    assert any("luigi" in foreign(imports_of(file)) for file in files_of("luigi_tasks"))
     for folder in (*PACKAGES, "examples", "benchmarks"):
         for file in files_of(folder):
             assert "luigi" not in foreign(imports_of(file)), file
 
 
-def test_nobody_imports_workflows() -> None:
+def test_nobody_imports_the_tasks_but_workflows() -> None:
+    assert imports_of(ROOT / "workflows.py") >= {"luigi_tasks.data"}
     for package in PACKAGES:
         for file in files_of(package):
-            assert "workflows" not in foreign(imports_of(file)), file
+            assert not foreign(imports_of(file)) & {"workflows", "luigi_tasks"}, file
 
 
 def test_evaluation_knows_of_training_the_network_alone() -> None:

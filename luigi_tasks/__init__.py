@@ -1,0 +1,1 @@
+"""The Luigi tasks, by what they work on; `workflows` names them all."""

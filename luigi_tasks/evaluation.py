@@ -1,0 +1,188 @@
+"""From a model and images to descriptors, recalls and a report."""
+
+import functools
+from pathlib import Path
+
+from data_manifest.artefacts import Recipe
+from data_manifest.references import MODEL_FILE
+from evaluation.recipe import (
+    Model,
+    descriptors_recipe,
+    evaluation_recipe,
+    model_digest,
+    recipe_of_sets,
+    recipe_settings,
+    resized_to,
+)
+from evaluation.report.recipe import report_recipe
+from evaluation.report.settings import ReportSettings
+from evaluation.set_folders import SetFolders, find_sets
+from evaluation.settings import ChosenSets, EvaluationSettings, RetrievalSettings
+from luigi_tasks.data import BuildManifest, SplitDataset, StageOfImages
+from luigi_tasks.parameters import TRAINING_KINDS, command_of, takes
+from luigi_tasks.stage import Stage
+from luigi_tasks.training import TrainCosPlace, checked
+from pipeline.dataset import DatasetSettings, PartSettings
+from training.settings import (
+    AugmentationSettings,
+    NetworkSettings,
+    RuntimeSettings,
+)
+
+
+def training_of(stage: Stage) -> list[TrainCosPlace]:
+    """Return the task that trains the model, unless it is given; what it is tested on is no matter to it."""
+    if stage.settings(NetworkSettings).resume_model:
+        return []
+    return [stage.clone(TrainCosPlace, test_folder=None, test_queries=DatasetSettings.test_queries)]
+
+
+def model_of(stage: Stage) -> tuple[Path, Model]:
+    """Return the file of the model that is tested, and what makes its descriptors what they are."""
+    network, training = stage.settings(NetworkSettings), training_of(stage)
+    path = training[0].artefact() / MODEL_FILE if training else Path(network.resume_model or "")
+    digest = training[0].artefact().name if training else model_digest(path)
+    return path, Model(digest, network.backbone, network.fc_output_dim)
+
+
+@takes(*TRAINING_KINDS, RetrievalSettings, PartSettings)
+class ExtractDescriptors(StageOfImages):
+    """Describe a part of the data set with the trained model, or the one that --resume-model names."""
+
+    part: str
+
+    def requires(self) -> list[Stage]:
+        """The manifest of the images and, unless it is given, the model."""
+        return [self.manifest(), *training_of(self)]
+
+    def manifest(self) -> "BuildManifest | SplitDataset":
+        """Return the task that makes the manifest of the images."""
+        return self.manifest_of(self.part)
+
+    def shorter_side(self) -> int | None:
+        """Return the pixels that images are resized to, if they are."""
+        return resized_to(self.settings(EvaluationSettings), self.settings(AugmentationSettings).image_size)
+
+    def recipe(self) -> Recipe:
+        """Return what makes the descriptors."""
+        manifest, precision = self.manifest().recipe(), self.settings(RetrievalSettings).infer_precision
+        return descriptors_recipe(manifest.name, model_of(self)[1], manifest.digest, self.shorter_side(), precision)
+
+    def run(self) -> None:
+        """Describe the images; a killed run goes on at the chunk that it was at."""
+        from evaluation.build_descriptors import build_descriptors
+        from evaluation.descriptors import Extraction
+        from evaluation.image_list import ImageList
+        from evaluation.models import TrainedModel
+        from training.network import resolve_device
+
+        runtime, manifest, (path, model) = self.settings(RuntimeSettings), self.manifest(), model_of(self)
+        batch_size, device = self.settings(EvaluationSettings).infer_batch_size, resolve_device(runtime.device)
+        build_descriptors(
+            TrainedModel(path, model.backbone, model.fc_output_dim),
+            ImageList(manifest.artefact(), manifest.images_folder),
+            self.dataset.artifacts_folder,
+            Extraction(batch_size, device, runtime.num_workers, self.settings(RetrievalSettings).infer_precision),
+            resized_to=self.shorter_side(),
+            on_percentage=self.set_progress_percentage,
+        )
+
+
+@takes(*TRAINING_KINDS, RetrievalSettings, ChosenSets)
+class EvaluateCosPlace(StageOfImages):
+    """Evaluate the trained model, or the one that --resume-model names, on the test set, or on --test-sets."""
+
+    def requires(self) -> list[Stage]:
+        """The descriptors of the test sets' images and, unless it is given, the model."""
+        for each in self.sets():
+            checked(self.manifests_of(each))
+        described = [task for each in self.sets() for task in self.of_set(each)]
+        return [*training_of(self), *described]
+
+    def sets(self) -> list[SetFolders]:
+        """Return where the test sets lie."""
+
+        def own(split: str) -> Path:
+            return self.dataset.images(f"{split}/database").parent
+
+        return find_sets(self.settings(ChosenSets), own, self.dataset.test_queries)
+
+    def of_set(self, each: SetFolders) -> list[ExtractDescriptors]:
+        """Return the tasks that describe the database, the same one for all its sets, and the queries of a test set."""
+        describe = functools.partial(self.clone, ExtractDescriptors)
+        if self.settings(ChosenSets).test_sets is None:  # the data set's own, which may be a part of one body of photos
+            return [describe(part=f"test/{role}") for role in ("database", "queries")]
+        queries = describe(part="test/queries", test_folder=each.folder, test_queries=each.queries)
+        return [describe(part="test/database", test_folder=each.folder), queries]
+
+    def manifests_of(self, each: SetFolders) -> "list[BuildManifest | SplitDataset]":
+        """Return the tasks that make the manifests of the database and the queries of a test set."""
+        return [task.manifest() for task in self.of_set(each)]
+
+    def recipe(self) -> Recipe:
+        """Return what makes the evaluation; of several test sets, what makes the table of them all."""
+        model, image_size = model_of(self)[1], self.settings(AugmentationSettings).image_size
+        evaluation, retrieval = self.settings(EvaluationSettings), self.settings(RetrievalSettings)
+        recipes = []
+        for each in self.sets():
+            database, queries = (manifest.recipe() for manifest in self.manifests_of(each))
+            settings = recipe_settings(evaluation, image_size, retrieval, each.named)
+            name = each.named.name if each.named else queries.name
+            recipes.append(evaluation_recipe(name, model, database.digest, queries.digest, settings))
+        return recipe_of_sets(recipes)
+
+    def run(self) -> None:
+        """Evaluate, and publish predictions and recalls."""
+        from evaluation.image_list import ImageList
+        from evaluation.stage import ListedSet, evaluate_on_sets
+
+        def listed_set(each: SetFolders) -> ListedSet:
+            database, queries = (
+                ImageList(manifest.artefact(), manifest.images_folder) for manifest in self.manifests_of(each)
+            )
+            return ListedSet(database, queries, each.named)
+
+        runtime, (path, model) = self.settings(RuntimeSettings), model_of(self)
+        evaluate_on_sets(
+            path,
+            model.backbone,
+            model.fc_output_dim,
+            list(map(listed_set, self.sets())),
+            self.dataset.artifacts_folder,
+            settings=self.settings(EvaluationSettings),
+            retrieval=self.settings(RetrievalSettings),
+            image_size=self.settings(AugmentationSettings).image_size,
+            device=runtime.device,
+            num_workers=runtime.num_workers,
+            on_percentage=self.set_progress_percentage,
+        )
+
+
+@takes(*TRAINING_KINDS, RetrievalSettings, ChosenSets, ReportSettings)
+class WriteReport(StageOfImages):
+    """Write one HTML page on the data, the groups, the training and the evaluation, with pictures."""
+
+    def requires(self) -> EvaluateCosPlace:
+        """The evaluation; what led to it is found by its digests."""
+        evaluation: EvaluateCosPlace = self.clone(EvaluateCosPlace)
+        return evaluation
+
+    def recipe(self) -> Recipe:
+        """Return what makes the report."""
+        evaluation = self.requires().recipe()
+        return report_recipe(evaluation.name, evaluation.digest, self.settings(ReportSettings))
+
+    def run(self) -> None:
+        """Write the report, and publish it."""
+        from evaluation.report.stage import write_report
+
+        evaluation = self.requires()
+        manifests = [each for test_set in evaluation.sets() for each in evaluation.manifests_of(test_set)]
+        write_report(
+            evaluation.artefact(),
+            self.dataset.artifacts_folder,
+            self.settings(ReportSettings),
+            images_folders={each.recipe().digest: each.images_folder for each in manifests},
+            command=command_of(self),
+            on_percentage=self.set_progress_percentage,
+        )

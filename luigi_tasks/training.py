@@ -1,0 +1,236 @@
+"""From groups to a model."""
+
+import contextlib
+import dataclasses
+import functools
+import logging
+import multiprocessing
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from data_manifest.artefacts import Recipe, is_published, read_recipe
+from data_manifest.errors import UserError
+from evaluation.recipe import decisive_settings as evaluation_settings
+from evaluation.recipe import (
+    validation_digest,
+)
+from evaluation.settings import EvaluationSettings
+from luigi_tasks.data import BuildGroups, BuildManifest, SplitDataset, StageOfImages
+from luigi_tasks.parameters import TRAINING_KINDS, takes
+from luigi_tasks.stage import Stage
+from pipeline.groups import groups_recipe
+from pipeline.settings import GroupSettings
+from pipeline.verified import verified_alike
+from pipeline.verify_settings import VerifiedSettings
+from training.recipe import decisive_settings, finished_training, training_recipe
+from training.seeds import publish_seeds, seeds_recipe
+from training.settings import (
+    AugmentationSettings,
+    ChosenGroups,
+    NetworkSettings,
+    RuntimeSettings,
+    SeedsSettings,
+    TrainingSettings,
+)
+
+if TYPE_CHECKING:
+    from evaluation.image_list import ImageList
+
+
+logger = logging.getLogger(__name__)
+
+
+def still_finished(finished: Path, today: Callable[[], Path]) -> Path:
+    """Return today's model if it is published, else a finished one with a note that the images have changed since.
+
+    Days of training are not thrown away because images came or went meanwhile.
+    """
+    with contextlib.suppress(UserError):  # the images may be gone: a finished model does not need them
+        if is_published(today()):
+            return today()
+        note_newer_groups(finished, today())
+    return finished
+
+
+@functools.cache  # said once a command
+def note_newer_groups(finished: Path, today: Path) -> None:
+    """Tell that a model was not trained on the images as they are now, and how to train on them."""
+    text = (
+        "%s was trained on other images than there are today; to train on those, run BuildGroups and give --groups-path"
+    )
+    logger.warning(text, finished)
+
+
+@functools.cache
+def resolved(path: Path) -> Path:
+    """Return where a path led when the command started."""
+    return path.resolve()
+
+
+@dataclasses.dataclass(frozen=True)
+class ValidatedBy:
+    """What the best model is chosen by."""
+
+    settings: dict[str, Any]
+    digest: str
+
+
+def image_lists(stage: StageOfImages, split: str) -> tuple["ImageList", "ImageList"]:
+    """Return the database and the queries of a split, for an evaluation."""
+    from evaluation.image_list import ImageList
+
+    database, queries = (ImageList(each.artefact(), each.images_folder) for each in stage.manifests(split))
+    return database, queries
+
+
+def checked(manifests: "list[BuildManifest | SplitDataset]") -> "list[BuildManifest | SplitDataset]":
+    """Return manifests whose images can be read: Luigi schedules nothing of a task whose requirements raise.
+
+    Those of a split are of photos that have been read already.
+
+    Raises:
+        UserError: A folder is missing or empty, or its first image is broken.
+    """
+    for each in manifests:
+        if isinstance(each, BuildManifest):
+            check_image_of(each)
+    return manifests
+
+
+@functools.cache  # looked at once a command
+def check_image_of(manifest: BuildManifest) -> None:
+    """Check that the images of a manifest are there, and that the first can be read."""
+    from pipeline.first_image import check_first_image
+
+    check_first_image(manifest.listing(), manifest.images_folder)
+
+
+@contextlib.contextmanager
+def stopping_luigi() -> Iterator[None]:
+    """Have Luigi start nothing else once training was stopped by a signal; it lets a KeyboardInterrupt through.
+
+    In a process of Luigi's own, multiprocessing would show that with a traceback: there the task has failed.
+    """
+    from training.stopping import StoppedError
+
+    try:
+        yield
+    except StoppedError as stop:
+        if multiprocessing.parent_process() is None:
+            raise KeyboardInterrupt(str(stop)) from None
+        raise
+
+
+@takes(*TRAINING_KINDS)
+class TrainCosPlace(StageOfImages):
+    """Train the network on the groups, validated after each epoch."""
+
+    def requires(self) -> list[Stage]:
+        """The groups, unless they are given, and the manifests of the validation set."""
+        groups = [] if self.chosen_groups() else [self.clone(BuildGroups)]
+        return [*checked(self.manifests("val")), *groups]
+
+    def chosen_groups(self) -> Path | None:
+        """Return the artefact of groups that was asked for, if one was; `current` is what it was at first."""
+        path = self.settings(ChosenGroups).groups_path
+        return path and resolved(path)
+
+    def groups_folder(self) -> Path:
+        """Return the folder of the groups to train on."""
+        return self.chosen_groups() or self.clone(BuildGroups).artefact()
+
+    def recipe(self) -> Recipe:
+        """Return what makes the model."""
+        chosen = self.chosen_groups()
+        groups = read_recipe(chosen) if chosen else self.clone(BuildGroups).recipe().stored()
+        database, queries = (manifest.recipe().digest for manifest in self.manifests("val"))
+        return self.recipe_on(groups, validation_digest(database, queries))
+
+    def recipe_on(self, groups: dict[str, Any], validation_images: str) -> Recipe:
+        """Return what makes a model of groups with this recipe."""
+        augmentation = self.settings(AugmentationSettings)
+        settings = decisive_settings(self.settings(NetworkSettings), augmentation, self.settings(TrainingSettings))
+        validation = evaluation_settings(self.settings(EvaluationSettings), augmentation.image_size)
+        return training_recipe(groups, settings, ValidatedBy(validation, validation_images))
+
+    def artefact(self) -> Path:
+        """Return the model of today's groups, or else one of the same settings that was finished on earlier ones."""
+        if self.chosen_groups():
+            return super().artefact()
+        images = self.dataset.images("train")
+        name, verified = self.manifest_of("train").name(), verified_alike(self.settings(VerifiedSettings).verified)
+        any_images = groups_recipe(name, "", self.settings(GroupSettings), verified).stored()
+        finished = finished_training(self.dataset.artifacts_folder, self.recipe_on(any_images, ""), images)
+        return still_finished(finished, super().artefact) if finished else super().artefact()
+
+    def run(self) -> None:
+        """Train, and publish the best model."""
+        from evaluation.stage import Validation
+        from training.stage import train_cosplace
+
+        runtime = self.settings(RuntimeSettings)
+        if runtime.num_processes > 1:
+            self.run_in_processes(runtime.num_processes)
+            return
+        validation = Validation(
+            *image_lists(self, "val"),
+            self.settings(EvaluationSettings),
+            image_size=self.settings(AugmentationSettings).image_size,
+            device=runtime.device,
+            num_workers=runtime.num_workers,
+        )
+        with stopping_luigi():
+            train_cosplace(
+                self.groups_folder(),
+                self.dataset.images("train"),
+                self.dataset.artifacts_folder,
+                validation,
+                network=self.settings(NetworkSettings),
+                augmentation=self.settings(AugmentationSettings),
+                training=self.settings(TrainingSettings),
+                runtime=runtime,
+                on_percentage=self.set_progress_percentage,
+            )
+
+    def run_in_processes(self, num_processes: int) -> None:
+        """Train in several processes, and publish the best model: what `python -m training` does."""
+        from training.command_line import arguments_for, check_batch_size
+        from training.launch import launch
+
+        database, queries = self.manifests("val")
+        folders = {
+            "groups_path": self.groups_folder(),
+            "images_folder": self.dataset.images("train"),
+            "artifacts_folder": self.dataset.artifacts_folder,
+            **{"val_database_manifest": database.artefact(), "val_database": database.images_folder},
+            **{"val_queries_manifest": queries.artefact(), "val_queries": queries.images_folder},
+        }
+        kinds = (NetworkSettings, AugmentationSettings, TrainingSettings, EvaluationSettings, RuntimeSettings)
+        check_batch_size(self.settings(TrainingSettings).batch_size, num_processes)
+        launch(num_processes, arguments_for(folders, [self.settings(kind) for kind in kinds]))
+
+
+@takes(*TRAINING_KINDS, SeedsSettings)
+class TrainSeeds(StageOfImages):
+    """Train once with each of several seeds: mean and standard deviation of the validation recalls as a table."""
+
+    def requires(self) -> list[TrainCosPlace]:
+        """A model for each seed."""
+        return list(self.trainings().values())
+
+    def trainings(self) -> dict[int, TrainCosPlace]:
+        """Return the task of each seed."""
+        return {seed: self.clone(TrainCosPlace, seed=seed) for seed in self.settings(SeedsSettings).numbers}
+
+    def models(self) -> dict[int, Path]:
+        """Return the folder of each seed's model."""
+        return {seed: training.artefact() for seed, training in self.trainings().items()}
+
+    def recipe(self) -> Recipe:
+        """Return what makes the table."""
+        return seeds_recipe(self.models())
+
+    def run(self) -> None:
+        """Publish the table."""
+        publish_seeds(self.dataset.artifacts_folder, self.models())
