@@ -34,9 +34,9 @@ def test_the_paths_literally() -> None:
     descriptors = descriptors_recipe("city", MODEL, "database", None, "fp32")
     comparison = comparison_recipe([("city", "0123"), ("town", "4567")])
     assert [str(recipe.folder(Path("artifacts"))) for recipe in (evaluation, descriptors, comparison)] == [
-        "artifacts/evaluation/city/27b2b8f343b80b46",
-        "artifacts/descriptors/city/a82ce39fb2124096",
-        "artifacts/comparison/test-sets/9099da623dc41ee3",
+        "artifacts/evaluation/city/381fe7c1d46013fc",
+        "artifacts/descriptors/city/a18dad6c9e4c24a3",
+        "artifacts/comparison/test-sets/68942eb5bd3cfb16",
     ]
 
 

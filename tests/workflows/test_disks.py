@@ -150,7 +150,7 @@ def test_a_disk_that_fills_up_in_the_manifest(script: Script, train: Path, tmp_p
     check_it_was_finished(train, tmp_path)
 
 
-@pytest.mark.parametrize("kilobytes", [0, 1000, 2150], ids=["classes", "scratch", "members"])
+@pytest.mark.parametrize("kilobytes", [0, 1000, 1850], ids=["counts", "scratch", "members"])
 def test_a_disk_that_fills_up_in_the_groups(script: Script, train: Path, tmp_path: Path, kilobytes: int) -> None:
     steps = script(
         *("disk 64m", "luigi manifest BuildManifest", f"leave {kilobytes}", "unchecked full BuildGroups"),
