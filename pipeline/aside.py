@@ -66,9 +66,9 @@ def read_images(manifest_file: Path, settings: GroupSettings) -> pl.DataFrame:
 def _by_class(images: pl.DataFrame, settings: GroupSettings) -> pl.DataFrame:
     """Return the classes of images in order, with the numbers of their rows; those without a heading last."""
     classes = images.select(CLASS_KEY).with_row_index("row").group_by(CLASS_KEY).agg("row")
-    return classes.with_columns(
-        group_index(settings).alias("group_index"), num_images=pl.col("row").list.len().cast(pl.Int32)
-    ).sort("group_index", *CLASS_KEY, nulls_last=[True] + [False] * len(CLASS_KEY))
+    return classes.with_columns(group_index(settings), num_images=pl.col("row").list.len().cast(pl.Int32)).sort(
+        "group_index", *CLASS_KEY, nulls_last=[True] + [False] * len(CLASS_KEY)
+    )
 
 
 def _write_arrow(images: pl.DataFrame, path: Path) -> None:

@@ -6,6 +6,7 @@ members without such a class, and with the same numbers, are the same bytes.
 """
 
 import contextlib
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ class Earlier:
     groups: Path
     manifest: Path
 
-    @property
+    @functools.cached_property  # each partition of today is looked for in it
     def partitions(self) -> frozenset[str]:
         """The names of the manifest's partitions that they were made of."""
         return frozenset(path.name for path in (self.groups / COUNTS).glob("*.parquet"))
@@ -104,18 +105,14 @@ def are_few(changed: list[Change], files: list[Path]) -> bool:
 
 def changed_classes(change: Change, settings: GroupSettings) -> pl.DataFrame:
     """Return the keys of the classes that have an image on one side of a change alone."""
-    before, after = (
-        pl.concat(read_images(file, settings) for file in files) if files else None
-        for files in (change.before, change.after)
-    )
-    if before is None or after is None:
-        sides = [side for side in (before, after) if side is not None]
-    else:
-        sides = [
-            one.join(other, on=one.columns, how="anti", nulls_equal=True)
-            for one, other in ((before, after), (after, before))
+    before, after = ([read_images(file, settings) for file in files] for files in (change.before, change.after))
+    differing = [*before, *after]
+    if before and after:
+        sides = pl.concat(before), pl.concat(after)
+        differing = [
+            one.join(other, on=one.columns, how="anti", nulls_equal=True) for one, other in (sides, reversed(sides))
         ]
-    return pl.concat(sides).select(CLASS_KEY).unique()
+    return pl.concat(differing).select(CLASS_KEY).unique()
 
 
 @dataclass(frozen=True)
