@@ -21,13 +21,11 @@ from evaluation.settings import ChosenSets, EvaluationSettings, RetrievalSetting
 from luigi_tasks.data import BuildManifest, SplitDataset, StageOfImages
 from luigi_tasks.parameters import TRAINING_KINDS, command_of, takes
 from luigi_tasks.stage import Stage
-from luigi_tasks.training import TrainCosPlace, checked
+from luigi_tasks.training import TrainCosPlace, checked, image_list
 from pipeline.dataset import DatasetSettings, PartSettings
-from training.settings import (
-    AugmentationSettings,
-    NetworkSettings,
-    RuntimeSettings,
-)
+from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings
+
+pinned_digest = functools.cache(model_digest)  # looked up once a process: a given model is read from end to end
 
 
 def training_of(stage: Stage) -> list[TrainCosPlace]:
@@ -41,7 +39,7 @@ def model_of(stage: Stage) -> tuple[Path, Model]:
     """Return the file of the model that is tested, and what makes its descriptors what they are."""
     network, training = stage.settings(NetworkSettings), training_of(stage)
     path = training[0].artefact() / MODEL_FILE if training else Path(network.resume_model or "")
-    digest = training[0].artefact().name if training else model_digest(path)
+    digest = training[0].artefact().name if training else pinned_digest(path)
     return path, Model(digest, network.backbone, network.fc_output_dim)
 
 
@@ -72,7 +70,6 @@ class ExtractDescriptors(StageOfImages):
         """Describe the images; a killed run goes on at the chunk that it was at."""
         from evaluation.build_descriptors import build_descriptors
         from evaluation.descriptors import Extraction
-        from evaluation.image_list import ImageList
         from evaluation.models import TrainedModel
         from training.network import resolve_device
 
@@ -80,7 +77,7 @@ class ExtractDescriptors(StageOfImages):
         batch_size, device = self.settings(EvaluationSettings).infer_batch_size, resolve_device(runtime.device)
         build_descriptors(
             TrainedModel(path, model.backbone, model.fc_output_dim),
-            ImageList(manifest.artefact(), manifest.images_folder),
+            image_list(manifest),
             self.dataset.artifacts_folder,
             Extraction(batch_size, device, runtime.num_workers, self.settings(RetrievalSettings).infer_precision),
             resized_to=self.shorter_side(),
@@ -94,9 +91,8 @@ class EvaluateCosPlace(StageOfImages):
 
     def requires(self) -> list[Stage]:
         """The descriptors of the test sets' images and, unless it is given, the model."""
-        for each in self.sets():
-            checked(self.manifests_of(each))
         described = [task for each in self.sets() for task in self.of_set(each)]
+        checked([task.manifest() for task in described])
         return [*training_of(self), *described]
 
     def sets(self) -> list[SetFolders]:
@@ -133,13 +129,10 @@ class EvaluateCosPlace(StageOfImages):
 
     def run(self) -> None:
         """Evaluate, and publish predictions and recalls."""
-        from evaluation.image_list import ImageList
         from evaluation.stage import ListedSet, evaluate_on_sets
 
         def listed_set(each: SetFolders) -> ListedSet:
-            database, queries = (
-                ImageList(manifest.artefact(), manifest.images_folder) for manifest in self.manifests_of(each)
-            )
+            database, queries = map(image_list, self.manifests_of(each))
             return ListedSet(database, queries, each.named)
 
         runtime, (path, model) = self.settings(RuntimeSettings), model_of(self)

@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 from data_manifest.artefacts import Recipe, is_published, read_recipe
 from data_manifest.errors import UserError
 from evaluation.recipe import decisive_settings as evaluation_settings
-from evaluation.recipe import (
-    validation_digest,
-)
+from evaluation.recipe import validation_digest
 from evaluation.settings import EvaluationSettings
 from luigi_tasks.data import BuildGroups, BuildManifest, SplitDataset, StageOfImages
 from luigi_tasks.parameters import TRAINING_KINDS, takes
@@ -68,6 +66,14 @@ def resolved(path: Path) -> Path:
     return path.resolve()
 
 
+@functools.cache
+def pinned_settings(
+    network: NetworkSettings, augmentation: AugmentationSettings, training: TrainingSettings
+) -> dict[str, Any]:
+    """Return what a model depends on, looked up once a process: files of weights are read from end to end."""
+    return decisive_settings(network, augmentation, training)
+
+
 @dataclasses.dataclass(frozen=True)
 class ValidatedBy:
     """What the best model is chosen by."""
@@ -76,12 +82,11 @@ class ValidatedBy:
     digest: str
 
 
-def image_lists(stage: StageOfImages, split: str) -> tuple["ImageList", "ImageList"]:
-    """Return the database and the queries of a split, for an evaluation."""
+def image_list(manifest: BuildManifest | SplitDataset) -> "ImageList":
+    """Return the images of a manifest, for an evaluation."""
     from evaluation.image_list import ImageList
 
-    database, queries = (ImageList(each.artefact(), each.images_folder) for each in stage.manifests(split))
-    return database, queries
+    return ImageList(manifest.artefact(), manifest.images_folder)
 
 
 def checked(manifests: "list[BuildManifest | SplitDataset]") -> "list[BuildManifest | SplitDataset]":
@@ -150,7 +155,7 @@ class TrainCosPlace(StageOfImages):
     def recipe_on(self, groups: dict[str, Any], validation_images: str) -> Recipe:
         """Return what makes a model of groups with this recipe."""
         augmentation = self.settings(AugmentationSettings)
-        settings = decisive_settings(self.settings(NetworkSettings), augmentation, self.settings(TrainingSettings))
+        settings = pinned_settings(self.settings(NetworkSettings), augmentation, self.settings(TrainingSettings))
         validation = evaluation_settings(self.settings(EvaluationSettings), augmentation.image_size)
         return training_recipe(groups, settings, ValidatedBy(validation, validation_images))
 
@@ -173,8 +178,10 @@ class TrainCosPlace(StageOfImages):
         if runtime.num_processes > 1:
             self.run_in_processes(runtime.num_processes)
             return
+        database, queries = map(image_list, self.manifests("val"))
         validation = Validation(
-            *image_lists(self, "val"),
+            database,
+            queries,
             self.settings(EvaluationSettings),
             image_size=self.settings(AugmentationSettings).image_size,
             device=runtime.device,
