@@ -19,6 +19,18 @@ SAN_FRANCISCO = {
 }
 
 
+def write(folder: Path, *names: str) -> None:
+    """Make empty files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).touch()
+
+
+def tables_in(artefact: Path) -> dict[str, bytes]:
+    """All tables of an artefact, or below another folder, by where their files lie in it."""
+    return {str(path.relative_to(artefact)): path.read_bytes() for path in artefact.rglob("*.parquet")}
+
+
 @pytest.fixture
 def name_with() -> Callable[..., str]:
     """Return a usable name of SF-XL with the given fields in place of its own."""

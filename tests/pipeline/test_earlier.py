@@ -16,6 +16,7 @@ from pipeline import group_tables, members
 from pipeline.groups import build_groups
 from pipeline.manifest import build_manifest
 from pipeline.settings import GroupSettings
+from tests.pipeline.conftest import tables_in, write
 
 NameWith = Callable[..., str]
 SETTINGS = GroupSettings(N=3, alpha=90, min_images_per_class=4)
@@ -23,12 +24,6 @@ ROWS_PER_FILE, ROWS_PER_PARTITION = 25, 40
 
 
 NOWHERE = {"latitude": "", "longitude": ""}
-
-
-def write(folder: Path, *names: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        (folder / name).touch()
 
 
 def image(name_with: NameWith, number: int, choose: random.Random, **fields: Any) -> str:
@@ -75,10 +70,6 @@ def build(city: Path, tmp_path: Path) -> Build:
         return groups
 
     return build
-
-
-def tables_in(artefact: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(artefact)): path.read_bytes() for path in artefact.rglob("*.parquet")}
 
 
 def shared_files(one: Path, other: Path, table: str) -> set[str]:

@@ -22,6 +22,7 @@ from pipeline.listing import Images, Listing
 from pipeline.manifest import build_manifest
 from pipeline.partitions import partitions
 from pipeline.settings import GroupSettings
+from tests.pipeline.conftest import tables_in
 
 NameWith = Callable[..., str]
 ListingOf = Callable[..., Listing]
@@ -302,10 +303,6 @@ def test_a_file_for_each_group_and_sorted_rows(group: Callable[..., Path], name_
     keys = ["group_index", "utm_zone", "hemisphere", "cell_east", "cell_north", "heading_bin"]
     assert classes.equals(classes.sort(keys))
     assert classes.equals(classes.sort("group_index", "class_index"))
-
-
-def tables_in(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.parquet")}
 
 
 def test_the_same_bytes_again_whatever_the_order_and_the_cuts(

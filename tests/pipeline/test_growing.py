@@ -19,23 +19,14 @@ from pipeline.listing import Images, Listing, list_images
 from pipeline.manifest import build_manifest
 from pipeline.partitions import partitions
 from pipeline.settings import GroupSettings
+from tests.pipeline.conftest import tables_in, write
 
 NameWith = Callable[..., str]
 ROWS = 30
 
 
-def tables_in(artefact: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(artefact)): path.read_bytes() for path in artefact.rglob("*.parquet")}
-
-
 def inodes_in(artefact: Path) -> dict[str, int]:
     return {str(path.relative_to(artefact)): path.stat().st_ino for path in artefact.rglob("*.parquet")}
-
-
-def write(folder: Path, *names: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        (folder / name).touch()
 
 
 @pytest.fixture

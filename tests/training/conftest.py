@@ -1,5 +1,6 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,21 @@ from data_manifest.tables import write_table
 from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
 
 IMAGES_PER_CLASS = 3
+BY_THE_WAY = ("images_per_second", "data_wait_share", "resumes")  # by the clock, and by interruptions
 WriteGroups = Callable[[dict[int, int]], Path]
+
+
+def leaves_of_checkpoint(run_folder: Path) -> dict[str, Any]:
+    """All that a run's last checkpoint holds, flat, by where it is in it."""
+    return dict(_leaves(torch.load(run_folder / "last_checkpoint.pth", weights_only=True)))
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict | list):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(part, f"{name}.{key}")
+    else:
+        yield name, value
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from data_manifest.tables import read_table
+from tests.training.conftest import BY_THE_WAY, leaves_of_checkpoint
 from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
 from training.step import TrainStep
 from training.stopping import StoppedError
@@ -49,20 +50,12 @@ def _train(folder: Path, run: str, settings: dict[str, Any]) -> None:
     train(folder / "groups", folder / "images", folder / run, **settings)
 
 
-def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict | list):
-        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _leaves(part, f"{name}.{key}")
-    else:
-        yield name, value
-
-
 def _assert_same_end(run: Path, whole: Path) -> None:
     """Compare all that two runs hold in the end, but for the clock's figures and the count of resumes."""
-    some, others = (dict(_leaves(torch.load(each / "last_checkpoint.pth", weights_only=True))) for each in (run, whole))
+    some, others = leaves_of_checkpoint(run), leaves_of_checkpoint(whole)
     assert list(some) == list(others)
     for name, value in some.items():
-        if not name.endswith(("images_per_second", "data_wait_share", "resumes")):
+        if not name.endswith(BY_THE_WAY):
             equal = torch.equal(value, others[name]) if isinstance(value, torch.Tensor) else value == others[name]
             assert equal, name
     assert (run / "best_model.pth").read_bytes() == (whole / "best_model.pth").read_bytes()
@@ -114,7 +107,10 @@ def test_a_run_killed_at_any_iteration_ends_bit_for_bit_as_if_it_had_not_been(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_run_that_is_asked_to_stop_ends_its_iteration_saves_and_says_how_to_go_on(
-    write_groups: WriteGroups, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+    write_groups: WriteGroups,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    number: signal.Signals,
 ) -> None:
     folder, settings = write_groups(SIZES), _settings("SqueezeNet1_0")
     _train(folder, "whole", settings)
@@ -125,6 +121,9 @@ def test_a_run_that_is_asked_to_stop_ends_its_iteration_saves_and_says_how_to_go
             os.kill(os.getpid(), number)
         return step(self, *batch)
 
+    heeded = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    found = signal.signal(number, heeded)  # nohup, or a shell's background, would have it ignored
+    request.addfinalizer(lambda: signal.signal(number, found))
     handlers = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
     monkeypatch.setattr("training.step.TrainStep.__call__", step_with_signal)
     with pytest.raises(StoppedError) as stopped:

@@ -1,6 +1,6 @@
 import dataclasses
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from torch import nn
 
 from data_manifest.errors import UserError
 from data_manifest.tables import read_table
+from tests.training.conftest import BY_THE_WAY, leaves_of_checkpoint
 from training.network import build_network, load_network
 from training.settings import NetworkSettings
 from training.trainer import train
@@ -28,19 +29,9 @@ def _train(folder: Path, run: str, tiny: dict[str, Any], **changes: Any) -> Path
     return train(folder / "groups", folder / "images", folder / run, **{**arguments, **changes})
 
 
-def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict | list):
-        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _leaves(part, f"{name}.{key}")
-    else:
-        yield name, value
-
-
 def _future(run_folder: Path) -> dict[str, Any]:
     """Return what a checkpoint holds, apart from the clock's figures and the count of resumes."""
-    leaves = dict(_leaves(torch.load(run_folder / "last_checkpoint.pth", weights_only=True)))
-    apart = ("images_per_second", "data_wait_share", "resumes")
-    return {name: value for name, value in leaves.items() if not name.endswith(apart)}
+    return {name: value for name, value in leaves_of_checkpoint(run_folder).items() if not name.endswith(BY_THE_WAY)}
 
 
 def _assert_equal(some: dict[str, Any], others: dict[str, Any]) -> None:
