@@ -133,6 +133,17 @@ def _adopt(artifacts: Path, recipe: Recipe, changed: Mapping[str, Any]) -> bool:
     return False
 
 
+def link(source: Path, target: Path) -> bool:
+    """Give a file a second place by a hard link; return whether it is there, be it from another attempt at this."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        return True
+    except OSError:  # the file is not there, gone meanwhile, or on a file system without links
+        return False
+    return True
+
+
 def link_or_copy(source: str | Path, target: str | Path) -> None:
     """Have a file at a second place: by a hard link, or where the file system has none, by a copy."""
     try:
@@ -224,6 +235,16 @@ def describe(folder: Path) -> str:
     recipe = read_recipe(folder)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return f"{recipe['stage']} {recipe['name']}: {recipe['summary']['made']}; {format_bytes(size)} in {folder}"
+
+
+def disk_usage(folder: Path) -> tuple[int, int]:
+    """Return how many bytes the disk of a folder has, and how many are free; the folder need not be there yet.
+
+    Some network file systems do not tell: then both are 0.
+    """
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
+    usage = shutil.disk_usage(there)
+    return usage.total, usage.free
 
 
 def format_bytes(count: float) -> str:

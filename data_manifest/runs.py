@@ -14,7 +14,7 @@ from pathlib import Path
 from data_manifest.artefacts import Recipe
 from data_manifest.errors import UserError
 from data_manifest.references import RUN_FILE
-from data_manifest.tables import fsync
+from data_manifest.tables import write_text
 
 LOCK_FILE = ".lock"
 
@@ -45,7 +45,4 @@ def only_writer(run_folder: Path) -> Iterator[None]:
 
 def write_run_file(run: Path, recipe: Recipe) -> None:
     """Write into a run's folder what it works on."""
-    unfinished = run / f".{RUN_FILE}"
-    unfinished.write_text(json.dumps(recipe.stored(), indent=2) + "\n")
-    fsync(unfinished)
-    unfinished.replace(run / RUN_FILE)
+    write_text(run / RUN_FILE, json.dumps(recipe.stored(), indent=2) + "\n")

@@ -113,6 +113,14 @@ def scan_rejects(artefact: Path) -> pl.LazyFrame:
     return scan_table(artefact, "rejects").with_columns(pl.col("reason").cast(pl.String))
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a small file that appears whole or not at all, and is through to the disk."""
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.write_text(text)
+    fsync(unfinished)
+    unfinished.replace(path)
+
+
 def fsync(path: Path) -> None:
     """Have a file, or the entries of a folder, written through to the disk."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data_manifest.tables import fsync
+from data_manifest.tables import write_text
 
 
 class ChunkedArray:
@@ -46,10 +46,7 @@ class ChunkedArray:
         assert isinstance(self._array, np.memmap)
         self._array.flush()
         self.done += len(rows)
-        unfinished = self._note.with_name(f".{self._note.name}")
-        unfinished.write_text(f"{self.done}\n")
-        fsync(unfinished)
-        unfinished.replace(self._note)
+        write_text(self._note, f"{self.done}\n")
 
 
 def _reserve(path: Path, shape: tuple[int, int]) -> npt.NDArray[np.float32]:

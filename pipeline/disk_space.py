@@ -1,10 +1,9 @@
 """How much room a manifest and groups need on the disk: said before work starts, and refused where it is not there."""
 
 import logging
-import shutil
 from pathlib import Path
 
-from data_manifest.artefacts import format_bytes
+from data_manifest.artefacts import disk_usage, format_bytes
 from data_manifest.errors import UserError
 
 # Measured on benchmarks/sfxl_names.py: 600,000 names of 100 bytes, 12 of each panorama, sorted by path as the tables
@@ -51,11 +50,10 @@ def check_space(folder: Path, needed_bytes: int, what: str, at_most: bool = Fals
     Raises:
         UserError: There is not enough. Some network file systems do not tell: there it is tried.
     """
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
-    usage = shutil.disk_usage(there)
+    total, free = disk_usage(folder)
     needs = f"{what}: needs {'at most ' if at_most else ''}about {format_bytes(needed_bytes)}"
-    if usage.total > 0 and usage.free < needed_bytes and not at_most:
+    if total > 0 and free < needed_bytes and not at_most:
         raise UserError(
-            f"{needs}, and {format_bytes(usage.free)} are free in {folder}: free some, or choose --artifacts-folder"
+            f"{needs}, and {format_bytes(free)} are free in {folder}: free some, or choose --artifacts-folder"
         )
-    logger.info("%s, %s free in %s", needs, format_bytes(usage.free), folder)
+    logger.info("%s, %s free in %s", needs, format_bytes(free), folder)

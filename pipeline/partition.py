@@ -1,9 +1,7 @@
 """One partition of a manifest: from paths to two Parquet files, or to a link to those that are there already."""
 
-import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from data_manifest import schemas
+from data_manifest.artefacts import link
 from data_manifest.tables import read_notes, write_table
 from pipeline.listing import Images
 from pipeline.names import Reason
@@ -109,13 +108,10 @@ def _link(earlier: Path, folder: Path, name: str) -> bool:
 
     The manifest's file is written last, so it is there only if the rejects' is.
     """
-    try:
-        for table in ("rejects", "manifest"):
-            (folder / table).mkdir(exist_ok=True)
-            with contextlib.suppress(FileExistsError):  # from another attempt at this partition: as good
-                os.link(earlier / table / name, folder / table / name)
-    except OSError:  # not there, gone meanwhile, or on a file system without links: made anew
-        return False
+    for table in ("rejects", "manifest"):
+        (folder / table).mkdir(exist_ok=True)
+        if not link(earlier / table / name, folder / table / name):
+            return False
     return True
 
 

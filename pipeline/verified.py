@@ -26,10 +26,11 @@ from data_manifest.progress import Progress
 from data_manifest.schemas import MANIFEST, REJECTS
 from data_manifest.tables import table_files, write_table
 from pipeline.executor import run_all
+from pipeline.image_parts import Status
 from pipeline.partition import key_of
 from pipeline.verify_settings import NO
 
-VERIFIED, CHECKS, OK = "verified", "checks", "ok"
+VERIFIED, CHECKS, OK = "verified", "checks", Status.OK.value
 VERSION = 1
 BAD = "bad: "  # begins the keys of a summary that count bad images by their status
 LEFT_OUT_AS = "images_left_out: "

@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from data_manifest.artefacts import DIGEST_LENGTH, digest_of
+from data_manifest.artefacts import DIGEST_LENGTH, digest_of, link
 from data_manifest.errors import UserError
 from data_manifest.schemas import CHECKS
 from data_manifest.tables import write_table
+from pipeline.image_parts import Status
 from pipeline.partition import key_of
 from pipeline.texts import flat
 from pipeline.tree import TRUSTED_AFTER_NS
@@ -30,7 +31,7 @@ STATE = ("path", "bytes", "modified_ns")
 ROW = pl.Schema({**pl.Schema(CHECKS), "status": pl.String()})
 GONE = -1
 NOT_LISTED = "not in the list of checksums"
-VANISHED, UNREADABLE, OK = "vanished", "unreadable", "ok"
+VANISHED, UNREADABLE, OK = Status.VANISHED.value, Status.UNREADABLE.value, Status.OK.value
 
 
 @dataclass(frozen=True)
@@ -159,23 +160,13 @@ def find_todo(partition: Partition) -> Todo:
     states = _states(partition.manifest_file, partition.checking.images_folder)
     seen = _seen(states)
     name = f"{partition.key}-{digest_of([partition.checking.version, seen.digest])}.parquet"
-    if any(_link(earlier / "checks" / name, partition.folder / "checks" / name) for earlier in partition.earlier):
+    (partition.folder / "checks").mkdir(exist_ok=True)
+    if any(link(earlier / "checks" / name, partition.folder / "checks" / name) for earlier in partition.earlier):
         return Todo(seen, name, was_there=True)
     todo = _unknown(states, _known(partition, states))
     pieces = tuple(_pieces(todo))
     _with_checksums(todo, partition.checking).write_ipc(partition.todo)
     return Todo(seen, name, False, pieces, int(todo["bytes"].sum()))
-
-
-def _link(earlier: Path, file: Path) -> bool:
-    file.parent.mkdir(exist_ok=True)
-    try:
-        os.link(earlier, file)
-    except FileExistsError:  # from another attempt at this partition: as good
-        return True
-    except OSError:
-        return False
-    return True
 
 
 def _known(partition: Partition, states: pl.DataFrame) -> pl.DataFrame:

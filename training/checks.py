@@ -1,14 +1,13 @@
 """What is looked at before the first iteration, so that days of training do not end with what seconds could tell."""
 
 import logging
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 from torch import Tensor
 
-from data_manifest.artefacts import format_bytes
+from data_manifest.artefacts import disk_usage, format_bytes
 from data_manifest.errors import UserError
 from data_manifest.tables import scan_table
 from training.groups import Group
@@ -51,12 +50,11 @@ def check_room(state: TrainingState, run_folder: Path) -> None:
         UserError: There is not enough. Some network file systems do not tell: there it is tried.
     """
     needed = room_for_run(state) - sum(path.stat().st_size for path in run_folder.glob("*.pth"))
-    there = next(path for path in (run_folder.absolute(), *run_folder.absolute().parents) if path.is_dir())
-    usage = shutil.disk_usage(there)
+    total, free = disk_usage(run_folder)
     needs = f"checkpoints and models in {run_folder} take about {format_bytes(max(0, needed))} more"
-    if usage.total > 0 and usage.free < needed:
-        raise UserError(f"{needs}, and {format_bytes(usage.free)} are free: free some, or choose --artifacts-folder")
-    logger.info("%s, %s are free", needs, format_bytes(usage.free))
+    if total > 0 and free < needed:
+        raise UserError(f"{needs}, and {format_bytes(free)} are free: free some, or choose --artifacts-folder")
+    logger.info("%s, %s are free", needs, format_bytes(free))
 
 
 def room_for_run(state: TrainingState) -> int:
