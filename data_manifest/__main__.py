@@ -13,6 +13,7 @@ from data_manifest import classes, contents, garbage, rejects, summary
 from data_manifest.bars import glyphs_for
 from data_manifest.errors import UserError
 from data_manifest.lookup import find_artefact, read_recipe_of
+from data_manifest.references import MANIFEST_STAGES
 
 Result = tuple[Any, str]  # what JSON shows, and what text does
 
@@ -69,7 +70,7 @@ def _list(options: argparse.Namespace) -> Result:
 
 def _summary(options: argparse.Namespace) -> Result:
     artefact = find_artefact(options.path)
-    if read_recipe_of(artefact, "summary", (*summary.STAGES, classes.STAGE))["stage"] == classes.STAGE:
+    if read_recipe_of(artefact, "summary", (*MANIFEST_STAGES, classes.STAGE))["stage"] == classes.STAGE:
         return _classes(options)
     facts = summary.summarise(artefact)
     return facts, summary.show_summary(facts, _glyphs())

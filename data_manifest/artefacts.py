@@ -222,6 +222,12 @@ def artefacts_of(artifacts: Path, recipe: Recipe, any_name: bool = False) -> lis
     return sorted(published, key=lambda path: -modified_ns(path))
 
 
+def find_by_digest(artifacts: Path, digest: str, *stages: str) -> Path | None:
+    """Return the published artefact of one of some stages, under whatever name it lies; None if it is not there."""
+    found = (path for stage in stages for path in sorted((artifacts / stage).glob(f"*/{digest}")))
+    return next(filter(is_published, found), None)
+
+
 def modified_ns(path: Path) -> int:
     """Return when a file, a folder or a link itself was modified; 0 if it is gone, as another process may see to."""
     try:

@@ -19,6 +19,7 @@ STAGES = (
     *("manifest", "checks", "verified", "groups", "training", "seeds"),
     *("descriptors", "index", "evaluation", "comparison", "report"),
 )
+MANIFEST_STAGES = ("manifest", "verified")  # whose artefacts hold the tables manifest and rejects
 RUNS, RUN_FILE = "runs", "run.json"  # in the folder of a run: the recipe of what it makes
 MODEL_FILE = "model.pth"  # in the artefact of a training
 REMOVED = "removed-"  # begins the last part of the name of a staging folder in which an artefact waits to be deleted

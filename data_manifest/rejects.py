@@ -12,7 +12,8 @@ import polars as pl
 from data_manifest.bars import chart, printable
 from data_manifest.errors import UserError
 from data_manifest.lookup import read_recipe_of
-from data_manifest.summary import STAGES, count_reasons, identity, reasons, title
+from data_manifest.references import MANIFEST_STAGES
+from data_manifest.summary import count_reasons, identity, reasons, title
 from data_manifest.tables import scan_rejects
 
 LIMIT = 5
@@ -30,7 +31,7 @@ def list_rejects(artefact: Path, reason: str | None = None, limit: int = LIMIT) 
     Raises:
         UserError: The artefact is neither, or there is no such reason.
     """
-    recipe = read_recipe_of(artefact, "rejects", (*STAGES, "checks"))
+    recipe = read_recipe_of(artefact, "rejects", (*MANIFEST_STAGES, "checks"))
     if limit < 0:
         raise UserError(f"--limit {limit}: how many files of each reason to show, from 0 up")
     counts = count_reasons(artefact)

@@ -15,9 +15,9 @@ import polars as pl
 
 from data_manifest.bars import chart, table
 from data_manifest.lookup import read_recipe_of
+from data_manifest.references import MANIFEST_STAGES
 from data_manifest.tables import scan_rejects, scan_table
 
-STAGES = ("manifest", "verified")
 DEGREES_PER_BIN, FULL_TURN = 30, 360
 FIGURES = ("files", "images", "rejects", "repeats", "panoramas")
 
@@ -33,7 +33,7 @@ def summarise(artefact: Path) -> dict[str, Any]:
     Raises:
         UserError: The artefact is no manifest.
     """
-    recipe = read_recipe_of(artefact, "summary", STAGES)
+    recipe = read_recipe_of(artefact, "summary", MANIFEST_STAGES)
     images = _count_images(scan_table(artefact, "manifest"))
     rejects = count_reasons(artefact)
     num_images, num_rejects = sum(row["images"] for row in images), sum(rejects.values())

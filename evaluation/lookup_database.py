@@ -7,8 +7,10 @@ from pathlib import Path
 import polars as pl
 from PIL import Image
 
+from data_manifest.artefacts import find_by_digest
 from data_manifest.errors import UserError
 from data_manifest.lookup import find_artefact, read_recipe_of
+from data_manifest.references import MANIFEST_STAGES
 from evaluation.build_descriptors import IMAGES_FOLDER, build_descriptors
 from evaluation.build_index import build_index
 from evaluation.descriptors import Extraction
@@ -76,11 +78,11 @@ def find_database(
     artifacts, inputs, settings, summary = folder.parents[2], recipe["inputs"], recipe["settings"], recipe["summary"]
     of_images = ("database", "database_folder") if recipe["stage"] == "evaluation" else ("images", IMAGES_FOLDER)
     digest, images_folder = inputs[of_images[0]], summary.get(of_images[1])
-    manifests = sorted((artifacts / "manifest").glob(f"*/{digest}"))
-    if not manifests or images_folder is None:
+    manifest = find_by_digest(artifacts, digest, *MANIFEST_STAGES)
+    if manifest is None or images_folder is None:
         raise UserError(f"{folder}: the manifest of its database is no longer there; run EvaluateCosPlace again")
     precision = settings.get("infer_precision", settings.get("precision"))
-    images = ImageList(manifests[0], Path(images_folder))
+    images = ImageList(manifest, Path(images_folder))
     how = Extraction(batch_size, resolve_device(device), num_workers, precision)
     descriptors = build_descriptors(model, images, artifacts, how, resized_to=settings["resized_to"])
     index_folder = None if index == EXACT else build_index(descriptors, index, artifacts)

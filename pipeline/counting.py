@@ -15,6 +15,7 @@ import polars as pl
 from data_manifest.artefacts import is_published, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress
+from data_manifest.references import MANIFEST_STAGES
 from data_manifest.tables import table_files
 from pipeline.cells import count_classes
 from pipeline.classes import add_up
@@ -26,7 +27,6 @@ from pipeline.partition import Made, count
 from pipeline.partitions import partitions
 from pipeline.reading import decode_paths, distinct_paths, read_names
 from pipeline.settings import GroupSettings
-from pipeline.verified import VERIFIED
 from pipeline.years import add_up_years, count_years
 
 Rules = tuple[GroupSettings, ...]
@@ -89,7 +89,7 @@ def count_images(images: Path, artifacts: Path, groupings: Sequence[GroupSetting
 
 def _require_manifest(artefact: Path) -> Path:
     stage = read_recipe(artefact)["stage"]
-    if stage not in ("manifest", VERIFIED):
+    if stage not in MANIFEST_STAGES:
         raise UserError(f"{artefact} is an artefact of {stage}: give that of a manifest, or a folder of images")
     return artefact
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import polars as pl
 
-from data_manifest.artefacts import Recipe, artefacts_of, is_published, read_recipe
+from data_manifest.artefacts import Recipe, artefacts_of, find_by_digest, is_published, read_recipe
 from data_manifest.errors import UserError
+from data_manifest.references import MANIFEST_STAGES
 from data_manifest.schemas import SCHEMA_VERSION
 from data_manifest.tables import read_table
 from pipeline.aside import read_images
@@ -27,7 +28,6 @@ from pipeline.verified import CHECKS, VERIFIED
 COUNTS, MANIFEST = "class_counts", "manifest"
 FEW_PARTITIONS = 4
 LEAST_COUNTS = "min_images_per_class"  # of the settings, one that the counts do not depend on
-STAGES = (MANIFEST, VERIFIED)  # of what groups are made of
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,10 @@ def find_earlier(artifacts: Path, recipe: Recipe) -> Earlier | None:
     for groups in artefacts_of(artifacts, recipe, any_name=True):
         with contextlib.suppress(UserError):  # damaged
             found = read_recipe(groups)
-            if _is_alike(found, recipe):
-                digest = found["inputs"][MANIFEST]
-                manifests = (path for stage in STAGES for path in (artifacts / stage).glob(f"*/{digest}"))
-                if manifest := next(filter(is_published, manifests), None):
-                    return Earlier(groups, manifest)
+            if not _is_alike(found, recipe):
+                continue
+            if manifest := find_by_digest(artifacts, found["inputs"][MANIFEST], *MANIFEST_STAGES):
+                return Earlier(groups, manifest)
     return None
 
 

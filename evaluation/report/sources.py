@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from data_manifest.artefacts import is_published, read_recipe
+from data_manifest.artefacts import find_by_digest, read_recipe
 from data_manifest.errors import UserError
+from data_manifest.references import MANIFEST_STAGES
 
 METRES, FRAMES = "metres", "frames"
 LIST_SUFFIX = "_images_paths.txt"  # of a list of images, beside their folder
@@ -91,9 +92,9 @@ class Sources:
         """
         found = Artefact.read(asked)
         evaluations = _evaluations(found, artifacts)
-        training = _input(artifacts, "training", evaluations[0], "model")
-        groups = training and _input(artifacts, "groups", training, "groups")
-        train_images = groups and _input(artifacts, "manifest", groups, "manifest")
+        training = _input(artifacts, evaluations[0], "model", "training")
+        groups = training and _input(artifacts, training, "groups", "groups")
+        train_images = groups and _input(artifacts, groups, "manifest", *MANIFEST_STAGES)
         tested = [
             Tested(each, *(_images(artifacts, each, role, folders or {}) for role in ("database", "queries")))
             for each in evaluations
@@ -116,7 +117,7 @@ def _evaluations(asked: Artefact, artifacts: Path) -> list[Artefact]:
     digests = asked.recipe["inputs"].get("evaluations")
     if not digests:
         raise UserError(f"{asked.folder} is of the stage {asked.recipe['stage']}: a report shows evaluations")
-    found = [_published(artifacts, "evaluation", digest) for digest in digests]
+    found = [_published(artifacts, digest, "evaluation") for digest in digests]
     missing = [digest for digest, each in zip(digests, found, strict=True) if each is None]
     if missing:
         raise UserError(
@@ -127,7 +128,7 @@ def _evaluations(asked: Artefact, artifacts: Path) -> list[Artefact]:
 
 def _images(artifacts: Path, evaluation: Artefact, role: str, folders: Mapping[str, Path]) -> Images:
     digest = evaluation.recipe["inputs"].get(role, "")
-    manifest = _published(artifacts, "manifest", digest)
+    manifest = _published(artifacts, digest, *MANIFEST_STAGES)
     if manifest is None:
         raise UserError(
             f"the manifest {digest} of the {role} of {evaluation.folder} is not in {artifacts}: "
@@ -140,11 +141,11 @@ def _images(artifacts: Path, evaluation: Artefact, role: str, folders: Mapping[s
     return Images(manifest, folder)
 
 
-def _input(artifacts: Path, stage: str, artefact: Artefact, role: str) -> Artefact | None:
-    return _published(artifacts, stage, artefact.recipe["inputs"].get(role, ""))
+def _input(artifacts: Path, artefact: Artefact, role: str, *stages: str) -> Artefact | None:
+    """Return what an artefact was made from in a role, or None if that is not there."""
+    return _published(artifacts, artefact.recipe["inputs"].get(role, ""), *stages)
 
 
-def _published(artifacts: Path, stage: str, digest: str) -> Artefact | None:
-    """Return an artefact, under whatever name it is published, or None if it is not there."""
-    found = (artifacts / stage).glob(f"*/{digest}") if digest else iter(())
-    return next((Artefact.read(folder) for folder in sorted(found) if is_published(folder)), None)
+def _published(artifacts: Path, digest: str, *stages: str) -> Artefact | None:
+    folder = find_by_digest(artifacts, digest, *stages) if digest else None
+    return Artefact.read(folder) if folder else None
