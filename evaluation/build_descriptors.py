@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_manifest.artefacts import Recipe, find_published, link_or_copy, publishing, read_recipe
+from data_manifest.artefacts import find_published, link_or_copy, publishing, read_recipe
 from data_manifest.errors import writing_in
 from data_manifest.progress import Progress
 from data_manifest.references import RUNS
@@ -88,20 +88,15 @@ def _describe_rest(
         logger.info("%s: %s of %s images were described already", array.path, f"{array.done:,}", f"{array.total:,}")
     if array.done == array.total:
         return
-    with Progress("extracting descriptors", array.total, "images", on_percentage) as progress:
-        progress.advance(array.done)
-        with closing(describe_in_chunks(model.network, files, how, progress, array.done, chunk_images)) as chunks:
-            for chunk in chunks:
-                array.append(chunk)
+    with (
+        Progress("extracting descriptors", array.total, "images", on_percentage, array.done) as progress,
+        closing(describe_in_chunks(model.network, files, how, progress, array.done, chunk_images)) as chunks,
+    ):
+        for chunk in chunks:
+            array.append(chunk)
 
 
 def open_descriptors(folder: Path) -> Descriptors:
     """Return the descriptors of a published artefact, mapped into memory: what is not looked at is not read."""
     descriptors: Descriptors = np.load(folder / ARRAY, mmap_mode="r")
     return descriptors
-
-
-def recipe_of(folder: Path) -> Recipe:
-    """Return the recipe of published descriptors."""
-    stored = read_recipe(folder)
-    return Recipe(**{key: stored[key] for key in ("stage", "name", "version", "settings", "inputs")})

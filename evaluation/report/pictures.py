@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from data_manifest.progress import Progress
-from data_manifest.tables import read_table
+from data_manifest.tables import scan_table
 from evaluation.report import text
 from evaluation.report.blocks import Block, Gallery, Note, Section
 from evaluation.report.outcomes import RIGHT, STATES, UNANSWERABLE, worst_first
@@ -111,16 +111,19 @@ def choose_shown(outcomes: pl.DataFrame, limit: int) -> pl.DataFrame:
     return numbered.filter((pl.col("place") < limit // 2) | (pl.col("sample") >= 0)).drop("place")
 
 
-def _about(result: Result) -> dict[str, Row]:
-    """Return heading and year of each database image."""
-    table = read_table(result.tested.database.manifest.folder, "manifest", ["path", "heading", "year"])
-    return {path: {"heading": heading, "year": year} for path, heading, year in table.iter_rows()}
+def _about(result: Result, paths: pl.Series) -> dict[str, Row]:
+    """Return heading and year of database images."""
+    wanted = paths.unique().alias("path").to_frame().lazy()
+    table = scan_table(result.tested.database.manifest.folder, "manifest").select("path", "heading", "year")
+    found = table.join(wanted, on="path", how="semi").collect(engine="streaming")
+    return {path: {"heading": heading, "year": year} for path, heading, year in found.iter_rows()}
 
 
 def _cards(shown: pl.DataFrame, result: Result) -> Iterator[tuple[Row, list[Picture]]]:
-    about, predictions = _about(result), result.predictions
+    predictions = result.predictions
     database, queries = result.tested.database.folder, result.tested.queries.folder
     best = predictions.filter(pl.col("rank") <= MATCHES).join(shown.select("query_path"), on="query_path", how="semi")
+    about = _about(result, pl.concat([best["database_path"], shown["example"].drop_nulls()]))
     matches = best.sort("query_path", "rank").partition_by("query_path", as_dict=True)
     for row in shown.iter_rows(named=True):
         path = row["query_path"]
