@@ -166,7 +166,6 @@ def localize(options: argparse.Namespace) -> str:
         empty = pl.DataFrame({"path": paths}).with_columns(
             pl.lit(place.get(each)).alias(each) for each in schemas.MANIFEST.names if each != "path"
         )
-        empty = empty.with_columns(pl.col("path"))
         recipe = Recipe("manifest", "city", 1, {}, {})
         with publishing(work, recipe, {}) as staging:
             write_table(empty, staging / "manifest" / "part.parquet", schemas.MANIFEST)

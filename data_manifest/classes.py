@@ -32,9 +32,7 @@ def count_classes(artefact: Path) -> dict[str, Any]:
     """
     recipe = read_recipe_of(artefact, "classes", (STAGE,))
     classes = scan_table(artefact, "classes")
-    groups = _collect(
-        classes.group_by("group_index").agg(classes=pl.len(), images=pl.col("num_images").cast(pl.Int64).sum())
-    )
+    groups = group_sizes(classes).to_dicts()
     sizes = {row["num_images"]: row["len"] for row in _collect(classes.group_by("num_images").len())}
     return {
         **identity(recipe, artefact),
@@ -47,6 +45,12 @@ def count_classes(artefact: Path) -> dict[str, Any]:
         "images_per_class": find_quantiles(sizes),
         "classes_by_images": count_by_size(sizes),
     }
+
+
+def group_sizes(classes: pl.LazyFrame) -> pl.DataFrame:
+    """Return `group_index`, `classes` and `images` of each group of a classes table that is not empty."""
+    sizes = classes.group_by("group_index").agg(classes=pl.len(), images=pl.col("num_images").cast(pl.Int64).sum())
+    return sizes.sort("group_index").collect(engine="streaming")
 
 
 def _collect(query: pl.LazyFrame) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import glob
 import json
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -44,6 +44,11 @@ def write_table(frame: pl.DataFrame, path: Path, schema: pa.Schema, notes: Mappi
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def make_frame(rows: Sequence[Mapping[str, object]], schema: pa.Schema) -> pl.DataFrame:
+    """Return rows as a frame with the columns and types of a schema; without any, an empty one."""
+    return pl.DataFrame(rows, schema=pl.DataFrame(schema.empty_table()).schema)
 
 
 def _descriptions(schema: pa.Schema) -> dict[str, str]:

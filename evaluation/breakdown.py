@@ -12,12 +12,15 @@ import numpy.typing as npt
 import polars as pl
 
 from data_manifest import schemas
+from data_manifest.tables import make_frame
+from evaluation.positives import Positions, distances_m
 from evaluation.recalls import compute_recalls
 from evaluation.settings import FRAMES, METRES
 
 NEAREST_POSITIVE, BEST_MATCH = "query and nearest positive", "query and best match"
 NO_POSITIVE, UNKNOWN = "no positive", "unknown"
 Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -91,9 +94,7 @@ def breakdown_table(
                     facts = {"label": label, "low": low, "high": high, "k": k, "queries": int(members.sum())}
                     about = {"test_set": test_set, "aspect": aspect.name, "between": between}
                     rows.append({**about, **facts, "recall": recall})
-    empty = pl.from_arrow(schemas.BREAKDOWN.empty_table())
-    assert isinstance(empty, pl.DataFrame)
-    return pl.DataFrame(rows, schema=empty.schema)
+    return make_frame(rows, schemas.BREAKDOWN)
 
 
 def _bins(
@@ -112,3 +113,34 @@ def heading_differences(left: Floats, right: Floats) -> Floats:
     turned = np.abs(left - right) % 360
     difference: Floats = np.minimum(turned, 360 - turned)
     return difference
+
+
+class Pairs:
+    """How headings and years of queries and database images differ, row by row; NaN where one is not known."""
+
+    def __init__(self, queries: pl.DataFrame, database: pl.DataFrame) -> None:
+        self._headings, self._years = (
+            [table[column].cast(pl.Float64).fill_null(np.nan).to_numpy() for table in (queries, database)]
+            for column in ("heading", "year")
+        )
+
+    def heading_difference(self, queries: Rows | int, database: Rows) -> Floats:
+        """Return degrees, 0 to 180."""
+        return heading_differences(self._headings[0][queries], self._headings[1][database])
+
+    def years_apart(self, queries: Rows | int, database: Rows) -> Floats:
+        """Return the year of the database image less that of the query."""
+        years: Floats = self._years[1][database] - self._years[0][queries]
+        return years
+
+
+def nearest_positives(positives: list[Rows], queries: Positions, database: Positions, apart: Pairs) -> Apart:
+    """Return how far the nearest positive of each query is, in each aspect; NaN without one, or where not known."""
+    nearest = np.full((3, len(positives)), np.nan)
+    for query, rows in enumerate(positives):
+        distances = distances_m(queries, query, database, rows)
+        every = distances, apart.heading_difference(query, rows), np.abs(apart.years_apart(query, rows))
+        for aspect, values in enumerate(every):
+            known = values[~np.isnan(values)]
+            nearest[aspect, query] = known.min() if len(known) else np.nan
+    return Apart(*nearest)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from data_manifest.progress import Progress
-from evaluation.breakdown import Apart, breakdown_table, heading_differences
+from evaluation.breakdown import Apart, Pairs, breakdown_table, nearest_positives
 from evaluation.descriptors import Descriptors, Extraction, extract_descriptors
 from evaluation.image_list import ImageList
 from evaluation.matching import Matches
@@ -26,7 +26,6 @@ from evaluation.sharing import describe_together
 
 __all__ = ["Evaluation", "ImageList", "evaluate", "evaluate_matches"]
 logger = logging.getLogger(__name__)
-Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,15 +118,15 @@ def evaluate_matches(
     places = Positions.from_manifest(database_table, threshold.unit)
     query_places = Positions.from_manifest(query_table, threshold.unit)
     positives = find_positives(places, query_places, threshold.value)
-    _warn_if_none(np.array([len(rows) for rows in positives]), threshold)
     answerable = np.array([len(rows) > 0 for rows in positives])
+    _warn_if_none(answerable, threshold)
 
     rows = np.arange(len(matches.rows))[:, None]
     distances = distances_m(query_places, rows, places, matches.rows)
     correct = distances <= threshold.value  # the rule of find_positives, on the matches alone
     apart = Pairs(query_table, database_table)
     turned, years = apart.heading_difference(rows, matches.rows), apart.years_apart(rows, matches.rows)
-    nearest = _nearest(positives, query_places, places, apart)
+    nearest = nearest_positives(positives, query_places, places, apart)
     best = Apart(distances[:, 0], turned[:, 0], years[:, 0])
     scores = cosine_similarities(query_descriptors, descriptors, matches.rows)
     losses: dict[int, float] = {}
@@ -149,42 +148,11 @@ def evaluate_matches(
     )
 
 
-class Pairs:
-    """How headings and years of queries and database images differ, row by row; NaN where one is not known."""
-
-    def __init__(self, queries: pl.DataFrame, database: pl.DataFrame) -> None:
-        self._headings, self._years = (
-            [table[column].cast(pl.Float64).fill_null(np.nan).to_numpy() for table in (queries, database)]
-            for column in ("heading", "year")
-        )
-
-    def heading_difference(self, queries: Rows | int, database: Rows) -> npt.NDArray[np.float64]:
-        """Return degrees, 0 to 180."""
-        return heading_differences(self._headings[0][queries], self._headings[1][database])
-
-    def years_apart(self, queries: Rows | int, database: Rows) -> npt.NDArray[np.float64]:
-        """Return the year of the database image less that of the query."""
-        years: npt.NDArray[np.float64] = self._years[1][database] - self._years[0][queries]
-        return years
-
-
-def _nearest(positives: list[Rows], queries: Positions, database: Positions, apart: Pairs) -> Apart:
-    """Return how far the nearest positive of each query is, in each aspect; NaN without one, or where not known."""
-    nearest = np.full((3, len(positives)), np.nan)
-    for query, rows in enumerate(positives):
-        distances = distances_m(queries, query, database, rows)
-        every = distances, apart.heading_difference(query, rows), np.abs(apart.years_apart(query, rows))
-        for aspect, values in enumerate(every):
-            known = values[~np.isnan(values)]
-            nearest[aspect, query] = known.min() if len(known) else np.nan
-    return Apart(*nearest)
-
-
-def _warn_if_none(num_positives: npt.NDArray[np.int64], threshold: Threshold) -> None:
-    if not num_positives.any():
+def _warn_if_none(answerable: npt.NDArray[np.bool_], threshold: Threshold) -> None:
+    if not answerable.any():
         logger.warning(
             "none of the %d queries has a database image within %s, so every recall will be 0: "
             "do the two lists show one place, and is positive_dist_threshold right?",
-            len(num_positives),
+            len(answerable),
             threshold,
         )

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from data_manifest.errors import UserError
+from evaluation.opening import open_image, resize_shorter_side
 
 
 class ImageFiles(Dataset[Tensor]):
@@ -45,38 +46,6 @@ class ImageFiles(Dataset[Tensor]):
         if self.shorter_side is not None:
             image = resize_shorter_side(image, self.shorter_side)
         return to_tensor(image)
-
-
-def open_image(path: Path, upright: bool = False, enough: int | None = None) -> Image.Image:
-    """Return the decoded image in RGB.
-
-    Args:
-        path: Where it lies.
-        upright: Turn it as its orientation flag says.
-        enough: Decode a JPEG of many pixels at a half, a quarter or an eighth of its sides, where its shorter side has
-            this many still: several times as fast.
-
-    Raises:
-        UserError: The file is missing, broken or no image.
-    """
-    try:
-        with Image.open(path) as image:
-            if enough is not None:
-                image.draft(None, (enough, enough))
-            return (ImageOps.exif_transpose(image) if upright else image).convert("RGB")
-    except Exception as error:  # Pillow's decoders raise many kinds, SyntaxError and struct.error among them
-        raise UserError(
-            f"{path} cannot be opened as an image ({error}): mend the file, "
-            "or take it out of the images folder and build the manifest again"
-        ) from error
-
-
-def resize_shorter_side(image: Image.Image, shorter_side: int) -> Image.Image:
-    """Return the image with its shorter side at `shorter_side` pixels and its proportions kept, antialiased."""
-    shortest = min(image.size)
-    # The longer side is cut to whole pixels, not rounded, as torchvision and so the published code do.
-    width, height = (shorter_side * side // shortest for side in image.size)
-    return image.resize((width, height), Image.Resampling.BILINEAR)  # Pillow's filter widens when it shrinks
 
 
 def to_tensor(image: Image.Image) -> Tensor:

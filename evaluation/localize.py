@@ -21,9 +21,10 @@ from data_manifest.errors import UserError
 from evaluation.build_descriptors import open_descriptors
 from evaluation.build_index import open_index, search_index
 from evaluation.descriptors import Extraction, describe_batch
-from evaluation.images import open_image, resize_shorter_side, to_tensor
+from evaluation.images import to_tensor
 from evaluation.lookup_database import Database
 from evaluation.models import TrainedModel
+from evaluation.opening import open_image, resize_shorter_side
 from evaluation.positives import Positions, distances_m
 from evaluation.predictions import cosine_similarities
 from evaluation.search import search
@@ -79,7 +80,7 @@ class Localizer:
         self.database, self._table = database, database.images.read()
         self._descriptors, self._places = open_descriptors(database.descriptors), Positions.from_manifest(self._table)
         self._index = open_index(database.index) if database.index else None
-        self._largest_side = database.largest_side(self._table)
+        self._side = database.resized_to or database.largest_side(self._table)
 
     def localize(self, photos: Iterable[Path], top: int = TOP) -> list[Located]:
         """Return the `top` best matches of each photo, in order; a photo that cannot be opened has an error instead.
@@ -108,10 +109,9 @@ class Localizer:
 
     def _read(self, photo: Path) -> Tensor:
         """A photo of a phone has many times the pixels of a database image, and would be another scale to the model."""
-        resized_to = self.database.resized_to
-        image = open_image(photo, upright=True, enough=resized_to or self._largest_side)
-        if resized_to is not None or min(image.size) > self._largest_side:
-            image = resize_shorter_side(image, resized_to or self._largest_side)
+        image = open_image(photo, upright=True, enough=self._side)
+        if self.database.resized_to is not None or min(image.size) > self._side:
+            image = resize_shorter_side(image, self._side)
         return to_tensor(image)
 
     def _spread_m(self, rows: npt.NDArray[np.int64]) -> float | None:

@@ -5,14 +5,14 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from data_manifest.bars import table
 from evaluation.localize import Located, Match
 
 TITLES = ("", "score", "latitude", "longitude", "heading", "year", "image")
-FORMATS = ("table", "json", "geojson")
 
 
 def show(located: Sequence[Located], form: str) -> str:
-    """Return what was found, in one of `FORMATS`."""
+    """Return what was found, as a table, json or geojson."""
     if form == "json":
         return json.dumps([dataclasses.asdict(each) for each in located], indent=2)
     return json.dumps(as_geojson(located), indent=2) if form == "geojson" else "\n\n".join(map(as_table, located))
@@ -23,9 +23,7 @@ def as_table(photo: Located) -> str:
     if photo.error is not None:
         return f"{photo.photo}\n  {photo.error}"
     lines = [TITLES, *(_cells(match) for match in photo.matches)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    table = [f"  {'  '.join(map(str.ljust, cells, widths))}".rstrip() for cells in lines]
-    return "\n".join([photo.photo, *table, f"  {spread(photo)}"])
+    return "\n".join([photo.photo, *table(lines, left=range(len(TITLES))), f"  {spread(photo)}"])
 
 
 def spread(photo: Located) -> str:

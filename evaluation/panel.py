@@ -6,9 +6,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from data_manifest.errors import UserError
-from evaluation.images import open_image
 from evaluation.localize import Located, Match
 from evaluation.located import spread
+from evaluation.opening import open_image
 
 SIDE, GAP, LINE = 240, 12, 18  # pixels
 PAPER, INK, PALE = (255, 255, 255), (20, 20, 20), (225, 225, 225)

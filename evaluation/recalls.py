@@ -21,9 +21,6 @@ class Recall:
     high: float
     answerable: float | None
 
-    def __str__(self) -> str:
-        return f"{self.percent:.1f} ({self.low:.1f}-{self.high:.1f})"
-
 
 def compute_recalls(correct: npt.NDArray[np.bool_], values: tuple[int, ...] = RECALL_VALUES) -> dict[int, float]:
     """Return R@k in percent of all queries, those without any positive counted as misses, as in the literature.

@@ -3,6 +3,8 @@
 import polars as pl
 
 from data_manifest import schemas
+from data_manifest.bars import table
+from data_manifest.tables import make_frame
 from evaluation.evaluate import Evaluation
 from evaluation.protocols import NamedSet
 from evaluation.published import published_recalls
@@ -56,9 +58,7 @@ def recalls_table(
             "published_source": published[0].source if published else None,
         }
         rows.append({**facts, **row})
-    empty = pl.from_arrow(schemas.RECALLS.empty_table())
-    assert isinstance(empty, pl.DataFrame)
-    return pl.DataFrame(rows, schema=empty.schema)
+    return make_frame(rows, schemas.RECALLS)
 
 
 def as_text(recalls: pl.DataFrame) -> str:
@@ -67,11 +67,8 @@ def as_text(recalls: pl.DataFrame) -> str:
         _titles(recalls),
         *(line for _, rows in recalls.group_by("test_set", maintain_order=True) for line in _set(rows)),
     ]
-    widths = [max(len(cells[column]) for cells in lines) for column in range(len(lines[0]))]
-    table = [
-        "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip() for cells in lines
-    ]
-    return "\n".join([*table, *_notes(recalls)])
+    aligned = [line[2:] for line in table(lines, left=range(len(lines[0])))]  # a page of its own: nothing to indent
+    return "\n".join([*aligned, *_notes(recalls)])
 
 
 def _titles(recalls: pl.DataFrame) -> list[str]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from data_manifest.classes import group_sizes
 from data_manifest.errors import UserError
 from pipeline.cells import group_index
 from pipeline.settings import GroupSettings
@@ -12,12 +13,6 @@ from pipeline.verified import LEFT_OUT_AS
 
 LOGGED_GROUPS = 50
 logger = logging.getLogger(__name__)
-
-
-def group_sizes(classes: pl.DataFrame) -> pl.DataFrame:
-    """Return `group_index`, `classes` and `images` of each group of the classes table that is not empty."""
-    sizes = classes.group_by("group_index").agg(classes=pl.len(), images=pl.col("num_images").cast(pl.Int64).sum())
-    return sizes.sort("group_index")
 
 
 def summarise_classes(counted: pl.DataFrame, settings: GroupSettings) -> dict[str, Any]:
@@ -71,7 +66,7 @@ def log_summary(name: str, classes: pl.DataFrame, summary: dict[str, Any], setti
         text = "%s: left out %s images, of %s classes with fewer than %d"
         few = shown["classes_with_too_few_images"]
         logger.info(text, name, shown["images_in_them"], few, settings.min_images_per_class)
-    sizes = group_sizes(classes)
+    sizes = group_sizes(classes.lazy())
     for group, num_classes, num_images in sizes.head(LOGGED_GROUPS).iter_rows():
         text = "group %d: %s classes, %s images, %.1f images a class"
         logger.info(text, group, f"{num_classes:,}", f"{num_images:,}", num_images / num_classes)

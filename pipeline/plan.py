@@ -7,12 +7,13 @@ from typing import Any
 
 import polars as pl
 
+from data_manifest.classes import group_sizes
 from data_manifest.errors import UserError
 from data_manifest.settings import Settings, setting
 from pipeline.classes import number_classes
 from pipeline.counting import Counted, count_images, counting_rule
 from pipeline.disk_space import groups_bytes, manifest_bytes
-from pipeline.group_summary import check_any_class, group_sizes, summarise_classes
+from pipeline.group_summary import check_any_class, summarise_classes
 from pipeline.selection import PUBLISHED, is_published_grouping, warn_of_selection
 from pipeline.settings import GroupSettings
 from pipeline.years import left_out_by_year
@@ -104,7 +105,7 @@ def _plan(counted: Counted, settings: GroupSettings, epoch: EpochSettings) -> Pl
         settings,
         summary,
         _quantiles(classes["num_images"]),
-        group_sizes(classes).with_columns(
+        group_sizes(classes.lazy()).with_columns(
             times_shown=epoch.batch_size * epoch.iterations_per_epoch / pl.col("classes"),
             trainable=pl.col("classes") >= epoch.batch_size,
         ),

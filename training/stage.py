@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-import polars as pl
 from torch import nn
 
 from data_manifest import schemas
@@ -14,7 +13,7 @@ from data_manifest.artefacts import Recipe, find_published, publishing, read_rec
 from data_manifest.errors import UserError
 from data_manifest.references import MODEL_FILE
 from data_manifest.runs import only_writer, write_run_file
-from data_manifest.tables import read_table, write_table
+from data_manifest.tables import make_frame, read_table, write_table
 from training.network import build_network, save_network
 from training.patience import epochs_needed
 from training.processes import is_first
@@ -110,9 +109,7 @@ def _publish_untrained(
 ) -> Path:
     with publishing(artifacts, recipe, {**summary, "made": f"{_named(network)}, untrained"}) as staging:
         save_network(build_network(network, seed), staging / MODEL_FILE)
-        no_epochs = pl.from_arrow(schemas.METRICS.empty_table())
-        assert isinstance(no_epochs, pl.DataFrame)
-        write_table(no_epochs, staging / METRICS_TABLE, schemas.METRICS)
+        write_table(make_frame([], schemas.METRICS), staging / METRICS_TABLE, schemas.METRICS)
     return recipe.folder(artifacts)
 
 

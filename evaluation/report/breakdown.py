@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from evaluation import breakdown
 from evaluation.report.outcomes import RIGHT
 from evaluation.report.plot import Plot
-from evaluation.report.sources import FRAMES, METRES
 from evaluation.report.style import COLOUR, draw_interval, leave_slots, new_chart
+from evaluation.settings import FRAMES, METRES
 
 Z = 1.96  # a normal distribution's 95 %
 NEVER = 10**9
@@ -38,12 +39,9 @@ class Aspect:
         return pl.sum_horizontal([(values > end).cast(pl.Int32) for end in self.ends])
 
 
-DISTANCE = {
-    METRES: Aspect("distance", "distance", METRES, (5.0, 10.0, 25.0, 50.0, 100.0, 1000.0)),
-    FRAMES: Aspect("distance", "distance", FRAMES, (1.0, 2.0, 5.0, 10.0, 20.0, 100.0)),
-}
-HEADING = Aspect("heading", "heading difference", "degrees", (15.0, 30.0, 60.0, 90.0))
-YEARS = Aspect("years", "years apart", "years", (0.0, 1.0, 2.0, 5.0, 10.0))
+DISTANCE = {unit: Aspect("distance", "distance", unit, breakdown.DISTANCE[unit].ends) for unit in (METRES, FRAMES)}
+HEADING = Aspect("heading", "heading difference", "degrees", breakdown.HEADING.ends)
+YEARS = Aspect("years", "years apart", "years", breakdown.YEARS.ends)
 
 
 def aspects(unit: str) -> tuple[Aspect, ...]:

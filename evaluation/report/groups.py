@@ -4,7 +4,7 @@ import math
 
 import polars as pl
 
-from data_manifest.classes import count_by_size
+from data_manifest.classes import count_by_size, group_sizes
 from data_manifest.tables import read_table, scan_table
 from evaluation.report import text
 from evaluation.report.blocks import Block, Charts, Note, Section, Table
@@ -26,8 +26,7 @@ def groups_section(sources: Sources) -> Section:
         missing = Note("The model was not trained in this artefacts folder, so that its groups are not known here.")
         return Section("groups", "Groups", lead, [missing])
     classes = scan_table(sources.groups.folder, "classes")
-    sizes = classes.group_by("group_index").agg(classes=pl.len(), images=pl.col("num_images").cast(pl.Int64).sum())
-    by_group = sizes.sort("group_index").collect(engine="streaming")
+    by_group = group_sizes(classes)
     grouping = Grouping.of(sources.groups.settings, by_group["group_index"].to_list(), trained_groups(sources))
     by_group = by_group.with_columns(trained=pl.col("group_index").is_in(grouping.trained))
     blocks: list[Block] = [

@@ -20,9 +20,10 @@ import numpy.typing as npt
 import polars as pl
 
 from data_manifest.tables import read_table
+from evaluation.breakdown import Pairs, Rows, nearest_positives
 from evaluation.positives import POSITION_COLUMNS, Positions, distances_m, find_positives
 from evaluation.report.sources import Tested
-from evaluation.settings import METRES, Threshold
+from evaluation.settings import Threshold
 
 RIGHT, WRONG, UNANSWERABLE = "right", "wrong", "unanswerable"
 STATES = (RIGHT, WRONG, UNANSWERABLE)
@@ -38,8 +39,7 @@ def read_outcomes(tested: Tested, predictions: pl.DataFrame) -> pl.DataFrame:
     asked = predictions.select("query_path").unique(maintain_order=True)
     queries = asked.join(queries, left_on="query_path", right_on="path", how="left", maintain_order="left")
     first = _first_matches(predictions, database)
-    settings = tested.evaluation.settings
-    threshold = Threshold(settings["positive_dist_threshold"], settings.get("positive_dist_unit", METRES))
+    threshold = Threshold(tested.evaluation.settings["positive_dist_threshold"], tested.unit)
     offered = _positives(database, queries, threshold)
     found = queries.join(first, on="query_path", how="left", maintain_order="left").hstack(offered)
     answerable = pl.col("answerable") | pl.col("first_right").is_not_null()
@@ -72,30 +72,32 @@ def heading_apart(one: pl.Expr, other: pl.Expr) -> pl.Expr:
 def _positives(database: pl.DataFrame, queries: pl.DataFrame, threshold: Threshold) -> pl.DataFrame:
     """Return of each query whether it has positives, the least that they are apart from it, and one to show."""
     places, asked = (Positions.from_manifest(each, threshold.unit) for each in (database, queries))
-    headings, years = (database[name].cast(pl.Float64).to_numpy() for name in ("heading", "year"))
-    own = zip(*(queries[name].cast(pl.Float64).to_numpy() for name in ("heading", "year")), strict=True)
-    paths, rows = database["path"], []
-    for query, (positives, (heading, year)) in enumerate(
-        zip(find_positives(places, asked, threshold.value), own, strict=True)
-    ):
-        distances = distances_m(asked, query, places, positives)
-        turned = np.abs(headings[positives] - heading) % 360
-        apart = distances, np.minimum(turned, 360 - turned), np.abs(years[positives] - year)
-        example = paths[int(positives[_best(apart[1], apart[0])])] if len(positives) else None
-        rows.append((bool(len(positives)), *map(_least, apart), example))
-    names = ("nearest_distance", "nearest_heading", "nearest_years")
-    types = {"answerable": pl.Boolean, **dict.fromkeys(names, pl.Float64), "example": pl.String}
-    return pl.DataFrame(rows, schema=types, orient="row")
+    positives, pairs = find_positives(places, asked, threshold.value), Pairs(queries, database)
+    nearest = nearest_positives(positives, asked, places, pairs)
+
+    def example(query: int, rows: Rows) -> str | None:
+        if not len(rows):
+            return None
+        nearby = _best(pairs.heading_difference(query, rows), distances_m(asked, query, places, rows))
+        return str(database["path"][int(rows[nearby])])
+
+    found = {
+        "nearest_distance": nearest.distance,
+        "nearest_heading": nearest.heading_difference,
+        "nearest_years": nearest.years_apart,
+    }
+    return pl.DataFrame(
+        {
+            "answerable": [len(rows) > 0 for rows in positives],
+            **{name: pl.Series(values).fill_nan(None) for name, values in found.items()},
+            "example": pl.Series(list(map(example, range(len(positives)), positives)), dtype=pl.String),
+        }
+    )
 
 
 def _best(*keys: Numbers) -> int:
     """Return the row with the least first key; among equals, and where it is not known, with the least second one."""
     return int(np.lexsort([np.nan_to_num(key, nan=np.inf) for key in reversed(keys)])[0])
-
-
-def _least(values: Numbers) -> float | None:
-    known = values[~np.isnan(values)]
-    return float(known.min()) if len(known) else None
 
 
 def worst_first(outcomes: pl.DataFrame) -> pl.DataFrame:

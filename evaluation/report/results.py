@@ -15,8 +15,8 @@ from evaluation.report.maps import Extent, count_squares, draw_density, in_frame
 from evaluation.report.outcomes import RIGHT, UNANSWERABLE, WRONG, count_states
 from evaluation.report.plot import Plot
 from evaluation.report.result import Result
-from evaluation.report.sources import FRAMES
 from evaluation.report.style import COLOUR, POINTS_AS_VECTORS, TALL, draw_interval, new_chart
+from evaluation.settings import FRAMES
 
 MARKS = {RIGHT: ("o", "right", 8), UNANSWERABLE: ("s", "unknown", 8), WRONG: ("X", "wrong", 14)}
 HARDER = "Recall of the answerable queries by how far off the positive is that is nearest in that respect."

@@ -8,8 +8,8 @@ from typing import Any, Self
 from data_manifest.artefacts import find_by_digest, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.references import MANIFEST_STAGES
+from evaluation.settings import METRES
 
-METRES, FRAMES = "metres", "frames"
 LIST_SUFFIX = "_images_paths.txt"  # of a list of images, beside their folder
 
 

@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from data_manifest.progress import Progress
+from evaluation.opening import open_image
 
 ROOM = 15_000_000  # characters of all pictures of a page: one of 1000 queries stays under 20 MB
 # Longest side in pixels and quality, the best first; the last is taken whatever comes of it.
@@ -76,9 +77,7 @@ def _size(thumbnails: Mapping[Path, Thumbnail], uses: Mapping[Path, int]) -> int
 
 def _make(file: Path, side: int, quality: int) -> Thumbnail:
     try:
-        with Image.open(file) as opened:
-            opened.draft("RGB", (2 * side, 2 * side))  # a JPEG is decoded no larger than is needed
-            image = ImageOps.exif_transpose(opened).convert("RGB")
+        image = open_image(file, upright=True, enough=2 * side)
         image.thumbnail((side, side), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
         image.save(buffer, "WEBP", quality=quality, method=4)

@@ -7,7 +7,8 @@ import torch
 from PIL import Image
 
 from data_manifest.errors import UserError
-from evaluation.images import ImageFiles, open_image, resize_shorter_side
+from evaluation.images import ImageFiles
+from evaluation.opening import open_image, resize_shorter_side
 
 
 def test_pixels_are_bytes_channel_by_channel(tmp_path: Path) -> None:

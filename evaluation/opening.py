@@ -1,0 +1,39 @@
+"""Images as Pillow has them, for all that shows or describes them. Imports no torch: a report opens images too."""
+
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+from data_manifest.errors import UserError
+
+
+def open_image(path: Path, upright: bool = False, enough: int | None = None) -> Image.Image:
+    """Return the decoded image in RGB.
+
+    Args:
+        path: Where it lies.
+        upright: Turn it as its orientation flag says.
+        enough: Decode a JPEG of many pixels at a half, a quarter or an eighth of its sides, where its shorter side has
+            this many still: several times as fast.
+
+    Raises:
+        UserError: The file is missing, broken or no image.
+    """
+    try:
+        with Image.open(path) as image:
+            if enough is not None:
+                image.draft(None, (enough, enough))
+            return (ImageOps.exif_transpose(image) if upright else image).convert("RGB")
+    except Exception as error:  # Pillow's decoders raise many kinds, SyntaxError and struct.error among them
+        raise UserError(
+            f"{path} cannot be opened as an image ({error}): mend the file, "
+            "or take it out of the images folder and build the manifest again"
+        ) from error
+
+
+def resize_shorter_side(image: Image.Image, shorter_side: int) -> Image.Image:
+    """Return the image with its shorter side at `shorter_side` pixels and its proportions kept, antialiased."""
+    shortest = min(image.size)
+    # The longer side is cut to whole pixels, not rounded, as torchvision and so the published code do.
+    width, height = (shorter_side * side // shortest for side in image.size)
+    return image.resize((width, height), Image.Resampling.BILINEAR)  # Pillow's filter widens when it shrinks
