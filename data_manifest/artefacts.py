@@ -222,6 +222,16 @@ def artefacts_of(artifacts: Path, recipe: Recipe, any_name: bool = False) -> lis
     return sorted(published, key=lambda path: -modified_ns(path))
 
 
+def recipes_of(artifacts: Path, recipe: Recipe, any_name: bool = False) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Give what `artefacts_of` does with the recipes; what is damaged, or gone by now, is passed over."""
+    for path in artefacts_of(artifacts, recipe, any_name):
+        try:
+            stored = read_recipe(path)
+        except UserError:
+            continue
+        yield path, stored
+
+
 def find_by_digest(artifacts: Path, digest: str, *stages: str) -> Path | None:
     """Return the published artefact of one of some stages, under whatever name it lies; None if it is not there."""
     found = (path for stage in stages for path in sorted((artifacts / stage).glob(f"*/{digest}")))

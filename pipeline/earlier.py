@@ -5,7 +5,6 @@ hold, and a class differs only if it has an image in those that came or went, an
 members without such a class, and with the same numbers, are the same bytes.
 """
 
-import contextlib
 import functools
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from data_manifest.artefacts import Recipe, artefacts_of, find_by_digest, is_published, read_recipe
-from data_manifest.errors import UserError
+from data_manifest.artefacts import Recipe, find_by_digest, is_published, recipes_of
 from data_manifest.references import MANIFEST_STAGES
 from data_manifest.schemas import SCHEMA_VERSION
 from data_manifest.tables import read_table
@@ -54,13 +52,11 @@ class Earlier:
 
 def find_earlier(artifacts: Path, recipe: Recipe) -> Earlier | None:
     """Return the newest groups that are like those of a recipe, and whose manifest is still there."""
-    for groups in artefacts_of(artifacts, recipe, any_name=True):
-        with contextlib.suppress(UserError):  # damaged
-            found = read_recipe(groups)
-            if not _is_alike(found, recipe):
-                continue
-            if manifest := find_by_digest(artifacts, found["inputs"][MANIFEST], *MANIFEST_STAGES):
-                return Earlier(groups, manifest)
+    for groups, found in recipes_of(artifacts, recipe, any_name=True):
+        if not _is_alike(found, recipe):
+            continue
+        if manifest := find_by_digest(artifacts, found["inputs"][MANIFEST], *MANIFEST_STAGES):
+            return Earlier(groups, manifest)
     return None
 
 

@@ -10,6 +10,7 @@ from data_manifest.artefacts import is_published, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.hemisphere import hemisphere
 from data_manifest.tables import scan_table
+from pipeline.sources.source import source_of
 from pipeline.sources.table import folder_of
 
 NEAR_M = 25.0  # the distance within which a database image answers a query
@@ -46,15 +47,14 @@ def find_facts(manifest: Path) -> Facts:
     Raises:
         UserError: It is none.
     """
-    if not is_published(manifest) or read_recipe(manifest)["stage"] != "manifest":
+    recipe = read_recipe(manifest) if is_published(manifest) else None
+    if recipe is None or recipe["stage"] != "manifest":
         raise UserError(f"{manifest} is no manifest: give its artefact, as in artifacts/manifest/<data set>/current")
-    recipe = read_recipe(manifest)
     images = scan_table(manifest, "manifest").select(COLUMNS + MORE_COLUMNS).with_columns(hemisphere())
-    source = (recipe["settings"].get("source") or {"source": "names"})["source"]
     rejects = scan_table(manifest, "rejects").select(pl.len()).collect().item()
     figures = {**_count(images), **_repeats(images), "rejects": rejects}
     origin = folder_of(Path(recipe["summary"]["origin"]))
-    return Facts(manifest, origin, source, figures, _frames(images), _years(images))
+    return Facts(manifest, origin, source_of(recipe), figures, _frames(images), _years(images))
 
 
 def _count(images: pl.LazyFrame) -> dict[str, Any]:

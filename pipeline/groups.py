@@ -25,7 +25,7 @@ from pipeline.settings import GroupSettings
 from pipeline.verified import Verified, left_out_as_bad, verified_by
 from pipeline.years import add_up_years, count_years_of, left_out_by_year
 
-VERSION = 3
+VERSION = 4
 PATHS_LOOKED_AT = 10_000
 logger = logging.getLogger(__name__)
 

@@ -65,7 +65,7 @@ def build_partition(partition: Partition) -> Made:
     if partition.name_before is not None and _is_linked(partition, partition.name_before):
         return _linked(partition, partition.name_before)
     paths, repeats = distinct_paths(partition.images)
-    name = _name_of(partition.key, _digest(paths, partition.strict, partition.reader))
+    name = name_of(partition.key, _digest(paths, partition.strict, partition.reader))
     if _is_linked(partition, name):
         return _linked(partition, name, repeats)
     images = partition.reader.read(decode_paths(paths), partition.strict)
@@ -74,7 +74,8 @@ def build_partition(partition: Partition) -> Made:
     return Made(name, counts, repeats, was_there=False)
 
 
-def _name_of(key: str, digest: str) -> str:
+def name_of(key: str, digest: str) -> str:
+    """Return the name of a partition's files: it tells their content, for what is taken over goes by names."""
     return f"part-{key}-{digest}.parquet"
 
 

@@ -24,11 +24,12 @@ from data_manifest.settings import Settings, setting
 from data_manifest.tables import read_table, write_table
 from pipeline.dataset import PARTS
 from pipeline.names import Reason, reject_when
+from pipeline.partition import name_of
+from pipeline.sources.source import source_of
 
-VERSION = 1
+VERSION = 2
 NONE, AREA, TIME = "none", "area", "time"
 BLOCK = ["utm_zone", "hemisphere", "block_east", "block_north"]
-FILE = "part-000.parquet"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +110,7 @@ def split_manifest(manifest: Path, artifacts: Path, settings: SplitSettings) -> 
         assigned = assign_parts(images, settings)
         for part, recipe in recipes.items():
             if published[part] is None:
-                _publish(part, recipe, artifacts, assigned, made_from["summary"])
+                _publish(part, recipe, artifacts, assigned, made_from)
     return {part: recipe.folder(artifacts) for part, recipe in recipes.items()}
 
 
@@ -240,13 +241,14 @@ def _with_parts(images: pl.DataFrame, parts: Mapping[str, pl.Expr]) -> pl.DataFr
     return images.with_columns(**columns).select(*schemas.MANIFEST.names, *PARTS, "reject")
 
 
-def _publish(part: str, recipe: Recipe, artifacts: Path, assigned: pl.DataFrame, whole: Mapping[str, Any]) -> None:
+def _publish(part: str, recipe: Recipe, artifacts: Path, assigned: pl.DataFrame, made_from: Mapping[str, Any]) -> None:
     usable = assigned.filter(part).select(schemas.MANIFEST.names)
     # What is of no part is a reject of the training set: it was left out there.
     left_out = assigned.filter((part == "train") & pl.col("reject").is_not_null())
     rejects = left_out.select("path", pl.col("reject").struct.unnest())
     summary = {
-        "origin": whole["origin"],
+        "origin": made_from["summary"]["origin"],
+        "source": source_of(made_from),
         "usable": len(usable),
         "rejects": len(rejects),
         "files": len(usable) + len(rejects),
@@ -256,6 +258,7 @@ def _publish(part: str, recipe: Recipe, artifacts: Path, assigned: pl.DataFrame,
         "last_year": usable["year"].max(),
         "made": f"{len(usable):,} images of {part}" + (f", {len(rejects):,} left out" if len(rejects) else ""),
     }
+    file = name_of("all", recipe.digest)
     with publishing(artifacts.absolute(), recipe, summary) as staging:
-        write_table(rejects, staging / "rejects" / FILE, schemas.REJECTS)
-        write_table(usable, staging / "manifest" / FILE, schemas.MANIFEST)
+        write_table(rejects, staging / "rejects" / file, schemas.REJECTS)
+        write_table(usable, staging / "manifest" / file, schemas.MANIFEST)

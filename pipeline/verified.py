@@ -27,7 +27,7 @@ from data_manifest.schemas import MANIFEST, REJECTS
 from data_manifest.tables import table_files, write_table
 from pipeline.executor import run_all
 from pipeline.image_parts import Status
-from pipeline.partition import key_of
+from pipeline.partition import key_of, name_of
 from pipeline.verify_settings import NO
 
 VERIFIED, CHECKS, OK = "verified", "checks", Status.OK.value
@@ -151,4 +151,4 @@ def _leave_out(job: _Job) -> None:
 def _name_without(manifest_file: Path, bad: pl.Series) -> str:
     """Return a name that tells the content, as those of partitions do: that of the whole, and what is left out."""
     content = hashlib.sha256("\0".join((manifest_file.name, *bad)).encode()).hexdigest()[:DIGEST_LENGTH]
-    return f"part-{key_of(manifest_file.name)}-{content}.parquet"
+    return name_of(key_of(manifest_file.name), content)

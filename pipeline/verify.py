@@ -7,6 +7,7 @@ files that are new or changed, and one that was killed goes on where it was.
 import logging
 import shutil
 import time
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -17,12 +18,12 @@ import polars as pl
 
 from data_manifest.artefacts import (
     Recipe,
-    artefacts_of,
     digest_of,
     find_published,
     format_bytes,
     publishing,
     read_recipe,
+    recipes_of,
 )
 from data_manifest.errors import UserError
 from data_manifest.progress import Percentage, Progress
@@ -137,7 +138,7 @@ def verify_images(
     shared, summary = artifacts.absolute(), dict[str, Any]()
     version = digest_of([VERSION, recipe.settings])
     kept = shared / KEPT / f"{recipe.name}-{version}"
-    earlier = tuple(path for path in artefacts_of(shared, recipe) if _is_alike(path, recipe))
+    earlier = tuple(path for path, stored in recipes_of(shared, recipe) if _is_alike(stored, recipe))
     with publishing(shared, recipe, summary) as staging:
         (staging / "scratch").mkdir()
         kept.mkdir(parents=True, exist_ok=True)
@@ -155,9 +156,8 @@ def verify_images(
     return recipe.folder(artifacts)
 
 
-def _is_alike(artefact: Path, recipe: Recipe) -> bool:
-    """Return whether the checks of an earlier artefact are of the same kind."""
-    stored = read_recipe(artefact)
+def _is_alike(stored: Mapping[str, Any], recipe: Recipe) -> bool:
+    """Return whether the checks of an earlier artefact, given by its recipe, are of the same kind."""
     return bool((stored["version"], stored["settings"]) == (recipe.version, dict(recipe.settings)))
 
 

@@ -32,7 +32,7 @@ from pipeline.threads import usable_cores
 
 PHOTOS_PER_PARTITION = 5_000
 THREADS = 16  # wait for the disk, most of the time
-VERSION = 1  # of what is read of a photo
+VERSION = 2  # of what is read of a photo
 JOBS_FOR_PROCESSES = 3  # with fewer partitions to start processes takes longer than it spares
 COLUMNS = (*WRITTEN, "heading_source", "heading_reference", "reason", "detail")
 
@@ -53,8 +53,8 @@ class PhotoReader:
     by_paths_alone: bool = False
 
     def state(self, paths: pl.Series) -> bytes:
-        """Return a digest of the sizes and modification times of photos."""
-        return state_of_files(self.images_folder, paths)
+        """Return a digest of the sizes and modification times of photos, with how their headings are found."""
+        return f"{VERSION} {self.from_track} {self.camera_turn} ".encode() + state_of_files(self.images_folder, paths)
 
     def read(self, paths: pl.DataFrame, strict: bool) -> pl.DataFrame:
         """Return what the photos say."""

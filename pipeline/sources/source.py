@@ -142,3 +142,12 @@ def read_fields(written: pl.DataFrame, strict: bool) -> pl.DataFrame:
     images = compare_positions(complete_positions(images), strict)
     not_utf8 = pl.struct(reason=pl.lit(Reason.NOT_UTF8.value), detail=pl.lit("the path is shown percent-escaped"))
     return images.with_columns(reject=pl.when("is_utf8").then("reject").otherwise(not_utf8)).sort("path")
+
+
+def source_of(recipe: Mapping[str, Any]) -> str:
+    """Return what said of the images of a manifest, given by its recipe, where they were taken: names, table or exif.
+
+    The manifest of a part of split photos has that in its summary.
+    """
+    of_part = recipe["summary"].get("source")
+    return str(of_part or (recipe["settings"].get("source") or {"source": "names"})["source"])

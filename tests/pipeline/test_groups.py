@@ -362,8 +362,8 @@ def test_a_class_keeps_its_key_when_images_are_added(group: Callable[..., Path],
 def test_what_makes_groups(manifest: Manifest, name_with: NameWith, tmp_path: Path) -> None:
     recipe = groups_recipe("city", "0123456789abcdef", GroupSettings(M=20))
     settings = {"M": 20.0, "alpha": 30.0, "N": 5, "L": 2, "min_images_per_class": 10}
-    assert recipe == Recipe("groups", "city", 3, settings, {"manifest": "0123456789abcdef"})
-    assert recipe.digest == "b3e0f2417d6aa8e6"
+    assert recipe == Recipe("groups", "city", 4, settings, {"manifest": "0123456789abcdef"})
+    assert recipe.digest == "a92e76e5bcfd61c9"
     folder = manifest([name_with(pano_id=number) for number in range(10)])
     groups = build_groups(folder, tmp_path / "A")
     assert groups == groups_recipe("city", folder.name, GroupSettings()).folder(tmp_path / "A")

@@ -128,3 +128,15 @@ def test_splits_that_cannot_be(photos: Photos, tmp_path: Path, settings: dict[st
 def test_settings_that_cannot_work(values: dict[str, float]) -> None:
     with pytest.raises(UserError, match=next(iter(values))):
         SplitSettings(split="area", **values)  # type: ignore[arg-type]
+
+
+def test_groups_of_another_split_are_of_its_own_photos(photos: Photos, tmp_path: Path) -> None:
+    """What groups take over from earlier ones is told by the names of a manifest's files."""
+    manifest, grouping = photos(), GroupSettings(M=50, alpha=180, N=2, min_images_per_class=1)
+    members = []
+    for seed in (0, 1, 0):
+        train = split_manifest(manifest, tmp_path / "A", SplitSettings(split="area", split_seed=seed))["train"]
+        groups = build_groups(train, tmp_path / "A", grouping)
+        members.append(set(read_table(groups, "members")["path"]))
+        assert members[-1] == set(read_table(train, "manifest")["path"])
+    assert members[0] == members[2] != members[1]

@@ -247,3 +247,10 @@ def test_groups_of_all_bad_images(train: Path) -> None:
     artifacts = train.parent / "A"
     with pytest.raises(UserError, match="all images are bad"):
         leave_out_bad(build_manifest(train, artifacts), verify(train), artifacts)
+
+
+def test_an_earlier_artefact_that_is_damaged_does_not_matter(train: Path) -> None:
+    first = verify(train)
+    (first / "recipe.json").write_text("{")
+    change(image(train, 7), b"damaged")
+    assert bad_in(verify(train)) == {name(7): "not an image"}

@@ -141,6 +141,17 @@ def test_headings_from_the_track_of_a_folder(tmp_path: Path) -> None:
     assert PhotoSource(SourceSettings(source="exif", heading="from-track")).rows_per_partition is None
 
 
+def test_another_way_to_find_headings_reads_the_photos_again(tmp_path: Path) -> None:
+    for number in range(3):
+        place = {**GPS, 2: (48.0, 51.0, 2.0 + number)}
+        write_photo(tmp_path / "photos" / f"{number}.jpg", place, taken=f"2014:06:16 10:20:3{number}")
+    found = []
+    for options in ({}, {"heading": "from-track"}, {"heading": "from-track", "camera_turn": 90.0}):
+        headings = [row["heading"] for row in rows_of(tmp_path / "photos", tmp_path, **options).values()]
+        found.append({None if heading is None else round(heading) % 360 for heading in headings})
+    assert found == [{None}, {0}, {90}]
+
+
 @pytest.mark.skipif(not REAL.is_dir(), reason="../shared with real photos is not here")
 def test_real_photos_from_exif_to_groups(tmp_path: Path) -> None:
     rows = rows_of(REAL, tmp_path)
