@@ -4,8 +4,6 @@ Nothing here imports the network, so that the worker processes, which import thi
 """
 
 import math
-import multiprocessing
-import multiprocessing.context
 import warnings
 from collections.abc import Generator, Iterable, Iterator
 
@@ -14,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from data_manifest.errors import UserError
+from data_manifest.workers import end_with_parent, forkserver
 from evaluation.images import ImageFiles
 
 Sample = tuple[int, Tensor]  # row, image [3, h, w]
@@ -82,7 +81,8 @@ def _loader(
             num_workers=workers,
             collate_fn=_group_by_shape,
             pin_memory=pin_memory,
-            multiprocessing_context=_forkserver() if workers else None,
+            multiprocessing_context=forkserver("torch") if workers else None,
+            worker_init_fn=end_with_parent,
             generator=torch.Generator(),  # otherwise starting an epoch draws from the global random state
         )
 
@@ -113,10 +113,3 @@ def _group_by_shape(samples: list[Sample | UserError]) -> Batch | UserError:
         (torch.tensor([row for row, _ in group]), torch.stack([pixels for _, pixels in group]))
         for group in groups.values()
     ]
-
-
-def _forkserver() -> multiprocessing.context.ForkServerContext:
-    """A plain fork hangs once threads run, as those of polars do; spawn imports torch anew in each worker."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch"])
-    return context

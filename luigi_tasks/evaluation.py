@@ -37,9 +37,13 @@ def training_of(stage: Stage) -> list[TrainCosPlace]:
 
 def model_of(stage: Stage) -> tuple[Path, Model]:
     """Return the file of the model that is tested, and what makes its descriptors what they are."""
-    network, training = stage.settings(NetworkSettings), training_of(stage)
-    path = training[0].artefact() / MODEL_FILE if training else Path(network.resume_model or "")
-    digest = training[0].artefact().name if training else pinned_digest(path)
+    network = stage.settings(NetworkSettings)
+    if training := training_of(stage):
+        folder = training[0].artefact()
+        path, digest = folder / MODEL_FILE, folder.name
+    else:
+        path = Path(network.resume_model or "")
+        digest = pinned_digest(path)
     return path, Model(digest, network.backbone, network.fc_output_dim)
 
 

@@ -45,9 +45,10 @@ def still_finished(finished: Path, today: Callable[[], Path]) -> Path:
     Days of training are not thrown away because images came or went meanwhile.
     """
     with contextlib.suppress(UserError):  # the images may be gone: a finished model does not need them
-        if is_published(today()):
-            return today()
-        note_newer_groups(finished, today())
+        model = today()
+        if is_published(model):
+            return model
+        note_newer_groups(finished, model)
     return finished
 
 
@@ -121,10 +122,10 @@ def stopping_luigi() -> Iterator[None]:
 
     try:
         yield
-    except StoppedError as stop:
+    except (StoppedError, KeyboardInterrupt) as stop:
         if multiprocessing.parent_process() is None:
-            raise KeyboardInterrupt(str(stop)) from None
-        raise
+            raise KeyboardInterrupt(*stop.args) from None
+        raise StoppedError(str(stop) or "stopped: Ctrl-C") from None
 
 
 @takes(*TRAINING_KINDS)
@@ -175,19 +176,19 @@ class TrainCosPlace(StageOfImages):
         from training.stage import train_cosplace
 
         runtime = self.settings(RuntimeSettings)
-        if runtime.num_processes > 1:
-            self.run_in_processes(runtime.num_processes)
-            return
-        database, queries = map(image_list, self.manifests("val"))
-        validation = Validation(
-            database,
-            queries,
-            self.settings(EvaluationSettings),
-            image_size=self.settings(AugmentationSettings).image_size,
-            device=runtime.device,
-            num_workers=runtime.num_workers,
-        )
         with stopping_luigi():
+            if runtime.num_processes > 1:
+                self.run_in_processes(runtime.num_processes)
+                return
+            database, queries = map(image_list, self.manifests("val"))
+            validation = Validation(
+                database,
+                queries,
+                self.settings(EvaluationSettings),
+                image_size=self.settings(AugmentationSettings).image_size,
+                device=runtime.device,
+                num_workers=runtime.num_workers,
+            )
             train_cosplace(
                 self.groups_folder(),
                 self.dataset.images("train"),
@@ -202,6 +203,7 @@ class TrainCosPlace(StageOfImages):
 
     def run_in_processes(self, num_processes: int) -> None:
         """Train in several processes, and publish the best model: what `python -m training` does."""
+        from training.__main__ import KINDS
         from training.command_line import arguments_for, check_batch_size
         from training.launch import launch
 
@@ -213,9 +215,8 @@ class TrainCosPlace(StageOfImages):
             **{"val_database_manifest": database.artefact(), "val_database": database.images_folder},
             **{"val_queries_manifest": queries.artefact(), "val_queries": queries.images_folder},
         }
-        kinds = (NetworkSettings, AugmentationSettings, TrainingSettings, EvaluationSettings, RuntimeSettings)
         check_batch_size(self.settings(TrainingSettings).batch_size, num_processes)
-        launch(num_processes, arguments_for(folders, [self.settings(kind) for kind in kinds]))
+        launch(num_processes, arguments_for(folders, [self.settings(kind) for kind in KINDS]))
 
 
 @takes(*TRAINING_KINDS, SeedsSettings)

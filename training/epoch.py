@@ -8,7 +8,7 @@ import torch
 from training.cosface import GroupClassifier
 from training.dataset import GroupDataset
 from training.loading import WaitTimer, read_batches
-from training.processes import mean_of_all, share_buffers, sharing_gradient
+from training.processes import mean_of_all, own_number, share_buffers, sharing_gradient
 from training.schedule import learning_rates, set_learning_rate
 from training.settings import RuntimeSettings, TrainingSettings
 from training.skipped import SkippedImages
@@ -42,7 +42,7 @@ def train_iterations(
     with sharing_gradient(classifier.classifier.weight):
         for images, class_indices in timer.watch(read_batches(dataset, runtime, device, skipped, part.iterations)):
             # Stochastic depth and dropout draw from the global state.
-            torch.manual_seed(plan.step_seed(part.iterations))
+            torch.manual_seed(plan.step_seed(part.iterations, own_number()))
             lr, classifiers_lr = learning_rates(training, plan, part.iterations)
             set_learning_rate(state.optimizer, lr)
             set_learning_rate(classifier.optimizer, classifiers_lr)

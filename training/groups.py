@@ -1,5 +1,6 @@
 """The groups that training takes, and their members, read from the groups' tables."""
 
+import contextlib
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
@@ -100,6 +101,9 @@ def read_members(groups_folder: Path, group_index: int, folder: Path) -> Members
         unfinished.replace(file)
     except OSError as error:
         raise UserError(f"{file} cannot be written: {error}; free some space, or choose another folder") from error
+    finally:
+        with contextlib.suppress(OSError):  # it is gone where all went well
+            unfinished.unlink()
     counts = _count_members(map_table(file)["class_index"])
     return Members(file, np.concatenate(([0], np.cumsum(counts))))
 

@@ -35,6 +35,10 @@ def read_image(path: Path) -> Tensor:
             raise UserError(f"{path} cannot be read now: {error.strerror}; the same command goes on") from error
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UnreadableImageError(reason) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise other kinds too, of damage that they do not expect
+        raise UnreadableImageError(f"{type(error).__name__}: {error}") from error
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 

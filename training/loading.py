@@ -1,14 +1,9 @@
 """Batches of an epoch, read by worker processes or by this one."""
 
-import multiprocessing
-import multiprocessing.connection
-import os
 import signal
-import threading
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from multiprocessing.context import BaseContext
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import torch
@@ -16,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from data_manifest.errors import UserError
+from data_manifest.workers import end_with_parent, forkserver
 from training.batch_augmentation import augment_batch, pack
 from training.dataset import GroupDataset, Sample, Skipped
 from training.processes import number_of_processes, own_number
@@ -65,7 +61,7 @@ def read_batches(
             num_workers=runtime.num_workers,
             collate_fn=collate,
             pin_memory=device.type == "cuda",
-            multiprocessing_context=_worker_context() if runtime.num_workers else None,
+            multiprocessing_context=forkserver("torch", "training.loading") if runtime.num_workers else None,
             worker_init_fn=leave_signals_to_the_trainer,
             generator=torch.Generator(),  # otherwise starting an epoch draws from the global random state
         )
@@ -116,26 +112,7 @@ def leave_signals_to_the_trainer(worker: int) -> None:
     """
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
-    threading.Thread(target=_end_with_the_trainer, daemon=True).start()
-
-
-def _end_with_the_trainer() -> None:
-    """End this worker when the trainer is killed: torch watches its parent, which is the server that lives as long."""
-    trainer = multiprocessing.parent_process()
-    assert trainer is not None
-    multiprocessing.connection.wait([trainer.sentinel])
-    os._exit(1)
-
-
-def _worker_context() -> BaseContext:
-    """Return the way to start workers: copies of a small server process that has torch loaded.
-
-    A plain fork of this process may hang on the locks of its threads, and a fresh interpreter for each worker would
-    load torch each time.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "training.loading"])
-    return context
+    end_with_parent()
 
 
 class WaitTimer:

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -5,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 import torch
+from PIL import Image
 
 from data_manifest.errors import UserError
 from evaluation import batches
@@ -81,3 +86,46 @@ def test_too_many_that_wait_go_on_with_the_largest_part_first(
     stacks = list(batches_of_one_shape(load_batches(images, 1, 0), 100))
     assert rows_of(stacks)[0] == [0, 2]
     assert sorted(row for rows in rows_of(stacks) for row in rows) == list(range(len(SIZES)))
+
+
+def runs(number: int) -> bool:
+    """Whether a process is there, and is not one that has ended and that nobody has asked about."""
+    try:
+        state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc to look into")
+def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
+    """Else they and the server that made them would keep each other alive for ever."""
+    for number in range(64):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{number}.png")
+    code = f"""
+from multiprocessing import active_children
+from pathlib import Path
+import pyarrow as pa
+from evaluation.batches import load_batches
+from evaluation.images import ImageFiles
+if __name__ == "__main__":
+    files = ImageFiles(Path({str(tmp_path)!r}), pa.array([f"{{number}}.png" for number in range(64)]))
+    batches = load_batches(files, 2, num_workers=2)
+    next(batches)
+    print(*(each.pid for each in active_children()), flush=True)
+    input()
+"""
+    (tmp_path / "loads.py").write_text(code)
+    command = [sys.executable, str(tmp_path / "loads.py")]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as loads:
+        assert loads.stdout is not None
+        workers = [int(number) for number in loads.stdout.readline().split()]
+        assert len(workers) == 2
+        loads.kill()
+    for _ in range(200):
+        if not any(map(runs, workers)):
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("workers go on")

@@ -22,6 +22,20 @@ def leaves_of_checkpoint(run_folder: Path) -> dict[str, Any]:
     return dict(_leaves(torch.load(run_folder / "last_checkpoint.pth", weights_only=True)))
 
 
+def assert_equal_values(some: dict[str, Any], others: dict[str, Any], but: tuple[str, ...] = ()) -> None:
+    """Compare values and tensors by name, bit for bit, but for names with these ends."""
+    assert list(some) == list(others)
+    for name, value in some.items():
+        if not name.endswith(but):
+            equal = torch.equal(value, others[name]) if isinstance(value, torch.Tensor) else value == others[name]
+            assert equal, name
+
+
+def assert_same_future(run: Path, other: Path) -> None:
+    """Compare two runs' last checkpoints, but for the clock's figures and the count of resumes."""
+    assert_equal_values(leaves_of_checkpoint(run), leaves_of_checkpoint(other), BY_THE_WAY)
+
+
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict | list):
         for key, part in value.items() if isinstance(value, dict) else enumerate(value):

@@ -1,7 +1,6 @@
 """What is told before the first iteration."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,13 +9,12 @@ import pytest
 import torch
 
 from data_manifest.errors import UserError
+from tests.training.conftest import WriteGroups
 from training.checks import check_room, room_for_run
 from training.groups import choose_groups
 from training.settings import NetworkSettings, TrainingSettings
 from training.state import TrainingState
 from training.trainer import train
-
-WriteGroups = Callable[[dict[int, int]], Path]
 
 
 def _train(folder: Path, tiny: dict[str, Any]) -> None:

@@ -1,6 +1,5 @@
 import errno
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 from PIL import Image
 
 from data_manifest.errors import UserError
+from tests.training.conftest import WriteGroups
 from training.augmentation import Augmentation
 from training.dataset import GroupDataset, Sample
 from training.groups import read_members
@@ -18,7 +18,6 @@ from training.sampling import EpochPlan
 from training.settings import AugmentationSettings, RuntimeSettings
 from training.skipped import SkippedImages
 
-WriteGroups = Callable[[dict[int, int]], Path]
 CPU = torch.device("cpu")
 HERE = RuntimeSettings(num_workers=0)
 
@@ -133,6 +132,15 @@ def test_a_truncated_image_is_an_error(tmp_path: Path, kind: str) -> None:
         path.write_bytes(broken)
         with pytest.raises(UnreadableImageError):
             read_image(path)
+
+
+def test_damage_that_a_decoder_does_not_expect_is_an_error_too(tmp_path: Path) -> None:
+    content = bytearray(_save(tmp_path / "image.jpg"))
+    first_component = content.index(b"\xff\xc0") + 10
+    content[first_component + 1] = 0x14  # one flipped bit of its sampling factors makes a kind without a name
+    (tmp_path / "image.jpg").write_bytes(content)
+    with pytest.raises(UnreadableImageError, match="KeyError"):
+        read_image(tmp_path / "image.jpg")
 
 
 def test_jpegs_are_decoded_as_pillow_decodes_them(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 import json
 import logging
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,10 +8,9 @@ import pytest
 
 from data_manifest.errors import UserError
 from data_manifest.tables import read_table
+from tests.training.conftest import WriteGroups
 from training.groups import Group, choose_groups, digest_of_groups, read_members
 from training.members import map_table
-
-WriteGroups = Callable[[dict[int, int]], Path]
 
 
 def test_the_first_groups_that_are_not_empty(write_groups: WriteGroups, caplog: pytest.LogCaptureFixture) -> None:

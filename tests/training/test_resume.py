@@ -14,13 +14,12 @@ import torch
 from torch import nn
 
 from data_manifest.tables import read_table
-from tests.training.conftest import BY_THE_WAY, leaves_of_checkpoint
+from tests.training.conftest import WriteGroups, assert_same_future
 from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
 from training.step import TrainStep
 from training.stopping import StoppedError
 from training.trainer import train
 
-WriteGroups = Callable[[dict[int, int]], Path]
 SIZES, EPOCHS, ITERATIONS = {0: 4, 3: 5}, 2, 5
 
 
@@ -52,12 +51,7 @@ def _train(folder: Path, run: str, settings: dict[str, Any]) -> None:
 
 def _assert_same_end(run: Path, whole: Path) -> None:
     """Compare all that two runs hold in the end, but for the clock's figures and the count of resumes."""
-    some, others = leaves_of_checkpoint(run), leaves_of_checkpoint(whole)
-    assert list(some) == list(others)
-    for name, value in some.items():
-        if not name.endswith(BY_THE_WAY):
-            equal = torch.equal(value, others[name]) if isinstance(value, torch.Tensor) else value == others[name]
-            assert equal, name
+    assert_same_future(run, whole)
     assert (run / "best_model.pth").read_bytes() == (whole / "best_model.pth").read_bytes()
 
 

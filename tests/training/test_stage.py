@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,9 @@ from torch import nn
 
 from data_manifest.artefacts import describe
 from data_manifest.errors import UserError
+from tests.training.conftest import WriteGroups
 from training.settings import TrainingSettings
 from training.stage import train_cosplace
-
-WriteGroups = Callable[[dict[int, int]], Path]
 
 
 class Validation:

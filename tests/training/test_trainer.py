@@ -1,6 +1,5 @@
 import dataclasses
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,11 @@ from torch import nn
 
 from data_manifest.errors import UserError
 from data_manifest.tables import read_table
-from tests.training.conftest import BY_THE_WAY, leaves_of_checkpoint
+from tests.training.conftest import WriteGroups, assert_equal_values, assert_same_future
 from training.network import build_network, load_network
 from training.settings import NetworkSettings
 from training.trainer import train
 
-WriteGroups = Callable[[dict[int, int]], Path]
 SIZES = {0: 4, 3: 5}
 
 
@@ -29,18 +27,6 @@ def _train(folder: Path, run: str, tiny: dict[str, Any], **changes: Any) -> Path
     return train(folder / "groups", folder / "images", folder / run, **{**arguments, **changes})
 
 
-def _future(run_folder: Path) -> dict[str, Any]:
-    """Return what a checkpoint holds, apart from the clock's figures and the count of resumes."""
-    return {name: value for name, value in leaves_of_checkpoint(run_folder).items() if not name.endswith(BY_THE_WAY)}
-
-
-def _assert_equal(some: dict[str, Any], others: dict[str, Any]) -> None:
-    assert list(some) == list(others)
-    for name, value in some.items():
-        equal = torch.equal(value, others[name]) if isinstance(value, torch.Tensor) else value == others[name]
-        assert equal, name
-
-
 def test_more_epochs_go_on_bit_for_bit_as_if_they_had_been_asked_for_at_first(
     write_groups: WriteGroups, tiny: dict[str, Any]
 ) -> None:
@@ -49,7 +35,7 @@ def test_more_epochs_go_on_bit_for_bit_as_if_they_had_been_asked_for_at_first(
     # Two epochs first, so that the third goes on with a classifier that has been trained and has rested.
     _train(folder, "parts", tiny, epochs_num=2, use_amp16=True)
     best = _train(folder, "parts", tiny, epochs_num=3, use_amp16=True)
-    _assert_equal(_future(folder / "parts"), _future(folder / "whole"))
+    assert_same_future(folder / "parts", folder / "whole")
     assert best.read_bytes() == (folder / "whole/best_model.pth").read_bytes()
     assert read_table(folder / "parts", "metrics")["resumes"].to_list() == [0, 0, 1]
 
@@ -77,14 +63,14 @@ def test_a_run_that_died_in_an_epoch_goes_on_from_the_one_before(
         _train(folder, "killed", tiny, validate=die_at_second)
     _train(folder, "killed", tiny)
     _train(folder, "whole", tiny)
-    _assert_equal(_future(folder / "killed"), _future(folder / "whole"))
+    assert_same_future(folder / "killed", folder / "whole")
 
 
 def test_workers_do_not_change_the_result(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
     folder = write_groups(SIZES)
     _train(folder, "here", tiny, epochs_num=1, num_workers=0)
     _train(folder, "workers", tiny, epochs_num=1, num_workers=2)
-    _assert_equal(_future(folder / "here"), _future(folder / "workers"))
+    assert_same_future(folder / "here", folder / "workers")
 
 
 def test_metrics_logs_and_percentages(
@@ -121,7 +107,7 @@ def test_the_best_model_is_the_one_of_the_best_epoch(write_groups: WriteGroups, 
 def test_no_epochs_give_the_initial_network(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
     best = _train(write_groups(SIZES), "run", tiny, epochs_num=0)
     initial = build_network(NetworkSettings("SqueezeNet1_0", 8, backbone_weights="none"), seed=0)
-    _assert_equal(dict(load_network(best, "SqueezeNet1_0", 8).state_dict()), dict(initial.state_dict()))
+    assert_equal_values(dict(load_network(best, "SqueezeNet1_0", 8).state_dict()), dict(initial.state_dict()))
 
 
 def test_a_complete_run_returns_at_once(
