@@ -145,12 +145,12 @@ def link(source: Path, target: Path) -> bool:
 
 
 def link_or_copy(source: str | Path, target: str | Path) -> None:
-    """Have a file at a second place: by a hard link, or where the file system has none, by a copy."""
-    try:
-        os.link(source, target)
-    except FileNotFoundError:
-        raise
-    except OSError:
+    """Have a file at a second place: by a hard link, or where the file system has none, by a copy.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+    if not link(Path(source), Path(target)):
         shutil.copyfile(source, target)
 
 
@@ -249,8 +249,13 @@ def modified_ns(path: Path) -> int:
 def describe(folder: Path) -> str:
     """Return one line on a published artefact: what it is, what is in it, its size on the disk, where it lies."""
     recipe = read_recipe(folder)
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    return f"{recipe['stage']} {recipe['name']}: {recipe['summary']['made']}; {format_bytes(size)} in {folder}"
+    size = format_bytes(bytes_in(folder))
+    return f"{recipe['stage']} {recipe['name']}: {recipe['summary']['made']}; {size} in {folder}"
+
+
+def bytes_in(folder: Path) -> int:
+    """Return how many bytes the files in a folder and below have together."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def disk_usage(folder: Path) -> tuple[int, int]:

@@ -20,6 +20,7 @@ STAGES = (
     *("descriptors", "index", "evaluation", "comparison", "report"),
 )
 MANIFEST_STAGES = ("manifest", "verified")  # whose artefacts hold the tables manifest and rejects
+LIST_SUFFIX = "_images_paths.txt"  # of a list of images, beside their folder
 RUNS, RUN_FILE = "runs", "run.json"  # in the folder of a run: the recipe of what it makes
 MODEL_FILE = "model.pth"  # in the artefact of a training
 REMOVED = "removed-"  # begins the last part of the name of a staging folder in which an artefact waits to be deleted
@@ -110,3 +111,8 @@ def _read_inputs(recipe: Path) -> frozenset[str] | None:
         return _digests(json.loads(recipe.read_text())["inputs"])
     except (OSError, ValueError, LookupError, TypeError):
         return None
+
+
+def folder_of(origin: Path) -> Path:
+    """Return the images folder of a listing that came of it, or of the list file beside it."""
+    return Path(str(origin).removesuffix(LIST_SUFFIX))

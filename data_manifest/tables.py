@@ -102,6 +102,12 @@ def read_table(artefact: Path, name: str, columns: list[str] | None = None) -> p
     return (table if columns is None else table.select(columns)).collect()
 
 
+def bad_images(checks: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the path, the reason and the detail of the images of a checks table that are not ok."""
+    status = pl.col("status").cast(pl.String)
+    return checks.filter(status != "ok").select("path", reason=status, detail=pl.col("detail").fill_null(""))
+
+
 def scan_rejects(artefact: Path) -> pl.LazyFrame:
     """Return path, reason and detail of the files that an artefact rejects: of checks, the images that are not ok.
 
@@ -109,12 +115,7 @@ def scan_rejects(artefact: Path) -> pl.LazyFrame:
         UserError: There is no such table.
     """
     if (artefact / "checks").is_dir():
-        checks = scan_table(artefact, "checks").select("path", pl.col("status").cast(pl.String), "detail")
-        return (
-            checks.filter(pl.col("status") != "ok")
-            .rename({"status": "reason"})
-            .with_columns(pl.col("detail").fill_null(""))
-        )
+        return bad_images(scan_table(artefact, "checks"))
     return scan_table(artefact, "rejects").with_columns(pl.col("reason").cast(pl.String))
 
 

@@ -42,8 +42,9 @@ def _add_advise(command: argparse.ArgumentParser) -> None:
 def show_advice(options: argparse.Namespace) -> str:
     """Return advice on the images of a manifest."""
     advice = advise(options.manifest, options.artifacts_folder)
-    as_shown = advice_text.as_json(advice) if options.format == "json" else advice_text.as_text(advice)
-    return as_shown if isinstance(as_shown, str) else json.dumps(as_shown, indent=2)
+    return (
+        json.dumps(advice_text.as_json(advice), indent=2) if options.format == "json" else advice_text.as_text(advice)
+    )
 
 
 def _add_plan(command: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ import polars as pl
 from pipeline.counting import count_images
 from pipeline.facts import Facts, find_facts
 from pipeline.plan import EpochSettings, Plan, plans_of
-from pipeline.remarks import BATCH, Remark, all_remarks, use_headings
+from pipeline.remarks import BATCH, Remark, all_remarks, takeable, use_headings
 from pipeline.settings import FULL_TURN, GroupSettings
 
 # From what the paper found best to what still makes classes of little data.
@@ -72,8 +72,7 @@ def choose(tried: Sequence[Plan], facts: Facts) -> Plan | None:
     None if none has a group with a class for each image of a batch.
     """
     able = [plan for plan in tried if plan.groups["trainable"].any()]
-    takeable = facts.figures["images" if not use_headings(facts) else "with_heading"]
-    good = [plan for plan in able if plan.summary["images"] >= ENOUGH_SHARE * takeable]
+    good = [plan for plan in able if plan.summary["images"] >= ENOUGH_SHARE * takeable(facts)]
     return good[0] if good else max(able, key=lambda plan: plan.summary["images"], default=None)
 
 

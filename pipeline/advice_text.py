@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.advice import Advice
 from pipeline.plan import Plan
-from pipeline.remarks import NOTE, WARNING, use_headings
+from pipeline.remarks import NOTE, WARNING, takeable
 
 WIDTH = 100
 
@@ -47,8 +47,7 @@ def _wrapped(text: str) -> str:
 def _grouping(advice: Advice) -> list[str]:
     if advice.plan is None:
         return ["no grouping of these images can be trained on"]
-    plan, figures = advice.plan, advice.facts.figures
-    able = figures["with_heading"] if use_headings(advice.facts) else figures["images"]
+    plan, able = advice.plan, takeable(advice.facts)
     return [
         *advice.commands,
         _wrapped(f"  gives {_sizes(plan)}, {plan.summary['images'] / max(1, able):.0%} of those that could be taken"),

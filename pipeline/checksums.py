@@ -13,7 +13,7 @@ import polars as pl
 
 from data_manifest.artefacts import DIGEST_LENGTH
 from data_manifest.errors import UserError
-from pipeline.texts import flat
+from pipeline.texts import feed
 
 ALGORITHMS = {32: "md5", 40: "sha1", 56: "sha224", 64: "sha256", 96: "sha384", 128: "sha512"}  # by hexadecimal digits
 CRC_DIGITS = 8
@@ -52,9 +52,7 @@ def digest_of_checksums(source: Path, images_folder: Path) -> str:
     """Return a digest of what `read_checksums` gives."""
     listed, content = read_checksums(source, images_folder), hashlib.sha256()
     for column in listed:
-        texts, offsets = flat(column.cast(pl.Binary))
-        content.update(offsets.tobytes())
-        content.update(texts.data)
+        feed(content, column.cast(pl.Binary))
     return content.hexdigest()[:DIGEST_LENGTH]
 
 

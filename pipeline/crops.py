@@ -15,10 +15,10 @@ from PIL import Image
 
 from pipeline.crop_settings import LEFT, PERSPECTIVE, CropSettings
 from pipeline.image_parts import BadImageError, Status
+from pipeline.settings import FULL_TURN
 
 WIDTH, HEIGHT, STRIP_TOP, STRIP_HEIGHT = 3328, 1664, 512, 512  # of SF-XL's panoramas
 TOLERANCE = 0.01  # of the sides' ratio
-FULL_TURN = 360.0
 Pixels = npt.NDArray[np.uint8]
 
 

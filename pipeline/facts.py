@@ -9,9 +9,9 @@ import polars as pl
 from data_manifest.artefacts import is_published, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.hemisphere import hemisphere
+from data_manifest.references import folder_of
 from data_manifest.tables import scan_table
 from pipeline.sources.source import source_of
-from pipeline.sources.table import folder_of
 
 NEAR_M = 25.0  # the distance within which a database image answers a query
 STEP = 30.0  # degrees between the crops of a panorama

@@ -10,11 +10,11 @@ import polars as pl
 
 from data_manifest.artefacts import DIGEST_LENGTH
 from data_manifest.errors import UserError
+from data_manifest.references import LIST_SUFFIX
 from pipeline.known import cache_folder, known_digest_of_list, read_folders, state_of, write_folders
 from pipeline.list_file import Run, digest_of_list, read_runs, scan_list
 from pipeline.tree import IMAGE_SUFFIXES, list_names, scan_tree
 
-LIST_SUFFIX = "_images_paths.txt"
 HEAD_BYTES = 1 << 16
 BYTES_OF_A_NAME = 92  # in SF-XL
 

@@ -27,6 +27,7 @@ from data_manifest.tables import write_table
 from pipeline.crop_settings import CropSettings
 from pipeline.dataset import data_set_name
 from pipeline.executor import run_all
+from pipeline.image_parts import BadImageError, Status
 from pipeline.listing import Listing, list_images
 from pipeline.names import FIELDS, parse_names
 from pipeline.partitions import partitions
@@ -37,7 +38,7 @@ VERSION = 1
 STAGE = "crops"
 CUT_AS = ".crops.json"
 PANORAMAS_AT_A_TIME = 16
-OK, NO_NAME, NO_HEADING = "ok", "no name", "no heading"
+OK, NO_NAME, NO_HEADING = Status.OK.value, "no name", "no heading"
 HEADING = FIELDS.index("heading")
 ROW = pl.Schema({**pl.Schema(CROPPED), "status": pl.String()})
 logger = logging.getLogger(__name__)
@@ -63,7 +64,11 @@ class Outcome:
 
 def crops_recipe(panoramas_folder: Path, output_folder: Path, listing: Listing, settings: CropSettings) -> Recipe:
     """Return what makes crops: the panoramas as they lie on the disk, where the crops go, and how they are cut."""
-    states = digest_of(sorted((path, *state_of(f"{panoramas_folder}/{path}")) for path in _paths(listing)["path"]))
+    return _recipe_of(_paths(listing), panoramas_folder, output_folder, settings)
+
+
+def _recipe_of(paths: pl.DataFrame, panoramas_folder: Path, output_folder: Path, settings: CropSettings) -> Recipe:
+    states = digest_of(sorted((path, *state_of(f"{panoramas_folder}/{path}")) for path in paths["path"]))
     more = {"output_folder": str(output_folder.resolve())}
     return Recipe(
         STAGE, data_set_name(panoramas_folder), VERSION, {**settings.as_dict(), **more}, {"panoramas": states}
@@ -100,13 +105,14 @@ def crop_panoramas(
         UserError: There are no panoramas, none can be cut, or crops of another kind are there already.
     """
     settings, listing = settings or CropSettings(), listing or list_images(panoramas_folder, artifacts)
-    recipe = crops_recipe(panoramas_folder, output_folder, listing, settings)
+    paths = _paths(listing)
+    recipe = _recipe_of(paths, panoramas_folder, output_folder, settings)
     if output_folder.is_dir() and (published := find_published(artifacts, recipe)):
         return published
     with writing_in(output_folder):
         output_folder.mkdir(parents=True, exist_ok=True)
         _check_same_kind(output_folder, settings)
-    names = parse_names(_paths(listing), strict=False)
+    names = parse_names(paths, strict=False)
     cuttable = names.filter(pl.col("reject").is_null(), pl.col("heading").is_not_null())
     outcomes = _without_use(names)
     pieces = (
@@ -159,12 +165,11 @@ def _cut_one(piece: Piece, path: str, heading: float) -> Outcome:
 
     from pipeline import with_pillow
     from pipeline.crops import crop_headings, cut
-    from pipeline.image_parts import BadImageError
 
     source, settings = piece.panoramas_folder / path, piece.settings
     _, modified_ns = state_of(str(source))
     if modified_ns is None:
-        return Outcome((path, heading, 0, "vanished", None))
+        return Outcome((path, heading, 0, Status.VANISHED.value, None))
     targets = [piece.output_folder / _crop_name(path, each) for each in crop_headings(heading, settings)]
     if all(_has_time(target, modified_ns) for target in targets):
         return Outcome((path, heading, len(targets), OK, None), was_there=True)

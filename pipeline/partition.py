@@ -16,7 +16,7 @@ from pipeline.names import Reason
 from pipeline.positions import FAR_APART_M, NOTICEABLY_APART_M
 from pipeline.reading import decode_paths, distinct_paths
 from pipeline.sources.source import NAMES, Reader
-from pipeline.texts import flat
+from pipeline.texts import feed
 
 VERSION = 2
 COUNTS_NOTE = "counts"
@@ -97,9 +97,7 @@ def _linked(partition: Partition, name: str, repeats: int = 0) -> Made:
 def _digest(paths: pl.Series, strict: bool, reader: Reader) -> str:
     """Return a digest of what a partition's rows depend on: sorted paths, and how and from what they are read."""
     content = hashlib.sha256(f"{schemas.SCHEMA_VERSION} {VERSION} {strict} ".encode())
-    texts, offsets = flat(paths)
-    content.update(offsets.tobytes())
-    content.update(texts.data)
+    feed(content, paths)
     content.update(reader.state(paths))
     return content.hexdigest()[:16]
 

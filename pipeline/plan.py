@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from data_manifest.artefacts import bytes_in
 from data_manifest.classes import group_sizes
 from data_manifest.errors import UserError
 from data_manifest.settings import Settings, setting
@@ -89,7 +90,7 @@ def bytes_of_manifest(counted: Counted) -> int:
     """Return the bytes that the manifest has on the disk, or about would have."""
     if counted.manifest is None:
         return manifest_bytes(counted.summary["usable"])
-    return sum(path.stat().st_size for path in counted.manifest.rglob("*") if path.is_file())
+    return bytes_in(counted.manifest)
 
 
 def _plan(counted: Counted, settings: GroupSettings, epoch: EpochSettings) -> Plan:

@@ -89,6 +89,11 @@ def _of_each_name(parsed: pl.DataFrame, part: Part) -> pl.DataFrame:
 def _read_each(paths: pl.DataFrame, strict: bool, rows: npt.NDArray[Any]) -> pl.DataFrame:
     """Return the images of some rows, each parsed by itself."""
     chosen = paths.select(pl.all().gather(pl.Series(rows)))
-    images = compare_positions(complete_positions(parse_names(chosen, strict)), strict)
+    return with_positions(parse_names(chosen, strict), strict)
+
+
+def with_positions(parsed: pl.DataFrame, strict: bool) -> pl.DataFrame:
+    """Return parsed images with both positions, compared, and with paths that are no UTF-8 as rejects."""
+    images = compare_positions(complete_positions(parsed), strict)
     not_utf8 = pl.struct(reason=pl.lit(Reason.NOT_UTF8.value), detail=pl.lit("the path is shown percent-escaped"))
     return images.with_columns(reject=pl.when("is_utf8").then("reject").otherwise(not_utf8))

@@ -27,6 +27,11 @@ def use_headings(facts: Facts) -> bool:
     return bool(figures["with_heading"] > figures["images"] / 2) and not _one_heading(figures)
 
 
+def takeable(facts: Facts) -> int:
+    """Return how many images a grouping could take: those with a heading, where headings are used."""
+    return int(facts.figures["with_heading" if use_headings(facts) else "images"])
+
+
 def _one_heading(figures: dict[str, Any]) -> bool:
     return bool(figures["distinct_headings"] == 1 and figures["with_heading"] > 1)
 

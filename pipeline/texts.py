@@ -1,5 +1,7 @@
 """Many texts at once: a column of texts and the bytes of all of them, one after the other, without Python objects."""
 
+import hashlib
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -14,6 +16,13 @@ def texts_between(content: bytes | npt.NDArray[np.uint8], starts: Offsets, ends:
     whole = pa.Array.from_buffers(pa.large_binary(), len(starts), [None, offsets, pa.py_buffer(content)])
     frame = pl.DataFrame({"text": whole, "length": ends - starts})
     return frame.select(pl.col("text").bin.head(pl.col("length")))["text"]
+
+
+def feed(digest: "hashlib._Hash", texts: pl.Series) -> None:
+    """Add a column of texts to a digest, so that no two columns look the same to it."""
+    content, offsets = flat(texts)
+    digest.update(offsets.tobytes())
+    digest.update(content.data)
 
 
 def flat(texts: pl.Series) -> tuple[npt.NDArray[np.uint8], Offsets]:

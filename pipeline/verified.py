@@ -24,13 +24,12 @@ from data_manifest.artefacts import (
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress
 from data_manifest.schemas import MANIFEST, REJECTS
-from data_manifest.tables import table_files, write_table
+from data_manifest.tables import bad_images, table_files, write_table
 from pipeline.executor import run_all
-from pipeline.image_parts import Status
 from pipeline.partition import key_of, name_of
 from pipeline.verify_settings import NO
 
-VERIFIED, CHECKS, OK = "verified", "checks", Status.OK.value
+VERIFIED, CHECKS = "verified", "checks"
 VERSION = 1
 BAD = "bad: "  # begins the keys of a summary that count bad images by their status
 LEFT_OUT_AS = "images_left_out: "
@@ -133,13 +132,10 @@ class _Job:
 def _leave_out(job: _Job) -> None:
     """Write a partition's manifest and rejects, or link them where no image is bad."""
     rejects_file = job.manifest_file.parents[1] / "rejects" / job.manifest_file.name
-    checks = pl.scan_parquet(job.checks_file, glob=False).with_columns(pl.col("status").cast(pl.String))
-    bad = checks.filter(pl.col("status") != OK).select("path", reason="status", detail=pl.col("detail").fill_null(""))
-    found = bad.collect()
+    found = bad_images(pl.scan_parquet(job.checks_file, glob=False)).collect()
     if found.is_empty():
         for file in (rejects_file, job.manifest_file):
-            if not (link := job.folder / file.parent.name / file.name).exists():  # from another attempt at this
-                link_or_copy(file, link)
+            link_or_copy(file, job.folder / file.parent.name / file.name)
         return
     name = _name_without(job.manifest_file, found["path"])
     rejects = pl.read_parquet(rejects_file, glob=False).with_columns(pl.col("reason").cast(pl.String))

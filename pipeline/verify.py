@@ -31,6 +31,7 @@ from data_manifest.tables import scan_table, table_files
 from pipeline.checksums import digest_of_checksums, read_checksums
 from pipeline.executor import run_all
 from pipeline.tree import IMAGE_SUFFIXES
+from pipeline.verified import BAD
 from pipeline.verify_settings import DECODE, VerifySettings
 from pipeline.verifying import (
     NOT_LISTED,
@@ -204,7 +205,7 @@ def summarise(checks: pl.LazyFrame) -> dict[str, Any]:
     rows = counts.sort("images", "status", descending=[True, False]).collect(engine="streaming")
     images, bad = int(rows["images"].sum()), rows.filter(pl.col("status") != OK)
     summary: dict[str, Any] = {"images": images, "bytes": int(rows["bytes"].sum()), "bad": int(bad["images"].sum())}
-    summary |= {f"bad: {status}": count for status, count in bad.select("status", "images").iter_rows()}
+    summary |= {f"{BAD}{status}": count for status, count in bad.select("status", "images").iter_rows()}
     summary["not_listed"] = int(rows["not_listed"].sum())
     summary["made"] = f"{images:,} images verified, {summary['bad'] or 'none'} of them bad"
     return summary
@@ -213,8 +214,8 @@ def summarise(checks: pl.LazyFrame) -> dict[str, Any]:
 def _log_summary(name: str, summary: dict[str, Any], checks: pl.LazyFrame) -> None:
     logger.info("%s: %s, %s", name, summary["made"], format_bytes(summary["bytes"]))
     for key, count in summary.items():
-        if key.startswith("bad: "):
-            status = key.removeprefix("bad: ")
+        if key.startswith(BAD):
+            status = key.removeprefix(BAD)
             first = checks.filter(pl.col("status").cast(pl.String) == status).select("path", "detail").head(EXAMPLES)
             examples = [f"{path} ({detail})" if detail else path for path, detail in first.collect().iter_rows()]
             logger.info("%s: %s %s, as %s", name, f"{count:,}", status, ", ".join(examples))

@@ -20,8 +20,8 @@ from data_manifest.errors import UserError
 from data_manifest.schemas import CHECKS
 from data_manifest.tables import write_table
 from pipeline.image_parts import Status
-from pipeline.partition import key_of
-from pipeline.texts import flat
+from pipeline.partition import key_of, name_of
+from pipeline.texts import feed
 from pipeline.tree import TRUSTED_AFTER_NS
 from pipeline.verify_settings import VerifySettings
 
@@ -146,9 +146,8 @@ def state_of(path: str) -> tuple[int | None, int | None]:
 
 
 def _seen(states: pl.DataFrame) -> Seen:
-    texts, offsets = flat(states["path"].cast(pl.Binary))
-    content = hashlib.sha256(offsets.tobytes())
-    content.update(texts.data)
+    content = hashlib.sha256()
+    feed(content, states["path"].cast(pl.Binary))
     for name in STATE[1:]:
         content.update(np.ascontiguousarray(states[name].fill_null(GONE).to_numpy()).data)
     there = len(states) - states["bytes"].null_count()
@@ -159,7 +158,8 @@ def find_todo(partition: Partition) -> Todo:
     """Link a partition's checks where an earlier artefact has them, or find the images whose check is not known."""
     states = _states(partition.manifest_file, partition.checking.images_folder)
     seen = _seen(states)
-    name = f"{partition.key}-{digest_of([partition.checking.version, seen.digest])}.parquet"
+    version = digest_of([partition.checking.version, seen.digest])
+    name = name_of(key_of(partition.manifest_file.name), version)
     (partition.folder / "checks").mkdir(exist_ok=True)
     if any(link(earlier / "checks" / name, partition.folder / "checks" / name) for earlier in partition.earlier):
         return Todo(seen, name, was_there=True)
@@ -264,10 +264,11 @@ def finish_partition(job: tuple[Partition, Todo]) -> None:
     states = _states(partition.manifest_file, partition.checking.images_folder)
     known = _known(partition, states)
     unknown = _unknown(states, known)
-    if _seen(states) == todo.seen and not unknown.is_empty():  # another run, which had the same to do, is tidying up
+    same = _seen(states) == todo.seen
+    if same and not unknown.is_empty():  # another run, which had the same to do, is tidying up
         known = pl.concat([known, _check_all(_with_checksums(unknown, partition.checking), partition.checking)[0]])
         unknown = _unknown(states, known)
-    if _seen(states) != todo.seen or not unknown.is_empty():
+    if not same or not unknown.is_empty():
         folder = partition.checking.images_folder
         raise UserError(f"{folder}: images have changed while they were being checked: run again")
     gone = pl.col("bytes").is_null()

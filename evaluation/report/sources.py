@@ -7,10 +7,8 @@ from typing import Any, Self
 
 from data_manifest.artefacts import find_by_digest, read_recipe
 from data_manifest.errors import UserError
-from data_manifest.references import MANIFEST_STAGES
+from data_manifest.references import MANIFEST_STAGES, folder_of
 from evaluation.settings import METRES
-
-LIST_SUFFIX = "_images_paths.txt"  # of a list of images, beside their folder
 
 
 @dataclass(frozen=True)
@@ -134,7 +132,7 @@ def _images(artifacts: Path, evaluation: Artefact, role: str, folders: Mapping[s
             f"the manifest {digest} of the {role} of {evaluation.folder} is not in {artifacts}: "
             "build it again with BuildManifest, or evaluate again"
         )
-    listed = Path(str(manifest.recipe["summary"]["origin"]).removesuffix(LIST_SUFFIX))
+    listed = folder_of(Path(manifest.recipe["summary"]["origin"]))
     folder = folders.get(digest, listed)
     if not folder.is_dir():
         raise UserError(f"{folder}: there is no such folder; the report shows the images of the {role} in it")

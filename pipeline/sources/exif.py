@@ -20,13 +20,13 @@ from typing import Any
 import polars as pl
 
 from data_manifest.artefacts import DIGEST_LENGTH
+from data_manifest.references import folder_of
 from pipeline.listing import Listing
 from pipeline.names import Reason
 from pipeline.reading import distinct_paths
 from pipeline.sources.photo import UNREADABLE, Facts, read_photo
 from pipeline.sources.settings import FROM_TRACK, SourceSettings
 from pipeline.sources.source import WRITTEN, Reader, read_fields
-from pipeline.sources.table import folder_of
 from pipeline.sources.track import fill_headings
 from pipeline.threads import usable_cores
 

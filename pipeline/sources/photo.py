@@ -15,7 +15,6 @@ from PIL import ExifTags, Image
 GPS, EXIF = ExifTags.IFD.GPSInfo, ExifTags.IFD.Exif
 TAGS, GPS_TAGS = ExifTags.Base, ExifTags.GPS
 REFERENCES = {"T": "true", "M": "magnetic"}
-UPRIGHT = 1  # EXIF's orientation of a picture that is stored as it is seen
 PANORAMA, TURNED = "equirectangular", "orientation {}"
 UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, Image.DecompressionBombError)
 _GPANO = re.compile(r"GPano:(ProjectionType|Pose(?:Heading|Pitch|Roll)Degrees)\s*(?:=\s*[\"']|>)\s*([^\"'<]*)")

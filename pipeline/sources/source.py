@@ -14,9 +14,8 @@ from typing import Any, Protocol
 import polars as pl
 
 from pipeline.listing import Listing
-from pipeline.names import FIELDS, HEADING_ORIGIN, Reason, parse_fields, reject_by_fields, reject_by_path, with_years
-from pipeline.positions import compare_positions, complete_positions
-from pipeline.reading import REJECT, read_names
+from pipeline.names import FIELDS, HEADING_ORIGIN, parse_fields, reject_by_fields, reject_by_path, with_years
+from pipeline.reading import REJECT, read_names, with_positions
 
 WRITTEN = FIELDS[1:-1]  # what a source may say of an image
 
@@ -139,9 +138,7 @@ def read_fields(written: pl.DataFrame, strict: bool) -> pl.DataFrame:
     images = images.with_columns(
         pl.when(~without & (pl.col(column) != "")).then(column).alias(column) for column in HEADING_ORIGIN
     )
-    images = compare_positions(complete_positions(images), strict)
-    not_utf8 = pl.struct(reason=pl.lit(Reason.NOT_UTF8.value), detail=pl.lit("the path is shown percent-escaped"))
-    return images.with_columns(reject=pl.when("is_utf8").then("reject").otherwise(not_utf8)).sort("path")
+    return with_positions(images, strict).sort("path")
 
 
 def source_of(recipe: Mapping[str, Any]) -> str:

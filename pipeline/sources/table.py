@@ -15,9 +15,10 @@ from typing import Any
 
 import polars as pl
 
-from data_manifest.artefacts import DIGEST_LENGTH
+from data_manifest.artefacts import digest_of_file
 from data_manifest.errors import UserError
-from pipeline.listing import LIST_SUFFIX, Images, Listing
+from data_manifest.references import folder_of
+from pipeline.listing import Images, Listing
 from pipeline.names import Reason
 from pipeline.reading import REJECT
 from pipeline.sources.columns import columns_of
@@ -25,7 +26,7 @@ from pipeline.sources.settings import FROM_TRACK, SourceSettings
 from pipeline.sources.source import WRITTEN, Reader, read_fields
 from pipeline.sources.table_rows import read_rows
 from pipeline.sources.track import fill_headings
-from pipeline.texts import flat
+from pipeline.texts import feed
 
 ROWS_FILE = "rows.parquet"
 
@@ -42,8 +43,9 @@ class TableReader:
         names = pl.DataFrame({"path": paths.cast(pl.String, strict=False)}).drop_nulls()
         rows = self._rows_of(names).sort("path")
         lines = rows.select(pl.concat_str(pl.all().fill_null(""), separator="\x1f")).to_series()
-        content, offsets = flat(lines)
-        return hashlib.sha256(offsets.tobytes() + content.tobytes()).digest()
+        content = hashlib.sha256()
+        feed(content, lines)
+        return content.digest()
 
     def read(self, paths: pl.DataFrame, strict: bool) -> pl.DataFrame:
         """Return what the table says."""
@@ -80,10 +82,9 @@ class TableSource:
     def inputs(self, listing: Listing) -> Mapping[str, str]:
         """Return the digest of the table's content."""
         try:
-            with self.table.open("rb") as file:
-                return {"table": hashlib.file_digest(file, "sha256").hexdigest()[:DIGEST_LENGTH]}
-        except OSError as error:
-            raise UserError(f"table = {self.table}: cannot be read: {error.strerror}") from error
+            return {"table": digest_of_file(self.table)}
+        except UserError as error:
+            raise UserError(f"table = {error}") from error
 
     def open(self, listing: Listing, scratch: Path) -> tuple[Listing, Reader]:
         """Return the images that there are or that the table names, and what says what they are."""
@@ -123,11 +124,6 @@ class TableSource:
     def executor(self, num_jobs: int) -> contextlib.AbstractContextManager[Executor | None]:
         """Return nothing: libraries do the work, which let go of Python's lock."""
         return contextlib.nullcontext()
-
-
-def folder_of(origin: Path) -> Path:
-    """Return the images folder of a listing that came of it, or of the list file beside it."""
-    return origin.with_name(origin.name.removesuffix(LIST_SUFFIX)) if origin.name.endswith(LIST_SUFFIX) else origin
 
 
 def refuse_swapped(table: Path, rows: pl.DataFrame) -> None:
