@@ -11,6 +11,7 @@ from data_manifest.errors import UserError
 from data_manifest.tables import read_table
 from tests.training.conftest import WriteGroups, assert_equal_values, assert_same_future
 from training.network import build_network, load_network
+from training.sampling import EpochPlan
 from training.settings import NetworkSettings
 from training.trainer import train
 
@@ -168,3 +169,17 @@ def test_training_lowers_the_loss(write_groups: WriteGroups, tiny: dict[str, Any
     _train(folder, "run", tiny, epochs_num=3, iterations_per_epoch=8, groups_num=1, train_all_layers=True)
     loss = read_table(folder / "run", "metrics")["loss"].to_list()
     assert loss[-1] < loss[0]
+
+
+def test_each_process_draws_its_own_dropout(
+    write_groups: WriteGroups, tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the second of several: else two images would share their masks."""
+    seeds: list[int] = []
+    seed_all = torch.manual_seed
+    monkeypatch.setattr("training.epoch.own_number", lambda: 1)
+    monkeypatch.setattr(torch, "manual_seed", lambda seed: (seeds.append(seed), seed_all(seed))[1])
+    _train(write_groups(SIZES), "run", tiny, epochs_num=1)
+    plan = EpochPlan.of(tiny["training"], max(SIZES.values()), 0)
+    assert {plan.step_seed(0, 1), plan.step_seed(1, 1)} <= set(seeds)
+    assert plan.step_seed(0) not in seeds
