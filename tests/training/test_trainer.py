@@ -177,8 +177,13 @@ def test_each_process_draws_its_own_dropout(
     """As the second of several: else two images would share their masks."""
     seeds: list[int] = []
     seed_all = torch.manual_seed
+
+    def noted(seed: int) -> torch.Generator:
+        seeds.append(seed)
+        return seed_all(seed)
+
     monkeypatch.setattr("training.epoch.own_number", lambda: 1)
-    monkeypatch.setattr(torch, "manual_seed", lambda seed: (seeds.append(seed), seed_all(seed))[1])
+    monkeypatch.setattr(torch, "manual_seed", noted)
     _train(write_groups(SIZES), "run", tiny, epochs_num=1)
     plan = EpochPlan.of(tiny["training"], max(SIZES.values()), 0)
     assert {plan.step_seed(0, 1), plan.step_seed(1, 1)} <= set(seeds)
