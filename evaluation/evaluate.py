@@ -24,7 +24,6 @@ from evaluation.search import search
 from evaluation.settings import EvaluationSettings, Threshold
 from evaluation.sharing import describe_together
 
-__all__ = ["Evaluation", "ImageList", "evaluate", "evaluate_matches"]
 logger = logging.getLogger(__name__)
 
 

@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _train(options: argparse.Namespace, runtime: RuntimeSettings) -> None:
-    from evaluation.evaluate import ImageList
+    from evaluation.image_list import ImageList
     from evaluation.stage import Validation
     from training.processes import is_first, joined_processes
     from training.stage import train_cosplace

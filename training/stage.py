@@ -29,8 +29,6 @@ from training.settings import AugmentationSettings, NetworkSettings, RuntimeSett
 from training.skipped import SKIPPED, all_skipped
 from training.trainer import train
 
-__all__ = ["MODEL_FILE", "Validation", "train_cosplace"]
-
 
 class Validation(ValidationSet, Protocol):
     """What training validates with after each epoch; `evaluation.stage.Validation` is one."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from data_manifest import schemas
 from data_manifest.tables import write_table
-from evaluation.evaluate import ImageList
+from evaluation.image_list import ImageList
 
 Rows = list[dict[str, object]]
 

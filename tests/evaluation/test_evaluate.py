@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from data_manifest import schemas
 from data_manifest.errors import UserError
 from data_manifest.tables import write_table
-from evaluation.evaluate import Evaluation, ImageList, evaluate
+from evaluation.evaluate import Evaluation, evaluate
+from evaluation.image_list import ImageList
 from evaluation.settings import EvaluationSettings
 
 CPU = torch.device("cpu")
