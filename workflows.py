@@ -24,8 +24,9 @@ from luigi.util import inherits
 from data_manifest.artefacts import Recipe, describe, is_published, make_current, read_recipe
 from data_manifest.console import configure_logging, show_mistake
 from data_manifest.errors import UserError
+from data_manifest.image_size import ImageSize
 from data_manifest.settings import Settings, value_of
-from evaluation.recipe import Model, evaluation_recipe, model_digest, validation_digest
+from evaluation.recipe import Model, evaluation_recipe, model_digest, size_for, validation_digest
 from evaluation.recipe import decisive_settings as evaluation_settings
 from evaluation.settings import EvaluationSettings
 from pipeline.cluster import ClusterSettings, executor_at
@@ -35,7 +36,14 @@ from pipeline.listing import Listing, list_images
 from pipeline.manifest import build_manifest, manifest_recipe
 from pipeline.settings import GroupSettings
 from training.recipe import decisive_settings, finished_training, training_recipe
-from training.settings import AugmentationSettings, ChosenGroups, NetworkSettings, RuntimeSettings, TrainingSettings
+from training.settings import (
+    MODEL_FILE,
+    AugmentationSettings,
+    ChosenGroups,
+    NetworkSettings,
+    RuntimeSettings,
+    TrainingSettings,
+)
 
 if TYPE_CHECKING:
     from evaluation.evaluate import ImageList
@@ -355,7 +363,7 @@ class TrainCosPlace(Stage):
         """Return what makes a model of groups with this recipe."""
         augmentation = self.settings(AugmentationSettings)
         settings = decisive_settings(self.settings(NetworkSettings), augmentation, self.settings(TrainingSettings))
-        validation = evaluation_settings(self.settings(EvaluationSettings), augmentation.image_size)
+        validation = evaluation_settings(self.settings(EvaluationSettings), augmentation.size)
         return training_recipe(groups, settings, ValidatedBy(validation, validation_images))
 
     def artefact(self) -> Path:
@@ -376,7 +384,7 @@ class TrainCosPlace(Stage):
         validation = Validation(
             *image_lists(self, "val"),
             self.settings(EvaluationSettings),
-            image_size=self.settings(AugmentationSettings).image_size,
+            image_size=self.settings(AugmentationSettings).size,
             device=runtime.device,
             num_workers=runtime.num_workers,
         )
@@ -406,16 +414,22 @@ class EvaluateCosPlace(Stage):
         """Return what makes the evaluation."""
         given = self.settings(NetworkSettings).resume_model
         digest = model_digest(given) if given else self.clone(TrainCosPlace).artefact().name
-        network, image_size = self.settings(NetworkSettings), self.settings(AugmentationSettings).image_size
+        network = self.settings(NetworkSettings)
         model = Model(digest, network.backbone, network.fc_output_dim)
         database, queries = (manifest.recipe() for manifest in self.manifests("test"))
-        settings = evaluation_settings(self.settings(EvaluationSettings), image_size)
+        settings = evaluation_settings(self.settings(EvaluationSettings), self.image_size())
         return evaluation_recipe(queries.name, model, database.digest, queries.digest, settings)
+
+    def image_size(self) -> ImageSize:
+        """Return the size that images are resized to, if they are: of a given model, it may be what its file states."""
+        augmentation, given = self.settings(AugmentationSettings), self.settings(NetworkSettings).resume_model
+        if given:
+            return size_for(given, self.settings(EvaluationSettings), augmentation.image_size)
+        return augmentation.size
 
     def run(self) -> None:
         """Evaluate, and publish predictions and recalls."""
         from evaluation.stage import evaluate_cosplace
-        from training.stage import MODEL_FILE
 
         network, runtime = self.settings(NetworkSettings), self.settings(RuntimeSettings)
         evaluate_cosplace(
@@ -425,7 +439,8 @@ class EvaluateCosPlace(Stage):
             *image_lists(self, "test"),
             self.dataset.artifacts_folder,
             self.settings(EvaluationSettings),
-            image_size=self.settings(AugmentationSettings).image_size,
+            image_size=self.image_size(),
+            grayscale=network.grayscale,
             device=runtime.device,
             num_workers=runtime.num_workers,
             on_percentage=self.set_progress_percentage,

@@ -16,7 +16,7 @@ from data_manifest.errors import UserError
 from data_manifest.progress import Progress
 from evaluation.batches import load_batches
 from evaluation.images import ImageFiles
-from training.network import normalise
+from training.network import preprocessing_of
 
 Descriptors = npt.NDArray[np.float32]
 
@@ -36,7 +36,7 @@ def extract_descriptors(
     was found in. Random states are left alone, so that validating during training does not change the training.
 
     Args:
-        network: Takes ImageNet-normalised images [b, 3, h, w], float32, and returns [b, dim].
+        network: Takes images as its preprocessing makes them, [b, channels, h, w], float32, and returns [b, dim].
         images: What to describe.
         batch_size: Images loaded at a time. Never changes the result, but for rounding.
         device: Where the network runs.
@@ -77,7 +77,7 @@ def _evaluation_mode(network: nn.Module) -> Iterator[None]:
 
 def _forward(network: nn.Module, pixels: Tensor) -> Descriptors:
     try:
-        values: Descriptors = network(normalise(pixels)).float().cpu().numpy()
+        values: Descriptors = network(preprocessing_of(network).normalise(pixels)).float().cpu().numpy()
     except torch.OutOfMemoryError as error:
         raise UserError(
             f"the device's memory is too small for {len(pixels)} images of {pixels.shape[3]} x {pixels.shape[2]} "

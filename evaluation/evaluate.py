@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from data_manifest.errors import UserError
+from data_manifest.image_size import ImageSize
 from data_manifest.progress import Progress
 from data_manifest.tables import read_table
 from evaluation.descriptors import Descriptors, extract_descriptors
@@ -20,6 +21,7 @@ from evaluation.predictions import cosine_similarities, predictions_table
 from evaluation.recalls import RECALL_VALUES, compute_recalls
 from evaluation.search import search
 from evaluation.settings import EvaluationSettings
+from training.network import preprocessing_of
 
 logger = logging.getLogger(__name__)
 
@@ -45,9 +47,9 @@ class ImageList:
             )
         return manifest
 
-    def images(self, manifest: pl.DataFrame, shorter_side: int | None) -> ImageFiles:
+    def images(self, manifest: pl.DataFrame, shorter_side: int | None, mode: str = "RGB") -> ImageFiles:
         """Return the images of the rows that `read` gave; `shorter_side` in pixels, None for each image's own size."""
-        return ImageFiles(self.images_folder, manifest["path"].to_arrow(), shorter_side)
+        return ImageFiles(self.images_folder, manifest["path"].to_arrow(), shorter_side, mode)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +87,7 @@ def evaluate(
     queries: ImageList,
     settings: EvaluationSettings,
     *,
-    image_size: int,
+    image_size: ImageSize | int,
     device: torch.device,
     num_workers: int,
     on_percentage: Callable[[int], None] | None = None,
@@ -93,11 +95,11 @@ def evaluate(
     """Describe both lists with the network, search each query's best matches, and count the right ones.
 
     Args:
-        network: Takes ImageNet-normalised images [b, 3, h, w] and returns descriptors [b, dim].
+        network: Takes images as its preprocessing makes them, [b, channels, h, w], and returns descriptors [b, dim].
         database: The reference images.
         queries: The images to localise.
         settings: The threshold in metres, whether to resize, the batch size.
-        image_size: The shorter side in pixels, if `settings.resize_test_imgs`.
+        image_size: To whose shorter side images are resized, if `settings.resize_test_imgs`.
         device: Where the network runs; it is moved there.
         num_workers: Processes that load images.
         on_percentage: Called with the share of images described, 0 to 100.
@@ -110,8 +112,9 @@ def evaluate(
     threshold_m = settings.positive_dist_threshold
     num_without_positive = _count_without_positive(places, query_places, threshold_m)
 
-    shorter_side = image_size if settings.resize_test_imgs else None
-    files = [database.images(database_table, shorter_side), queries.images(query_table, shorter_side)]
+    shorter_side = ImageSize.of(image_size).shorter_side if settings.resize_test_imgs else None
+    mode = preprocessing_of(network).mode
+    files = [database.images(database_table, shorter_side, mode), queries.images(query_table, shorter_side, mode)]
     descriptors, query_descriptors = _describe(network, files, settings, device, num_workers, on_percentage)
     _, matches = search(descriptors, query_descriptors, max(RECALL_VALUES))
 

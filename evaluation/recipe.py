@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from data_manifest.artefacts import Recipe, digest_of, digest_of_file, is_published, read_recipe
+from data_manifest.image_size import PUBLISHED_IMAGE_SIZE, ImageSize
 from evaluation.settings import EvaluationSettings
 
 VERSION = 1
@@ -19,12 +20,32 @@ class Model:
     fc_output_dim: int
 
 
-def decisive_settings(settings: EvaluationSettings, image_size: int) -> dict[str, Any]:
+def decisive_settings(settings: EvaluationSettings, image_size: ImageSize | int) -> dict[str, Any]:
     """Return by name what the recalls of a model depend on; `image_size` only where images are resized to it."""
     return {
         "positive_dist_threshold": settings.positive_dist_threshold,
-        "resized_to": image_size if settings.resize_test_imgs else None,
+        "resized_to": ImageSize.of(image_size).plain if settings.resize_test_imgs else None,
     }
+
+
+def size_for(model: Path, settings: EvaluationSettings, image_size: ImageSize | int | None) -> ImageSize:
+    """Return the size to whose shorter side images are resized, if they are.
+
+    Args:
+        model: The file of weights.
+        settings: Whether images are resized.
+        image_size: The size that is asked for; None means what the file states, or as published where it states none.
+
+    Raises:
+        UserError: The file cannot be read.
+    """
+    if image_size is not None:
+        return ImageSize.of(image_size)
+    if not settings.resize_test_imgs:
+        return PUBLISHED_IMAGE_SIZE
+    from training.network import stated_image_size  # late: torch takes seconds to import
+
+    return stated_image_size(model) or PUBLISHED_IMAGE_SIZE
 
 
 def evaluation_recipe(

@@ -9,9 +9,18 @@ from torch import nn
 
 from data_manifest import schemas
 from data_manifest.artefacts import find_published, publishing, read_recipe
+from data_manifest.errors import UserError
+from data_manifest.image_size import PUBLISHED_IMAGE_SIZE, ImageSize
 from data_manifest.tables import write_table
 from evaluation.evaluate import ImageList, evaluate
-from evaluation.recipe import Model, decisive_settings, evaluation_recipe, model_digest, validation_digest
+from evaluation.recipe import (
+    Model,
+    decisive_settings,
+    evaluation_recipe,
+    model_digest,
+    size_for,
+    validation_digest,
+)
 from evaluation.settings import EvaluationSettings
 from training.network import load_network, resolve_device
 
@@ -27,7 +36,8 @@ def evaluate_cosplace(
     artifacts: Path,
     settings: EvaluationSettings | None = None,
     *,
-    image_size: int = 512,
+    image_size: ImageSize | int | None = None,
+    grayscale: bool = False,
     device: str = "auto",
     num_workers: int = 8,
     on_percentage: Callable[[int], None] | None = None,
@@ -44,7 +54,9 @@ def evaluate_cosplace(
         queries: The images to localise.
         artifacts: Where artefacts are published.
         settings: The threshold in metres, whether to resize, the batch size.
-        image_size: The shorter side in pixels, if images are resized.
+        image_size: To whose shorter side images are resized, if they are; None means the size in training that the
+            file states, or 512 where it states none.
+        grayscale: Whether the weights must be those of a network for grayscale images; the file says what they are.
         device: Where the network runs; auto is a GPU if there is one.
         num_workers: Processes that load images.
         on_percentage: Told of the progress.
@@ -55,13 +67,17 @@ def evaluate_cosplace(
     settings = settings or EvaluationSettings()
     asked, against = read_recipe(queries.manifest_folder), read_recipe(database.manifest_folder)
     evaluated = Model(model_digest(model), backbone, fc_output_dim)
+    image_size = size_for(model, settings, image_size)
     decisive = decisive_settings(settings, image_size)
     recipe = evaluation_recipe(asked["name"], evaluated, against["digest"], asked["digest"], decisive)
     if published := find_published(artifacts, recipe):
         return published
     logger.info("evaluating %s", model)
+    network = load_network(model, backbone, fc_output_dim)
+    if grayscale and network.preprocessing.channels != 1:
+        raise UserError(f"grayscale: {model} is for images in colour; leave --grayscale out, or train with it first")
     found = evaluate(
-        load_network(model, backbone, fc_output_dim),
+        network,
         database,
         queries,
         settings,
@@ -83,7 +99,7 @@ class Validation:
         database: The reference images.
         queries: The images to localise.
         evaluation: The threshold in metres, whether to resize, the batch size.
-        image_size: The shorter side in pixels, if images are resized.
+        image_size: To whose shorter side images are resized, if they are.
         device: Where the network runs; auto is a GPU if there is one.
         num_workers: Processes that load images.
     """
@@ -94,7 +110,7 @@ class Validation:
         queries: ImageList,
         evaluation: EvaluationSettings | None = None,
         *,
-        image_size: int = 512,
+        image_size: ImageSize | int = PUBLISHED_IMAGE_SIZE,
         device: str = "auto",
         num_workers: int = 8,
     ) -> None:

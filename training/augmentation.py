@@ -9,21 +9,32 @@ from torchvision.transforms import v2
 
 from training.settings import AugmentationSettings
 
+SQUARE_RATIOS = (3 / 4, 4 / 3)  # how slim and how wide a crop may be that becomes a square
+
 
 class Augmentation:
-    """A random change of an image that is a function of a seed."""
+    """A random change of an image that is a function of a seed.
 
-    def __init__(self, settings: AugmentationSettings) -> None:
-        side = settings.image_size
-        self._change = v2.Compose(
-            [
-                v2.ColorJitter(settings.brightness, settings.contrast, settings.saturation, settings.hue),
-                v2.RandomResizedCrop((side, side), scale=(settings.random_resized_crop, 1.0), antialias=True),
-            ]
-        )
+    Args:
+        settings: The strengths, and the size that images come to.
+        channels: What images come to: 3 for colours, 1 for shades of grey.
+    """
+
+    def __init__(self, settings: AugmentationSettings, channels: int = 3) -> None:
+        size = settings.size
+        ratio = tuple(side * size.width / size.height for side in SQUARE_RATIOS)
+        steps: list[v2.Transform] = [
+            v2.ColorJitter(settings.brightness, settings.contrast, settings.saturation, settings.hue),
+            v2.RandomResizedCrop(
+                (size.height, size.width), scale=(settings.random_resized_crop, 1.0), ratio=ratio, antialias=True
+            ),
+        ]
+        if channels == 1:  # last, so that a jitter of the colours makes other shades of grey
+            steps.append(v2.Grayscale())
+        self._change = v2.Compose(steps)
 
     def __call__(self, image: Tensor, seed: int) -> Tensor:
-        """Map an image [3, h, w], uint8, to [3, image_size, image_size], uint8.
+        """Map an image [3, h, w], uint8, to [channels, height, width], uint8.
 
         torchvision's transforms take no generator: they draw from torch's global random state. So that state is
         seeded for the image and put back afterwards. Otherwise what an image looks like would depend on which worker

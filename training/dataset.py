@@ -64,7 +64,7 @@ def read_image(path: Path) -> Tensor:
 
 
 class GroupDataset(Dataset[Sample | UserError]):
-    """Samples of an epoch: number n is an image [3, image_size, image_size], uint8, and its class.
+    """Samples of an epoch: number n is an image [channels, height, width], uint8, and its class.
 
     An image that cannot be read is an item too, the error itself: raised in a worker process, it would reach the user
     wrapped in tracebacks.

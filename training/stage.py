@@ -11,6 +11,7 @@ from torch import nn
 from data_manifest import schemas
 from data_manifest.artefacts import Recipe, find_published, publishing, read_recipe
 from data_manifest.errors import UserError
+from data_manifest.image_size import ImageSize
 from data_manifest.tables import read_table, write_table
 from training.network import build_network, save_network
 from training.recipe import (
@@ -22,10 +23,8 @@ from training.recipe import (
     write_run_file,
 )
 from training.run_lock import only_writer
-from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
+from training.settings import MODEL_FILE, AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
 from training.trainer import METRICS_TABLE, train
-
-MODEL_FILE = "model.pth"
 
 
 class Validation(ValidationSet, Protocol):
@@ -75,7 +74,7 @@ def train_cosplace(
         return published
     network.warn_if_unwise()
     if training.epochs_num == 0:
-        return _publish_untrained(artifacts, recipe, summary, network, training.seed)
+        return _publish_untrained(artifacts, recipe, summary, network, augmentation.size, training.seed)
     run = run_folder(artifacts, recipe)
     with only_writer(run):
         write_run_file(run, recipe)
@@ -94,10 +93,10 @@ def train_cosplace(
 
 
 def _publish_untrained(
-    artifacts: Path, recipe: Recipe, summary: dict[str, str], network: NetworkSettings, seed: int
+    artifacts: Path, recipe: Recipe, summary: dict[str, str], network: NetworkSettings, size: ImageSize, seed: int
 ) -> Path:
     with publishing(artifacts, recipe, {**summary, "made": f"{_named(network)}, untrained"}) as staging:
-        save_network(build_network(network, seed), staging / MODEL_FILE)
+        save_network(build_network(network, seed, size), staging / MODEL_FILE)
         no_epochs = pl.from_arrow(schemas.METRICS.empty_table())
         assert isinstance(no_epochs, pl.DataFrame)
         write_table(no_epochs, staging / METRICS_TABLE, schemas.METRICS)

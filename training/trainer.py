@@ -27,10 +27,9 @@ from training.epoch import EpochFigures, train_epoch
 from training.groups import Group, choose_groups, read_members
 from training.network import resolve_device, save_network
 from training.sampling import EpochPlan
-from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
+from training.settings import BEST_MODEL, AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
 from training.state import settings_of_run, start_or_resume
 
-BEST_MODEL = "best_model.pth"
 METRICS_TABLE = Path("metrics", "metrics.parquet")
 logger = logging.getLogger(__name__)
 
@@ -75,6 +74,7 @@ def train(
             logger.info("%s is complete: %d epochs are done", run_folder, checkpoint["epoch"])
             return best_model
     state = start_or_resume(checkpoint, settings, groups, network, training, device)
+    state.network.trained_on(augmentation.size)
     if training.epochs_num == 0:
         save_network(state.network, best_model)
 
@@ -82,7 +82,7 @@ def train(
         group, classifier = groups[epoch % len(groups)], state.classifiers[epoch % len(groups)]
         plan = EpochPlan(group.num_classes, training.batch_size, training.iterations_per_epoch, training.seed, epoch)
         members = read_members(groups_folder, group.index)
-        dataset = GroupDataset(images_folder, members, plan, Augmentation(augmentation))
+        dataset = GroupDataset(images_folder, members, plan, Augmentation(augmentation, network.channels))
         _log_plan(plan, group, training.epochs_num)
         with _progress(plan, training.epochs_num, on_percentage) as progress:
             figures = train_epoch(state, classifier.to(device), dataset, device, runtime, progress)
