@@ -417,10 +417,10 @@ class EvaluateCosPlace(Stage):
         network = self.settings(NetworkSettings)
         model = Model(digest, network.backbone, network.fc_output_dim)
         database, queries = (manifest.recipe() for manifest in self.manifests("test"))
-        settings = evaluation_settings(self.settings(EvaluationSettings), self.image_size())
+        settings = evaluation_settings(self.settings(EvaluationSettings), self.resized_to())
         return evaluation_recipe(queries.name, model, database.digest, queries.digest, settings)
 
-    def image_size(self) -> ImageSize:
+    def resized_to(self) -> ImageSize:
         """Return the size that images are resized to, if they are: of a given model, it may be what its file states."""
         augmentation, given = self.settings(AugmentationSettings), self.settings(NetworkSettings).resume_model
         if given:
@@ -439,7 +439,7 @@ class EvaluateCosPlace(Stage):
             *image_lists(self, "test"),
             self.dataset.artifacts_folder,
             self.settings(EvaluationSettings),
-            image_size=self.image_size(),
+            image_size=self.resized_to(),
             grayscale=network.grayscale,
             device=runtime.device,
             num_workers=runtime.num_workers,

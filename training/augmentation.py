@@ -13,28 +13,22 @@ SQUARE_RATIOS = (3 / 4, 4 / 3)  # how slim and how wide a crop may be that becom
 
 
 class Augmentation:
-    """A random change of an image that is a function of a seed.
+    """A random change of an image that is a function of a seed."""
 
-    Args:
-        settings: The strengths, and the size that images come to.
-        channels: What images come to: 3 for colours, 1 for shades of grey.
-    """
-
-    def __init__(self, settings: AugmentationSettings, channels: int = 3) -> None:
+    def __init__(self, settings: AugmentationSettings) -> None:
         size = settings.size
         ratio = tuple(side * size.width / size.height for side in SQUARE_RATIOS)
-        steps: list[v2.Transform] = [
-            v2.ColorJitter(settings.brightness, settings.contrast, settings.saturation, settings.hue),
-            v2.RandomResizedCrop(
-                (size.height, size.width), scale=(settings.random_resized_crop, 1.0), ratio=ratio, antialias=True
-            ),
-        ]
-        if channels == 1:  # last, so that a jitter of the colours makes other shades of grey
-            steps.append(v2.Grayscale())
-        self._change = v2.Compose(steps)
+        self._change = v2.Compose(
+            [
+                v2.ColorJitter(settings.brightness, settings.contrast, settings.saturation, settings.hue),
+                v2.RandomResizedCrop(
+                    (size.height, size.width), scale=(settings.random_resized_crop, 1.0), ratio=ratio, antialias=True
+                ),
+            ]
+        )
 
     def __call__(self, image: Tensor, seed: int) -> Tensor:
-        """Map an image [3, h, w], uint8, to [channels, height, width], uint8.
+        """Map an image [channels, h, w], uint8, to [channels, height, width], uint8.
 
         torchvision's transforms take no generator: they draw from torch's global random state. So that state is
         seeded for the image and put back afterwards. Otherwise what an image looks like would depend on which worker

@@ -49,15 +49,19 @@ class Members:
         return self.path_bytes[begin:end].numpy().tobytes().decode()
 
 
-def read_image(path: Path) -> Tensor:
-    """Return an image's pixels as they are stored, whatever orientation EXIF asks for: [3, h, w], uint8, RGB.
+def read_image(path: Path, mode: str = "RGB") -> Tensor:
+    """Return an image's pixels as they are stored, whatever orientation EXIF asks for: [channels, h, w], uint8.
+
+    Args:
+        path: Where it lies.
+        mode: What it is brought to, by Pillow's name: RGB, or L for shades of grey.
 
     Raises:
         UserError: The file is missing, or is no whole image.
     """
     try:
         with Image.open(path) as image:
-            pixels: Tensor = pil_to_tensor(image.convert("RGB"))
+            pixels: Tensor = pil_to_tensor(image.convert(mode))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{path} cannot be read as an image: {error}; mend or restore it, then run again") from error
     return pixels
@@ -70,8 +74,10 @@ class GroupDataset(Dataset[Sample | UserError]):
     wrapped in tracebacks.
     """
 
-    def __init__(self, images_folder: Path, members: Members, plan: EpochPlan, augmentation: Augmentation) -> None:
-        self.images_folder, self.members = images_folder, members
+    def __init__(
+        self, images_folder: Path, members: Members, plan: EpochPlan, augmentation: Augmentation, mode: str = "RGB"
+    ) -> None:
+        self.images_folder, self.members, self.mode = images_folder, members, mode
         self.plan, self.augmentation = plan, augmentation
 
     def __len__(self) -> int:
@@ -81,7 +87,7 @@ class GroupDataset(Dataset[Sample | UserError]):
         class_index = self.plan.class_index(sample)
         image_number = self.plan.image_number(sample, self.members.num_images(class_index))
         try:
-            image = read_image(self.images_folder / self.members.path(class_index, image_number))
+            image = read_image(self.images_folder / self.members.path(class_index, image_number), self.mode)
         except UserError as error:
             return error
         return self.augmentation(image, self.plan.augmentation_seed(sample)), class_index

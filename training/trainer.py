@@ -82,7 +82,9 @@ def train(
         group, classifier = groups[epoch % len(groups)], state.classifiers[epoch % len(groups)]
         plan = EpochPlan(group.num_classes, training.batch_size, training.iterations_per_epoch, training.seed, epoch)
         members = read_members(groups_folder, group.index)
-        dataset = GroupDataset(images_folder, members, plan, Augmentation(augmentation, network.channels))
+        dataset = GroupDataset(
+            images_folder, members, plan, Augmentation(augmentation), state.network.preprocessing.mode
+        )
         _log_plan(plan, group, training.epochs_num)
         with _progress(plan, training.epochs_num, on_percentage) as progress:
             figures = train_epoch(state, classifier.to(device), dataset, device, runtime, progress)
