@@ -13,6 +13,7 @@ from data_manifest.artefacts import Recipe, find_published, publishing, read_rec
 from data_manifest.errors import UserError
 from data_manifest.image_size import ImageSize
 from data_manifest.tables import read_table, write_table
+from training.card import write_model_card
 from training.network import build_network, save_network
 from training.recipe import (
     IMAGES_FOLDER,
@@ -95,11 +96,13 @@ def train_cosplace(
 def _publish_untrained(
     artifacts: Path, recipe: Recipe, summary: dict[str, str], network: NetworkSettings, size: ImageSize, seed: int
 ) -> Path:
-    with publishing(artifacts, recipe, {**summary, "made": f"{_named(network)}, untrained"}) as staging:
+    made = f"{_named(network)}, untrained"
+    with publishing(artifacts, recipe, {**summary, "made": made}) as staging:
         save_network(build_network(network, seed, size), staging / MODEL_FILE)
         no_epochs = pl.from_arrow(schemas.METRICS.empty_table())
         assert isinstance(no_epochs, pl.DataFrame)
         write_table(no_epochs, staging / METRICS_TABLE, schemas.METRICS)
+        write_model_card(staging, recipe, no_epochs, made)
     return recipe.folder(artifacts)
 
 
@@ -117,6 +120,7 @@ def _publish_best(
     with publishing(artifacts, recipe, {**summary, "made": made}) as staging:
         shutil.copyfile(best_model, staging / MODEL_FILE)
         write_table(metrics, staging / METRICS_TABLE, schemas.METRICS)
+        write_model_card(staging, recipe, metrics, made)
     return recipe.folder(artifacts)
 
 

@@ -8,7 +8,7 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 
 from data_manifest.errors import UserError
 from data_manifest.image_size import ImageSize
-from training.network.images import IMAGENET_MEAN, IMAGENET_STD, imagenet_statistics, normalise
+from training.network.images import IMAGENET_MEAN, IMAGENET_STD, Statistics, imagenet_statistics, normalise
 
 MODES = {1: "L", 3: "RGB"}  # Pillow's names, by the number of channels
 
@@ -42,9 +42,14 @@ class Preprocessing:
         """What Pillow calls such images: RGB, or L for shades of grey."""
         return MODES[self.channels]
 
+    @property
+    def statistics(self) -> Statistics:
+        """Means and standard deviations of the channels."""
+        return self.mean, self.std
+
     def normalise(self, images: Tensor) -> Tensor:
         """Map images [..., channels, h, w] of uint8 to float32, as the network takes them."""
-        return normalise(images, (self.mean, self.std))
+        return normalise(images, self.statistics)
 
     def __call__(self, image: Any) -> Tensor:
         """Return an image of Pillow's, in its own size, as a network's input of one image: [1, channels, h, w]."""
