@@ -25,7 +25,7 @@ from luigi.util import inherits
 from data_manifest.artefacts import Recipe, describe, is_published, make_current, read_recipe
 from data_manifest.console import configure_logging, show_mistake
 from data_manifest.errors import UserError
-from data_manifest.references import MODEL_FILE
+from data_manifest.image_size import ImageSize
 from data_manifest.settings import Settings, value_of
 from evaluation.recipe import (
     Model,
@@ -35,6 +35,7 @@ from evaluation.recipe import (
     recipe_of_sets,
     recipe_settings,
     resized_to,
+    size_for,
     validation_digest,
 )
 from evaluation.recipe import decisive_settings as evaluation_settings
@@ -59,6 +60,7 @@ from pipeline.verify import Files, checks_recipe, look_at_images, verify_images
 from pipeline.verify_settings import NO, CheckSettings, VerifiedSettings, VerifySettings
 from training.recipe import decisive_settings, finished_training, training_recipe
 from training.settings import (
+    MODEL_FILE,
     AugmentationSettings,
     ChosenGroups,
     NetworkSettings,
@@ -470,7 +472,7 @@ class TrainCosPlace(Stage):
         """Return what makes a model of groups with this recipe."""
         augmentation = self.settings(AugmentationSettings)
         settings = decisive_settings(self.settings(NetworkSettings), augmentation, self.settings(TrainingSettings))
-        validation = evaluation_settings(self.settings(EvaluationSettings), augmentation.image_size)
+        validation = evaluation_settings(self.settings(EvaluationSettings), augmentation.size)
         return training_recipe(groups, settings, ValidatedBy(validation, validation_images))
 
     def artefact(self) -> Path:
@@ -495,7 +497,7 @@ class TrainCosPlace(Stage):
         validation = Validation(
             *image_lists(self, "val"),
             self.settings(EvaluationSettings),
-            image_size=self.settings(AugmentationSettings).image_size,
+            image_size=self.settings(AugmentationSettings).size,
             device=runtime.device,
             num_workers=runtime.num_workers,
         )
@@ -545,6 +547,17 @@ def model_of(stage: Stage) -> tuple[Path, Model]:
     return path, Model(digest, network.backbone, network.fc_output_dim)
 
 
+sized_for = functools.cache(size_for)  # a model's file, which may have to be read for it, is read once a command
+
+
+def size_of(stage: Stage) -> ImageSize:
+    """Return the size that images are resized to, if they are: of a given model, it may be what its file states."""
+    augmentation, given = stage.settings(AugmentationSettings), stage.settings(NetworkSettings).resume_model
+    if given:
+        return sized_for(given, stage.settings(EvaluationSettings), augmentation.image_size)
+    return augmentation.size
+
+
 @takes(*TRAINING_KINDS, RetrievalSettings, PartSettings)
 class ExtractDescriptors(Stage):
     """Describe a part of the data set with the trained model, or the one that --resume-model names."""
@@ -555,7 +568,7 @@ class ExtractDescriptors(Stage):
 
     def shorter_side(self) -> int | None:
         """Return the pixels that images are resized to, if they are."""
-        return resized_to(self.settings(EvaluationSettings), self.settings(AugmentationSettings).image_size)
+        return resized_to(self.settings(EvaluationSettings), size_of(self))
 
     def recipe(self) -> Recipe:
         """Return what makes the descriptors."""
@@ -573,7 +586,7 @@ class ExtractDescriptors(Stage):
         runtime, manifest, (path, model) = self.settings(RuntimeSettings), self.clone(BuildManifest), model_of(self)
         batch_size, device = self.settings(EvaluationSettings).infer_batch_size, resolve_device(runtime.device)
         build_descriptors(
-            TrainedModel(path, model.backbone, model.fc_output_dim),
+            TrainedModel(path, model.backbone, model.fc_output_dim, self.settings(NetworkSettings).grayscale),
             ImageList(manifest.artefact(), manifest.images_folder),
             self.dataset.artifacts_folder,
             Extraction(batch_size, device, runtime.num_workers, self.settings(RetrievalSettings).infer_precision),
@@ -608,7 +621,7 @@ class EvaluateCosPlace(Stage):
 
     def recipe(self) -> Recipe:
         """Return what makes the evaluation; of several test sets, what makes the table of them all."""
-        model, image_size = model_of(self)[1], self.settings(AugmentationSettings).image_size
+        model, image_size = model_of(self)[1], size_of(self)
         evaluation, retrieval = self.settings(EvaluationSettings), self.settings(RetrievalSettings)
         recipes = []
         for each in self.sets():
@@ -638,7 +651,8 @@ class EvaluateCosPlace(Stage):
             self.dataset.artifacts_folder,
             settings=self.settings(EvaluationSettings),
             retrieval=self.settings(RetrievalSettings),
-            image_size=self.settings(AugmentationSettings).image_size,
+            image_size=size_of(self),
+            grayscale=self.settings(NetworkSettings).grayscale,
             device=runtime.device,
             num_workers=runtime.num_workers,
             on_percentage=self.set_progress_percentage,

@@ -20,7 +20,6 @@ STAGES = (
     *("descriptors", "index", "evaluation", "comparison", "report"),
 )
 RUNS, RUN_FILE = "runs", "run.json"  # in the folder of a run: the recipe of what it makes
-MODEL_FILE = "model.pth"  # in the artefact of a training
 REMOVED = "removed-"  # begins the last part of the name of a staging folder in which an artefact waits to be deleted
 
 

@@ -27,7 +27,7 @@ from evaluation.models import TrainedModel
 from evaluation.positives import Positions, distances_m
 from evaluation.predictions import cosine_similarities
 from evaluation.search import search
-from training.network import resolve_device
+from training.network import preprocessing_of, resolve_device
 
 TOP = 5
 
@@ -108,8 +108,8 @@ class Localizer:
 
     def _read(self, photo: Path) -> Tensor:
         """A photo of a phone has many times the pixels of a database image, and would be another scale to the model."""
-        resized_to = self.database.resized_to
-        image = open_image(photo, upright=True, enough=resized_to or self._largest_side)
+        resized_to, mode = self.database.resized_to, preprocessing_of(self._network).mode
+        image = open_image(photo, mode, upright=True, enough=resized_to or self._largest_side)
         if resized_to is not None or min(image.size) > self._largest_side:
             image = resize_shorter_side(image, resized_to or self._largest_side)
         return to_tensor(image)

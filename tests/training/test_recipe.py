@@ -33,9 +33,9 @@ def recipe_with(
 
 def test_the_digest_and_the_paths_literally() -> None:
     recipe = recipe_with()
-    assert recipe.digest == "b363b73652328dde"
-    assert recipe.folder(Path("artifacts")) == Path("artifacts/training/city-train/b363b73652328dde")
-    assert run_folder(Path("artifacts"), recipe) == Path("artifacts/runs/city-train/2f0a51b7fd810691")
+    assert recipe.digest == "783b1f14be55ca6a"
+    assert recipe.folder(Path("artifacts")) == Path("artifacts/training/city-train/783b1f14be55ca6a")
+    assert run_folder(Path("artifacts"), recipe) == Path("artifacts/runs/city-train/f489b85e6e3cab93")
 
 
 def test_more_epochs_are_another_model_of_the_same_run() -> None:
