@@ -22,7 +22,6 @@ STAGES = (
 MANIFEST_STAGES = ("manifest", "verified")  # whose artefacts hold the tables manifest and rejects
 LIST_SUFFIX = "_images_paths.txt"  # of a list of images, beside their folder
 RUNS, RUN_FILE = "runs", "run.json"  # in the folder of a run: the recipe of what it makes
-MODEL_FILE = "model.pth"  # in the artefact of a training
 REMOVED = "removed-"  # begins the last part of the name of a staging folder in which an artefact waits to be deleted
 
 

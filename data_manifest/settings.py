@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from data_manifest.errors import UserError
+from data_manifest.image_size import ImageSize
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
@@ -21,7 +22,7 @@ def setting(
     default: Any,
     help_text: str,
     choices: tuple[str, ...] = (),
-    form: Callable[[str], str] | None = None,
+    form: Callable[[Any], Any] | None = None,
     added_later: bool = False,
 ) -> Any:
     """Return a dataclass field that carries its help text, with the unit in it, and the values that it may take.
@@ -30,7 +31,7 @@ def setting(
         default: The value where none is given.
         help_text: What the field means.
         choices: The only values that it may take.
-        form: Brings texts that mean the same to one text; raises ValueError with the rule where a text breaks it.
+        form: Brings values that mean the same to one value; raises ValueError with the rule where a value breaks it.
         added_later: Has artefacts that were made before the field came keep their digests: `as_dict` leaves it out
             where it has its default.
     """
@@ -67,11 +68,11 @@ class Settings:
             for field in dataclasses.fields(self)
             if not field.metadata.get("added_later") or getattr(self, field.name) != field.default
         }
-        return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+        return {name: _plain(value) for name, value in values.items()}
 
 
 def value_of(field: dataclasses.Field[Any], value: Any, hint: Any) -> Any:
-    """Bring a value to a field's annotated type, and a text to the one form of those that mean the same.
+    """Bring a value to a field's annotated type, and to the one form of those that mean the same.
 
     Raises:
         UserError: The value does not mean anything for the field.
@@ -95,11 +96,19 @@ def normalise(name: str, value: Any, hint: Any) -> Any:
     if isinstance(hint, types.UnionType):
         if value is None or value == "":
             return None
-        (hint,) = (option for option in typing.get_args(hint) if option is not types.NoneType)
+        # The first type is what a value becomes; others, as the int in `ImageSize | int`, are what may be given.
+        hint = next(option for option in typing.get_args(hint) if option is not types.NoneType)
     try:
         return _CONVERTERS[hint](value)
     except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{name} = {value!r}: expected {_EXPECTED[hint]}") from error
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting's value as JSON knows it."""
+    if isinstance(value, ImageSize):
+        return value.plain
+    return str(value) if isinstance(value, Path) else value
 
 
 def _to_bool(value: Any) -> bool:
@@ -136,5 +145,11 @@ def _to_path(value: Any) -> Path:
     return Path(value)
 
 
-_CONVERTERS: dict[Any, Any] = {bool: _to_bool, int: _to_int, float: _to_float, str: _to_str, Path: _to_path}
-_EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
+_CONVERTERS: dict[Any, Any] = {
+    **{bool: _to_bool, int: _to_int, float: _to_float, str: _to_str, Path: _to_path},
+    ImageSize: ImageSize.of,
+}
+_EXPECTED = {
+    **{bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"},
+    ImageSize: "a size in pixels, as in 512, or 480x640 for 480 rows of 640 columns",
+}

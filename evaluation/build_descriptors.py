@@ -23,6 +23,7 @@ from evaluation.image_list import ImageList
 from evaluation.images import ImageFiles
 from evaluation.models import TrainedModel
 from evaluation.recipe import descriptors_recipe
+from training.network import preprocessing_of
 
 ARRAY = "descriptors.npy"
 IMAGES_FOLDER = "images_folder"  # in the summary: where the images lie
@@ -66,7 +67,7 @@ def build_descriptors(
         if published := find_published(artifacts, recipe):  # by another process, until just now
             return published
         write_run_file(run, recipe)
-        files = images.images(images.read(), resized_to)
+        files = images.images(images.read(), resized_to, preprocessing_of(model.network).mode)
         array = ChunkedArray(run / ARRAY, len(files))
         _describe_rest(model, files, array, how, on_percentage, chunk_images)
         summary["made"] = f"{len(files):,} images described in {model.fc_output_dim} numbers each"

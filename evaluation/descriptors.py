@@ -19,7 +19,7 @@ from data_manifest.progress import Progress
 from evaluation.batches import batches_of_one_shape, load_batches
 from evaluation.images import ImageFiles
 from evaluation.settings import BF16, FP32
-from training.network import normalise
+from training.network import preprocessing_of
 
 Descriptors = npt.NDArray[np.float32]
 CHUNK_IMAGES = 4096  # some seconds on a GPU, a minute on a CPU
@@ -71,7 +71,7 @@ def describe_in_chunks(
     mode; afterwards each of its modules is in the mode it was found in.
 
     Args:
-        network: Takes ImageNet-normalised images [b, 3, h, w], float32, and returns [b, dim].
+        network: Takes images as its preprocessing makes them, [b, channels, h, w], float32, and returns [b, dim].
         images: What to describe.
         how: Batches, device and precision.
         progress: Advanced by each batch's images.
@@ -141,13 +141,13 @@ def _images_a_pass(pixels: Tensor, how: Extraction) -> int:
 
 @torch.inference_mode()
 def describe_batch(network: nn.Module, pixels: Tensor, how: Extraction) -> Descriptors:
-    """Return the descriptors [b, dim] of images [b, 3, h, w] of uint8 on the device of the network.
+    """Return the descriptors [b, dim] of images [b, channels, h, w] of uint8 on the device of the network.
 
     Raises:
         UserError: Its memory is too small.
     """
     try:
-        inputs = normalise(pixels).contiguous(memory_format=torch.channels_last)
+        inputs = preprocessing_of(network).normalise(pixels).contiguous(memory_format=torch.channels_last)
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=how.precision == BF16):
             outputs: Tensor = network(inputs)
         values: Descriptors = outputs.float().cpu().numpy()

@@ -11,6 +11,7 @@ import polars as pl
 import torch
 from torch import nn
 
+from data_manifest.image_size import ImageSize
 from data_manifest.progress import Progress
 from evaluation.breakdown import Apart, Pairs, breakdown_table, nearest_positives
 from evaluation.descriptors import Descriptors, Extraction, extract_descriptors
@@ -23,6 +24,7 @@ from evaluation.recipe import resized_to
 from evaluation.search import search
 from evaluation.settings import EvaluationSettings, Threshold
 from evaluation.sharing import describe_together
+from training.network import preprocessing_of
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +64,7 @@ def evaluate(
     queries: ImageList,
     settings: EvaluationSettings,
     *,
-    image_size: int,
+    image_size: ImageSize | int,
     device: torch.device,
     num_workers: int,
     on_percentage: Callable[[int], None] | None = None,
@@ -72,11 +74,11 @@ def evaluate(
     Nothing is left on the disk: this is how training validates.
 
     Args:
-        network: Takes ImageNet-normalised images [b, 3, h, w] and returns descriptors [b, dim].
+        network: Takes images as its preprocessing makes them, [b, channels, h, w], and returns descriptors [b, dim].
         database: The reference images.
         queries: The images to localise.
         settings: The threshold in metres, whether to resize, the batch size.
-        image_size: The shorter side in pixels, if `settings.resize_test_imgs`.
+        image_size: To whose shorter side images are resized, if `settings.resize_test_imgs`.
         device: Where the network runs; it is moved there.
         num_workers: Processes that load images.
         on_percentage: Called with the share of images described, 0 to 100.
@@ -84,9 +86,9 @@ def evaluate(
     Raises:
         UserError: A list is missing or empty, or an image cannot be opened.
     """
-    tables = database.read(), queries.read()
+    tables, mode = (database.read(), queries.read()), preprocessing_of(network).mode
     how, shorter_side = Extraction(settings.infer_batch_size, device, num_workers), resized_to(settings, image_size)
-    files = [each.images(table, shorter_side) for each, table in zip((database, queries), tables, strict=True)]
+    files = [each.images(table, shorter_side, mode) for each, table in zip((database, queries), tables, strict=True)]
     with Progress("extracting descriptors", sum(map(len, files)), "images", on_percentage) as progress:
         describe = functools.partial(extract_descriptors, network, how=how, progress=progress)
         descriptors, query_descriptors = (describe_together(describe, images) for images in files)

@@ -34,6 +34,6 @@ class ImageList:
             )
         return manifest
 
-    def images(self, manifest: pl.DataFrame, shorter_side: int | None) -> ImageFiles:
+    def images(self, manifest: pl.DataFrame, shorter_side: int | None, mode: str = "RGB") -> ImageFiles:
         """Return the images of the rows that `read` gave; `shorter_side` in pixels, None for each image's own size."""
-        return ImageFiles(self.images_folder, manifest["path"].to_arrow(), shorter_side)
+        return ImageFiles(self.images_folder, manifest["path"].to_arrow(), shorter_side, mode)

@@ -28,7 +28,7 @@ from evaluation.opening import open_image, resize_shorter_side
 from evaluation.positives import Positions, distances_m
 from evaluation.predictions import cosine_similarities
 from evaluation.search import search
-from training.network import resolve_device
+from training.network import preprocessing_of, resolve_device
 
 TOP = 5
 
@@ -109,7 +109,8 @@ class Localizer:
 
     def _read(self, photo: Path) -> Tensor:
         """A photo of a phone has many times the pixels of a database image, and would be another scale to the model."""
-        image = open_image(photo, upright=True, enough=self._side)
+        mode = preprocessing_of(self._network).mode
+        image = open_image(photo, mode, upright=True, enough=self._side)
         if self.database.resized_to is not None or min(image.size) > self._side:
             image = resize_shorter_side(image, self._side)
         return to_tensor(image)

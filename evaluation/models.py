@@ -6,9 +6,8 @@ from pathlib import Path
 
 from data_manifest.artefacts import CURRENT, is_published, read_recipe
 from data_manifest.errors import UserError
-from data_manifest.references import MODEL_FILE
 from evaluation.recipe import Model, model_digest
-from training.network import GeoLocalizationNet, load_network
+from training.network import MODEL_FILE, GeoLocalizationNet, load_network
 
 
 @dataclass(frozen=True)
@@ -19,11 +18,13 @@ class TrainedModel:
         path: A state dict: `model.pth` of a training, or official weights.
         backbone: The network that it is for, as in ResNet50.
         fc_output_dim: The length of its descriptors.
+        grayscale: Whether it must be one for images in shades of grey; which it is, the weights show.
     """
 
     path: Path
     backbone: str
     fc_output_dim: int
+    grayscale: bool = False
 
     @cached_property
     def facts(self) -> Model:
@@ -32,12 +33,17 @@ class TrainedModel:
 
     @cached_property
     def network(self) -> GeoLocalizationNet:
-        """The network, loaded when it is needed first.
+        """The network, loaded when it is needed first, with the preprocessing that its file states.
 
         Raises:
             UserError: The file cannot be read, or holds another network.
         """
-        return load_network(self.path, self.backbone, self.fc_output_dim)
+        network = load_network(self.path, self.backbone, self.fc_output_dim)
+        if self.grayscale and network.preprocessing.channels != 1:
+            raise UserError(
+                f"grayscale: {self.path} is for images in colour; leave --grayscale out, or train with it first"
+            )
+        return network
 
 
 def find_model(path: Path, backbone: str | None = None, fc_output_dim: int | None = None) -> TrainedModel:

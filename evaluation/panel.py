@@ -57,7 +57,7 @@ def _draw_tile(panel: Image.Image, corner: tuple[int, int], path: Path, words: l
     draw, font = ImageDraw.Draw(panel), ImageFont.load_default(size=13)
     draw.rectangle((left, top, left + SIDE - 1, top + SIDE - 1), fill=PALE)
     try:
-        thumbnail = ImageOps.contain(open_image(path, upright, enough=SIDE), (SIDE, SIDE))
+        thumbnail = ImageOps.contain(open_image(path, upright=upright, enough=SIDE), (SIDE, SIDE))
         panel.paste(thumbnail, (left + (SIDE - thumbnail.width) // 2, top + (SIDE - thumbnail.height) // 2))
     except UserError:  # a database image that is gone is no reason to draw nothing
         draw.text((left + GAP, top + SIDE // 2), "the image is gone", INK, font)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data_manifest.artefacts import Recipe, digest_of, digest_of_file, is_published, read_recipe
+from data_manifest.image_size import PUBLISHED_IMAGE_SIZE, ImageSize
 from evaluation.protocols import NamedSet
 from evaluation.settings import EvaluationSettings, RetrievalSettings, Threshold
 
@@ -28,12 +29,12 @@ class Model:
         return {"backbone": self.backbone, "fc_output_dim": self.fc_output_dim}
 
 
-def resized_to(settings: EvaluationSettings, image_size: int) -> int | None:
+def resized_to(settings: EvaluationSettings, image_size: ImageSize | int) -> int | None:
     """Return the pixels that the shorter side of each image is resized to, if it is."""
-    return image_size if settings.resize_test_imgs else None
+    return ImageSize.of(image_size).shorter_side if settings.resize_test_imgs else None
 
 
-def decisive_settings(settings: EvaluationSettings, image_size: int) -> dict[str, Any]:
+def decisive_settings(settings: EvaluationSettings, image_size: ImageSize | int) -> dict[str, Any]:
     """Return by name what the recalls of a model depend on; `image_size` only where images are resized to it."""
     return {
         "positive_dist_threshold": settings.positive_dist_threshold,
@@ -47,7 +48,10 @@ def threshold_of(settings: EvaluationSettings, retrieval: RetrievalSettings, nam
 
 
 def recipe_settings(
-    settings: EvaluationSettings, image_size: int, retrieval: RetrievalSettings, named: NamedSet | None = None
+    settings: EvaluationSettings,
+    image_size: ImageSize | int,
+    retrieval: RetrievalSettings,
+    named: NamedSet | None = None,
 ) -> dict[str, Any]:
     """Return by name what the tables of an evaluation depend on."""
     threshold = threshold_of(settings, retrieval, named)
@@ -58,6 +62,26 @@ def recipe_settings(
         "positive_dist_unit": threshold.unit,
         "test_set": named.name if named else None,
     }
+
+
+def size_for(model: Path, settings: EvaluationSettings, image_size: ImageSize | int | None) -> ImageSize:
+    """Return the size to whose shorter side images are resized, if they are.
+
+    Args:
+        model: The file of weights.
+        settings: Whether images are resized.
+        image_size: The size that is asked for; None means what the file states, or as published where it states none.
+
+    Raises:
+        UserError: The file cannot be read.
+    """
+    if image_size is not None:
+        return ImageSize.of(image_size)
+    if not settings.resize_test_imgs:
+        return PUBLISHED_IMAGE_SIZE
+    from training.network import stated_image_size  # late: torch takes seconds to import
+
+    return stated_image_size(model) or PUBLISHED_IMAGE_SIZE
 
 
 def evaluation_recipe(

@@ -11,6 +11,7 @@ from torch import nn
 
 from data_manifest import schemas
 from data_manifest.artefacts import Recipe, find_published, publishing, read_recipe
+from data_manifest.image_size import PUBLISHED_IMAGE_SIZE, ImageSize
 from data_manifest.tables import read_table, write_table
 from evaluation.build_descriptors import build_descriptors, open_descriptors
 from evaluation.descriptors import Extraction
@@ -27,6 +28,7 @@ from evaluation.recipe import (
     evaluation_recipe,
     recipe_settings,
     resized_to,
+    size_for,
     threshold_of,
     validation_digest,
 )
@@ -47,7 +49,8 @@ def evaluate_cosplace(
     *,
     retrieval: RetrievalSettings | None = None,
     named: NamedSet | None = None,
-    image_size: int = 512,
+    image_size: ImageSize | int | None = None,
+    grayscale: bool = False,
     device: str = "auto",
     num_workers: int = 8,
     on_percentage: Callable[[int], None] | None = None,
@@ -67,7 +70,9 @@ def evaluate_cosplace(
         settings: The threshold in metres, whether to resize, the batch size.
         retrieval: Precision, way of searching, each k of R@k.
         named: The test set that these images are, of `evaluation.protocols.NAMED_SETS`: it has a threshold of its own.
-        image_size: The shorter side in pixels, if images are resized.
+        image_size: To whose shorter side images are resized, if they are; None means the size in training that the
+            file states, or 512 where it states none.
+        grayscale: Whether the weights must be those of a network for grayscale images; the file says what they are.
         device: Where the network runs; auto is a GPU if there is one.
         num_workers: Processes that load images.
         on_percentage: Told of the progress of each list.
@@ -77,7 +82,8 @@ def evaluate_cosplace(
     """
     settings, retrieval = settings or EvaluationSettings(), retrieval or RetrievalSettings()
     asked, against = read_recipe(queries.manifest_folder), read_recipe(database.manifest_folder)
-    trained = TrainedModel(model, backbone, fc_output_dim)
+    trained = TrainedModel(model, backbone, fc_output_dim, grayscale)
+    image_size = size_for(model, settings, image_size)
     name = named.name if named else asked["name"]
     decisive = recipe_settings(settings, image_size, retrieval, named)
     recipe = evaluation_recipe(name, trained.facts, against["digest"], asked["digest"], decisive)
@@ -177,7 +183,7 @@ class Validation:
         database: The reference images.
         queries: The images to localise.
         evaluation: The threshold in metres, whether to resize, the batch size.
-        image_size: The shorter side in pixels, if images are resized.
+        image_size: To whose shorter side images are resized, if they are.
         device: Where the network runs; auto is a GPU if there is one.
         num_workers: Processes that load images.
     """
@@ -188,7 +194,7 @@ class Validation:
         queries: ImageList,
         evaluation: EvaluationSettings | None = None,
         *,
-        image_size: int = 512,
+        image_size: ImageSize | int = PUBLISHED_IMAGE_SIZE,
         device: str = "auto",
         num_workers: int = 8,
     ) -> None:

@@ -4,7 +4,7 @@ import functools
 from pathlib import Path
 
 from data_manifest.artefacts import Recipe
-from data_manifest.references import MODEL_FILE
+from data_manifest.image_size import ImageSize
 from evaluation.recipe import (
     Model,
     descriptors_recipe,
@@ -13,6 +13,7 @@ from evaluation.recipe import (
     recipe_of_sets,
     recipe_settings,
     resized_to,
+    size_for,
 )
 from evaluation.report.recipe import report_recipe
 from evaluation.report.settings import ReportSettings
@@ -23,9 +24,10 @@ from luigi_tasks.parameters import TRAINING_KINDS, command_of, takes
 from luigi_tasks.stage import Stage
 from luigi_tasks.training import TrainCosPlace, checked, image_list
 from pipeline.dataset import DatasetSettings, PartSettings
-from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings
+from training.settings import MODEL_FILE, AugmentationSettings, NetworkSettings, RuntimeSettings
 
 pinned_digest = functools.cache(model_digest)  # looked up once a process: a given model is read from end to end
+pinned_size = functools.cache(size_for)  # and may have to be opened for this
 
 
 def training_of(stage: Stage) -> list[TrainCosPlace]:
@@ -47,6 +49,14 @@ def model_of(stage: Stage) -> tuple[Path, Model]:
     return path, Model(digest, network.backbone, network.fc_output_dim)
 
 
+def size_of(stage: Stage) -> ImageSize:
+    """Return the size that images are resized to, if they are: of a given model, it may be what its file states."""
+    augmentation, given = stage.settings(AugmentationSettings), stage.settings(NetworkSettings).resume_model
+    if given:
+        return pinned_size(given, stage.settings(EvaluationSettings), augmentation.image_size)
+    return augmentation.size
+
+
 @takes(*TRAINING_KINDS, RetrievalSettings, PartSettings)
 class ExtractDescriptors(StageOfImages):
     """Describe a part of the data set with the trained model, or the one that --resume-model names."""
@@ -63,7 +73,7 @@ class ExtractDescriptors(StageOfImages):
 
     def shorter_side(self) -> int | None:
         """Return the pixels that images are resized to, if they are."""
-        return resized_to(self.settings(EvaluationSettings), self.settings(AugmentationSettings).image_size)
+        return resized_to(self.settings(EvaluationSettings), size_of(self))
 
     def recipe(self) -> Recipe:
         """Return what makes the descriptors."""
@@ -80,7 +90,7 @@ class ExtractDescriptors(StageOfImages):
         runtime, manifest, (path, model) = self.settings(RuntimeSettings), self.manifest(), model_of(self)
         batch_size, device = self.settings(EvaluationSettings).infer_batch_size, resolve_device(runtime.device)
         build_descriptors(
-            TrainedModel(path, model.backbone, model.fc_output_dim),
+            TrainedModel(path, model.backbone, model.fc_output_dim, self.settings(NetworkSettings).grayscale),
             image_list(manifest),
             self.dataset.artifacts_folder,
             Extraction(batch_size, device, runtime.num_workers, self.settings(RetrievalSettings).infer_precision),
@@ -121,7 +131,7 @@ class EvaluateCosPlace(StageOfImages):
 
     def recipe(self) -> Recipe:
         """Return what makes the evaluation; of several test sets, what makes the table of them all."""
-        model, image_size = model_of(self)[1], self.settings(AugmentationSettings).image_size
+        model, image_size = model_of(self)[1], size_of(self)
         evaluation, retrieval = self.settings(EvaluationSettings), self.settings(RetrievalSettings)
         recipes = []
         for each in self.sets():
@@ -148,7 +158,8 @@ class EvaluateCosPlace(StageOfImages):
             self.dataset.artifacts_folder,
             settings=self.settings(EvaluationSettings),
             retrieval=self.settings(RetrievalSettings),
-            image_size=self.settings(AugmentationSettings).image_size,
+            image_size=size_of(self),
+            grayscale=self.settings(NetworkSettings).grayscale,
             device=runtime.device,
             num_workers=runtime.num_workers,
             on_percentage=self.set_progress_percentage,

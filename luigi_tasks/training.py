@@ -157,7 +157,7 @@ class TrainCosPlace(StageOfImages):
         """Return what makes a model of groups with this recipe."""
         augmentation = self.settings(AugmentationSettings)
         settings = pinned_settings(self.settings(NetworkSettings), augmentation, self.settings(TrainingSettings))
-        validation = evaluation_settings(self.settings(EvaluationSettings), augmentation.image_size)
+        validation = evaluation_settings(self.settings(EvaluationSettings), augmentation.size)
         return training_recipe(groups, settings, ValidatedBy(validation, validation_images))
 
     def artefact(self) -> Path:
@@ -185,7 +185,7 @@ class TrainCosPlace(StageOfImages):
                 database,
                 queries,
                 self.settings(EvaluationSettings),
-                image_size=self.settings(AugmentationSettings).image_size,
+                image_size=self.settings(AugmentationSettings).size,
                 device=runtime.device,
                 num_workers=runtime.num_workers,
             )

@@ -95,11 +95,12 @@ def test_evaluation_knows_of_training_the_network_alone() -> None:
             assert not leads_to(module, "training") or leads_to(module, "training.network"), (file, module)
 
 
-def test_the_network_knows_of_training_its_settings_alone() -> None:
+def test_the_network_knows_of_training_its_settings_and_the_registry_alone() -> None:
     for file in files_of("training/network"):
         for module in imports_of(file):
             if leads_to(module, "training"):
-                assert leads_to(module, "training.settings") or leads_to(module, "training.network"), (file, module)
+                known = ("training.settings", "training.backbones", "training.network")
+                assert any(leads_to(module, place) for place in known), (file, module)
 
 
 def test_the_network_needs_torch_and_torchvision_alone() -> None:

@@ -65,7 +65,7 @@ def _train(options: argparse.Namespace, runtime: RuntimeSettings) -> None:
             ImageList(options.val_database_manifest, options.val_database),
             ImageList(options.val_queries_manifest, options.val_queries),
             _settings(EvaluationSettings, options),
-            image_size=augmentation.image_size,
+            image_size=augmentation.size,
             device=device,
             num_workers=runtime.num_workers,
         )

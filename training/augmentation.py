@@ -46,7 +46,7 @@ class Augmentation:
     """
 
     def __init__(self, settings: AugmentationSettings, channels: int = 3) -> None:
-        self.size, self.channels = (settings.image_size, settings.image_size), channels
+        self.size, self.channels = (settings.size.height, settings.size.width), channels
         height, width = self.size
         self._jitter = v2.ColorJitter(settings.brightness, settings.contrast, settings.saturation, settings.hue)
         self._crop = v2.RandomResizedCrop(

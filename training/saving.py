@@ -15,11 +15,10 @@ from data_manifest.tables import write_table
 from training.checkpoints import save_checkpoint
 from training.network import save_network
 from training.processes import is_first, wait_for_all
-from training.settings import RuntimeSettings
+from training.settings import BEST_MODEL, RuntimeSettings
 from training.state import TrainingState
 from training.stopping import StoppedError
 
-BEST_MODEL = "best_model.pth"
 METRICS_TABLE = Path("metrics", "metrics.parquet")
 
 

@@ -1,4 +1,4 @@
-"""Settings of a training run: the one home of their defaults, help texts and limits, and the registry of backbones.
+"""Settings of a training run: the one home of their defaults, help texts and limits.
 
 Nothing here imports torch: the command line is made from these classes, and listing its options must not cost seconds.
 Names and defaults are those of the published CosPlace command line, except for `device`.
@@ -11,66 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from data_manifest.errors import UserError
+from data_manifest.image_size import PUBLISHED_IMAGE_SIZE, ImageSize
 from data_manifest.settings import Settings, setting
+from training.backbones import BACKBONES
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Backbone:
-    """One entry of the registry: how a torchvision model becomes a backbone. A new backbone is one more entry.
-
-    The backbone is the children of the module `root` ("" is the model itself) without the last `cut` of them.
-    Unless all layers are trained, the modules in `frozen` are not; they are named as in the backbone's own state dict.
-    """
-
-    torchvision_name: str
-    root: str
-    cut: int
-    channels: int
-    frozen: tuple[str, ...]
-
-
-def _numbered(count: int, prefix: str = "") -> tuple[str, ...]:
-    return tuple(f"{prefix}{number}" for number in range(count))
-
-
-def _resnet(depth: int, channels: int) -> Backbone:
-    """Cut: pooling and fully connected layer. Frozen: all before layer3, which is child 6."""
-    return Backbone(f"resnet{depth}", root="", cut=2, channels=channels, frozen=_numbered(6))
-
-
-def _efficientnet(size: int, channels: int) -> Backbone:
-    """Cut: pooling and classifier. Frozen: blocks 0 to 4 of `features`, which is child 0."""
-    return Backbone(f"efficientnet_b{size}", root="", cut=2, channels=channels, frozen=_numbered(5, "0."))
-
-
-def _squeezenet(version: str, frozen: int) -> Backbone:
-    """Cut: nothing of `features`. Frozen: its first half; no published recipe says, so this is our choice."""
-    return Backbone(f"squeezenet{version}", root="features", cut=0, channels=512, frozen=_numbered(frozen))
 
 
 PUBLISHED_GROUPS_NUM = 8
 FP32, BF16, FP16 = PRECISIONS = ("fp32", "bf16", "fp16")
 IMAGENET, RANDOM = "imagenet", "none"  # values of backbone_weights that are no paths
-BACKBONES = {
-    # Cut: last ReLU and last pooling. Frozen: all but the last five of the 29 layers that are kept.
-    "VGG16": Backbone("vgg16", root="features", cut=2, channels=512, frozen=_numbered(24)),
-    "ResNet18": _resnet(18, 512),
-    "ResNet50": _resnet(50, 2048),
-    "ResNet101": _resnet(101, 2048),
-    "ResNet152": _resnet(152, 2048),
-    "EfficientNet_B0": _efficientnet(0, 1280),
-    "EfficientNet_B1": _efficientnet(1, 1280),
-    "EfficientNet_B2": _efficientnet(2, 1408),
-    "EfficientNet_B3": _efficientnet(3, 1536),
-    "EfficientNet_B4": _efficientnet(4, 1792),
-    "EfficientNet_B5": _efficientnet(5, 2048),
-    "EfficientNet_B6": _efficientnet(6, 2304),
-    "EfficientNet_B7": _efficientnet(7, 2560),
-    "SqueezeNet1_0": _squeezenet("1_0", frozen=6),
-    "SqueezeNet1_1": _squeezenet("1_1", frozen=6),
-}
+MODEL_FILE, BEST_MODEL = "model.pth", "best_model.pth"  # of a published model, and of a run
 
 
 def _numbers_in_one_form(text: str, what: str = "group numbers") -> str:
@@ -99,6 +50,20 @@ def _seeds_in_one_form(text: str) -> str:
     return _numbers_in_one_form(text, "seeds")
 
 
+def model_file(path: Path) -> Path:
+    """Return the file of weights that a path means: itself, or that in the folder of a published model or of a run.
+
+    Raises:
+        ValueError: It is a folder without one.
+    """
+    if not path.is_dir():
+        return path
+    for name in (MODEL_FILE, BEST_MODEL):
+        if (path / name).is_file():
+            return path / name
+    raise ValueError(f"this folder holds no model: neither {MODEL_FILE}, of a training that is done, nor {BEST_MODEL}")
+
+
 def _require(holds: bool, settings: Settings, field: str, rule: str) -> None:
     if not holds:
         raise UserError(f"{field} = {getattr(settings, field)}: {rule}")
@@ -116,12 +81,26 @@ class NetworkSettings(Settings):
         "weights that the backbone starts from: imagenet (downloaded by torchvision), none (random), "
         "or the path of a state dict of the torchvision model",
     )
-    resume_model: Path | None = setting(None, "path of a trained model (a state dict) to start from, or to evaluate")
+    resume_model: Path | None = setting(
+        None,
+        "trained model to start from, or to evaluate: a file, as official weights are, or the folder of a model or run",
+        form=model_file,
+    )
+    grayscale: bool = setting(
+        False,
+        "train on images in shades of grey, by a network of one input channel; weights for colour are added up",
+        added_later=True,
+    )
 
     def check(self) -> None:
         """Raise UserError for a descriptor without numbers or weights without a name."""
         _require(self.fc_output_dim > 0, self, "fc_output_dim", "a descriptor needs more than 0 numbers")
         _require(bool(self.backbone_weights), self, "backbone_weights", "give imagenet, none, or a path")
+
+    @property
+    def channels(self) -> int:
+        """How many channels the images have that the network takes."""
+        return 1 if self.grayscale else 3
 
     def warn_if_unwise(self) -> None:
         """Warn of settings that work, but hardly as they are meant."""
@@ -133,7 +112,11 @@ class NetworkSettings(Settings):
 class AugmentationSettings(Settings):
     """How training images are varied."""
 
-    image_size: int = setting(512, "side of the square images that the network is trained on, in pixels")
+    image_size: ImageSize | int | None = setting(
+        None,
+        "size of the images that the network is trained on, in pixels: rows x columns, as in 480x640, or the side of a "
+        f"square; none means {PUBLISHED_IMAGE_SIZE}, and where a given model is evaluated, what its file states",
+    )
     brightness: float = setting(0.7, "strength of brightness jitter: a factor from [1 - b, 1 + b], 0 for none")
     contrast: float = setting(0.7, "strength of contrast jitter: a factor from [1 - c, 1 + c], 0 for none")
     hue: float = setting(0.5, "strength of hue jitter: a shift from [-h, h] turns of the colour circle, at most 0.5")
@@ -142,9 +125,18 @@ class AugmentationSettings(Settings):
         0.5, "smallest share of an image's area that a random crop may keep, above 0 and at most 1"
     )
 
+    @property
+    def size(self) -> ImageSize:
+        """The size of the images that the network is trained on."""
+        return PUBLISHED_IMAGE_SIZE if self.image_size is None else ImageSize.of(self.image_size)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the values as JSON knows them, with the image size that is meant where none is given."""
+        return {**super().as_dict(), "image_size": self.size.plain}
+
     def check(self) -> None:
         """Raise UserError for values that no augmentation can have."""
-        _require(self.image_size > 0, self, "image_size", "an image needs a side of more than 0 pixels")
+        _require(self.size.shorter_side > 0, self, "image_size", "an image needs a side of more than 0 pixels")
         for field in ("brightness", "contrast", "saturation"):
             _require(getattr(self, field) >= 0, self, field, "a strength is 0 or more")
         _require(0 <= self.hue <= 0.5, self, "hue", "a shift of hue lies between 0 and 0.5 turns of the colour circle")

@@ -11,9 +11,10 @@ from torch import nn
 from data_manifest import schemas
 from data_manifest.artefacts import Recipe, find_published, publishing, read_recipe
 from data_manifest.errors import UserError
-from data_manifest.references import MODEL_FILE
+from data_manifest.image_size import ImageSize
 from data_manifest.runs import only_writer, write_run_file
 from data_manifest.tables import make_frame, read_table, write_table
+from training.card import write_model_card
 from training.network import build_network, save_network
 from training.patience import epochs_needed
 from training.processes import is_first
@@ -25,7 +26,7 @@ from training.recipe import (
     training_recipe,
 )
 from training.saving import METRICS_TABLE
-from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
+from training.settings import MODEL_FILE, AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
 from training.skipped import SKIPPED, all_skipped
 from training.trainer import train
 
@@ -81,7 +82,7 @@ def train_cosplace(
     network.warn_if_unwise()
     validation.check()
     if training.epochs_num == 0:
-        return _publish_untrained(artifacts, recipe, summary, network, training.seed)
+        return _publish_untrained(artifacts, recipe, summary, network, augmentation.size, training.seed)
     run = run_folder(artifacts, recipe)
     with only_writer(run) if is_first() else contextlib.nullcontext():
         if is_first():
@@ -103,11 +104,14 @@ def train_cosplace(
 
 
 def _publish_untrained(
-    artifacts: Path, recipe: Recipe, summary: dict[str, str], network: NetworkSettings, seed: int
+    artifacts: Path, recipe: Recipe, summary: dict[str, str], network: NetworkSettings, size: ImageSize, seed: int
 ) -> Path:
-    with publishing(artifacts, recipe, {**summary, "made": f"{_named(network)}, untrained"}) as staging:
-        save_network(build_network(network, seed), staging / MODEL_FILE)
-        write_table(make_frame([], schemas.METRICS), staging / METRICS_TABLE, schemas.METRICS)
+    made = f"{_named(network)}, untrained"
+    with publishing(artifacts, recipe, {**summary, "made": made}) as staging:
+        save_network(build_network(network, seed, size), staging / MODEL_FILE)
+        no_epochs = make_frame([], schemas.METRICS)
+        write_table(no_epochs, staging / METRICS_TABLE, schemas.METRICS)
+        write_model_card(staging, recipe, no_epochs, made)
     return recipe.folder(artifacts)
 
 
@@ -130,6 +134,7 @@ def _publish_best(
         write_table(metrics, staging / METRICS_TABLE, schemas.METRICS)
         if (skipped := all_skipped(run)) is not None:
             write_table(skipped, staging / SKIPPED / f"{SKIPPED}.parquet", schemas.SKIPPED)
+        write_model_card(staging, recipe, metrics, made)
     return recipe.folder(artifacts)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from data_manifest.errors import UserError
+from data_manifest.image_size import ImageSize
 from training.cosface import GroupClassifier
 from training.groups import Group, digest_of_groups
 from training.network import GeoLocalizationNet, build_network
@@ -103,9 +104,10 @@ class TrainingState:
         network: NetworkSettings,
         training: TrainingSettings,
         device: torch.device,
+        image_size: ImageSize | None = None,
     ) -> Self:
         """Return the state before the first epoch."""
-        net = build_network(network, training.seed)
+        net = build_network(network, training.seed, image_size)
         if training.sync_batch_norm:
             net = _with_synchronised_batch_norms(net, device)
         net = net.to(device)
@@ -172,13 +174,14 @@ def start_or_resume(
     network: NetworkSettings,
     training: TrainingSettings,
     device: torch.device,
+    image_size: ImageSize | None = None,
 ) -> TrainingState:
     """Return the state before the first epoch, or the one that a checkpoint of the same settings holds."""
     if checkpoint is None:
-        return TrainingState.start(settings, groups, network, training, device)
+        return TrainingState.start(settings, groups, network, training, device, image_size)
     # All weights are in the checkpoint: those that the run started from need not be there any more.
     network = dataclasses.replace(network, backbone_weights=RANDOM, resume_model=None)
-    state = TrainingState.start(settings, groups, network, training, device)
+    state = TrainingState.start(settings, groups, network, training, device, image_size)
     state.restore(checkpoint)
     state.resumes += 1
     _log_resumed(state, training)

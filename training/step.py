@@ -9,7 +9,6 @@ from torch.nn.functional import cross_entropy
 
 from data_manifest.errors import UserError
 from training.cosface import GroupClassifier
-from training.network import normalise
 from training.settings import BF16, FP16, FP32
 from training.state import TrainingState
 
@@ -29,6 +28,7 @@ class TrainStep:
     def __init__(self, state: TrainingState, classifier: GroupClassifier, precision: str, compiled: bool) -> None:
         self.scaler, self.optimizers = state.scaler, (state.optimizer, classifier.optimizer)
         self.classifier, self.dtype = classifier.classifier, DTYPES[precision]
+        self.preprocessing = state.network.preprocessing
         self.network: Callable[[Tensor], Tensor] = compile_once(state.forward) if compiled else state.forward
 
     def __call__(self, images: Tensor, class_indices: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ class TrainStep:
         Raises:
             UserError: The GPU's memory is too small.
         """
-        inputs = normalise(images).contiguous(memory_format=torch.channels_last)
+        inputs = self.preprocessing.normalise(images).contiguous(memory_format=torch.channels_last)
         try:
             with torch.autocast(images.device.type, self.dtype, enabled=self.dtype != torch.float32):
                 descriptors = self.network(inputs)

@@ -29,8 +29,8 @@ from training.patience import epochs_needed
 from training.processes import as_first_has_it, number_of_processes
 from training.reporting import EpochProgress, log_figures, log_plan, metrics_row
 from training.sampling import EpochPlan
-from training.saving import BEST_MODEL, Saver
-from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
+from training.saving import Saver
+from training.settings import BEST_MODEL, AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
 from training.skipped import SkippedImages
 from training.state import settings_of_run, start_or_resume
 from training.stopping import stop_requests
@@ -79,11 +79,11 @@ def train(
         if checkpoint["epoch"] >= epochs_needed(checkpoint["metrics"], training):
             logger.info("%s is complete: %d epochs are done", run_folder, checkpoint["epoch"])
             return best_model
-    state = start_or_resume(checkpoint, settings, groups, network, training, device)
+    state = start_or_resume(checkpoint, settings, groups, network, training, device, augmentation.size)
     check_images(groups_folder, images_folder, groups)
     check_room(state, run_folder)
     saver, skipped = Saver(state, run_folder, runtime), SkippedImages(run_folder, runtime.max_skipped_share)
-    in_batches = augments_in_batches(runtime, device)
+    augment, in_batches = Augmentation(augmentation, network.channels), augments_in_batches(runtime, device)
     if training.epochs_num == 0:
         saver.save_model()
 
@@ -93,7 +93,7 @@ def train(
             group, classifier = groups[turn], state.classifiers[turn].to(device)
             plan = EpochPlan.of(training, group.num_classes, state.epoch)
             members = read_members(groups_folder, group.index, run_folder)
-            dataset = GroupDataset(images_folder, members, plan, Augmentation(augmentation), in_batches)
+            dataset = GroupDataset(images_folder, members, plan, augment, in_batches)
             log_plan(plan, group, training.epochs_num)
             with EpochProgress(plan, state.part, training.epochs_num, on_percentage) as progress:
                 for _ in train_iterations(state, classifier, dataset, device, training, runtime, skipped):

@@ -1,6 +1,7 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -9,10 +10,12 @@ from torch import Tensor, nn
 
 from data_manifest import schemas
 from data_manifest.errors import UserError
+from data_manifest.image_size import ImageSize
 from data_manifest.tables import write_table
 from evaluation.evaluate import Evaluation, evaluate
 from evaluation.image_list import ImageList
 from evaluation.settings import EvaluationSettings
+from training.network import Preprocessing
 
 CPU = torch.device("cpu")
 NORTH = 4184971.70
@@ -169,3 +172,19 @@ def test_an_image_that_is_gone_is_named(lists: tuple[ImageList, ImageList]) -> N
     (lists[1].images_folder / "green.jpg").unlink()
     with pytest.raises(UserError, match=r"green\.jpg cannot be opened"):
         run(lists)
+
+
+def test_images_become_what_the_network_states_that_it_takes(lists: tuple[ImageList, ImageList]) -> None:
+    class Grey(nn.Module):
+        preprocessing = Preprocessing((0.5,), (0.25,))
+        seen: ClassVar[list[Tensor]] = []
+
+        def forward(self, images: Tensor) -> Tensor:
+            self.seen.append(images)
+            return nn.functional.normalize(images.mean(dim=(2, 3)) + torch.tensor([[0.0, 10.0]]), dim=1)
+
+    resized = EvaluationSettings(resize_test_imgs=True, infer_batch_size=1)
+    run(lists, network=Grey(), settings=resized, image_size=ImageSize(8, 20))
+    assert [tuple(images.shape) for images in Grey.seen[:4]] == [(1, 1, 8, 12)] * 4, "48 x 32 pixels, the shorter to 8"
+    red = Grey.seen[0].mean().item()
+    assert red == pytest.approx((60 / 255 - 0.5) / 0.25, abs=0.02), "60: 0.299 of 200"

@@ -70,6 +70,12 @@ def test_a_side_of_zero_pixels_is_refused(tmp_path: Path) -> None:
         ImageFiles(tmp_path, pa.array(["a.png"]), shorter_side=0)
 
 
+def test_images_for_a_grayscale_network_have_one_channel(tmp_path: Path) -> None:
+    Image.new("RGB", (3, 2), (255, 0, 0)).save(tmp_path / "a.png")
+    grey = ImageFiles(tmp_path, pa.array(["a.png"]), mode="L")[0]
+    assert grey.tolist() == [[[76] * 3] * 2]
+
+
 def test_a_large_jpeg_is_decoded_smaller_only_when_asked_and_never_below_what_is_enough(tmp_path: Path) -> None:
     Image.new("RGB", (800, 600), (200, 100, 50)).save(tmp_path / "a.jpg")
     assert open_image(tmp_path / "a.jpg").size == (800, 600)

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import torch
+
+from data_manifest.image_size import ImageSize
 from evaluation.protocols import NAMED_SETS, NamedSet
 from evaluation.recipe import (
     Model,
@@ -11,8 +14,11 @@ from evaluation.recipe import (
     evaluation_recipe,
     model_digest,
     recipe_settings,
+    size_for,
 )
 from evaluation.settings import EvaluationSettings, RetrievalSettings
+from training.network import build_network, save_network
+from training.settings import NetworkSettings
 
 MODEL = Model("0123456789abcdef", "ResNet18", 512)
 
@@ -85,3 +91,21 @@ def test_weights_of_ones_own_count_by_their_content(tmp_path: Path) -> None:
     (tmp_path / "a.pth").write_bytes(b"weights")
     (tmp_path / "b.pth").write_bytes(b"weights")
     assert model_digest(tmp_path / "a.pth") == model_digest(tmp_path / "b.pth")
+
+
+def test_the_size_that_images_are_resized_to(tmp_path: Path) -> None:
+    model, resize = tmp_path / "model.pth", EvaluationSettings(resize_test_imgs=True)
+    assert size_for(model, EvaluationSettings(), None) == ImageSize(512, 512), "the file is not even looked at"
+    assert size_for(model, resize, 320) == ImageSize(320, 320)
+    network = build_network(NetworkSettings("SqueezeNet1_1", 8, backbone_weights="none"), image_size=ImageSize(48, 64))
+    save_network(network, model)
+    assert size_for(model, resize, None) == ImageSize(48, 64)
+    assert size_for(model, resize, 512) == ImageSize(512, 512), "what is asked for counts"
+    torch.save(dict(network.state_dict()), model)
+    assert size_for(model, resize, None) == ImageSize(512, 512)
+
+
+def test_a_size_counts_by_the_shorter_side_that_images_are_resized_to() -> None:
+    resize = EvaluationSettings(resize_test_imgs=True)
+    assert decisive_settings(resize, ImageSize(48, 64)) == decisive_settings(resize, 48)
+    assert decisive_settings(resize, ImageSize(64, 48))["resized_to"] == 48

@@ -1,4 +1,7 @@
+import http.server
+import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ from PIL import Image
 
 from data_manifest import schemas
 from data_manifest.tables import write_table
+from training.network import build_network, save_network
 from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
 
 IMAGES_PER_CLASS = 3
@@ -98,3 +102,23 @@ def tiny() -> dict[str, object]:
         "runtime": RuntimeSettings(device="cpu", num_workers=0),
         "validate": lambda network: {1: 50.0, 5: 60.0},
     }
+
+
+class _Silent(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A folder with weights named as the official ones are, and the address under which it is served."""
+    folder = tmp_path / "release"
+    network = build_network(NetworkSettings("ResNet18", 32, backbone_weights="none"), seed=4)
+    save_network(network, folder / "ResNet18_32_cosplace.pth")
+    torch.save(dict(network.state_dict()), folder / "ResNet18_32_cosplace.pth")  # official files state nothing
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Silent, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield folder, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()

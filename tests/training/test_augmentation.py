@@ -1,8 +1,11 @@
+import dataclasses
+
 import pytest
 import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
+from data_manifest.image_size import ImageSize
 from training.augmentation import Augmentation
 from training.settings import AugmentationSettings
 
@@ -90,3 +93,19 @@ def test_crops_keep_at_least_the_share_that_was_asked_for() -> None:
         widths.append((crop.max() - crop.min() + 1).item() / 200)
     assert min(widths) >= (0.5 * 3 / 4) ** 0.5 - 0.02  # area 0.5 at the slimmest shape, 3 to 4
     assert max(widths) - min(widths) > 0.2
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_come_to_rows_by_columns_in_any_number_of_channels(channels: int) -> None:
+    augmentation = Augmentation(AugmentationSettings(ImageSize(24, 40)), channels)
+    assert augmentation(IMAGE, 1).shape == (channels, 24, 40)
+
+
+def test_crops_have_the_proportions_of_the_size_on_average_so_that_nothing_is_stretched() -> None:
+    ramps = torch.stack([torch.arange(200).expand(200, 200).T, torch.arange(200).expand(200, 200)] * 2)[:3].byte()
+    still = AugmentationSettings(ImageSize(200, 400), brightness=0, contrast=0, hue=0, saturation=0)
+    crops = [Augmentation(dataclasses.replace(still, random_resized_crop=0.2))(ramps, seed).int() for seed in range(60)]
+    rows, columns = ([crop[ramp].max() - crop[ramp].min() + 1 for crop in crops] for ramp in (0, 1))
+    stretches = torch.tensor([(width / height) / 2 for height, width in zip(rows, columns, strict=True)])
+    assert stretches.median().item() == pytest.approx(1, abs=0.12)
+    assert 3 / 4 - 0.05 < stretches.min() < stretches.max() < 4 / 3 + 0.05

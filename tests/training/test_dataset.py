@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from data_manifest.errors import UserError
+from data_manifest.image_size import ImageSize
 from tests.training.conftest import WriteGroups
 from training.augmentation import Augmentation
 from training.dataset import GroupDataset, Sample
@@ -22,10 +23,10 @@ CPU = torch.device("cpu")
 HERE = RuntimeSettings(num_workers=0)
 
 
-def _dataset(folder: Path, in_batches: bool = False) -> GroupDataset:
+def _dataset(folder: Path, in_batches: bool = False, augmentation: Augmentation | None = None) -> GroupDataset:
     plan = EpochPlan(num_classes=5, batch_size=4, iterations=3, seed=1, epoch=0)
     members = read_members(folder / "groups", 4, folder)
-    augmentation = Augmentation(AugmentationSettings(image_size=32))
+    augmentation = augmentation or Augmentation(AugmentationSettings(image_size=32))
     return GroupDataset(folder / "images", members, plan, augmentation, in_batches)
 
 
@@ -175,3 +176,17 @@ def test_grey_images_become_rgb_and_exif_orientation_is_ignored(tmp_path: Path) 
 def test_a_worker_gets_a_copy_that_finds_the_same_paths(write_groups: WriteGroups) -> None:
     copy = pickle.loads(pickle.dumps(_dataset(write_groups({4: 5}))))
     assert copy.members.path(2, 1) == "g4/é2_1.png"
+
+
+@pytest.mark.parametrize("in_batches", [False, True])
+def test_images_come_to_shades_of_grey_where_the_network_takes_those(
+    write_groups: WriteGroups, in_batches: bool
+) -> None:
+    folder = write_groups({4: 5})
+    still = AugmentationSettings(ImageSize(24, 40), 0, 0, 0, 0, random_resized_crop=1)
+    dataset, grey = (_dataset(folder, in_batches, Augmentation(still, channels)) for channels in (3, 1))
+    skipped = SkippedImages(folder / "run", HERE.max_skipped_share)
+    coloured, greys = (next(read_batches(each, HERE, CPU, skipped))[0].double() for each in (dataset, grey))
+    assert greys.shape == (4, 1, 24, 40)
+    red, green, blue = coloured.unbind(dim=1)
+    assert (greys[:, 0] - (0.299 * red + 0.587 * green + 0.114 * blue)).abs().max() < 2

@@ -3,15 +3,15 @@ from functools import cache
 import pytest
 import torch
 
+from training.backbones import BACKBONES
 from training.network.model import GeoLocalizationNet, freeze_early_layers
-from training.settings import BACKBONES
 
 
 @cache
 def _network(backbone: str) -> GeoLocalizationNet:
     with torch.device("meta"):  # shapes without values
         network = GeoLocalizationNet(backbone, 64)
-        freeze_early_layers(network, backbone)
+        freeze_early_layers(network)
     return network
 
 
@@ -68,6 +68,8 @@ FIRST_TRAINED = {
     **{f"EfficientNet_B{size}": "backbone.0.5.0.block.0.0.weight" for size in range(8)},
     "SqueezeNet1_0": "backbone.7.squeeze.weight",
     "SqueezeNet1_1": "backbone.6.squeeze.weight",
+    "ConvNeXt_Tiny": "backbone.0.4.0.weight",  # the layer norm before the halving, before the third stage
+    "MobileNet_V3_Large": "backbone.0.11.block.0.0.weight",
 }
 
 

@@ -13,16 +13,18 @@ import pytest
 import torch
 
 from data_manifest.errors import UserError
+from data_manifest.image_size import ImageSize
 from pipeline.groups import build_groups
 from pipeline.manifest import build_manifest
 from pipeline.settings import GroupSettings
 from tests.workflows.conftest import write_images
 from training.__main__ import main
 from training.command_line import arguments_for
-from training.settings import NetworkSettings, TrainingSettings
+from training.settings import AugmentationSettings, NetworkSettings, TrainingSettings
 
 ROOT = Path(__file__).parents[2]
 NETWORK = NetworkSettings("SqueezeNet1_1", 16, backbone_weights="none", train_all_layers=True)
+SIZE = AugmentationSettings(ImageSize(40, 48))
 TRAINING = TrainingSettings(batch_size=4, groups_num=1, epochs_num=2, iterations_per_epoch=3, lr=1e-3)
 
 
@@ -40,7 +42,7 @@ def arguments(tmp_path: Path) -> list[str]:
         **{"val_database_manifest": manifests["database"], "val_database": tmp_path / "database"},
         **{"val_queries_manifest": manifests["queries"], "val_queries": tmp_path / "queries"},
     }
-    return [*arguments_for(folders, [NETWORK, TRAINING]), "--image-size=40", "--device=cpu", "--num-workers=0"]
+    return [*arguments_for(folders, [NETWORK, SIZE, TRAINING]), "--device=cpu", "--num-workers=0"]
 
 
 def _command(arguments: list[str], artifacts: Path, processes: int) -> list[str]:

@@ -6,12 +6,15 @@ from typing import Any
 import pytest
 
 from data_manifest.errors import UserError
-from training.settings import BACKBONES, AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
+from training.backbones import BACKBONES
+from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
 
 
 def test_defaults_are_the_published_ones() -> None:
     assert NetworkSettings() == NetworkSettings("ResNet18", 512, False, "imagenet", None)
-    assert AugmentationSettings() == AugmentationSettings(512, 0.7, 0.7, 0.5, 0.7, 0.5)
+    assert AugmentationSettings() == AugmentationSettings(None, 0.7, 0.7, 0.5, 0.7, 0.5)
+    assert AugmentationSettings().as_dict() == AugmentationSettings(512).as_dict()
+    assert AugmentationSettings().as_dict()["image_size"] == 512
     assert TrainingSettings() == TrainingSettings(8, 32, 50, 10_000, 1e-5, 0.01, False, 0)
     assert RuntimeSettings() == RuntimeSettings("auto", 8)
 
@@ -19,7 +22,8 @@ def test_defaults_are_the_published_ones() -> None:
 def test_backbones_of_the_command_line() -> None:
     resnets = ["ResNet18", "ResNet50", "ResNet101", "ResNet152"]
     efficientnets = [f"EfficientNet_B{size}" for size in range(8)]
-    assert list(BACKBONES) == ["VGG16", *resnets, *efficientnets, "SqueezeNet1_0", "SqueezeNet1_1"]
+    others = ["SqueezeNet1_0", "SqueezeNet1_1", "ConvNeXt_Tiny", "MobileNet_V3_Large"]
+    assert list(BACKBONES) == ["VGG16", *resnets, *efficientnets, *others]
 
 
 @pytest.mark.parametrize(

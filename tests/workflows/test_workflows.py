@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from tests.workflows.conftest import ROOT, Luigi, write_images
+from training.settings import AugmentationSettings
 
 GROUPING = ("--min-images-per-class", "2", "--N", "1", "--L", "1", "--groups-num", "1")
 TINY = (
@@ -295,13 +296,14 @@ def test_parameters_have_the_published_names_and_defaults() -> None:
     published = {
         **{"M": 10, "alpha": 30, "N": 5, "L": 2, "groups_num": 8, "min_images_per_class": 10, "backbone": "ResNet18"},
         **{"fc_output_dim": 512, "train_all_layers": False, "batch_size": 32, "epochs_num": 50, "lr": 1e-5, "seed": 0},
-        **{"iterations_per_epoch": 10_000, "classifiers_lr": 0.01, "image_size": 512, "brightness": 0.7, "hue": 0.5},
+        **{"iterations_per_epoch": 10_000, "classifiers_lr": 0.01, "brightness": 0.7, "hue": 0.5},
         **{"contrast": 0.7, "saturation": 0.7, "random_resized_crop": 0.5, "infer_batch_size": 16, "num_workers": 8},
         **{"positive_dist_threshold": 25, "resize_test_imgs": False, "use_amp16": False, "resume_model": None},
         **{"device": "auto"},
     }
     task = workflows.TrainCosPlace()
     assert {name: getattr(task, name) for name in published} == published
+    assert str(task.settings(AugmentationSettings).size) == "512"
 
 
 def test_values_that_mean_the_same_are_one_task() -> None:

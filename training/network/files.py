@@ -69,7 +69,7 @@ def load_whole(path: Path) -> Any:
 
 
 def read_state_dict(path: Path, flag: str) -> dict[str, Tensor]:
-    """Return the state dict in a file; `flag` is how a user gives another.
+    """Return the state dict in a file, with its metadata; `flag` is how a user gives another.
 
     Raises:
         UserError: There is no such file, or it holds something else.
@@ -85,9 +85,8 @@ def read_state_dict(path: Path, flag: str) -> dict[str, Tensor]:
     except UNREADABLE as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"{path} cannot be read as a state dict: {reason}; give another with {flag}") from error
-    is_state_dict = isinstance(content, dict) and all(isinstance(value, Tensor) for value in content.values())
-    if not is_state_dict or not content:
-        keys = ", ".join(map(str, list(content)[:4])) if isinstance(content, dict) else type(content).__name__
-        found = keys or "nothing"
-        raise UserError(f"{path}: a state dict holds tensors alone, this file holds {found}; give another with {flag}")
-    return dict(content)
+    if isinstance(content, dict) and content and all(isinstance(value, Tensor) for value in content.values()):
+        return content
+    keys = ", ".join(map(str, list(content)[:4])) if isinstance(content, dict) else type(content).__name__
+    found = keys or "nothing"
+    raise UserError(f"{path}: a state dict holds tensors alone, this file holds {found}; give another with {flag}")

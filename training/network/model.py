@@ -1,10 +1,17 @@
 """The network: a torchvision backbone and the aggregation, with the state-dict keys of the official models."""
 
+import dataclasses
+from typing import Any
+
 import torchvision
 from torch import Tensor, nn
 
+from data_manifest.image_size import ImageSize
+from training.backbones import BACKBONES
 from training.network.layers import build_aggregation
-from training.settings import BACKBONES
+from training.network.preprocessing import Preprocessing
+
+STATEMENT = "cosplace"  # in a state dict's metadata, where torch keeps the versions of modules: what the network is
 
 
 def kept_children(backbone: str) -> dict[str, nn.Module]:
@@ -22,28 +29,72 @@ def kept_children(backbone: str) -> dict[str, nn.Module]:
 class GeoLocalizationNet(nn.Module):
     """Images to descriptors. Keys of the state dict: `backbone.<i>...`, `aggregation.1.p`, `aggregation.3.weight`.
 
+    The state dict is one of tensors alone, as that of an official model; its metadata state what the network is, and
+    how images become its input.
+
     Args:
-        backbone: A name of the registry, `training.settings.BACKBONES`.
+        name: A name of the registry, `training.backbones.BACKBONES`.
         fc_output_dim: Length of a descriptor.
+        channels: Of the images: 3 for colours, 1 for shades of grey.
     """
 
-    def __init__(self, backbone: str, fc_output_dim: int) -> None:
+    def __init__(self, name: str, fc_output_dim: int, channels: int = 3) -> None:
         super().__init__()
-        self.fc_output_dim = fc_output_dim
-        self.backbone = nn.Sequential(*kept_children(backbone).values())
-        self.aggregation = build_aggregation(BACKBONES[backbone].channels, fc_output_dim)
+        self.name, self.fc_output_dim = name, fc_output_dim
+        self.preprocessing = Preprocessing.of_channels(channels)
+        self.backbone = nn.Sequential(*kept_children(name).values())
+        if channels != 3:
+            take_channels(self.backbone, channels)
+        self.aggregation = build_aggregation(BACKBONES[name].channels, fc_output_dim)
+        self.register_state_dict_post_hook(_state)  # type: ignore[no-untyped-call]
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map images [b, 3, h, w], float32, ImageNet-normalised, to descriptors [b, fc_output_dim] of unit length."""
+        """Map images [b, channels, h, w], float32, normalised, to descriptors [b, fc_output_dim] of unit length."""
         descriptors: Tensor = self.aggregation(self.backbone(images))
         return descriptors
 
+    def trained_on(self, image_size: ImageSize | None) -> None:
+        """Note the size of the images that the network is trained on, so that its file states it."""
+        self.preprocessing = dataclasses.replace(self.preprocessing, image_size=image_size)
 
-def freeze_early_layers(network: GeoLocalizationNet, backbone: str) -> None:
+
+def _state(network: nn.Module, tensors: Any, prefix: str, metadata: dict[str, Any]) -> None:
+    """Add to a state dict's metadata what the network is, as plain values."""
+    assert isinstance(network, GeoLocalizationNet)
+    metadata[STATEMENT] = {
+        "backbone": network.name,
+        "fc_output_dim": network.fc_output_dim,
+        "preprocessing": network.preprocessing.stated(),
+    }
+
+
+def stem_of(backbone: nn.Sequential) -> str:
+    """Return the name of the convolution that takes the images."""
+    names: list[str] = [name for name, module in backbone.named_modules() if isinstance(module, nn.Conv2d)]
+    return names[0]
+
+
+def take_channels(backbone: nn.Sequential, channels: int) -> None:
+    """Replace the convolution that takes the images by a random one of so many input channels."""
+    name = stem_of(backbone)
+    old = backbone.get_submodule(name)
+    assert isinstance(old, nn.Conv2d)
+    new = nn.Conv2d(
+        channels,
+        old.out_channels,
+        old.kernel_size,  # type: ignore[arg-type]  # pairs, but typed as tuples of any length
+        old.stride,  # type: ignore[arg-type]
+        old.padding,  # type: ignore[arg-type]
+        bias=old.bias is not None,
+    )
+    backbone.set_submodule(name, new)
+
+
+def freeze_early_layers(network: GeoLocalizationNet) -> None:
     """Exclude the layers that the registry calls frozen from training.
 
     Only their parameters are: their batch norms stay in train mode and go on to follow the training images' statistics,
     as they did for the published models.
     """
-    for name in BACKBONES[backbone].frozen:
+    for name in BACKBONES[network.name].frozen:
         network.backbone.get_submodule(name).requires_grad_(False)

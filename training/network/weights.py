@@ -1,139 +1,189 @@
-"""Weights of networks: where they come from, and what a file that does not fit seems to hold."""
+"""Weights of networks: where they come from, and whether they fit."""
 
-import functools
-import http.client
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-import torchvision
 from torch import Tensor
 
 from data_manifest.errors import UserError
+from data_manifest.image_size import ImageSize
+from training.network.downloads import RELEASE_URL, imagenet_weights, official_weights
 from training.network.files import read_state_dict, save_whole
-from training.network.model import GeoLocalizationNet, freeze_early_layers, kept_children
-from training.settings import BACKBONES, IMAGENET, RANDOM, NetworkSettings
+from training.network.identity import channels_of, describe, identify, kept_names, statement_of, stem_name
+from training.network.model import GeoLocalizationNet, freeze_early_layers
+from training.network.preprocessing import Preprocessing
+from training.settings import IMAGENET, RANDOM, NetworkSettings, model_file
 
 logger = logging.getLogger(__name__)
-Shapes = dict[str, tuple[int, ...]]
 
 
-def build_network(settings: NetworkSettings, seed: int = 0) -> GeoLocalizationNet:
+def build_network(settings: NetworkSettings, seed: int = 0, image_size: ImageSize | None = None) -> GeoLocalizationNet:
     """Return a network to train, on the CPU: random values from `seed`, then weights, then early layers frozen.
+
+    Args:
+        settings: Which network, and its weights.
+        seed: Of the values that no weights are given for.
+        image_size: Of the images that it is to be trained on: its file will state it.
 
     Raises:
         UserError: Weights cannot be downloaded or read, or belong to another network.
     """
     with torch.random.fork_rng(devices=[]):  # the caller's random state is not ours to change
         torch.default_generator.manual_seed(seed)
-        network = GeoLocalizationNet(settings.backbone, settings.fc_output_dim)
+        network = GeoLocalizationNet(settings.backbone, settings.fc_output_dim, settings.channels)
     if settings.resume_model is not None:
         logger.info("all weights come from resume_model = %s, none from backbone_weights", settings.resume_model)
-        load_into(network, settings.resume_model, settings.backbone)
+        _start_from_model(network, settings.resume_model, image_size)
     elif settings.backbone_weights != RANDOM:
         _load_backbone_weights(network, settings)
+    network.trained_on(image_size)
     if not settings.train_all_layers:
-        freeze_early_layers(network, settings.backbone)
+        freeze_early_layers(network)
     return network
 
 
 def load_network(path: Path, backbone: str, fc_output_dim: int) -> GeoLocalizationNet:
     """Return a trained network in evaluation mode, on the CPU, from a state dict with the official keys.
 
+    It takes images in shades of grey if its weights do, and its preprocessing is what the file states.
+
     Raises:
         UserError: The file cannot be read, or holds another network.
     """
-    network = GeoLocalizationNet(backbone, fc_output_dim)
-    load_into(network, path, backbone)
-    return network.eval()
+    return _trained(read_model(path), path, backbone, fc_output_dim)
+
+
+def load_model(path: Path | str) -> GeoLocalizationNet:
+    """Return a trained network as `load_network` does, with backbone and length of descriptors found in the file.
+
+    The path may be that of a file, or of the folder of a published model or of a run.
+
+    Raises:
+        UserError: The file cannot be read, or holds no network known here.
+    """
+    path = Path(path)
+    state = read_model(path)
+    found = identify(state)
+    if found is None:
+        raise UserError(f"{path} seems to hold {describe(state)}, which is no CosPlace network")
+    return _trained(state, path, found.backbone, found.fc_output_dim)
+
+
+def load_official(
+    backbone: str, fc_output_dim: int, release_url: str = RELEASE_URL, progress: bool = True
+) -> GeoLocalizationNet:
+    """Return a network in evaluation mode, on the CPU, with the weights that the authors of CosPlace have published.
+
+    Raises:
+        UserError: There are none for such a network, or they cannot be downloaded.
+    """
+    state = official_weights(backbone, fc_output_dim, release_url, progress)
+    return _trained(state, Path(f"{backbone}_{fc_output_dim}_cosplace.pth"), backbone, fc_output_dim)
+
+
+def stated_image_size(path: Path) -> ImageSize | None:
+    """Return the size of images that a model's file says it was trained on; None for files that do not say.
+
+    Raises:
+        UserError: The file cannot be read.
+    """
+    preprocessing = _stated_preprocessing(read_model(path), path)
+    return preprocessing.image_size if preprocessing else None
 
 
 def save_network(network: GeoLocalizationNet, path: Path) -> None:
-    """Save a plain state dict with the official keys, on the CPU; the file appears whole or not at all."""
-    save_whole({key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}, path)
+    """Save a state dict with the official keys, on the CPU; the file appears whole or not at all."""
+    state = network.state_dict()
+    for key, value in state.items():
+        state[key] = value.detach().cpu().contiguous()
+    save_whole(state, path)
 
 
-def load_into(network: GeoLocalizationNet, path: Path, backbone: str) -> None:
-    """Fill a network from a state dict with the official keys."""
-    state = read_state_dict(path, "--resume-model")
+def read_model(path: Path) -> dict[str, Tensor]:
+    """Return the state dict of a model: of a file, or of the folder of a published model or of a run.
+
+    Raises:
+        UserError: There is no such file, or it holds something else.
+    """
+    try:
+        return read_state_dict(model_file(path), "--resume-model")
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def fill(network: GeoLocalizationNet, state: Mapping[str, Tensor], path: Path) -> None:
+    """Fill a network from a state dict with the official keys, which was read from a path.
+
+    Raises:
+        UserError: It is one of another network.
+    """
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
+        grey = " for grayscale images" if network.preprocessing.channels == 1 else ""
+        flags = "--backbone and --fc-output-dim" if grey else "--backbone, --fc-output-dim and --grayscale"
         raise UserError(
-            f"{path} seems to hold {describe(state)}; it cannot fill {backbone} with fc_output_dim "
-            f"{network.fc_output_dim}: change --backbone and --fc-output-dim, or the file"
+            f"{path} seems to hold {describe(state)}; it cannot fill {network.name} with fc_output_dim "
+            f"{network.fc_output_dim}{grey}: change {flags}, or the file"
         ) from error
+
+
+def _trained(state: Mapping[str, Tensor], path: Path, backbone: str, fc_output_dim: int) -> GeoLocalizationNet:
+    network = GeoLocalizationNet(backbone, fc_output_dim, channels_of(state, backbone))
+    fill(network, state, path)
+    network.preprocessing = _stated_preprocessing(state, path) or network.preprocessing
+    return network.eval()
+
+
+def _start_from_model(network: GeoLocalizationNet, path: Path, image_size: ImageSize | None) -> None:
+    state = read_model(path)
+    fill(network, _for_channels(state, f"backbone.{stem_name(network.name)}", network, path), path)
+    stated = _stated_preprocessing(state, path)
+    if stated and stated.image_size and image_size and stated.image_size != image_size:
+        logger.warning("%s was trained on images of %s, and is now on %s", path, stated.image_size, image_size)
 
 
 def _load_backbone_weights(network: GeoLocalizationNet, settings: NetworkSettings) -> None:
     """Fill the backbone from a state dict of the whole torchvision model; its classifier is left out."""
     source = settings.backbone_weights
-    state = _download(settings.backbone) if source == IMAGENET else read_state_dict(Path(source), "--backbone-weights")
+    is_imagenet = source == IMAGENET
+    state = imagenet_weights(network.name) if is_imagenet else read_state_dict(Path(source), "--backbone-weights")
     renamed = {
         f"{number}{key.removeprefix(name)}": value
-        for number, name in enumerate(kept_names(settings.backbone))
+        for number, name in enumerate(kept_names(network.name))
         for key, value in state.items()
         if key.startswith(f"{name}.")
     }
     try:
-        network.backbone.load_state_dict(renamed)
+        network.backbone.load_state_dict(_for_channels(renamed, stem_name(network.name), network, source))
     except RuntimeError as error:
         raise UserError(
-            f"{source} seems to hold {describe(state)}; it cannot be the weights of torchvision's {settings.backbone}: "
+            f"{source} seems to hold {describe(state)}; it cannot be the weights of torchvision's {network.name}: "
             "change --backbone or --backbone-weights (a trained CosPlace network goes to --resume-model)"
         ) from error
 
 
-def _download(backbone: str) -> Mapping[str, Tensor]:
-    """Return torchvision's best ImageNet weights, downloaded once and then cached by torch.hub."""
-    weights = torchvision.models.get_model_weights(BACKBONES[backbone].torchvision_name).DEFAULT
+def _for_channels(
+    state: Mapping[str, Tensor], stem: str, network: GeoLocalizationNet, source: Path | str
+) -> Mapping[str, Tensor]:
+    """Return weights for colours as weights for shades of grey, where the network takes those.
+
+    Three equal channels are summed up by the convolution; so its weights for the three are added up beforehand.
+    """
+    weights = state.get(key := f"{stem}.weight")
+    if network.preprocessing.channels == 3 or weights is None or weights.dim() != 4 or weights.shape[1] != 3:
+        return state
+    logger.info("grayscale: the weights for colours in the first convolution of %s are added up", source)
+    return {**state, key: weights.sum(dim=1, keepdim=True)}
+
+
+def _stated_preprocessing(state: Mapping[str, Tensor], path: Path) -> Preprocessing | None:
+    stated = statement_of(state).get("preprocessing")
+    if stated is None:
+        return None
     try:
-        state: Mapping[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
-    except (OSError, RuntimeError, http.client.HTTPException) as error:
-        raise UserError(
-            f"the ImageNet weights of {backbone} cannot be downloaded from {weights.url}: {error}; give a file of them "
-            "with --backbone-weights PATH, or start from random weights with --backbone-weights none"
-        ) from error
-    return state
-
-
-@functools.cache
-def kept_names(backbone: str) -> tuple[str, ...]:
-    """Return the names, in the torchvision model, of the children that make the backbone, in order."""
-    with torch.device("meta"):
-        return tuple(kept_children(backbone))
-
-
-def describe(state: Mapping[str, Tensor]) -> str:
-    """Say in words what a state dict seems to hold, judged by its keys and shapes."""
-    shapes = _shapes_of(state)
-    dim = shapes.get("aggregation.3.bias", (0,))[0]
-    # From deep to shallow, because all layers of ResNet50 are found in ResNet101 too.
-    for backbone in sorted(BACKBONES, key=lambda name: len(_network_shapes(name)), reverse=True):
-        if _network_shapes(backbone).items() <= shapes.items():
-            return f"a CosPlace network, {backbone} with fc_output_dim {dim}"
-        if _torchvision_shapes(backbone).items() <= shapes.items():
-            return f"torchvision's {backbone}"
-    return f"no network known here (its first keys are {', '.join(list(state)[:3])})"
-
-
-def _shapes_of(state: Mapping[str, Tensor]) -> Shapes:
-    """Return shapes by key, without the counters that files from before torch 0.4.1 lack."""
-    return {key: tuple(value.shape) for key, value in state.items() if not key.endswith("num_batches_tracked")}
-
-
-@functools.cache
-def _network_shapes(backbone: str) -> Shapes:
-    with torch.device("meta"):
-        return _shapes_of(GeoLocalizationNet(backbone, 1).backbone.state_dict(prefix="backbone."))
-
-
-@functools.cache
-def _torchvision_shapes(backbone: str) -> Shapes:
-    names = kept_names(backbone)
-    shapes: Shapes = {}
-    for key, shape in _network_shapes(backbone).items():
-        number, _, rest = key.removeprefix("backbone.").partition(".")
-        shapes[f"{names[int(number)]}.{rest}"] = shape
-    return shapes
+        return Preprocessing.from_stated(stated)
+    except UserError as error:
+        raise UserError(f"{path} states {error}") from error

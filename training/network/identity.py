@@ -1,0 +1,100 @@
+"""Which network a state dict holds: what its file states, or else what its keys and shapes show."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from training.backbones import BACKBONES
+from training.network.model import STATEMENT, GeoLocalizationNet, kept_children, stem_of
+
+Shapes = dict[str, tuple[int, ...]]
+LAST_BIAS = "aggregation.3.bias"
+
+
+class Identity(NamedTuple):
+    """A network of the registry: its backbone, the length of its descriptors, and the channels of its images."""
+
+    backbone: str
+    fc_output_dim: int
+    channels: int
+
+    def __str__(self) -> str:
+        grey = "" if self.channels == 3 else " for grayscale images"
+        return f"{self.backbone} with fc_output_dim {self.fc_output_dim}{grey}"
+
+
+def statement_of(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return what a state dict's file states of its network; nothing for official weights."""
+    metadata = getattr(state, "_metadata", None) or {}
+    statement = metadata.get("", {}).get(STATEMENT, {})
+    return statement if isinstance(statement, dict) else {}
+
+
+def identify(state: Mapping[str, Tensor]) -> Identity | None:
+    """Return which network a state dict is of; None if it is of none that is known here."""
+    shapes = shapes_of(state)
+    stated = statement_of(state).get("backbone")
+    # From deep to shallow, because all layers of ResNet50 are found in ResNet101 too.
+    names = [stated] if stated in BACKBONES else sorted(BACKBONES, key=lambda name: -len(network_shapes(name)))
+    for backbone in names:
+        for channels in (3, 1):
+            if network_shapes(backbone, channels).items() <= shapes.items() and LAST_BIAS in shapes:
+                return Identity(backbone, shapes[LAST_BIAS][0], channels)
+    return None
+
+
+def describe(state: Mapping[str, Tensor]) -> str:
+    """Say in words what a state dict seems to hold."""
+    if found := identify(state):
+        return f"a CosPlace network, {found}"
+    shapes = shapes_of(state)
+    for backbone in sorted(BACKBONES, key=lambda name: -len(network_shapes(name))):
+        if torchvision_shapes(backbone).items() <= shapes.items():
+            return f"torchvision's {backbone}"
+    return f"no network known here (its first keys are {', '.join(list(state)[:3])})"
+
+
+def channels_of(state: Mapping[str, Tensor], backbone: str) -> int:
+    """Return how many channels the images have that a network of a backbone takes, with the weights of a state dict."""
+    stem = state.get(f"backbone.{stem_name(backbone)}.weight")
+    return stem.shape[1] if stem is not None and stem.dim() == 4 and stem.shape[1] == 1 else 3
+
+
+@functools.cache
+def stem_name(backbone: str) -> str:
+    """Return the name, in the backbone, of the convolution that takes the images."""
+    with torch.device("meta"):
+        return stem_of(GeoLocalizationNet(backbone, 1).backbone)
+
+
+@functools.cache
+def kept_names(backbone: str) -> tuple[str, ...]:
+    """Return the names, in the torchvision model, of the children that make the backbone, in order."""
+    with torch.device("meta"):
+        return tuple(kept_children(backbone))
+
+
+def shapes_of(state: Mapping[str, Tensor]) -> Shapes:
+    """Return shapes by key, without the counters that files from before torch 0.4.1 lack."""
+    return {key: tuple(value.shape) for key, value in state.items() if not key.endswith("num_batches_tracked")}
+
+
+@functools.cache
+def network_shapes(backbone: str, channels: int = 3) -> Shapes:
+    """Return the shapes of a network's backbone, by key of the network's state dict."""
+    with torch.device("meta"):
+        return shapes_of(GeoLocalizationNet(backbone, 1, channels).backbone.state_dict(prefix="backbone."))
+
+
+@functools.cache
+def torchvision_shapes(backbone: str) -> Shapes:
+    """Return the shapes of a backbone, by key of the torchvision model's state dict."""
+    names = kept_names(backbone)
+    shapes: Shapes = {}
+    for key, shape in network_shapes(backbone).items():
+        number, _, rest = key.removeprefix("backbone.").partition(".")
+        shapes[f"{names[int(number)]}.{rest}"] = shape
+    return shapes
