@@ -8,6 +8,7 @@ import pytest
 
 from data_manifest import schemas
 from data_manifest.artefacts import Recipe
+from data_manifest.image_size import ImageSize
 from training.card import model_card
 from training.recipe import decisive_settings
 from training.settings import AugmentationSettings, NetworkSettings, TrainingSettings
@@ -22,17 +23,15 @@ ROWS = [
 def _card(rows: list[dict[str, Any]], **network: Any) -> str:
     settings = decisive_settings(
         NetworkSettings(**{"backbone": "ResNet50", "fc_output_dim": 128, **network}),
-        AugmentationSettings("480x640"),  # type: ignore[arg-type]  # as a command line gives it
+        AugmentationSettings(ImageSize(480, 640)),
         TrainingSettings(),
     )
     settings |= {"grouping": {"M": 10.0, "years": "2013|2015"}, "validation": {"positive_dist_threshold": 25.0}}
     empty = dict.fromkeys(schemas.METRICS.names)
-    metrics = pl.DataFrame([{**empty, **row} for row in rows], schema=schemas_of_metrics())
+    metrics = pl.DataFrame(
+        [{**empty, **row} for row in rows], schema=pl.DataFrame(schemas.METRICS.empty_table()).schema
+    )
     return model_card(Recipe("training", "city-train", 1, settings, INPUTS), metrics, "best of 3 epochs is 2")
-
-
-def schemas_of_metrics() -> Any:
-    return pl.DataFrame(schemas.METRICS.empty_table()).schema
 
 
 def test_it_says_what_made_the_model_and_how_well_it_does() -> None:

@@ -263,6 +263,28 @@ def test_training_on_groups_by_number(city: Path, luigi: Luigi, tmp_path: Path) 
     assert "Traceback" not in missing.stderr
 
 
+def test_a_grayscale_model_of_images_that_are_no_squares_needs_only_its_folder_to_be_evaluated(
+    city: Path, luigi: Luigi, tmp_path: Path
+) -> None:
+    data, size = ("--dataset-folder", str(city)), TINY.index("--image-size")
+    no_size = (*TINY[:size], *TINY[size + 2 :])
+    command = ("TrainCosPlace", *data, *no_size, "--epochs-num", "1", "--grayscale")
+    done = luigi(*command, "--image-size", "40x56")
+    assert done.returncode == 0, done.stderr
+    model = current(tmp_path)["training/train"]
+    settings = recipe_of(model)["settings"]
+    assert (settings["image_size"], settings["grayscale"]) == ("40x56", True)
+    assert "| image_size | 40x56 |" in (model / "model_card.md").read_text()
+    evaluated = luigi("EvaluateCosPlace", *data, *no_size, "--resize-test-imgs", "--resume-model", str(model))
+    assert evaluated.returncode == 0, evaluated.stderr
+    recipe = recipe_of(current(tmp_path)["evaluation/queries_v1"])
+    assert recipe["settings"]["resized_to"] == 40, "the shorter side of what the file states"
+    assert recipe["inputs"]["model"] == model.name
+    wrong = luigi(*command, "--image-size", "40by56")
+    assert "image_size = '40by56': expected a size in pixels, as in 512, or 480x640 for 480 rows" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
+
+
 def test_other_validation_makes_another_model(city: Path, luigi: Luigi) -> None:
     command = ("TrainCosPlace", "--dataset-folder", str(city), *TINY, "--epochs-num", "0")
     luigi(*command)
