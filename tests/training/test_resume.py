@@ -138,7 +138,7 @@ def test_a_run_is_stopped_at_once_while_it_validates(write_groups: WriteGroups) 
     _train(folder, "whole", settings)
 
     def validate(network: nn.Module) -> dict[int, float]:
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
         raise AssertionError("validation goes on")
 
     with pytest.raises(StoppedError, match=f"SIGTERM after iteration {ITERATIONS} of epoch 1; all is saved"):
@@ -150,7 +150,7 @@ def test_a_run_is_stopped_at_once_while_it_validates(write_groups: WriteGroups) 
 def test_a_second_ctrl_c_is_not_waited_with(write_groups: WriteGroups, monkeypatch: pytest.MonkeyPatch) -> None:
     def step(*arguments: Any) -> torch.Tensor:
         for _ in range(2):
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         raise AssertionError("the iteration goes on")
 
     monkeypatch.setattr("training.step.TrainStep.__call__", step)
