@@ -2,12 +2,13 @@
 
     python benchmarks/first_line.py [--runs 5] [--imports]
 
-Each command is started in a copy of the project with a toy data set of empty files, timed until its first visible
+Each command is started in a copy of the project with a toy data set of tiny files, timed until its first visible
 text, and killed. Once more, Python tells what it imports: a module in HEAVY is a mistake, unless it is used that early.
 `--imports` adds which packages took the most time. Prints a table in Markdown.
 """
 
 import argparse
+import io
 import os
 import re
 import shutil
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from measure import Command, as_seconds, machine, table
+from PIL import Image
 from sfxl_names import make_tree
 from stages import ROOT
 
@@ -84,10 +86,14 @@ def imports_in(shown: str) -> Counter[str]:
 
 
 def toy_project(folder: Path) -> Path:
-    """Copy the project, which its demo writes into, with empty files where the demo's images would be."""
+    """Copy the project, which its demo writes into, with files of one grey pixel where the demo's images would be."""
     project = Path(shutil.copytree(ROOT, folder / "project", ignore=shutil.ignore_patterns(*NOT_COPIED)))
+    pixel = io.BytesIO()
+    Image.new("L", (1, 1)).save(pixel, "JPEG")
     for part, count in PARTS.items():
         make_tree(project / "demo" / "city" / part, count)
+        for image in (project / "demo" / "city" / part).rglob("*.jpg"):  # the first one of some is opened
+            image.write_bytes(pixel.getvalue())
     return project
 
 
