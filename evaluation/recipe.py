@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data_manifest.artefacts import Recipe, digest_of, digest_of_file, is_published, read_recipe
+from data_manifest.errors import UserError
 from data_manifest.image_size import PUBLISHED_IMAGE_SIZE, ImageSize
 from evaluation.protocols import NamedSet
 from evaluation.settings import EvaluationSettings, RetrievalSettings, Threshold
@@ -27,6 +28,29 @@ class Model:
     def network(self) -> dict[str, Any]:
         """The network, as a recipe names it."""
         return {"backbone": self.backbone, "fc_output_dim": self.fc_output_dim}
+
+
+def given_model(path: Path, backbone: str, fc_output_dim: int, defaults: tuple[str, int]) -> Model:
+    """Return the model in a file of weights: a published training says itself which network it is.
+
+    Args:
+        path: The file.
+        backbone: What is asked for.
+        fc_output_dim: Likewise.
+        defaults: What these two are where nothing is asked for.
+
+    Raises:
+        UserError: There is no such file, or it is that of another network than the one asked for.
+    """
+    if not is_published(path.parent):
+        return Model(digest_of_file(path), backbone, fc_output_dim)
+    recipe = read_recipe(path.parent)
+    stated = {name: recipe["settings"][name] for name in ("backbone", "fc_output_dim")}
+    asked = {"backbone": backbone, "fc_output_dim": fc_output_dim}
+    for (name, value), default in zip(asked.items(), defaults, strict=True):
+        if value not in (default, stated[name]):
+            raise UserError(f"{name} = {value}: {path} has {stated[name]}; leave it out, or give another model")
+    return Model(recipe["digest"], **stated)
 
 
 def resized_to(settings: EvaluationSettings, image_size: ImageSize | int) -> int | None:

@@ -9,7 +9,7 @@ from evaluation.recipe import (
     Model,
     descriptors_recipe,
     evaluation_recipe,
-    model_digest,
+    given_model,
     recipe_of_sets,
     recipe_settings,
     resized_to,
@@ -26,7 +26,8 @@ from luigi_tasks.training import TrainCosPlace, checked, image_list
 from pipeline.dataset import DatasetSettings, PartSettings
 from training.settings import MODEL_FILE, AugmentationSettings, NetworkSettings, RuntimeSettings
 
-pinned_digest = functools.cache(model_digest)  # looked up once a process: a given model is read from end to end
+DEFAULTS = NetworkSettings.backbone, NetworkSettings.fc_output_dim
+pinned_model = functools.cache(given_model)  # looked up once a process: a given model is read from end to end
 pinned_size = functools.cache(size_for)  # and may have to be opened for this
 
 
@@ -40,13 +41,11 @@ def training_of(stage: Stage) -> list[TrainCosPlace]:
 def model_of(stage: Stage) -> tuple[Path, Model]:
     """Return the file of the model that is tested, and what makes its descriptors what they are."""
     network = stage.settings(NetworkSettings)
-    if training := training_of(stage):
-        folder = training[0].artefact()
-        path, digest = folder / MODEL_FILE, folder.name
-    else:
-        path = Path(network.resume_model or "")
-        digest = pinned_digest(path)
-    return path, Model(digest, network.backbone, network.fc_output_dim)
+    if given := network.resume_model:
+        return given, pinned_model(given, network.backbone, network.fc_output_dim, DEFAULTS)
+    (training,) = training_of(stage)
+    folder = training.artefact()
+    return folder / MODEL_FILE, Model(folder.name, network.backbone, network.fc_output_dim)
 
 
 def size_of(stage: Stage) -> ImageSize:

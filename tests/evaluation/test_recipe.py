@@ -1,9 +1,13 @@
 """What makes another evaluation."""
 
+import hashlib
 from pathlib import Path
 
+import pytest
 import torch
 
+from data_manifest.artefacts import Recipe, publishing
+from data_manifest.errors import UserError
 from data_manifest.image_size import ImageSize
 from evaluation.protocols import NAMED_SETS, NamedSet
 from evaluation.recipe import (
@@ -12,6 +16,7 @@ from evaluation.recipe import (
     decisive_settings,
     descriptors_recipe,
     evaluation_recipe,
+    given_model,
     model_digest,
     recipe_settings,
     size_for,
@@ -109,3 +114,17 @@ def test_a_size_counts_by_the_shorter_side_that_images_are_resized_to() -> None:
     resize = EvaluationSettings(resize_test_imgs=True)
     assert decisive_settings(resize, ImageSize(48, 64)) == decisive_settings(resize, 48)
     assert decisive_settings(resize, ImageSize(64, 48))["resized_to"] == 48
+
+
+def test_a_published_training_says_which_network_it_is_and_other_files_do_not(tmp_path: Path) -> None:
+    recipe = Recipe("training", "city", 1, {"backbone": "VGG16", "fc_output_dim": 64}, {})
+    with publishing(tmp_path, recipe, {}) as staging:
+        (staging / "model.pth").write_bytes(b"weights")
+    published, file = recipe.folder(tmp_path) / "model.pth", tmp_path / "model.pth"
+    file.write_bytes(b"weights")
+    defaults = ("ResNet18", 512)
+    for asked in (defaults, ("VGG16", 64)):
+        assert given_model(published, *asked, defaults) == Model(recipe.digest, "VGG16", 64)
+        assert given_model(file, *asked, defaults) == Model(hashlib.sha256(b"weights").hexdigest()[:16], *asked)
+    with pytest.raises(UserError, match=r"^fc_output_dim = 32: .* has 64; leave it out, or give another model$"):
+        given_model(published, "ResNet18", 32, defaults)
