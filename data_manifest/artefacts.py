@@ -18,10 +18,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from data_manifest.durable import fsync
 from data_manifest.errors import UserError, writing_in
 from data_manifest.schemas import SCHEMA_VERSION
 from data_manifest.staging import remove_dead_staging, staging_folder
-from data_manifest.tables import fsync
 
 CURRENT = "current"
 RECIPE_FILE = "recipe.json"

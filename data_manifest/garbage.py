@@ -26,11 +26,11 @@ from typing import Any
 
 from data_manifest.artefacts import CURRENT, format_bytes, is_published
 from data_manifest.bars import table
+from data_manifest.durable import fsync
 from data_manifest.errors import UserError
 from data_manifest.needed import Rules, places_without_current, reasons_to_keep
 from data_manifest.references import REMOVED, STAGES, Artefact, User, read_artefacts, read_users
 from data_manifest.staging import STAGING, dead_staging, new_name, remove_dead_staging
-from data_manifest.tables import fsync
 
 DEFAULT_STAGES = ("manifest", "checks", "verified", "groups")
 LINK_UNFINISHED_AFTER_SECONDS = 3600  # it takes a moment to swap a link

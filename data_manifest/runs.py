@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data_manifest.artefacts import Recipe
+from data_manifest.durable import write_text
 from data_manifest.errors import UserError
 from data_manifest.references import RUN_FILE
-from data_manifest.tables import write_text
 
 LOCK_FILE = ".lock"
 

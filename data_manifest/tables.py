@@ -6,7 +6,6 @@ which vary from run to run; so the rows are brought to one chunk and cut into ro
 
 import glob
 import json
-import os
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data_manifest.durable import fsync
 from data_manifest.errors import UserError
 
 ROWS_PER_ROW_GROUP = 65_536
@@ -117,20 +117,3 @@ def scan_rejects(artefact: Path) -> pl.LazyFrame:
     if (artefact / "checks").is_dir():
         return bad_images(scan_table(artefact, "checks"))
     return scan_table(artefact, "rejects").with_columns(pl.col("reason").cast(pl.String))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a small file that appears whole or not at all, and is through to the disk."""
-    unfinished = path.with_name(f".{path.name}")
-    unfinished.write_text(text)
-    fsync(unfinished)
-    unfinished.replace(path)
-
-
-def fsync(path: Path) -> None:
-    """Have a file, or the entries of a folder, written through to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

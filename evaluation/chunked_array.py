@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data_manifest.tables import write_text
+from data_manifest.durable import write_text
 
 
 class ChunkedArray:

@@ -5,8 +5,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from data_manifest.durable import fsync
 from data_manifest.errors import UserError
-from training.network.files import UNREADABLE, fsync_folder, load_whole, write_unfinished
+from training.network.files import UNREADABLE, load_whole, write_unfinished
 
 LAST, BEFORE, BROKEN = "last_checkpoint.pth", "previous_checkpoint.pth", "broken_checkpoint.pth"
 logger = logging.getLogger(__name__)
@@ -19,7 +20,7 @@ def save_checkpoint(content: dict[str, Any], run_folder: Path) -> None:
     if last.exists():
         last.replace(run_folder / BEFORE)
     unfinished.replace(last)
-    fsync_folder(run_folder)
+    fsync(run_folder)
 
 
 def load_checkpoint(run_folder: Path) -> dict[str, Any] | None:

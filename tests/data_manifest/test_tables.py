@@ -1,6 +1,4 @@
 import json
-import os
-import stat
 from pathlib import Path
 from typing import Any
 
@@ -152,12 +150,3 @@ def test_the_glob_is_what_parquet_readers_take(tmp_path: Path) -> None:
     for number in range(2):
         write_table(rows(3), tmp_path / "things" / f"{number}.parquet", SCHEMA)
     assert len(pl.read_parquet(table_glob(tmp_path, "things"))) == 6
-
-
-def test_fsync_takes_files_and_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced: list[bool] = []
-    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(stat.S_ISDIR(os.fstat(descriptor).st_mode)))
-    (tmp_path / "file").write_text("x")
-    tables.fsync(tmp_path / "file")
-    tables.fsync(tmp_path)
-    assert synced == [False, True]

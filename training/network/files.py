@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from data_manifest.durable import fsync
 from data_manifest.errors import UserError
 
 UNREADABLE = (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile)
@@ -39,16 +40,7 @@ def write_unfinished(content: Any, path: Path) -> Path:
 def save_whole(content: Any, path: Path) -> None:
     """Save so that `path` is the old file or the new one, whole, whenever the process dies."""
     write_unfinished(content, path).replace(path)
-    fsync_folder(path.parent)
-
-
-def fsync_folder(folder: Path) -> None:
-    """Have renames in a folder written through to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    fsync(path.parent)
 
 
 def load_whole(path: Path) -> Any:
