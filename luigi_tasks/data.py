@@ -207,6 +207,14 @@ class BuildGroups(StageOfImages):
             )
 
 
+@functools.cache
+def pinned_crops(
+    panoramas_folder: Path, output_folder: Path, artifacts: Path, rescan: bool, settings: CropSettings
+) -> Recipe:
+    """Return what makes crops, looked up once a process: each panorama's time is asked for."""
+    return crops_recipe(panoramas_folder, output_folder, listed(panoramas_folder, artifacts, rescan), settings)
+
+
 @takes(DatasetSettings, CropFolders, CropSettings, ClusterSettings)
 class CropPanoramas(Stage):
     """Cut panoramas into crops that are named as SF-XL's are."""
@@ -215,13 +223,10 @@ class CropPanoramas(Stage):
         """Return the folders of the panoramas and of the crops."""
         return self.settings(CropFolders).both()
 
-    def listing(self) -> Listing:
-        """Return the panoramas, as they were when the command started."""
-        return listed(self.folders()[0], self.dataset.artifacts_folder, self.dataset.rescan)
-
     def recipe(self) -> Recipe:
         """Return what makes the crops."""
-        return crops_recipe(*self.folders(), self.listing(), self.settings(CropSettings))
+        dataset = self.dataset
+        return pinned_crops(*self.folders(), dataset.artifacts_folder, dataset.rescan, self.settings(CropSettings))
 
     def complete(self) -> bool:
         """Return whether the crops were cut, and their folder is still there."""
@@ -234,7 +239,8 @@ class CropPanoramas(Stage):
                 *self.folders(),
                 self.dataset.artifacts_folder,
                 self.settings(CropSettings),
-                listing=self.listing(),
+                listing=listed(self.folders()[0], self.dataset.artifacts_folder, self.dataset.rescan),
+                recipe=self.recipe(),
                 on_percentage=self.set_progress_percentage,
                 executor=executor,
             )
