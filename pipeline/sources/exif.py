@@ -38,7 +38,7 @@ PHOTOS_PER_PARTITION = 5_000
 THREADS = 16  # that wait for the disk, most of the time
 READ_ALONE, READ_AT_A_TIME = 20, 500  # the first of so many photos are read alone, to see whether the disk is slow
 SLOW_DISK = 3  # times the work, spent waiting: more than other programs on a busy machine make one wait
-VERSION = 2  # of what is read of a photo
+VERSION = 3  # of what is read of a photo
 JOBS_FOR_PROCESSES = 3  # with fewer partitions to start processes takes longer than it spares
 COLUMNS = (*WRITTEN, "heading_source", "heading_reference", "reason", "detail")
 
@@ -110,9 +110,6 @@ def _read_one(folder: bytes, path: str, is_utf8: bool) -> Facts:
         return {"reason": Reason.UNREADABLE.value, "detail": text or type(error).__name__}
     if "latitude" not in facts:
         return {**facts, "reason": Reason.NO_POSITION.value, "detail": "the file says no GPS position"}
-    if float(facts["latitude"]) == float(facts["longitude"]) == 0:
-        detail = "latitude 0, longitude 0: what cameras write that know no position"
-        return {**facts, "reason": Reason.NO_POSITION.value, "detail": detail}
     return facts
 
 

@@ -87,7 +87,7 @@ def test_photos_that_are_of_no_use(tmp_path: Path) -> None:
     assert read_table(manifest, "manifest")["path"].to_list() == ["good.jpg"]
     assert rejects_of(manifest) == {
         "nowhere.jpg": "no position: the file says no GPS position",
-        "null.jpg": "no position: latitude 0, longitude 0: what cameras write that know no position",
+        "null.jpg": "no position: latitude 0, longitude 0: what is written where no position is known",
         "text.jpg": "cannot be read: no image that can be read",
         "empty.jpg": "cannot be read: no image that can be read",
         "./%FF.jpg": "not UTF-8: the path is shown percent-escaped",
