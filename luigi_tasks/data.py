@@ -43,6 +43,7 @@ class BuildManifest(Stage):
     """Read what the names of a data set's images say, or a table, or EXIF, into the manifest and rejects tables."""
 
     part: str
+    by_names: bool
 
     @property
     def strict(self) -> bool:
@@ -60,10 +61,14 @@ class BuildManifest(Stage):
 
     def recipe(self) -> Recipe:
         """Return what makes the manifest."""
-        dataset, source = self.dataset, self.settings(SourceSettings)
+        dataset = self.dataset
         return pinned_recipe(
-            self.images_folder, dataset.artifacts_folder, dataset.rescan, self.strict, source, self.part
+            self.images_folder, dataset.artifacts_folder, dataset.rescan, self.strict, self.source_settings(), self.part
         )
+
+    def source_settings(self) -> SourceSettings:
+        """Return where it is written what the images are: for a published test set, in its names."""
+        return SourceSettings() if self.by_names else self.settings(SourceSettings)
 
     def listing(self) -> Listing:
         """Return the images, as they were when the command started."""
@@ -79,7 +84,7 @@ class BuildManifest(Stage):
                 listing=self.listing(),
                 on_percentage=self.set_progress_percentage,
                 executor=executor,
-                source=make_source(self.settings(SourceSettings), self.part),
+                source=make_source(self.source_settings(), self.part),
             )
 
 
