@@ -13,7 +13,7 @@ from data_manifest import classes, contents, garbage, rejects, summary
 from data_manifest.bars import glyphs_for
 from data_manifest.errors import UserError
 from data_manifest.lookup import find_artefact, read_recipe_of
-from data_manifest.references import MANIFEST_STAGES
+from data_manifest.references import CHECK_STAGES, MANIFEST_STAGES
 
 Result = tuple[Any, str]  # what JSON shows, and what text does
 
@@ -39,7 +39,12 @@ def _parser() -> argparse.ArgumentParser:
 
     paths = add("paths", _paths, "the current tables, each as a glob of Parquet files")
     listing = add("list", _list, "all artefacts, old ones too")
-    look = add("summary", _summary, "images and rejects by reason, year, zone, heading", summary.__doc__)
+    look = add(
+        "summary",
+        _summary,
+        "images and rejects by reason, year, zone, heading; what checks or crops found",
+        summary.__doc__,
+    )
     why = add("rejects", _rejects, "which files are no usable images, and why", rejects.__doc__)
     sizes = add("classes", _classes, "classes and images of each group", classes.__doc__)
     collect = add("gc", _gc, "remove old artefacts that nothing needs", garbage.__doc__)
@@ -70,8 +75,12 @@ def _list(options: argparse.Namespace) -> Result:
 
 def _summary(options: argparse.Namespace) -> Result:
     artefact = find_artefact(options.path)
-    if read_recipe_of(artefact, "summary", (*MANIFEST_STAGES, classes.STAGE))["stage"] == classes.STAGE:
+    stage = read_recipe_of(artefact, "summary", (*MANIFEST_STAGES, *CHECK_STAGES, classes.STAGE))["stage"]
+    if stage == classes.STAGE:
         return _classes(options)
+    if stage in CHECK_STAGES:
+        facts = rejects.list_rejects(artefact, limit=0)
+        return facts, f"{facts['made']}\n{rejects.show_rejects(facts, _glyphs())}"
     facts = summary.summarise(artefact)
     return facts, summary.show_summary(facts, _glyphs())
 

@@ -1,10 +1,15 @@
-"""The one exception for mistakes that a user can mend, and what a disk refuses as one of them."""
+"""The one exception for mistakes that a user can mend, and what the system refuses as one of them."""
 
 import contextlib
 import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+# What the system says of a file itself: there is none, it is no file, or a damaged one leads a decoder to nowhere. And
+# decoders have OSErrors of their own, without a number. All others are about disk, rights or limits of the machine.
+ABOUT_THE_FILE = (None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENXIO, errno.EINVAL, errno.EOVERFLOW)
+TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
 
 
 class UserError(Exception):
@@ -14,9 +19,25 @@ class UserError(Exception):
     """
 
 
+def is_of_the_machine(error: OSError) -> bool:
+    """Return whether an error in reading a file is none of its content: then the file is not to be called damaged."""
+    return error.errno not in ABOUT_THE_FILE
+
+
+def refused(path: Path | str, error: OSError) -> UserError:
+    """Return what to tell a user whose machine does not give a file, whatever is in it."""
+    reason = error.strerror or str(error)
+    what = "raise the limit (ulimit -n)" if error.errno in TOO_MANY_FILES else "see to the disk and to the rights"
+    return UserError(f"{path} cannot be read: {reason}; {what}, and run again")
+
+
 @contextlib.contextmanager
-def writing_in(artifacts: Path) -> Iterator[None]:
+def writing_in(folder: Path, option: str = "--artifacts-folder") -> Iterator[None]:
     """Tell a full disk, or a place that must not be written, as a user's mistake: the system's message may name none.
+
+    Args:
+        folder: Where it is written.
+        option: What a user chooses that folder by.
 
     Raises:
         UserError: What was done in this context could not be written.
@@ -26,9 +47,11 @@ def writing_in(artifacts: Path) -> Iterator[None]:
     except OSError as error:
         reason = os.strerror(error.errno or 0)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            reason = f"the disk of {artifacts} is full ({reason}): nothing was published"
-            raise UserError(f"{reason}; free some space, or choose --artifacts-folder, and run again") from error
+            reason = f"the disk of {folder} is full ({reason}): nothing was published"
+            raise UserError(f"{reason}; free some space, or choose {option}, and run again") from error
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            place = error.filename2 or error.filename or artifacts
-            raise UserError(f"cannot write {place}: {reason}; choose --artifacts-folder") from error
+            place = error.filename2 or error.filename or folder
+            raise UserError(f"cannot write {place}: {reason}; choose {option}") from error
+        if error.errno in TOO_MANY_FILES:
+            raise UserError(f"{reason}: raise the limit (ulimit -n), and run again") from error
         raise

@@ -32,7 +32,7 @@ from data_manifest.needed import Rules, places_without_current, reasons_to_keep
 from data_manifest.references import REMOVED, STAGES, Artefact, User, read_artefacts, read_users
 from data_manifest.staging import STAGING, dead_staging, new_name, remove_dead_staging
 
-DEFAULT_STAGES = ("manifest", "checks", "verified", "groups")
+DEFAULT_STAGES = ("crops", "manifest", "checks", "verified", "groups")
 LINK_UNFINISHED_AFTER_SECONDS = 3600  # it takes a moment to swap a link
 Inode = tuple[int, int]
 

@@ -17,7 +17,8 @@ def find_artefact(path: Path) -> Path:
         UserError: There is no such path, or it means no artefact.
     """
     if not path.exists():
-        raise UserError(f"{path}: there is no such file or folder")
+        there = next(parent for parent in (*path.parents, Path()) if parent.exists())
+        raise UserError(f"{path}: there is no such file or folder{_hint(there, str(there))}")
     found = path.resolve()
     for folder in (found, found / CURRENT, found.parent, found.parent.parent):  # a table's folder; a file in it
         if is_published(folder):
@@ -25,11 +26,11 @@ def find_artefact(path: Path) -> Path:
     raise UserError(f"{path} is no published artefact{_hint(path)}")
 
 
-def _hint(path: Path) -> str:
+def _hint(path: Path, where: str = "it") -> str:
     """Return what might have been meant: the current artefacts below."""
     below = sorted(link for pattern in ("*", "*/*") for link in path.glob(f"{pattern}/{CURRENT}") if is_published(link))
     more = f", and {len(below) - SHOWN} more" if len(below) > SHOWN else ""
-    return f"; in it there are {', '.join(str(link.parent) for link in below[:SHOWN])}{more}" if below else ""
+    return f"; in {where} there are {', '.join(str(link.parent) for link in below[:SHOWN])}{more}" if below else ""
 
 
 def read_recipe_of(artefact: Path, command: str, stages: tuple[str, ...]) -> dict[str, Any]:

@@ -16,10 +16,11 @@ from data_manifest.staging import STAGING, dead_staging
 
 # Each is made from those before it.
 STAGES = (
-    *("manifest", "checks", "verified", "groups", "training", "seeds"),
+    *("crops", "manifest", "checks", "verified", "groups", "training", "seeds"),
     *("descriptors", "index", "evaluation", "comparison", "report"),
 )
 MANIFEST_STAGES = ("manifest", "verified")  # whose artefacts hold the tables manifest and rejects
+CHECK_STAGES = ("checks", "crops")  # whose artefacts say of each file a status: ok, or what is wrong
 LIST_SUFFIX = "_images_paths.txt"  # of a list of images, beside their folder
 RUNS, RUN_FILE = "runs", "run.json"  # in the folder of a run: the recipe of what it makes
 REMOVED = "removed-"  # begins the last part of the name of a staging folder in which an artefact waits to be deleted

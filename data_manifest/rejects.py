@@ -1,6 +1,7 @@
-"""Which files a manifest rejects, or a check found bad, and why: counts by reason, and some files of each in detail.
+"""Which files a manifest rejects, a check found bad, or could not be cut, and why: counts by reason, and some of each.
 
-JSON keys: stage, name, digest, path, rejects, rejects_by_reason [reason, files], examples [path, reason, detail].
+JSON keys: stage, name, digest, path, made (the whole in a line), rejects, rejects_by_reason [reason, files], examples
+[path, reason, detail].
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,26 +13,26 @@ import polars as pl
 from data_manifest.bars import chart, printable
 from data_manifest.errors import UserError
 from data_manifest.lookup import read_recipe_of
-from data_manifest.references import MANIFEST_STAGES
+from data_manifest.references import CHECK_STAGES, MANIFEST_STAGES
 from data_manifest.summary import count_reasons, identity, reasons, title
 from data_manifest.tables import scan_rejects
 
 LIMIT = 5
-COUNTED = ("rejects: ", "bad: ")  # begin the keys of a summary that count a reason, be it 0 times
+COUNTED = ("rejects: ", "bad: ", "not cut: ")  # begin the keys of a summary that count a reason, be it 0 times
 
 
 def list_rejects(artefact: Path, reason: str | None = None, limit: int = LIMIT) -> dict[str, Any]:
     """Return the rejects of a manifest, under the keys that this module documents.
 
     Args:
-        artefact: Folder of a published manifest, or of checks.
+        artefact: Folder of a published manifest, of checks, or of crops.
         reason: The one that is looked at; all by default.
         limit: How many files of each reason are shown, the first in the order of the table.
 
     Raises:
-        UserError: The artefact is neither, or there is no such reason.
+        UserError: The artefact is none of these, or there is no such reason.
     """
-    recipe = read_recipe_of(artefact, "rejects", (*MANIFEST_STAGES, "checks"))
+    recipe = read_recipe_of(artefact, "rejects", (*MANIFEST_STAGES, *CHECK_STAGES))
     if limit < 0:
         raise UserError(f"--limit {limit}: how many files of each reason to show, from 0 up")
     counts = count_reasons(artefact)
@@ -40,6 +41,7 @@ def list_rejects(artefact: Path, reason: str | None = None, limit: int = LIMIT) 
         counts = {reason: counts.get(reason, 0)}
     return {
         **identity(recipe, artefact),
+        "made": recipe["summary"].get("made"),
         "rejects": sum(counts.values()),
         "rejects_by_reason": [{"reason": each, "files": count} for each, count in counts.items()],
         "examples": [row for each in counts for row in _examples(artefact, each, limit)],

@@ -19,6 +19,7 @@ from data_manifest.errors import UserError
 
 ROWS_PER_ROW_GROUP = 65_536
 COLUMNS_NOTE = "columns"
+STATUS_TABLES = ("checks", "cropped")  # say of each file whether it is ok
 
 
 def write_table(frame: pl.DataFrame, path: Path, schema: pa.Schema, notes: Mapping[str, str] | None = None) -> None:
@@ -103,17 +104,18 @@ def read_table(artefact: Path, name: str, columns: list[str] | None = None) -> p
 
 
 def bad_images(checks: pl.LazyFrame) -> pl.LazyFrame:
-    """Return the path, the reason and the detail of the images of a checks table that are not ok."""
+    """Return the path, the reason and the detail of the images of a table of statuses that are not ok."""
     status = pl.col("status").cast(pl.String)
     return checks.filter(status != "ok").select("path", reason=status, detail=pl.col("detail").fill_null(""))
 
 
 def scan_rejects(artefact: Path) -> pl.LazyFrame:
-    """Return path, reason and detail of the files that an artefact rejects: of checks, the images that are not ok.
+    """Return path, reason and detail of the files that an artefact rejects: of checks and crops, what is not ok.
 
     Raises:
         UserError: There is no such table.
     """
-    if (artefact / "checks").is_dir():
-        return bad_images(scan_table(artefact, "checks"))
+    for table in STATUS_TABLES:
+        if (artefact / table).is_dir():
+            return bad_images(scan_table(artefact, table))
     return scan_table(artefact, "rejects").with_columns(pl.col("reason").cast(pl.String))

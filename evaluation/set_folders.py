@@ -1,6 +1,7 @@
 """The test sets that a command line asks for: known by name, or a folder of one's own. Imports no torch, no faiss."""
 
 import difflib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from evaluation.protocols import NAMED_SETS, NamedSet
 from evaluation.settings import ChosenSets
 
 DATABASE, QUERIES = "database", "queries"
+BEGIN_OF_NAME = "@"
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,21 @@ class SetFolders:
     folder: Path
     queries: str
     named: NamedSet | None = None
+
+    @property
+    def by_names(self) -> bool:
+        """Whether its images are called as SF-XL's: then their names say where they were taken, whatever others do."""
+        return self.named is not None or _first_file(self.folder / DATABASE).startswith(BEGIN_OF_NAME)
+
+
+def _first_file(folder: Path) -> str:
+    """Return the name of a file in a folder, or in the first folders below it; empty if there is none."""
+    with os.scandir(folder) as entries:
+        for entry in (each for each in entries if not each.name.startswith(".")):
+            name = _first_file(Path(entry.path)) if entry.is_dir() else entry.name
+            if name:
+                return name
+    return ""
 
 
 def find_sets(chosen: ChosenSets, own: Callable[[str], Path], own_queries: str) -> list[SetFolders]:

@@ -43,6 +43,7 @@ class BuildManifest(Stage):
     """Read what the names of a data set's images say, or a table, or EXIF, into the manifest and rejects tables."""
 
     part: str
+    by_names: bool
 
     @property
     def strict(self) -> bool:
@@ -60,10 +61,14 @@ class BuildManifest(Stage):
 
     def recipe(self) -> Recipe:
         """Return what makes the manifest."""
-        dataset, source = self.dataset, self.settings(SourceSettings)
+        dataset = self.dataset
         return pinned_recipe(
-            self.images_folder, dataset.artifacts_folder, dataset.rescan, self.strict, source, self.part
+            self.images_folder, dataset.artifacts_folder, dataset.rescan, self.strict, self.source_settings(), self.part
         )
+
+    def source_settings(self) -> SourceSettings:
+        """Return where it is written what the images are: for a published test set, in its names."""
+        return SourceSettings() if self.by_names else self.settings(SourceSettings)
 
     def listing(self) -> Listing:
         """Return the images, as they were when the command started."""
@@ -79,7 +84,7 @@ class BuildManifest(Stage):
                 listing=self.listing(),
                 on_percentage=self.set_progress_percentage,
                 executor=executor,
-                source=make_source(self.settings(SourceSettings), self.part),
+                source=make_source(self.source_settings(), self.part),
             )
 
 
@@ -207,6 +212,14 @@ class BuildGroups(StageOfImages):
             )
 
 
+@functools.cache
+def pinned_crops(
+    panoramas_folder: Path, output_folder: Path, artifacts: Path, rescan: bool, settings: CropSettings
+) -> Recipe:
+    """Return what makes crops, looked up once a process: each panorama's time is asked for."""
+    return crops_recipe(panoramas_folder, output_folder, listed(panoramas_folder, artifacts, rescan), settings)
+
+
 @takes(DatasetSettings, CropFolders, CropSettings, ClusterSettings)
 class CropPanoramas(Stage):
     """Cut panoramas into crops that are named as SF-XL's are."""
@@ -215,13 +228,10 @@ class CropPanoramas(Stage):
         """Return the folders of the panoramas and of the crops."""
         return self.settings(CropFolders).both()
 
-    def listing(self) -> Listing:
-        """Return the panoramas, as they were when the command started."""
-        return listed(self.folders()[0], self.dataset.artifacts_folder, self.dataset.rescan)
-
     def recipe(self) -> Recipe:
         """Return what makes the crops."""
-        return crops_recipe(*self.folders(), self.listing(), self.settings(CropSettings))
+        dataset = self.dataset
+        return pinned_crops(*self.folders(), dataset.artifacts_folder, dataset.rescan, self.settings(CropSettings))
 
     def complete(self) -> bool:
         """Return whether the crops were cut, and their folder is still there."""
@@ -234,7 +244,8 @@ class CropPanoramas(Stage):
                 *self.folders(),
                 self.dataset.artifacts_folder,
                 self.settings(CropSettings),
-                listing=self.listing(),
+                listing=listed(self.folders()[0], self.dataset.artifacts_folder, self.dataset.rescan),
+                recipe=self.recipe(),
                 on_percentage=self.set_progress_percentage,
                 executor=executor,
             )

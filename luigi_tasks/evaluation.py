@@ -121,8 +121,11 @@ class EvaluateCosPlace(StageOfImages):
         describe = functools.partial(self.clone, ExtractDescriptors)
         if self.settings(ChosenSets).test_sets is None:  # the data set's own, which may be a part of one body of photos
             return [describe(part=f"test/{role}") for role in ("database", "queries")]
-        queries = describe(part="test/queries", test_folder=each.folder, test_queries=each.queries)
-        return [describe(part="test/database", test_folder=each.folder), queries]
+        here = {"test_folder": each.folder, "by_names": each.by_names}
+        return [
+            describe(part="test/database", **here),
+            describe(part="test/queries", test_queries=each.queries, **here),
+        ]
 
     def manifests_of(self, each: SetFolders) -> "list[BuildManifest | SplitDataset]":
         """Return the tasks that make the manifests of the database and the queries of a test set."""

@@ -1,7 +1,7 @@
 """Look ahead: `python -m pipeline plan sf-xl/processed/train --M 5 10 20` says what groupings would give.
 
 Images come from a folder, or the list file beside it, or the artefact of a manifest. No table is written.
-`python -m pipeline advise artifacts/manifest/<data set>/current` says which grouping to use, and what is odd.
+`python -m pipeline advise photos` says of images whose manifest is built which grouping to use, and what is odd.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 from data_manifest.console import configure_logging
 from data_manifest.errors import UserError
 from pipeline import advice_text
-from pipeline.advice import advise
+from pipeline.advice import advise, find_manifest
 from pipeline.plan import EpochSettings, plan_groups
 from pipeline.plan_text import as_json, as_text
 from pipeline.settings import GroupSettings
@@ -33,7 +33,9 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _add_advise(command: argparse.ArgumentParser) -> None:
     command.description = "Looks at density, headings, years and positions, and says what a colleague would."
-    command.add_argument("manifest", type=Path, help="artefact of a manifest, as in artifacts/manifest/photos/current")
+    command.add_argument(
+        "images", type=Path, help="folder of images that BuildManifest has read, or the artefact of their manifest"
+    )
     command.add_argument("--artifacts-folder", type=Path, default=Path("artifacts"), help="[%(default)s]")
     command.add_argument("--format", choices=("text", "json"), default="text", help="[%(default)s]")
     command.set_defaults(run=show_advice)
@@ -41,7 +43,7 @@ def _add_advise(command: argparse.ArgumentParser) -> None:
 
 def show_advice(options: argparse.Namespace) -> str:
     """Return advice on the images of a manifest."""
-    advice = advise(options.manifest, options.artifacts_folder)
+    advice = advise(find_manifest(options.images, options.artifacts_folder), options.artifacts_folder)
     return (
         json.dumps(advice_text.as_json(advice), indent=2) if options.format == "json" else advice_text.as_text(advice)
     )

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import polars as pl
 
+from data_manifest.artefacts import CURRENT, is_published
+from data_manifest.errors import UserError
+from data_manifest.lookup import find_artefact
 from pipeline.counting import count_images
+from pipeline.dataset import data_set_name
 from pipeline.facts import Facts, find_facts
 from pipeline.plan import EpochSettings, Plan, plans_of
 from pipeline.remarks import BATCH, Remark, all_remarks, takeable, use_headings
@@ -29,6 +33,24 @@ class Advice:
     plan: Plan | None
     tried: list[Plan]
     commands: list[str]
+
+
+def find_manifest(images: Path, artifacts: Path) -> Path:
+    """Return the manifest that is meant by a folder of images, the newest of them, or by an artefact.
+
+    Raises:
+        UserError: There is none.
+    """
+    name = data_set_name(images)
+    current = artifacts / "manifest" / name / CURRENT
+    if is_published(current):
+        return current
+    if images.is_dir() and not is_published(images) and not is_published(images / CURRENT):
+        raise UserError(
+            f"{images}: there is no manifest {current} of these images yet: run BuildManifest first, as in "
+            f"luigi --module workflows BuildManifest --photos-folder {images} --part photos --source exif"
+        )
+    return images if is_published(images) else find_artefact(images)
 
 
 def advise(manifest: Path, artifacts: Path) -> Advice:

@@ -8,11 +8,14 @@ from row 512. Crops begin at multiples of 360 / n degrees from the left edge, at
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from data_manifest.errors import refused
+from pipeline import with_pillow
 from pipeline.crop_settings import LEFT, PERSPECTIVE, CropSettings
 from pipeline.image_parts import BadImageError, Status
 from pipeline.settings import FULL_TURN
@@ -20,6 +23,20 @@ from pipeline.settings import FULL_TURN
 WIDTH, HEIGHT, STRIP_TOP, STRIP_HEIGHT = 3328, 1664, 512, 512  # of SF-XL's panoramas
 TOLERANCE = 0.01  # of the sides' ratio
 Pixels = npt.NDArray[np.uint8]
+
+
+def read_panorama(path: Path) -> Image.Image:
+    """Return the pixels of a panorama.
+
+    Raises:
+        BadImageError: It is damaged, or no image.
+        UserError: The machine does not give it.
+    """
+    try:
+        with with_pillow.told(), Image.open(path) as image:
+            return image.convert("RGB")
+    except OSError as error:
+        raise refused(path, error) from error
 
 
 def crop_headings(heading: float, settings: CropSettings) -> list[float]:

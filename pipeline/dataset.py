@@ -17,6 +17,7 @@ class PartSettings(Settings):
     """A part of a data set."""
 
     part: str = setting("train", "which images of the data set", choices=(*PARTS, PHOTOS))
+    by_names: bool = setting(False, "the images of this part are called as SF-XL's, whatever --source says of others")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,9 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from data_manifest.artefacts import is_published, read_recipe
-from data_manifest.errors import UserError
 from data_manifest.hemisphere import hemisphere
+from data_manifest.lookup import read_recipe_of
 from data_manifest.references import folder_of
 from data_manifest.tables import scan_table
 from pipeline.sources.source import source_of
@@ -47,9 +46,7 @@ def find_facts(manifest: Path) -> Facts:
     Raises:
         UserError: It is none.
     """
-    recipe = read_recipe(manifest) if is_published(manifest) else None
-    if recipe is None or recipe["stage"] != "manifest":
-        raise UserError(f"{manifest} is no manifest: give its artefact, as in artifacts/manifest/<data set>/current")
+    recipe = read_recipe_of(manifest, "advise", ("manifest",))
     images = scan_table(manifest, "manifest").select(COLUMNS + MORE_COLUMNS).with_columns(hemisphere())
     rejects = scan_table(manifest, "rejects").select(pl.len()).collect().item()
     figures = {**_count(images), **_repeats(images), "rejects": rejects}

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from data_manifest.errors import is_of_the_machine
 from pipeline import jpeg, png, with_pillow
 from pipeline.checksums import checksum_of
 from pipeline.image_parts import BadImageError, Blocks, BytesAt, Picture, Status, bytes_of
@@ -69,13 +70,16 @@ class _Seen:
 def check_image(
     path: str, check: str = DECODE, settings: VerifySettings | None = None, checksum: str | None = None
 ) -> Checked:
-    """Return what is found out about an image; whatever is wrong with it, nothing is raised.
+    """Return what is found out about an image, whatever is wrong with it.
 
     Args:
         path: The image.
         check: "header" or "decode".
         settings: What else makes an image a bad one.
         checksum: What a list says of the file's content, if it says anything.
+
+    Raises:
+        OSError: The machine does not give its bytes, which says nothing of the image.
     """
     seen, status, detail = _Seen(), Status.OK, None
     try:
@@ -85,7 +89,9 @@ def check_image(
     except (FileNotFoundError, NotADirectoryError):
         status = Status.VANISHED
     except OSError as error:
-        status, detail = Status.UNREADABLE, error.strerror or str(error)
+        if is_of_the_machine(error):
+            raise
+        status, detail = Status.NOT_AN_IMAGE, error.strerror or str(error)
     picture = seen.picture
     if picture is not None and status is Status.OK:
         detail = "; ".join((*seen.notes, *picture.notes)) or None

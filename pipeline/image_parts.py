@@ -14,7 +14,6 @@ class Status(StrEnum):
 
     OK = "ok"
     VANISHED = "vanished"
-    UNREADABLE = "unreadable"
     ZERO_BYTES = "zero bytes"
     NOT_AN_IMAGE = "not an image"
     TRUNCATED = "truncated"

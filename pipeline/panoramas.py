@@ -5,13 +5,11 @@ run that was killed goes on, and one that is run again cuts what is new or chang
 they were cut, for crops of two kinds must not be mixed.
 """
 
-import contextlib
 import json
 import logging
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from data_manifest.artefacts import Recipe, digest_of, find_published, publishin
 from data_manifest.errors import UserError, writing_in
 from data_manifest.progress import Percentage, Progress
 from data_manifest.schemas import CROPPED
+from data_manifest.staging import remove_dead_staging, staging_folder
 from data_manifest.tables import write_table
 from pipeline.crop_settings import CropSettings
 from pipeline.dataset import data_set_name
@@ -37,6 +36,7 @@ from pipeline.verifying import state_of
 VERSION = 1
 STAGE = "crops"
 CUT_AS = ".crops.json"
+OUTPUT = "--output-folder"
 PANORAMAS_AT_A_TIME = 16
 OK, NO_NAME, NO_HEADING = Status.OK.value, "no name", "no heading"
 HEADING = FIELDS.index("heading")
@@ -46,10 +46,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Piece:
-    """Some panoramas that are to be cut: the path and the heading of each."""
+    """Some panoramas that are to be cut: the path and the heading of each; crops are written in `unfinished` first."""
 
     panoramas_folder: Path
     output_folder: Path
+    unfinished: Path
     settings: CropSettings
     panoramas: tuple[tuple[str, float], ...]
 
@@ -87,6 +88,7 @@ def crop_panoramas(
     artifacts: Path,
     settings: CropSettings | None = None,
     listing: Listing | None = None,
+    recipe: Recipe | None = None,
     on_percentage: Percentage = None,
     executor: Executor | None = None,
 ) -> Path:
@@ -98,28 +100,35 @@ def crop_panoramas(
         artifacts: Where artefacts are published.
         settings: How to cut; as SF-XL by default.
         listing: The panoramas, if they have been listed already.
+        recipe: What makes the crops, if the panoramas have been looked at already.
         on_percentage: Told of the progress.
         executor: Cuts; threads of this process by default.
 
     Raises:
-        UserError: There are no panoramas, none can be cut, or crops of another kind are there already.
+        UserError: There are no panoramas, none can be cut, crops of another kind are there already, or the machine does
+            not give a panorama or take a crop.
     """
     settings, listing = settings or CropSettings(), listing or list_images(panoramas_folder, artifacts)
     paths = _paths(listing)
-    recipe = _recipe_of(paths, panoramas_folder, output_folder, settings)
+    recipe = recipe or _recipe_of(paths, panoramas_folder, output_folder, settings)
     if output_folder.is_dir() and (published := find_published(artifacts, recipe)):
         return published
-    with writing_in(output_folder):
+    with writing_in(output_folder, OUTPUT):
         output_folder.mkdir(parents=True, exist_ok=True)
         _check_same_kind(output_folder, settings)
     names = parse_names(paths, strict=False)
     cuttable = names.filter(pl.col("reject").is_null(), pl.col("heading").is_not_null())
     outcomes = _without_use(names)
-    pieces = (
-        Piece(panoramas_folder.absolute(), output_folder.absolute(), settings, tuple(part.iter_rows()))
-        for part in cuttable.select("path", "heading").iter_slices(PANORAMAS_AT_A_TIME)
-    )
-    with writing_in(output_folder), Progress("cutting", len(cuttable), "panoramas", on_percentage) as progress:
+    remove_dead_staging(output_folder)
+    with (
+        writing_in(output_folder, OUTPUT),
+        staging_folder(output_folder.absolute()) as unfinished,
+        Progress("cutting", len(cuttable), "panoramas", on_percentage) as progress,
+    ):
+        pieces = (
+            Piece(panoramas_folder.absolute(), output_folder.absolute(), unfinished, settings, tuple(part.iter_rows()))
+            for part in cuttable.select("path", "heading").iter_slices(PANORAMAS_AT_A_TIME)
+        )
         for done in run_all(cut_piece, pieces, None, executor):
             outcomes += done
             progress.advance(len(done))
@@ -161,10 +170,7 @@ def cut_piece(piece: Piece) -> list[Outcome]:
 
 
 def _cut_one(piece: Piece, path: str, heading: float) -> Outcome:
-    from PIL import Image
-
-    from pipeline import with_pillow
-    from pipeline.crops import crop_headings, cut
+    from pipeline.crops import crop_headings, cut, read_panorama  # and so Pillow, which planning does without
 
     source, settings = piece.panoramas_folder / path, piece.settings
     _, modified_ns = state_of(str(source))
@@ -174,12 +180,13 @@ def _cut_one(piece: Piece, path: str, heading: float) -> Outcome:
     if all(_has_time(target, modified_ns) for target in targets):
         return Outcome((path, heading, len(targets), OK, None), was_there=True)
     try:
-        with with_pillow.told(), Image.open(source) as image:
-            panorama = image.convert("RGB")
+        panorama = read_panorama(source)
         for crop, target in zip(cut(panorama, settings), targets, strict=True):
             target.parent.mkdir(parents=True, exist_ok=True)
-            with _replacing(target, modified_ns) as unfinished:
-                crop.save(unfinished, "JPEG", quality=settings.crop_quality)
+            unfinished = piece.unfinished / uuid.uuid4().hex
+            crop.save(unfinished, "JPEG", quality=settings.crop_quality)
+            os.utime(unfinished, ns=(modified_ns, modified_ns))
+            unfinished.replace(target)
     except BadImageError as error:
         return Outcome((path, heading, 0, error.status.value, error.detail))
     return Outcome((path, heading, len(targets), OK, None))
@@ -195,18 +202,6 @@ def _crop_name(path: str, heading: float) -> str:
 
 def _has_time(file: Path, modified_ns: int) -> bool:
     return state_of(str(file))[1] == modified_ns
-
-
-@contextlib.contextmanager
-def _replacing(target: Path, modified_ns: int) -> Iterator[Path]:
-    """Give a path to write to, of a name that no listing takes for an image; it becomes the target in the end."""
-    unfinished = target.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        yield unfinished
-        os.utime(unfinished, ns=(modified_ns, modified_ns))
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _summarise(outcomes: list[Outcome], settings: CropSettings) -> dict[str, Any]:

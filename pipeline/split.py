@@ -10,6 +10,7 @@ the newest photos are the queries, and older ones both what is trained on and th
 
 import dataclasses
 import hashlib
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from pipeline.sources.source import source_of
 
 VERSION = 2
 NONE, AREA, TIME = "none", "area", "time"
+logger = logging.getLogger(__name__)
 BLOCK = ["utm_zone", "hemisphere", "block_east", "block_north"]
 
 
@@ -111,6 +113,8 @@ def split_manifest(manifest: Path, artifacts: Path, settings: SplitSettings) -> 
         for part, recipe in recipes.items():
             if published[part] is None:
                 _publish(part, recipe, artifacts, assigned, made_from)
+        counts = ", ".join(f"{assigned[part].sum():,} of {part}" for part in PARTS)
+        logger.info("%s by %s: %s", made_from["name"], settings.split, counts)
     return {part: recipe.folder(artifacts) for part, recipe in recipes.items()}
 
 

@@ -45,12 +45,14 @@ from pipeline.verifying import (
     find_todo,
     finish_partition,
     look_at_files,
+    stop_if_refused,
 )
 
 VERSION = 1
 STAGE = "checks"
 KEPT = ".checks"  # in the artefacts folder: checks of runs that have not ended; a cache, as `.listings` is
 EXAMPLES = 3
+REFUSED_AT_MOST = 1_000  # files that the machine does not give: with more of them, something is wrong with all
 logger = logging.getLogger(__name__)
 
 
@@ -182,11 +184,15 @@ def _check_partitions(
 
 def _check_pieces(jobs: list[tuple[Partition, Todo]], progress: Progress, executor: Executor | None) -> None:
     pieces = (Piece(partition, begin, length) for partition, todo in jobs for begin, length in todo.pieces)
-    begun, bytes_read = time.monotonic(), 0
+    begun, bytes_read, refused = time.monotonic(), 0, list[str]()
     for done in run_all(check_piece, pieces, None, executor):
         bytes_read += done.bytes_read
+        refused += done.refused
+        if len(refused) > REFUSED_AT_MOST:
+            break
         rate = format_bytes(bytes_read / max(time.monotonic() - begun, 1e-9))
         progress.advance(done.images, read=f"{rate}/s")
+    stop_if_refused(jobs[0][0].checking.images_folder, refused)
 
 
 def _put_aside_checksums(settings: VerifySettings, images_folder: Path, scratch: Path) -> Path | None:

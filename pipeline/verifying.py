@@ -8,7 +8,7 @@ import hashlib
 import os
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +31,8 @@ STATE = ("path", "bytes", "modified_ns")
 ROW = pl.Schema({**pl.Schema(CHECKS), "status": pl.String()})
 GONE = -1
 NOT_LISTED = "not in the list of checksums"
-VANISHED, UNREADABLE, OK = Status.VANISHED.value, Status.UNREADABLE.value, Status.OK.value
+VANISHED, OK = Status.VANISHED.value, Status.OK.value
+SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -223,10 +224,11 @@ class Piece:
 
 @dataclass(frozen=True)
 class Done:
-    """How many images were checked, and how many bytes were read for it."""
+    """How many images were checked, how many bytes were read for it, and which ones the machine did not give."""
 
     images: int
     bytes_read: int
+    refused: tuple[str, ...] = ()
 
 
 def check_piece(piece: Piece) -> Done:
@@ -234,24 +236,44 @@ def check_piece(piece: Piece) -> Done:
     checking = piece.partition.checking
     checking.images_folder.stat()  # a machine that does not see it must not say that all images have vanished
     todo = pl.scan_ipc(piece.partition.todo).slice(piece.begin, piece.length).collect()
-    checks, bytes_read = _check_all(todo, checking)
+    checks, done = _check_all(todo, checking)
     write_table(checks, checking.kept / f"{piece.partition.key}-{uuid.uuid4().hex}.parquet", CHECKS)
-    return Done(len(checks), bytes_read)
+    return done
 
 
-def _check_all(todo: pl.DataFrame, checking: Checking) -> tuple[pl.DataFrame, int]:
+def stop_if_refused(images_folder: Path, refused: Sequence[str]) -> None:
+    """Check that the machine has given all files: what it refuses is not damaged, and could be whole the next time.
+
+    Raises:
+        UserError: It has not.
+    """
+    if refused:
+        examples = "; ".join(refused[:SHOWN])
+        raise UserError(
+            f"{images_folder}: the machine does not give {len(refused):,} images to read, as {examples}. "
+            "That is no damage of theirs: see to the disk, the rights and the limits, or move them away, and run "
+            "again; all others are checked"
+        )
+
+
+def _check_all(todo: pl.DataFrame, checking: Checking) -> tuple[pl.DataFrame, Done]:
+    """Return the checks of images, without those that the machine does not give."""
     from pipeline.image_check import check_image  # with what looks into images, which planning does without
 
-    rows, bytes_read = [], 0
-    for path, size, modified_ns, checksum in todo.select(*STATE, "checksum").iter_rows():
-        found = check_image(f"{checking.images_folder}/{path}", checking.check, checking.settings, checksum)
+    rows, bytes_read, refused = [], 0, []
+    for path, checksum in todo.select("path", "checksum").iter_rows():
+        try:
+            found = check_image(f"{checking.images_folder}/{path}", checking.check, checking.settings, checksum)
+        except OSError as error:
+            refused.append(f"{path} ({error.strerror or error})")
+            continue
         bytes_read += found.bytes_read
-        state = (size, modified_ns) if found.status == UNREADABLE else (found.bytes, found.modified_ns)
         detail = found.detail
         if checking.checksums is not None and checksum is None and found.status == OK:
             detail = "; ".join(filter(None, (detail, NOT_LISTED)))
+        state = (found.bytes, found.modified_ns)
         rows.append((path, found.width, found.height, found.mode, *state, found.status.value, detail))
-    return pl.DataFrame(rows, schema=ROW, orient="row"), bytes_read
+    return pl.DataFrame(rows, schema=ROW, orient="row"), Done(len(todo), bytes_read, tuple(refused))
 
 
 def finish_partition(job: tuple[Partition, Todo]) -> None:
@@ -266,7 +288,9 @@ def finish_partition(job: tuple[Partition, Todo]) -> None:
     unknown = _unknown(states, known)
     same = _seen(states) == todo.seen
     if same and not unknown.is_empty():  # another run, which had the same to do, is tidying up
-        known = pl.concat([known, _check_all(_with_checksums(unknown, partition.checking), partition.checking)[0]])
+        checks, done = _check_all(_with_checksums(unknown, partition.checking), partition.checking)
+        stop_if_refused(partition.checking.images_folder, done.refused)
+        known = pl.concat([known, checks])
         unknown = _unknown(states, known)
     if not same or not unknown.is_empty():
         folder = partition.checking.images_folder

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from PIL import Image, UnidentifiedImageError
 
+from data_manifest.errors import is_of_the_machine
 from pipeline.image_parts import BadImageError, BytesAt, Picture, Status
 
 SHOWN_BYTES = 12
@@ -48,7 +49,12 @@ def decode(content: bytes, picture: Picture) -> None:
 
 @contextlib.contextmanager
 def told() -> Iterator[None]:
-    """Have what Pillow raises where it cannot go on as what is wrong with the image."""
+    """Have what Pillow raises where it cannot go on as what is wrong with the image.
+
+    Raises:
+        BadImageError: It is damaged, or none.
+        OSError: The machine does not give its bytes.
+    """
     try:
         yield
     except UnidentifiedImageError as error:
@@ -56,6 +62,8 @@ def told() -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise BadImageError(Status.BOMB, _in_words(error)) from error
     except DAMAGE as error:
+        if isinstance(error, OSError) and is_of_the_machine(error):
+            raise
         status = Status.TRUNCATED if "truncated" in str(error) else Status.CORRUPT
         raise BadImageError(status, _in_words(error)) from error
 

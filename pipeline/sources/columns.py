@@ -12,7 +12,7 @@ ALSO_CALLED = {
     "utm_east": ("east", "easting"),
     "utm_north": ("north", "northing"),
     "utm_zone": ("zone", "utm_zone_number", "zone_number"),
-    "utm_band": ("band", "utm_zone_letter", "zone_letter"),
+    "utm_band": ("band", "utm_zone_letter", "zone_letter", "hemisphere"),
     "heading": ("compass_angle", "ca", "bearing", "azimuth", "direction"),
     "timestamp": ("time", "date", "datetime", "captured_at", "capture_time", "date_time"),
     "pano_id": ("panorama_id", "panoid"),
@@ -89,7 +89,9 @@ def _plain(name: str) -> str:
 def _check_enough(table: Path, names: Sequence[str], found: Mapping[str, str]) -> None:
     there = f"it has {', '.join(names)}"
     if "path" not in found:
-        raise UserError(f"{table}: which column has the images' paths? Give --columns path=...; {there}")
+        raise UserError(
+            f"{table}: which column has the images' paths? Give --columns path=...; {there} (its first line)"
+        )
     if not any(all(meaning in found for meaning in pair) for pair in POSITIONS):
         raise UserError(
             f"{table}: where are the positions? Give --columns latitude=...,longitude=... (degrees), or "

@@ -1,18 +1,21 @@
 """The photos themselves as the source: EXIF, XMP and Mapillary's description, read in bulk, without decoding a picture.
 
 A manifest of photos depends on each file's size and modification time, and a partition on those of its own files: where
-these are as they were, nothing is read again. Partitions are small, and threads read the files of one, for disks that
-keep one waiting; processes read several at once, for the parsing is Python.
+these are as they were, nothing is read again. Partitions are small, and processes read several at once, for the parsing
+is Python. Threads read the files of one where the disk keeps one waiting: where it does not, they would only fight over
+Python's lock, and take twice the processor time.
 """
 
 import contextlib
 import dataclasses
 import functools
 import hashlib
+import itertools
 import multiprocessing
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from typing import Any
 import polars as pl
 
 from data_manifest.artefacts import DIGEST_LENGTH
+from data_manifest.errors import is_of_the_machine, refused
 from data_manifest.references import folder_of
 from pipeline.listing import Listing
 from pipeline.names import Reason
@@ -31,8 +35,10 @@ from pipeline.sources.track import fill_headings
 from pipeline.threads import usable_cores
 
 PHOTOS_PER_PARTITION = 5_000
-THREADS = 16  # wait for the disk, most of the time
-VERSION = 2  # of what is read of a photo
+THREADS = 16  # that wait for the disk, most of the time
+READ_ALONE, READ_AT_A_TIME = 20, 500  # the first of so many photos are read alone, to see whether the disk is slow
+SLOW_DISK = 3  # times the work, spent waiting: more than other programs on a busy machine make one wait
+VERSION = 3  # of what is read of a photo
 JOBS_FOR_PROCESSES = 3  # with fewer partitions to start processes takes longer than it spares
 COLUMNS = (*WRITTEN, "heading_source", "heading_reference", "reason", "detail")
 
@@ -59,9 +65,7 @@ class PhotoReader:
     def read(self, paths: pl.DataFrame, strict: bool) -> pl.DataFrame:
         """Return what the photos say."""
         folder = os.fsencode(self.images_folder)
-        with ThreadPoolExecutor(THREADS) as threads:
-            read = functools.partial(_read_one, folder)
-            facts = list(threads.map(read, paths["path"], paths["is_utf8"]))
+        facts = read_all(functools.partial(_read_one, folder), list(paths.select("path", "is_utf8").iter_rows()))
         columns = {name: [each.get(name, "") for each in facts] for name in COLUMNS}
         rows = paths.hstack(pl.DataFrame(columns, schema=dict.fromkeys(COLUMNS, pl.String)))
         found = pl.struct("reason", "detail")
@@ -74,21 +78,38 @@ class PhotoReader:
         return images
 
 
+def read_all(read: Callable[[str, bool], Facts], photos: Sequence[tuple[str, bool]]) -> list[Facts]:
+    """Return what is read of photos, in their order; by threads, for as long as most of the time is spent waiting."""
+    facts: list[Facts] = []
+    with ThreadPoolExecutor(THREADS) as threads:
+        for begin in range(0, len(photos), READ_AT_A_TIME):
+            alone, others = photos[begin : begin + READ_ALONE], photos[begin + READ_ALONE : begin + READ_AT_A_TIME]
+            begun, worked = time.perf_counter(), time.thread_time()
+            facts += itertools.starmap(read, alone)
+            work = time.thread_time() - worked
+            is_slow = time.perf_counter() - begun - work > SLOW_DISK * work
+            facts += threads.map(lambda photo: read(*photo), others) if is_slow else itertools.starmap(read, others)
+    return facts
+
+
 def _read_one(folder: bytes, path: str, is_utf8: bool) -> Facts:
-    """Return the fields of a photo, or the reason for which it is of no use."""
+    """Return the fields of a photo, or the reason for which it is of no use.
+
+    Raises:
+        UserError: The machine does not give it: as a reject it would be remembered when rights are mended.
+    """
     if not is_utf8:  # a reject already, whose path is not that of the file
         return {}
     try:
         facts = read_photo(folder + b"/" + path.encode())
     except UNREADABLE as error:
+        if isinstance(error, OSError) and is_of_the_machine(error):
+            raise refused(f"{os.fsdecode(folder)}/{path}", error) from error
         text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         text = "no image that can be read" if "cannot identify" in text else text
         return {"reason": Reason.UNREADABLE.value, "detail": text or type(error).__name__}
     if "latitude" not in facts:
         return {**facts, "reason": Reason.NO_POSITION.value, "detail": "the file says no GPS position"}
-    if float(facts["latitude"]) == float(facts["longitude"]) == 0:
-        detail = "latitude 0, longitude 0: what cameras write that know no position"
-        return {**facts, "reason": Reason.NO_POSITION.value, "detail": detail}
     return facts
 
 

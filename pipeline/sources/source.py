@@ -14,7 +14,16 @@ from typing import Any, Protocol
 import polars as pl
 
 from pipeline.listing import Listing
-from pipeline.names import FIELDS, HEADING_ORIGIN, parse_fields, reject_by_fields, reject_by_path, with_years
+from pipeline.names import (
+    FIELDS,
+    HEADING_ORIGIN,
+    Reason,
+    parse_fields,
+    reject_by_fields,
+    reject_by_path,
+    reject_when,
+    with_years,
+)
 from pipeline.reading import REJECT, read_names, with_positions
 
 WRITTEN = FIELDS[1:-1]  # what a source may say of an image
@@ -131,7 +140,7 @@ def read_fields(written: pl.DataFrame, strict: bool) -> pl.DataFrame:
             `heading_reference`, and `reject`, what the source itself found wrong.
         strict: As in `build_manifest`.
     """
-    found = pl.coalesce("reject", reject_by_path(), reject_by_fields(strict))
+    found = pl.coalesce("reject", reject_by_path(), reject_by_fields(strict), _reject_nowhere())
     rejects = written.select(reject=found).to_series().cast(REJECT)
     images = with_years(parse_fields(written)).with_columns(rejects)
     without = pl.col("heading").is_null()
@@ -139,6 +148,13 @@ def read_fields(written: pl.DataFrame, strict: bool) -> pl.DataFrame:
         pl.when(~without & (pl.col(column) != "")).then(column).alias(column) for column in HEADING_ORIGIN
     )
     return with_positions(images, strict).sort("path")
+
+
+def _reject_nowhere() -> pl.Expr:
+    """Return a reject for latitude and longitude 0: cameras and programs write that where they know no position."""
+    are_0 = [pl.col(name).cast(pl.Float64, strict=False) == 0 for name in ("latitude", "longitude")]
+    detail = pl.lit("latitude 0, longitude 0: what is written where no position is known")
+    return reject_when(pl.all_horizontal(*are_0, pl.col("utm_east") == ""), Reason.NO_POSITION, detail)
 
 
 def source_of(recipe: Mapping[str, Any]) -> str:

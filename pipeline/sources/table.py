@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import polars as pl
 
@@ -29,6 +29,7 @@ from pipeline.sources.track import fill_headings
 from pipeline.texts import feed
 
 ROWS_FILE = "rows.parquet"
+VERSION = 2  # of how a table is read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,12 +73,15 @@ class TableSource:
     @property
     def expected(self) -> str:
         """What a user is told who gives images that the table says nothing of."""
-        return f"The table {self.table} says nothing that can be used: see the reason, and --columns"
+        return (
+            f"The table {self.table} says nothing that can be used: see the reason, and --columns; positions are "
+            "numbers of degrees, as 48.8506 and -2.3348, or of metres"
+        )
 
     @property
     def settings(self) -> Mapping[str, Any]:
         """What decides the rows."""
-        return {"source": self.options.as_dict() | {"table": None}}  # the table counts by its content
+        return {"source": {**self.options.as_dict(), "table": None, "version": VERSION}}  # its content is an input
 
     def inputs(self, listing: Listing) -> Mapping[str, str]:
         """Return the digest of the table's content."""
@@ -94,13 +98,31 @@ class TableSource:
         rows = _one_row_a_path(rows)
         sizes = listing.sizes(scratch)
         missing = _without_file(rows["path"], listing.images(sizes).blocks())
-        _refuse_other_images(self.table, listing.origin, rows, missing)
+        if len(missing) == len(rows):
+            self._refuse_other_images(listing, rows["path"][0], len(rows))
         rows = _say_missing(rows, missing)
         if self.options.heading == FROM_TRACK:
             rows = self._with_track(rows)
         rows_file = scratch / ROWS_FILE
         rows.drop("sequence").sort("path").write_parquet(rows_file, row_group_size=1 << 16)
         return ListingWith(listing, sizes, missing["path"]), TableReader(rows_file)
+
+    def _refuse_other_images(self, listing: Listing, first: str, num_rows: int) -> NoReturn:
+        """Say that no row names an image, and what is likely wrong with the first one's path.
+
+        Raises:
+            UserError: Always.
+        """
+        folder, parts, hint = folder_of(listing.origin), first.split("/"), ""
+        for begin in range(1, len(parts)):
+            shorter = "/".join(parts[begin:])
+            if (folder / shorter).is_file():
+                hint = f"; without {first.removesuffix(shorter)} it would name {folder / shorter}"
+                break
+        raise UserError(
+            f"{self.table}: none of its {num_rows:,} rows names a file of {listing.origin}; the first is {first}: "
+            f"paths in a table begin in the images folder, with their extension{hint}"
+        )
 
     def _with_track(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows with the headings that are missing estimated."""
@@ -171,14 +193,6 @@ def _without_file(paths: pl.Series, blocks: Iterable[pl.Series]) -> pl.DataFrame
     return missing
 
 
-def _refuse_other_images(table: Path, origin: Path, rows: pl.DataFrame, missing: pl.DataFrame) -> None:
-    if len(missing) == len(rows):
-        raise UserError(
-            f"{table}: none of its {len(rows):,} rows names a file of {origin}; the first is {rows['path'][0]}: paths "
-            "in a table begin in the images folder, with their extension"
-        )
-
-
 def _say_missing(rows: pl.DataFrame, missing: pl.DataFrame) -> pl.DataFrame:
     gone = missing.with_columns(gone=pl.lit(True))
     is_gone = pl.col("gone").is_not_null()
@@ -186,10 +200,15 @@ def _say_missing(rows: pl.DataFrame, missing: pl.DataFrame) -> pl.DataFrame:
         rows.join(gone, on="path", how="left", maintain_order="left")
         .with_columns(
             reason=pl.when(is_gone).then(pl.lit(Reason.NO_FILE.value)).otherwise("reason"),
-            detail=pl.when(is_gone).then(pl.lit("the table names a file that is not there")).otherwise("detail"),
+            detail=pl.when(is_gone).then(_which_is_missing()).otherwise("detail"),
         )
         .drop("gone")
     )
+
+
+def _which_is_missing() -> pl.Expr:
+    no_path, no_file = pl.lit("a row without a path"), pl.lit("the table names a file that is not in the images folder")
+    return pl.when(pl.col("path") == "").then(no_path).otherwise(no_file)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from data_manifest.errors import UserError, writing_in
+from data_manifest.errors import UserError, is_of_the_machine, writing_in
 
 FULL = "the disk of A is full ({}): nothing was published; free some space, or choose --artifacts-folder, and run again"
 
@@ -26,6 +26,23 @@ def test_what_a_disk_refuses_is_told(error: OSError, message: str) -> None:
         raise error
     assert str(told.value) == message
     assert told.value.__cause__ is error
+
+
+def test_the_folder_that_a_user_has_chosen_is_named_with_its_option() -> None:
+    with pytest.raises(UserError, match="or choose --crops"), writing_in(Path("A"), "--crops"):
+        raise OSError(errno.ENOSPC, "x")
+    with pytest.raises(UserError, match="Too many open files: raise the limit"), writing_in(Path("A")):
+        raise OSError(errno.EMFILE, "x")
+
+
+def test_what_is_wrong_with_a_file_and_what_with_the_machine(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for odd in (tmp_path / "gone", tmp_path, tmp_path / "file" / "below"):
+        with pytest.raises((FileNotFoundError, IsADirectoryError, NotADirectoryError)) as error:
+            odd.open("rb")
+        assert not is_of_the_machine(error.value)
+    assert not is_of_the_machine(OSError("image file is truncated"))
+    assert all(map(is_of_the_machine, (OSError(each, "x") for each in (errno.EMFILE, errno.EIO, errno.EACCES))))
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "x"), OSError("x"), FileNotFoundError(2, "x"), UserError("x")])

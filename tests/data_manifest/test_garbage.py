@@ -348,7 +348,9 @@ def test_nothing_there(artifacts: Path) -> None:
 
 
 def test_mistakes(artifacts: Path) -> None:
-    with pytest.raises(UserError, match="--stages manifest,runs: 'runs' is none of manifest, checks, verified, groups"):
+    with pytest.raises(
+        UserError, match="--stages manifest,runs: 'runs' is none of crops, manifest, checks, verified, groups"
+    ):
         remove_garbage(artifacts, ("manifest", "runs"))
     with pytest.raises(UserError, match="--keep-newest -1: how many artefacts of each name to keep, from 0 up"):
         remove_garbage(artifacts, keep_newest=-1)

@@ -131,12 +131,13 @@ def test_summary_of_groups_is_classes(city: tuple[Path, Path], capsys: pytest.Ca
         (("summary", "A/groups"), "A/groups is no published artefact; in it there are A/groups/sf-xl"),
         (
             ("summary", "A/training/sf-xl"),
-            "{model} is of the stage training: summary looks into manifest and verified and groups",
+            "{model} is of the stage training: "
+            "summary looks into manifest and verified and checks and crops and groups",
         ),
         (("classes", "A/manifest/sf-xl"), "{manifest} is of the stage manifest: classes looks into groups"),
         (
             ("rejects", "A/groups/sf-xl"),
-            "{groups} is of the stage groups: rejects looks into manifest and verified and checks",
+            "{groups} is of the stage groups: rejects looks into manifest and verified and checks and crops",
         ),
         (
             ("rejects", "A/manifest/sf-xl", "--reason", "age"),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from data_manifest.artefacts import Recipe, make_current, publishing
+from data_manifest.garbage import DEFAULT_STAGES
 from data_manifest.needed import Rules, reasons_to_keep
 from data_manifest.references import STAGES, read_artefacts, read_users
 from evaluation.recipe import validation_digest
@@ -151,7 +152,7 @@ def test_a_run_that_does_not_say_may_need_all_manifests_and_groups(
     if content is not None:
         (run / "run.json").write_text(content)
     current = {key(recipe(stage, 2)) for stage in STAGES}
-    assert set(kept()) == current | {key(recipe(stage)) for stage in ("manifest", "checks", "verified", "groups")}
+    assert set(kept()) == current | {key(recipe(stage)) for stage in DEFAULT_STAGES}
 
 
 def test_a_build_that_is_running_keeps_its_inputs(publish: Publish, kept: Kept, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ def artefact(publish_tables: PublishTables) -> Path:
 def test_the_keys_the_counts_and_the_first_of_each_reason(artefact: Path) -> None:
     assert list_rejects(artefact, limit=3) == {
         **{"stage": "manifest", "name": "city", "digest": RECIPE.digest, "path": str(artefact)},
+        "made": "by hand",
         "rejects": 9,
         "rejects_by_reason": [{"reason": "odd name", "files": 7}, {"reason": "no position", "files": 2}],
         "examples": [

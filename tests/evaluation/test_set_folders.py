@@ -52,6 +52,16 @@ def test_a_folder_of_ones_own_has_as_many_sets_as_folders_of_queries(tmp_path: P
     assert find(f"{town / 'queries_night'},{town}") == both[::-1], "each once"
 
 
+def test_published_sets_and_folders_in_their_form_are_read_by_names(tmp_path: Path) -> None:
+    town = make(tmp_path / "town", "database/empty", "database/more", "queries")
+    assert not SetFolders(town, "queries").by_names
+    (town / "database" / "more" / "IMG_0001.JPG").touch()
+    assert not SetFolders(town, "queries").by_names
+    assert SetFolders(town, "queries", NAMED_SETS["nordland"]).by_names
+    (town / "database" / "more" / "IMG_0001.JPG").rename(town / "database" / "@0@00352.3@@@@@148@@@@@@@@.jpg")
+    assert SetFolders(town, "queries").by_names
+
+
 @pytest.mark.parametrize(
     ("test_sets", "message"),
     [

@@ -103,5 +103,7 @@ def test_the_command_line(
     told = json.loads(capsys.readouterr().out)
     assert told["figures"]["images"] == 40_000
     assert told["grouping"]["M"] == 10
-    with pytest.raises(UserError, match="is no manifest"):
+    with pytest.raises(UserError, match="run BuildManifest first, as in luigi --module workflows"):
         main(["advise", str(tmp_path)])
+    with pytest.raises(UserError, match=f"in {manifest.parents[1]} there are {manifest.parent}"):
+        main(["advise", str(manifest.parents[1] / "trian" / "current")])

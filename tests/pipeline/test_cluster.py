@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import ExifTags, Image
 
 from data_manifest.artefacts import list_artefacts, read_recipe
 from data_manifest.errors import UserError
@@ -22,13 +23,17 @@ from data_manifest.progress import Progress
 from data_manifest.staging import STAGING
 from pipeline import cluster as cluster_module
 from pipeline import manifest as manifest_module
-from pipeline import members
+from pipeline import members, panoramas
 from pipeline.cluster import ClusterSettings, differing_versions, executor_at
+from pipeline.crop_settings import CropSettings
 from pipeline.executor import run_all
 from pipeline.groups import build_groups
 from pipeline.listing import list_images
 from pipeline.manifest import build_manifest
 from pipeline.partitions import partitions
+from pipeline.sources import exif
+from pipeline.sources.choose import make_source
+from pipeline.sources.settings import SourceSettings
 from pipeline.verify import verify_images
 
 pytest.importorskip("distributed", reason="Dask is not installed")
@@ -239,6 +244,50 @@ def test_images_are_verified_with_the_same_bytes(
         made.append({path.name: path.read_bytes() for path in checks.glob("checks/*.parquet")})
     assert len(made[0]) > 20
     assert made[0] == made[1]
+
+
+@pytest.mark.parametrize("kind", ["table", "exif"])
+def test_other_sources_than_names_give_the_same_bytes(
+    kind: str, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of photos in eight folders; the table and the artefacts lie in the driver's working folder."""
+    monkeypatch.setattr(exif, "JOBS_FOR_PROCESSES", 100)
+    monkeypatch.setattr(manifest_module, "partitions", lambda *given: partitions(*given[:2], 2))
+    monkeypatch.chdir(tmp_path)
+    photo = Image.Exif()
+    photo.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: (48.0, 51.0, 2.16), 3: "W", 4: (2.0, 20.0, 5.28)})
+    names = [f"{number // 2}/{number}.jpg" for number in range(16)]
+    for each in names:
+        (tmp_path / "photos" / each).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "photos" / each, exif=photo)
+    rows = [f"{each},48.85,2.33" for each in (*names[1:], "gone.jpg")]
+    (tmp_path / "photos.csv").write_text("\n".join(["path,lat,lon", *rows]))
+    table = Path("photos.csv") if kind == "table" else None
+    made: list[dict[str, bytes]] = []
+    for scheduler in (None, cluster.address):
+        source = make_source(SourceSettings(source=kind, table=table, heading="given"))
+        with executor_at(scheduler) as executor:
+            folder = build_manifest(Path("photos"), Path(f"A{len(made)}"), executor=executor, source=source)
+        summary = read_recipe(folder)["summary"]
+        assert (summary["usable"], summary["rejects"]) == ((15, 2) if kind == "table" else (16, 0))
+        made.append({str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.parquet")})
+    assert count(made[0], "manifest/part-") > 4
+    assert made[0] == made[1]
+
+
+def test_panoramas_are_cut_to_the_same_bytes(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panoramas, "PANORAMAS_AT_A_TIME", 1)
+    monkeypatch.chdir(tmp_path)
+    Path("panoramas").mkdir()
+    for number in range(4):
+        Image.effect_noise((208, 32), 60).save(Path("panoramas", name(number)))
+    for scheduler, output in ((None, "here"), (cluster.address, "there")):
+        with executor_at(scheduler) as executor:
+            settings = CropSettings(crop_size=16)
+            panoramas.crop_panoramas(Path("panoramas"), Path(output), Path("A"), settings, executor=executor)
+    here, there = ({path.name: path.read_bytes() for path in Path(each).rglob("*.jpg")} for each in ("here", "there"))
+    assert len(here) == 48
+    assert here == there
 
 
 def test_a_driver_that_is_killed_leaves_a_folder_to_go_on_from(

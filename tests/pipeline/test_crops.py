@@ -1,5 +1,9 @@
 """Crops of panoramas whose columns tell their azimuth."""
 
+import errno
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +11,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from data_manifest.__main__ import main
 from data_manifest.artefacts import read_recipe
 from data_manifest.errors import UserError
 from data_manifest.tables import read_table
@@ -15,6 +20,7 @@ from pipeline.crops import crop_headings, cut
 from pipeline.image_parts import BadImageError
 from pipeline.panoramas import crop_panoramas
 
+ROOT = Path(__file__).parents[2]
 THETA = Path(__file__).parents[3] / "shared" / "data" / "exif" / "openwanderer_theta"
 NAME = "@0545981.19@4184971.70@10@S@037.81098@-122.47762@{}@@{}@@@@201409@@.jpg"
 Floats = npt.NDArray[np.float64]
@@ -142,6 +148,81 @@ def test_what_cannot_be_cut_is_told(panoramas: Path) -> None:
     bad = [status for status in rows["status"].cast(str) if status != "ok"]
     assert sorted(bad) == ["no heading", "no name", "truncated", "wrong size"]
     assert rows["crops"].sum() == 24
+
+
+def test_what_was_cut_can_be_looked_into_and_old_tables_are_garbage(
+    panoramas: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = crop(panoramas)
+    telling(832, 128).save(panoramas / "37.81" / NAME.format("unknown", ""))
+    second = crop(panoramas)
+    main(["summary", str(second)])
+    assert "24 crops of 2 panoramas, 0 of them cut now" in (shown := capsys.readouterr().out)
+    assert "no heading  1  100.0%" in shown
+    main(["rejects", str(second), "--reason", "no heading"])
+    assert NAME.format("unknown", "") in capsys.readouterr().out
+    main(["gc", "--artifacts-folder", str(panoramas.parent / "A")])
+    assert (first.exists(), second.exists()) == (False, True)
+
+
+def test_what_the_machine_refuses_is_no_damage_of_a_panorama(panoramas: Path) -> None:
+    """Too many open files, in a process that may open no more."""
+    code = (
+        "import sys, resource\nfrom pathlib import Path\nimport PIL.JpegImagePlugin\nfrom pipeline import crops\n"
+        "from pipeline.panoramas import Piece, cut_piece\nfrom pipeline.crop_settings import CropSettings\n"
+        "source = Path(sys.argv[1])\nfound = tuple((p.name, 0.0) for p in source.iterdir())\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
+        "cut_piece(Piece(source, Path(sys.argv[2]), Path(sys.argv[2]), CropSettings(), found))\n"
+    )
+    words = [sys.executable, "-c", code, str(panoramas / "37.81"), str(panoramas.parent / "database")]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "UserError" in done.stderr, done.stderr
+    assert "cannot be read: Too many open files; raise the limit (ulimit -n), and run again" in done.stderr
+
+
+def test_a_full_disk_ends_the_run_with_a_message(panoramas: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(UserError, match=r"is full .*; free some space, or choose --output-folder"):
+        crop(panoramas)
+    assert not list((panoramas.parent / "database").rglob("*.jpg"))
+
+
+CUT = """
+import sys
+from pathlib import Path
+from pipeline.crop_settings import CropSettings
+from pipeline.panoramas import crop_panoramas
+crop_panoramas(*map(Path, sys.argv[1:4]), CropSettings(crop_size=64))
+"""
+
+
+def test_a_run_that_is_killed_is_finished_by_the_next(panoramas: Path) -> None:
+    """What is there has its place and its whole content; what was whole stays the same file."""
+    for number in range(2, 60):
+        telling(832, 128).save(panoramas / "37.81" / NAME.format(f"pano{number}", number))
+    database, artifacts = panoramas.parent / "database", panoramas.parent / "A"
+    words = [sys.executable, "-c", CUT, str(panoramas), str(database), str(artifacts)]
+    with subprocess.Popen(words, cwd=ROOT) as process:
+        while len(list(database.glob("*/*.jpg"))) < 100:
+            assert process.poll() is None, "ended before it could be killed"
+            time.sleep(0.001)
+        process.kill()
+    written = {path: path.stat().st_ino for path in database.rglob("*.jpg")}
+    assert 100 <= len(written) < 720
+    whole = [pano for pano in range(60) if sum(f"@pano{pano}@" in path.name for path in written) == 12]
+    assert whole
+    assert read_recipe(crop(panoramas))["summary"]["cut_now"] == 60 - len(whole)
+    crops = sorted(database.rglob("*.jpg"))
+    assert len(crops) == 720
+    for path in crops:
+        with Image.open(path) as image:
+            image.load()
+        if any(f"@pano{pano}@" in path.name for pano in whole):
+            assert path.stat().st_ino == written[path], "a crop that was done was cut again"
+    assert [path for path in database.rglob("*") if path.is_file() and path not in crops] == [database / ".crops.json"]
 
 
 def test_mistakes(panoramas: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Single images, whole and damaged in every way that was thought of."""
 
+import errno
 import io
 import os
 import random
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline import image_check
 from pipeline.image_check import Checked, check_image
 from pipeline.verify_settings import DECODE, HEADER, VerifySettings
 
@@ -151,7 +153,19 @@ def test_what_is_no_image(check: Check, how: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     assert check_image(str(tmp_path / "pipe.jpg"), how).status == "not an image"
     (tmp_path / "folder.jpg").mkdir()
-    assert check_image(str(tmp_path / "folder.jpg"), how).status in ("unreadable", "not an image")
+    assert check_image(str(tmp_path / "folder.jpg"), how).status == "not an image"
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.EACCES])
+def test_an_error_of_the_machine_says_nothing_of_an_image(
+    check: Check, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuses(*_: object) -> int:
+        raise OSError(number, "refused")
+
+    monkeypatch.setattr(image_check, "_open_at_once", refuses)
+    with pytest.raises(OSError, match="refused"):
+        check(WHOLE["baseline"])
 
 
 @pytest.mark.parametrize("kind", ["baseline", "png"])

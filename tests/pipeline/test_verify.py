@@ -1,5 +1,6 @@
 """Checks of a folder of images: what is written, what is not done twice, and groups without the bad ones."""
 
+import errno
 import hashlib
 import os
 import zipfile
@@ -17,7 +18,9 @@ from PIL import Image
 from data_manifest.artefacts import read_recipe
 from data_manifest.errors import UserError
 from data_manifest.tables import read_table
+from pipeline import executor as executor_module
 from pipeline import image_check, verifying
+from pipeline import verify as verify_module
 from pipeline.groups import build_groups
 from pipeline.manifest import build_manifest
 from pipeline.settings import GroupSettings
@@ -148,6 +151,43 @@ def test_a_run_that_ends_in_the_middle_goes_on(
     verify(train)
     assert done <= len(looked_into) - 30 + done < 30, "at most the pieces that were begun are done again"
     assert 30 <= len(looked_into) < 30 + done
+
+
+def test_what_the_machine_refuses_is_no_damage_and_is_looked_at_again(
+    train: Path, looked_into: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = image_check.check_image
+
+    def refuses(path: str, *more: object) -> object:
+        found = noted(path, *more)  # type: ignore[arg-type]
+        if path.endswith((name(8), name(21))):
+            raise OSError(errno.EIO, "Input/output error", path)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(image_check, "check_image", refuses)
+        with pytest.raises(UserError, match=r"does not give 2 images .*pano8@.* \(Input/output error\)") as error:
+            verify(train)
+    assert "run again; all others are checked" in str(error.value)
+    looked_into.clear()
+    assert bad_in(verify(train)) == {}
+    assert sorted(looked_into) == sorted([name(8), name(21)])
+
+
+def test_a_machine_that_gives_nothing_any_more_ends_the_run_soon(train: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def refuses(path: str, *_: object) -> object:
+        seen.append(path)
+        raise OSError(errno.EMFILE, "Too many open files", path)
+
+    monkeypatch.setattr(image_check, "check_image", refuses)
+    monkeypatch.setattr(verifying, "IMAGES_AT_A_TIME", 1)
+    monkeypatch.setattr(verify_module, "REFUSED_AT_MOST", 2)
+    monkeypatch.setattr(executor_module, "THREADS_WORK_AHEAD", 1)
+    with pytest.raises(UserError, match="Too many open files"):
+        verify(train)
+    assert len(seen) < 30
 
 
 def test_images_that_change_while_they_are_checked(train: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 import json
 import os
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from data_manifest.artefacts import read_recipe
+from data_manifest.errors import UserError
 from data_manifest.tables import read_table
 from pipeline.groups import build_groups
 from pipeline.manifest import build_manifest
@@ -84,11 +87,42 @@ def test_photos_that_are_of_no_use(tmp_path: Path) -> None:
     assert read_table(manifest, "manifest")["path"].to_list() == ["good.jpg"]
     assert rejects_of(manifest) == {
         "nowhere.jpg": "no position: the file says no GPS position",
-        "null.jpg": "no position: latitude 0, longitude 0: what cameras write that know no position",
+        "null.jpg": "no position: latitude 0, longitude 0: what is written where no position is known",
         "text.jpg": "cannot be read: no image that can be read",
         "empty.jpg": "cannot be read: no image that can be read",
         "./%FF.jpg": "not UTF-8: the path is shown percent-escaped",
     }
+
+
+def test_what_the_machine_refuses_is_not_remembered_as_a_reject(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_photo(tmp_path / "photos" / "1.jpg", GPS)
+
+    def refuses(path: bytes) -> dict[str, str]:
+        raise PermissionError(13, "Permission denied", path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(exif_module, "read_photo", refuses)
+        with pytest.raises(UserError, match=r"1\.jpg cannot be read: Permission denied; see to the disk"):
+            build_manifest(tmp_path / "photos", tmp_path / "A", source=make_source(EXIF))
+    assert len(rows_of(tmp_path / "photos", tmp_path)) == 1
+
+
+def test_threads_read_where_the_disk_keeps_one_waiting_and_give_the_same_in_the_same_order() -> None:
+    names, by_main = [(f"{number}.jpg", True) for number in range(120)], []
+
+    def read(path: str, slow_until: int) -> dict[str, str]:
+        if int(path.removesuffix(".jpg")) < slow_until:
+            time.sleep(0.001)
+        by_main.append(threading.current_thread() is threading.main_thread())
+        return {"path": path}
+
+    for slow_until, alone in ((20, 20), (0, 120)):
+        by_main.clear()
+        facts = exif_module.read_all(lambda path, _, until=slow_until: read(path, until), names)  # type: ignore[misc]
+        assert [each["path"] for each in facts] == [path for path, _ in names]
+        assert sum(by_main) == alone
 
 
 def test_photos_that_changed_are_read_again_and_others_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,9 +28,9 @@ def photos(tmp_path: Path) -> Path:
 def build(photos: Path, tmp_path: Path) -> Build:
     """Build a manifest of the photos from a table given as CSV text."""
 
-    def build(text: str, strict: bool = True, **options: Any) -> Path:
+    def build(text: str | bytes, strict: bool = True, **options: Any) -> Path:
         table = tmp_path / "photos.csv"
-        table.write_text(text)
+        table.write_bytes(text if isinstance(text, bytes) else text.encode())
         source = make_source(SourceSettings(source="table", table=table, **options))
         return build_manifest(photos, tmp_path / "A", source=source, strict=strict)
 
@@ -72,7 +72,7 @@ def test_rows_files_and_rejects_add_up(build: Build) -> None:
     assert rejects(folder) == {
         "a/2.jpg": "not a number: latitude = north",
         "b/3.JPG": "rows disagree: 2 rows, which differ in latitude",
-        "gone/9.jpg": "no such file: the table names a file that is not there",
+        "gone/9.jpg": "no such file: the table names a file that is not in the images folder",
     }
     assert read_recipe(folder)["summary"]["files"] == 5
 
@@ -81,6 +81,106 @@ def test_utm_with_zone_and_band_in_one_and_mapped_columns(build: Build) -> None:
     folder = build("x,e,n,z\na/1.jpg,450847.6,5410996.1,31U\n", columns="utm_zone=z,utm_east=e, path=x,utm_north=n")
     row = read_table(folder, "manifest").row(0, named=True)
     assert (row["utm_east"], row["utm_zone"], row["utm_band"], row["heading_source"]) == (450847.6, 31, "U", None)
+
+
+CONTENT = 'path,lat,lon,note\n"a/1.jpg",48.85,2.33,"Rue, été"\n'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        CONTENT.encode("utf-8-sig"),
+        CONTENT.replace("\n", "\r\n").encode(),
+        CONTENT.replace(",lat", "\tlat").replace(",", "\t").replace("Rue\t", "Rue,").encode("utf-16"),
+        b"sep=;\r\n"
+        + CONTENT.replace("Rue, ", "Rue@ ").replace(",", ";").replace("@", ",").replace(".8", ",8").encode(),
+    ],
+)
+def test_tables_as_spreadsheets_save_them(build: Build, content: bytes) -> None:
+    row = read_table(build(content), "manifest").row(0, named=True)
+    assert (row["latitude"], row["longitude"], row["note"]) == (48.85, 2.33, "Rue, été")
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("2014-06-16T10:20:30+02:00", ("20140616_102030", 2014, 6)),
+        ("2014-6-1 10:20", ("20140601_1020", 2014, 6)),
+        ("16.6.2014 10:20", ("20140616_1020", 2014, 6)),
+        ("1402914030", ("20140616_102030", 2014, 6)),
+        ("1402914030123", ("20140616_102030", 2014, 6)),
+        ("201406", ("201406", 2014, 6)),
+        ("06/16/2014", (None, None, None)),
+        ("41806", (None, None, None)),
+        ("June 2014", (None, None, None)),
+    ],
+)
+def test_times_in_several_forms(
+    build: Build, written: str, read: tuple[Any, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    """What could be another day is told and left out."""
+    row = read_table(build(f"path,lat,lon,date\na/1.jpg,48.85,2.33,{written}\n"), "manifest").row(0, named=True)
+    assert (row["timestamp"], row["year"], row["month"]) == read
+    warned = f"1 timestamps are not understood, as {written!r}, and left out" in caplog.text
+    assert warned == (read[0] is None)
+
+
+@pytest.mark.parametrize(
+    ("heading", "expected"),
+    [
+        ("360", 0.0),
+        ("-10", 350.0),
+        ("725", 5.0),
+        ("", None),
+        ("-1", None),
+        ("NaN", None),
+        ("unknown", None),
+        ("90°", 90),
+    ],
+)
+def test_headings_in_several_forms(build: Build, heading: str, expected: float | None) -> None:
+    row = read_table(build(f"path,lat,lon,heading\na/1.jpg,48.85,2.33,{heading}\n"), "manifest").row(0, named=True)
+    assert row["heading"] == expected
+
+
+def test_rows_that_name_no_position_and_no_file_of_the_folder(build: Build) -> None:
+    found = rejects(build("path,lat,lon\na/1.jpg,0,0\n../a/1.jpg,1,2\n/etc/x.jpg,1,2\n,1,2\na/2.jpg,1,2\n"))
+    outside = "no such file: the table names a file that is not in the images folder"
+    assert {path: detail for path, detail in found.items() if "not in the table" not in detail} == {
+        "a/1.jpg": "no position: latitude 0, longitude 0: what is written where no position is known",
+        "../a/1.jpg": outside,
+        "/etc/x.jpg": outside,
+        "": "no such file: a row without a path",
+    }
+
+
+CAPE, SAN_FRANCISCO, PARIS = (-33.92, 18.42), (37.70098, -122.49646), (48.85, 2.33)
+
+
+@pytest.mark.parametrize("with_latitude", [True, False])
+@pytest.mark.parametrize(
+    ("place", "zone", "band"),
+    [
+        (CAPE, "34S", "H"),
+        (CAPE, "34H", "H"),
+        (CAPE, "34.0,S", "H"),
+        (SAN_FRANCISCO, "10S", "S"),
+        (SAN_FRANCISCO, "10N", "S"),
+        (SAN_FRANCISCO, "10 s", "S"),
+        (PARIS, "31N", "U"),
+        ((3.1, 101.6), "47N", "N"),
+    ],
+)
+def test_a_letter_n_or_s_may_be_a_hemisphere_or_a_band(
+    build: Build, place: tuple[float, float], zone: str, band: str, with_latitude: bool
+) -> None:
+    east, north, number, _ = utm.from_latlon(*place)
+    zone, _, hemisphere = zone.partition(",")
+    latitude, longitude = place if with_latitude else ("", "")
+    header = "path,utm_east,utm_north,utm_zone,hemisphere,lat,lon\n"
+    text = f"{header}a/1.jpg,{east},{north},{zone},{hemisphere},{latitude},{longitude}\n"
+    row = read_table(build(text), "manifest").row(0, named=True)
+    assert (row["utm_zone"], row["utm_band"]) == (number, band)
 
 
 # One table for all of the Earth: zones, hemispheres, the exceptions of Norway and Svalbard, and the poles.
@@ -144,7 +244,14 @@ def test_what_makes_another_manifest_and_what_does_not(build: Build, photos: Pat
         ("path,lat,x\na/1.jpg,1,2\n", {}, "where are the positions? Give --columns latitude=...,longitude=..."),
         ("path,lat,gps_lat,lon\na/1.jpg,1,2,3\n", {}, "columns lat and gps_lat could both be latitude"),
         ("path,lat,lon\na/1.jpg,1,2\n", {"columns": "heading=h"}, "there is no column h (for heading)"),
-        ("path,lat,lon\nphotos/a/1.jpg,1,2\n", {}, "none of its 1 rows names a file of"),
+        ("path,lat,lon\na/9.jpg,1,2\n", {}, "none of its 1 rows names a file of"),
+        (
+            "path,lat,lon\nC:\\me\\photos\\a\\1.jpg,1,2\n",
+            {},
+            "with their extension; without C:/me/photos/ it would name",
+        ),
+        ("path,lat,lon\na/1.jpg,1,2,3\n", {}, "each line needs the columns of the first one"),
+        ("PK\x03\x04...", {}, "is a workbook or another archive: save the table as CSV"),
         ("path,lat,lon\na/1.jpg,x,2\n", {}, "none of the 4 files is a usable image"),
     ],
 )
