@@ -23,7 +23,7 @@ from evaluation.recalls import RECALL_VALUES, Recall, compute_recalls, measure_r
 from evaluation.recipe import resized_to
 from evaluation.search import search
 from evaluation.settings import EvaluationSettings, Threshold
-from evaluation.sharing import describe_together
+from evaluation.sharing import describe_together, number_of_processes, own_rows
 from training.network import preprocessing_of
 
 logger = logging.getLogger(__name__)
@@ -89,7 +89,9 @@ def evaluate(
     tables, mode = (database.read(), queries.read()), preprocessing_of(network).mode
     how, shorter_side = Extraction(settings.infer_batch_size, device, num_workers), resized_to(settings, image_size)
     files = [each.images(table, shorter_side, mode) for each, table in zip((database, queries), tables, strict=True)]
-    with Progress("extracting descriptors", sum(map(len, files)), "images", on_percentage) as progress:
+    processes, own = number_of_processes(), sum(len(own_rows(len(images))) for images in files)
+    what = "extracting descriptors" if processes == 1 else f"extracting descriptors, by each of {processes} processes"
+    with Progress(what, own, "images", on_percentage) as progress:
         describe = functools.partial(extract_descriptors, network, how=how, progress=progress)
         descriptors, query_descriptors = (describe_together(describe, images) for images in files)
     _, matches = search(descriptors, query_descriptors, max(RECALL_VALUES))

@@ -110,7 +110,7 @@ class Localizer:
     def _read(self, photo: Path) -> Tensor:
         """A photo of a phone has many times the pixels of a database image, and would be another scale to the model."""
         mode = preprocessing_of(self._network).mode
-        image = open_image(photo, mode, upright=True, enough=self._side)
+        image = open_image(photo, mode, enough=self._side)
         if self.database.resized_to is not None or min(image.size) > self._side:
             image = resize_shorter_side(image, self._side)
         return to_tensor(image)

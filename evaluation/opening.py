@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from data_manifest.errors import UserError
+from data_manifest.pictures import as_shown
 
 
-def open_image(path: Path, mode: str = "RGB", upright: bool = False, enough: int | None = None) -> Image.Image:
-    """Return the decoded image in a mode of Pillow's.
+def open_image(path: Path, mode: str = "RGB", enough: int | None = None) -> Image.Image:
+    """Return the decoded image in a mode of Pillow's, turned as its orientation flag says.
 
     Args:
         path: Where it lies.
         mode: Pillow's name of what it is brought to: RGB, or L for shades of grey.
-        upright: Turn it as its orientation flag says.
         enough: Decode a JPEG of many pixels at a half, a quarter or an eighth of its sides, where its shorter side has
             this many still: several times as fast.
 
@@ -24,7 +24,7 @@ def open_image(path: Path, mode: str = "RGB", upright: bool = False, enough: int
         with Image.open(path) as image:
             if enough is not None:
                 image.draft(None, (enough, enough))
-            return (ImageOps.exif_transpose(image) if upright else image).convert(mode)
+            return as_shown(image, mode)
     except Exception as error:  # Pillow's decoders raise many kinds, SyntaxError and struct.error among them
         raise UserError(
             f"{path} cannot be opened as an image ({error}): mend the file, "

@@ -34,9 +34,9 @@ def draw_panel(located: Sequence[Located], images_folder: Path, path: Path) -> N
     panel = Image.new("RGB", (GAP + columns * (SIDE + GAP), GAP + len(rows) * tile_height), PAPER)
     for row, photo in enumerate(rows):
         top = GAP + row * tile_height
-        _draw_tile(panel, (GAP, top), Path(photo.photo), ["photo", Path(photo.photo).name, spread(photo)], True)
+        _draw_tile(panel, (GAP, top), Path(photo.photo), ["photo", Path(photo.photo).name, spread(photo)])
         for column, match in enumerate(photo.matches, 1):
-            _draw_tile(panel, (GAP + column * (SIDE + GAP), top), images_folder / match.path, _words(match), False)
+            _draw_tile(panel, (GAP + column * (SIDE + GAP), top), images_folder / match.path, _words(match))
     try:
         panel.save(path)
     except (OSError, ValueError) as error:  # ValueError: a suffix that means no format
@@ -52,12 +52,12 @@ def _words(match: Match) -> list[str]:
     return [f"match {match.rank}", place, "  ".join(filter(None, facts))]
 
 
-def _draw_tile(panel: Image.Image, corner: tuple[int, int], path: Path, words: list[str], upright: bool) -> None:
+def _draw_tile(panel: Image.Image, corner: tuple[int, int], path: Path, words: list[str]) -> None:
     left, top = corner
     draw, font = ImageDraw.Draw(panel), ImageFont.load_default(size=13)
     draw.rectangle((left, top, left + SIDE - 1, top + SIDE - 1), fill=PALE)
     try:
-        thumbnail = ImageOps.contain(open_image(path, upright=upright, enough=SIDE), (SIDE, SIDE))
+        thumbnail = ImageOps.contain(open_image(path, enough=SIDE), (SIDE, SIDE))
         panel.paste(thumbnail, (left + (SIDE - thumbnail.width) // 2, top + (SIDE - thumbnail.height) // 2))
     except UserError:  # a database image that is gone is no reason to draw nothing
         draw.text((left + GAP, top + SIDE // 2), "the image is gone", INK, font)

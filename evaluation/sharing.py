@@ -13,6 +13,17 @@ from evaluation.images import ImageFiles
 Descriptors = npt.NDArray[np.float32]
 
 
+def number_of_processes() -> int:
+    """Return how many processes share the work."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def own_rows(num_images: int) -> npt.NDArray[np.int64]:
+    """Return the rows that are this process's share, at least one: beyond the last, the rows begin anew."""
+    process, processes = (dist.get_rank() if dist.is_initialized() else 0), number_of_processes()
+    return np.arange(process, max(process + 1, num_images), processes)
+
+
 def describe_together(describe: Callable[[ImageFiles], Descriptors], images: ImageFiles) -> Descriptors:
     """Return the descriptors of images, in their order, from all the processes that train together.
 
@@ -22,10 +33,9 @@ def describe_together(describe: Callable[[ImageFiles], Descriptors], images: Ima
     """
     if not dist.is_initialized() or not len(images):
         return describe(images)
-    process, processes = dist.get_rank(), dist.get_world_size()
-    own = np.arange(process, max(process + 1, len(images)), processes)
+    processes = number_of_processes()
     part = copy.copy(images)
-    part.paths = images.paths.take(pa.array(own % len(images)))  # one without a share describes some image again
+    part.paths = images.paths.take(pa.array(own_rows(len(images)) % len(images)))
     shares: list[Descriptors | None] = [None] * processes
     dist.all_gather_object(shares, describe(part))
     descriptors: Descriptors | None = None

@@ -37,7 +37,7 @@ CONFIG_SECTION = "cosplace"
 ELSEWHERE = {"dask_scheduler": ("dask", "scheduler")}  # section and name of parameters that are not in that section
 UNIMPORTANT = (  # never change what is made
     *("rescan", "device", "num_workers", "num_processes", "augmentation_device", "compile", "max_skipped_share"),
-    *("infer_batch_size", "dask_scheduler", "checkpoint_minutes", "checkpoint_iterations"),
+    *("infer_batch_size", "dask_scheduler", "checkpoint_minutes", "checkpoint_iterations", "tensorboard"),
 )
 TRAINING_KINDS: tuple[type[Settings], ...] = (
     *(DatasetSettings, SourceSettings, SplitSettings, GroupSettings, ChosenGroups, NetworkSettings),

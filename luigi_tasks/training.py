@@ -216,7 +216,8 @@ class TrainCosPlace(StageOfImages):
             **{"val_queries_manifest": queries.artefact(), "val_queries": queries.images_folder},
         }
         check_batch_size(self.settings(TrainingSettings).batch_size, num_processes)
-        launch(num_processes, arguments_for(folders, [self.settings(kind) for kind in KINDS]))
+        arguments = arguments_for(folders, [self.settings(kind) for kind in KINDS])
+        launch(num_processes, arguments, self.set_progress_percentage)
 
 
 @takes(*TRAINING_KINDS, SeedsSettings)

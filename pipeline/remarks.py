@@ -102,7 +102,7 @@ def _on_headings(facts: Facts) -> Iterator[Remark]:
         text = f"{figures['panoramas']:,} images are whole panoramas: cut them into views with CropPanoramas first"
         yield Remark(WARNING, text)
     if figures["turned"]:
-        text = f"{figures['turned']:,} photos are stored lying on their side (EXIF's orientation): see docs/data.md"
+        text = f"{figures['turned']:,} photos are stored turned (EXIF's orientation); they are read upright"
         yield Remark(NOTE, text)
 
 

@@ -54,6 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _train(options: argparse.Namespace, runtime: RuntimeSettings) -> None:
     from evaluation.image_list import ImageList
     from evaluation.stage import Validation
+    from training.percentages import teller_of_percentages
     from training.processes import is_first, joined_processes
     from training.stage import train_cosplace
 
@@ -78,6 +79,7 @@ def _train(options: argparse.Namespace, runtime: RuntimeSettings) -> None:
             augmentation=augmentation,
             training=_settings(TrainingSettings, options),
             runtime=dataclasses.replace(runtime, device=device),
+            on_percentage=teller_of_percentages() if is_first() else None,
         )
 
 

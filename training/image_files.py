@@ -11,8 +11,11 @@ from PIL import Image
 from torch import Tensor
 
 from data_manifest.errors import UserError
+from data_manifest.pictures import as_shown, orientation_of_jpeg, turned
 
-JPEG_START = b"\xff\xd8"
+JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+COLOURS = ("YCbCr", "Gray", "RGB")  # spaces that the fast decoder brings to RGB
+NEEDS_PILLOW = "subsampling"  # of a kind that it has no name for
 # What is wrong with the machine and not with the image: all images would seem bad.
 OF_THE_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT)
 
@@ -22,7 +25,7 @@ class UnreadableImageError(Exception):
 
 
 def read_image(path: Path) -> Tensor:
-    """Return an image's pixels as they are stored, whatever orientation EXIF asks for: [3, h, w], uint8, RGB.
+    """Return an image's pixels, turned as its orientation flag says: [3, h, w], uint8, RGB.
 
     Raises:
         UnreadableImageError: The file is missing, or is no whole image.
@@ -45,13 +48,31 @@ def read_image(path: Path) -> Tensor:
 def _decode(content: bytes) -> np.ndarray:
     """Return [h, w, 3].
 
-    Pillow goes on where a JPEG's data are damaged, and paints grey; libjpeg warns of that, which `strict` heeds. Only
-    of the rare colour spaces, as that of print, Pillow has to be trusted.
+    Pillow goes on where a JPEG's data are damaged, and paints grey; libjpeg warns of that, which `strict` heeds. Pillow
+    has to be trusted with JPEGs of rare kinds alone: in the colours of print, or with their colours stored in a
+    resolution that is seldom used. That such a one ends before its end, the missing end marker tells.
     """
-    if content.startswith(JPEG_START) and simplejpeg.decode_jpeg_header(content)[2] in ("YCbCr", "Gray", "RGB"):
-        pixels: np.ndarray = simplejpeg.decode_jpeg(content, "RGB", strict=True)
-        return pixels
+    if content.startswith(JPEG_START):
+        if _is_common(content):
+            pixels: np.ndarray = simplejpeg.decode_jpeg(content, "RGB", strict=True)
+            orientation = orientation_of_jpeg(content)
+            return pixels if orientation == 1 else np.array(turned(Image.fromarray(pixels), orientation))
+        if content.rfind(JPEG_END) < content.rfind(JPEG_SCAN):
+            raise ValueError("it ends before its end marker")
+    else:
+        with Image.open(io.BytesIO(content)) as image:
+            image.verify()  # the checksums of a PNG, which decoding may pass over
     with Image.open(io.BytesIO(content)) as image:
-        image.verify()  # the checksums of a PNG, which decoding may pass over
-    with Image.open(io.BytesIO(content)) as image:
-        return np.array(image.convert("RGB"))
+        return np.array(as_shown(image))
+
+
+def _is_common(jpeg: bytes) -> bool:
+    """Return whether the fast decoder knows a JPEG's kind; it decodes more kinds than it has names for."""
+    try:
+        return simplejpeg.decode_jpeg_header(jpeg)[2] in COLOURS
+    except KeyError:
+        return True
+    except ValueError as error:
+        if NEEDS_PILLOW in str(error):
+            return False
+        raise

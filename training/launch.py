@@ -4,18 +4,24 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from data_manifest.errors import UserError
+from training.percentages import hearing_percentages
 
 SECONDS_TO_SAVE = 300  # until processes that were asked to stop are killed: large checkpoints take a while
 
 
-def launch(num_processes: int, arguments: Sequence[str]) -> None:
+def launch(num_processes: int, arguments: Sequence[str], on_percentage: Callable[[int], None] | None = None) -> None:
     """Run `python -m training` in so many processes, and wait for them.
 
     When one dies, the others are stopped; when this process dies, they notice, save and stop.
+
+    Args:
+        num_processes: How many.
+        arguments: Of each of them.
+        on_percentage: Told of the progress, in a thread of its own.
 
     Raises:
         UserError: One was killed, or has told its own mistake; or this process was asked to stop.
@@ -30,7 +36,8 @@ def launch(num_processes: int, arguments: Sequence[str]) -> None:
     local: dict[str, Any] = {"run_id": uuid.uuid4().hex, "rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0"}
     config = LaunchConfig(1, 1, num_processes, max_restarts=0, **local)
     try:
-        elastic_launch(config, sys.executable)("-m", "training", *arguments)
+        with hearing_percentages(on_percentage):
+            elastic_launch(config, sys.executable)("-m", "training", *arguments)
     except ChildFailedError as error:
         process, failure = error.get_first_failure()
         if failure.exitcode < 0:

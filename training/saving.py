@@ -13,6 +13,7 @@ import polars as pl
 from data_manifest import schemas
 from data_manifest.tables import write_table
 from training.checkpoints import save_checkpoint
+from training.curves import Curves
 from training.network import save_network
 from training.processes import is_first, wait_for_all
 from training.settings import BEST_MODEL, RuntimeSettings
@@ -23,10 +24,18 @@ METRICS_TABLE = Path("metrics", "metrics.parquet")
 
 
 class Saver:
-    """Saves the state of a run into its folder."""
+    """Saves the state of a run, and what it has come to, into its folder.
 
-    def __init__(self, state: TrainingState, run_folder: Path, runtime: RuntimeSettings) -> None:
+    Args:
+        state: The run.
+        iterations: Of an epoch.
+        run_folder: Its folder.
+        runtime: How often to save, and whether with curves for TensorBoard.
+    """
+
+    def __init__(self, state: TrainingState, iterations: int, run_folder: Path, runtime: RuntimeSettings) -> None:
         self.state, self.run_folder = state, run_folder
+        self._curves = Curves(state, iterations, run_folder) if runtime.tensorboard and is_first() else None
         self._iterations, self._seconds = runtime.checkpoint_iterations, 60 * runtime.checkpoint_minutes
         self._saved_at = time.monotonic()
 
@@ -39,22 +48,28 @@ class Saver:
         """Save the rows of all epochs that are done."""
         if is_first():
             write_table(pl.DataFrame(self.state.metrics), self.run_folder / METRICS_TABLE, schemas.METRICS)
+        if self._curves:
+            self._curves.add_epoch(self.state.metrics[-1])
 
     def save(self) -> None:
         """Save the state as it is."""
+        if self._curves:
+            self._curves.flush()
         if is_first():
             save_checkpoint(self.state.checkpoint(), self.run_folder)
         self._saved_at = time.monotonic()
 
     def save_if_due(self) -> None:
-        """Save the state if it is time to, by the clock or by the number of iterations."""
+        """After an iteration, save the state if it is time to, by the clock or by the number of iterations."""
+        if self._curves:
+            self._curves.add_iteration()
         by_clock = time.monotonic() - self._saved_at >= self._seconds
         if by_clock or (self._iterations and self.state.part.iterations % self._iterations == 0):
             self.save()
 
     @contextlib.contextmanager
     def saving_when_stopped(self) -> Iterator[None]:
-        """Save the state if what happens in this context is asked to stop, and say how to go on."""
+        """Save the state if what happens in this context is asked to stop, and say how to go on; end the curves."""
         try:
             yield
         except StoppedError as stop:
@@ -64,3 +79,6 @@ class Saver:
             raise StoppedError(
                 f"{stop} {place}; all is saved in {self.run_folder}: give the same command again to go on from there"
             ) from None
+        finally:
+            if self._curves:
+                self._curves.close()

@@ -4,6 +4,7 @@ Nothing here imports torch: the command line is made from these classes, and lis
 Names and defaults are those of the published CosPlace command line, except for `device`.
 """
 
+import importlib.util
 import logging
 import re
 from dataclasses import dataclass
@@ -252,6 +253,9 @@ class RuntimeSettings(Settings):
         "where images are varied: cpu, one by one in the workers, or cuda, in batches",
         choices=("cpu", "cuda"),
     )
+    tensorboard: bool = setting(
+        False, "write curves of the run for TensorBoard too, into its folder; needs the package tensorboard"
+    )
     compile: bool = setting(False, "have torch compile the network: a minute or so at the start, faster iterations")
     max_skipped_share: float = setting(
         0.05,
@@ -260,7 +264,7 @@ class RuntimeSettings(Settings):
     )
 
     def check(self) -> None:
-        """Raise UserError for an unknown device, fewer than 0 processes, or checkpoints without time between."""
+        """Raise UserError for an unknown device, counts and times that cannot be, or a package that is missing."""
         known = re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device) is not None
         _require(known, self, "device", "choose auto, cpu, cuda, or cuda:1 and so on")
         _require(self.num_workers >= 0, self, "num_workers", "0 or more processes are needed")
@@ -271,6 +275,11 @@ class RuntimeSettings(Settings):
             *(self, "checkpoint_iterations", "give 1 iteration or more, or leave it out"),
         )
         _require(0 <= self.max_skipped_share <= 1, self, "max_skipped_share", "a share lies between 0 and 1")
+        installed = importlib.util.find_spec("tensorboard") is not None
+        _require(
+            installed or not self.tensorboard,
+            *(self, "tensorboard", "that package is not installed here: pip install tensorboard, or leave this out"),
+        )
         both = self.device == "cpu" and self.augmentation_device == "cuda"
         _require(not both, self, "augmentation_device", "with device = cpu, images can be varied on the cpu alone")
 

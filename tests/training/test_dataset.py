@@ -1,8 +1,6 @@
-import errno
 import pickle
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -13,7 +11,7 @@ from tests.training.conftest import WriteGroups
 from training.augmentation import Augmentation
 from training.dataset import GroupDataset, Sample
 from training.groups import read_members
-from training.image_files import UnreadableImageError, read_image
+from training.image_files import read_image
 from training.loading import read_batches
 from training.sampling import EpochPlan
 from training.settings import AugmentationSettings, RuntimeSettings
@@ -117,60 +115,6 @@ def test_a_sample_takes_another_image_in_place_of_a_bad_one_and_all_else_stays(w
             assert torch.equal(old.image, new.image)
             assert not new.skipped
     assert hit
-
-
-def _save(path: Path) -> bytes:
-    Image.effect_noise((64, 64), 80).convert("RGB").save(path)
-    return path.read_bytes()
-
-
-@pytest.mark.parametrize("kind", ["jpg", "png"])
-def test_a_truncated_image_is_an_error(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / f"image.{kind}"
-    content = _save(path)
-    half = len(content) // 2
-    for broken in (content[:half], content[:half] + bytes(half), content[:half] + content[-2:], b""):
-        path.write_bytes(broken)
-        with pytest.raises(UnreadableImageError):
-            read_image(path)
-
-
-def test_damage_that_a_decoder_does_not_expect_is_an_error_too(tmp_path: Path) -> None:
-    content = bytearray(_save(tmp_path / "image.jpg"))
-    first_component = content.index(b"\xff\xc0") + 10
-    content[first_component + 1] = 0x14  # one flipped bit of its sampling factors makes a kind without a name
-    (tmp_path / "image.jpg").write_bytes(content)
-    with pytest.raises(UnreadableImageError, match="KeyError"):
-        read_image(tmp_path / "image.jpg")
-
-
-def test_jpegs_are_decoded_as_pillow_decodes_them(tmp_path: Path) -> None:
-    path = tmp_path / "image.jpg"
-    path.write_bytes(_save(path) + b"appended, as phones do")
-    for mode in ("RGB", "L", "CMYK"):
-        with Image.open(path) as image:
-            image.convert(mode).save(tmp_path / f"{mode}.jpg")
-        with Image.open(tmp_path / f"{mode}.jpg") as image:
-            expected = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
-        assert torch.equal(read_image(tmp_path / f"{mode}.jpg"), expected)
-
-
-def test_a_machine_without_files_left_to_open_is_no_bad_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_files_left(path: Path) -> bytes:
-        raise OSError(errno.EMFILE, "Too many open files", str(path))
-
-    monkeypatch.setattr(Path, "read_bytes", no_files_left)
-    with pytest.raises(UserError, match=r"image.jpg cannot be read now: Too many open files"):
-        read_image(tmp_path / "image.jpg")
-
-
-def test_grey_images_become_rgb_and_exif_orientation_is_ignored(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by 90 degrees
-    Image.new("L", (30, 20), 90).save(tmp_path / "image.jpg", exif=exif)
-    pixels = read_image(tmp_path / "image.jpg")
-    assert pixels.shape == (3, 20, 30)
-    assert pixels.dtype == torch.uint8
 
 
 def test_a_worker_gets_a_copy_that_finds_the_same_paths(write_groups: WriteGroups) -> None:

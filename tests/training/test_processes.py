@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from data_manifest.image_size import ImageSize
 from pipeline.groups import build_groups
 from pipeline.manifest import build_manifest
 from pipeline.settings import GroupSettings
+from tests.training.conftest import assert_same_future
 from tests.workflows.conftest import write_images
 from training.__main__ import main
 from training.command_line import arguments_for
@@ -28,9 +30,10 @@ SIZE = AugmentationSettings(ImageSize(40, 48))
 TRAINING = TrainingSettings(batch_size=4, groups_num=1, epochs_num=2, iterations_per_epoch=3, lr=1e-3)
 
 
-@pytest.fixture
-def arguments(tmp_path: Path) -> list[str]:
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """What to train on, and how."""
+    tmp_path = tmp_path_factory.mktemp("city")
     write_images(tmp_path / "train", (2015, 2016))
     write_images(tmp_path / "database", (2017,))
     write_images(tmp_path / "queries", (2018,), shift_m=2.0)
@@ -54,44 +57,59 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
-def test_two_processes_are_as_one(arguments: list[str], tmp_path: Path) -> None:
-    for processes in (1, 2):
-        command = _command(arguments, tmp_path / str(processes), processes)
-        done = subprocess.run(command, env=_environment(), cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        assert done.stderr.count("epoch 2 of 2: group 0") == 1, "one of them tells"
-    one, two = ((tmp_path / name / "training").glob("*/current") for name in "12")
-    (one_folder,), (two_folder,) = one, two
-    assert one_folder.resolve().name == two_folder.resolve().name
-    metrics = [pl.read_parquet(each / "metrics" / "*.parquet") for each in (one_folder, two_folder)]
+def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
+    done = subprocess.run(command, env=_environment(), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def _checkpoint(artifacts: Path) -> Path:
+    """Where a run's last checkpoint lies, or will."""
+    return next(artifacts.glob("runs/*/*"), artifacts) / "last_checkpoint.pth"
+
+
+@pytest.fixture(scope="module")
+def of_two(arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The artefacts of two processes that nothing has disturbed."""
+    artifacts = tmp_path_factory.mktemp("two")
+    assert _run(_command(arguments, artifacts, 2)).stderr.count("epoch 2 of 2: group 0") == 1, "one of them tells"
+    return artifacts
+
+
+def test_two_processes_are_as_one(arguments: list[str], of_two: Path, tmp_path: Path) -> None:
+    _run(_command(arguments, tmp_path, 1))
+    one, two = (next(each.glob("training/*/current")).resolve() for each in (tmp_path, of_two))
+    assert one.name == two.name
+    metrics = [pl.read_parquet(each / "metrics" / "*.parquet") for each in (one, two)]
     for column in ("loss", "recall_1", "recall_5"):
         np.testing.assert_allclose(metrics[0][column], metrics[1][column], rtol=1e-4)
-    weights = [
-        torch.load(next((tmp_path / name).glob("runs/*/*/last_checkpoint.pth")), weights_only=True) for name in "12"
-    ]
+    weights = [torch.load(_checkpoint(each), weights_only=True)["network"] for each in (tmp_path, of_two)]
     moved = TRAINING.lr * 6  # Adam moves a weight by about its rate in each of 6 steps
-    apart = torch.cat(
-        [(value - weights[1]["network"][key]).abs().ravel() for key, value in weights[0]["network"].items()]
-    )
+    apart = torch.cat([(value - weights[1][key]).abs().ravel() for key, value in weights[0].items()])
     # Adam makes a step of its full rate of the smallest gradient, also where rounding decides which way it points.
     assert (apart > moved / 100).float().mean() < 1e-3
     assert apart.max() < 2 * moved
 
 
-def test_one_that_is_killed_stops_all_with_a_message(arguments: list[str], tmp_path: Path) -> None:
-    longer = [each for each in arguments if not each.startswith("--iterations-per-epoch")]
-    longer += ["--iterations-per-epoch=2000", "--checkpoint-iterations=2"]
-    command = _command(longer, tmp_path / "artifacts", 2)
+AGAIN = "import sys; from training.launch import launch; launch(2, sys.argv[1:], lambda done: print(done, flush=True))"
+
+
+def test_one_that_is_killed_stops_all_and_the_run_goes_on_as_if_nothing_had_been(
+    arguments: list[str], of_two: Path, tmp_path: Path
+) -> None:
+    command = [*_command(arguments, tmp_path, 2), "--checkpoint-iterations=1"]
     with subprocess.Popen(command, env=_environment(), cwd=ROOT, stderr=subprocess.PIPE, text=True) as launcher:
-        assert launcher.stderr is not None
-        said = ""
-        for line in launcher.stderr:
-            said += line
-            if "epoch 1 of 2: group" in line:
-                children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
-                os.kill(int(children[1]), signal.SIGKILL)
+        while not _checkpoint(tmp_path).exists() and launcher.poll() is None:
+            time.sleep(0.01)
+        children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+        os.kill(int(children[1]), signal.SIGKILL)
+        _, said = launcher.communicate()
     assert launcher.returncode != 0
     assert re.search(r"ERROR: process \d of 2 was killed by SIGKILL, so all were stopped: give the same", said), said
+    again = _run([sys.executable, "-c", AGAIN, *command[3:]])
+    assert re.search(r"going on with epoch [12]", again.stderr)
+    assert again.stdout.split()[-1] == "100"
+    assert_same_future(_checkpoint(tmp_path).parent, _checkpoint(of_two).parent)
 
 
 def test_shares_that_cannot_be_equal_are_refused(arguments: list[str], tmp_path: Path) -> None:

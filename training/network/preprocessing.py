@@ -52,8 +52,10 @@ class Preprocessing:
         return normalise(images, self.statistics)
 
     def __call__(self, image: Any) -> Tensor:
-        """Return an image of Pillow's, in its own size, as a network's input of one image: [1, channels, h, w]."""
-        return self.normalise(pil_to_tensor(image.convert(self.mode)))[None]
+        """Return an image of Pillow's, in its own size, upright, as a network's input of one: [1, channels, h, w]."""
+        from data_manifest.pictures import as_shown  # who has one of Pillow's images has Pillow
+
+        return self.normalise(pil_to_tensor(as_shown(image, self.mode)))[None]
 
     def stated(self) -> dict[str, Any]:
         """Return the preprocessing as plain values: size as [rows, columns]."""
