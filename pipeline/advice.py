@@ -14,23 +14,32 @@ from pipeline.counting import count_images
 from pipeline.dataset import data_set_name
 from pipeline.facts import Facts, find_facts
 from pipeline.plan import EpochSettings, Plan, plans_of
-from pipeline.remarks import BATCH, Remark, all_remarks, takeable, use_headings
+from pipeline.remarks import BATCH, Remark, all_remarks, use_headings
 from pipeline.settings import FULL_TURN, GroupSettings
 
-# From what the paper found best to what still makes classes of little data.
-SIDES, ALPHAS, LEAST = (10.0, 15.0, 20.0, 30.0, 50.0), (30.0, 60.0, 90.0), (10, 5, 3)
-PHONE_SIDES = (20.0, 30.0, 50.0)  # a phone's position is off by 5 to 15 metres
+# From what the paper found best to what still makes classes of little data, and how unwelcome each is: wide cells and
+# bins have views in one class that show little in common, few images show it in few lights, and groups of close classes
+# hold neighbours that show the same houses.
+SIDES = {10.0: 0, 15.0: 1, 20.0: 2, 30.0: 4, 50.0: 6}
+ALPHAS = {30.0: 0, 60.0: 1, 90.0: 2}
+LEAST = {10: 0, 5: 1, 3: 3}
+CLOSE_CELLS, CLOSE_BINS = 2, 1  # the unwelcomeness of N = 2, and that of L = 1 beside it
+PHONE_SIDE = 20.0  # and no less: a phone's position is off by 5 to 15 metres
 GROUPS_NUM = 8  # as published
-ENOUGH_SHARE = 0.6  # of the images that could be taken: with less a coarser grouping takes more
+ENOUGH_SHARE = 0.65  # of the images that the best grouping trains on: for more, none is taken that is less welcome
 
 
 @dataclass(frozen=True)
 class Advice:
-    """Everything that is advised: what was looked at, remarks, the grouping to use if there is one, and commands."""
+    """Everything that is advised: what was looked at, remarks, the grouping to use if there is one, and commands.
+
+    `published` is what the published grouping would give.
+    """
 
     facts: Facts
     remarks: list[Remark]
     plan: Plan | None
+    published: Plan
     tried: list[Plan]
     commands: list[str]
 
@@ -61,26 +70,24 @@ def advise(manifest: Path, artifacts: Path) -> Advice:
     """
     facts = find_facts(manifest)
     groupings = _groupings(facts)
-    counted = count_images(manifest, artifacts, groupings)
-    tried = plans_of(counted, groupings, EpochSettings(batch_size=BATCH))
-    plan = choose(tried, facts)
-    summary = None if plan is None else plan.summary
-    return Advice(facts, list(all_remarks(facts, summary)), plan, tried, _commands(facts, plan))
+    counted = count_images(manifest, artifacts, [*groupings, GroupSettings()])
+    *tried, published = plans_of(counted, [*groupings, GroupSettings()], EpochSettings(batch_size=BATCH))
+    plan = choose(tried)
+    trained = None if plan is None else trained_on(plan)
+    return Advice(facts, list(all_remarks(facts, trained)), plan, published, tried, _commands(facts, plan))
 
 
 def _groupings(facts: Facts) -> list[GroupSettings]:
-    """Return the groupings to try, the best first: at last those of fewer groups, for little data."""
-    sides = PHONE_SIDES if facts.source == "exif" else SIDES
-    alphas = ALPHAS if use_headings(facts) else (360.0,)
-    as_published = [
-        GroupSettings(M=M, alpha=alpha, N=_spacing(M), L=2 if alpha < FULL_TURN else 1, min_images_per_class=least)
-        for least, M, alpha in itertools.product(LEAST, sides, alphas)
-    ]
-    closer = [
-        GroupSettings(M=M, alpha=alpha, N=2, L=1, min_images_per_class=LEAST[-1])
-        for M, alpha in itertools.product(sides, alphas)
-    ]
-    return list(dict.fromkeys([*as_published, *closer]))
+    """Return the groupings to try, the most welcome first."""
+    sides = {M: cost for M, cost in SIDES.items() if facts.source != "exif" or M >= PHONE_SIDE}
+    alphas = ALPHAS if use_headings(facts) else {FULL_TURN: 0}
+    costs: dict[GroupSettings, int] = {}
+    for M, alpha, least in itertools.product(sides, alphas, LEAST):
+        cost = sides[M] + alphas[alpha] + LEAST[least]
+        L = 2 if alpha < FULL_TURN else 1
+        for N, bins, more in ((_spacing(M), L, 0), (2, L, CLOSE_CELLS), (2, 1, CLOSE_CELLS + CLOSE_BINS)):
+            costs.setdefault(GroupSettings(M=M, alpha=alpha, N=N, L=bins, min_images_per_class=least), cost + more)
+    return sorted(costs, key=lambda settings: costs[settings])
 
 
 def _spacing(M: float) -> int:
@@ -88,14 +95,17 @@ def _spacing(M: float) -> int:
     return max(2, round(40 / M) + 1)
 
 
-def choose(tried: Sequence[Plan], facts: Facts) -> Plan | None:
-    """Return the first grouping that can be trained on and takes most images, else the one that takes the most.
+def trained_on(plan: Plan) -> dict[str, int]:
+    """Return how many groups have a class for each image of a batch, and how many classes and images are in them."""
+    able = plan.groups.filter("trainable")
+    return {"groups": len(able), "classes": int(able["classes"].sum()), "images": int(able["images"].sum())}
 
-    None if none has a group with a class for each image of a batch.
-    """
-    able = [plan for plan in tried if plan.groups["trainable"].any()]
-    good = [plan for plan in able if plan.summary["images"] >= ENOUGH_SHARE * takeable(facts)]
-    return good[0] if good else max(able, key=lambda plan: plan.summary["images"], default=None)
+
+def choose(tried: Sequence[Plan]) -> Plan | None:
+    """Return the first grouping that trains on nearly as many images as any could; None if none can be trained on."""
+    images = [trained_on(plan)["images"] for plan in tried]
+    most = max(images, default=0)
+    return next((plan for plan, count in zip(tried, images, strict=True) if 0 < ENOUGH_SHARE * most <= count), None)
 
 
 def _commands(facts: Facts, plan: Plan | None) -> list[str]:

@@ -8,6 +8,7 @@ import pytest
 from data_manifest.errors import UserError
 from pipeline.__main__ import main
 from pipeline.advice import Advice, advise
+from pipeline.advice_text import as_text
 from pipeline.groups import build_groups
 from pipeline.manifest import build_manifest
 from pipeline.plan import EpochSettings, plan_groups
@@ -65,7 +66,29 @@ def test_sparse_images_get_a_coarser_one(manifest_of: Callable[[list[str]], Path
     assert (advice.plan.settings.alpha, advice.plan.settings.L) == (360, 1)
     assert advice.plan.settings.M > 10
     assert "1,000 of 1,000 images have no heading: --alpha 360 --L 1" in texts(advice)
-    assert "warning: 1,000 images in" in texts(advice)
+    assert "warning: 999 images in 333 classes can be trained on, and are far too few" in texts(advice)
+
+
+def test_a_small_city_of_many_years_keeps_narrow_cells_and_gets_fewer_groups(
+    manifest_of: Callable[[list[str]], Path], tmp_path: Path
+) -> None:
+    """33 places, 12 directions, 8 years: wide cells would leave the directions that they mix indistinguishable."""
+    cells = random.Random(0).sample(range(40_000), 33)
+    names = [
+        name(500_005 + 10 * (cell % 200), 4_000_005 + cell // 200 * 10, 30 * turn + 7, 2010 + year, f"{cell}_{year}")
+        for cell in cells
+        for turn in range(12)
+        for year in range(8)
+    ]
+    advice = advise(manifest_of(names), tmp_path / "A")
+    assert advice.plan is not None
+    settings = advice.plan.settings
+    assert (settings.M, settings.alpha, settings.N, settings.L, settings.min_images_per_class) == (10, 30, 2, 2, 5)
+    assert "--M 10 --alpha 30 --N 2 --L 2 --min-images-per-class 5 --groups-num" in advice.commands[1]
+    said = " ".join(as_text(advice).split())
+    assert "396 classes of 3,168 images" in said
+    assert "as published, M 10, alpha 30, N 5, L 2, at least 10 images a class: no group to train on" in said
+    assert "at least 10 metres or 30 degrees apart, so that some show the same houses" in said
 
 
 # What is odd, and what is said of it.

@@ -252,7 +252,7 @@ def test_other_sources_than_names_give_the_same_bytes(
 ) -> None:
     """Of photos in eight folders; the table and the artefacts lie in the driver's working folder."""
     monkeypatch.setattr(exif, "JOBS_FOR_PROCESSES", 100)
-    monkeypatch.setattr(manifest_module, "partitions", lambda *given: partitions(*given[:2], 2))
+    monkeypatch.setattr(manifest_module, "partitions", lambda listing, scratch, *_: partitions(listing, scratch, 2))
     monkeypatch.chdir(tmp_path)
     photo = Image.Exif()
     photo.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: (48.0, 51.0, 2.16), 3: "W", 4: (2.0, 20.0, 5.28)})
