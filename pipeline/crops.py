@@ -37,7 +37,8 @@ def read_panorama(path: Path) -> Image.Image:
     """
     try:
         with with_pillow.told(), Image.open(path) as image:
-            return image.convert("RGB")
+            image.load()
+            return image if image.mode == "RGB" else image.convert("RGB")  # which would copy it in any case
     except OSError as error:
         raise refused(path, error) from error
 
@@ -74,12 +75,11 @@ def _strip_of(panorama: Image.Image) -> Image.Image:
 
 def _windows(strip: Image.Image, settings: CropSettings) -> Iterator[Image.Image]:
     side, size = strip.height, (settings.crop_size, settings.crop_size)
-    wrapped = Image.new(strip.mode, (strip.width + side, side))
-    wrapped.paste(strip, (0, 0))
-    wrapped.paste(strip.crop((0, 0, side, side)), (strip.width, 0))
     for number in range(settings.crops_num):
         left = round(number * strip.width / settings.crops_num)
-        window = wrapped.crop((left, 0, left + side, side))
+        window = strip.crop((left, 0, left + side, side))
+        if (beyond := left + side - strip.width) > 0:  # the seam: it goes on at the left edge
+            window.paste(strip.crop((0, 0, beyond, side)), (side - beyond, 0))
         yield window if window.size == size else window.resize(size, Image.Resampling.LANCZOS)
 
 
