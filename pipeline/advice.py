@@ -1,6 +1,7 @@
 """What a knowledgeable colleague would advise for a body of images: is it enough, and which settings to use."""
 
 import itertools
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from pipeline.facts import Facts, find_facts
 from pipeline.plan import EpochSettings, Plan, plans_of
 from pipeline.remarks import BATCH, Remark, all_remarks, use_headings
 from pipeline.settings import FULL_TURN, GroupSettings
+from pipeline.sources.settings import NAMES, SourceSettings
 
 # From what the paper found best to what still makes classes of little data, and how unwelcome each is: wide cells and
 # bins have views in one class that show little in common, few images show it in few lights, and groups of close classes
@@ -114,19 +116,36 @@ def _commands(facts: Facts, plan: Plan | None) -> list[str]:
         return []
     settings = plan.settings
     grouping = (
-        f"{_images(facts)} --M {settings.M:g} --alpha {settings.alpha:g} --N {settings.N} --L {settings.L} "
+        f"--M {settings.M:g} --alpha {settings.alpha:g} --N {settings.N} --L {settings.L} "
         f"--min-images-per-class {settings.min_images_per_class}"
     )
     able = plan.groups.filter(pl.col("trainable"))["group_index"].to_list()[:GROUPS_NUM]
     some_are_not = len(able) < min(GROUPS_NUM, len(plan.groups))
     chosen = f"--groups {','.join(map(str, able))}" if some_are_not else f"--groups-num {len(able)}"
-    tasks = f"luigi --module workflows BuildGroups {grouping}", f"luigi --module workflows TrainCosPlace {grouping}"
-    return [tasks[0], f"{tasks[1]} {chosen}"]
+    tasks = "luigi --module workflows BuildGroups", "luigi --module workflows TrainCosPlace"
+    to_group, to_train = _images(facts)
+    return [f"{tasks[0]} {to_group} {grouping}", f"{tasks[1]} {to_train} {grouping} {chosen}"]
 
 
-def _images(facts: Facts) -> str:
-    """Return the options that name the images; those of names are laid out in training and other folders."""
-    if facts.source == "names":
-        return f"--train-folder {facts.origin}"
-    table = " --table TABLE" if facts.source == "table" else ""
-    return f"--photos-folder {facts.origin} --source {facts.source}{table} --split area"
+def _images(facts: Facts) -> tuple[str, str]:
+    """Return the options that name the images to group, and those to train on.
+
+    Images called as SF-XL's are laid out in training and other folders, or are one of them.
+    """
+    if facts.source != NAMES:
+        photos = shlex.join(["--photos-folder", str(facts.origin), *_source_options(facts), "--split", "area"])
+        return photos, photos
+    if facts.origin.name == "train" and (facts.origin.parent / "val").is_dir():
+        dataset = shlex.join(["--dataset-folder", str(facts.origin.parent)])
+        return dataset, dataset
+    train = shlex.join(["--train-folder", str(facts.origin)])
+    return train, f"{train} --val-folder VAL"
+
+
+def _source_options(facts: Facts) -> list[str]:
+    """Return the options of the source that are not at their default."""
+    defaults, words = SourceSettings().as_dict(), list[str]()
+    for name, default in defaults.items():
+        if (value := facts.source_settings.get(name, default)) != default:
+            words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
+    return words
