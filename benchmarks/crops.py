@@ -64,7 +64,7 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path)
-    parser.add_argument("--panoramas", type=int, default=60)
+    parser.add_argument("--panoramas", type=int, default=300)
     parser.add_argument("--turns", type=int, default=3)
     options = parser.parse_args()
     work = options.work.resolve()

@@ -1,23 +1,40 @@
 """Photos to a manifest by their EXIF, against a plain loop over Pillow: `python benchmarks/read_photos.py WORK`.
 
 The photos are copies of one JPEG of 640 pixels with GPS, heading and time. The plain loop opens each, and keeps
-latitude and longitude in a list: no checks, no UTM, no table.
+latitude and longitude in a list: no checks, no UTM, no table. Each side is a process of its own, in turns.
 """
 
 import argparse
 import shutil
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
-from measure import machine, table
+from measure import Command, Measured, machine, measure, median, note, table
 from PIL import ExifTags, Image
 
+ROOT = Path(__file__).resolve().parent.parent
+CHANGED = "one photo changed"
+STAGES = ("manifest", "nothing changed", CHANGED)
+PLAIN = """
+import sys
+from pathlib import Path
+from PIL import ExifTags, Image
+found = []
+for path in Path(sys.argv[1]).rglob("*.jpg"):
+    with Image.open(path) as image:
+        gps = image.getexif().get_ifd(ExifTags.IFD.GPSInfo)
+    found += [sum(float(part) / 60**power for power, part in enumerate(gps[tag])) for tag in (2, 4)]
+"""
+OURS = """
+import sys
+from pathlib import Path
 from pipeline.manifest import build_manifest
 from pipeline.sources.choose import make_source
 from pipeline.sources.settings import SourceSettings
-
+if __name__ == "__main__":
+    build_manifest(*map(Path, sys.argv[1:3]), source=make_source(SourceSettings(source="exif")))
+"""
 PER_FOLDER = 1_000
 GPS = {1: "N", 2: (48.0, 51.0, 2.16), 3: "E", 4: (2.0, 20.0, 5.28), 16: "T", 17: 90.0}
 
@@ -39,44 +56,37 @@ def write_photos(folder: Path, count: int) -> None:
     first.unlink()
 
 
-def plain_loop(folder: Path) -> list[float]:
-    """Return the latitudes and longitudes of all photos."""
-    found = []
-    for path in folder.rglob("*.jpg"):
-        with Image.open(path) as image:
-            gps = image.getexif().get_ifd(ExifTags.IFD.GPSInfo)
-        found += [sum(float(part) / 60**power for power, part in enumerate(gps[tag])) for tag in (2, 4)]
-    return found
-
-
 def main() -> None:
-    """Print how long each takes."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path)
     parser.add_argument("--photos", type=int, default=20_000)
+    parser.add_argument("--turns", type=int, default=3)
     options = parser.parse_args()
-    photos, artifacts = options.work / f"photos-{options.photos}", options.work / "artifacts"
+    work = options.work.resolve()
+    photos, artifacts = work / f"photos-{options.photos}", work / "artifacts-of-photos"
     write_photos(photos, options.photos)
-    shutil.rmtree(artifacts, ignore_errors=True)
-    source = make_source(SourceSettings(source="exif"))
-
-    def timed(work: object) -> float:
-        started = time.perf_counter()
-        work()  # type: ignore[operator]
-        return time.perf_counter() - started
-
-    plain = timed(lambda: plain_loop(photos))
-    whole = timed(lambda: build_manifest(photos, artifacts, source=source))
-    again = timed(lambda: build_manifest(photos, artifacts, source=source))
-    changed = photos / "0" / "0.jpg"
-    changed.touch()
-    one = timed(lambda: build_manifest(photos, artifacts, source=source))
-    print(machine())
-    titles = ("photos", "plain loop", "manifest", "times as fast", "photos/s", "nothing changed", "one photo changed")
-    cells = (f"{options.photos:,}", f"{plain:.1f} s", f"{whole:.1f} s", f"{plain / whole:.2f}")
-    print(table(titles, [(*cells, f"{options.photos / whole:,.0f}", f"{again:.2f} s", f"{one:.1f} s")]))
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    plain = Command([sys.executable, "-c", PLAIN, str(photos)], environment, work)
+    ours = Command([sys.executable, "-c", OURS, str(photos), str(artifacts)], environment, work)
+    runs: dict[str, list[Measured]] = {name: [] for name in ("plain loop", *STAGES)}
+    for _ in range(options.turns):
+        shutil.rmtree(artifacts, ignore_errors=True)
+        runs["plain loop"].append(measure(plain))
+        for stage in STAGES:
+            if stage == CHANGED:
+                (photos / "0" / "0.jpg").touch()
+            runs[stage].append(measure(ours))
+        note(", ".join(f"{name} {taken[-1]}" for name, taken in runs.items()))
+    taken = {name: median(each) for name, each in runs.items()}
+    base, rows = taken["plain loop"], []
+    for name, each in taken.items():
+        processor = (each.user_seconds + each.system_seconds) / (base.user_seconds + base.system_seconds)
+        rate = f"{options.photos / each.seconds:,.0f}"
+        rows.append((name, rate, f"{base.seconds / each.seconds:.2f}", f"{processor:.2f}", str(each)))
+    print(machine(), "", sep="\n")
+    print(table((f"{options.photos:,} photos", "a second", "times as fast", "times its processor time", "time"), rows))
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
     main()

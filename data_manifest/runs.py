@@ -7,6 +7,7 @@ A run folder has one writer at a time, by a lock that ends with the process that
 import contextlib
 import fcntl
 import json
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +18,12 @@ from data_manifest.errors import UserError
 from data_manifest.references import RUN_FILE
 
 LOCK_FILE = ".lock"
+logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
 def only_writer(run_folder: Path) -> Iterator[None]:
-    """Hold the lock of a run folder, which is made if need be.
+    """Hold the lock of a run folder, which is made if need be; where there are no locks, that is warned of.
 
     Raises:
         UserError: Another process works there.
@@ -34,9 +36,12 @@ def only_writer(run_folder: Path) -> Iterator[None]:
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             lock.seek(0)
             raise UserError(f"{run_folder} is being worked in by process {lock.read().strip() or '?'}") from None
+        except OSError as error:  # as of NFS without a lock service, and some of FUSE
+            text = "%s: files cannot be locked there (%s): see to it that no other process works in this folder"
+            logger.warning(text, run_folder, error.strerror)
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()

@@ -1,6 +1,7 @@
 """What a knowledgeable colleague would advise for a body of images: is it enough, and which settings to use."""
 
 import itertools
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,23 +15,33 @@ from pipeline.counting import count_images
 from pipeline.dataset import data_set_name
 from pipeline.facts import Facts, find_facts
 from pipeline.plan import EpochSettings, Plan, plans_of
-from pipeline.remarks import BATCH, Remark, all_remarks, takeable, use_headings
+from pipeline.remarks import BATCH, Remark, all_remarks, use_headings
 from pipeline.settings import FULL_TURN, GroupSettings
+from pipeline.sources.settings import NAMES, SourceSettings
 
-# From what the paper found best to what still makes classes of little data.
-SIDES, ALPHAS, LEAST = (10.0, 15.0, 20.0, 30.0, 50.0), (30.0, 60.0, 90.0), (10, 5, 3)
-PHONE_SIDES = (20.0, 30.0, 50.0)  # a phone's position is off by 5 to 15 metres
+# From what the paper found best to what still makes classes of little data, and how unwelcome each is: wide cells and
+# bins have views in one class that show little in common, few images show it in few lights, and groups of close classes
+# hold neighbours that show the same houses.
+SIDES = {10.0: 0, 15.0: 1, 20.0: 2, 30.0: 4, 50.0: 6}
+ALPHAS = {30.0: 0, 60.0: 1, 90.0: 2}
+LEAST = {10: 0, 5: 1, 3: 3}
+CLOSE_CELLS, CLOSE_BINS = 2, 1  # the unwelcomeness of N = 2, and that of L = 1 beside it
+PHONE_SIDE = 20.0  # and no less: a phone's position is off by 5 to 15 metres
 GROUPS_NUM = 8  # as published
-ENOUGH_SHARE = 0.6  # of the images that could be taken: with less a coarser grouping takes more
+ENOUGH_SHARE = 0.65  # of the images that the best grouping trains on: for more, none is taken that is less welcome
 
 
 @dataclass(frozen=True)
 class Advice:
-    """Everything that is advised: what was looked at, remarks, the grouping to use if there is one, and commands."""
+    """Everything that is advised: what was looked at, remarks, the grouping to use if there is one, and commands.
+
+    `published` is what the published grouping would give.
+    """
 
     facts: Facts
     remarks: list[Remark]
     plan: Plan | None
+    published: Plan
     tried: list[Plan]
     commands: list[str]
 
@@ -61,26 +72,24 @@ def advise(manifest: Path, artifacts: Path) -> Advice:
     """
     facts = find_facts(manifest)
     groupings = _groupings(facts)
-    counted = count_images(manifest, artifacts, groupings)
-    tried = plans_of(counted, groupings, EpochSettings(batch_size=BATCH))
-    plan = choose(tried, facts)
-    summary = None if plan is None else plan.summary
-    return Advice(facts, list(all_remarks(facts, summary)), plan, tried, _commands(facts, plan))
+    counted = count_images(manifest, artifacts, [*groupings, GroupSettings()])
+    *tried, published = plans_of(counted, [*groupings, GroupSettings()], EpochSettings(batch_size=BATCH))
+    plan = choose(tried)
+    trained = None if plan is None else trained_on(plan)
+    return Advice(facts, list(all_remarks(facts, trained)), plan, published, tried, _commands(facts, plan))
 
 
 def _groupings(facts: Facts) -> list[GroupSettings]:
-    """Return the groupings to try, the best first: at last those of fewer groups, for little data."""
-    sides = PHONE_SIDES if facts.source == "exif" else SIDES
-    alphas = ALPHAS if use_headings(facts) else (360.0,)
-    as_published = [
-        GroupSettings(M=M, alpha=alpha, N=_spacing(M), L=2 if alpha < FULL_TURN else 1, min_images_per_class=least)
-        for least, M, alpha in itertools.product(LEAST, sides, alphas)
-    ]
-    closer = [
-        GroupSettings(M=M, alpha=alpha, N=2, L=1, min_images_per_class=LEAST[-1])
-        for M, alpha in itertools.product(sides, alphas)
-    ]
-    return list(dict.fromkeys([*as_published, *closer]))
+    """Return the groupings to try, the most welcome first."""
+    sides = {M: cost for M, cost in SIDES.items() if facts.source != "exif" or M >= PHONE_SIDE}
+    alphas = ALPHAS if use_headings(facts) else {FULL_TURN: 0}
+    costs: dict[GroupSettings, int] = {}
+    for M, alpha, least in itertools.product(sides, alphas, LEAST):
+        cost = sides[M] + alphas[alpha] + LEAST[least]
+        L = 2 if alpha < FULL_TURN else 1
+        for N, bins, more in ((_spacing(M), L, 0), (2, L, CLOSE_CELLS), (2, 1, CLOSE_CELLS + CLOSE_BINS)):
+            costs.setdefault(GroupSettings(M=M, alpha=alpha, N=N, L=bins, min_images_per_class=least), cost + more)
+    return sorted(costs, key=lambda settings: costs[settings])
 
 
 def _spacing(M: float) -> int:
@@ -88,14 +97,17 @@ def _spacing(M: float) -> int:
     return max(2, round(40 / M) + 1)
 
 
-def choose(tried: Sequence[Plan], facts: Facts) -> Plan | None:
-    """Return the first grouping that can be trained on and takes most images, else the one that takes the most.
+def trained_on(plan: Plan) -> dict[str, int]:
+    """Return how many groups have a class for each image of a batch, and how many classes and images are in them."""
+    able = plan.groups.filter("trainable")
+    return {"groups": len(able), "classes": int(able["classes"].sum()), "images": int(able["images"].sum())}
 
-    None if none has a group with a class for each image of a batch.
-    """
-    able = [plan for plan in tried if plan.groups["trainable"].any()]
-    good = [plan for plan in able if plan.summary["images"] >= ENOUGH_SHARE * takeable(facts)]
-    return good[0] if good else max(able, key=lambda plan: plan.summary["images"], default=None)
+
+def choose(tried: Sequence[Plan]) -> Plan | None:
+    """Return the first grouping that trains on nearly as many images as any could; None if none can be trained on."""
+    images = [trained_on(plan)["images"] for plan in tried]
+    most = max(images, default=0)
+    return next((plan for plan, count in zip(tried, images, strict=True) if 0 < ENOUGH_SHARE * most <= count), None)
 
 
 def _commands(facts: Facts, plan: Plan | None) -> list[str]:
@@ -104,19 +116,36 @@ def _commands(facts: Facts, plan: Plan | None) -> list[str]:
         return []
     settings = plan.settings
     grouping = (
-        f"{_images(facts)} --M {settings.M:g} --alpha {settings.alpha:g} --N {settings.N} --L {settings.L} "
+        f"--M {settings.M:g} --alpha {settings.alpha:g} --N {settings.N} --L {settings.L} "
         f"--min-images-per-class {settings.min_images_per_class}"
     )
     able = plan.groups.filter(pl.col("trainable"))["group_index"].to_list()[:GROUPS_NUM]
     some_are_not = len(able) < min(GROUPS_NUM, len(plan.groups))
     chosen = f"--groups {','.join(map(str, able))}" if some_are_not else f"--groups-num {len(able)}"
-    tasks = f"luigi --module workflows BuildGroups {grouping}", f"luigi --module workflows TrainCosPlace {grouping}"
-    return [tasks[0], f"{tasks[1]} {chosen}"]
+    tasks = "luigi --module workflows BuildGroups", "luigi --module workflows TrainCosPlace"
+    to_group, to_train = _images(facts)
+    return [f"{tasks[0]} {to_group} {grouping}", f"{tasks[1]} {to_train} {grouping} {chosen}"]
 
 
-def _images(facts: Facts) -> str:
-    """Return the options that name the images; those of names are laid out in training and other folders."""
-    if facts.source == "names":
-        return f"--train-folder {facts.origin}"
-    table = " --table TABLE" if facts.source == "table" else ""
-    return f"--photos-folder {facts.origin} --source {facts.source}{table} --split area"
+def _images(facts: Facts) -> tuple[str, str]:
+    """Return the options that name the images to group, and those to train on.
+
+    Images called as SF-XL's are laid out in training and other folders, or are one of them.
+    """
+    if facts.source != NAMES:
+        photos = shlex.join(["--photos-folder", str(facts.origin), *_source_options(facts), "--split", "area"])
+        return photos, photos
+    if facts.origin.name == "train" and (facts.origin.parent / "val").is_dir():
+        dataset = shlex.join(["--dataset-folder", str(facts.origin.parent)])
+        return dataset, dataset
+    train = shlex.join(["--train-folder", str(facts.origin)])
+    return train, f"{train} --val-folder VAL"
+
+
+def _source_options(facts: Facts) -> list[str]:
+    """Return the options of the source that are not at their default."""
+    defaults, words = SourceSettings().as_dict(), list[str]()
+    for name, default in defaults.items():
+        if (value := facts.source_settings.get(name, default)) != default:
+            words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
+    return words

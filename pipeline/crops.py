@@ -6,9 +6,12 @@ from row 512. Crops begin at multiples of 360 / n degrees from the left edge, at
 12 crops, 277.33 apart, that is 0, 277, 555, 832 and so on; names have the exact angle. The last ones go on at the left.
 """
 
+import functools
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +37,8 @@ def read_panorama(path: Path) -> Image.Image:
     """
     try:
         with with_pillow.told(), Image.open(path) as image:
-            return image.convert("RGB")
+            image.load()
+            return image if image.mode == "RGB" else image.convert("RGB")  # which would copy it in any case
     except OSError as error:
         raise refused(path, error) from error
 
@@ -71,12 +75,11 @@ def _strip_of(panorama: Image.Image) -> Image.Image:
 
 def _windows(strip: Image.Image, settings: CropSettings) -> Iterator[Image.Image]:
     side, size = strip.height, (settings.crop_size, settings.crop_size)
-    wrapped = Image.new(strip.mode, (strip.width + side, side))
-    wrapped.paste(strip, (0, 0))
-    wrapped.paste(strip.crop((0, 0, side, side)), (strip.width, 0))
     for number in range(settings.crops_num):
         left = round(number * strip.width / settings.crops_num)
-        window = wrapped.crop((left, 0, left + side, side))
+        window = strip.crop((left, 0, left + side, side))
+        if (beyond := left + side - strip.width) > 0:  # the seam: it goes on at the left edge
+            window.paste(strip.crop((0, 0, beyond, side)), (side - beyond, 0))
         yield window if window.size == size else window.resize(size, Image.Resampling.LANCZOS)
 
 
@@ -88,11 +91,42 @@ def _views(panorama: Image.Image, is_whole: bool, settings: CropSettings) -> Ite
     shrink = int(panorama.width * settings.fov / FULL_TURN / settings.crop_size)
     source = panorama.reduce(shrink) if shrink > 1 else panorama
     pixels = np.asarray(source)
-    azimuths, elevations = _directions(0.0 if is_whole else _shift(settings), settings)
-    rows = _rows_of(elevations, pixels.shape[0], is_whole)
-    columns = azimuths / FULL_TURN * pixels.shape[1] - 0.5
+    view = _view(pixels.shape[0], is_whole, settings)
+    columns = view.azimuths / FULL_TURN * pixels.shape[1] - 0.5
     for number in range(settings.crops_num):
-        yield Image.fromarray(_sample(pixels, rows, columns + number * pixels.shape[1] / settings.crops_num))
+        yield Image.fromarray(_sample(pixels, view, columns + number * pixels.shape[1] / settings.crops_num))
+
+
+@dataclass(frozen=True)
+class _View:
+    """Where a level camera looks, in panoramas of one height: the same in whatever direction.
+
+    Args:
+        azimuths: Of each column, degrees from the left edge of the view: [size].
+        rows: The first and the one after the last row of the panorama that is seen.
+        above: Of each pixel, the number of the point above it, where points are counted along those rows, a column of
+            the view each: [size * size].
+        below: Likewise of the point below it.
+        down: How far down from the one to the other, 0 to 1: [size * size, 1].
+    """
+
+    azimuths: npt.NDArray[np.float64]
+    rows: tuple[int, int]
+    above: npt.NDArray[np.intp]
+    below: npt.NDArray[np.intp]
+    down: npt.NDArray[np.float32]
+
+
+@functools.lru_cache(maxsize=8)  # panoramas are of few sizes, and this takes as long as a crop
+def _view(height: int, is_whole: bool, settings: CropSettings) -> _View:
+    azimuths, elevations = _directions(0.0 if is_whole else _shift(settings), settings)
+    rows = _rows_of(elevations, height, is_whole)
+    above = np.floor(rows).astype(np.intp)
+    first, end = max(0, int(above.min())), min(height, int(above.max()) + 2)
+    column = np.arange(settings.crop_size)
+    points = [(np.clip(above + step, first, end - 1) - first) * settings.crop_size + column for step in (0, 1)]
+    down = (rows - above).astype(np.float32).reshape(-1, 1)
+    return _View(azimuths, (first, end), points[0].ravel(), points[1].ravel(), down)
 
 
 def _directions(shift: float, settings: CropSettings) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -130,21 +164,28 @@ def _rows_of(elevations: npt.NDArray[np.float64], height: int, is_whole: bool) -
     return (rows_of_whole - first) / num_rows * height - 0.5
 
 
-def _sample(pixels: Pixels, rows: npt.NDArray[np.float64], columns: npt.NDArray[np.float64]) -> Pixels:
+def _sample(pixels: Pixels, view: _View, columns: npt.NDArray[np.float64]) -> Pixels:
     """Return pixels between four of an image: along its rows, which go round, first, and then along its columns.
 
     Args:
         pixels: The image.
-        rows: Where each pixel of the view is, down: [size, size].
+        view: Where each pixel of the view is, down.
         columns: The same across: [size], for a level camera has upright lines upright.
     """
-    height, width = pixels.shape[:2]
-    above, left = np.floor(rows).astype(np.int32), np.floor(columns).astype(np.int32)
-    first_row, last_row = max(0, above.min()), min(height - 1, above.max() + 1)
+    width, size = pixels.shape[1], len(columns)
+    left = np.floor(columns).astype(np.intp)
     across = (columns - left).astype(np.float32)[:, None]
-    band = pixels[first_row : last_row + 1]
-    lines = band[:, left % width] * (1 - across) + band[:, (left + 1) % width] * across
-    x = np.arange(len(columns))
-    top, bottom = (lines[np.clip(above + step, first_row, last_row) - first_row, x] for step in (0, 1))
-    sampled: Pixels = (top + (bottom - top) * (rows - above).astype(np.float32)[..., None] + 0.5).astype(np.uint8)
-    return sampled
+    seen = pixels[slice(*view.rows)]
+    points = _between(seen.take(left % width, 1), seen.take((left + 1) % width, 1), across).reshape(-1, pixels.shape[2])
+    sampled = _between(points.take(view.above, 0, mode="clip"), points.take(view.below, 0, mode="clip"), view.down)
+    sampled += 0.5
+    return sampled.astype(np.uint8).reshape(size, size, -1)
+
+
+def _between(one: npt.NDArray[Any], other: npt.NDArray[Any], share: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return what lies between two arrays, a share of the way; floats that are given are used up."""
+    begin, way = one.astype(np.float32, copy=False), other.astype(np.float32, copy=False)
+    way -= begin
+    way *= share
+    way += begin
+    return way

@@ -10,7 +10,7 @@ from data_manifest.hemisphere import hemisphere
 from data_manifest.lookup import read_recipe_of
 from data_manifest.references import folder_of
 from data_manifest.tables import scan_table
-from pipeline.sources.source import source_of
+from pipeline.sources.source import source_settings_of
 
 NEAR_M = 25.0  # the distance within which a database image answers a query
 STEP = 30.0  # degrees between the crops of a panorama
@@ -26,7 +26,7 @@ class Facts:
     Args:
         manifest: The artefact.
         origin: The folder that the images are in.
-        source: What said where they were taken: names, table or exif.
+        source_settings: How it is known where they were taken.
         figures: Counts and shares by name, as JSON knows them.
         frames: `utm_zone`, `hemisphere`, `images` and a place in each, the largest first.
         years: `year`, `images`, and `answered`, the share of them with an image of another year within 25 metres.
@@ -34,10 +34,15 @@ class Facts:
 
     manifest: Path
     origin: Path
-    source: str
+    source_settings: dict[str, Any]
     figures: dict[str, Any]
     frames: list[dict[str, Any]]
     years: list[dict[str, Any]]
+
+    @property
+    def source(self) -> str:
+        """What said where they were taken: names, table or exif."""
+        return str(self.source_settings["source"])
 
 
 def find_facts(manifest: Path) -> Facts:
@@ -51,7 +56,7 @@ def find_facts(manifest: Path) -> Facts:
     rejects = scan_table(manifest, "rejects").select(pl.len()).collect().item()
     figures = {**_count(images), **_repeats(images), "rejects": rejects}
     origin = folder_of(Path(recipe["summary"]["origin"]))
-    return Facts(manifest, origin, source_of(recipe), figures, _frames(images), _years(images))
+    return Facts(manifest, origin, source_settings_of(recipe), figures, _frames(images), _years(images))
 
 
 def _count(images: pl.LazyFrame) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def build_manifest(
     name = name or data_set_name(images_folder)
     listing = listing or list_images(images_folder, artifacts)
     recipe = manifest_recipe(name, listing, strict, source)
-    summary: dict[str, Any] = {"origin": str(listing.origin)}
+    summary: dict[str, Any] = {"origin": str(listing.origin), **source.summary}
     if published := find_published(artifacts, recipe, adopt=summary):
         return published
     shared = artifacts.absolute()  # jobs may go to machines that work in other folders

@@ -8,6 +8,7 @@ from pipeline.facts import Facts
 
 BATCH = 32
 FEW_CLASSES, FEW_IMAGES = 1_000, 20_000  # less has not trained a network from ImageNet weights to much
+HOPELESS_IMAGES = 2_000  # a toy city of 3,000 renderings is learnt from nothing, at 64 pixels; photos differ by more
 MOST = 0.9  # of the images: "nearly all"
 WARNING, NOTE = "warning", "note"
 MAP = "https://www.openstreetmap.org/?mlat={0:.4f}&mlon={1:.4f}#map=12/{0:.4f}/{1:.4f}"
@@ -37,7 +38,7 @@ def _one_heading(figures: dict[str, Any]) -> bool:
 
 
 def all_remarks(facts: Facts, taken: dict[str, Any] | None) -> Iterator[Remark]:
-    """Give everything that is to be known; `taken` is the summary of the grouping to use, if there is one."""
+    """Give everything that is to be known; `taken` is how much the grouping to use trains on, if there is one."""
     yield from _on_amount(facts, taken)
     yield from _on_headings(facts)
     yield from _on_positions(facts)
@@ -56,6 +57,12 @@ def _on_amount(facts: Facts, taken: dict[str, Any] | None) -> Iterator[Remark]:
         text = (
             f"{figures['images']:,} images make no group of {BATCH} classes, one for each image of a batch: that is "
             "too little to train on. Use published weights with --resume-model, and these images as the database"
+        )
+        yield Remark(WARNING, text)
+    elif taken["images"] < HOPELESS_IMAGES:
+        text = (
+            f"{taken['images']:,} images in {taken['classes']:,} classes can be trained on, and are far too few for a "
+            "network to learn from: use published weights with --resume-model, and these images as the database"
         )
         yield Remark(WARNING, text)
     elif taken["classes"] < FEW_CLASSES or taken["images"] < FEW_IMAGES:

@@ -26,7 +26,7 @@ from data_manifest.tables import read_table, write_table
 from pipeline.dataset import PARTS
 from pipeline.names import Reason, reject_when
 from pipeline.partition import name_of
-from pipeline.sources.source import source_of
+from pipeline.sources.source import source_settings_of
 
 VERSION = 2
 NONE, AREA, TIME = "none", "area", "time"
@@ -252,7 +252,7 @@ def _publish(part: str, recipe: Recipe, artifacts: Path, assigned: pl.DataFrame,
     rejects = left_out.select("path", pl.col("reject").struct.unnest())
     summary = {
         "origin": made_from["summary"]["origin"],
-        "source": source_of(made_from),
+        "source": source_settings_of(made_from),
         "usable": len(usable),
         "rejects": len(rejects),
         "files": len(usable) + len(rejects),

@@ -144,6 +144,7 @@ class PhotoSource:
     """The photos themselves."""
 
     options: SourceSettings
+    summary: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     expected: str = "Photos are expected to hold a GPS position in EXIF; --source table takes positions from a table"
 
     @property

@@ -5,6 +5,7 @@ manifest's rows are. Whatever the source, the rows come of the same rules: `read
 """
 
 import contextlib
+import dataclasses
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from pipeline.names import (
     with_years,
 )
 from pipeline.reading import REJECT, read_names, with_positions
+from pipeline.sources.settings import SourceSettings
 
 WRITTEN = FIELDS[1:-1]  # what a source may say of an image
 
@@ -62,6 +64,10 @@ class Source(Protocol):
     @property
     def settings(self) -> Mapping[str, Any]:
         """What decides the rows, as the recipe of a manifest has it beside its own settings."""
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """What a manifest's summary says of the source, beside what decides the rows."""
 
     def inputs(self, listing: Listing) -> Mapping[str, str]:
         """Return digests of what is read, beside the paths, as it stands now.
@@ -109,6 +115,7 @@ class NamesSource:
         "photos called otherwise are described by --source table or --source exif"
     )
     rows_per_partition: int | None = None
+    summary: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -157,10 +164,10 @@ def _reject_nowhere() -> pl.Expr:
     return reject_when(pl.all_horizontal(*are_0, pl.col("utm_east") == ""), Reason.NO_POSITION, detail)
 
 
-def source_of(recipe: Mapping[str, Any]) -> str:
-    """Return what said of the images of a manifest, given by its recipe, where they were taken: names, table or exif.
+def source_settings_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the source of a manifest, given by its recipe, with the path that its table had.
 
-    The manifest of a part of split photos has that in its summary.
+    The manifest of a part of split photos has them in its summary.
     """
-    of_part = recipe["summary"].get("source")
-    return str(of_part or (recipe["settings"].get("source") or {"source": "names"})["source"])
+    settings = recipe["summary"].get("source") or recipe["settings"].get("source") or SourceSettings().as_dict()
+    return {**settings, "table": recipe["summary"].get("table", settings.get("table"))}

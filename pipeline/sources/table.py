@@ -83,6 +83,11 @@ class TableSource:
         """What decides the rows."""
         return {"source": {**self.options.as_dict(), "table": None, "version": VERSION}}  # its content is an input
 
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """Where the table was."""
+        return {"table": str(self.table)}
+
     def inputs(self, listing: Listing) -> Mapping[str, str]:
         """Return the digest of the table's content."""
         try:

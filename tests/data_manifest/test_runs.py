@@ -1,5 +1,7 @@
 """Two processes never work in one run folder, and a dead one does not keep others out."""
 
+import errno
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -33,3 +35,17 @@ def test_a_second_writer_is_refused_until_the_first_is_dead(tmp_path: Path) -> N
         pass
     with only_writer(tmp_path / "run"):
         pass
+
+
+def test_a_file_system_without_locks_is_warned_of_and_work_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    worked = []
+    with only_writer(tmp_path / "run"):
+        worked.append(True)
+    assert worked
+    assert "files cannot be locked there (No locks available): see to it that no other process" in caplog.text

@@ -1,5 +1,6 @@
 import json
 import random
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,9 +9,13 @@ import pytest
 from data_manifest.errors import UserError
 from pipeline.__main__ import main
 from pipeline.advice import Advice, advise
+from pipeline.advice_text import as_text
 from pipeline.groups import build_groups
 from pipeline.manifest import build_manifest
 from pipeline.plan import EpochSettings, plan_groups
+from pipeline.sources.choose import make_source
+from pipeline.sources.settings import SourceSettings
+from pipeline.split import SplitSettings, split_manifest
 
 Advise = Callable[..., Advice]
 
@@ -65,7 +70,63 @@ def test_sparse_images_get_a_coarser_one(manifest_of: Callable[[list[str]], Path
     assert (advice.plan.settings.alpha, advice.plan.settings.L) == (360, 1)
     assert advice.plan.settings.M > 10
     assert "1,000 of 1,000 images have no heading: --alpha 360 --L 1" in texts(advice)
-    assert "warning: 1,000 images in" in texts(advice)
+    assert "warning: 999 images in 333 classes can be trained on, and are far too few" in texts(advice)
+
+
+def test_a_small_city_of_many_years_keeps_narrow_cells_and_gets_fewer_groups(
+    manifest_of: Callable[[list[str]], Path], tmp_path: Path
+) -> None:
+    """33 places, 12 directions, 8 years: wide cells would leave the directions that they mix indistinguishable."""
+    cells = random.Random(0).sample(range(40_000), 33)
+    names = [
+        name(500_005 + 10 * (cell % 200), 4_000_005 + cell // 200 * 10, 30 * turn + 7, 2010 + year, f"{cell}_{year}")
+        for cell in cells
+        for turn in range(12)
+        for year in range(8)
+    ]
+    advice = advise(manifest_of(names), tmp_path / "A")
+    assert advice.plan is not None
+    settings = advice.plan.settings
+    assert (settings.M, settings.alpha, settings.N, settings.L, settings.min_images_per_class) == (10, 30, 2, 2, 5)
+    assert "--M 10 --alpha 30 --N 2 --L 2 --min-images-per-class 5 --groups-num" in advice.commands[1]
+    said = " ".join(as_text(advice).split())
+    assert "396 classes of 3,168 images" in said
+    assert "as published, M 10, alpha 30, N 5, L 2, at least 10 images a class: no group to train on" in said
+    assert "at least 10 metres or 30 degrees apart, so that some show the same houses" in said
+
+
+def test_the_commands_name_the_source_with_all_of_its_options(tmp_path: Path) -> None:
+    """Also of a part of split photos."""
+    photos, table = tmp_path / "my photos", tmp_path / "photos.csv"
+    lines = ["p,y,x"]
+    for number in range(900):
+        path = photos / f"{number}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        lines.append(f"{number}.jpg,{48.85 + number // 3 * 0.0004},2.33")
+    table.write_text("\n".join(lines))
+    settings = SourceSettings(
+        source="table", table=table, columns="path=p,latitude=y,longitude=x", heading="from-track"
+    )
+    whole = build_manifest(photos, tmp_path / "A", source=make_source(settings))
+    part = split_manifest(whole, tmp_path / "A", SplitSettings(split="area"))["train"]
+    for manifest in (whole, part):
+        words = shlex.split(advise(manifest, tmp_path / "A").commands[0])
+        options = dict(zip(words[4::2], words[5::2], strict=True))
+        given = {name: options[f"--{name}"] for name in ("source", "table", "columns", "heading")}
+        assert SourceSettings(**given) == settings  # type: ignore[arg-type]
+        assert options["--photos-folder"] == str(photos)
+
+
+def test_images_in_sf_xls_folders_are_trained_on_by_their_data_set(
+    manifest_of: Callable[[list[str]], Path], tmp_path: Path
+) -> None:
+    alone = advise(manifest_of(dense_city()), tmp_path / "A").commands
+    assert f"--train-folder {tmp_path / 'city'} --val-folder VAL --M" in alone[1]
+    (tmp_path / "set" / "val").mkdir(parents=True)
+    (tmp_path / "set" / "train_images_paths.txt").write_text("\n".join(dense_city()))
+    manifest = build_manifest(tmp_path / "set" / "train", tmp_path / "A")
+    assert f"TrainCosPlace --dataset-folder {tmp_path / 'set'} --M" in advise(manifest, tmp_path / "A").commands[1]
 
 
 # What is odd, and what is said of it.

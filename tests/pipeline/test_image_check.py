@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import simplejpeg
 from PIL import Image
 
 from pipeline import image_check
@@ -46,6 +47,7 @@ WHOLE = {
     "baseline": encoded(picture(), "JPEG"),
     "progressive": encoded(picture(), "JPEG", progressive=True),
     "restarts": encoded(picture(), "JPEG", restart_marker_blocks=3),
+    "all samples": encoded(picture(), "JPEG", subsampling=0),
     "grey": encoded(picture().convert("L"), "JPEG"),
     "cmyk": encoded(picture().convert("CMYK"), "JPEG"),
     "thumbnail": with_thumbnail(),
@@ -189,6 +191,18 @@ def test_another_size_and_another_checksum(check: Check) -> None:
 def test_a_jpeg_that_is_decoded_by_hardly_anyone(check: Check) -> None:
     arithmetic = WHOLE["baseline"].replace(b"\xff\xc0", b"\xff\xc9", 1)
     assert check(arithmetic, HEADER).status == "unsupported"
+
+
+def test_a_jpeg_that_one_interface_of_libjpeg_refuses_and_another_reads(check: Check) -> None:
+    """Colours that are sampled more finely than brightness: seldom, and no damage."""
+    odd = bytearray(WHOLE["all samples"])
+    frame = odd.index(b"\xff\xc0")
+    odd[frame + 14] = odd[frame + 17] = 0x12
+    with pytest.raises(ValueError, match="subsampling"):
+        simplejpeg.decode_jpeg(bytes(odd), strict=True)
+    Image.open(io.BytesIO(odd)).load()
+    assert check(bytes(odd)).status == "ok"
+    assert check(bytes(odd[:-300])).status == "truncated"
 
 
 def test_a_header_check_reads_two_blocks_of_a_large_file(check: Check) -> None:
