@@ -19,14 +19,14 @@ import polars as pl
 
 from data_manifest.artefacts import digest_of
 from data_manifest.errors import UserError
-from pipeline.texts import Offsets, texts_between
+from pipeline.texts import Letters, Offsets, texts_between
 from pipeline.threads import usable_cores
 
 PIECE_BYTES = 32 << 20  # what a thread scans of a list, and the most that stands in one run
 DIGESTED_BYTES = 32 << 20  # of a part in a list's digest: with another number all lists are others
 READ_AT_ONCE_BYTES = 16 << 20  # about; runs are read together until they have as much
 BLOCK_BYTES = 2 << 20  # what it looks at at a time: more would not stay in a processor's cache, and take three times
-NEWLINE, SLASH, DOT = b"\n/."
+NEWLINE, RETURN, SLASH, DOT = b"\n\r/."
 UTF8_MARK, UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 _IDLE_PARTS = re.compile(rb"(?:^|(?<=/))(?:\./+)+|(?<=/)/+")  # ./a/b, a/./b and a//b are a/b
 LINES_PER_RUN = 16  # a block with shorter runs is written anew, sorted by folder
@@ -42,20 +42,19 @@ class Run:
     lines: int
     separator: bytes = b"\n"
 
-    def read(self) -> bytes:
-        """Return the lines.
+    def read_into(self, content: Letters) -> None:
+        """Read the lines into an array of `length`.
 
         Raises:
             UserError: The file cannot be read.
         """
         try:
-            with self.file.open("rb") as file:
-                content = os.pread(file.fileno(), self.length, self.start)
+            with self.file.open("rb", buffering=0) as file:
+                num_bytes = os.preadv(file.fileno(), [content], self.start)
         except OSError as error:
             raise UserError(f"{self.file}: cannot be read: {error.strerror}") from error
-        if len(content) != self.length:  # a row that is not read would be lost without a word
+        if num_bytes != self.length:  # a row that is not read would be lost without a word
             raise UserError(f"{self.file} has changed while it was being read: run again")
-        return content
 
     def can_go_on_with(self, other: "Run") -> bool:
         """Return whether the lines of another run stand right behind, and both are little enough to be read at once."""
@@ -69,37 +68,50 @@ def read_runs(runs: Iterable[Run]) -> Iterator[pl.Series]:
     Raises:
         UserError: A file cannot be read.
     """
-    plain: list[bytes] = []
-    separator, num_bytes = b"", 0
+    for together in _read_at_once(runs):
+        content = np.empty(sum(run.length + 1 for run in together), np.uint8)  # one more: the last may have no end
+        end = 0
+        for run in together:
+            lines = content[end : end + run.length]
+            run.read_into(lines)
+            if run.separator == b"\n" and _may_need_cleaning(lines):
+                each = lines.tobytes().removesuffix(b"\n").split(b"\n")
+                yield pl.Series([path for path in map(clean_line, each) if path.strip()], dtype=pl.Binary)
+                continue
+            end += run.length
+            if lines[-1] != run.separator[0]:
+                content[end] = run.separator[0]
+                end += 1
+        if end:
+            yield _split(content[:end], together[0].separator)
+
+
+def _read_at_once(runs: Iterable[Run]) -> Iterator[list[Run]]:
+    """Give runs together that have one separator, and are not too much to be read at once."""
+    together: list[Run] = []
+    num_bytes = 0
     for run in runs:
-        content = run.read()
-        if run.separator == b"\n" and _may_need_cleaning(content):
-            lines = content.removesuffix(b"\n").split(b"\n")
-            yield pl.Series([path for path in map(clean_line, lines) if path.strip()], dtype=pl.Binary)
-            continue
-        if plain and (run.separator != separator or num_bytes > READ_AT_ONCE_BYTES):
-            yield _split(separator.join(plain), separator)
-            plain, num_bytes = [], 0
-        separator = run.separator
-        plain.append(content.removesuffix(separator))
-        num_bytes += len(content)
-    if plain:
-        yield _split(separator.join(plain), separator)
+        if together and (run.separator != together[0].separator or num_bytes > READ_AT_ONCE_BYTES):
+            yield together
+            together, num_bytes = [], 0
+        together.append(run)
+        num_bytes += run.length
+    if together:
+        yield together
 
 
-def _may_need_cleaning(content: bytes) -> bool:
+def _may_need_cleaning(letters: Letters) -> bool:
     """Return whether lines may be blank, which one with a slash is not, or have idle parts or an end of Windows'.
 
     All have the same folder. Looked for with numpy, `./` and `//` take a tenth of the time.
     """
-    letters = np.frombuffer(content, np.uint8)
     slashes = np.flatnonzero(letters == SLASH)
     before = letters[slashes[slashes > 0] - 1]
-    return not len(slashes) or b"\r" in content or bool(((before == SLASH) | (before == DOT)).any())
+    return not len(slashes) or bool((letters == RETURN).any() or ((before == SLASH) | (before == DOT)).any())
 
 
-def _split(content: bytes, separator: bytes) -> pl.Series:
-    ends = np.append(np.flatnonzero(np.frombuffer(content, np.uint8) == separator[0]), len(content))
+def _split(content: Letters, separator: bytes) -> pl.Series:
+    ends = np.flatnonzero(content == separator[0])
     return texts_between(content, np.append(0, ends[:-1] + 1), ends)
 
 
@@ -191,19 +203,21 @@ def read_blocks(list_file: Path, begin: int, end: int) -> Iterator[tuple[int, by
     Raises:
         UserError: The list cannot be read.
     """
-    start, rest = begin, b""
+    buffer, start, filled = bytearray(BLOCK_BYTES), begin, 0
     try:
-        with list_file.open("rb") as file:
+        with list_file.open("rb", buffering=0) as file:
             file.seek(begin)
-            while block := file.read(min(BLOCK_BYTES, end - file.tell())):
-                whole, newline, tail = block.rpartition(b"\n")
-                if newline:
-                    yield start, rest + whole + newline
-                    start, rest = start + len(rest) + len(whole) + 1, tail
-                else:
-                    rest += tail
-            if rest:
-                yield start, rest
+            while count := file.readinto(memoryview(buffer)[filled : filled + end - (start + filled)]):
+                filled += count
+                whole = buffer.rfind(b"\n", 0, filled) + 1
+                if whole:
+                    yield start, bytes(memoryview(buffer)[:whole])
+                    buffer[: filled - whole] = buffer[whole:filled]
+                    start, filled = start + whole, filled - whole
+                elif filled == len(buffer):  # a line longer than a block
+                    buffer += bytes(len(buffer))
+            if filled:
+                yield start, bytes(memoryview(buffer)[:filled])
     except OSError as error:
         raise UserError(f"{list_file}: cannot be read: {error.strerror}") from error
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from data_manifest.schemas import MEMBERS
@@ -17,6 +18,7 @@ from pipeline.aside import IMAGE, aside_of, read_slice
 ROWS_PER_FILE = 250_000  # about; a larger group has several files
 FILE = ("group_index", "piece")
 NUMBERS = ("group_index", "class_index", "piece")
+Numbers = npt.NDArray[np.int64]
 CLASS_NUMBER = pl.col("group_index").cast(pl.Int64) * 2**32 + pl.col("class_index")  # in the order of group and class
 
 
@@ -62,9 +64,12 @@ def write_bundle(bundle: Bundle) -> None:
     """Write the files of a bundle."""
     runs = bundle.runs.sort("partition", "start").partition_by("partition", as_dict=True)
     gathered = [_gather(aside_of(bundle.scratch, partition), each) for (partition,), each in runs.items()]
-    members = in_order(pl.concat([*(_read_kept(*each) for each in bundle.kept), *gathered]))
-    for (group, piece), part in members.group_by(FILE, maintain_order=True):
-        write_table(part.drop("piece"), bundle.folder / file_name(group, piece), MEMBERS)
+    members = in_order(pl.concat([*(_read_kept(*each) for each in bundle.kept), *gathered], rechunk=True))
+    begin = 0
+    for run in members.select(pl.struct(FILE).rle()).to_series():
+        part = members.slice(begin, run["len"]).drop("piece")
+        write_table(part, bundle.folder / file_name(*run["value"].values()), MEMBERS)
+        begin += run["len"]
 
 
 def _gather(aside: Path, runs: pl.DataFrame) -> pl.DataFrame:
@@ -73,8 +78,7 @@ def _gather(aside: Path, runs: pl.DataFrame) -> pl.DataFrame:
     begin, end = int(starts[0]), int(starts[-1] + counts[-1])
     images = read_slice(aside, begin, end - begin)
     if len(images) > counts.sum():  # classes between that are not wanted
-        before = np.repeat(counts.cumsum() - counts, counts)
-        images = images[np.arange(len(before)) - before + np.repeat(starts - begin, counts)]
+        images = images[_rows(starts - begin, counts)]
     return images.with_columns(pl.Series(name, np.repeat(runs[name].to_numpy(), counts)) for name in NUMBERS)
 
 
@@ -96,11 +100,23 @@ def in_order(members: pl.DataFrame) -> pl.DataFrame:
     classes = wrong.to_series().drop_nulls().unique()
     if classes.is_empty():
         return members
-    is_wrong = members.select(CLASS_NUMBER.is_in(classes.implode())).to_series()
-    return _by_class(pl.concat((members.filter(~is_wrong), members.filter(is_wrong).sort("path"))))
+    is_wrong = np.flatnonzero(members.select(CLASS_NUMBER.is_in(classes.implode())).to_series())
+    sorted_by_path = members[is_wrong].select(pl.arg_sort_by(CLASS_NUMBER, "path")).to_series()
+    rows = np.arange(len(members))
+    rows[is_wrong] = is_wrong[sorted_by_path]
+    return members.select(pl.all().gather(pl.Series(rows)))
 
 
 def _by_class(members: pl.DataFrame) -> pl.DataFrame:
-    """Return members by group and class, those of a class in the order they had: by one number, which is quicker."""
-    order = members.with_row_index("row").select("row", number=CLASS_NUMBER).sort("number", maintain_order=True)["row"]
-    return members.select(pl.all().gather(order))
+    """Return members by group and class, those of a class in the order they had: runs of a class are sorted, not rows."""
+    runs = members.select(CLASS_NUMBER.rle().struct.unnest()).with_columns(pl.col("len").cast(pl.Int64))
+    runs = runs.with_columns(start=pl.col("len").cum_sum() - pl.col("len")).sort("value", maintain_order=True)
+    rows = _rows(runs["start"].to_numpy(), runs["len"].to_numpy())
+    return members.select(pl.all().gather(pl.Series(rows)))
+
+
+def _rows(starts: Numbers, counts: Numbers) -> Numbers:
+    """Return the numbers of the rows of runs, one run after the other."""
+    before = counts.cumsum() - counts
+    rows: Numbers = np.arange(counts.sum()) + np.repeat(starts - before, counts)
+    return rows

@@ -7,10 +7,11 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+Letters = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
 
 
-def texts_between(content: bytes | npt.NDArray[np.uint8], starts: Offsets, ends: Offsets) -> pl.Series:
+def texts_between(content: bytes | Letters, starts: Offsets, ends: Offsets) -> pl.Series:
     """Return the bytes from each of `starts` to each of `ends`, binary; the starts are in order."""
     offsets = pa.py_buffer(np.append(starts, len(content)).astype(np.int64, copy=False))
     whole = pa.Array.from_buffers(pa.large_binary(), len(starts), [None, offsets, pa.py_buffer(content)])
@@ -25,7 +26,7 @@ def feed(digest: "hashlib._Hash", texts: pl.Series) -> None:
     digest.update(content.data)
 
 
-def flat(texts: pl.Series) -> tuple[npt.NDArray[np.uint8], Offsets]:
+def flat(texts: pl.Series) -> tuple[Letters, Offsets]:
     """Return the bytes of all texts, one after the other, and where each begins, with the end of the last."""
     array = texts.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
     _, offsets_buffer, content = array.buffers()

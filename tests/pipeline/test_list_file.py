@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from data_manifest.errors import UserError
@@ -217,10 +218,10 @@ def test_a_list_that_is_gone(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"list: cannot be read: No such file or directory$"):
         scan_list(tmp_path / "list", tmp_path / "scratch")
     with pytest.raises(UserError, match=r"list: cannot be read: No such file or directory$"):
-        Run(tmp_path / "list", 0, 1, 1).read()
+        Run(tmp_path / "list", 0, 1, 1).read_into(np.empty(1, np.uint8))
 
 
 def test_a_run_that_cannot_be_read_whole_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "lines").write_bytes(b"a.jpg\nb.jpg\n")
     with pytest.raises(UserError, match=r"lines has changed while it was being read: run again$"):
-        Run(tmp_path / "lines", 0, 100, 2).read()
+        Run(tmp_path / "lines", 0, 100, 2).read_into(np.empty(100, np.uint8))

@@ -9,13 +9,12 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from data_manifest.errors import UserError
 from data_manifest.staging import STAGING
 from data_manifest.tables import read_table
-from pipeline import group_tables
+from pipeline import aside, group_tables
 from pipeline import worker as worker_module
 from pipeline.aside import Putting, put_aside
 from pipeline.groups import build_groups
@@ -23,6 +22,7 @@ from pipeline.listing import list_images
 from pipeline.manifest import build_manifest
 from pipeline.partition import Partition, build_partition
 from pipeline.settings import GroupSettings
+from pipeline.texts import flat
 from pipeline.worker import code_digest, run_on_worker
 
 NameWith = Callable[..., str]
@@ -161,14 +161,13 @@ def test_a_partition_that_is_made_twice_at_once(tmp_path: Path, train: Path, mon
 def test_members_that_are_put_aside_appear_whole(tmp_path: Path, train: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The folder is looked at while the file is written: a machine that dies then leaves none of that name."""
     seen: list[list[str]] = []
-    new_file = pa.ipc.new_file
 
     def twice(job: Putting) -> None:
         def looked(*given: Any) -> Any:
             seen.append([path.name for path in job.aside.parent.iterdir() if not path.name.startswith(".")])
-            return new_file(*given)
+            return flat(*given)
 
-        monkeypatch.setattr(pa.ipc, "new_file", looked)
+        monkeypatch.setattr(aside, "flat", looked)
         put_aside(job)
         first = job.aside.read_bytes()
         put_aside(job)
@@ -177,4 +176,4 @@ def test_members_that_are_put_aside_appear_whole(tmp_path: Path, train: Path, mo
     manifest = build_manifest(train, tmp_path / "A")
     monkeypatch.setattr(group_tables, "put_aside", twice)
     build_groups(manifest, tmp_path / "A", GroupSettings(min_images_per_class=1))
-    assert seen == [[], ["0.arrow"]]
+    assert seen == [[], ["0.images"]]
