@@ -251,8 +251,8 @@ def stop_if_refused(images_folder: Path, refused: Sequence[str]) -> None:
         examples = "; ".join(refused[:SHOWN])
         raise UserError(
             f"{images_folder}: the machine does not give {len(refused):,} images to read, as {examples}. "
-            "That is no damage of theirs: see to the disk, the rights and the limits, or move them away, and run again: "
-            "what is checked is kept"
+            "That is no damage of theirs: see to the disk, the rights and the limits, or move them away, and run "
+            "again: what is checked is kept"
         )
 
 
