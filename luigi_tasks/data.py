@@ -22,6 +22,8 @@ from pipeline.verified import leave_out_bad, verified_by, verified_recipe
 from pipeline.verify import Files, checks_recipe, look_at_images, verify_images
 from pipeline.verify_settings import NO, CheckSettings, VerifiedSettings, VerifySettings
 
+PANORAMAS = "panoramas"  # in place of a part of a data set
+
 
 @functools.cache
 def listed(images_folder: Path, artifacts: Path, rescan: bool) -> Listing:
@@ -214,13 +216,19 @@ class BuildGroups(StageOfImages):
 
 @functools.cache
 def pinned_crops(
-    panoramas_folder: Path, output_folder: Path, artifacts: Path, rescan: bool, settings: CropSettings
+    panoramas_folder: Path,
+    output_folder: Path,
+    artifacts: Path,
+    rescan: bool,
+    settings: CropSettings,
+    source: SourceSettings,
 ) -> Recipe:
     """Return what makes crops, looked up once a process: each panorama's time is asked for."""
-    return crops_recipe(panoramas_folder, output_folder, listed(panoramas_folder, artifacts, rescan), settings)
+    listing = listed(panoramas_folder, artifacts, rescan)
+    return crops_recipe(panoramas_folder, output_folder, listing, settings, make_source(source, PANORAMAS))
 
 
-@takes(DatasetSettings, CropFolders, CropSettings, ClusterSettings)
+@takes(DatasetSettings, SourceSettings, CropFolders, CropSettings, ClusterSettings)
 class CropPanoramas(Stage):
     """Cut panoramas into crops that are named as SF-XL's are."""
 
@@ -231,7 +239,13 @@ class CropPanoramas(Stage):
     def recipe(self) -> Recipe:
         """Return what makes the crops."""
         dataset = self.dataset
-        return pinned_crops(*self.folders(), dataset.artifacts_folder, dataset.rescan, self.settings(CropSettings))
+        return pinned_crops(
+            *self.folders(),
+            dataset.artifacts_folder,
+            dataset.rescan,
+            self.settings(CropSettings),
+            self.settings(SourceSettings),
+        )
 
     def complete(self) -> bool:
         """Return whether the crops were cut, and their folder is still there."""
@@ -246,6 +260,7 @@ class CropPanoramas(Stage):
                 self.settings(CropSettings),
                 listing=listed(self.folders()[0], self.dataset.artifacts_folder, self.dataset.rescan),
                 recipe=self.recipe(),
+                source=make_source(self.settings(SourceSettings), PANORAMAS),
                 on_percentage=self.set_progress_percentage,
                 executor=executor,
             )

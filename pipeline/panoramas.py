@@ -8,8 +8,8 @@ they were cut, for crops of two kinds must not be mixed.
 import json
 import logging
 import os
-import tempfile
 import uuid
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,9 +28,8 @@ from pipeline.dataset import data_set_name
 from pipeline.executor import run_all
 from pipeline.image_parts import BadImageError, Status
 from pipeline.listing import Listing, list_images
-from pipeline.names import FIELDS, parse_names
-from pipeline.partitions import partitions
-from pipeline.reading import decode_paths, distinct_paths
+from pipeline.panorama_names import crop_path, paths_of, read_panoramas
+from pipeline.sources.source import NAMES_SOURCE, Source
 from pipeline.verifying import state_of
 
 VERSION = 1
@@ -39,20 +38,19 @@ CUT_AS = ".crops.json"
 OUTPUT = "--output-folder"
 PANORAMAS_AT_A_TIME = 16
 OK, NO_NAME, NO_HEADING = Status.OK.value, "no name", "no heading"
-HEADING = FIELDS.index("heading")
 ROW = pl.Schema({**pl.Schema(CROPPED), "status": pl.String()})
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Some panoramas that are to be cut: the path and the heading of each; crops are written in `unfinished` first."""
+    """Some panoramas that are to be cut: path, heading and name of each; crops are written in `unfinished` first."""
 
     panoramas_folder: Path
     output_folder: Path
     unfinished: Path
     settings: CropSettings
-    panoramas: tuple[tuple[str, float], ...]
+    panoramas: tuple[tuple[str, float, str], ...]
 
 
 @dataclass(frozen=True)
@@ -63,23 +61,19 @@ class Outcome:
     was_there: bool = False
 
 
-def crops_recipe(panoramas_folder: Path, output_folder: Path, listing: Listing, settings: CropSettings) -> Recipe:
+def crops_recipe(
+    panoramas_folder: Path,
+    output_folder: Path,
+    listing: Listing,
+    settings: CropSettings,
+    source: Source = NAMES_SOURCE,
+) -> Recipe:
     """Return what makes crops: the panoramas as they lie on the disk, where the crops go, and how they are cut."""
-    return _recipe_of(_paths(listing), panoramas_folder, output_folder, settings)
-
-
-def _recipe_of(paths: pl.DataFrame, panoramas_folder: Path, output_folder: Path, settings: CropSettings) -> Recipe:
-    states = digest_of(sorted((path, *state_of(f"{panoramas_folder}/{path}")) for path in paths["path"]))
-    more = {"output_folder": str(output_folder.resolve())}
-    return Recipe(
-        STAGE, data_set_name(panoramas_folder), VERSION, {**settings.as_dict(), **more}, {"panoramas": states}
-    )
-
-
-def _paths(listing: Listing) -> pl.DataFrame:
-    with tempfile.TemporaryDirectory() as scratch:
-        parts = [decode_paths(distinct_paths(images)[0]) for _, images in partitions(listing, Path(scratch))]
-    return pl.concat(parts).sort("path")
+    paths = paths_of(listing)["path"]
+    states = digest_of(sorted((path, *state_of(f"{panoramas_folder}/{path}")) for path in paths))
+    decisive = {**settings.as_dict(), **source.settings, "output_folder": str(output_folder.resolve())}
+    inputs = {"panoramas": states, **source.inputs(listing)}
+    return Recipe(STAGE, data_set_name(panoramas_folder), VERSION, decisive, inputs)
 
 
 def crop_panoramas(
@@ -89,18 +83,21 @@ def crop_panoramas(
     settings: CropSettings | None = None,
     listing: Listing | None = None,
     recipe: Recipe | None = None,
+    source: Source = NAMES_SOURCE,
     on_percentage: Percentage = None,
     executor: Executor | None = None,
 ) -> Path:
     """Cut panoramas into crops, and return the folder of an artefact that says what came of each panorama.
 
     Args:
-        panoramas_folder: Holds the panoramas, named as in SF-XL, with the heading of the centre column.
+        panoramas_folder: Holds the panoramas.
         output_folder: Where the crops go.
         artifacts: Where artefacts are published.
         settings: How to cut; as SF-XL by default.
         listing: The panoramas, if they have been listed already.
         recipe: What makes the crops, if the panoramas have been looked at already.
+        source: Where it is written where they were taken, and the heading of the centre column: by default in their
+            names, as in SF-XL.
         on_percentage: Told of the progress.
         executor: Cuts; threads of this process by default.
 
@@ -109,16 +106,15 @@ def crop_panoramas(
             not give a panorama or take a crop.
     """
     settings, listing = settings or CropSettings(), listing or list_images(panoramas_folder, artifacts)
-    paths = _paths(listing)
-    recipe = recipe or _recipe_of(paths, panoramas_folder, output_folder, settings)
+    recipe = recipe or crops_recipe(panoramas_folder, output_folder, listing, settings, source)
     if output_folder.is_dir() and (published := find_published(artifacts, recipe)):
         return published
     with writing_in(output_folder, OUTPUT):
         output_folder.mkdir(parents=True, exist_ok=True)
-        _check_same_kind(output_folder, settings)
-    names = parse_names(paths, strict=False)
+        _check_same_kind(output_folder, {**settings.as_dict(), **source.settings})
+    names = read_panoramas(listing, source)
     cuttable = names.filter(pl.col("reject").is_null(), pl.col("heading").is_not_null())
-    outcomes = _without_use(names)
+    outcomes = _without_use(names, source)
     remove_dead_staging(output_folder)
     with (
         writing_in(output_folder, OUTPUT),
@@ -127,7 +123,7 @@ def crop_panoramas(
     ):
         pieces = (
             Piece(panoramas_folder.absolute(), output_folder.absolute(), unfinished, settings, tuple(part.iter_rows()))
-            for part in cuttable.select("path", "heading").iter_slices(PANORAMAS_AT_A_TIME)
+            for part in cuttable.select("path", "heading", "name").iter_slices(PANORAMAS_AT_A_TIME)
         )
         for done in run_all(cut_piece, pieces, None, executor):
             outcomes += done
@@ -140,8 +136,8 @@ def crop_panoramas(
     return recipe.folder(artifacts)
 
 
-def _check_same_kind(output_folder: Path, settings: CropSettings) -> None:
-    file, kind = output_folder / CUT_AS, {"version": VERSION, **settings.as_dict()}
+def _check_same_kind(output_folder: Path, settings: Mapping[str, Any]) -> None:
+    file, kind = output_folder / CUT_AS, {"version": VERSION, **settings}
     if file.is_file() and json.loads(file.read_text()) != kind:
         raise UserError(
             f"output_folder = {output_folder}: there are crops that were cut otherwise, as {file} says: "
@@ -152,11 +148,11 @@ def _check_same_kind(output_folder: Path, settings: CropSettings) -> None:
     unfinished.replace(file)
 
 
-def _without_use(names: pl.DataFrame) -> list[Outcome]:
-    """Return what comes of the panoramas whose names do not say what is needed."""
+def _without_use(names: pl.DataFrame, source: Source) -> list[Outcome]:
+    """Return what comes of the panoramas of which the source does not say what is needed."""
     rejected = names.filter(pl.col("reject").is_not_null()).with_columns(pl.col("reject").struct.unnest())
     unnamed = [
-        (path, None, 0, NO_NAME, f"{reason}: {detail}")
+        (path, None, 0, *((NO_NAME, f"{reason}: {detail}") if source is NAMES_SOURCE else (reason, detail)))
         for path, reason, detail in rejected.select("path", "reason", "detail").iter_rows()
     ]
     unheaded = names.filter(pl.col("reject").is_null(), pl.col("heading").is_null())["path"]
@@ -166,17 +162,17 @@ def _without_use(names: pl.DataFrame) -> list[Outcome]:
 def cut_piece(piece: Piece) -> list[Outcome]:
     """Cut some panoramas."""
     piece.panoramas_folder.stat()  # a machine that does not see it must not say that panoramas have vanished
-    return [_cut_one(piece, path, heading) for path, heading in piece.panoramas]
+    return [_cut_one(piece, *panorama) for panorama in piece.panoramas]
 
 
-def _cut_one(piece: Piece, path: str, heading: float) -> Outcome:
+def _cut_one(piece: Piece, path: str, heading: float, name: str) -> Outcome:
     from pipeline.crops import crop_headings, cut, read_panorama  # and so Pillow, which planning does without
 
     source, settings = piece.panoramas_folder / path, piece.settings
     _, modified_ns = state_of(str(source))
     if modified_ns is None:
         return Outcome((path, heading, 0, Status.VANISHED.value, None))
-    targets = [piece.output_folder / _crop_name(path, each) for each in crop_headings(heading, settings)]
+    targets = [piece.output_folder / crop_path(path, name, each) for each in crop_headings(heading, settings)]
     if all(_has_time(target, modified_ns) for target in targets):
         return Outcome((path, heading, len(targets), OK, None), was_there=True)
     try:
@@ -190,14 +186,6 @@ def _cut_one(piece: Piece, path: str, heading: float) -> Outcome:
     except BadImageError as error:
         return Outcome((path, heading, 0, error.status.value, error.detail))
     return Outcome((path, heading, len(targets), OK, None))
-
-
-def _crop_name(path: str, heading: float) -> str:
-    """Return the path of a crop: that of its panorama, with its own heading."""
-    folder, slash, name = path.rpartition("/")
-    fields = name.split("@")
-    fields[HEADING], fields[-1] = f"{heading:.2f}".rstrip("0").rstrip("."), ".jpg"
-    return f"{folder}{slash}{'@'.join(fields)}"
 
 
 def _has_time(file: Path, modified_ns: int) -> bool:

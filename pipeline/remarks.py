@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.facts import Facts
+from pipeline.sources.settings import NAMES
 
 BATCH = 32
 FEW_CLASSES, FEW_IMAGES = 1_000, 20_000  # less has not trained a network from ImageNet weights to much
@@ -106,7 +107,10 @@ def _on_headings(facts: Facts) -> Iterator[Remark]:
     if figures["from_track"]:
         yield Remark(NOTE, f"{figures['from_track']:,} headings are estimated from tracks: take alpha of 60 or more")
     if figures["panoramas"]:
-        text = f"{figures['panoramas']:,} images are whole panoramas: cut them into views with CropPanoramas first"
+        source = "" if facts.source == NAMES else f" --source {facts.source}"
+        text = (
+            f"{figures['panoramas']:,} images are whole panoramas: cut them into views with CropPanoramas{source} first"
+        )
         yield Remark(WARNING, text)
     if figures["turned"]:
         text = f"{figures['turned']:,} photos are stored turned (EXIF's orientation); they are read upright"
@@ -118,8 +122,8 @@ def _on_positions(facts: Facts) -> Iterator[Remark]:
     if figures["at_a_shared_position"] > 0.01 * figures["images"]:
         text = (
             f"{figures['at_a_shared_position']:,} images share their position with another shot, up to "
-            f"{figures['most_at_a_position']:,} shots at one: of a camera that stood still, or positions that are not "
-            "measured, as that of a town's centre"
+            f"{figures['most_at_a_position']:,} shots at one: of a camera that stood still, copies of a photo, or "
+            "positions that are not measured, as that of a town's centre"
         )
         yield Remark(WARNING if figures["most_at_a_position"] > 50 else NOTE, text)
     if figures["rounded"] > MOST * figures["with_latitude"] > 0:

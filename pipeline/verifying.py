@@ -252,7 +252,7 @@ def stop_if_refused(images_folder: Path, refused: Sequence[str]) -> None:
         raise UserError(
             f"{images_folder}: the machine does not give {len(refused):,} images to read, as {examples}. "
             "That is no damage of theirs: see to the disk, the rights and the limits, or move them away, and run "
-            "again; all others are checked"
+            "again: what is checked is kept"
         )
 
 

@@ -11,10 +11,12 @@ import dataclasses
 import functools
 import hashlib
 import itertools
+import logging
 import multiprocessing
 import os
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -40,6 +42,8 @@ READ_ALONE, READ_AT_A_TIME = 20, 500  # the first of so many photos are read alo
 SLOW_DISK = 3  # times the work, spent waiting: more than other programs on a busy machine make one wait
 VERSION = 3  # of what is read of a photo
 JOBS_FOR_PROCESSES = 3  # with fewer partitions to start processes takes longer than it spares
+OTHER_PHOTOS = (".heic", ".heif", ".avif", ".webp", ".dng", ".tif", ".tiff")
+logger = logging.getLogger(__name__)
 COLUMNS = (*WRITTEN, "heading_source", "heading_reference", "reason", "detail")
 
 
@@ -139,6 +143,16 @@ def state_of_listing(listing: Listing) -> str:
     return content.hexdigest()[:DIGEST_LENGTH]
 
 
+def _warn_of_others(folder: Path) -> None:
+    """Say how many photos of other kinds there are, as phones and cameras save them: nothing else tells of them."""
+    found: Counter[str] = Counter()
+    for _, _, names in os.walk(folder):
+        found.update(suffix for name in names if (suffix := Path(name).suffix.lower()) in OTHER_PHOTOS)
+    for suffix, count in sorted(found.items()):
+        text = "%s: %s photos %s are not read: convert them to JPEG, keeping the metadata (see docs/data.md)"
+        logger.warning(text, folder, f"{count:,}", suffix)
+
+
 @dataclasses.dataclass(frozen=True)
 class PhotoSource:
     """The photos themselves."""
@@ -164,6 +178,7 @@ class PhotoSource:
     def open(self, listing: Listing, scratch: Path) -> tuple[Listing, Reader]:
         """Return the photos, and what reads them."""
         folder, turn = folder_of(listing.origin).absolute(), self.options.camera_turn
+        _warn_of_others(folder)
         return listing, PhotoReader(folder, self.options.heading == FROM_TRACK, turn)
 
     @contextlib.contextmanager

@@ -26,16 +26,18 @@ def read_table_file(table: Path) -> pl.DataFrame:
 
 
 def _read_csv(table: Path) -> pl.DataFrame:
+    content: Path | bytes = table
     try:
-        content = table.read_bytes()
+        with table.open("rb") as file:
+            first = file.readline()
+        if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # Excel's "Unicode text"
+            content = table.read_bytes().decode("utf-16", "replace").encode()
+            first = content.partition(b"\n")[0]
     except OSError as error:
         raise UserError(f"{table}: cannot be read: {error.strerror or error}") from error
-    if content.startswith(ARCHIVE):
+    if first.startswith(ARCHIVE):
         raise UserError(f"{table}: is a workbook or another archive: save the table as CSV, or as Parquet")
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # Excel's "Unicode text"
-        content = content.decode("utf-16", "replace").encode()
-    content = content.removeprefix(codecs.BOM_UTF8)
-    header = content.partition(b"\n")[0].decode("utf-8", "replace").strip()
+    header = first.decode("utf-8-sig", "replace").strip()
     is_told = header.startswith(TOLD_SEPARATOR) and len(header) == len(TOLD_SEPARATOR) + 1
     separator = header[-1] if is_told else max(SEPARATORS, key=header.count)
     try:
@@ -49,7 +51,7 @@ def _read_csv(table: Path) -> pl.DataFrame:
             f"{table}: cannot be read as CSV with {separator!r} between the columns: {str(error).splitlines()[0]}; "
             "each line needs the columns of the first one, and a text with a separator in it quotes around it"
         ) from error
-    return rows.rename(str.strip)
+    return rows.rename(lambda name: name.removeprefix("\ufeff").strip())
 
 
 def _read_parquet(table: Path) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 import pytest
 from PIL import Image
 
@@ -17,12 +18,18 @@ from data_manifest.errors import UserError
 from data_manifest.tables import read_table
 from pipeline.crop_settings import CropFolders, CropSettings
 from pipeline.crops import crop_headings, cut
+from pipeline.groups import build_groups
 from pipeline.image_parts import BadImageError
+from pipeline.manifest import build_manifest
 from pipeline.panoramas import crop_panoramas
+from pipeline.settings import GroupSettings
+from pipeline.sources.choose import make_source
+from pipeline.sources.settings import SourceSettings
 
 ROOT = Path(__file__).parents[2]
 THETA = Path(__file__).parents[3] / "shared" / "data" / "exif" / "openwanderer_theta"
 NAME = "@0545981.19@4184971.70@10@S@037.81098@-122.47762@{}@@{}@@@@201409@@.jpg"
+ONE_EACH = GroupSettings(min_images_per_class=1)
 Floats = npt.NDArray[np.float64]
 
 
@@ -170,7 +177,7 @@ def test_what_the_machine_refuses_is_no_damage_of_a_panorama(panoramas: Path) ->
     code = (
         "import sys, resource\nfrom pathlib import Path\nimport PIL.JpegImagePlugin\nfrom pipeline import crops\n"
         "from pipeline.panoramas import Piece, cut_piece\nfrom pipeline.crop_settings import CropSettings\n"
-        "source = Path(sys.argv[1])\nfound = tuple((p.name, 0.0) for p in source.iterdir())\n"
+        "source = Path(sys.argv[1])\nfound = tuple((p.name, 0.0, p.name) for p in source.iterdir())\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
         "cut_piece(Piece(source, Path(sys.argv[2]), Path(sys.argv[2]), CropSettings(), found))\n"
     )
@@ -194,7 +201,12 @@ CUT = """
 import sys
 from pathlib import Path
 from pipeline.crop_settings import CropSettings
+from pipeline.groups import build_groups
+from pipeline.manifest import build_manifest
 from pipeline.panoramas import crop_panoramas
+from pipeline.settings import GroupSettings
+from pipeline.sources.choose import make_source
+from pipeline.sources.settings import SourceSettings
 crop_panoramas(*map(Path, sys.argv[1:4]), CropSettings(crop_size=64))
 """
 
@@ -246,3 +258,31 @@ def test_real_panoramas_join_again_at_their_crops(tmp_path: Path) -> None:
     for number in range(12):  # the left of a crop is in the one before, across the seam too
         shift = round((number + 1) * 1930 / 12) - round(number * 1930 / 12)
         assert np.abs(crops[number][:, shift:] - crops[(number + 1) % 12][:, : 297 - shift]).mean() < 1
+
+
+@pytest.mark.skipif(not THETA.is_dir(), reason="../shared with real panoramas is not here")
+def test_real_panoramas_are_cut_by_their_exif_and_grouped(tmp_path: Path) -> None:
+    """Crops are called as SF-XL's, so that what comes after reads their names; a camera's own name is the pano_id."""
+    (tmp_path / "panoramas").mkdir()
+    for name in ("8.jpg", "12.jpg", "1200.jpg"):
+        (tmp_path / "panoramas" / name).write_bytes((THETA / name).read_bytes())
+    source = make_source(SourceSettings(source="exif"))
+    settings = CropSettings(crop_size=16)
+    crops = crop_panoramas(tmp_path / "panoramas", tmp_path / "crops", tmp_path / "A", settings, source=source)
+    statuses = dict(read_table(crops, "cropped").select("path", pl.col("status").cast(pl.String)).iter_rows())
+    assert statuses == {"8.jpg": "ok", "12.jpg": "ok", "1200.jpg": "no heading"}
+    rows = read_table(build_manifest(tmp_path / "crops", tmp_path / "A"), "manifest").to_dicts()
+    of_photos = read_table(build_manifest(tmp_path / "panoramas", tmp_path / "A", source=source), "manifest").to_dicts()
+    taken = {row["path"].removesuffix(".jpg"): row for row in of_photos}
+    for pano, heading in (("8", 45.0), ("12", 180.0)):
+        of_pano = [row for row in rows if row["pano_id"] == pano]
+        assert sorted(row["heading"] for row in of_pano) == sorted((heading - 180 + 30 * n) % 360 for n in range(12))
+        for row in of_pano:
+            assert (row["utm_zone"], row["utm_band"], row["year"]) == (30, "U", 2019)
+            assert (row["utm_east"], row["latitude"]) == pytest.approx(
+                (taken[pano]["utm_east"], taken[pano]["latitude"]), abs=0.005
+            )
+    groups = build_groups(
+        tmp_path / next((tmp_path / "A" / "manifest").glob("*crops/current")), tmp_path / "A", ONE_EACH
+    )
+    assert read_recipe(groups)["summary"]["images"] == 24

@@ -168,7 +168,7 @@ def test_what_the_machine_refuses_is_no_damage_and_is_looked_at_again(
         patch.setattr(image_check, "check_image", refuses)
         with pytest.raises(UserError, match=r"does not give 2 images .*pano8@.* \(Input/output error\)") as error:
             verify(train)
-    assert "run again; all others are checked" in str(error.value)
+    assert "run again: what is checked is kept" in str(error.value)
     looked_into.clear()
     assert bad_in(verify(train)) == {}
     assert sorted(looked_into) == sorted([name(8), name(21)])

@@ -75,6 +75,16 @@ def test_what_photos_say(tmp_path: Path) -> None:
     assert (rows["magnetic.jpg"]["height"], rows["pose.jpg"]["pitch"]) == (-3.5, -4.0)
 
 
+def test_photos_of_kinds_that_are_not_read_are_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_photo(tmp_path / "photos" / "good.jpg", GPS)
+    for name in ("1.HEIC", "more/2.heic", "3.txt"):
+        (tmp_path / "photos" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "photos" / name).touch()
+    build_manifest(tmp_path / "photos", tmp_path / "A", source=make_source(EXIF))
+    assert "2 photos .heic are not read: convert them to JPEG" in caplog.text
+    assert ".txt" not in caplog.text
+
+
 def test_photos_that_are_of_no_use(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     write_photo(photos / "good.jpg", GPS)
