@@ -1,13 +1,18 @@
 """Loading one of 8 groups with 5.6 million members: time to the first batch, and memory of trainer and 8 workers.
 
 The plain way is a pickled dict of lists of paths a group, all groups loaded, handed to the workers. Both read the same
-small images by the same workers. What a group of ten images takes in the same way is subtracted: the processes alone.
+small images by the same workers. What a group of a single batch takes in the same way is subtracted, which leaves what
+the members take, without Python, torch, the start of the processes, and the batches that they have ready. Medians of
+three turns; the plain way has one.
 
     python benchmarks/load_groups.py WORK
+    python benchmarks/load_groups.py WORK --millions 1
 """
 
+import argparse
 import os
 import pickle
+import statistics
 import subprocess
 import sys
 import time
@@ -30,7 +35,8 @@ from training.sampling import EpochPlan
 from training.settings import AugmentationSettings, RuntimeSettings
 from training.skipped import SkippedImages
 
-GROUPS, CLASSES, PER_CLASS, WORKERS, BATCH = 8, 35_000, 20, 8, 32
+GROUPS, PER_CLASS, WORKERS, BATCH = 8, 20, 8, 32
+TURNS, SECONDS_TO_FILL = 3, 3  # until each worker has its batches ready, or memory would be a matter of chance
 ROWS_A_FILE = 250_000
 
 
@@ -57,10 +63,10 @@ class PlainMembers(Members):
         return self.groups[0][class_index][image_number]
 
 
-def write(work: Path, groups: int, classes: int) -> None:
+def write(work: Path, groups: int, classes: int, per_class: int) -> None:
     """Write the members of groups, as tables and as pickles."""
     for group in range(groups):
-        numbers = np.repeat(np.arange(classes, dtype=np.int32), PER_CLASS if classes > 1 else 10)
+        numbers = np.repeat(np.arange(classes, dtype=np.int32), per_class)
         frame = pl.DataFrame({"class_index": numbers}).with_columns(
             group_index=pl.lit(group, pl.Int32),
             path=pl.format(
@@ -87,18 +93,17 @@ def load(work: Path, plain: bool) -> Members:
 
 
 def first_batch(work: Path, plain: bool) -> None:
-    """Print the seconds until the first batch, and the bytes of all processes then."""
+    """Print the seconds until the first batch, and the bytes of all processes soon after."""
     began = time.perf_counter()
     members = load(work, plain)
-    batch = min(BATCH, members.num_classes)
     dataset = GroupDataset(
         work / "images",
         members,
-        EpochPlan(members.num_classes, batch, 1000, 0, 0),
+        EpochPlan(members.num_classes, BATCH, 1000, 0, 0),
         Augmentation(AugmentationSettings()),
     )
     loading = time.perf_counter() - began
-    for sample in range(batch * WORKERS * 3):  # the images that will be asked for; no time of the loader's
+    for sample in range(BATCH * WORKERS * 3):  # the images that will be asked for; no time of the loader's
         number = dataset.plan.image_number(sample, members.num_images(dataset.plan.class_index(sample)))
         path = work / "images" / members.path(dataset.plan.class_index(sample), number)
         if not path.exists():
@@ -110,36 +115,56 @@ def first_batch(work: Path, plain: bool) -> None:
     )
     next(batches)
     seconds = loading + time.perf_counter() - began
+    time.sleep(SECONDS_TO_FILL)
     print(seconds, sum(map(_proportional_bytes, _with_children(os.getpid()))), flush=True)
 
 
-def main(work: Path) -> None:
-    """Measure both ways, each in a process of its own, and print the table."""
-    root = Path(__file__).resolve().parent.parent
-    for name, groups, classes in (("many", GROUPS, CLASSES), ("ten", 1, 1)):
-        if not (work / name / f"{groups - 1}.pickle").exists():
-            note(f"writing members: {name}")
-            write(work / name, groups, classes)
-    taken = {}
-    for name in ("ten", "many"):
-        for way in ("ours", "plain"):
-            words = [sys.executable, __file__, str(work / name), way]
-            environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-            output = subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout
-            taken[name, way] = tuple(map(float, output.split()))
-            note(f"{name}, {way}: {output.strip()}")
-    print(f"{machine()}\n")
+def prepare(work: Path, millions: float) -> tuple[Path, Path]:
+    """Write the members of groups, and those of a group of a batch, unless they are there; return their folders."""
+    many, few = work / f"{millions:g}-million", work / "a-batch"
+    classes = round(millions * 1e6 / GROUPS / PER_CLASS)
+    for folder, *sizes in ((many, GROUPS, classes, PER_CLASS), (few, 1, BATCH, 1)):
+        if not (folder / f"{sizes[0] - 1}.pickle").exists():
+            note(f"writing members: {folder.name}")
+            write(folder, *sizes)
+    return many, few
+
+
+def taken(folder: Path, way: str, turns: int) -> tuple[float, float]:
+    """Return the median seconds until the first batch, and the median bytes, each turn in a process of its own."""
+    root = str(Path(__file__).resolve().parent.parent)
+    environment = {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
+    seen = []
+    for _ in range(turns):
+        words = [sys.executable, __file__, str(folder), "--way", way]
+        output = subprocess.run(words, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+        note(f"{folder.name}, {way}: {output.strip()}")
+        seen.append([float(number) for number in output.split()])
+    seconds, counts = zip(*seen, strict=True)
+    return statistics.median(seconds), statistics.median(counts)
+
+
+def main(work: Path, millions: float) -> None:
+    """Measure both ways, and print the table."""
+    many, few = prepare(work, millions)
     rows = []
-    for way in ("plain", "ours"):
-        (more_s, more_b), (few_s, few_b) = taken["many", way], taken["ten", way]
+    for name, way, turns in (("plain", "plain", 1), ("ours", "ours", TURNS)):
+        few_s, few_b = taken(few, way, turns)
+        more_s, more_b = taken(many, way, turns)
         shown = as_seconds(more_s), as_seconds(more_s - few_s), as_gigabytes(int(more_b))
-        rows.append((way, *shown, as_gigabytes(int(more_b - few_b))))
-    titles = ("members", "first batch after", "more than for ten images", "memory", "more than for ten images")
-    print(table(titles, rows))
+        rows.append((name, *shown, as_gigabytes(int(more_b - few_b))))
+    print(f"{machine()}\n")
+    titles = (f"{millions:g} million members", "first batch after", "more than for a batch")
+    print(table((*titles, "memory", "more than for a batch"), rows))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        first_batch(Path(sys.argv[1]), plain=sys.argv[2] == "plain")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", type=Path, help="a folder for the members, which keeps them for the next run")
+    parser.add_argument("--millions", type=float, default=5.6, help="members of all groups, in millions [5.6]")
+    parser.add_argument("--way", choices=("ours", "plain"), help=argparse.SUPPRESS)  # of the processes that this starts
+    options = parser.parse_args()
+    if options.way:
+        first_batch(options.work, plain=options.way == "plain")
     else:
-        main(Path(sys.argv[1]))
+        main(options.work, options.millions)

@@ -31,7 +31,7 @@ def load_batches(
     Raises:
         UserError: An image cannot be opened.
     """
-    for batch in _loader(range(first_row, len(images)), images, batch_size, num_workers, pin_memory):
+    for batch in _batches(range(first_row, len(images)), images, batch_size, num_workers, pin_memory):
         if isinstance(batch, UserError):
             raise batch
         yield batch
@@ -67,15 +67,15 @@ def _bytes(stacks: list[Stack]) -> int:
     return sum(pixels.numel() for _, pixels in stacks)
 
 
-def _loader(
+def _batches(
     rows: range, images: ImageFiles, batch_size: int, num_workers: int, pin_memory: bool
-) -> DataLoader[Sample | UserError]:
+) -> Iterator[Batch | UserError]:
     workers = min(num_workers, math.ceil(len(rows) / batch_size))  # no process without a batch of its own
     with warnings.catch_warnings():
         # More workers than cores are the user's choice: they help where the images lie on a slow disk.
         warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)
-        return DataLoader(
-            _Samples(images),
+        loader: DataLoader[Batch | UserError] = DataLoader(
+            _Samples(images),  # type: ignore[arg-type]  # the loader is typed by what `collate_fn` gives
             batch_size=batch_size,
             sampler=rows,
             num_workers=workers,
@@ -85,6 +85,7 @@ def _loader(
             worker_init_fn=end_with_parent,
             generator=torch.Generator(),  # otherwise starting an epoch draws from the global random state
         )
+        return iter(loader)
 
 
 class _Samples(Dataset[Sample | UserError]):

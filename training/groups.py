@@ -7,16 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
-import pyarrow as pa
 
 from data_manifest.artefacts import is_published, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.ranges import as_ranges
 from data_manifest.tables import read_table, scan_table
-from training.members import MEMBERS_FILE, Members, map_table
+from training.members import MEMBERS_FILE, Members
 
 logger = logging.getLogger(__name__)
 
@@ -104,23 +101,7 @@ def read_members(groups_folder: Path, group_index: int, folder: Path) -> Members
     finally:
         with contextlib.suppress(OSError):  # it is gone where all went well
             unfinished.unlink()
-    counts = _count_members(map_table(file)["class_index"])
-    return Members(file, np.concatenate(([0], np.cumsum(counts))))
-
-
-def _count_members(class_indices: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    """Return how many members each class has."""
-    counts, last = np.zeros(0, np.int64), 0
-    for chunk in class_indices.chunks:
-        values = chunk.to_numpy()
-        if not len(values):
-            continue
-        assert (np.diff(values, prepend=last) >= 0).all(), "members are sorted by class"
-        more = np.bincount(values)
-        more[: len(counts)] += counts
-        counts, last = more, values[-1]
-    assert counts.all(), "classes are numbered from 0, without gaps"
-    return counts
+    return Members(file)
 
 
 def digest_of_groups(groups_folder: Path) -> str | None:

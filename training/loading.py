@@ -49,8 +49,24 @@ def read_batches(
     Raises:
         UserError: A class has no image that can be read, or too many images cannot.
     """
+    # No name for the iterator: what keeps this frame, as an error's traceback does, would keep its workers.
+    for batch in _load(dataset, runtime, device, first_iteration):
+        if isinstance(batch, UserError):
+            raise batch
+        if batch.skipped:
+            skipped.add(batch.skipped, dataset.plan)
+        images, class_indices = (part.to(device, non_blocking=True) for part in batch[:2])
+        if batch.changes is not None:
+            augmentation = dataset.augmentation
+            images = augment_batch(images, batch.changes, augmentation.size, augmentation.channels)
+        yield images, class_indices
+
+
+def _load(
+    dataset: GroupDataset, runtime: RuntimeSettings, device: torch.device, first_iteration: int
+) -> Iterator[Collated | UserError]:
+    """Start the workers, and return the batches that they read."""
     process, processes = own_number(), number_of_processes()
-    augmentation = dataset.augmentation
     with warnings.catch_warnings():
         # More workers than cores are the user's choice: they help where the images lie on a slow disk.
         warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)
@@ -65,15 +81,7 @@ def read_batches(
             worker_init_fn=leave_signals_to_the_trainer,
             generator=torch.Generator(),  # otherwise starting an epoch draws from the global random state
         )
-    for batch in loader:
-        if isinstance(batch, UserError):
-            raise batch
-        if batch.skipped:
-            skipped.add(batch.skipped, dataset.plan)
-        images, class_indices = (part.to(device, non_blocking=True) for part in batch[:2])
-        if batch.changes is not None:
-            images = augment_batch(images, batch.changes, augmentation.size, augmentation.channels)
-        yield images, class_indices
+        return iter(loader)
 
 
 def augments_in_batches(runtime: RuntimeSettings, device: torch.device) -> bool:

@@ -66,6 +66,22 @@ class TrainStep:
 
 @functools.lru_cache(maxsize=1)  # once a run: each epoch takes steps of the same network
 def compile_once(network: nn.Module) -> Callable[[Tensor], Tensor]:
-    """Return a network that is compiled when it is called first, with the weights of the one given."""
+    """Return a network that is compiled when it is called first, with the weights of the one given.
+
+    Calling it raises a UserError where torch cannot compile it.
+    """
+    from torch._dynamo.exc import BackendCompilerFailed  # a second or two that only this way of training has to wait
+
     compiled: Callable[[Tensor], Tensor] = torch.compile(network)
-    return compiled
+
+    def call(inputs: Tensor) -> Tensor:
+        try:
+            return compiled(inputs)
+        except BackendCompilerFailed as error:
+            reason = str(error.__cause__ or error).strip().partition("\n")[0]
+            raise UserError(
+                f"compile = True: torch cannot compile the network on {inputs.device}: {reason}; install what it asks "
+                "for (on a CPU a C++ compiler, as g++), or leave out --compile"
+            ) from error
+
+    return call

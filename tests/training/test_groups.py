@@ -82,7 +82,9 @@ def test_members_are_an_uncompressed_arrow_file_that_is_mapped_and_not_sent(writ
     before = pa.total_allocated_bytes()
     assert map_table(members.file).nbytes > 400 * 3 * len("g4/é0_0.png")
     assert pa.total_allocated_bytes() == before, "the columns are the file's own bytes"
-    assert len(pickle.dumps(members)) < 401 * 8 + 1000, "what a worker is sent has no paths in it"
+    assert len(pickle.dumps(members)) < 1000, (
+        "a worker is sent neither paths nor anything else that grows with the group"
+    )
     read_members(folder / "groups", 0, folder / "run")  # the next epoch's, while these are still read
     assert members.path(0, 1) == "g4/é0_1.png"
 
