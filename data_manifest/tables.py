@@ -7,7 +7,7 @@ which vary from run to run; so the rows are brought to one chunk and cut into ro
 import glob
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -35,16 +35,23 @@ def write_table(frame: pl.DataFrame, path: Path, schema: pa.Schema, notes: Mappi
     """
     if set(frame.columns) != set(schema.names):
         raise ValueError(f"{path.name}: columns {sorted(frame.columns)}, the schema has {sorted(schema.names)}")
-    table = frame.select(schema.names).rechunk().to_arrow().cast(_with_polars_strings(schema)).cast(schema)
+    described = schema.with_metadata({**_descriptions(schema), **(notes or {})})
     path.parent.mkdir(exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        table = table.combine_chunks().replace_schema_metadata({**_descriptions(schema), **(notes or {})})
-        pq.write_table(table, unfinished, row_group_size=ROWS_PER_ROW_GROUP, compression="zstd")
+        with pq.ParquetWriter(unfinished, described, compression="zstd") as file:
+            for rows in _row_groups(frame.select(schema.names)):
+                table = rows.rechunk().to_arrow().cast(_with_polars_strings(schema)).cast(described)
+                file.write_table(table.combine_chunks(), row_group_size=ROWS_PER_ROW_GROUP)
         fsync(unfinished)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _row_groups(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Give the rows of each row group; of a frame without rows, none, in one group."""
+    yield from frame.iter_slices(ROWS_PER_ROW_GROUP) if len(frame) else (frame,)
 
 
 def make_frame(rows: Sequence[Mapping[str, object]], schema: pa.Schema) -> pl.DataFrame:

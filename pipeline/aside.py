@@ -100,7 +100,7 @@ def read_slice(aside: Path, start: int, length: int) -> pl.DataFrame:
 
         def read(kind: npt.DTypeLike, count: int, begin: int) -> npt.NDArray[Any]:
             values = np.empty(count, kind)
-            if os.preadv(file.fileno(), [values], begin) != values.nbytes:
+            if os.preadv(file.fileno(), [values.data], begin) != values.nbytes:
                 raise OSError(f"{aside} is not whole")
             return values
 

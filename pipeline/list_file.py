@@ -50,7 +50,7 @@ class Run:
         """
         try:
             with self.file.open("rb", buffering=0) as file:
-                num_bytes = os.preadv(file.fileno(), [content], self.start)
+                num_bytes = os.preadv(file.fileno(), [content.data], self.start)
         except OSError as error:
             raise UserError(f"{self.file}: cannot be read: {error.strerror}") from error
         if num_bytes != self.length:  # a row that is not read would be lost without a word

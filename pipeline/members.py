@@ -108,7 +108,7 @@ def in_order(members: pl.DataFrame) -> pl.DataFrame:
 
 
 def _by_class(members: pl.DataFrame) -> pl.DataFrame:
-    """Return members by group and class, those of a class in the order they had: runs of a class are sorted, not rows."""
+    """Return members by group and class, those of a class in the order they had: runs are sorted, not rows."""
     runs = members.select(CLASS_NUMBER.rle().struct.unnest()).with_columns(pl.col("len").cast(pl.Int64))
     runs = runs.with_columns(start=pl.col("len").cum_sum() - pl.col("len")).sort("value", maintain_order=True)
     rows = _rows(runs["start"].to_numpy(), runs["len"].to_numpy())
