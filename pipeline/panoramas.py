@@ -26,11 +26,11 @@ from data_manifest.tables import write_table
 from pipeline.crop_settings import CropSettings
 from pipeline.dataset import data_set_name
 from pipeline.executor import run_all
+from pipeline.file_states import state_of
 from pipeline.image_parts import BadImageError, Status
 from pipeline.listing import Listing, list_images
 from pipeline.panorama_names import crop_path, paths_of, read_panoramas
 from pipeline.sources.source import NAMES_SOURCE, Source
-from pipeline.verifying import state_of
 
 VERSION = 1
 STAGE = "crops"

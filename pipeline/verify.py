@@ -30,6 +30,7 @@ from data_manifest.progress import Percentage, Progress
 from data_manifest.tables import scan_table, table_files
 from pipeline.checksums import digest_of_checksums, read_checksums
 from pipeline.executor import run_all
+from pipeline.file_states import Seen, look_at_files
 from pipeline.tree import IMAGE_SUFFIXES
 from pipeline.verified import BAD
 from pipeline.verify_settings import DECODE, VerifySettings
@@ -39,12 +40,10 @@ from pipeline.verifying import (
     Checking,
     Partition,
     Piece,
-    Seen,
     Todo,
     check_piece,
     find_todo,
     finish_partition,
-    look_at_files,
     stop_if_refused,
 )
 

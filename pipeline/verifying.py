@@ -1,47 +1,31 @@
-"""The parts of a verification: the files of a partition as they are, those whose check is not known, and their check.
+"""The parts of a verification: the images of a partition whose check is not known, and their check.
 
 A check is known by the file's size and modification time. Checks are kept as soon as some hundred images are done, so
 that a run that is killed loses little.
 """
 
-import hashlib
-import os
-import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
-from data_manifest.artefacts import DIGEST_LENGTH, digest_of, link
+from data_manifest.artefacts import digest_of, link
 from data_manifest.errors import UserError
 from data_manifest.schemas import CHECKS
 from data_manifest.tables import write_table
+from pipeline.file_states import STATE, Seen, seen_in, states_in
 from pipeline.image_parts import Status
 from pipeline.partition import key_of, name_of
-from pipeline.texts import feed
-from pipeline.tree import TRUSTED_AFTER_NS
 from pipeline.verify_settings import VerifySettings
 
 IMAGES_AT_A_TIME = 1_000
 BYTES_AT_A_TIME = 200_000_000
-STATE = ("path", "bytes", "modified_ns")
 ROW = pl.Schema({**pl.Schema(CHECKS), "status": pl.String()})
-GONE = -1
 NOT_LISTED = "not in the list of checksums"
 VANISHED, OK = Status.VANISHED.value, Status.OK.value
 SHOWN = 3
-
-
-@dataclass(frozen=True)
-class Seen:
-    """The images of a partition as they lie on the disk: how many there are, how many of them are there, a digest."""
-
-    images: int
-    there: int
-    digest: str
 
 
 @dataclass(frozen=True)
@@ -103,62 +87,10 @@ class Todo:
     num_bytes: int = 0
 
 
-def look_at_files(manifest_file: Path, images_folder: Path) -> Seen:
-    """Return what the images of a file of a manifest are like, unopened."""
-    return _seen(_states(manifest_file, images_folder))
-
-
-def _states(manifest_file: Path, images_folder: Path) -> pl.DataFrame:
-    """Return path, size and modification time of each image, null where it is not there.
-
-    A file that was written a moment ago could be written again without another time: then a moment is waited.
-
-    Raises:
-        FileNotFoundError: There is no images folder.
-        UserError: The system does not tell.
-    """
-    images_folder.stat()
-    paths = pl.read_parquet(manifest_file, columns=["path"], glob=False)["path"]
-    while True:
-        looked_ns = time.time_ns()
-        states = [state_of(f"{images_folder}/{path}") for path in paths]
-        young = [looked_ns - modified for _, modified in states if modified and looked_ns >= modified]
-        left_ns = TRUSTED_AFTER_NS - min(young, default=TRUSTED_AFTER_NS)
-        if left_ns <= 0:
-            break
-        time.sleep(left_ns / 1e9)
-    schema = {"bytes": pl.Int64, "modified_ns": pl.Int64}
-    return pl.DataFrame(states, schema=schema, orient="row").insert_column(0, paths)
-
-
-def state_of(path: str) -> tuple[int | None, int | None]:
-    """Return size and modification time of a file, None where there is none.
-
-    Raises:
-        UserError: The system does not tell.
-    """
-    try:
-        state = os.stat(path)  # noqa: PTH116 -- a Path takes as long as the system
-    except (FileNotFoundError, NotADirectoryError):
-        return None, None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be looked at: {error.strerror}") from error
-    return state.st_size, state.st_mtime_ns
-
-
-def _seen(states: pl.DataFrame) -> Seen:
-    content = hashlib.sha256()
-    feed(content, states["path"].cast(pl.Binary))
-    for name in STATE[1:]:
-        content.update(np.ascontiguousarray(states[name].fill_null(GONE).to_numpy()).data)
-    there = len(states) - states["bytes"].null_count()
-    return Seen(len(states), there, content.hexdigest()[:DIGEST_LENGTH])
-
-
 def find_todo(partition: Partition) -> Todo:
     """Link a partition's checks where an earlier artefact has them, or find the images whose check is not known."""
-    states = _states(partition.manifest_file, partition.checking.images_folder)
-    seen = _seen(states)
+    states = states_in(partition.manifest_file, partition.checking.images_folder)
+    seen = seen_in(states)
     version = digest_of([partition.checking.version, seen.digest])
     name = name_of(key_of(partition.manifest_file.name), version)
     (partition.folder / "checks").mkdir(exist_ok=True)
@@ -283,10 +215,10 @@ def finish_partition(job: tuple[Partition, Todo]) -> None:
         UserError: Its images are no longer those that were checked.
     """
     partition, todo = job
-    states = _states(partition.manifest_file, partition.checking.images_folder)
+    states = states_in(partition.manifest_file, partition.checking.images_folder)
     known = _known(partition, states)
     unknown = _unknown(states, known)
-    same = _seen(states) == todo.seen
+    same = seen_in(states) == todo.seen
     if same and not unknown.is_empty():  # another run, which had the same to do, is tidying up
         checks, done = _check_all(_with_checksums(unknown, partition.checking), partition.checking)
         stop_if_refused(partition.checking.images_folder, done.refused)

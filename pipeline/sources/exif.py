@@ -158,7 +158,6 @@ class PhotoSource:
     """The photos themselves."""
 
     options: SourceSettings
-    summary: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     expected: str = "Photos are expected to hold a GPS position in EXIF; --source table takes positions from a table"
 
     @property
@@ -170,6 +169,11 @@ class PhotoSource:
     def settings(self) -> Mapping[str, Any]:
         """What decides the rows."""
         return {"source": {**self.options.as_dict(), "version": VERSION}}
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """Return nothing: the folder is told of any source."""
+        return {}
 
     def inputs(self, listing: Listing) -> Mapping[str, str]:
         """Return a digest of the files' sizes and modification times."""

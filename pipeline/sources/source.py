@@ -5,7 +5,6 @@ manifest's rows are. Whatever the source, the rows come of the same rules: `read
 """
 
 import contextlib
-import dataclasses
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -115,7 +114,11 @@ class NamesSource:
         "photos called otherwise are described by --source table or --source exif"
     )
     rows_per_partition: int | None = None
-    summary: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """Return nothing: names are all there is."""
+        return {}
 
     @property
     def settings(self) -> Mapping[str, Any]:

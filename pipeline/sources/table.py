@@ -8,7 +8,7 @@ rows of its paths from it.
 import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,10 +18,11 @@ import polars as pl
 from data_manifest.artefacts import digest_of_file
 from data_manifest.errors import UserError
 from data_manifest.references import folder_of
-from pipeline.listing import Images, Listing
+from pipeline.listing import Listing
 from pipeline.names import Reason
 from pipeline.reading import REJECT
 from pipeline.sources.columns import columns_of
+from pipeline.sources.listing_with import ListingWith
 from pipeline.sources.settings import FROM_TRACK, SourceSettings
 from pipeline.sources.source import WRITTEN, Reader, read_fields
 from pipeline.sources.table_rows import read_rows
@@ -214,51 +215,3 @@ def _say_missing(rows: pl.DataFrame, missing: pl.DataFrame) -> pl.DataFrame:
 def _which_is_missing() -> pl.Expr:
     no_path, no_file = pl.lit("a row without a path"), pl.lit("the table names a file that is not in the images folder")
     return pl.when(pl.col("path") == "").then(no_path).otherwise(no_file)
-
-
-@dataclasses.dataclass(frozen=True)
-class ImagesWith:
-    """Images, and paths beside them that have no file."""
-
-    images: Images | None
-    paths: tuple[bytes, ...]
-    digest: str | None = None  # of the files alone it would not say what there is
-
-    def blocks(self) -> Iterator[pl.Series]:
-        """Give the paths of both."""
-        if self.images is not None:
-            yield from self.images.blocks()
-        yield pl.Series(self.paths, dtype=pl.Binary)
-
-
-class ListingWith:
-    """A listing, and paths beside it that have no file."""
-
-    def __init__(self, listing: Listing, sizes: Mapping[bytes, int], paths: pl.Series) -> None:
-        self.origin, self.fingerprint = listing.origin, listing.fingerprint
-        self._listing, self._sizes = listing, sizes
-        self._paths: dict[bytes, list[bytes]] = {}
-        for path in map(str.encode, paths):
-            self._paths.setdefault(path[: path.rfind(b"/") + 1], []).append(path)
-
-    def estimate(self) -> tuple[int, int]:
-        """Return what the listing does."""
-        return self._listing.estimate()
-
-    def sizes(self, scratch: Path) -> Mapping[bytes, int]:
-        """Return how many paths each folder has."""
-        return {
-            folder: self._sizes.get(folder, 0) + len(self._paths.get(folder, ()))
-            for folder in (*self._sizes, *(self._paths.keys() - self._sizes.keys()))
-        }
-
-    def images(self, folders: Iterable[bytes]) -> Images:
-        """Return the images and the paths of folders."""
-        folders = list(folders)
-        found = [folder for folder in folders if folder in self._sizes]
-        paths = tuple(path for folder in folders for path in self._paths.get(folder, ()))
-        return ImagesWith(self._listing.images(found) if found else None, paths)
-
-    def check_unchanged(self) -> None:
-        """Check that the images are those that were listed."""
-        self._listing.check_unchanged()
