@@ -36,9 +36,10 @@ def model_card(recipe: Recipe, metrics: pl.DataFrame, made: str) -> str:
     grouping, validation = settings.pop("grouping"), settings.pop("validation")
     title = f"{settings['backbone']} with descriptors of {settings['fc_output_dim']} numbers"
     libraries = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    known, used = ("as it starts, for", "is meant for") if metrics.is_empty() else ("trained with", "was trained on")
     parts = {
-        f"# {title}, trained with CosPlace on {recipe.name}": f"{made[:1].upper()}{made[1:]}.",
-        "## Use": _usage(settings),
+        f"# {title}, {known} CosPlace on {recipe.name}": f"{made[:1].upper()}{made[1:]}.",
+        "## Use": _usage(settings, used),
         "## Metrics": _metrics(metrics),
         "## Data": _table("data", {"data set": recipe.name, **{f"digest of {k}": v for k, v in recipe.inputs.items()}}),
         "## Recipe": _table("setting", settings),
@@ -50,10 +51,10 @@ def model_card(recipe: Recipe, metrics: pl.DataFrame, made: str) -> str:
     return "\n\n".join(f"{heading}\n\n{text}" for heading, text in parts.items()) + "\n"
 
 
-def _usage(settings: Mapping[str, Any]) -> str:
+def _usage(settings: Mapping[str, Any], used: str) -> str:
     colours = "in shades of grey, [b, 1, h, w]" if settings.get("grayscale") else "in RGB, [b, 3, h, w]"
     return (
-        f"`{MODEL_FILE}` is a state dict; what its input is, the file states as well. It was trained on images of "
+        f"`{MODEL_FILE}` is a state dict; what its input is, the file states as well. It {used} images of "
         f"{settings['image_size']} pixels (rows x columns, or the side of a square) {colours}, normalised as ImageNet; "
         "other sizes work too. In the project's folder:\n\n"
         "```python\n"

@@ -78,7 +78,7 @@ def compile_once(network: nn.Module) -> Callable[[Tensor], Tensor]:
         try:
             return compiled(inputs)
         except BackendCompilerFailed as error:
-            reason = str(error.__cause__ or error).strip().partition("\n")[0]
+            reason = str(error.inner_exception).strip().partition("\n")[0]
             raise UserError(
                 f"compile = True: torch cannot compile the network on {inputs.device}: {reason}; install what it asks "
                 "for (on a CPU a C++ compiler, as g++), or leave out --compile"

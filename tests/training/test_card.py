@@ -69,3 +69,6 @@ def test_a_network_that_was_not_trained_has_no_metrics_and_a_grayscale_one_says_
     card = _card([], grayscale=True)
     assert "None: the network is as it started." in card
     assert "in shades of grey, [b, 1, h, w]" in card
+    assert card.startswith("# ResNet50 with descriptors of 128 numbers, as it starts, for CosPlace on city-train\n")
+    assert "It is meant for images of 480x640 pixels" in card
+    assert "trained" not in card.partition("## Data")[0]

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -70,9 +71,20 @@ def _checkpoint(artifacts: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def of_two(arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The artefacts of two processes that nothing has disturbed."""
+    """The artefacts of two processes that nothing disturbs, started by torchrun as if on two machines."""
     artifacts = tmp_path_factory.mktemp("two")
-    assert _run(_command(arguments, artifacts, 2)).stderr.count("epoch 2 of 2: group 0") == 1, "one of them tells"
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
+    rendezvous = ["--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{port}", "-m", "training"]
+    command = [*torchrun, *rendezvous, *arguments, f"--artifacts-folder={artifacts}"]
+    machines = [
+        subprocess.Popen(command, env=_environment(), cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    said = "".join(each.communicate()[1] for each in machines)
+    assert [each.returncode for each in machines] == [0, 0], said
+    assert said.count("epoch 2 of 2: group 0") == 1, "one of them tells"
     return artifacts
 
 

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 import torch
 
+from data_manifest.errors import UserError
 from training.groups import Group
 from training.settings import NetworkSettings, TrainingSettings
 from training.state import TrainingState
@@ -40,3 +41,15 @@ def test_a_compiled_network_is_the_same_one_compiled_once(monkeypatch: pytest.Mo
     assert _losses("fp32", compiled=True) == pytest.approx(_losses("fp32"), rel=1e-5)
     assert compile_once(compilations[0]) is compile_once(compilations[0])
     assert len(compilations) == 1
+
+
+def test_a_network_that_cannot_be_compiled_here_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_a_compiler(*arguments: Any) -> Any:
+        raise RuntimeError("No working C++ compiler found\nin all of these places")
+
+    compiler = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda network: compiler(network, backend=without_a_compiler))
+    with pytest.raises(UserError) as caught:
+        _losses("fp32", compiled=True)
+    assert str(caught.value).startswith("compile = True: torch cannot compile the network on cpu: ")
+    assert "No working C++ compiler found; install what it asks" in str(caught.value)
