@@ -3,8 +3,11 @@
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
+
+_ON_HOST = re.compile(r" \(on [^()]+\)$")  # which machine of a cluster it was, as its worker ends the message
 
 
 class UserError(Exception):
@@ -24,7 +27,8 @@ def writing_in(artifacts: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno or 0)
+        on_host = _ON_HOST.search(error.strerror or "")
+        reason = os.strerror(error.errno or 0) + (on_host[0] if on_host else "")
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             reason = f"the disk of {artifacts} is full ({reason}): nothing was published"
             raise UserError(f"{reason}; free some space, or choose --artifacts-folder, and run again") from error
