@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from pathlib import Path
 # decoders have OSErrors of their own, without a number. All others are about disk, rights or limits of the machine.
 ABOUT_THE_FILE = (None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENXIO, errno.EINVAL, errno.EOVERFLOW)
 TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
+_ON_HOST = re.compile(r" \(on [^()]+\)$")  # which machine of a cluster it was, as its worker ends the message
 
 
 class UserError(Exception):
@@ -45,7 +47,8 @@ def writing_in(folder: Path, option: str = "--artifacts-folder") -> Iterator[Non
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno or 0)
+        on_host = _ON_HOST.search(error.strerror or "")
+        reason = os.strerror(error.errno or 0) + (on_host[0] if on_host else "")
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             reason = f"the disk of {folder} is full ({reason}): nothing was published"
             raise UserError(f"{reason}; free some space, or choose {option}, and run again") from error

@@ -16,6 +16,7 @@ JSON keys: artifacts_folder, dry_run, removed [what (artefact, staging, link), p
 that something else holds)], freed (all of them), kept [path, why], notes (what should be looked at by hand).
 """
 
+import contextlib
 import os
 import shutil
 import stat
@@ -30,7 +31,7 @@ from data_manifest.durable import fsync
 from data_manifest.errors import UserError
 from data_manifest.needed import Rules, places_without_current, reasons_to_keep
 from data_manifest.references import REMOVED, STAGES, Artefact, User, read_artefacts, read_users
-from data_manifest.staging import STAGING, dead_staging, new_name, remove_dead_staging
+from data_manifest.staging import STAGING, dead_staging, locked_name, remove_dead_staging
 
 DEFAULT_STAGES = ("crops", "manifest", "checks", "verified", "groups")
 LINK_UNFINISHED_AFTER_SECONDS = 3600  # it takes a moment to swap a link
@@ -108,7 +109,12 @@ def _is_unfinished(link: Path) -> bool:
 
 def _remove(unneeded: list[Artefact], artifacts: Path, rules: Rules) -> list[dict[str, Any]]:
     """Take artefacts out of their places, put back what turns out to be needed, and delete the rest."""
-    taken = [(each, trash) for each in unneeded if (trash := _take_out(each.folder, artifacts))]
+    with contextlib.ExitStack() as locks:
+        taken = [(each, trash) for each in unneeded if (trash := _take_out(each.folder, artifacts, locks))]
+        return _put_back_or_delete(taken, artifacts, rules)
+
+
+def _put_back_or_delete(taken: list[tuple[Artefact, Path]], artifacts: Path, rules: Rules) -> list[dict[str, Any]]:
     users = read_users(artifacts)
     artefacts = [*read_artefacts(artifacts), *(each for each, _ in taken)]
     needed = reasons_to_keep(artefacts, users, Rules(rules.stages)) if taken else {}
@@ -121,11 +127,14 @@ def _remove(unneeded: list[Artefact], artifacts: Path, rules: Rules) -> list[dic
     return removed
 
 
-def _take_out(folder: Path, artifacts: Path) -> Path | None:
-    """Rename an artefact out of its place; return where it is now, or None if another process was faster."""
-    trash = artifacts / STAGING / new_name(REMOVED)
+def _take_out(folder: Path, artifacts: Path, locks: contextlib.ExitStack) -> Path | None:
+    """Rename an artefact out of its place; return where it is now, or None if another process was faster.
+
+    Until `locks` are let go, other processes, of whatever container, leave it alone there.
+    """
     try:
-        trash.parent.mkdir(exist_ok=True)
+        (artifacts / STAGING).mkdir(exist_ok=True)
+        trash = locks.enter_context(locked_name(artifacts / STAGING, REMOVED))
         folder.rename(trash)
         for changed in (folder.parent, trash.parent):  # no power failure leaves half an artefact in its place
             fsync(changed)

@@ -42,7 +42,7 @@ def staging_folder(artifacts: Path) -> Iterator[Path]:
     with contextlib.ExitStack() as held:
         try:
             (artifacts / STAGING).mkdir(parents=True, exist_ok=True)
-            staging = held.enter_context(_locked_name(artifacts / STAGING))
+            staging = held.enter_context(locked_name(artifacts / STAGING))
             staging.mkdir()
         except OSError as error:
             raise UserError(f"cannot write in {artifacts}: {error.strerror}; choose --artifacts-folder") from error
@@ -57,9 +57,12 @@ def staging_folder(artifacts: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _locked_name(parent: Path) -> Iterator[Path]:
-    """Give the path of a folder to be made, with its lock held: there is no moment at which it looks dead."""
-    staging, descriptor = _lock_a_new_name(parent)
+def locked_name(parent: Path, mark: str = "") -> Iterator[Path]:
+    """Give the path of a folder to be made, with its lock held: there is no moment at which it looks dead.
+
+    `mark` is as in `new_name`.
+    """
+    staging, descriptor = _lock_a_new_name(parent, mark)
     try:
         yield staging
     finally:
@@ -68,9 +71,9 @@ def _locked_name(parent: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def _lock_a_new_name(parent: Path) -> tuple[Path, int]:
+def _lock_a_new_name(parent: Path, mark: str) -> tuple[Path, int]:
     while True:
-        staging = parent / new_name()
+        staging = parent / new_name(mark)
         lock = _lock_of(staging)
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         try:

@@ -15,6 +15,7 @@ from data_manifest.console import configure_logging
 from data_manifest.errors import UserError
 from pipeline import advice_text
 from pipeline.advice import advise, find_manifest
+from pipeline.dataset import DatasetSettings
 from pipeline.plan import EpochSettings, plan_groups
 from pipeline.plan_text import as_json, as_text
 from pipeline.settings import GroupSettings
@@ -59,6 +60,8 @@ def _add_plan(command: argparse.ArgumentParser) -> None:
         flag = f"--{field.name.replace('_', '-')}"
         command.add_argument(flag, metavar=field.name.upper(), help=help_text, **several)
     command.add_argument("--artifacts-folder", type=Path, default=Path("artifacts"), help="[%(default)s]")
+    (rescan,) = (field for field in dataclasses.fields(DatasetSettings) if field.name == "rescan")
+    command.add_argument("--rescan", action="store_true", help=rescan.metadata["help"])
     command.add_argument("--format", choices=("text", "json"), default="text", help="[%(default)s]")
     command.set_defaults(run=plan)
 
@@ -69,7 +72,7 @@ def plan(options: argparse.Namespace) -> str:
     groupings = [GroupSettings(**dict(zip(GROUPING, values, strict=True))) for values in combinations]
     groupings = list(dict.fromkeys(groupings))  # 10 and 10.0 are one value
     epoch = EpochSettings(options.batch_size, options.iterations_per_epoch)
-    counted, plans = plan_groups(options.images, options.artifacts_folder, groupings, epoch)
+    counted, plans = plan_groups(options.images, options.artifacts_folder, groupings, epoch, options.rescan)
     return json.dumps(as_json(counted, plans), indent=2) if options.format == "json" else as_text(counted, plans)
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from data_manifest.artefacts import is_published, read_recipe
+from data_manifest.artefacts import CURRENT, is_published, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress
 from data_manifest.references import MANIFEST_STAGES
@@ -66,23 +66,26 @@ def counting_rule(settings: GroupSettings) -> GroupSettings:
     return GroupSettings(M=settings.M, alpha=settings.alpha, years=settings.years)
 
 
-def count_images(images: Path, artifacts: Path, groupings: Sequence[GroupSettings]) -> Counted:
+def count_images(images: Path, artifacts: Path, groupings: Sequence[GroupSettings], rescan: bool = False) -> Counted:
     """Count the images of a folder, or of a manifest, in the classes of several groupings.
 
     Args:
-        images: A folder of images, with a list file beside it or not, or the folder of a published manifest.
+        images: A folder of images, with a list file beside it or not, or the folder of a published manifest, or the one
+            that holds its `current`.
         artifacts: Where a manifest of these very images is looked for.
         groupings: What is counted.
+        rescan: As in `list_images`.
 
     Raises:
         UserError: The images cannot be listed, or the artefact is no manifest.
     """
     rules = tuple(dict.fromkeys(map(counting_rule, groupings)))
-    if is_published(images):
-        return _count_manifest(_require_manifest(images), rules)
+    for artefact in (images, images / CURRENT):
+        if is_published(artefact):
+            return _count_manifest(_require_manifest(artefact), rules)
     name = data_set_name(images)
     built_before = (artifacts / "manifest" / name).is_dir()  # if not, nothing is written, not even what is known of it
-    listing = list_images(images, artifacts if built_before else None)
+    listing = list_images(images, artifacts if built_before else None, rescan)
     manifest = manifest_recipe(name, listing, strict=True).folder(artifacts)
     return _count_manifest(manifest, rules) if is_published(manifest) else _count_names(listing, rules)
 

@@ -59,7 +59,7 @@ class Plan:
 
 
 def plan_groups(
-    images: Path, artifacts: Path, groupings: Sequence[GroupSettings], epoch: EpochSettings
+    images: Path, artifacts: Path, groupings: Sequence[GroupSettings], epoch: EpochSettings, rescan: bool = False
 ) -> tuple[Counted, list[Plan]]:
     """Return what is known of the images, and a plan for each grouping; what is unwise is warned of.
 
@@ -68,12 +68,13 @@ def plan_groups(
         artifacts: Likewise.
         groupings: What to compare.
         epoch: What an epoch of training shows.
+        rescan: As in `count_images`.
 
     Raises:
         UserError: As in `count_images`.
     """
     others = [settings for settings in groupings if not is_published_grouping(settings)]
-    counted = count_images(images, artifacts, [*groupings, PUBLISHED] if others else groupings)
+    counted = count_images(images, artifacts, [*groupings, PUBLISHED] if others else groupings, rescan)
     for settings in groupings:
         settings.warn_if_unwise()
     for settings in others:

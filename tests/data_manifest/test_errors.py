@@ -12,6 +12,7 @@ FULL = "the disk of A is full ({}): nothing was published; free some space, or c
     ("error", "message"),
     [
         (OSError(errno.ENOSPC, "Error writing bytes to file"), FULL.format("No space left on device")),
+        (OSError(errno.ENOSPC, "x (on far.away)"), FULL.format("No space left on device (on far.away)")),
         (OSError(errno.EDQUOT, "x"), FULL.format("Disk quota exceeded")),
         (OSError(errno.EROFS, "x"), "cannot write A: Read-only file system; choose --artifacts-folder"),
         (PermissionError(errno.EACCES, "x", "A/b"), "cannot write A/b: Permission denied; choose --artifacts-folder"),

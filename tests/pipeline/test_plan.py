@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from data_manifest.tables import read_table
 from pipeline import counting, selection
 from pipeline.__main__ import main
 from pipeline.groups import build_groups
+from pipeline.known import read_folders, write_folders
 from pipeline.listing import Images, Listing, list_images
 from pipeline.manifest import build_manifest
 from pipeline.partitions import partitions
@@ -163,8 +165,9 @@ def test_a_manifest_that_is_there_is_read_in_place_of_the_names(
 
     monkeypatch.setattr(counting, "read_names", fail)
     found = json.loads(run("--format", "json", "--M", "50"))
-    given = json.loads(run("--format", "json", "--M", "50", images=manifest.parent / "current"))
-    assert found["plans"] == given["plans"] == from_names["plans"]
+    for images in (manifest, manifest.parent / "current", manifest.parent):
+        assert json.loads(run("--format", "json", "--M", "50", images=images))["plans"] == from_names["plans"]
+    assert found["plans"] == from_names["plans"]
     assert found["images"]["manifest"] == str(manifest)
     assert found["images"]["manifest_bytes"] == sum(path.stat().st_size for path in manifest.rglob("*.*"))
     with (tmp_path / "train_images_paths.txt").open("a") as lines:
@@ -288,6 +291,26 @@ def test_the_listing_of_a_folder_is_not_kept_unless_its_manifest_was(
     build_manifest(folder, tmp_path / "A", listing=list_images(folder))
     run(images=folder)
     assert (tmp_path / "A" / ".listings").is_dir()
+
+
+def test_a_rescan_sees_what_a_modification_time_hides(tmp_path: Path, name_with: NameWith, run: Run) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    (folder / name_with(pano_id=1)).touch()
+    os.utime(folder, (1_600_000_000, 1_600_000_000))
+    build_manifest(folder, tmp_path / "A")
+    (cache,) = (tmp_path / "A" / ".listings").iterdir()
+    known = read_folders(cache)
+    (folder / name_with(pano_id=2)).touch()
+    state = folder.stat()  # as where neither time tells that an image came
+    same_times = {
+        path: replace(each, modified_ns=state.st_mtime_ns, changed_ns=state.st_ctime_ns, listed_ns=2**62)
+        for path, each in known.items()
+    }
+    write_folders(same_times, cache)
+    assert [
+        json.loads(run("--format", "json", *more, images=folder))["images"]["files"] for more in ((), ("--rescan",))
+    ] == [1, 2]
 
 
 def test_a_list_of_blank_lines_is_told(tmp_path: Path) -> None:
