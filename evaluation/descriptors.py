@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress
 from evaluation.batches import batches_of_one_shape, load_batches
+from evaluation.folding import ready_to_describe
 from evaluation.images import ImageFiles
 from evaluation.settings import BF16, FP32
 from training.network import preprocessing_of
@@ -67,8 +68,8 @@ def describe_in_chunks(
 ) -> Generator[Descriptors, None, None]:
     """Give the descriptors from a row on, chunk by chunk, in the order of the images.
 
-    The network is moved to the device, in the memory layout in which convolutions are fastest, and runs in evaluation
-    mode; afterwards each of its modules is in the mode it was found in.
+    The network is moved to the device and runs in evaluation mode, its batch norms folded into its convolutions;
+    afterwards each of its modules is in the mode it was found in.
 
     Args:
         network: Takes images as its preprocessing makes them, [b, channels, h, w], float32, and returns [b, dim].
@@ -83,16 +84,16 @@ def describe_in_chunks(
     """
     if not len(images):
         raise UserError(f"there are no images to describe: the list for {images.images_folder} is empty")
-    network.to(how.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     pin = how.device.type == "cuda"
     loaded = load_batches(images, how.batch_size, how.num_workers, pin, first_row)
     batches_in_a_chunk = max(1, chunk_images // how.batch_size)
     with _evaluation_mode(network), closing(loaded):
+        ready = ready_to_describe(network, how.device)
         start = first_row
         while start < len(images):
             chunk = itertools.islice(loaded, batches_in_a_chunk)
             size = min(batches_in_a_chunk * how.batch_size, len(images) - start)
-            yield _describe_chunk(network, chunk, range(start, start + size), images, how, progress)
+            yield _describe_chunk(ready, chunk, range(start, start + size), images, how, progress)
             start += size
 
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from data_manifest.errors import UserError
 from evaluation.build_descriptors import open_descriptors
 from evaluation.build_index import open_index, search_index
 from evaluation.descriptors import Extraction, describe_batch
+from evaluation.folding import ready_to_describe
 from evaluation.images import to_tensor
 from evaluation.lookup_database import Database
 from evaluation.models import TrainedModel
@@ -76,7 +76,7 @@ class Localizer:
 
     def __init__(self, model: TrainedModel, database: Database, device: str = "auto") -> None:
         self._how = Extraction(1, resolve_device(device), precision=database.precision)
-        self._network = model.network.to(self._how.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self._network = ready_to_describe(model.network.eval(), self._how.device)
         self.database, self._table = database, database.images.read()
         self._descriptors, self._places = open_descriptors(database.descriptors), Positions.from_manifest(self._table)
         self._index = open_index(database.index) if database.index else None
