@@ -11,8 +11,8 @@ from data_manifest.image_size import PUBLISHED_IMAGE_SIZE, ImageSize
 from evaluation.protocols import NamedSet
 from evaluation.settings import EvaluationSettings, RetrievalSettings, Threshold
 
-VERSION = 2
-DESCRIPTORS_VERSION = 1
+VERSION = 3
+DESCRIPTORS_VERSION = 2
 COMPARISON_VERSION = 1
 
 

@@ -82,10 +82,8 @@ def train(
     state = start_or_resume(checkpoint, settings, groups, network, training, device, augmentation.size)
     check_images(groups_folder, images_folder, groups)
     check_room(state, run_folder)
-    saver, skipped = (
-        Saver(state, training.iterations_per_epoch, run_folder, runtime),
-        SkippedImages(run_folder, runtime.max_skipped_share),
-    )
+    saver = Saver(state, training.iterations_per_epoch, run_folder, runtime)
+    skipped = SkippedImages(run_folder, runtime.max_skipped_share)
     augment, in_batches = Augmentation(augmentation, network.channels), augments_in_batches(runtime, device)
     if training.epochs_num == 0:
         saver.save_model()

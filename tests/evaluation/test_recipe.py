@@ -45,8 +45,8 @@ def test_the_paths_literally() -> None:
     descriptors = descriptors_recipe("city", MODEL, "database", None, "fp32")
     comparison = comparison_recipe([("city", "0123"), ("town", "4567")])
     assert [str(recipe.folder(Path("artifacts"))) for recipe in (evaluation, descriptors, comparison)] == [
-        "artifacts/evaluation/city/381fe7c1d46013fc",
-        "artifacts/descriptors/city/a18dad6c9e4c24a3",
+        "artifacts/evaluation/city/9ddac064f3ca99c9",
+        "artifacts/descriptors/city/1150a8f49ae98e55",
         "artifacts/comparison/test-sets/68942eb5bd3cfb16",
     ]
 
