@@ -8,7 +8,6 @@ to its place. Queries are of places too, from easy to hard: the share of the pla
 import argparse
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -34,8 +34,8 @@ for path in sorted(Path(sys.argv[1]).glob("*.jpg")):
 OURS = """
 import sys
 from pathlib import Path
-from pipeline.crop_settings import CropSettings
-from pipeline.panoramas import crop_panoramas
+from pipeline.panoramas.settings import CropSettings
+from pipeline.panoramas.stage import crop_panoramas
 if __name__ == "__main__":
     crop_panoramas(*map(Path, sys.argv[1:4]), CropSettings(projection=sys.argv[4]))
 """

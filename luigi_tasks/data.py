@@ -7,20 +7,20 @@ from data_manifest.artefacts import Recipe, is_published
 from luigi_tasks.parameters import takes
 from luigi_tasks.stage import Stage
 from pipeline.cluster import ClusterSettings
-from pipeline.crop_settings import CropFolders, CropSettings
 from pipeline.dataset import PHOTOS, DatasetSettings, PartSettings, data_set_name
 from pipeline.groups import build_groups, groups_recipe
 from pipeline.listing import Listing, list_images
 from pipeline.manifest import build_manifest, manifest_recipe
-from pipeline.panoramas import crop_panoramas, crops_recipe
+from pipeline.panoramas.settings import CropFolders, CropSettings
+from pipeline.panoramas.stage import crop_panoramas, crops_recipe
 from pipeline.settings import GroupSettings
 from pipeline.sources.choose import make_source
 from pipeline.sources.settings import SourceSettings
 from pipeline.split import NONE as UNSPLIT
 from pipeline.split import SplitSettings, part_name, split_manifest, split_recipe
-from pipeline.verified import leave_out_bad, verified_by, verified_recipe
-from pipeline.verify import Files, checks_recipe, look_at_images, verify_images
-from pipeline.verify_settings import NO, CheckSettings, VerifiedSettings, VerifySettings
+from pipeline.verification.settings import NO, CheckSettings, VerifiedSettings, VerifySettings
+from pipeline.verification.verified import leave_out_bad, verified_by, verified_recipe
+from pipeline.verification.verify import Files, checks_recipe, look_at_images, verify_images
 
 PANORAMAS = "panoramas"  # in place of a part of a data set
 

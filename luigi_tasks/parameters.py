@@ -18,12 +18,12 @@ from data_manifest.settings import Settings, value_of
 from evaluation.report.settings import ReportSettings
 from evaluation.settings import ChosenSets, EvaluationSettings, RetrievalSettings
 from pipeline.cluster import ClusterSettings
-from pipeline.crop_settings import CropFolders, CropSettings
 from pipeline.dataset import DatasetSettings, PartSettings
+from pipeline.panoramas.settings import CropFolders, CropSettings
 from pipeline.settings import GroupSettings
 from pipeline.sources.settings import SourceSettings
 from pipeline.split import SplitSettings
-from pipeline.verify_settings import CheckSettings, VerifiedSettings, VerifySettings
+from pipeline.verification.settings import CheckSettings, VerifiedSettings, VerifySettings
 from training.settings import (
     AugmentationSettings,
     ChosenGroups,

@@ -19,8 +19,8 @@ from luigi_tasks.parameters import TRAINING_KINDS, takes
 from luigi_tasks.stage import Stage
 from pipeline.groups import groups_recipe
 from pipeline.settings import GroupSettings
-from pipeline.verified import verified_alike
-from pipeline.verify_settings import VerifiedSettings
+from pipeline.verification.settings import VerifiedSettings
+from pipeline.verification.verified import verified_alike
 from training.recipe import decisive_settings, finished_training, training_recipe
 from training.seeds import publish_seeds, seeds_recipe
 from training.settings import (

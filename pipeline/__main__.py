@@ -13,8 +13,8 @@ from pathlib import Path
 
 from data_manifest.console import configure_logging
 from data_manifest.errors import UserError
-from pipeline import advice_text
-from pipeline.advice import advise, find_manifest
+from pipeline.advice import text as advice_text
+from pipeline.advice.advise import advise, find_manifest
 from pipeline.dataset import DatasetSettings
 from pipeline.plan import EpochSettings, plan_groups
 from pipeline.plan_text import as_json, as_text

@@ -21,7 +21,7 @@ from pipeline.cells import CLASS_KEY
 from pipeline.members import FILE, file_name, plan_files
 from pipeline.partition import key_of
 from pipeline.settings import GroupSettings
-from pipeline.verified import CHECKS, VERIFIED
+from pipeline.verification.verified import CHECKS, VERIFIED
 
 COUNTS, MANIFEST = "class_counts", "manifest"
 FEW_PARTITIONS = 4

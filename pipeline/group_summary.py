@@ -9,7 +9,7 @@ from data_manifest.classes import group_sizes
 from data_manifest.errors import UserError
 from pipeline.cells import group_index
 from pipeline.settings import GroupSettings
-from pipeline.verified import LEFT_OUT_AS
+from pipeline.verification.verified import LEFT_OUT_AS
 
 LOGGED_GROUPS = 50
 logger = logging.getLogger(__name__)

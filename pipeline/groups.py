@@ -22,7 +22,7 @@ from pipeline.group_summary import check_any_class, log_summary, summarise_class
 from pipeline.group_tables import GroupTables
 from pipeline.selection import warn_of_selection_in
 from pipeline.settings import GroupSettings
-from pipeline.verified import Verified, left_out_as_bad, verified_by
+from pipeline.verification.verified import Verified, left_out_as_bad, verified_by
 from pipeline.years import add_up_years, count_years_of, left_out_by_year
 
 VERSION = 4

@@ -8,8 +8,8 @@ import pytest
 
 from data_manifest.errors import UserError
 from pipeline.__main__ import main
-from pipeline.advice import Advice, advise
-from pipeline.advice_text import as_text
+from pipeline.advice.advise import Advice, advise
+from pipeline.advice.text import as_text
 from pipeline.groups import build_groups
 from pipeline.manifest import build_manifest
 from pipeline.plan import EpochSettings, plan_groups

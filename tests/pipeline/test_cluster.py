@@ -23,18 +23,19 @@ from data_manifest.progress import Progress
 from data_manifest.staging import STAGING
 from pipeline import cluster as cluster_module
 from pipeline import manifest as manifest_module
-from pipeline import members, panoramas
+from pipeline import members
 from pipeline.cluster import ClusterSettings, differing_versions, executor_at
-from pipeline.crop_settings import CropSettings
 from pipeline.executor import run_all
 from pipeline.groups import build_groups
 from pipeline.listing import list_images
 from pipeline.manifest import build_manifest
+from pipeline.panoramas import stage as panoramas
+from pipeline.panoramas.settings import CropSettings
 from pipeline.partitions import partitions
 from pipeline.sources import exif
 from pipeline.sources.choose import make_source
 from pipeline.sources.settings import SourceSettings
-from pipeline.verify import verify_images
+from pipeline.verification.verify import verify_images
 
 pytest.importorskip("distributed", reason="Dask is not installed")
 pytest.importorskip("dask", reason="Dask is not installed")
@@ -48,7 +49,7 @@ from pathlib import Path
 from pipeline import manifest
 from pipeline.cluster import executor_at
 from pipeline.partitions import partitions
-from pipeline.verify import verify_images
+from pipeline.verification.verify import verify_images
 manifest.partitions = lambda listing, scratch: partitions(listing, scratch, {ROWS})
 with executor_at(sys.argv[1]) as executor:
     manifest.build_manifest(Path(sys.argv[2]), Path(sys.argv[3]), "city", executor=executor)

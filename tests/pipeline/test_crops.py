@@ -16,15 +16,15 @@ from data_manifest.__main__ import main
 from data_manifest.artefacts import read_recipe
 from data_manifest.errors import UserError
 from data_manifest.tables import read_table
-from pipeline.crop_settings import CropFolders, CropSettings
-from pipeline.crops import crop_headings, cut
 from pipeline.groups import build_groups
-from pipeline.image_parts import BadImageError
 from pipeline.manifest import build_manifest
-from pipeline.panoramas import crop_panoramas
+from pipeline.panoramas.crops import crop_headings, cut
+from pipeline.panoramas.settings import CropFolders, CropSettings
+from pipeline.panoramas.stage import crop_panoramas
 from pipeline.settings import GroupSettings
 from pipeline.sources.choose import make_source
 from pipeline.sources.settings import SourceSettings
+from pipeline.verification.image_parts import BadImageError
 
 ROOT = Path(__file__).parents[2]
 THETA = Path(__file__).parents[3] / "shared" / "data" / "exif" / "openwanderer_theta"
@@ -175,8 +175,8 @@ def test_what_was_cut_can_be_looked_into_and_old_tables_are_garbage(
 def test_what_the_machine_refuses_is_no_damage_of_a_panorama(panoramas: Path) -> None:
     """Too many open files, in a process that may open no more."""
     code = (
-        "import sys, resource\nfrom pathlib import Path\nimport PIL.JpegImagePlugin\nfrom pipeline import crops\n"
-        "from pipeline.panoramas import Piece, cut_piece\nfrom pipeline.crop_settings import CropSettings\n"
+        "import sys, resource\nfrom pathlib import Path\nimport PIL.JpegImagePlugin\nfrom pipeline.panoramas import crops\n"
+        "from pipeline.panoramas.stage import Piece, cut_piece\nfrom pipeline.panoramas.settings import CropSettings\n"
         "source = Path(sys.argv[1])\nfound = tuple((p.name, 0.0, p.name) for p in source.iterdir())\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
         "cut_piece(Piece(source, Path(sys.argv[2]), Path(sys.argv[2]), CropSettings(), found))\n"
@@ -200,10 +200,10 @@ def test_a_full_disk_ends_the_run_with_a_message(panoramas: Path, monkeypatch: p
 CUT = """
 import sys
 from pathlib import Path
-from pipeline.crop_settings import CropSettings
+from pipeline.panoramas.settings import CropSettings
 from pipeline.groups import build_groups
 from pipeline.manifest import build_manifest
-from pipeline.panoramas import crop_panoramas
+from pipeline.panoramas.stage import crop_panoramas
 from pipeline.settings import GroupSettings
 from pipeline.sources.choose import make_source
 from pipeline.sources.settings import SourceSettings

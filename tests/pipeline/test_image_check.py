@@ -13,9 +13,9 @@ import pytest
 import simplejpeg
 from PIL import Image
 
-from pipeline import image_check
-from pipeline.image_check import Checked, check_image
-from pipeline.verify_settings import DECODE, HEADER, VerifySettings
+from pipeline.verification import image_check
+from pipeline.verification.image_check import Checked, check_image
+from pipeline.verification.settings import DECODE, HEADER, VerifySettings
 
 CHECKS = (HEADER, DECODE)
 EXIF_PHOTOS = sorted((Path(__file__).parents[3] / "shared" / "data" / "exif").glob("*/*.[jJ]*"))

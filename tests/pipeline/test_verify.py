@@ -19,14 +19,14 @@ from data_manifest.artefacts import read_recipe
 from data_manifest.errors import UserError
 from data_manifest.tables import read_table
 from pipeline import executor as executor_module
-from pipeline import image_check, verifying
-from pipeline import verify as verify_module
 from pipeline.groups import build_groups
 from pipeline.manifest import build_manifest
 from pipeline.settings import GroupSettings
-from pipeline.verified import leave_out_bad
-from pipeline.verify import verify_images
-from pipeline.verify_settings import HEADER, VerifySettings
+from pipeline.verification import image_check, verifying
+from pipeline.verification import verify as verify_module
+from pipeline.verification.settings import HEADER, VerifySettings
+from pipeline.verification.verified import leave_out_bad
+from pipeline.verification.verify import verify_images
 
 LONG_AGO = 1_500_000_000
 RowsPerPartition = Callable[[int], None]

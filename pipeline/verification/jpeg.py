@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import simplejpeg
 from PIL import Image
 
-from pipeline import with_pillow
-from pipeline.image_parts import BadImageError, BytesAt, Picture, Status
+from pipeline.verification import with_pillow
+from pipeline.verification.image_parts import BadImageError, BytesAt, Picture, Status
 
 START, END = b"\xff\xd8", b"\xff\xd9"
 SCAN, APP1 = 0xDA, 0xE1

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.facts import Facts
+from pipeline.advice.facts import Facts
 from pipeline.sources.settings import NAMES
 
 BATCH = 32

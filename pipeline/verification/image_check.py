@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from data_manifest.errors import is_of_the_machine
-from pipeline import jpeg, png, with_pillow
-from pipeline.checksums import checksum_of
-from pipeline.image_parts import BadImageError, Blocks, BytesAt, Picture, Status, bytes_of
-from pipeline.verify_settings import DECODE, VerifySettings
+from pipeline.verification import jpeg, png, with_pillow
+from pipeline.verification.checksums import checksum_of
+from pipeline.verification.image_parts import BadImageError, Blocks, BytesAt, Picture, Status, bytes_of
+from pipeline.verification.settings import DECODE, VerifySettings
 
 
 @dataclass(frozen=True)

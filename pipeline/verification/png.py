@@ -3,8 +3,8 @@
 import zlib
 from collections.abc import Iterator
 
-from pipeline import with_pillow
-from pipeline.image_parts import BadImageError, BytesAt, Picture, Status, bytes_of
+from pipeline.verification import with_pillow
+from pipeline.verification.image_parts import BadImageError, BytesAt, Picture, Status, bytes_of
 
 START, END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"
 HEADER_LENGTH, FRAME = 13, 12  # a chunk has its length and name before its data, and its checksum after

@@ -18,10 +18,10 @@ import numpy.typing as npt
 from PIL import Image
 
 from data_manifest.errors import refused
-from pipeline import with_pillow
-from pipeline.crop_settings import LEFT, PERSPECTIVE, CropSettings
-from pipeline.image_parts import BadImageError, Status
+from pipeline.panoramas.settings import LEFT, PERSPECTIVE, CropSettings
 from pipeline.settings import FULL_TURN
+from pipeline.verification import with_pillow
+from pipeline.verification.image_parts import BadImageError, Status
 
 WIDTH, HEIGHT, STRIP_TOP, STRIP_HEIGHT = 3328, 1664, 512, 512  # of SF-XL's panoramas
 TOLERANCE = 0.01  # of the sides' ratio

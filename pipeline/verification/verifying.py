@@ -15,10 +15,10 @@ from data_manifest.artefacts import digest_of, link
 from data_manifest.errors import UserError
 from data_manifest.schemas import CHECKS
 from data_manifest.tables import write_table
-from pipeline.file_states import STATE, Seen, seen_in, states_in
-from pipeline.image_parts import Status
 from pipeline.partition import key_of, name_of
-from pipeline.verify_settings import VerifySettings
+from pipeline.verification.file_states import STATE, Seen, seen_in, states_in
+from pipeline.verification.image_parts import Status
+from pipeline.verification.settings import VerifySettings
 
 IMAGES_AT_A_TIME = 1_000
 BYTES_AT_A_TIME = 200_000_000
@@ -190,7 +190,9 @@ def stop_if_refused(images_folder: Path, refused: Sequence[str]) -> None:
 
 def _check_all(todo: pl.DataFrame, checking: Checking) -> tuple[pl.DataFrame, Done]:
     """Return the checks of images, without those that the machine does not give."""
-    from pipeline.image_check import check_image  # with what looks into images, which planning does without
+    from pipeline.verification.image_check import (
+        check_image,  # with what looks into images, which planning does without
+    )
 
     rows, bytes_read, refused = [], 0, []
     for path, checksum in todo.select("path", "checksum").iter_rows():

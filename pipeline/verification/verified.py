@@ -27,7 +27,7 @@ from data_manifest.schemas import MANIFEST, REJECTS
 from data_manifest.tables import bad_images, table_files, write_table
 from pipeline.executor import run_all
 from pipeline.partition import key_of, name_of
-from pipeline.verify_settings import NO
+from pipeline.verification.settings import NO
 
 VERIFIED, CHECKS = "verified", "checks"
 VERSION = 1

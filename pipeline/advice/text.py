@@ -3,9 +3,9 @@
 import textwrap
 from typing import Any
 
-from pipeline.advice import Advice, trained_on
+from pipeline.advice.advise import Advice, trained_on
+from pipeline.advice.remarks import BATCH, NOTE, WARNING, takeable
 from pipeline.plan import Plan
-from pipeline.remarks import BATCH, NOTE, WARNING, takeable
 from pipeline.settings import FULL_TURN, GroupSettings
 
 WIDTH = 100

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from PIL import Image, UnidentifiedImageError
 
 from data_manifest.errors import is_of_the_machine
-from pipeline.image_parts import BadImageError, BytesAt, Picture, Status
+from pipeline.verification.image_parts import BadImageError, BytesAt, Picture, Status
 
 SHOWN_BYTES = 12
 GIF_END = b";"

@@ -28,13 +28,13 @@ from data_manifest.artefacts import (
 from data_manifest.errors import UserError
 from data_manifest.progress import Percentage, Progress
 from data_manifest.tables import scan_table, table_files
-from pipeline.checksums import digest_of_checksums, read_checksums
 from pipeline.executor import run_all
-from pipeline.file_states import Seen, look_at_files
 from pipeline.tree import IMAGE_SUFFIXES
-from pipeline.verified import BAD
-from pipeline.verify_settings import DECODE, VerifySettings
-from pipeline.verifying import (
+from pipeline.verification.checksums import digest_of_checksums, read_checksums
+from pipeline.verification.file_states import Seen, look_at_files
+from pipeline.verification.settings import DECODE, VerifySettings
+from pipeline.verification.verified import BAD
+from pipeline.verification.verifying import (
     NOT_LISTED,
     OK,
     Checking,

@@ -23,14 +23,14 @@ from data_manifest.progress import Percentage, Progress
 from data_manifest.schemas import CROPPED
 from data_manifest.staging import remove_dead_staging, staging_folder
 from data_manifest.tables import write_table
-from pipeline.crop_settings import CropSettings
 from pipeline.dataset import data_set_name
 from pipeline.executor import run_all
-from pipeline.file_states import state_of
-from pipeline.image_parts import BadImageError, Status
 from pipeline.listing import Listing, list_images
-from pipeline.panorama_names import crop_path, paths_of, read_panoramas
+from pipeline.panoramas.names import crop_path, paths_of, read_panoramas
+from pipeline.panoramas.settings import CropSettings
 from pipeline.sources.source import NAMES_SOURCE, Source
+from pipeline.verification.file_states import state_of
+from pipeline.verification.image_parts import BadImageError, Status
 
 VERSION = 1
 STAGE = "crops"
@@ -166,7 +166,7 @@ def cut_piece(piece: Piece) -> list[Outcome]:
 
 
 def _cut_one(piece: Piece, path: str, heading: float, name: str) -> Outcome:
-    from pipeline.crops import crop_headings, cut, read_panorama  # and so Pillow, which planning does without
+    from pipeline.panoramas.crops import crop_headings, cut, read_panorama  # and so Pillow, which planning does without
 
     source, settings = piece.panoramas_folder / path, piece.settings
     _, modified_ns = state_of(str(source))
