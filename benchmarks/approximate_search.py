@@ -6,6 +6,7 @@ to its place. Queries are of places too, from easy to hard: the share of the pla
 """
 
 import argparse
+import json
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ DISTRICTS, IMAGES_A_PLACE, QUERIES, LONE_QUERIES = 1000, 20, 1000, 100
 ROWS_AT_A_TIME = 100_000
 SHARE_OF_DISTRICT, SHARE_OF_PLACE = 0.3, 0.64  # of the squared length: cosines of 0.55 and 0.8
 
-# The program looks at its own peak: what it holds beside the descriptors' file, whose pages are the system's to free.
+# Memory is what the program holds beside the mapped file of the descriptors, whose pages are the system's to free.
 ONE_KIND = """
 import json, sys, time
 from pathlib import Path
@@ -28,7 +29,8 @@ import numpy as np
 from evaluation.build_descriptors import open_descriptors
 from evaluation.build_index import INDEX_FILE, build_index, open_index, search_index
 from evaluation.search import search
-descriptors, queries, kind, found, k, lone = Path(sys.argv[1]), np.load(sys.argv[2]), *sys.argv[3:5], *map(int, sys.argv[5:])
+descriptors, queries, kind, found = Path(sys.argv[1]), np.load(sys.argv[2]), *sys.argv[3:5]
+k, lone = map(int, sys.argv[5:])
 def resident():
     lines = open("/proc/self/status").read().splitlines()
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
@@ -109,8 +111,6 @@ def publish(places: np.ndarray, artifacts: Path) -> Path:
 
 def index(options: argparse.Namespace) -> str:
     """Build each index over generated descriptors, and hold what it finds against exact search."""
-    import json
-
     options.work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.work) as name:
         work = Path(name)
@@ -128,7 +128,7 @@ def index(options: argparse.Namespace) -> str:
             matches = np.load(found)
             exact = matches if kind == "exact" else exact
             rows.append(_row(kind, took, matches, exact, of, len(places) * IMAGES_A_PLACE * DIM * 4))
-    titles = ("search", "on the disk", "building", "memory", f"{QUERIES:,} queries", "a query alone")
+    titles = ("search", "on the disk", "building", "memory when loaded", f"{QUERIES:,} queries", "a query alone")
     recalls = (*(f"R@{k}" for k in KS), f"of the {K} best")
     return table((f"{options.millions:g} million: {titles[0]}", *titles[1:], *recalls), rows)
 

@@ -1,6 +1,10 @@
 """Descriptors as an artefact: made once, and after a kill gone on with at the chunk that it was at."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,6 +87,48 @@ def test_a_killed_run_goes_on_at_its_chunk(tmp_path: Path, images: ImageList, ne
     third = Counting(network)
     assert build_descriptors(model(tmp_path, third), images, artifacts, HOW) == folder
     assert third.described == 0
+
+
+SCRIPT = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from evaluation.build_descriptors import build_descriptors
+from evaluation.image_list import ImageList
+from tests.evaluation import test_build_descriptors as test
+from tests.evaluation.conftest import TinyNetwork
+
+class DiesInChunkThree(test.Counting):
+    def forward(self, images):
+        if self.described == 4:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().forward(images)
+
+torch.set_num_threads(1)
+torch.manual_seed(0)
+artefact, folder = map(Path, sys.argv[1:])
+model = test.model(folder, DiesInChunkThree(TinyNetwork()))
+build_descriptors(model, ImageList(artefact, folder), folder / "A", test.HOW, chunk_images=2)
+"""
+
+
+def test_after_sigkill_between_chunks_the_array_is_the_same_to_the_byte(
+    tmp_path: Path, images: ImageList, network: TinyNetwork
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, str(script), str(images.manifest_folder), str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    assert subprocess.run(command, env=environment, check=False).returncode == -signal.SIGKILL
+    assert not list((tmp_path / "A").glob("descriptors/*"))
+    (note,) = (tmp_path / "A").glob("runs/*/*/descriptors.rows")
+    assert note.read_text() == "4\n"
+
+    second = Counting(network)
+    resumed = build_descriptors(model(tmp_path, second), images, tmp_path / "A", HOW, chunk_images=2)
+    assert second.described == len(SIZES) - 4
+    whole = build_descriptors(model(tmp_path, network), images, tmp_path / "B", HOW, chunk_images=2)
+    assert (resumed / "descriptors.npy").read_bytes() == (whole / "descriptors.npy").read_bytes()
 
 
 def test_a_chunk_that_was_not_finished_does_not_count(tmp_path: Path) -> None:
