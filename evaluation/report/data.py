@@ -101,9 +101,13 @@ def plot_headings(images: pl.LazyFrame, name: str) -> Plot | None:
     figure, axes = new_compass()
     width = 0.92 * np.radians(DEGREES_PER_BIN)
     axes.bar(np.radians(rose["heading"].to_numpy()), rose["images"], width=width, color=COLOUR["accent"])
+    ring = round(np.diff(axes.get_yticks())[0])
     heading, most = rose.row(int(rose["images"].arg_max() or 0))
     alt = f"Rose of the headings of {rose['images'].sum():,} images; most, {most:,}, look to {heading} degrees."
-    note = f"Degrees clockwise from north, in bins of {DEGREES_PER_BIN}; the longest bar has {most:,} images."
+    note = (
+        f"Degrees clockwise from north, in bins of {DEGREES_PER_BIN}. From ring to ring are "
+        f"{text.plural(ring, 'image', 'images')}; the longest bar has {most:,}."
+    )
     return Plot("headings", f"Where the {name} images look", alt, figure, rose, note)
 
 

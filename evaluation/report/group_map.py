@@ -1,6 +1,6 @@
 """The map of the paper's figure 2: a few cells, in each an arrow for every class, coloured by its group."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,17 +60,18 @@ def plot_group_map(classes: pl.LazyFrame, grouping: Grouping) -> Plot:
                 _arrows(rows, window, grouping.alpha),
                 facecolor=grouping.colour(group),
                 linewidth=0,
-                alpha=1.0 if is_coloured else 0.45,
+                alpha=1.0 if is_coloured else 0.6,
                 zorder=4 if is_coloured else 3,
             )
         )
     _draw_measures(axes, shown, window, grouping)
-    _draw_legend(axes, grouping)
+    _draw_legend(axes, grouping, set(shown["group_index"]))
     coloured = shown.filter(pl.col("group_index").is_in(grouping.coloured))
     alt = (
         f"Map of {window.cells} by {window.cells} cells of {grouping.M:g} metres with {len(shown)} classes, each an "
         f"arrow in the direction of its heading bin; {len(coloured)} of them, in the colours of groups "
-        f"{', '.join(map(str, grouping.coloured))}, repeat every {grouping.N} cells and every {grouping.L} bins."
+        f"{', '.join(map(str, sorted(set(coloured['group_index']))))}, repeat every {grouping.N} cells and every "
+        f"{grouping.L} bins."
     )
     note = "Each arrow is a class: a cell, and a bin of headings. Arrows of one colour are the classes of one group."
     return Plot("group_map", "Classes and groups on the map", alt, figure, shown, note)
@@ -158,12 +159,13 @@ def _draw_measure(axes: Axes, start: float, length: float, label: str, height: f
     axes.text(x, height, label, transform=place, va="center", ha="left" if right else "right", fontsize=8)
 
 
-def _draw_legend(axes: Axes, grouping: Grouping) -> None:
+def _draw_legend(axes: Axes, grouping: Grouping, shown: Collection[int]) -> None:
     handles = [
         Line2D([], [], color=grouping.colour(group), marker=r"$\uparrow$", markersize=8, linewidth=0, label=f"{group}")
         for group in grouping.coloured
+        if group in shown
     ]
-    if len(grouping.coloured) < grouping.N**2 * grouping.L:
+    if not set(shown) <= set(grouping.coloured):
         handles.append(
             Line2D([], [], color=COLOUR["unknown"], marker=r"$\uparrow$", linewidth=0, markersize=8, label="others")
         )

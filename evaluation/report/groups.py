@@ -81,7 +81,7 @@ def plot_groups(by_group: pl.DataFrame, what: str) -> Plot:
         rows = by_group.filter(pl.col("trained") == trained)
         if len(rows):
             axes.bar(rows["group_index"], rows[what], width=0.8, color=COLOUR[colour], label=label)
-    axes.set_xlabel("group")
+    axes.set(xlabel="group", ylabel=what)
     leave_slots(axes, by_group["group_index"][0], by_group["group_index"][-1])
     axes.set_xticks(by_group["group_index"].gather_every(math.ceil(len(by_group) / MOST_TICKS)))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")

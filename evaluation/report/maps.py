@@ -149,7 +149,7 @@ def draw_density(
     limits = axes.get_xlim(), axes.get_ylim()  # which the picture would change
     picture = axes.imshow(
         grid,
-        cmap=_ink(role, strength),
+        cmap=_ink(role, strength, 0.4 * strength if least < most else strength),
         norm=(LogNorm if most > 20 * least else Normalize)(least if most > least else 0, most),
         extent=(west, west + side * grid.shape[1], south, south + side * grid.shape[0]),
         origin="lower",
@@ -157,11 +157,11 @@ def draw_density(
         zorder=2,
     )
     axes.set(xlim=limits[0], ylim=limits[1])
-    _draw_key(axes, picture, sorted({least, most}), f"{unit} in {side:g} m x {side:g} m")
+    _draw_key(axes, picture, least, most, f"{unit} in {side:g} m x {side:g} m")
 
 
-def _draw_key(axes: Axes, picture: AxesImage, ends: list[int], label: str) -> None:
-    """Draw what the strength of the ink means, above the map at its right."""
+def _draw_key(axes: Axes, picture: AxesImage, least: int, most: int, label: str) -> None:
+    """Draw what the strength of the ink means, above the map at its right; of one strength alone, with one number."""
     figure = axes.figure
     assert isinstance(figure, Figure)
     room = axes.inset_axes((0.55, 1.03, 0.45, 0.018))
@@ -169,11 +169,12 @@ def _draw_key(axes: Axes, picture: AxesImage, ends: list[int], label: str) -> No
     room.set_frame_on(False)
     room.minorticks_off()
     bar.set_ticks([], minor=True)
-    bar.set_ticks(ends, labels=[f"{end:,}" for end in ends])
+    places = (least, most) if least < most else (most / 2,)
+    bar.set_ticks(places, labels=[f"{number:,}" for number in (least, most)[: len(places)]])
     room.tick_params(length=0, labelsize=8, pad=1)
     room.set_title(label, fontsize=8, color=COLOUR["muted"], pad=3)
 
 
-def _ink(role: str, strength: float) -> LinearSegmentedColormap:
+def _ink(role: str, strongest: float, weakest: float) -> LinearSegmentedColormap:
     colour = to_rgb(COLOUR[role])
-    return LinearSegmentedColormap.from_list("ink", [(*colour, 0.4 * strength), (*colour, strength)])
+    return LinearSegmentedColormap.from_list("ink", [(*colour, weakest), (*colour, strongest)])

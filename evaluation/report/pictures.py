@@ -21,7 +21,8 @@ MATCHES = 5
 SEED = 0
 LEGEND = (
     "✓ in a green frame: close enough to the query. ✗ in a dashed red frame: too far away. "
-    "In a dotted frame, where the first match is wrong: a database image that would have been right."
+    "In a dotted frame, where the first match is wrong: a database image that would have been right. "
+    "Below a match: its rank, how far it is from the query, how similar it is (1 is the same), year, and heading."
 )
 QUERY, RIGHT_MATCH, WRONG_MATCH, POSITIVE = "query", "right", "wrong", "positive"
 Row = dict[str, Any]
@@ -29,13 +30,14 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of a card: what it is to the query, and what is said below it."""
+    """A picture of a card: what it is to the query, what is said below it, and what one sees who does not see it."""
 
     file: Path
     role: str
     title: str
     facts: str
     path: str
+    alt: str
 
 
 @dataclass(frozen=True)
@@ -127,16 +129,18 @@ def _cards(shown: pl.DataFrame, result: Result) -> Iterator[tuple[Row, list[Pict
     matches = best.sort("query_path", "rank").partition_by("query_path", as_dict=True)
     for row in shown.iter_rows(named=True):
         path = row["query_path"]
-        pictures = [Picture(queries / path, QUERY, "query", _facts(row), path)]
+        pictures = [Picture(queries / path, QUERY, "query", _facts(row), path, "the query")]
         for match in matches[(path,)].iter_rows(named=True):
             found = match["database_path"]
             role, mark = (RIGHT_MATCH, "✓") if match["correct"] else (WRONG_MATCH, "✗")
-            title = f"{mark} {match['rank']} · {text.distance(match['distance_m'], result.tested.unit)}"
+            off = text.distance(match["distance_m"], result.tested.unit)
             facts = _facts(about[found], f"{match['score']:.2f}")
-            pictures.append(Picture(database / found, role, title, facts, found))
+            alt = f"match {match['rank']}, {role}: {off} from the query"
+            pictures.append(Picture(database / found, role, f"{mark} {match['rank']} · {off}", facts, found, alt))
         if row["state"] != RIGHT and row["example"] is not None:
             found = row["example"]
-            pictures.append(Picture(database / found, POSITIVE, "would be right", _facts(about[found]), found))
+            facts, alt = _facts(about[found]), "a database image that would be right"
+            pictures.append(Picture(database / found, POSITIVE, "would be right", facts, found, alt))
         yield row, pictures
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from data_manifest.tables import write_table
 from evaluation.report.style import COLOUR
-from evaluation.report.text import setting_text
+from evaluation.report.text import column_text
 
 FIGURES = "figures"
 PNG_DPI = 200
@@ -54,7 +54,12 @@ class Plot:
         """The data as a reader's table, for those who do not see the chart; none where they are many."""
         if len(self.data) > MOST_ROWS:
             return []
-        return [[setting_text(value) for value in row] for row in self.data.iter_rows()]
+        return list(map(list, zip(*map(column_text, self.data.iter_columns()), strict=True)))
+
+    @property
+    def numbers(self) -> list[int]:
+        """Which columns of its data are numbers."""
+        return [place for place, kind in enumerate(self.data.dtypes) if kind.is_numeric()]
 
     def write(self, folder: Path) -> None:
         """Write picture and data below a folder."""

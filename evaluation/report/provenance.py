@@ -25,9 +25,7 @@ PACKAGES = (
 def recipe_section(sources: Sources, command: str) -> Section:
     """Return the section on what made the model, its evaluation and this page."""
     blocks: list[Block] = [Code(command, "The command that makes it again"), _table_of_artefacts(sources)]
-    for artefact in (sources.groups, sources.training, *(each.evaluation for each in sources.tested)):
-        if artefact is not None:
-            blocks.append(_table_of_settings(artefact))
+    blocks += [_table_of_settings(artefact) for artefact in sources.all() if artefact.settings]
     blocks.append(_table_of_versions())
     return Section(
         "recipe", "Recipe", "What made this, to the last setting; a digest stands for all that is below it.", blocks
@@ -39,12 +37,12 @@ def _table_of_artefacts(sources: Sources) -> Table:
         [
             artefact.recipe["stage"],
             artefact.recipe["name"],
-            artefact.recipe["digest"],
             artefact.recipe["summary"]["made"],
+            artefact.recipe["digest"],
         ]
         for artefact in sources.all()
     ]
-    return Table("Artefacts, from the images to the evaluation", ("stage", "name", "digest", "what it is"), rows)
+    return Table("Artefacts, from the images to the evaluation", ("stage", "name", "what it is", "digest"), rows)
 
 
 def _table_of_settings(artefact: Artefact) -> Table:

@@ -3,7 +3,7 @@
 from data_manifest.artefacts import Recipe
 from evaluation.report.settings import ReportSettings
 
-STAGE, VERSION = "report", 1
+STAGE, VERSION = "report", 2
 PAGE = "report.html"
 
 

@@ -66,7 +66,10 @@ def table_of_recalls(results: Sequence[Result]) -> Table:
 
 def _rows_of_set(figures: dict[int, dict[str, Any]]) -> Iterator[tuple[str, dict[int, str]]]:
     """Give title and cells, by k, of each row on a test set: first ours, then what its table has beside it."""
-    yield "", {k: _with_interval(row) for k, row in figures.items()}
+    yield "", {k: text.percent(row["recall"]) for k, row in figures.items()}
+    intervals = {k: _interval(row) for k, row in figures.items()}
+    if any(intervals.values()):
+        yield "95 % interval", intervals
     if any(row["queries_without_positive"] and row.get("recall_answerable") is not None for row in figures.values()):
         yield "of its answerable queries", {k: text.percent(row["recall_answerable"]) for k, row in figures.items()}
     published = {k: row for k, row in figures.items() if row.get("published_recall") is not None}
@@ -77,10 +80,9 @@ def _rows_of_set(figures: dict[int, dict[str, Any]]) -> Iterator[tuple[str, dict
         yield "lost against exact search", {k: text.percent(row["index_loss"]) for k, row in figures.items()}
 
 
-def _with_interval(row: dict[str, Any]) -> str:
+def _interval(row: dict[str, Any]) -> str:
     low, high = row.get("interval_low"), row.get("interval_high")
-    interval = f" ({low:.1f} to {high:.1f})" if low is not None and high is not None else ""
-    return f"{text.percent(row['recall'])}{interval}"
+    return f"{low:.1f} to {high:.1f}" if low is not None and high is not None else ""
 
 
 def counted(result: Result) -> str:

@@ -63,7 +63,7 @@ def write_report(
         plots = [plot for section in sections for plot in section.plots]
         for plot in plots:
             plot.write(staging)
-        (staging / PAGE).write_text(render_page(asked["name"], _facts(sources), sections))
+        (staging / PAGE).write_text(render_page(_title(sources), _facts(sources), sections))
         summary["made"] = f"{PAGE} with {len(plots)} figures"
     return recipe.folder(artifacts)
 
@@ -80,6 +80,13 @@ def _sections(
         pictures_section(results, settings.report_queries, on_percentage),
         recipe_section(sources, command),
     ]
+
+
+def _title(sources: Sources) -> str:
+    """Return what the page is on: the test set or, if there are several, the model."""
+    if len(sources.tested) == 1:
+        return str(sources.asked.recipe["name"])
+    return f"{sources.tested[0].evaluation.settings['backbone']} on {len(sources.tested)} test sets"
 
 
 def _facts(sources: Sources) -> list[tuple[str, str]]:
@@ -99,5 +106,5 @@ def _facts(sources: Sources) -> list[tuple[str, str]]:
         network,
         (text.count(row["queries"]), "queries"),
         (text.count(row["database_images"]), "database images"),
-        (f"{first.settings['positive_dist_threshold']:g} {sources.tested[0].unit}", "close enough"),
+        (f"{first.settings['positive_dist_threshold']:g} {sources.tested[0].unit}", "a match is right within"),
     ]

@@ -23,6 +23,7 @@ LIGHT_AND_DARK = {
     "ink": ("#1a1d21", "#e8eaed"),
     "muted": ("#59616c", "#a4acb7"),
     "grid": ("#dde1e6", "#343a43"),
+    "shade": ("#b4bbc4", "#050608"),
     "accent": ("#0068ab", "#63b4ee"),
     "density": ("#2f8bd6", "#2f8bd7"),  # nearly one for both pages: it is drawn into pictures
     "second": ("#b06000", "#f0b050"),

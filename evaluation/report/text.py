@@ -3,7 +3,10 @@
 import math
 from typing import Any
 
+import polars as pl
+
 UNKNOWN = "-"
+SMALL = 10  # less than this is small
 
 
 def count(value: float | None) -> str:
@@ -42,6 +45,18 @@ def span(first: Any, last: Any) -> str:
 def plural(number: int, one: str, many: str) -> str:
     """Return a number of things."""
     return f"{number:,} {one if number == 1 else many}"
+
+
+def column_text(values: pl.Series) -> list[str]:
+    """Return a column of a chart's data; fractions have one decimal, and three if all are small, so that they align."""
+    if not values.dtype.is_float():
+        return [UNKNOWN if value is None else setting_text(value) for value in values]
+    known = values.drop_nulls()
+    if known.is_empty() or (known == known.round(0)).all():
+        decimals = 0
+    else:
+        decimals = 1 if known.abs().to_numpy().max() >= SMALL else 3
+    return [UNKNOWN if value is None else f"{value:.{decimals}f}" for value in values]
 
 
 def setting_text(value: Any) -> str:

@@ -52,13 +52,14 @@ def plot_recalls(metrics: pl.DataFrame) -> Plot | None:
     if not known:
         return None
     figure, axes = new_chart()
-    for name in known:
+    for place, name in enumerate(known):
         axes.plot(
             *(metrics["epoch"], metrics[name]),
             color=COLOUR[RECALLS[name]],
             marker=MARKERS[name],
             markersize=4,
             label=f"R@{name.removeprefix('recall_')}",
+            zorder=3 - place / len(known),  # where they are equal, R@1 is seen
         )
     axes.set_ylabel("validation recall, %")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(known), borderaxespad=0, columnspacing=1.2)

@@ -71,6 +71,16 @@ def test_the_map_says_what_repeats() -> None:
     assert len(svg) < 400_000, "one path a group, not one an arrow"
 
 
+def test_the_legend_names_the_groups_that_are_drawn() -> None:
+    table = classes([(0, 0), (5, 0)])
+    with conventions():
+        plot = plot_group_map(table.lazy(), Grouping.of(PAPER, list(range(50)), [0, 1, 7]))
+    legend = plot.figure.axes[0].get_legend()
+    assert legend is not None
+    assert [label.get_text() for label in legend.get_texts()] == ["0", "1"]
+    assert "in the colours of groups 0, 1, repeat" in plot.alt
+
+
 def test_a_last_bin_that_is_narrower() -> None:
     with conventions():
         bins = plot_compass(Grouping.of({**PAPER, "alpha": 100.0}, [0, 1], [])).data

@@ -5,7 +5,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from evaluation.report.maps import Extent, count_squares, round_length, square_side
+from evaluation.report.maps import Extent, count_squares, draw_density, new_map, round_length, square_side
+from evaluation.report.style import conventions
 
 
 def images(east: list[float], north: list[float], zone: int | None = 10, band: str | None = "S") -> pl.LazyFrame:
@@ -58,3 +59,15 @@ def test_squares_against_a_loop() -> None:
 def test_places_without_a_zone_have_a_map_too() -> None:
     extent = Extent.of(images([1.0, 2.0], [3.0, 4.0], zone=None, band=None))
     assert (extent.zone, extent.hemisphere, extent.name) == (None, None, "UTM")
+
+
+@pytest.mark.parametrize(("counts", "key"), [([12, 12], ["12"]), ([1, 1500], ["1", "1,500"])])
+def test_the_key_of_a_density_has_its_ends(counts: list[int], key: list[str]) -> None:
+    squares = pl.DataFrame({"east": [0.0, 10.0], "north": [0.0, 0.0], "images": counts})
+    with conventions():
+        _, axes = new_map(Extent(10, "N", 0, 0, 20, 20))
+        draw_density(axes, squares, 10.0)
+    (room,) = axes.child_axes
+    assert [label.get_text() for label in room.get_xticklabels()] == key
+    shades = {tuple(shade) for shade in axes.images[0].to_rgba(np.array(counts))}
+    assert len(shades) == len(key)

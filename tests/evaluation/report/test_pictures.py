@@ -74,13 +74,16 @@ def test_each_query_has_its_matches_framed_and_what_would_be_right(town: Town) -
     assert page.count('class="picture wrong"') == 5 * 9 - 20
     assert page.count('class="picture positive"') == 4
     assert page.count("<img") == page.count('alt="') == 9 + 45 + 4
+    assert page.count('alt="match 1, right: 2.0 m from the query"') == 4
+    assert page.count('alt="match 1, wrong: 43.0 m from the query"') == 4
+    assert page.count('alt="a database image that would be right"') == 4
 
 
 def test_a_query_whose_file_is_gone(town: Town, tmp_path: Path) -> None:
     digest = read_recipe(town.evaluation)["inputs"]["queries"]
     (tested,) = Sources.of(town.evaluation, town.artifacts, {digest: tmp_path}).tested
     page = render_page("town", [], [pictures_section([Result.read(tested)], 100)])
-    assert page.count("the file cannot be opened") == 9
+    assert page.count('aria-label="the query; its file cannot be opened"') == 9
 
 
 def test_verdicts() -> None:

@@ -43,7 +43,8 @@ def test_recalls_alone(plain: Result) -> None:
 
 def test_recalls_with_intervals_and_published_figures(rich: Result) -> None:
     assert table_of_recalls([rich]).rows == [
-        ["town-test-queries_v1", "44.4 (34.4 to 49.4)", "88.9 (78.9 to 93.9)"],
+        ["town-test-queries_v1", "44.4", "88.9"],
+        ["95 % interval", "34.4 to 49.4", "78.9 to 93.9"],
         ["of its answerable queries", "45.4", "89.9"],
         ["published in the EigenPlaces paper", "76.7", ""],
     ]
@@ -53,8 +54,8 @@ def test_test_sets_with_other_k_stand_in_one_table(rich: Result) -> None:
     other = dataclasses.replace(rich, recalls=rich.recalls.with_columns(k=pl.col("k") * 2))
     table = table_of_recalls([rich, other])
     assert table.head == ["", "R@1", "R@2", "R@5", "R@10"]
-    assert [len(row) for row in table.rows] == [5] * 6
-    assert table.strong == [0, 3]
+    assert [len(row) for row in table.rows] == [5] * 8
+    assert table.strong == [0, 4]
 
 
 def test_numbers_that_are_not_the_published_ones_are_warned_of(rich: Result) -> None:

@@ -106,6 +106,7 @@ def test_several_test_sets_on_one_page(town: Town) -> None:
         pass
     report = write_report(recipe.folder(town.artifacts), town.artifacts, ReportSettings(report_queries=2))
     page = (report / "report.html").read_text()
+    assert "<h1>ResNet18 on 2 test sets</h1>" in page
     assert page.count('class="gallery"') == 2
     curves = sorted(path.name for path in (report / "figures").glob("recall_curve*"))
     assert curves == ["recall_curve-town_test_queries_v1_1", "recall_curve-town_test_queries_v1_2"]

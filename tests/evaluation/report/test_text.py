@@ -1,3 +1,4 @@
+import polars as pl
 import pytest
 
 from evaluation.report import text
@@ -25,3 +26,17 @@ def test_words_for_numbers() -> None:
     assert [text.setting_text(value) for value in (None, True, 1e-05, 10.0, "auto")] == [
         *("none", "true", "1e-05", "10", "auto")
     ]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([2013, None], ["2013", "-"]),
+        ([30.0, 360.0, None], ["30", "360", "-"]),
+        ([44.4444, 100.0], ["44.4", "100.0"]),
+        ([0.25, 0.5], ["0.250", "0.500"]),
+        (["0-5", ">90"], ["0-5", ">90"]),
+    ],
+)
+def test_numbers_of_a_column_align(values: list[object], said: list[str]) -> None:
+    assert text.column_text(pl.Series(values)) == said
