@@ -1,8 +1,13 @@
 """Descriptors as an artefact: made once, and after a kill gone on with at the chunk that it was at."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +24,7 @@ from evaluation.descriptors import Extraction, extract_descriptors
 from evaluation.image_list import ImageList
 from evaluation.models import TrainedModel
 from tests.evaluation.conftest import Rows, TinyNetwork
+from training.network import GeoLocalizationNet, save_network
 
 HOW = Extraction(2, torch.device("cpu"))
 SIZES = [(24, 16), (16, 24), (24, 16), (9, 9), (24, 16), (16, 24), (40, 8)]
@@ -129,3 +135,48 @@ def test_other_precision_and_size_are_other_descriptors(
         build_descriptors(tested, images, tmp_path / "A", HOW, resized_to=8),
     }
     assert len(folders) == 3
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from evaluation import chunked_array
+from evaluation.build_descriptors import build_descriptors
+from evaluation.descriptors import Extraction
+from evaluation.image_list import ImageList
+from evaluation.models import TrainedModel
+
+weights, manifest, images, artifacts = map(Path, sys.argv[1:])
+write_text = chunked_array.write_text
+
+def note(path, text):
+    if text == "6\\n":  # the third chunk is in the file, and not yet counted
+        os.kill(os.getpid(), signal.SIGKILL)
+    write_text(path, text)
+
+chunked_array.write_text = note
+model, how = TrainedModel(weights, "SqueezeNet1_1", 8), Extraction(2, torch.device("cpu"))
+build_descriptors(model, ImageList(manifest, images), artifacts, how, resized_to=48, chunk_images=2)
+"""
+
+
+def test_sigkill_and_the_same_again_are_the_same_bytes(tmp_path: Path, images: ImageList) -> None:
+    torch.manual_seed(0)
+    weights = tmp_path / "model.pth"
+    save_network(GeoLocalizationNet("SqueezeNet1_1", 8), weights)
+    described = TrainedModel(weights, "SqueezeNet1_1", 8)
+    words = [weights, images.manifest_folder, images.images_folder, tmp_path / "A"]
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", KILLED, *map(str, words)]
+    killed = subprocess.run(command, env={**os.environ, **threads}, capture_output=True, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    (rows,) = (tmp_path / "A" / "runs").glob("*/*/descriptors.rows")
+    assert rows.read_text() == "4\n"
+
+    percentages: list[int] = []
+    chunks: Any = {"resized_to": 48, "chunk_images": 2}
+    whole = build_descriptors(described, images, tmp_path / "B", HOW, **chunks)
+    resumed = build_descriptors(described, images, tmp_path / "A", HOW, on_percentage=percentages.append, **chunks)
+    assert percentages[0] > 100 * 4 // len(SIZES), "the first four are not described again"
+    assert (resumed / "descriptors.npy").read_bytes() == (whole / "descriptors.npy").read_bytes()
