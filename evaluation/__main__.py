@@ -24,7 +24,7 @@ def make_parser() -> argparse.ArgumentParser:
         "folder of an evaluation, or of descriptors, in whose database to look, as in artifacts/evaluation/<data set>"
     )
     add("--database", type=Path, required=True, help=text)
-    add("--backbone", help="network that a file of weights is for; the folder of a training says so itself")
+    add("--backbone", help="network that a file of weights is for, where it does not show it")
     add("--fc-output-dim", type=int, help="length of its descriptors; likewise")
     add("--top", type=int, default=TOP, metavar="N", help="matches to show [%(default)s]")
     add("--format", choices=("table", "json", "geojson"), default="table", help="[%(default)s]")

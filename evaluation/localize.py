@@ -8,15 +8,19 @@
 The model and the database are loaded once; a photo then takes a fraction of a second.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import utm
 from torch import Tensor
 
 from data_manifest.errors import UserError
+from data_manifest.hemisphere import hemisphere
 from evaluation.build_descriptors import open_descriptors
 from evaluation.build_index import open_index, search_index
 from evaluation.descriptors import Extraction, describe_batch
@@ -35,7 +39,7 @@ TOP = 5
 
 @dataclasses.dataclass(frozen=True)
 class Match:
-    """A database image that looks like a photo; what its name does not say is None."""
+    """A database image that looks like a photo; what neither its name nor its place in metres says is None."""
 
     rank: int
     score: float  # cosine similarity
@@ -63,6 +67,15 @@ class Located:
     matches: tuple[Match, ...] = ()
     spread_m: float | None = None
     error: str | None = None
+
+
+def _with_place(utm_zone: int | None, hemisphere: str | None, **facts: Any) -> dict[str, Any]:
+    """Give latitude and longitude to an image whose name has its place in metres alone."""
+    if facts["latitude"] is None and utm_zone is not None and hemisphere is not None:
+        with contextlib.suppress(ValueError):  # made-up metres, which are nowhere on Earth
+            place = utm.to_latlon(facts["utm_east"], facts["utm_north"], utm_zone, northern=hemisphere == "N")
+            facts["latitude"], facts["longitude"] = map(float, place)
+    return facts
 
 
 class Localizer:
@@ -103,8 +116,8 @@ class Localizer:
         else:
             _, rows = search_index(self._index, described, top)
         scores = cosine_similarities(described, self._descriptors, rows)[0]
-        found = self._table.select(FROM_MANIFEST)[rows[0]].to_dicts()
-        matches = [Match(rank + 1, float(scores[rank]), **each) for rank, each in enumerate(found)]
+        found = self._table[rows[0]].select(*FROM_MANIFEST, "utm_zone", hemisphere()).to_dicts()
+        matches = [Match(rank + 1, float(scores[rank]), **_with_place(**each)) for rank, each in enumerate(found)]
         return Located(str(photo), tuple(matches), self._spread_m(rows[0]))
 
     def _read(self, photo: Path) -> Tensor:

@@ -8,6 +8,8 @@ from data_manifest.artefacts import CURRENT, is_published, read_recipe
 from data_manifest.errors import UserError
 from evaluation.recipe import Model, model_digest
 from training.network import MODEL_FILE, GeoLocalizationNet, load_network
+from training.network.identity import identify
+from training.network.weights import read_model
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def find_model(path: Path, backbone: str | None = None, fc_output_dim: int | Non
     Args:
         path: The folder of a training artefact, as in `artifacts/training/<data set>/current`, or the folder above it,
             or a file.
-        backbone: The network that a file is for; a published training says so itself.
+        backbone: The network that a file is for; a published training says so itself, and most files show it.
         fc_output_dim: The length of its descriptors; likewise.
 
     Raises:
@@ -68,5 +70,8 @@ def find_model(path: Path, backbone: str | None = None, fc_output_dim: int | Non
     if path.is_dir():
         raise UserError(f"{path} is not the folder of a training: it has no {MODEL_FILE} with a recipe beside it")
     if backbone is None or fc_output_dim is None:
-        raise UserError(f"{path}: which network is it for? Give --backbone and --fc-output-dim")
+        found = identify(read_model(path))
+        if found is None:
+            raise UserError(f"{path}: which network is it for? Give --backbone and --fc-output-dim")
+        backbone, fc_output_dim = backbone or found.backbone, fc_output_dim or found.fc_output_dim
     return TrainedModel(path, backbone, fc_output_dim)

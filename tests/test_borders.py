@@ -16,7 +16,18 @@ ALLOWED = {
     "data_manifest": {"data_manifest", "polars", "pyarrow", "tqdm", "PIL"},
     "pipeline": {"pipeline", "data_manifest", "dask", "distributed", "utm", "PIL", "simplejpeg", *NUMERICS},
     "training": {"training", "data_manifest", "torch", "torchvision", "PIL", "simplejpeg", *NUMERICS},
-    "evaluation": {"evaluation", "training", "data_manifest", "torch", "faiss", "scipy", "PIL", *DRAWING, *NUMERICS},
+    "evaluation": {
+        "evaluation",
+        "training",
+        "data_manifest",
+        "torch",
+        "faiss",
+        "scipy",
+        "utm",
+        "PIL",
+        *DRAWING,
+        *NUMERICS,
+    },
 }
 
 

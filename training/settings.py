@@ -23,6 +23,7 @@ PUBLISHED_GROUPS_NUM = 8
 FP32, BF16, FP16 = PRECISIONS = ("fp32", "bf16", "fp16")
 IMAGENET, RANDOM = "imagenet", "none"  # values of backbone_weights that are no paths
 MODEL_FILE, BEST_MODEL = "model.pth", "best_model.pth"  # of a published model, and of a run
+CURRENT = "current"  # the name that artefacts have for it, in a module that torch.hub cannot import
 
 
 def _numbers_in_one_form(text: str, what: str = "group numbers") -> str:
@@ -54,14 +55,16 @@ def _seeds_in_one_form(text: str) -> str:
 def model_file(path: Path) -> Path:
     """Return the file of weights that a path means: itself, or that in the folder of a published model or of a run.
 
+    The folder above published models means the current one.
+
     Raises:
         ValueError: It is a folder without one.
     """
     if not path.is_dir():
         return path
-    for name in (MODEL_FILE, BEST_MODEL):
-        if (path / name).is_file():
-            return path / name
+    for file in (path / MODEL_FILE, path / BEST_MODEL, path / CURRENT / MODEL_FILE):
+        if file.is_file():
+            return file
     raise ValueError(f"this folder holds no model: neither {MODEL_FILE}, of a training that is done, nor {BEST_MODEL}")
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from evaluation.descriptors import Extraction, extract_descriptors
 from evaluation.image_list import ImageList
 from evaluation.models import TrainedModel
 from tests.evaluation.conftest import Rows, TinyNetwork
+from training.network import GeoLocalizationNet, save_network
 
 HOW = Extraction(2, torch.device("cpu"))
 SIZES = [(24, 16), (16, 24), (24, 16), (9, 9), (24, 16), (16, 24), (40, 8)]
@@ -89,48 +91,6 @@ def test_a_killed_run_goes_on_at_its_chunk(tmp_path: Path, images: ImageList, ne
     assert third.described == 0
 
 
-SCRIPT = """
-import os, signal, sys
-from pathlib import Path
-import torch
-from evaluation.build_descriptors import build_descriptors
-from evaluation.image_list import ImageList
-from tests.evaluation import test_build_descriptors as test
-from tests.evaluation.conftest import TinyNetwork
-
-class DiesInChunkThree(test.Counting):
-    def forward(self, images):
-        if self.described == 4:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().forward(images)
-
-torch.set_num_threads(1)
-torch.manual_seed(0)
-artefact, folder = map(Path, sys.argv[1:])
-model = test.model(folder, DiesInChunkThree(TinyNetwork()))
-build_descriptors(model, ImageList(artefact, folder), folder / "A", test.HOW, chunk_images=2)
-"""
-
-
-def test_after_sigkill_between_chunks_the_array_is_the_same_to_the_byte(
-    tmp_path: Path, images: ImageList, network: TinyNetwork
-) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
-    command = [sys.executable, str(script), str(images.manifest_folder), str(tmp_path)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    assert subprocess.run(command, env=environment, check=False).returncode == -signal.SIGKILL
-    assert not list((tmp_path / "A").glob("descriptors/*"))
-    (note,) = (tmp_path / "A").glob("runs/*/*/descriptors.rows")
-    assert note.read_text() == "4\n"
-
-    second = Counting(network)
-    resumed = build_descriptors(model(tmp_path, second), images, tmp_path / "A", HOW, chunk_images=2)
-    assert second.described == len(SIZES) - 4
-    whole = build_descriptors(model(tmp_path, network), images, tmp_path / "B", HOW, chunk_images=2)
-    assert (resumed / "descriptors.npy").read_bytes() == (whole / "descriptors.npy").read_bytes()
-
-
 def test_a_chunk_that_was_not_finished_does_not_count(tmp_path: Path) -> None:
     array = chunked_array.ChunkedArray(tmp_path / "a.npy", 3)
     array.append(np.ones((2, 4), np.float32))
@@ -175,3 +135,48 @@ def test_other_precision_and_size_are_other_descriptors(
         build_descriptors(tested, images, tmp_path / "A", HOW, resized_to=8),
     }
     assert len(folders) == 3
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from evaluation import chunked_array
+from evaluation.build_descriptors import build_descriptors
+from evaluation.descriptors import Extraction
+from evaluation.image_list import ImageList
+from evaluation.models import TrainedModel
+
+weights, manifest, images, artifacts = map(Path, sys.argv[1:])
+write_text = chunked_array.write_text
+
+def note(path, text):
+    if text == "6\\n":  # the third chunk is in the file, and not yet counted
+        os.kill(os.getpid(), signal.SIGKILL)
+    write_text(path, text)
+
+chunked_array.write_text = note
+model, how = TrainedModel(weights, "SqueezeNet1_1", 8), Extraction(2, torch.device("cpu"))
+build_descriptors(model, ImageList(manifest, images), artifacts, how, resized_to=48, chunk_images=2)
+"""
+
+
+def test_sigkill_and_the_same_again_are_the_same_bytes(tmp_path: Path, images: ImageList) -> None:
+    torch.manual_seed(0)
+    weights = tmp_path / "model.pth"
+    save_network(GeoLocalizationNet("SqueezeNet1_1", 8), weights)
+    described = TrainedModel(weights, "SqueezeNet1_1", 8)
+    words = [weights, images.manifest_folder, images.images_folder, tmp_path / "A"]
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", KILLED, *map(str, words)]
+    killed = subprocess.run(command, env={**os.environ, **threads}, capture_output=True, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    (rows,) = (tmp_path / "A" / "runs").glob("*/*/descriptors.rows")
+    assert rows.read_text() == "4\n"
+
+    percentages: list[int] = []
+    chunks: Any = {"resized_to": 48, "chunk_images": 2}
+    whole = build_descriptors(described, images, tmp_path / "B", HOW, **chunks)
+    resumed = build_descriptors(described, images, tmp_path / "A", HOW, on_percentage=percentages.append, **chunks)
+    assert percentages[0] > 100 * 4 // len(SIZES), "the first four are not described again"
+    assert (resumed / "descriptors.npy").read_bytes() == (whole / "descriptors.npy").read_bytes()

@@ -58,6 +58,8 @@ def city(tmp_path: Path, artifacts: Path) -> Callable[..., ImageList]:
             pattern(COLOURS[colour], (64, 48)).save(folder / f"{colour}.png")
             place = {"utm_east": 500_000.0 + 1000 * number + shift_m, "utm_north": 4e6, "utm_zone": 10, "utm_band": "S"}
             facts = {"latitude": 36.14, "longitude": -123.0 + number / 100, "heading": 90.0 * number, "year": 2015}
+            if colour == "grey":  # whose name has metres alone
+                del facts["latitude"], facts["longitude"]
             rows.append({**dict.fromkeys(schemas.MANIFEST.names), "path": f"{colour}.png", **place, **facts})
         recipe = Recipe("manifest", f"city-{name}", 1, {}, {"images": name})
         with publishing(artifacts, recipe, {"made": "some"}) as staging:
@@ -146,12 +148,13 @@ def test_photos_of_any_size_and_turn_find_their_place(evaluation: Path, training
     exif[0x0112] = 6  # to be turned by 90 degrees clockwise
     turned.save(photos / "b.jpg", exif=exif, quality=95)
     (photos / "c.jpg").write_bytes(b"no image")
+    pattern(COLOURS["grey"], (64, 48)).save(photos / "d.png")
     (photos / "notes.txt").touch()
 
     model = find_model(training.parent)
     database = find_database(evaluation.parent, model, device="cpu", num_workers=0)
     localizer = Localizer(model, database, "cpu")
-    same, large, broken = localizer.localize(photos_in([photos]), top=2)
+    same, large, broken, metres_alone = localizer.localize(photos_in([photos]), top=2)
     best = same.matches[0]
     assert (best.path, best.rank, best.heading, best.year) == ("blue.png", 1, 180.0, 2015)
     assert [best.latitude, best.longitude] == pytest.approx([36.14, -122.98])
@@ -163,6 +166,10 @@ def test_photos_of_any_size_and_turn_find_their_place(evaluation: Path, training
     assert broken.error is not None
     assert "c.jpg cannot be opened" in broken.error
     assert not broken.matches
+    grey = metres_alone.matches[0]
+    assert grey.path == "grey.png"
+    east_of_meridian = 3000 / 0.9996 / (111_320 * np.cos(np.radians(36.14)))  # of zone 10, at 123 degrees west
+    assert [grey.latitude, grey.longitude] == pytest.approx([36.14, -123 + east_of_meridian], abs=0.005)
 
 
 def test_the_command_line(evaluation: Path, training: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -207,9 +214,11 @@ def test_what_is_no_model_or_database_is_refused(evaluation: Path, training: Pat
         find_database(training, model)
     with pytest.raises(UserError, match=r"it has no model\.pth"):
         find_model(evaluation)
-    (tmp_path / "weights.pth").touch()
+    torch.save({"layer.weight": torch.zeros(2, 2)}, tmp_path / "weights.pth")
     with pytest.raises(UserError, match="which network is it for"):
         find_model(tmp_path / "weights.pth")
+    (tmp_path / "copied.pth").write_bytes((training / "model.pth").read_bytes())
+    assert find_model(tmp_path / "copied.pth") == TrainedModel(tmp_path / "copied.pth", BACKBONE, DIM)
     assert find_model(tmp_path / "weights.pth", "VGG16", 64) == TrainedModel(tmp_path / "weights.pth", "VGG16", 64)
     with pytest.raises(UserError, match="there is no image in it"):
         photos_in([training])

@@ -175,7 +175,8 @@ def test_what_was_cut_can_be_looked_into_and_old_tables_are_garbage(
 def test_what_the_machine_refuses_is_no_damage_of_a_panorama(panoramas: Path) -> None:
     """Too many open files, in a process that may open no more."""
     code = (
-        "import sys, resource\nfrom pathlib import Path\nimport PIL.JpegImagePlugin\nfrom pipeline.panoramas import crops\n"
+        "import sys, resource\nfrom pathlib import Path\nimport PIL.JpegImagePlugin\n"
+        "from pipeline.panoramas import crops\n"
         "from pipeline.panoramas.stage import Piece, cut_piece\nfrom pipeline.panoramas.settings import CropSettings\n"
         "source = Path(sys.argv[1])\nfound = tuple((p.name, 0.0, p.name) for p in source.iterdir())\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from data_manifest import artefacts
 from data_manifest.errors import UserError
 from data_manifest.image_size import ImageSize
 from training.network import build_network, load_model, save_network
@@ -76,4 +77,7 @@ def test_a_folder_means_the_model_in_it(tmp_path: Path) -> None:
     for name in ("best_model.pth", "model.pth"):
         (tmp_path / "run" / name).touch()
         assert NetworkSettings(resume_model=tmp_path / "run").resume_model == tmp_path / "run" / name
+    (tmp_path / "city-train").mkdir()
+    (tmp_path / "city-train" / artefacts.CURRENT).symlink_to(tmp_path / "run")
+    assert model_file(tmp_path / "city-train") == tmp_path / "city-train" / "current" / "model.pth"
     assert model_file(tmp_path / "not_there_yet.pth") == tmp_path / "not_there_yet.pth"
