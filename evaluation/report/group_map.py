@@ -88,9 +88,12 @@ def densest_window(classes: pl.LazyFrame, cells: int, coloured: Sequence[int]) -
     shifted = [counted.with_columns(pl.col(CELL[0]) - east, pl.col(CELL[1]) - north) for east, north in shifts]
     keys = (*FRAME, *CELL)
     squares = pl.concat(shifted).group_by(keys).agg(pl.col("weight").sum())
-    best = squares.sort("weight", *keys, descending=[True, *[False] * len(keys)]).row(0, named=True)
-    west, south = (best[name] * quarter for name in CELL)
-    return Window(best["utm_zone"], best["hemisphere"], west, south, cells)
+    best = squares.filter(pl.col("weight") == pl.col("weight").max()).sort(keys)
+    for column in (*FRAME, *CELL):  # of equally good ones the middle one, so that what they have is not at an edge
+        middle = best[column][len(best) // 2]
+        best = best.filter(pl.col(column).eq_missing(pl.lit(middle, best.schema[column])))
+    zone, hemisphere, east, north = best.select(keys).row(0)
+    return Window(zone, hemisphere, east * quarter, north * quarter, cells)
 
 
 def classes_in(classes: pl.LazyFrame, window: Window) -> pl.DataFrame:

@@ -1,7 +1,5 @@
 """The section on the groups: what M, alpha, N and L do to this map, and how classes and images are spread."""
 
-import math
-
 import polars as pl
 
 from data_manifest.classes import count_by_size, group_sizes
@@ -13,9 +11,8 @@ from evaluation.report.group_map import plot_group_map
 from evaluation.report.grouping import Grouping
 from evaluation.report.plot import Plot
 from evaluation.report.sources import Sources
-from evaluation.report.style import COLOUR, leave_slots, new_chart
+from evaluation.report.style import COLOUR, leave_slots, new_chart, number_slots
 
-MOST_TICKS = 10
 SINGLE_SIZES = 40  # up to so many images, a bar for each number of them
 
 
@@ -82,8 +79,9 @@ def plot_groups(by_group: pl.DataFrame, what: str) -> Plot:
         if len(rows):
             axes.bar(rows["group_index"], rows[what], width=0.8, color=COLOUR[colour], label=label)
     axes.set(xlabel="group", ylabel=what)
-    leave_slots(axes, by_group["group_index"][0], by_group["group_index"][-1])
-    axes.set_xticks(by_group["group_index"].gather_every(math.ceil(len(by_group) / MOST_TICKS)))
+    first, last = by_group["group_index"][0], by_group["group_index"][-1]
+    leave_slots(axes, first, last)
+    number_slots(axes, first, last)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     if by_group["trained"].any() and not by_group["trained"].all():
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
@@ -97,7 +95,8 @@ def plot_sizes(classes: pl.LazyFrame) -> Plot:
     counted = classes.group_by("num_images").len().sort("num_images").collect(engine="streaming")
     sizes: dict[int, int] = dict(counted.iter_rows())
     if max(sizes) <= SINGLE_SIZES:
-        ranges = [{"from": size, "to": size, "classes": count} for size, count in sizes.items()]
+        every = range(min(sizes), max(sizes) + 1)  # also the numbers that no class has, so that the axis is even
+        ranges = [{"from": size, "to": size, "classes": sizes.get(size, 0)} for size in every]
     else:
         ranges = count_by_size(sizes)
     data = pl.DataFrame(ranges)
@@ -105,12 +104,12 @@ def plot_sizes(classes: pl.LazyFrame) -> Plot:
     names = [f"{low}" if low == high else f"{low:,}-{high:,}" for low, high, _ in data.iter_rows()]
     axes.bar(range(len(data)), data["classes"], width=0.8, color=COLOUR["accent"])
     leave_slots(axes, 0, len(data) - 1)
-    every = max(1, len(names) // 8)
-    axes.set_xticks(range(0, len(names), every), labels=names[::every])
+    apart = max(1, len(names) // 8)
+    axes.set_xticks(range(0, len(names), apart), labels=names[::apart])
     axes.set_xlabel("images of a class")
     axes.set_ylabel("classes")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     alt = "Classes by their number of images: " + ", ".join(
-        f"{count:,} with {name}" for name, count in zip(names, data["classes"], strict=True)
+        f"{count:,} with {name}" for name, count in zip(names, data["classes"], strict=True) if count
     )
     return Plot("images_by_class", "Images a class", f"{alt}.", figure, data)

@@ -134,7 +134,7 @@ def _cards(shown: pl.DataFrame, result: Result) -> Iterator[tuple[Row, list[Pict
             found = match["database_path"]
             role, mark = (RIGHT_MATCH, "✓") if match["correct"] else (WRONG_MATCH, "✗")
             off = text.distance(match["distance_m"], result.tested.unit)
-            facts = _facts(about[found], f"{match['score']:.2f}")
+            facts = _facts(about[found], f"{match['score']:.3f}")
             alt = f"match {match['rank']}, {role}: {off} from the query"
             pictures.append(Picture(database / found, role, f"{mark} {match['rank']} · {off}", facts, found, alt))
         if row["state"] != RIGHT and row["example"] is not None:

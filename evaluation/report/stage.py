@@ -106,5 +106,5 @@ def _facts(sources: Sources) -> list[tuple[str, str]]:
         network,
         (text.count(row["queries"]), "queries"),
         (text.count(row["database_images"]), "database images"),
-        (f"{first.settings['positive_dist_threshold']:g} {sources.tested[0].unit}", "a match is right within"),
+        (f"{first.settings['positive_dist_threshold']:g} {sources.tested[0].unit}", "right within"),
     ]

@@ -44,6 +44,8 @@ COLOUR = {role: light for role, (light, _) in LIGHT_AND_DARK.items()}
 GROUP_COLOURS = [COLOUR[role] for role in LIGHT_AND_DARK if role.startswith("group")]
 WIDTH, HEIGHT, TALL = 3.9, 2.8, 3.9  # inches: narrow, so that a chart's text stays readable on a phone
 LEAST_SLOTS = 5  # bars are no wider than if there were so many
+MOST_NUMBERS = 11  # that stand side by side below a chart
+NUMBERED = [step * 10**power for power in range(9) for step in (1, 2, 5)]
 POINTS_AS_VECTORS = 2500  # more are drawn as one picture, which is smaller
 
 _SETTINGS: dict[Any, Any] = {
@@ -90,6 +92,12 @@ def leave_slots(axes: Axes, first: float, last: float) -> None:
     """Keep a few bars from becoming broad: those at `first`, ..., `last` stand in the middle of room for more."""
     spare = max(0, LEAST_SLOTS - (last - first + 1)) / 2
     axes.set_xlim(first - 0.6 - spare, last + 0.6 + spare)
+
+
+def number_slots(axes: Axes, first: int, last: int) -> None:
+    """Number the places `first`, ..., `last` of an axis: all or, where they are many, each 2nd, 5th, 10th, ..."""
+    every = next(step for step in NUMBERED if (last - first + 1) / step <= MOST_NUMBERS)
+    axes.set_xticks([place for place in range(first, last + 1) if place % every == 0])
 
 
 def draw_interval(axes: Axes, places: Iterable[float], values: pl.Series, ends: tuple[pl.Series, pl.Series]) -> None:

@@ -1,7 +1,5 @@
 """The section on the training: loss, validation recall and throughput by epoch, and where it was resumed."""
 
-import math
-
 import polars as pl
 from matplotlib.axes import Axes
 
@@ -10,10 +8,9 @@ from evaluation.report import text
 from evaluation.report.blocks import Charts, Note, Section, Table
 from evaluation.report.plot import Plot
 from evaluation.report.sources import Sources
-from evaluation.report.style import COLOUR, leave_slots, new_chart
+from evaluation.report.style import COLOUR, leave_slots, new_chart, number_slots
 
 RECALLS = {"recall_1": "accent", "recall_5": "group1", "recall_10": "group5", "recall_20": "group7"}
-MOST_TICKS = 10
 MARKERS = {"recall_1": "o", "recall_5": "s", "recall_10": "^", "recall_20": "D"}
 
 
@@ -86,7 +83,7 @@ def _finish(axes: Axes, metrics: pl.DataFrame) -> None:
     """Label the epochs, and mark those before which the run was resumed."""
     axes.set_xlabel("epoch")
     leave_slots(axes, 1, len(metrics))
-    axes.set_xticks(metrics["epoch"].gather_every(math.ceil(len(metrics) / MOST_TICKS)))
+    number_slots(axes, 1, len(metrics))
     for epoch in resumed_at(metrics):
         axes.axvline(epoch - 0.5, color=COLOUR["wrong"], linewidth=1, linestyle=(0, (3, 2)))
         axes.annotate("resumed", (epoch - 0.5, 1), xycoords=("data", "axes fraction"), rotation=90, fontsize=7,

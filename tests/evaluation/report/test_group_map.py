@@ -35,6 +35,12 @@ def test_the_densest_window_against_all_windows() -> None:
     assert held == max(holds(west, south) for west in range(-20, 100, 2) for south in range(-80, 60, 2))
 
 
+def test_a_single_cell_stands_in_the_middle() -> None:
+    window = densest_window(classes([(41, -7)]).lazy(), 8, [])
+    assert 2 <= 41 - window.west <= 5
+    assert 2 <= -7 - window.south <= 5
+
+
 def test_a_class_of_a_coloured_group_counts_for_more() -> None:
     table = pl.concat([classes([(0, 1), (1, 1)], range(2)), classes([(100, 100)], range(2))])
     window = densest_window(table.lazy(), 8, [0, 1])

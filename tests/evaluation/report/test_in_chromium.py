@@ -124,6 +124,8 @@ def test_many_queries_come_in_portions(opened: "Chrome") -> None:
 def test_no_width_makes_the_page_scroll_sideways(opened: "Chrome", width: int) -> None:
     look(opened, width=width)
     assert ask(opened, "document.documentElement.scrollWidth") <= width
+    captions = "[...document.querySelectorAll('caption span')].map(span => span.getBoundingClientRect().right)"
+    assert max(ask(opened, captions)) <= width, "what a table shows is seen where the table itself is wider"
     sizes = ask(opened, "[...document.querySelectorAll('svg text')].map(text => text.getBoundingClientRect().height)")
     assert min(size for size in sizes if size) > 8, "text of a chart that cannot be read"
 

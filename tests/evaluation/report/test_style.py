@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from evaluation.report.style import LIGHT_AND_DARK
+from evaluation.report.style import LIGHT_AND_DARK, new_chart, number_slots
 from evaluation.report.training import RECALLS
 
 Vector = npt.NDArray[np.float64]
@@ -42,3 +42,13 @@ def test_colours_of_a_chart_are_told_apart(chart: str, reader: str, index: int) 
         colours = [LIGHT_AND_DARK[role][index] for role in (one, other)]
         apart = float(np.linalg.norm(seen(colours[0], reader) - seen(colours[1], reader)))
         assert apart > 12, f"{one} and {other}; 2 is just seen side by side"
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "numbers"),
+    [(4, 4, [4]), (0, 7, list(range(8))), (4, 49, list(range(5, 50, 5))), (1, 1000, list(range(100, 1001, 100)))],
+)
+def test_numbers_below_a_chart_are_round_and_do_not_touch(first: int, last: int, numbers: list[int]) -> None:
+    _, axes = new_chart()
+    number_slots(axes, first, last)
+    assert axes.get_xticks().tolist() == numbers
