@@ -6,9 +6,7 @@ from pathlib import Path
 
 from data_manifest.console import configure_logging
 from data_manifest.errors import UserError
-from evaluation.settings import EXACT, HNSW, IVFPQ
-
-TOP = 5
+from evaluation.settings import EXACT, HNSW, IVFPQ, TOP
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -26,7 +24,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--database", type=Path, required=True, help=text)
     add("--backbone", help="network that a file of weights is for, where it does not show it")
     add("--fc-output-dim", type=int, help="length of its descriptors; likewise")
-    add("--top", type=int, default=TOP, metavar="N", help="matches to show [%(default)s]")
+    add("--top", type=_at_least_one, default=TOP, metavar="N", help="matches to show [%(default)s]")
     add("--format", choices=("table", "json", "geojson"), default="table", help="[%(default)s]")
     add("--panel", type=Path, metavar="FILE", help="draw photos and matches into this image, as in out.png")
     add(
@@ -38,15 +36,24 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number}: at least 1 match is needed")
+    return number
+
+
 def localize(options: argparse.Namespace) -> int:
     """Show where photos were taken; return 1 if one of them could not be opened."""
     from evaluation.localize import Localizer
     from evaluation.located import show
     from evaluation.lookup_database import find_database, photos_in
     from evaluation.models import find_model
-    from evaluation.panel import draw_panel
+    from evaluation.panel import check_panel, draw_panel
 
     photos = photos_in(options.photos)
+    if options.panel is not None:  # before a database is described, perhaps for hours
+        check_panel(options.panel)
     model = find_model(options.model, options.backbone, options.fc_output_dim)
     database = find_database(
         options.database, model, options.index, device=options.device, num_workers=options.num_workers

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress
-from evaluation.batches import batches_of_one_shape, load_batches
+from evaluation.batches import Batch, batches_of_one_shape, load_batches
 from evaluation.folding import ready_to_describe
 from evaluation.images import ImageFiles
 from evaluation.settings import BF16, FP32
@@ -99,7 +99,7 @@ def describe_in_chunks(
 
 def _describe_chunk(
     network: nn.Module,
-    loaded: Iterator[list[tuple[Tensor, Tensor]]],
+    loaded: Iterator[Batch],
     chunk: range,
     images: ImageFiles,
     how: Extraction,

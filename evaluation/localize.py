@@ -32,9 +32,8 @@ from evaluation.opening import open_image, resize_shorter_side
 from evaluation.positives import Positions, distances_m
 from evaluation.predictions import cosine_similarities
 from evaluation.search import search
+from evaluation.settings import TOP
 from training.network import preprocessing_of, resolve_device
-
-TOP = 5
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ from evaluation.build_index import build_index
 from evaluation.descriptors import Extraction
 from evaluation.image_list import ImageList
 from evaluation.models import TrainedModel
-from evaluation.settings import EXACT, RetrievalSettings
+from evaluation.settings import EXACT, EvaluationSettings, RetrievalSettings
 from training.network import resolve_device
 
 
@@ -53,7 +53,7 @@ def find_database(
     model: TrainedModel,
     index: str = EXACT,
     *,
-    batch_size: int = 16,
+    batch_size: int = EvaluationSettings.infer_batch_size,
     device: str = "auto",
     num_workers: int = 8,
 ) -> Database:

@@ -15,6 +15,18 @@ PAPER, INK, PALE = (255, 255, 255), (20, 20, 20), (225, 225, 225)
 LINES = 3
 
 
+def check_panel(path: Path) -> None:
+    """Check that a panel could be written into a file.
+
+    Raises:
+        UserError: Its folder is not there, or its suffix means no format of pictures.
+    """
+    if not path.parent.is_dir():
+        raise UserError(f"--panel {path}: there is no folder {path.parent}")
+    if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
+        raise UserError(f"--panel {path}: its suffix means no format of pictures that can be written, as .png does")
+
+
 def draw_panel(located: Sequence[Located], images_folder: Path, path: Path) -> None:
     """Draw the photos that could be opened, each with its matches, into an image file.
 

@@ -9,6 +9,7 @@ from data_manifest.settings import Settings, setting
 FP32, BF16 = "fp32", "bf16"
 EXACT, IVFPQ, HNSW = "exact", "ivfpq", "hnsw"
 METRES, FRAMES = "metres", "frames"
+TOP = 5  # matches that a photo is shown with, unless others are asked for
 
 
 def _rising_numbers(text: str) -> str:

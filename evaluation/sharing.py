@@ -8,9 +8,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch.distributed as dist
 
+from evaluation.descriptors import Descriptors
 from evaluation.images import ImageFiles
-
-Descriptors = npt.NDArray[np.float32]
 
 
 def number_of_processes() -> int:

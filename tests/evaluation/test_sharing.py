@@ -8,8 +8,9 @@ import pyarrow as pa
 import pytest
 import torch.distributed as dist
 
+from evaluation.descriptors import Descriptors
 from evaluation.images import ImageFiles
-from evaluation.sharing import Descriptors, describe_together, own_rows
+from evaluation.sharing import describe_together, own_rows
 
 
 @pytest.mark.parametrize("num_images", [1, 2, 3, 7, 9])

@@ -200,6 +200,24 @@ def test_the_command_line(evaluation: Path, training: Path, tmp_path: Path, caps
     assert "cannot be opened" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("name", "wrong"), [("nowhere/panel.png", "there is no folder"), ("panel.text", "its suffix means no format")]
+)
+def test_a_panel_that_cannot_be_written_is_told_before_anything_is_looked_up(
+    tmp_path: Path, name: str, wrong: str
+) -> None:
+    (tmp_path / "photo.jpg").touch()
+    words = ["localize", "--model", "none", "--database", "none", "--panel", str(tmp_path / name)]
+    with pytest.raises(UserError, match=wrong):
+        main([*words, str(tmp_path / "photo.jpg")])
+
+
+def test_no_match_at_all_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["localize", "--model", "none", "--database", "none", "--top", "0", "none.jpg"])
+    assert "argument --top: 0: at least 1 match is needed" in capsys.readouterr().err
+
+
 def test_a_mistake_is_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "evaluation", "localize", "--model", "none", "--database", "none", "none.jpg"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
