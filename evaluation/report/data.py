@@ -105,8 +105,8 @@ def plot_headings(images: pl.LazyFrame, name: str) -> Plot | None:
     heading, most = rose.row(int(rose["images"].arg_max() or 0))
     alt = f"Rose of the headings of {rose['images'].sum():,} images; most, {most:,}, look to {heading} degrees."
     note = (
-        f"Degrees clockwise from north, in bins of {DEGREES_PER_BIN}. From ring to ring are "
-        f"{text.plural(ring, 'image', 'images')}; the longest bar has {most:,}."
+        f"Degrees clockwise from north, in bins of {DEGREES_PER_BIN}. Rings are {text.plural(ring, 'image', 'images')} "
+        f"apart; the longest bar has {most:,}."
     )
     return Plot("headings", f"Where the {name} images look", alt, figure, rose, note)
 
