@@ -49,7 +49,10 @@ def run(title: str, command: list[str]) -> int:
     """Show and run a command with the demo's configuration, and return its exit status."""
     shown = " ".join(Path(part).name if part == sys.executable else part for part in command)
     print(f"\n{title}\n$ LUIGI_CONFIG_PATH={CONFIG.relative_to(Path.cwd())} {shown}", flush=True)
-    return subprocess.run(command, env={**os.environ, "LUIGI_CONFIG_PATH": str(CONFIG)}, check=False).returncode
+    status = subprocess.run(command, env={**os.environ, "LUIGI_CONFIG_PATH": str(CONFIG)}, check=False).returncode
+    if status:
+        print(f"\nThe demo stops here: this command ended with status {status}.", file=sys.stderr)
+    return status
 
 
 def current(stage: str) -> Path:
