@@ -40,14 +40,14 @@ def timed(name, run):
     result = run()
     took[name] = time.monotonic() - began, time.process_time() - processor
     return result
+database = open_descriptors(descriptors)
 if kind == "exact":
-    database = open_descriptors(descriptors)
     look_up = lambda some: search(database, some, k)
 else:
     folder = timed("building", lambda: build_index(descriptors, kind, descriptors.parents[2]))
     took["bytes"] = (folder / INDEX_FILE).stat().st_size
     index = timed("loading", lambda: open_index(folder))
-    look_up = lambda some: search_index(index, some, k)
+    look_up = lambda some: search_index(index, database, some, k)
 look_up(queries[:1])
 rows = timed("all", lambda: look_up(queries))[1]
 timed("one", lambda: [look_up(queries[n : n + 1]) for n in range(lone)])

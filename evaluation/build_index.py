@@ -5,6 +5,9 @@ the size, are measured and shown whenever it is used in an evaluation.
 
 - ivfpq: descriptors are sorted into cells around centres, and stored as short codes: a thirty-second of their size.
 - hnsw: a graph of near neighbours beside the whole descriptors: the fastest, and larger than they are.
+
+Either names more candidates than are asked for. These are compared anew by their whole descriptors, which are on the
+disk: a code tells apart what is near from what is far, and not what is nearest.
 """
 
 import logging
@@ -14,6 +17,7 @@ from typing import Any
 
 import faiss
 import numpy as np
+import numpy.typing as npt
 
 from data_manifest.artefacts import Recipe, find_published, format_bytes, publishing, read_recipe
 from data_manifest.errors import UserError
@@ -27,6 +31,8 @@ POINTS_A_CENTRE = 39  # as few as faiss learns a centre from without a warning
 CODE_VALUES = 256  # of a byte
 LINKS = 32  # of an image in the graph
 SHARE_OF_CELLS_SEARCHED = 16
+CANDIDATES = 200  # of a query, at least
+QUERIES_AT_A_TIME = 64  # 26 MB of candidates of 512 numbers
 logger = logging.getLogger(__name__)
 
 
@@ -67,25 +73,48 @@ def open_index(folder: Path) -> faiss.Index:
     return index
 
 
-def search_index(index: faiss.Index, queries: Float32s, k: int) -> Found:
-    """Return squared distances, as the index knows them, and database rows of each query's best matches, best first.
+def search_index(index: faiss.Index, descriptors: Descriptors, queries: Float32s, k: int) -> Found:
+    """Return squared distances and database rows of each query's best matches among the index's candidates, best first.
 
-    Fewer than k where the index holds fewer. Where it finds fewer for a query, all cells are searched for that one; a
-    graph in parts repeats the last one found.
+    Fewer than k where the index holds fewer.
+
+    Args:
+        index: An opened index.
+        descriptors: What it is of.
+        queries: Descriptors [num_queries, dim].
+        k: Matches a query.
+    """
+    queries = np.ascontiguousarray(queries)
+    candidates = _candidates(index, queries, min(max(CANDIDATES, 2 * k), index.ntotal))
+    distances = np.empty((len(queries), min(k, index.ntotal)), np.float32)
+    rows = np.empty(distances.shape, np.int64)
+    for first in range(0, len(queries), QUERIES_AT_A_TIME):
+        some = slice(first, first + QUERIES_AT_A_TIME)
+        between = descriptors[candidates[some]] - queries[some, None]
+        squared = np.einsum("qcd,qcd->qc", between, between)
+        best = np.argsort(squared, axis=1, kind="stable")[:, : rows.shape[1]]
+        rows[some], distances[some] = (np.take_along_axis(each, best, axis=1) for each in (candidates[some], squared))
+    return distances, rows
+
+
+def _candidates(index: faiss.Index, queries: Float32s, count: int) -> npt.NDArray[np.int64]:
+    """Return database rows that seem near to each query: [num_queries, count].
+
+    Where there are fewer in the cells searched for a query, all cells are searched for that one; a graph in parts
+    repeats the last one found.
     """
     if isinstance(index, faiss.IndexHNSW):
-        index.hnsw.efSearch = max(index.hnsw.efSearch, 4 * k)
-    queries = np.ascontiguousarray(queries)
-    distances, rows = index.search(queries, min(k, index.ntotal))
+        index.hnsw.efSearch = max(index.hnsw.efSearch, 2 * count)
+    rows: npt.NDArray[np.int64] = index.search(queries, count)[1]
     few = np.flatnonzero((rows < 0).any(axis=1))
     if len(few) and isinstance(index, faiss.IndexIVF):
         everywhere = faiss.SearchParametersIVF()
         everywhere.nprobe = index.nlist
-        distances[few], rows[few] = index.search(queries[few], rows.shape[1], params=everywhere)
-    for rank in range(1, rows.shape[1]):
+        rows[few] = index.search(queries[few], count, params=everywhere)[1]
+    for rank in range(1, count):
         missing = rows[:, rank] < 0
-        rows[missing, rank], distances[missing, rank] = rows[missing, rank - 1], distances[missing, rank - 1]
-    return distances, rows
+        rows[missing, rank] = rows[missing, rank - 1]
+    return rows
 
 
 def _settings(kind: str, count: int, dim: int) -> dict[str, Any]:

@@ -113,7 +113,7 @@ class Localizer:
         if self._index is None:
             _, rows = search(self._descriptors, described, top)
         else:
-            _, rows = search_index(self._index, described, top)
+            _, rows = search_index(self._index, self._descriptors, described, top)
         scores = cosine_similarities(described, self._descriptors, rows)[0]
         found = self._table[rows[0]].select(*FROM_MANIFEST, "utm_zone", hemisphere()).to_dicts()
         matches = [Match(rank + 1, float(scores[rank]), **_with_place(**each)) for rank, each in enumerate(found)]

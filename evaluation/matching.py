@@ -40,7 +40,7 @@ def find_matches(database: Path, queries: Descriptors, k: int, kind: str, artifa
     if kind == EXACT:
         return Matches(search(descriptors, queries, k)[1])
     folder = build_index(database, kind, artifacts)
-    rows = search_index(open_index(folder), queries, k)[1]
+    rows = search_index(open_index(folder), descriptors, queries, k)[1]
     count = min(MOST_QUERIES_MEASURED, len(queries))
     measured = np.sort(np.random.default_rng(0).choice(len(queries), count, replace=False))
     return Matches(rows, size_of(folder, database), measured, search(descriptors, queries[measured], k)[1])

@@ -29,7 +29,7 @@ def clustered(count: int, seed: int) -> np.ndarray:
     return unit
 
 
-@pytest.mark.parametrize(("kind", "count", "least"), [("ivfpq", 10_000, 0.4), ("hnsw", 2000, 0.9)])
+@pytest.mark.parametrize(("kind", "count", "least"), [("ivfpq", 10_000, 0.95), ("hnsw", 2000, 0.95)])
 def test_an_index_finds_most_and_its_matches_are_rows_of_the_database(
     tmp_path: Path, kind: str, count: int, least: float
 ) -> None:
@@ -55,14 +55,25 @@ def test_codes_cannot_be_learned_from_a_few(tmp_path: Path) -> None:
 
 
 def test_a_query_whose_cells_hold_too_few_is_looked_up_in_all(tmp_path: Path) -> None:
-    index = open_index(build_index(publish(tmp_path, clustered(9984, 0)), "ivfpq", tmp_path))
+    database = clustered(9984, 0)
+    index = open_index(build_index(publish(tmp_path, database), "ivfpq", tmp_path))
     assert isinstance(index, faiss.IndexIVF)
     index.nprobe = 1
-    rows = search_index(index, clustered(3, 1), 500)[1]  # a cell holds about 40
+    rows = search_index(index, database, clustered(3, 1), 500)[1]  # a cell holds about 40
     assert [len(set(row)) for row in rows.tolist()] == [500] * 3
 
 
 def test_an_index_of_fewer_images_than_matches_asked_for(tmp_path: Path) -> None:
-    index = open_index(build_index(publish(tmp_path, clustered(3, 0)), "hnsw", tmp_path))
-    _, rows = search_index(index, clustered(2, 1), 10)
+    database = clustered(3, 0)
+    index = open_index(build_index(publish(tmp_path, database), "hnsw", tmp_path))
+    _, rows = search_index(index, database, clustered(2, 1), 10)
     assert [sorted(row) for row in rows.tolist()] == [[0, 1, 2], [0, 1, 2]]
+
+
+def test_candidates_are_ranked_by_their_whole_descriptors(tmp_path: Path) -> None:
+    database, queries = clustered(10_000, 0), clustered(70, 1)
+    index = open_index(build_index(publish(tmp_path, database), "ivfpq", tmp_path))
+    distances, rows = search_index(index, database, queries, 5)
+    squared = ((database[rows] - queries[:, None]).astype(np.float64) ** 2).sum(axis=2)
+    np.testing.assert_allclose(distances, squared, rtol=1e-4, atol=1e-6)
+    assert (np.diff(distances, axis=1) >= 0).all()
