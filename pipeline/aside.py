@@ -86,11 +86,12 @@ def _write(images: pl.DataFrame, path: Path) -> None:
     lengths = images["path"].str.len_bytes().to_numpy()
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     with unfinished.open("wb") as file:
-        np.array([len(images), 0], np.int64).tofile(file)
-        lengths.cumsum(dtype=np.int64).tofile(file)
-        images["year"].fill_null(NO_YEAR).to_numpy().tofile(file)
+        # Not by `tofile`, whose errors do not say that a disk is full.
+        file.write(np.array([len(images), 0], np.int64).data)
+        file.write(lengths.cumsum(dtype=np.int64).data)
+        file.write(images["year"].fill_null(NO_YEAR).to_numpy().data)
         for part in images.iter_slices(WRITTEN_AT_ONCE):
-            flat(part["path"])[0].tofile(file)
+            file.write(flat(part["path"])[0].data)
     unfinished.replace(path)
 
 
