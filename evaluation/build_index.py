@@ -111,10 +111,8 @@ def _candidates(index: faiss.Index, queries: Float32s, count: int) -> npt.NDArra
         everywhere = faiss.SearchParametersIVF()
         everywhere.nprobe = index.nlist
         rows[few] = index.search(queries[few], count, params=everywhere)[1]
-    for rank in range(1, count):
-        missing = rows[:, rank] < 0
-        rows[missing, rank] = rows[missing, rank - 1]
-    return rows
+    last_found = np.maximum.accumulate(np.where(rows < 0, 0, np.arange(count)), axis=1)
+    return np.take_along_axis(rows, last_found, axis=1)
 
 
 def _settings(kind: str, count: int, dim: int) -> dict[str, Any]:

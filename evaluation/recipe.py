@@ -42,15 +42,14 @@ def given_model(path: Path, backbone: str, fc_output_dim: int, defaults: tuple[s
     Raises:
         UserError: There is no such file, or it is that of another network than the one asked for.
     """
+    asked: dict[str, Any] = {"backbone": backbone, "fc_output_dim": fc_output_dim}
     if not is_published(path.parent):
-        return Model(digest_of_file(path), backbone, fc_output_dim)
-    recipe = read_recipe(path.parent)
-    stated = {name: recipe["settings"][name] for name in ("backbone", "fc_output_dim")}
-    asked = {"backbone": backbone, "fc_output_dim": fc_output_dim}
+        return Model(model_digest(path), **asked)
+    settings = read_recipe(path.parent)["settings"]
     for (name, value), default in zip(asked.items(), defaults, strict=True):
-        if value not in (default, stated[name]):
-            raise UserError(f"{name} = {value}: {path} has {stated[name]}; leave it out, or give another model")
-    return Model(recipe["digest"], **stated)
+        if value not in (default, settings[name]):
+            raise UserError(f"{name} = {value}: {path} has {settings[name]}; leave it out, or give another model")
+    return Model(model_digest(path), **{name: settings[name] for name in asked})
 
 
 def resized_to(settings: EvaluationSettings, image_size: ImageSize | int) -> int | None:

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from data_manifest.artefacts import Recipe
+from data_manifest.metrics import best_epoch
 from training.settings import IMAGENET, MODEL_FILE, RANDOM
 
 CARD_FILE = "model_card.md"
@@ -69,7 +70,7 @@ def _usage(settings: Mapping[str, Any], used: str) -> str:
 def _metrics(metrics: pl.DataFrame) -> str:
     if metrics.is_empty():
         return "None: the network is as it started."
-    best = metrics.sort("recall_1", descending=True, maintain_order=True).row(0, named=True)
+    best = best_epoch(metrics).row(0, named=True)
     recalls = {f"R@{k}, %": _number(best[f"recall_{k}"]) for k in (1, 5, 10, 20) if best[f"recall_{k}"] is not None}
     rows = {"epoch": f"{best['epoch'] + 1} of {len(metrics)}", "loss": _number(best["loss"], 3), **recalls}
     return "Of the best epoch, on the validation set; a test set's recalls may differ.\n\n" + _table("figure", rows)

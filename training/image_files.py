@@ -10,14 +10,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from data_manifest.errors import UserError
+from data_manifest.errors import TOO_MANY_FILES, UserError
 from data_manifest.pictures import as_shown, orientation_of_jpeg, turned
 
 JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 COLOURS = ("YCbCr", "Gray", "RGB")  # spaces that the fast decoder brings to RGB
 NEEDS_PILLOW = "subsampling"  # of a kind that it has no name for
-# What is wrong with the machine and not with the image: all images would seem bad.
-OF_THE_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT)
+# What is wrong with the machine and not with the image: all images would seem bad. `is_of_the_machine` knows more of
+# these, for which days of training are not stopped: one image that the disk or the rights do not give.
+OF_THE_MACHINE = (*TOO_MANY_FILES, errno.ENOMEM, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT)
 
 
 class UnreadableImageError(Exception):

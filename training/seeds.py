@@ -10,6 +10,7 @@ from data_manifest import schemas
 from data_manifest.artefacts import Recipe, find_published, publishing
 from data_manifest.bars import table
 from data_manifest.errors import UserError
+from data_manifest.metrics import best_epoch
 from data_manifest.tables import read_table, write_table
 
 STAGE, VERSION = "seeds", 1
@@ -49,7 +50,7 @@ def publish_seeds(artifacts: Path, models: Mapping[int, Path]) -> Path:
 
 
 def _best_epoch(model: Path, seed: int) -> pl.DataFrame:
-    best = read_table(model, "metrics").sort("recall_1", descending=True, maintain_order=True).head(1)
+    best = best_epoch(read_table(model, "metrics"))
     return best.select(pl.lit(seed, pl.Int64).alias("seed"), "epoch", *RECALLS.values())
 
 

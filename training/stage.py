@@ -12,6 +12,7 @@ from data_manifest import schemas
 from data_manifest.artefacts import Recipe, find_published, publishing, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.image_size import ImageSize
+from data_manifest.metrics import best_epoch
 from data_manifest.runs import only_writer, write_run_file
 from data_manifest.tables import make_frame, read_table, write_table
 from training.card import write_model_card
@@ -126,7 +127,7 @@ def _publish_best(
             f"{field} = {getattr(training, field)}: {run} has trained for {len(metrics)} epochs already, and which "
             f"network was best after {needed} is no longer known; ask for more"
         )
-    best = metrics.sort("recall_1", descending=True, maintain_order=True).row(0, named=True)
+    best = best_epoch(metrics).row(0, named=True)
     early = f", stopped after {training.patience} without a better one," if needed < training.epochs_num else ""
     made = f"best of {needed} epochs{early} is {best['epoch'] + 1}, with R@1 {best['recall_1']:.1f} in validation"
     with publishing(artifacts, recipe, {**summary, "made": made}) as staging:

@@ -3,6 +3,7 @@
 import polars as pl
 from matplotlib.axes import Axes
 
+from data_manifest.metrics import best_epoch
 from data_manifest.tables import read_table
 from evaluation.report import text
 from evaluation.report.blocks import Charts, Note, Section, Table
@@ -61,7 +62,7 @@ def plot_recalls(metrics: pl.DataFrame) -> Plot | None:
     axes.set_ylabel("validation recall, %")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(known), borderaxespad=0, columnspacing=1.2)
     _finish(axes, metrics)
-    best = metrics.sort("recall_1", descending=True, maintain_order=True).row(0, named=True)
+    best = best_epoch(metrics).row(0, named=True)
     alt = f"Validation recalls by epoch; R@1 is best, {best['recall_1']:.1f} percent, after epoch {best['epoch']}."
     return Plot("validation", "Recall in validation", alt, figure, metrics.select("epoch", *known))
 
