@@ -1,14 +1,15 @@
-"""How fast and in how much memory the names of a list file become groups, against a plain Python loop over them.
+"""How fast and in how much memory the names of a list file become groups, against plain Python loops over them.
 
     python benchmarks/build_groups.py WORK [--millions 1 5.6 20 41.2] [--plain-up-to 5.6]
 
-Makes lists of realistic SF-XL names under WORK (100 bytes a name), unless they are there, and measures the plain loop,
-then the stages as a user runs them (see stages.py). Prints tables in Markdown, and the runs as they end to standard
-error. A list is as it was in the end, so that the next run need not make it again.
+Makes lists of realistic SF-XL names under WORK (100 bytes a name), unless they are there, and measures two plain loops
+(see plain_groups.py), then the stages as a user runs them (see stages.py). Prints tables in Markdown, and the runs as
+they end to standard error. A list is as it was in the end, so that the next run need not make it again.
 """
 
 import argparse
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,16 +18,16 @@ from measure import Command, Measured, as_gigabytes, as_seconds, machine, measur
 from sfxl_names import MIDDLE_FOLDER, write_list
 from stages import AGAIN, ROOT, Data, Rounds, again, run_rounds
 
-FROM_NOTHING = (
-    *("million names", "times as fast as the plain loop", "times its memory", "plain loop", "BuildGroups"),
-    *("a million", "BuildManifest alone", "BuildGroups after it"),
-)
+FROM_NOTHING = ("million names", "BuildGroups", "memory", "a million", "BuildManifest alone", "BuildGroups after it")
+AGAINST = ("million names", "plain loop that keeps", "takes", "memory", "BuildGroups is faster", "with of its memory")
+KEPT = {"fields": "what the tables do: every field", "paths": "the paths of each class alone"}
 
 
 @dataclass(frozen=True)
 class Plain:
-    """The plain loop."""
+    """A plain loop."""
 
+    kept: str
     run: Measured
     peak_bytes: int
 
@@ -41,19 +42,21 @@ class Row:
     """What was measured on a list."""
 
     millions: float
-    plain: Plain | None
+    plain: list[Plain]
     ours: Rounds
+
+    def against(self) -> Iterator[list[str]]:
+        """Give the cells of `AGAINST` for each loop."""
+        for plain in self.plain:
+            faster, memory = plain.run.seconds / self.ours.whole.seconds, self.ours.peak_bytes / plain.peak_bytes
+            took = str(plain.run), as_gigabytes(plain.peak_bytes)
+            yield [f"{self.millions:g}", KEPT[plain.kept], *took, f"{faster:.2f} times", f"{memory:.2f}"]
 
     def from_nothing(self) -> list[str]:
         """Return the cells of `FROM_NOTHING`."""
-        ours, plain = self.ours, self.plain
-        against = ["", "", ""]
-        if plain:
-            faster, memory = plain.run.seconds / ours.whole.seconds, ours.peak_bytes / plain.peak_bytes
-            against = [f"{faster:.2f}", f"{memory:.2f}", f"{plain.run}, {as_gigabytes(plain.peak_bytes)}"]
-        whole, per_million = f"{ours.whole}, {as_gigabytes(ours.peak_bytes)}", ours.whole.seconds / self.millions
-        alone = str(ours.apart.manifest), str(ours.apart.groups)
-        return [f"{self.millions:g}", *against, whole, as_seconds(per_million), *alone]
+        ours = self.ours
+        whole = str(ours.whole), as_gigabytes(ours.peak_bytes), as_seconds(ours.whole.seconds / self.millions)
+        return [f"{self.millions:g}", *whole, str(ours.apart.manifest), str(ours.apart.groups)]
 
     def again(self) -> list[str]:
         """Return the cells of `AGAIN`."""
@@ -68,20 +71,21 @@ def measure_list(work: Path, millions: float, with_plain: bool) -> Row:
         note(f"writing {millions:g} million names")
         write_list(names, count)
     note(f"{millions:g} million names")
-    plain = run_plain_loop(names, folder / "plain.pickle") if with_plain else None
+    plain = [run_plain_loop(kept, names, folder / "plain.pickle") for kept in KEPT] if with_plain else []
     adding, renaming = (change(names, MIDDLE_FOLDER) for change in (image_added_to_list, images_renamed_in_list))
     ours = run_rounds(Data(folder / "train", folder / "artifacts", count), adding, renaming)
-    if plain and plain.classes != ours.classes:
-        raise RuntimeError(f"the plain loop found {plain.classes} classes, BuildGroups {ours.classes}")
+    if any(each.classes != ours.classes for each in plain):
+        found = ", ".join(str(each.classes) for each in plain)
+        raise RuntimeError(f"the plain loops found {found} classes, BuildGroups {ours.classes}")
     return Row(millions, plain, ours)
 
 
-def run_plain_loop(names: Path, out: Path) -> Plain:
-    """Run the baseline, and remove what it made."""
-    command = Command([sys.executable, str(ROOT / "benchmarks" / "plain_groups.py"), str(names), str(out)])
+def run_plain_loop(kept: str, names: Path, out: Path) -> Plain:
+    """Run a baseline, and remove what it made."""
+    command = Command([sys.executable, str(ROOT / "benchmarks" / "plain_groups.py"), kept, str(names), str(out)])
     peak_bytes = peak_memory(command)  # reads the list from the disk, if that has to be
-    plain = Plain(measure(command), peak_bytes)
-    note(f"plain loop: {plain.run}, {as_gigabytes(plain.peak_bytes)}")
+    plain = Plain(kept, measure(command), peak_bytes)
+    note(f"plain loop that keeps {kept}: {plain.run}, {as_gigabytes(plain.peak_bytes)}")
     out.unlink()
     return plain
 
@@ -91,10 +95,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)
     parser.add_argument("--millions", type=float, nargs="+", default=[1, 5.6, 20, 41.2])
-    parser.add_argument("--plain-up-to", type=float, default=5.6, help="the plain loop needs a third of a GB a million")
+    parser.add_argument("--plain-up-to", type=float, default=5.6, help="the plain loops need up to a GB a million")
     options = parser.parse_args()
     rows = [measure_list(options.work.resolve(), size, size <= options.plain_up_to) for size in options.millions]
     print(machine(), end="\n\n")
+    print(table(AGAINST, [cells for row in rows for cells in row.against()]), end="\n\n")
     print(table(FROM_NOTHING, [row.from_nothing() for row in rows]), end="\n\n")
     print(table(["million names", *AGAIN], [row.again() for row in rows]))
 
