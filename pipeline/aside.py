@@ -24,7 +24,7 @@ from data_manifest.schemas import CLASS_COUNTS
 from data_manifest.tables import write_table
 from pipeline.cells import CLASS_KEY, class_key, group_index
 from pipeline.settings import GroupSettings
-from pipeline.texts import flat
+from pipeline.texts import Texts
 from pipeline.years import taken_in
 
 IMAGE = ("path", "year")  # what a member is made of, beside the numbers of its class
@@ -63,7 +63,7 @@ def put_aside(job: Putting) -> None:
     images = read_images(job.manifest_file, job.settings)
     classes = _by_class(images, job.settings)
     in_order = classes.filter(pl.col("heading_bin").is_not_null())["row"].explode(empty_as_null=False)
-    _write(images.select(IMAGE)[in_order], job.aside)
+    _write(images, in_order.cast(pl.Int64).to_numpy(), job.aside)
     if job.counts is not None:
         write_table(classes.select(CLASS_COUNTS.names), job.counts, CLASS_COUNTS)
 
@@ -82,16 +82,17 @@ def _by_class(images: pl.DataFrame, settings: GroupSettings) -> pl.DataFrame:
     )
 
 
-def _write(images: pl.DataFrame, path: Path) -> None:
-    lengths = images["path"].str.len_bytes().to_numpy()
+def _write(images: pl.DataFrame, rows: npt.NDArray[np.int64], path: Path) -> None:
+    """Write the paths and years of some rows."""
+    paths = Texts.of_column(images["path"])
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     with unfinished.open("wb") as file:
         # Not by `tofile`, whose errors do not say that a disk is full.
-        file.write(np.array([len(images), 0], np.int64).data)
-        file.write(lengths.cumsum(dtype=np.int64).data)
-        file.write(images["year"].fill_null(NO_YEAR).to_numpy().data)
-        for part in images.iter_slices(WRITTEN_AT_ONCE):
-            file.write(flat(part["path"])[0].data)
+        file.write(np.array([len(rows), 0], np.int64).data)
+        file.write((paths.ends - paths.starts)[rows].cumsum().data)
+        file.write(images["year"].fill_null(NO_YEAR).to_numpy()[rows].data)
+        for begin in range(0, len(rows), WRITTEN_AT_ONCE):
+            file.write(paths.take(rows[begin : begin + WRITTEN_AT_ONCE]).content.data)
     unfinished.replace(path)
 
 

@@ -125,9 +125,9 @@ def _count_file(rules: Rules, manifest_file: Path) -> Part:
 
 
 def _count_names_of(rules: Rules, images: Images) -> Part:
-    paths, repeats = distinct_paths(images)
-    names = read_names(decode_paths(paths), strict=True)
-    made = Made("", count(names), repeats, was_there=False)
+    found = distinct_paths(images)
+    names = read_names(decode_paths(found.paths), strict=True, parts=found.parts)
+    made = Made("", count(names), found.repeats, was_there=False)
     return _count(names.lazy().filter(pl.col("reject").is_null()), rules, made)
 
 

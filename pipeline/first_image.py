@@ -32,4 +32,4 @@ def _first_path(listing: Listing) -> bytes:
         folders = listing.sizes(Path(scratch))
         if not folders:
             raise UserError(f"{listing.origin}: no image in it")
-        return bytes(next(listing.images([min(folders)]).blocks())[0])
+        return next(iter(next(listing.images([min(folders)]).blocks())))

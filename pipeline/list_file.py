@@ -15,18 +15,18 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
 from data_manifest.artefacts import digest_of
 from data_manifest.errors import UserError
-from pipeline.texts import Letters, Offsets, texts_between
+from pipeline import bytewise
+from pipeline.plain import Letters
+from pipeline.texts import Texts
 from pipeline.threads import usable_cores
 
 PIECE_BYTES = 32 << 20  # what a thread scans of a list, and the most that stands in one run
 DIGESTED_BYTES = 32 << 20  # of a part in a list's digest: with another number all lists are others
-READ_AT_ONCE_BYTES = 16 << 20  # about; runs are read together until they have as much
+READ_AT_ONCE_BYTES = 32 << 20  # about; runs are read together until they have as much, as those of a partition
 BLOCK_BYTES = 2 << 20  # what it looks at at a time: more would not stay in a processor's cache, and take three times
-NEWLINE, RETURN, SLASH, DOT = b"\n\r/."
 UTF8_MARK, UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 _IDLE_PARTS = re.compile(rb"(?:^|(?<=/))(?:\./+)+|(?<=/)/+")  # ./a/b, a/./b and a//b are a/b
 LINES_PER_RUN = 16  # a block with shorter runs is written anew, sorted by folder
@@ -34,13 +34,17 @@ LINES_PER_RUN = 16  # a block with shorter runs is written anew, sorted by folde
 
 @dataclass(frozen=True)
 class Run:
-    """Lines of one folder that stand together in a file: `length` bytes from `start`."""
+    """Lines of one folder that stand together in a file: `length` bytes from `start`.
+
+    `is_clean` where each line is a path as it stands: none is blank, or written in another way than `clean_line` does.
+    """
 
     file: Path
     start: int
     length: int
     lines: int
     separator: bytes = b"\n"
+    is_clean: bool = True
 
     def read_into(self, content: Letters) -> None:
         """Read the lines into an array of `length`.
@@ -59,11 +63,11 @@ class Run:
     def can_go_on_with(self, other: "Run") -> bool:
         """Return whether the lines of another run stand right behind, and both are little enough to be read at once."""
         follows = other.file == self.file and other.start == self.start + self.length
-        return follows and self.length + other.length <= PIECE_BYTES
+        return follows and self.length + other.length <= PIECE_BYTES and self.is_clean == other.is_clean
 
 
-def read_runs(runs: Iterable[Run]) -> Iterator[pl.Series]:
-    """Give the paths of runs, binary, as `clean_line` gives them, without blank lines.
+def read_runs(runs: Iterable[Run]) -> Iterator[Texts]:
+    """Give the paths of runs as `clean_line` gives them, without blank lines.
 
     Raises:
         UserError: A file cannot be read.
@@ -74,16 +78,15 @@ def read_runs(runs: Iterable[Run]) -> Iterator[pl.Series]:
         for run in together:
             lines = content[end : end + run.length]
             run.read_into(lines)
-            if run.separator == b"\n" and _may_need_cleaning(lines):
-                each = lines.tobytes().removesuffix(b"\n").split(b"\n")
-                yield pl.Series([path for path in map(clean_line, each) if path.strip()], dtype=pl.Binary)
+            if not run.is_clean:
+                yield Texts.of(path for path in map(clean_line, lines.tobytes().split(b"\n")) if path.strip())
                 continue
             end += run.length
             if lines[-1] != run.separator[0]:
                 content[end] = run.separator[0]
                 end += 1
         if end:
-            yield _split(content[:end], together[0].separator)
+            yield Texts(content[:end], *bytewise.find_lines(content[:end], together[0].separator[0]))
 
 
 def _read_at_once(runs: Iterable[Run]) -> Iterator[list[Run]]:
@@ -98,21 +101,6 @@ def _read_at_once(runs: Iterable[Run]) -> Iterator[list[Run]]:
         num_bytes += run.length
     if together:
         yield together
-
-
-def _may_need_cleaning(letters: Letters) -> bool:
-    """Return whether lines may be blank, which one with a slash is not, or have idle parts or an end of Windows'.
-
-    All have the same folder. Looked for with numpy, `./` and `//` take a tenth of the time.
-    """
-    slashes = np.flatnonzero(letters == SLASH)
-    before = letters[slashes[slashes > 0] - 1]
-    return not len(slashes) or bool((letters == RETURN).any() or ((before == SLASH) | (before == DOT)).any())
-
-
-def _split(content: Letters, separator: bytes) -> pl.Series:
-    ends = np.flatnonzero(content == separator[0])
-    return texts_between(content, np.append(0, ends[:-1] + 1), ends)
 
 
 def clean_line(line: bytes) -> bytes:
@@ -193,7 +181,7 @@ def _scan_piece(list_file: Path, scratch: Path, piece: tuple[int, int]) -> list[
         in_block = list(runs_of_block(list_file, start, block))
         if len(in_block) * LINES_PER_RUN > sum(run.lines for _, run in in_block) > LINES_PER_RUN:
             in_block = list(_write_sorted(block, scratch / f"lines-{piece[0]}"))
-        found.extend((clean_line(folder), run) for folder, run in in_block)
+        found.extend(in_block)
     return found
 
 
@@ -224,27 +212,18 @@ def read_blocks(list_file: Path, begin: int, end: int) -> Iterator[tuple[int, by
 
 def runs_of_block(file: Path, start: int, block: bytes) -> Iterator[tuple[bytes, Run]]:
     """Give the folder and the place of each run of lines of one folder; the block stands at `start` in the file."""
-    content = np.frombuffer(block, dtype=np.uint8)
-    ends = np.flatnonzero(content == NEWLINE) + 1
-    if not len(ends) or ends[-1] != len(block):  # the list's last line has no end
-        ends = np.append(ends, len(block))
-    starts = np.concatenate(([0], ends[:-1]))
-    folders = texts_between(block, starts, _ends_of_folders(starts, ends, np.flatnonzero(content == SLASH)))
-    first = np.flatnonzero((folders != folders.shift()).fill_null(True).to_numpy())
-    last = np.append(first[1:], len(ends)) - 1
-    lines_of_runs = (last - first + 1).tolist()
-    for folder, begin, end, lines in zip(folders.gather(first), starts[first], ends[last], lines_of_runs, strict=True):
-        if not clean_line(folder):  # blank lines would be images of the top
-            lines = sum(bool(clean_line(line).strip()) for line in block[begin:end].split(b"\n"))
-        if lines:
-            yield folder, Run(file, start + int(begin), int(end - begin), lines)
-
-
-def _ends_of_folders(starts: Offsets, ends: Offsets, slashes: Offsets) -> Offsets:
-    """Return where the folder of each line ends: behind its last slash, or where the line starts if it has none."""
-    last_slash = np.append(slashes, -1)[np.searchsorted(slashes, ends) - 1]  # -1 finds the one that is none
-    ends_of_folders: Offsets = np.maximum(last_slash + 1, starts)
-    return ends_of_folders
+    found = [numbers.tolist() for numbers in bytewise.find_folders(np.frombuffer(block, np.uint8))]
+    begins, folder_ends, line_counts, return_counts = found
+    for begin, folder_end, end, lines, returns in zip(
+        begins, folder_ends, [*begins[1:], len(block)], line_counts, return_counts, strict=True
+    ):
+        written, images = block[begin:folder_end], lines
+        folder = clean_line(written)
+        if not folder:  # blank lines would be images of the top
+            images = sum(bool(clean_line(line).strip()) for line in block[begin:end].split(b"\n"))
+        if images:
+            is_clean = folder == written and images == lines and not returns
+            yield folder, Run(file, start + begin, end - begin, images, is_clean=is_clean)
 
 
 def _write_sorted(block: bytes, scratch: Path) -> Iterable[tuple[bytes, Run]]:

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import polars as pl
-
 from data_manifest.artefacts import DIGEST_LENGTH
 from data_manifest.errors import UserError
 from data_manifest.references import LIST_SUFFIX
 from pipeline.known import cache_folder, known_digest_of_list, read_folders, state_of, write_folders
 from pipeline.list_file import Run, digest_of_list, read_runs, scan_list
+from pipeline.texts import Texts
 from pipeline.tree import IMAGE_SUFFIXES, list_names, scan_tree
 
 HEAD_BYTES = 1 << 16
@@ -26,8 +25,8 @@ class Images(Protocol):
     def digest(self) -> str | None:
         """A digest of which images these are, or None where that takes to read them."""
 
-    def blocks(self) -> Iterator[pl.Series]:
-        """Give their paths, binary, relative to the images folder; the same one several times if it was listed so."""
+    def blocks(self) -> Iterator[Texts]:
+        """Give their paths relative to the images folder; the same one several times if it was listed so."""
 
 
 class Listing(Protocol):
@@ -63,7 +62,7 @@ class ImagesOfRuns:
     runs: tuple[Run, ...]
     digest: str | None = None
 
-    def blocks(self) -> Iterator[pl.Series]:
+    def blocks(self) -> Iterator[Texts]:
         """Give the paths of the lines."""
         return read_runs(self.runs)
 
@@ -121,14 +120,14 @@ class ImagesOfFolders:
             content.update(b"%b\0%b\0" % (path, digest.encode()))
         return content.hexdigest()[:DIGEST_LENGTH]
 
-    def blocks(self) -> Iterator[pl.Series]:
+    def blocks(self) -> Iterator[Texts]:
         """Give the paths.
 
         Raises:
             UserError: A folder's images are no longer those that were scanned.
         """
         for folder, digest in self.folders:
-            yield pl.Series([folder + name for name in list_names(self.root, folder, digest)], dtype=pl.Binary)
+            yield Texts.of(folder + name for name in list_names(self.root, folder, digest))
 
 
 class FoundImages:

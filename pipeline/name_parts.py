@@ -4,21 +4,22 @@ A place is all up to the panorama's id: its crops share it. A turn is what diffe
 shot is when it was and what is left. A partition of 250,000 images has some 20,000 places, 360 turns and 200 shots.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
+import pyarrow.compute as pc
 
-from pipeline.texts import Offsets, flat, texts_between
+from pipeline import bytewise
+from pipeline.plain import Offsets
+from pipeline.texts import Texts
 
 PLACE = ("utm_east", "utm_north", "utm_zone", "utm_band", "latitude", "longitude", "pano_id")
 TURN = ("tile_num", "heading", "heading_source", "heading_reference", "pitch", "roll", "height")
 SHOT = ("timestamp", "year", "month", "note")
-AT = ord("@")
-AFTER_PLACE, AFTER_TURN = 8, 3  # how many @ stand behind a place, and behind a turn, in a name of 16 fields
-ROWS_AT_A_TIME = 16_384  # more would not stay in a processor's cache
+KEYS = 2**63  # what fits into an int64
 
 
 @dataclass(frozen=True)
@@ -30,51 +31,86 @@ class Part:
         number: Which of these each name has: [num_names].
     """
 
-    first: npt.NDArray[np.int64]
+    first: Offsets
     number: npt.NDArray[np.integer[Any]]
 
 
-def cut_names(paths: pl.Series) -> tuple[npt.NDArray[np.bool_], Part, Part, Part]:
-    """Return which names can be cut, and their places, turns and shots; the part of one that cannot be is empty.
+Parts = tuple[Part, Part, Part]
 
-    It is cut at the 8th and the 3rd @ from the path's end. That is right for a name of 16 fields, whatever its folder;
-    names of more or fewer are rejects whichever of their parts is looked at.
+
+@dataclass(frozen=True)
+class Cut:
+    """Names cut into place, turn and shot.
+
+    Args:
+        can_be_cut: Which of the names can be; the parts of one that cannot be are empty: [num_names].
+        all_alike: Whether each of them has the number of @ that a name has.
+        texts: The places, the turns and the shots.
     """
-    content, offsets = flat(paths)
-    place_ends, turn_ends = _cuts(content, offsets)
-    can_be_cut = place_ends > offsets[:-1]
-    shot_ends = np.where(can_be_cut, offsets[1:], turn_ends)
-    place = texts_between(content, offsets[:-1], place_ends)
-    turn = texts_between(content, place_ends, turn_ends)
-    shot = texts_between(content, turn_ends, shot_ends)
-    return can_be_cut, _runs(place), _distinct(turn), _distinct(shot)
+
+    can_be_cut: npt.NDArray[np.bool_]
+    all_alike: bool
+    texts: tuple[Texts, Texts, Texts]
+
+    def parts(self) -> Parts:
+        """Return the distinct places, turns and shots."""
+        place, turn, shot = (Part(first, number) for number, first in map(_numbered, self.texts))
+        return place, turn, shot
 
 
-def _cuts(content: npt.NDArray[np.uint8], offsets: Offsets) -> tuple[Offsets, Offsets]:
-    """Return where the place and the turn of each path end; both where it starts if it has too few @."""
-    place_ends, turn_ends = np.empty(len(offsets) - 1, np.int64), np.empty(len(offsets) - 1, np.int64)
-    nowhere = np.full(AFTER_PLACE, -1)
-    for begin in range(0, len(place_ends), ROWS_AT_A_TIME):
-        rows = slice(begin, begin + ROWS_AT_A_TIME)
-        ends = offsets[1:][rows]
-        start = offsets[begin]
-        at = np.concatenate((nowhere, np.flatnonzero(content[start : ends[-1]] == AT) + start))
-        last = np.searchsorted(at, ends)
-        place_ends[rows] = at[last - AFTER_PLACE] + 1
-        turn_ends[rows] = at[last - AFTER_TURN] + 1
-    too_few = place_ends <= offsets[:-1]
-    place_ends[too_few] = turn_ends[too_few] = offsets[:-1][too_few]
-    return place_ends, turn_ends
+def _numbered(texts: Texts) -> tuple[npt.NDArray[np.int32], Offsets]:
+    return bytewise.number(texts.content, texts.starts, texts.ends)
 
 
-def _runs(texts: pl.Series) -> Part:
-    """Return the texts by where they change: nearly the distinct ones, for sorted paths, at less cost."""
-    changes = (texts != texts.shift()).fill_null(True).to_numpy()
-    return Part(np.flatnonzero(changes), np.cumsum(changes, dtype=np.int32) - np.int32(1))
+def cut_names(names: Texts) -> Cut:
+    """Cut names at the 8th and the 3rd @ from the path's end.
+
+    That is right for a name of 16 fields, whatever its folder; names of more or fewer are rejects whichever of their
+    parts is looked at.
+    """
+    content, starts, ends = names.content, names.starts, names.ends
+    place_ends, turn_ends, all_alike = bytewise.cut(content, starts, ends)
+    can_be_cut = place_ends > starts
+    shot_ends = np.where(can_be_cut, ends, turn_ends)
+    texts = (
+        Texts(content, starts, place_ends),
+        Texts(content, place_ends, turn_ends),
+        Texts(content, turn_ends, shot_ends),
+    )
+    return Cut(can_be_cut, all_alike, texts)
 
 
-def _distinct(texts: pl.Series) -> Part:
-    number = texts.to_arrow().dictionary_encode().indices.to_numpy()
-    first = np.empty(number.max() + 1 if len(number) else 0, np.int64)
-    first[number[::-1]] = np.arange(len(number))[::-1]  # of the rows of a number the first is written last
+def taken(parts: Parts, rows: Offsets) -> Parts:
+    """Return the parts of the names of some rows, in their order; each distinct part is among these."""
+    place, turn, shot = (_taken(part, rows) for part in parts)
+    return place, turn, shot
+
+
+def _taken(part: Part, rows: Offsets) -> Part:
+    number, first = part.number[rows], np.empty_like(part.first)
+    first[number[::-1]] = np.arange(len(rows))[::-1]  # of the rows of a number the first is written last
     return Part(first, number)
+
+
+def order_by_parts(cut: Cut, parts: Parts) -> Offsets | None:
+    """Return the rows of the distinct names in the order of their bytes, or None where the parts do not tell it.
+
+    Sorting the distinct parts takes a tenth of what sorting the names does. It tells their order if no part of one name
+    is the beginning of another's: places that all have 8 @, the last of them at the end, are not, nor are such turns.
+    """
+    if not cut.all_alike or math.prod(len(part.first) for part in parts) >= KEYS:
+        return None
+    keys = np.zeros(len(cut.can_be_cut), np.int64)
+    for part, texts in zip(parts, cut.texts, strict=True):
+        keys = keys * len(part.first) + _ranks(texts.take(part.first))[part.number]
+    order = np.argsort(keys)
+    is_first = np.diff(keys[order], prepend=-1) > 0
+    return order[is_first]
+
+
+def _ranks(distinct: Texts) -> Offsets:
+    """Return for each of distinct texts how many come before it in their order."""
+    order = pc.sort_indices(distinct.array()).to_numpy()  # in two thirds of polars' time
+    ranks = np.empty(len(order), np.int64)
+    ranks[order] = np.arange(len(order))
+    return ranks

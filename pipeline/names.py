@@ -27,6 +27,7 @@ RANGES = {
 BANDS = tuple("CDEFGHJKLMNPQRSTUVWX")
 TEXTS = ("pano_id", "tile_num", "timestamp", "note")
 UNKNOWN_HEADING = -1.0
+REJECT = pl.Struct({"reason": pl.String, "detail": pl.String})
 HEADING_ORIGIN = ("heading_source", "heading_reference")  # of which a name says nothing
 
 
@@ -121,6 +122,8 @@ def _rejects(written: pl.DataFrame, parsed: pl.DataFrame, strict: bool) -> pl.Se
     faults += [_is_absolute(path), path.str.contains("..", literal=True)]
     faults += [(written[field] != "") & parsed[field].is_null() for field in (*NUMBERS, "utm_band")]
     doubtful = written.with_columns(row=pl.int_range(pl.len(), dtype=pl.UInt32)).filter(pl.any_horizontal(faults))
+    if doubtful.is_empty():
+        return pl.Series("reject", [None], REJECT).new_from_index(0, len(written))
     found = doubtful.select("row", reject=_reject_by_name(strict)).filter(pl.col("reject").is_not_null())
     return pl.select(row=pl.int_range(len(written), dtype=pl.UInt32)).join(
         found, on="row", how="left", maintain_order="left"

@@ -16,7 +16,7 @@ from pipeline.names import Reason
 from pipeline.positions import FAR_APART_M, NOTICEABLY_APART_M
 from pipeline.reading import decode_paths, distinct_paths
 from pipeline.sources.source import NAMES, Reader
-from pipeline.texts import feed
+from pipeline.texts import Texts
 
 VERSION = 2
 COUNTS_NOTE = "counts"
@@ -64,14 +64,14 @@ def build_partition(partition: Partition) -> Made:
     """
     if partition.name_before is not None and _is_linked(partition, partition.name_before):
         return _linked(partition, partition.name_before)
-    paths, repeats = distinct_paths(partition.images)
-    name = name_of(partition.key, _digest(paths, partition.strict, partition.reader))
+    found = distinct_paths(partition.images)
+    name = name_of(partition.key, _digest(found.paths, partition.strict, partition.reader))
     if _is_linked(partition, name):
-        return _linked(partition, name, repeats)
-    images = partition.reader.read(decode_paths(paths), partition.strict)
+        return _linked(partition, name, found.repeats)
+    images = partition.reader.read(decode_paths(found.paths), partition.strict, found.parts)
     counts = count(images)
     _write(images, counts, partition.folder, name)
-    return Made(name, counts, repeats, was_there=False)
+    return Made(name, counts, found.repeats, was_there=False)
 
 
 def name_of(key: str, digest: str) -> str:
@@ -94,10 +94,10 @@ def _linked(partition: Partition, name: str, repeats: int = 0) -> Made:
     return Made(name, counts, repeats, was_there=True)
 
 
-def _digest(paths: pl.Series, strict: bool, reader: Reader) -> str:
+def _digest(paths: Texts, strict: bool, reader: Reader) -> str:
     """Return a digest of what a partition's rows depend on: sorted paths, and how and from what they are read."""
     content = hashlib.sha256(f"{schemas.SCHEMA_VERSION} {VERSION} {strict} ".encode())
-    feed(content, paths)
+    paths.feed(content)
     content.update(reader.state(paths))
     return content.hexdigest()[:16]
 

@@ -69,7 +69,7 @@ def _cut_by_name(key: str, images: Images, bits: int, scratch: Path) -> Iterator
     """Cut the images of a huge folder into 2^bits parts, written to a file, by the checksums of their paths."""
     runs: dict[int, list[Run]] = {}
     with scratch.open("wb") as file:
-        for block in (paths.to_list() for paths in images.blocks()):
+        for block in map(list, images.blocks()):
             separator = b"\n" if any(b"\0" in path for path in block) else b"\0"  # no path has both
             part_of = np.fromiter(map(zlib.crc32, block), np.int64, len(block)) >> (CHECKSUM_BITS - bits)
             order = np.argsort(part_of, kind="stable")

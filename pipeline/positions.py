@@ -75,12 +75,12 @@ def compare_positions(images: pl.DataFrame, strict: bool) -> pl.DataFrame:
     for (zone, half), of_frame in places.group_by("utm_zone", "hemisphere"):
         apart_m[of_frame["row"].to_numpy()] = _distances(zone, half, of_frame)
     images = images.with_columns(apart_m=pl.Series(apart_m).fill_nan(None))
-    if not strict:
+    is_far = (images["apart_m"] > FAR_APART_M).fill_null(False) & images["reject"].is_null()
+    if not strict or not is_far.any():
         return images
     # Far outside its zone UTM's metres are no distances any more: do not name them.
     kilometres = (pl.col("apart_m") / 1000).round(1)
     named = pl.when(kilometres < 1000).then(pl.format("{} km", kilometres)).otherwise(pl.lit("over 1,000 km"))
-    is_far = (images["apart_m"] > FAR_APART_M).fill_null(False) & images["reject"].is_null()
     detail = pl.format("UTM and latitude/longitude are {} apart{}", named, pl.lit(told(images, is_far)))
     far = reject_when(pl.lit(is_far), Reason.POSITIONS_DISAGREE, detail)
     return images.with_columns(reject=pl.coalesce("reject", far))

@@ -6,6 +6,7 @@ those of `parse_names` alone, and what is cut decides nothing but how long it ta
 """
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,33 +14,54 @@ import numpy.typing as npt
 import polars as pl
 
 from pipeline.listing import Images
-from pipeline.name_parts import PLACE, SHOT, TURN, Part, cut_names
-from pipeline.names import Reason, parse_names
+from pipeline.name_parts import PLACE, SHOT, TURN, Part, Parts, cut_names, order_by_parts, taken
+from pipeline.names import REJECT, Reason, parse_names
 from pipeline.positions import compare_positions, complete_positions
+from pipeline.texts import Texts
 
-REJECT = pl.Struct({"reason": pl.String, "detail": pl.String})
 PARTS = ((*PLACE, "apart_m"), TURN, SHOT)
 
 
-def distinct_paths(images: Images) -> tuple[pl.Series, int]:
-    """Return the paths of images, binary, sorted, each once, and how often one was listed again.
+@dataclass(frozen=True)
+class Distinct:
+    """Paths as bytes, sorted, each once.
+
+    Args:
+        paths: The paths.
+        repeats: How often one was listed again.
+        parts: What names of SF-XL's form share, where the paths are cut already.
+    """
+
+    paths: Texts
+    repeats: int
+    parts: Parts | None = None
+
+
+def distinct_paths(images: Images) -> Distinct:
+    """Return the paths of images.
 
     Raises:
         UserError: They cannot be listed.
     """
-    listed = pl.concat([pl.Series("path", [], dtype=pl.Binary), *images.blocks()]).sort()
-    paths = listed.filter((listed != listed.shift()).fill_null(True))
-    return paths, len(listed) - len(paths)
+    listed = Texts.together(images.blocks())
+    cut = cut_names(listed)
+    parts = cut.parts() if cut.all_alike else None
+    order = order_by_parts(cut, parts) if parts is not None else None
+    if parts is not None and order is not None:
+        return Distinct(listed.take(order), len(listed) - len(order), taken(parts, order))
+    in_order = listed.column().sort()
+    paths = in_order.filter((in_order != in_order.shift()).fill_null(True))
+    return Distinct(Texts.of_column(paths), len(listed) - len(paths))
 
 
-def decode_paths(paths: pl.Series) -> pl.DataFrame:
+def decode_paths(paths: Texts) -> pl.DataFrame:
     """Return paths given as bytes as text in `path`, and in `is_utf8` whether they were.
 
     One that is not gets a `./`, which no other path begins with, and its odd bytes and percent signs are escaped: so it
     has a text of its own, whatever files are called.
     """
     try:
-        return pl.DataFrame({"path": paths.cast(pl.String)}).with_columns(is_utf8=pl.lit(True))
+        return pl.DataFrame({"path": paths.column().cast(pl.String)}).with_columns(is_utf8=pl.lit(True))
     except pl.exceptions.ComputeError:
         texts = [path.decode("utf-8", "surrogateescape") for path in paths]
     is_utf8 = [not re.search("[\udc80-\udcff]", text) for text in texts]
@@ -51,9 +73,12 @@ def _percent_escaped(text: str) -> str:
     return "./" + re.sub("[%\udc80-\udcff]", lambda match: f"%{ord(match[0]) & 0xFF:02X}", text)
 
 
-def read_names(paths: pl.DataFrame, strict: bool) -> pl.DataFrame:
-    """Return the manifest's columns for sorted paths with `is_utf8`, with `reject` and `apart_m`, sorted by path."""
-    images, doubtful = _read_by_parts(paths, strict)
+def read_names(paths: pl.DataFrame, strict: bool, parts: Parts | None = None) -> pl.DataFrame:
+    """Return the manifest's columns for sorted paths with `is_utf8`, with `reject` and `apart_m`, sorted by path.
+
+    `parts` are those of the paths, if these were cut already.
+    """
+    images, doubtful = _read_by_parts(paths, strict, parts)
     if doubtful.any():
         rows = pl.Series("row", np.arange(len(paths)))
         clear = images.with_columns(rows).filter(~pl.Series(doubtful))
@@ -62,11 +87,16 @@ def read_names(paths: pl.DataFrame, strict: bool) -> pl.DataFrame:
     return images if paths["is_utf8"].all() else images.sort("path")
 
 
-def _read_by_parts(paths: pl.DataFrame, strict: bool) -> tuple[pl.DataFrame, npt.NDArray[np.bool_]]:
+def _read_by_parts(
+    paths: pl.DataFrame, strict: bool, parts: Parts | None
+) -> tuple[pl.DataFrame, npt.NDArray[np.bool_]]:
     """Return the images as their parts say, and which of them must be read each by itself."""
-    can_be_cut, *parts = cut_names(paths["path"])
+    doubtful = np.zeros(len(paths), bool)
+    if parts is None or not paths["is_utf8"].all():  # as text, those that are no UTF-8 are other names
+        cut = cut_names(Texts.of_column(paths["path"]))
+        parts, doubtful = cut.parts(), ~cut.can_be_cut
     examples = _read_each(paths, strict, np.concatenate([part.first for part in parts]))
-    columns, doubtful, begin = [paths], ~can_be_cut, 0
+    columns, begin = [paths], 0
     for part, names in zip(parts, PARTS, strict=True):
         parsed = examples.slice(begin, len(part.first))
         begin += len(part.first)

@@ -20,7 +20,7 @@ FORMS = {"utm_east": "{:010.2f}", "utm_north": "{:010.2f}", "latitude": "{:09.5f
 def paths_of(listing: Listing) -> pl.DataFrame:
     """Return the paths of panoramas, sorted, as `decode_paths` gives them."""
     with tempfile.TemporaryDirectory() as scratch:
-        parts = [decode_paths(distinct_paths(images)[0]) for _, images in partitions(listing, Path(scratch))]
+        parts = [decode_paths(distinct_paths(images).paths) for _, images in partitions(listing, Path(scratch))]
     return pl.concat(parts).sort("path")
 
 

@@ -28,12 +28,14 @@ from data_manifest.artefacts import DIGEST_LENGTH
 from data_manifest.errors import is_of_the_machine, refused
 from data_manifest.references import folder_of
 from pipeline.listing import Listing
+from pipeline.name_parts import Parts
 from pipeline.names import Reason
 from pipeline.reading import distinct_paths
 from pipeline.sources.photo import UNREADABLE, Facts, read_photo
 from pipeline.sources.settings import FROM_TRACK, SourceSettings
 from pipeline.sources.source import WRITTEN, Reader, read_fields
 from pipeline.sources.track import fill_headings
+from pipeline.texts import Texts
 from pipeline.threads import usable_cores
 
 PHOTOS_PER_PARTITION = 5_000
@@ -62,11 +64,11 @@ class PhotoReader:
     camera_turn: float = 0.0
     by_paths_alone: bool = False
 
-    def state(self, paths: pl.Series) -> bytes:
+    def state(self, paths: Texts) -> bytes:
         """Return a digest of the sizes and modification times of photos, with how their headings are found."""
         return f"{VERSION} {self.from_track} {self.camera_turn} ".encode() + state_of_files(self.images_folder, paths)
 
-    def read(self, paths: pl.DataFrame, strict: bool) -> pl.DataFrame:
+    def read(self, paths: pl.DataFrame, strict: bool, parts: Parts | None = None) -> pl.DataFrame:
         """Return what the photos say."""
         folder = os.fsencode(self.images_folder)
         facts = read_all(functools.partial(_read_one, folder), list(paths.select("path", "is_utf8").iter_rows()))
@@ -117,7 +119,7 @@ def _read_one(folder: bytes, path: str, is_utf8: bool) -> Facts:
     return facts
 
 
-def state_of_files(images_folder: Path, paths: pl.Series) -> bytes:
+def state_of_files(images_folder: Path, paths: Texts) -> bytes:
     """Return a digest of the size and the modification time of each file; those of one that is gone are 0."""
     content, folder = hashlib.sha256(), os.fsencode(images_folder) + b"/"
     for path in paths:
@@ -134,7 +136,7 @@ def state_of_listing(listing: Listing) -> str:
     folder = folder_of(listing.origin)
 
     def state_of(name: bytes) -> bytes:
-        return state_of_files(folder, distinct_paths(listing.images([name]))[0])
+        return state_of_files(folder, distinct_paths(listing.images([name])).paths)
 
     content = hashlib.sha256()
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(THREADS) as threads:

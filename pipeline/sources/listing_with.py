@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.listing import Images, Listing
+from pipeline.texts import Texts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,11 +18,11 @@ class ImagesWith:
     paths: tuple[bytes, ...]
     digest: str | None = None  # of the files alone it would not say what there is
 
-    def blocks(self) -> Iterator[pl.Series]:
+    def blocks(self) -> Iterator[Texts]:
         """Give the paths of both."""
         if self.images is not None:
             yield from self.images.blocks()
-        yield pl.Series(self.paths, dtype=pl.Binary)
+        yield Texts.of(self.paths)
 
 
 class ListingWith:

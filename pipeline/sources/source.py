@@ -14,9 +14,11 @@ from typing import Any, Protocol
 import polars as pl
 
 from pipeline.listing import Listing
+from pipeline.name_parts import Parts
 from pipeline.names import (
     FIELDS,
     HEADING_ORIGIN,
+    REJECT,
     Reason,
     parse_fields,
     reject_by_fields,
@@ -24,8 +26,9 @@ from pipeline.names import (
     reject_when,
     with_years,
 )
-from pipeline.reading import REJECT, read_names, with_positions
+from pipeline.reading import read_names, with_positions
 from pipeline.sources.settings import SourceSettings
+from pipeline.texts import Texts
 
 WRITTEN = FIELDS[1:-1]  # what a source may say of an image
 
@@ -37,15 +40,16 @@ class Reader(Protocol):
     def by_paths_alone(self) -> bool:
         """Whether the rows depend on nothing but the paths."""
 
-    def state(self, paths: pl.Series) -> bytes:
-        """Return a digest of what the rows depend on beside the sorted paths, which are bytes."""
+    def state(self, paths: Texts) -> bytes:
+        """Return a digest of what the rows depend on beside the sorted paths."""
 
-    def read(self, paths: pl.DataFrame, strict: bool) -> pl.DataFrame:
+    def read(self, paths: pl.DataFrame, strict: bool, parts: Parts | None = None) -> pl.DataFrame:
         """Return the manifest's columns for sorted paths with `is_utf8`, with `reject` and `apart_m`, sorted by path.
 
         Args:
             paths: `path`, text, and `is_utf8`, as `decode_paths` gives them.
             strict: As in `build_manifest`.
+            parts: Those of the paths, if they are names of SF-XL's form and were cut already.
         """
 
 
@@ -96,13 +100,13 @@ class NamesReader:
 
     by_paths_alone: bool = True
 
-    def state(self, paths: pl.Series) -> bytes:
+    def state(self, paths: Texts) -> bytes:
         """Return nothing: the names are in the paths."""
         return b""
 
-    def read(self, paths: pl.DataFrame, strict: bool) -> pl.DataFrame:
+    def read(self, paths: pl.DataFrame, strict: bool, parts: Parts | None = None) -> pl.DataFrame:
         """Return what the names say."""
-        return read_names(paths, strict)
+        return read_names(paths, strict, parts)
 
 
 @dataclass(frozen=True)

@@ -19,15 +19,15 @@ from data_manifest.artefacts import digest_of_file
 from data_manifest.errors import UserError
 from data_manifest.references import folder_of
 from pipeline.listing import Listing
-from pipeline.names import Reason
-from pipeline.reading import REJECT
+from pipeline.name_parts import Parts
+from pipeline.names import REJECT, Reason
 from pipeline.sources.columns import columns_of
 from pipeline.sources.listing_with import ListingWith
 from pipeline.sources.settings import FROM_TRACK, SourceSettings
 from pipeline.sources.source import WRITTEN, Reader, read_fields
 from pipeline.sources.table_rows import read_rows
 from pipeline.sources.track import fill_headings
-from pipeline.texts import feed
+from pipeline.texts import Texts, feed
 
 ROWS_FILE = "rows.parquet"
 VERSION = 2  # of how a table is read
@@ -40,16 +40,16 @@ class TableReader:
     rows_file: Path
     by_paths_alone: bool = False
 
-    def state(self, paths: pl.Series) -> bytes:
+    def state(self, paths: Texts) -> bytes:
         """Return a digest of the rows of paths."""
-        names = pl.DataFrame({"path": paths.cast(pl.String, strict=False)}).drop_nulls()
+        names = pl.DataFrame({"path": paths.column().cast(pl.String, strict=False)}).drop_nulls()
         rows = self._rows_of(names).sort("path")
         lines = rows.select(pl.concat_str(pl.all().fill_null(""), separator="\x1f")).to_series()
         content = hashlib.sha256()
         feed(content, lines)
         return content.digest()
 
-    def read(self, paths: pl.DataFrame, strict: bool) -> pl.DataFrame:
+    def read(self, paths: pl.DataFrame, strict: bool, parts: Parts | None = None) -> pl.DataFrame:
         """Return what the table says."""
         rows = paths.join(self._rows_of(paths), on="path", how="left", maintain_order="left")
         found = pl.struct(reason="reason", detail="detail")
@@ -190,11 +190,11 @@ def _one_row_a_path(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _without_file(paths: pl.Series, blocks: Iterable[pl.Series]) -> pl.DataFrame:
+def _without_file(paths: pl.Series, blocks: Iterable[Texts]) -> pl.DataFrame:
     """Return the paths, text, that are in none of the blocks of paths of files, bytes."""
     missing = pl.DataFrame({"path": paths})
     for block in blocks:
-        files = pl.DataFrame({"path": block.cast(pl.String, strict=False)}).drop_nulls()
+        files = pl.DataFrame({"path": block.column().cast(pl.String, strict=False)}).drop_nulls()
         missing = missing.join(files, on="path", how="anti", maintain_order="left")
     return missing
 

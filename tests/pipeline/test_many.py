@@ -15,6 +15,7 @@ from pipeline.list_file import Run
 from pipeline.listing import Images
 from pipeline.manifest import build_manifest
 from pipeline.partitions import ROWS_PER_PARTITION, folders_by_key, partitions
+from pipeline.texts import Texts
 
 MILLION = 1_000_000
 SF_XL = 41_200_000
@@ -112,9 +113,9 @@ class Counted:
     def images(self, folders: Iterable[bytes]) -> Images:
         return self
 
-    def blocks(self) -> Iterator[pl.Series]:
+    def blocks(self) -> Iterator[Texts]:
         for start in range(0, 50_000, 1000):
-            yield pl.Series([b"database/" + name(number).encode() for number in range(start, start + 1000)])
+            yield Texts.of(b"database/" + name(number).encode() for number in range(start, start + 1000))
 
     def check_unchanged(self) -> None:
         pass

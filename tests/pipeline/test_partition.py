@@ -13,6 +13,7 @@ from pipeline import partition as partition_module
 from pipeline.listing import ImagesOfRuns
 from pipeline.partition import Made, Partition, build_partition
 from pipeline.reading import decode_paths
+from pipeline.texts import Texts
 
 NameWith = Callable[..., str]
 
@@ -24,15 +25,15 @@ class Given:
     paths: list[bytes]
     digest: str | None = None
 
-    def blocks(self) -> Iterator[pl.Series]:
+    def blocks(self) -> Iterator[Texts]:
         """Give the paths."""
-        yield from (pl.Series(self.paths[start : start + 2], dtype=pl.Binary) for start in range(0, len(self.paths), 2))
+        yield from (Texts.of(self.paths[start : start + 2]) for start in range(0, len(self.paths), 2))
 
 
 class Unreadable(Given):
     """Images that must not be read."""
 
-    def blocks(self) -> Iterator[pl.Series]:
+    def blocks(self) -> Iterator[Texts]:
         """Fail."""
         raise AssertionError("the images are read")
 
@@ -153,7 +154,7 @@ def test_no_images_are_tables_without_rows(make: Make, tmp_path: Path) -> None:
 
 def test_images_that_cannot_be_read_leave_nothing(tmp_path: Path) -> None:
     class Gone(Given):
-        def blocks(self) -> Iterator[pl.Series]:
+        def blocks(self) -> Iterator[Texts]:
             raise UserError("gone")
 
     with pytest.raises(UserError, match="gone"):
@@ -177,5 +178,5 @@ def test_images_that_cannot_be_read_leave_nothing(tmp_path: Path) -> None:
 )
 def test_paths_as_text(path: bytes, text: str, is_utf8: bool) -> None:
     good = ["good.jpg", "100%.jpg"]
-    decoded = decode_paths(pl.Series("path", [path, *map(str.encode, good)], dtype=pl.Binary))
+    decoded = decode_paths(Texts.of([path, *map(str.encode, good)]))
     assert decoded.rows() == [(text, is_utf8), *((name, True) for name in good)]

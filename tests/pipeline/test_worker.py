@@ -14,15 +14,15 @@ import pytest
 from data_manifest.errors import UserError
 from data_manifest.staging import STAGING
 from data_manifest.tables import read_table
-from pipeline import aside, group_tables
+from pipeline import bytewise, group_tables
 from pipeline import worker as worker_module
 from pipeline.aside import Putting, put_aside
+from pipeline.bytewise import gather
 from pipeline.groups import build_groups
 from pipeline.listing import list_images
 from pipeline.manifest import build_manifest
 from pipeline.partition import Partition, build_partition
 from pipeline.settings import GroupSettings
-from pipeline.texts import flat
 from pipeline.worker import code_digest, run_on_worker
 
 NameWith = Callable[..., str]
@@ -165,9 +165,9 @@ def test_members_that_are_put_aside_appear_whole(tmp_path: Path, train: Path, mo
     def twice(job: Putting) -> None:
         def looked(*given: Any) -> Any:
             seen.append([path.name for path in job.aside.parent.iterdir() if not path.name.startswith(".")])
-            return flat(*given)
+            return gather(*given)
 
-        monkeypatch.setattr(aside, "flat", looked)
+        monkeypatch.setattr(bytewise, "gather", looked)
         put_aside(job)
         first = job.aside.read_bytes()
         put_aside(job)

@@ -1,0 +1,209 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""What is done with each byte or each line of names, compiled: `pipeline.plain` does the same in Python's libraries.
+
+Texts are given by where each starts and ends in a content. Nothing is checked: they must lie within it.
+"""
+
+import numpy as np
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.string cimport memchr, memcmp, memcpy
+
+cdef enum:
+    RETURN = 13  # \r
+    SLASH = 47  # /
+    AT = 64  # @
+    MARKS = 16  # a power of two, more than a name of 16 fields has @: the last so many are remembered
+    AT_OF_A_NAME = 15
+    BEHIND_PLACE = 8
+    BEHIND_TURN = 3
+    BYTES_OF_A_LINE = 64  # at least, as a rule: where lines are shorter, room is made for more
+    FIRST_ROOM = 1024  # of what grows, a power of two
+
+
+def find_lines(const uint8_t[::1] content, int separator):
+    """Return where each line starts and ends: the last one may lack its end, which is not a part of it."""
+    cdef int64_t size = content.shape[0], start = 0, end, count = 0, room = size // BYTES_OF_A_LINE + 2
+    cdef int64_t[:, ::1] lines = np.empty((room, 2), np.int64)
+    cdef const uint8_t* begin = &content[0] if size else NULL
+    cdef const uint8_t* found
+    with nogil:
+        while start < size:
+            found = <const uint8_t*> memchr(begin + start, separator, size - start)
+            end = size if found == NULL else found - begin
+            if count == room:
+                room *= 2
+                with gil:
+                    lines = _grown(lines, room)
+            lines[count, 0] = start
+            lines[count, 1] = end
+            start = end + 1
+            count += 1
+    return tuple(np.asarray(lines)[:count].T.copy())
+
+
+def find_folders(const uint8_t[::1] content):
+    """Return the runs of lines of one folder, and whether any of their lines ends with a carriage return.
+
+    Returns:
+        Where each run starts, where the folder of its first line ends, how many lines it has, and how many of these
+        end with a carriage return: four arrays of int64.
+    """
+    cdef int64_t size = content.shape[0], start = 0, end, slash, length, count = 0, room = FIRST_ROOM
+    cdef int64_t[:, ::1] runs = np.empty((room, 4), np.int64)
+    cdef const uint8_t* begin = &content[0] if size else NULL
+    cdef const uint8_t* found
+    with nogil:
+        while start < size:
+            found = <const uint8_t*> memchr(begin + start, 10, size - start)
+            end = size if found == NULL else found - begin
+            slash = end - 1
+            while slash >= start and begin[slash] != SLASH:
+                slash -= 1
+            length = slash + 1 - start
+            if (
+                count == 0
+                or runs[count - 1, 1] - runs[count - 1, 0] != length
+                or memcmp(begin + runs[count - 1, 0], begin + start, length) != 0
+            ):
+                if count == room:
+                    room *= 2
+                    with gil:
+                        runs = _grown(runs, room)
+                runs[count, 0] = start
+                runs[count, 1] = start + length
+                runs[count, 2] = runs[count, 3] = 0
+                count += 1
+            runs[count - 1, 2] += 1
+            if end > start and begin[end - 1] == RETURN:
+                runs[count - 1, 3] += 1
+            start = end + 1
+    return tuple(np.asarray(runs)[:count].T.copy())
+
+
+def cut(const uint8_t[::1] content, const int64_t[::1] starts, const int64_t[::1] ends):
+    """Return where the place and the turn of each path end, and whether all paths have as many @ as a name has.
+
+    A path with too few of them has both ends where it starts.
+    """
+    cdef int64_t count = starts.shape[0], row, at_count
+    cdef int64_t[::1] place_ends = np.empty(count, np.int64), turn_ends = np.empty(count, np.int64)
+    cdef int64_t marks[MARKS]
+    cdef bint all_alike = True
+    cdef const uint8_t* begin = &content[0] if content.shape[0] else NULL
+    cdef const uint8_t* here
+    cdef const uint8_t* end
+    with nogil:
+        for row in range(count):
+            here, end, at_count = begin + starts[row], begin + ends[row], 0
+            while here < end:
+                if here[0] == AT:
+                    marks[at_count & (MARKS - 1)] = here - begin
+                    at_count += 1
+                here += 1
+            all_alike &= at_count == AT_OF_A_NAME
+            if at_count < BEHIND_PLACE:
+                place_ends[row] = turn_ends[row] = starts[row]
+            else:
+                place_ends[row] = marks[(at_count - BEHIND_PLACE) & (MARKS - 1)] + 1
+                turn_ends[row] = marks[(at_count - BEHIND_TURN) & (MARKS - 1)] + 1
+    return np.asarray(place_ends), np.asarray(turn_ends), bool(all_alike)
+
+
+def number(const uint8_t[::1] content, const int64_t[::1] starts, const int64_t[::1] ends):
+    """Return a number for each text, the same for the same, and the first row of each number; they count from 0."""
+    cdef int64_t count = starts.shape[0], row, length, found = 0, slots = FIRST_ROOM, slot, other
+    cdef int32_t[::1] numbers = np.empty(count, np.int32)
+    cdef int64_t[::1] first = np.empty(count, np.int64), table = np.full(slots, -1, np.int64)
+    cdef uint64_t[::1] hashes = np.empty(count, np.uint64)
+    cdef uint64_t hashed
+    cdef const uint8_t* begin = &content[0] if content.shape[0] else NULL
+    with nogil:
+        for row in range(count):
+            length = ends[row] - starts[row]
+            if row > 0 and _same(begin, starts, ends, row - 1, row, length):
+                numbers[row] = numbers[row - 1]
+                continue
+            hashed = _hash_of(begin + starts[row], length)
+            slot = hashed & (slots - 1)
+            other = table[slot]
+            while other >= 0 and not (
+                hashes[other] == hashed and _same(begin, starts, ends, first[other], row, length)
+            ):
+                slot = (slot + 1) & (slots - 1)
+                other = table[slot]
+            if other < 0:
+                other = found
+                table[slot] = other
+                first[other] = row
+                hashes[other] = hashed
+                found += 1
+                if 2 * found > slots:
+                    slots *= 2
+                    with gil:
+                        table = np.full(slots, -1, np.int64)
+                    _fill(table, hashes, found)
+            numbers[row] = <int32_t> other
+    return np.asarray(numbers), np.asarray(first)[:found].copy()
+
+
+def gather(
+    const uint8_t[::1] content, const int64_t[::1] starts, const int64_t[::1] ends, const int64_t[::1] rows
+):
+    """Return the bytes of the texts of some rows, one after the other, and where each begins, with the last's end."""
+    cdef int64_t count = rows.shape[0], index, row, total = 0
+    cdef int64_t[::1] offsets = np.empty(count + 1, np.int64)
+    cdef uint8_t[::1] gathered
+    offsets[0] = 0
+    with nogil:
+        for index in range(count):
+            row = rows[index]
+            total += ends[row] - starts[row]
+            offsets[index + 1] = total
+    gathered = np.empty(total, np.uint8)
+    if total:
+        with nogil:
+            for index in range(count):
+                row = rows[index]
+                memcpy(&gathered[0] + offsets[index], &content[0] + starts[row], ends[row] - starts[row])
+    return np.asarray(gathered), np.asarray(offsets)
+
+
+cdef object _grown(values, int64_t room):
+    grown = np.empty((room, *np.shape(values)[1:]), np.int64)
+    grown[: len(values)] = values
+    return grown
+
+
+cdef inline bint _same(
+    const uint8_t* begin,
+    const int64_t[::1] starts,
+    const int64_t[::1] ends,
+    int64_t one,
+    int64_t other,
+    int64_t length,
+) noexcept nogil:
+    """Whether the texts of two rows are the same; the second one has a length."""
+    return ends[one] - starts[one] == length and memcmp(begin + starts[one], begin + starts[other], length) == 0
+
+
+cdef inline uint64_t _hash_of(const uint8_t* text, int64_t length) noexcept nogil:
+    """A hash that spreads well enough for a table; texts are compared as well."""
+    cdef uint64_t hashed = <uint64_t> length, word
+    while length > 0:
+        word = 0
+        memcpy(&word, text, min(length, 8))
+        hashed = (hashed ^ word) * <uint64_t> 0x9E3779B97F4A7C15
+        hashed ^= hashed >> 29
+        text += 8
+        length -= 8
+    return hashed
+
+
+cdef void _fill(int64_t[::1] table, const uint64_t[::1] hashes, int64_t count) noexcept nogil:
+    cdef int64_t slots = table.shape[0], slot, index
+    for index in range(count):
+        slot = hashes[index] & (slots - 1)
+        while table[slot] >= 0:
+            slot = (slot + 1) & (slots - 1)
+        table[slot] = index

@@ -1,0 +1,145 @@
+"""Both ways to work on bytes, compiled and not, do what a few plain lines do."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import bytewise, plain
+from pipeline.groups import build_groups
+from pipeline.manifest import build_manifest
+from pipeline.settings import GroupSettings
+
+try:
+    from pipeline import compiled
+except ImportError:
+    compiled = None  # type: ignore[assignment]
+
+NO_COMPILER = pytest.mark.skipif(compiled is None, reason="nothing was compiled: pip found no C compiler")
+WAYS = [pytest.param(plain, id="plain"), pytest.param(compiled, id="compiled", marks=NO_COMPILER)]
+either = pytest.mark.parametrize("way", WAYS)
+LINES = st.lists(st.text("ab/@\r\0\xe9", max_size=9).map(str.encode), max_size=40)
+NAMES = st.lists(st.text("@@@@@@a", max_size=30).map(str.encode), max_size=40)
+
+
+def letters(content: bytes) -> plain.Letters:
+    return np.frombuffer(content, np.uint8)
+
+
+def laid_out(texts: list[bytes], between: bytes = b"") -> tuple[plain.Letters, plain.Offsets, plain.Offsets]:
+    """Texts one after the other, with something between them and behind."""
+    ends = np.cumsum([len(text) + len(between) for text in texts], dtype=np.int64) - len(between)
+    starts = ends - np.array(list(map(len, texts)), np.int64)
+    return letters(b"".join(text + between for text in texts)), starts, ends
+
+
+@either
+@given(LINES, st.booleans(), st.sampled_from([b"\n", b"\0"]))
+def test_lines(way: ModuleType, lines: list[bytes], last_has_end: bool, separator: bytes) -> None:
+    content = separator.join(lines) + separator * last_has_end
+    expected = content.removesuffix(separator).split(separator) if content else []
+    starts, ends = way.find_lines(letters(content), separator[0])
+    assert [content[start:end] for start, end in zip(starts, ends, strict=True)] == expected
+    assert (starts.dtype, ends.dtype) == (np.int64, np.int64)
+
+
+@either
+@given(LINES, st.booleans())
+def test_folders(way: ModuleType, lines: list[bytes], last_has_end: bool) -> None:
+    content = b"\n".join(lines) + b"\n" * last_has_end
+    lines = content.removesuffix(b"\n").split(b"\n") if content else []
+    expected, start = [], 0
+    for folder, run in itertools.groupby(lines, lambda line: line[: line.rfind(b"/") + 1]):
+        of_run = list(run)
+        returns = sum(line.endswith(b"\r") for line in of_run)
+        expected.append((start, start + len(folder), len(of_run), returns))
+        start += sum(len(line) + 1 for line in of_run)
+    found = way.find_folders(letters(content))
+    assert list(zip(*(each.tolist() for each in found), strict=True)) == expected
+
+
+@either
+@given(NAMES, st.sampled_from([b"", b"\n", b"@"]))
+def test_cuts(way: ModuleType, names: list[bytes], between: bytes) -> None:
+    content, starts, ends = laid_out(names, between)
+    place_ends, turn_ends, all_alike = way.cut(content, starts, ends)
+    for name, start, place_end, turn_end in zip(names, starts, place_ends, turn_ends, strict=True):
+        at = [index for index, letter in enumerate(name) if letter == ord("@")]
+        expected = (at[-8] + 1, at[-3] + 1) if len(at) >= 8 else (0, 0)
+        assert (place_end - start, turn_end - start) == expected
+    assert all_alike == all(name.count(b"@") == 15 for name in names)
+
+
+@either
+def test_cuts_of_names_alone(way: ModuleType) -> None:
+    names = [b"@" * 15, b"a@" * 15 + b".jpg"]
+    place_ends, turn_ends, all_alike = way.cut(*laid_out(names, b"\n"))
+    assert (place_ends.tolist(), turn_ends.tolist(), all_alike) == ([8, 32], [13, 42], True)
+
+
+def test_rows_at_a_time_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    content, starts, ends = laid_out([b"@" * (number % 18) for number in range(50)], b"\n")
+    place_ends, turn_ends, _ = plain.cut(content, starts, ends)
+    for rows in (1, 2, 7, 49):
+        monkeypatch.setattr(plain, "ROWS_AT_A_TIME", rows)
+        again = plain.cut(content, starts, ends)
+        assert [each.tolist() for each in again[:2]] == [place_ends.tolist(), turn_ends.tolist()]
+
+
+@either
+@given(LINES, st.sampled_from([b"", b"\n"]))
+def test_numbers(way: ModuleType, texts: list[bytes], between: bytes) -> None:
+    numbers, first = way.number(*laid_out(texts, between))
+    distinct = list(dict.fromkeys(texts))
+    assert numbers.tolist() == [distinct.index(text) for text in texts]
+    assert first.tolist() == [texts.index(text) for text in distinct]
+
+
+@either
+@pytest.mark.parametrize("length", [1, 3, 8, 9, 16, 30])
+def test_numbers_of_many_texts(way: ModuleType, length: int) -> None:
+    """More than the first table has room for, of which many differ in a single letter."""
+    texts = [b"%0*d" % (length, number % 5000) for number in range(20_000)]
+    numbers, first = way.number(*laid_out(texts))
+    distinct = {text: index for index, text in enumerate(dict.fromkeys(texts))}
+    assert numbers.tolist() == [distinct[text] for text in texts]
+    assert len(first) == len(distinct)
+
+
+@either
+@given(LINES, st.sampled_from([b"", b"\n"]), st.data())
+def test_gathered(way: ModuleType, texts: list[bytes], between: bytes, data: st.DataObject) -> None:
+    rows = data.draw(st.lists(st.integers(0, len(texts) - 1), max_size=60)) if texts else []
+    content, offsets = way.gather(*laid_out(texts, between), np.array(rows, np.int64))
+    found = [content[begin:end].tobytes() for begin, end in itertools.pairwise(offsets)]
+    assert found == [texts[row] for row in rows]
+    assert len(content) == offsets[-1]
+
+
+@NO_COMPILER
+def test_what_is_compiled_is_taken() -> None:
+    names = ("cut", "find_folders", "find_lines", "gather", "number")
+    assert all(getattr(bytewise, name) is getattr(compiled, name) for name in names)
+
+
+@NO_COMPILER
+def test_a_manifest_and_groups_are_the_same_bytes_either_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name_with: Callable[..., str]
+) -> None:
+    names = [f"{number % 3}/{name_with(pano_id=number // 12, heading=number * 30 % 360)}" for number in range(600)]
+    (tmp_path / "train_images_paths.txt").write_text("\n".join([*names, "x/odd.jpg", names[7], "./" + names[9]]))
+    made = {}
+    for way in (compiled, plain):
+        for name in bytewise.__all__:
+            monkeypatch.setattr(bytewise, name, getattr(way, name))
+        artifacts = tmp_path / way.__name__
+        build_groups(build_manifest(tmp_path / "train", artifacts), artifacts, GroupSettings(min_images_per_class=1))
+        tables = sorted(artifacts.glob("*/*/*/*/*.parquet"))
+        made[way] = {file.relative_to(artifacts): file.read_bytes() for file in tables}
+    assert made[compiled] == made[plain]
+    assert {path.parts[-2] for path in made[plain]} >= {"manifest", "rejects", "classes", "members"}
