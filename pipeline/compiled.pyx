@@ -43,14 +43,16 @@ def find_lines(const uint8_t[::1] content, int separator):
 
 
 def find_folders(const uint8_t[::1] content):
-    """Return the runs of lines of one folder, and whether any of their lines ends with a carriage return.
+    """Return the runs of lines of one folder.
 
     Returns:
-        Where each run starts, where the folder of its first line ends, how many lines it has, and how many of these
-        end with a carriage return: four arrays of int64.
+        Of each run where it starts, where the folder of its first line ends, how many lines it has, and the least and
+        the largest number of carriage returns that one of them ends with: [num_runs, 5]; and sums over what the lines
+        have between the folder and these returns, which are the same for the same lines in any order: [num_runs, 2].
     """
-    cdef int64_t size = content.shape[0], start = 0, end, slash, length, count = 0, room = FIRST_ROOM
-    cdef int64_t[:, ::1] runs = np.empty((room, 4), np.int64)
+    cdef int64_t size = content.shape[0], start = 0, end, slash, length, returns, count = 0, room = FIRST_ROOM
+    cdef int64_t[:, ::1] runs = np.empty((room, 5), np.int64)
+    cdef uint64_t[:, ::1] sums = np.empty((room, 2), np.uint64)
     cdef const uint8_t* begin = &content[0] if size else NULL
     cdef const uint8_t* found
     with nogil:
@@ -61,6 +63,9 @@ def find_folders(const uint8_t[::1] content):
             while slash >= start and begin[slash] != SLASH:
                 slash -= 1
             length = slash + 1 - start
+            returns = 0
+            while end - returns - 1 > slash and begin[end - returns - 1] == RETURN:
+                returns += 1
             if (
                 count == 0
                 or runs[count - 1, 1] - runs[count - 1, 0] != length
@@ -70,15 +75,19 @@ def find_folders(const uint8_t[::1] content):
                     room *= 2
                     with gil:
                         runs = _grown(runs, room)
+                        sums = _grown(sums, room)
                 runs[count, 0] = start
                 runs[count, 1] = start + length
-                runs[count, 2] = runs[count, 3] = 0
+                runs[count, 2] = 0
+                runs[count, 3] = runs[count, 4] = returns
+                sums[count, 0] = sums[count, 1] = 0
                 count += 1
             runs[count - 1, 2] += 1
-            if end > start and begin[end - 1] == RETURN:
-                runs[count - 1, 3] += 1
+            runs[count - 1, 3] = min(runs[count - 1, 3], returns)
+            runs[count - 1, 4] = max(runs[count - 1, 4], returns)
+            _add(&sums[count - 1, 0], begin + slash + 1, end - returns - slash - 1)
             start = end + 1
-    return tuple(np.asarray(runs)[:count].T.copy())
+    return np.asarray(runs)[:count].copy(), np.asarray(sums)[:count].copy()
 
 
 def cut(const uint8_t[::1] content, const int64_t[::1] starts, const int64_t[::1] ends):
@@ -169,8 +178,9 @@ def gather(
     return np.asarray(gathered), np.asarray(offsets)
 
 
-cdef object _grown(values, int64_t room):
-    grown = np.empty((room, *np.shape(values)[1:]), np.int64)
+cdef object _grown(view, int64_t room):
+    values = np.asarray(view)
+    grown = np.empty((room, *values.shape[1:]), values.dtype)
     grown[: len(values)] = values
     return grown
 
@@ -198,6 +208,34 @@ cdef inline uint64_t _hash_of(const uint8_t* text, int64_t length) noexcept nogi
         text += 8
         length -= 8
     return hashed
+
+
+cdef inline void _add(uint64_t* sums, const uint8_t* text, int64_t length) noexcept nogil:
+    """Add two hashes of a text to two sums.
+
+    A sum tells lines apart only if hashes of texts that differ in a digit have nothing to do with each other. So each
+    ends with the steps that MurmurHash3 ends with, whose constants are the 64-bit ones of its author, Austin Appleby.
+    """
+    cdef uint64_t one = <uint64_t> length, other = ~one, word
+    while length > 0:
+        word = 0
+        memcpy(&word, text, min(length, 8))
+        one = (one ^ word) * <uint64_t> 0x9E3779B97F4A7C15
+        one ^= one >> 29
+        other = (other ^ word) * <uint64_t> 0xD6E8FEB86659FD93
+        other ^= other >> 32
+        text += 8
+        length -= 8
+    sums[0] += _spread(one)
+    sums[1] += _spread(other)
+
+
+cdef inline uint64_t _spread(uint64_t hashed) noexcept nogil:
+    hashed ^= hashed >> 33
+    hashed *= <uint64_t> 0xFF51AFD7ED558CCD
+    hashed ^= hashed >> 33
+    hashed *= <uint64_t> 0xC4CEB9FE1A85EC53
+    return hashed ^ (hashed >> 33)
 
 
 cdef void _fill(int64_t[::1] table, const uint64_t[::1] hashes, int64_t count) noexcept nogil:

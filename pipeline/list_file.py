@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -36,7 +36,15 @@ LINES_PER_RUN = 16  # a block with shorter runs is written anew, sorted by folde
 class Run:
     """Lines of one folder that stand together in a file: `length` bytes from `start`.
 
-    `is_clean` where each line is a path as it stands: none is blank, or written in another way than `clean_line` does.
+    Args:
+        file: The file.
+        start: Where the first line begins.
+        length: How many bytes the lines have, with their ends.
+        lines: How many of them are paths.
+        separator: What each line ends with.
+        idle: How many bytes of each line stand before its path, and how many behind it; None where that is not the same
+            for all, or the lines must be cleaned in another way.
+        sums: Over the names in the lines, the same for the same names in any order; None where they are not known.
     """
 
     file: Path
@@ -44,7 +52,8 @@ class Run:
     length: int
     lines: int
     separator: bytes = b"\n"
-    is_clean: bool = True
+    idle: tuple[int, int] | None = (0, 0)
+    sums: tuple[int, int] | None = field(default=None, compare=False)
 
     def read_into(self, content: Letters) -> None:
         """Read the lines into an array of `length`.
@@ -63,7 +72,26 @@ class Run:
     def can_go_on_with(self, other: "Run") -> bool:
         """Return whether the lines of another run stand right behind, and both are little enough to be read at once."""
         follows = other.file == self.file and other.start == self.start + self.length
-        return follows and self.length + other.length <= PIECE_BYTES and self.is_clean == other.is_clean
+        return follows and self.length + other.length <= PIECE_BYTES and self.is_like(other)
+
+    def is_like(self, other: "Run") -> bool:
+        """Return whether the lines of another run are written in the same way."""
+        return (self.separator, self.idle) == (other.separator, other.idle)
+
+    def with_next(self, other: "Run") -> "Run":
+        """Return the lines of both runs, of which the other one stands right behind."""
+        sums = add_sums((self.sums, other.sums))
+        return replace(self, length=self.length + other.length, lines=self.lines + other.lines, sums=sums)
+
+
+def add_sums(parts: Iterable[tuple[int, int] | None]) -> tuple[int, int] | None:
+    """Return the sums of all parts together; None where those of one are not known."""
+    one = other = 0
+    for sums in parts:
+        if sums is None:
+            return None
+        one, other = (one + sums[0]) % 2**64, (other + sums[1]) % 2**64
+    return one, other
 
 
 def read_runs(runs: Iterable[Run]) -> Iterator[Texts]:
@@ -73,28 +101,35 @@ def read_runs(runs: Iterable[Run]) -> Iterator[Texts]:
         UserError: A file cannot be read.
     """
     for together in _read_at_once(runs):
-        content = np.empty(sum(run.length + 1 for run in together), np.uint8)  # one more: the last may have no end
-        end = 0
-        for run in together:
-            lines = content[end : end + run.length]
-            run.read_into(lines)
-            if not run.is_clean:
-                yield Texts.of(path for path in map(clean_line, lines.tobytes().split(b"\n")) if path.strip())
-                continue
-            end += run.length
-            if lines[-1] != run.separator[0]:
-                content[end] = run.separator[0]
-                end += 1
-        if end:
-            yield Texts(content[:end], *bytewise.find_lines(content[:end], together[0].separator[0]))
+        content, first = _read(together), together[0]
+        if first.idle is None:
+            lines = content.tobytes().split(b"\n")
+            yield Texts.of(path for path in map(clean_line, lines) if path.strip())
+        elif len(content):
+            (before, behind), (starts, ends) = first.idle, bytewise.find_lines(content, first.separator[0])
+            yield Texts(content, starts + before, ends - behind)
+
+
+def _read(together: list[Run]) -> Letters:
+    """Return the lines of runs, each with its end."""
+    content = np.empty(sum(run.length + 1 for run in together), np.uint8)  # one more: the last line may have no end
+    end = 0
+    for run in together:
+        lines = content[end : end + run.length]
+        run.read_into(lines)
+        end += run.length
+        if lines[-1] != run.separator[0]:
+            content[end] = run.separator[0]
+            end += 1
+    return content[:end]
 
 
 def _read_at_once(runs: Iterable[Run]) -> Iterator[list[Run]]:
-    """Give runs together that have one separator, and are not too much to be read at once."""
+    """Give runs together that are written in one way, and are not too much to be read at once."""
     together: list[Run] = []
     num_bytes = 0
     for run in runs:
-        if together and (run.separator != together[0].separator or num_bytes > READ_AT_ONCE_BYTES):
+        if together and (not run.is_like(together[0]) or num_bytes > READ_AT_ONCE_BYTES):
             yield together
             together, num_bytes = [], 0
         together.append(run)
@@ -124,8 +159,7 @@ def scan_list(list_file: Path, scratch: Path) -> dict[bytes, list[Run]]:
             for folder, run in in_piece:
                 in_folder = runs.setdefault(folder, [])
                 if in_folder and in_folder[-1].can_go_on_with(run):
-                    before = in_folder.pop()
-                    run = replace(before, length=before.length + run.length, lines=before.lines + run.lines)
+                    run = in_folder.pop().with_next(run)
                 in_folder.append(run)
     return runs
 
@@ -212,18 +246,20 @@ def read_blocks(list_file: Path, begin: int, end: int) -> Iterator[tuple[int, by
 
 def runs_of_block(file: Path, start: int, block: bytes) -> Iterator[tuple[bytes, Run]]:
     """Give the folder and the place of each run of lines of one folder; the block stands at `start` in the file."""
-    found = [numbers.tolist() for numbers in bytewise.find_folders(np.frombuffer(block, np.uint8))]
-    begins, folder_ends, line_counts, return_counts = found
-    for begin, folder_end, end, lines, returns in zip(
-        begins, folder_ends, [*begins[1:], len(block)], line_counts, return_counts, strict=True
-    ):
+    runs, sums = bytewise.find_folders(np.frombuffer(block, np.uint8))
+    ends = [*runs[1:, 0].tolist(), len(block)]
+    for index, (begin, folder_end, lines, least, most) in enumerate(runs.tolist()):
         written, images = block[begin:folder_end], lines
         folder = clean_line(written)
         if not folder:  # blank lines would be images of the top
-            images = sum(bool(clean_line(line).strip()) for line in block[begin:end].split(b"\n"))
-        if images:
-            is_clean = folder == written and images == lines and not returns
-            yield folder, Run(file, start + begin, end - begin, images, is_clean=is_clean)
+            images = sum(bool(clean_line(line).strip()) for line in block[begin : ends[index]].split(b"\n"))
+        if not images:
+            continue
+        run = Run(file, start + begin, ends[index] - begin, images, idle=None)
+        if written.endswith(folder) and least == most and images == lines:
+            of_run = None if sums is None else (int(sums[index, 0]), int(sums[index, 1]))
+            run = replace(run, idle=(len(written) - len(folder), least), sums=of_run)
+        yield folder, run
 
 
 def _write_sorted(block: bytes, scratch: Path) -> Iterable[tuple[bytes, Run]]:

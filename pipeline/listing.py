@@ -1,7 +1,7 @@
 """What images there are: those of a folder, or the lines of the list file beside it. No image is opened."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -10,7 +10,7 @@ from data_manifest.artefacts import DIGEST_LENGTH
 from data_manifest.errors import UserError
 from data_manifest.references import LIST_SUFFIX
 from pipeline.known import cache_folder, known_digest_of_list, read_folders, state_of, write_folders
-from pipeline.list_file import Run, digest_of_list, read_runs, scan_list
+from pipeline.list_file import Run, add_sums, digest_of_list, read_runs, scan_list
 from pipeline.texts import Texts
 from pipeline.tree import IMAGE_SUFFIXES, list_names, scan_tree
 
@@ -62,6 +62,18 @@ class ImagesOfRuns:
     runs: tuple[Run, ...]
     digest: str | None = None
 
+    @staticmethod
+    def of(folders: Mapping[bytes, Sequence[Run]]) -> "ImagesOfRuns":
+        """Return the images of folders, by the runs of each, with a digest of which these are if that is known."""
+        content = hashlib.sha256(b"names in any order\0")
+        runs = tuple(run for of_folder in folders.values() for run in of_folder)
+        for path, of_folder in sorted(folders.items()):
+            sums = add_sums(run.sums for run in of_folder)
+            if sums is None:
+                return ImagesOfRuns(runs)
+            content.update(b"%b\0%d %d %d\0" % (path, sum(run.lines for run in of_folder), *sums))
+        return ImagesOfRuns(runs, content.hexdigest()[:DIGEST_LENGTH])
+
     def blocks(self) -> Iterator[Texts]:
         """Give the paths of the lines."""
         return read_runs(self.runs)
@@ -97,7 +109,7 @@ class ListedImages:
 
     def images(self, folders: Iterable[bytes]) -> ImagesOfRuns:
         """Return the lines of folders."""
-        return ImagesOfRuns(tuple(run for folder in folders for run in self._runs[folder]))
+        return ImagesOfRuns.of({folder: self._runs[folder] for folder in folders})
 
     def check_unchanged(self) -> None:
         """Check that the list file was not written since."""

@@ -98,7 +98,8 @@ def build_manifest(
         _check_unchanged(listing, source, recipe)
         summary |= summarise(made)
         sources = (_source(job.key, job.images, strict, reader) for job in jobs)
-        summary["sources"] = {source: part.name for source, part in zip(sources, made, strict=True) if source}
+        pairs = zip(sources, made, strict=True)
+        summary["sources"] = {source: part.name for source, part in pairs if source and not part.repeats}
         shutil.rmtree(scratch)
         _check_any_usable(listing, summary, staging, source)
         _log_summary(name, summary)

@@ -7,6 +7,7 @@ import pyarrow as pa
 Letters = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.int32]
+Sums = npt.NDArray[np.uint64]
 NEWLINE, RETURN, SLASH, AT = b"\n\r/@"
 AT_OF_A_NAME = 15
 BEHIND_PLACE, BEHIND_TURN = 8, 3
@@ -21,12 +22,13 @@ def find_lines(content: Letters, separator: int) -> tuple[Offsets, Offsets]:
     return np.concatenate(([0], ends[:-1] + 1))[: len(ends)], ends
 
 
-def find_folders(content: Letters) -> tuple[Offsets, Offsets, Offsets, Offsets]:
-    """Return the runs of lines of one folder, and how many of their lines end with a carriage return.
+def find_folders(content: Letters) -> tuple[Offsets, Sums | None]:
+    """Return the runs of lines of one folder.
 
     Returns:
-        Where each run starts, where the folder of its first line ends, how many lines it has, and how many of these
-        end with a carriage return: four arrays of int64.
+        Of each run where it starts, where the folder of its first line ends, how many lines it has, and the least and
+        the largest number of carriage returns that one of them ends with: [num_runs, 5]; and no sums over the lines:
+        these decide nothing but whether lines must be read that are known already.
     """
     starts, ends = find_lines(content, NEWLINE)
     slashes = np.flatnonzero(content == SLASH)
@@ -34,10 +36,21 @@ def find_folders(content: Letters) -> tuple[Offsets, Offsets, Offsets, Offsets]:
     folder_ends = np.maximum(last_slash + 1, starts)
     numbers, _ = number(content, starts, folder_ends)
     first = np.flatnonzero(np.diff(numbers, prepend=-1))
-    before_end = np.concatenate((content, [0]))[ends - 1]  # of an empty first line that is the zero
-    returns = ((before_end == RETURN) & (ends > starts)).astype(np.int64)
-    lines = np.diff(np.append(first, len(starts)))
-    return starts[first], folder_ends[first], lines, np.add.reduceat(returns, first) if len(first) else lines
+    if not len(first):
+        return np.empty((0, 5), np.int64), None
+    lines, returns = np.diff(np.append(first, len(starts))), _returns(content, folder_ends, ends)
+    least, most = np.minimum.reduceat(returns, first), np.maximum.reduceat(returns, first)
+    return np.stack((starts[first], folder_ends[first], lines, least, most), axis=1), None
+
+
+def _returns(content: Letters, starts: Offsets, ends: Offsets) -> Offsets:
+    """Return how many carriage returns each text ends with."""
+    returns = np.zeros_like(ends)
+    rows = np.arange(len(ends))
+    while len(rows := rows[ends[rows] - returns[rows] > starts[rows]]):
+        rows = rows[content[ends[rows] - returns[rows] - 1] == RETURN]
+        returns[rows] += 1
+    return returns
 
 
 def cut(content: Letters, starts: Offsets, ends: Offsets) -> tuple[Offsets, Offsets, bool]:

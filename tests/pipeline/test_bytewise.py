@@ -48,6 +48,11 @@ def test_lines(way: ModuleType, lines: list[bytes], last_has_end: bool, separato
     assert (starts.dtype, ends.dtype) == (np.int64, np.int64)
 
 
+def returns_of(line: bytes) -> int:
+    name = line.rpartition(b"/")[2]
+    return len(name) - len(name.rstrip(b"\r"))
+
+
 @either
 @given(LINES, st.booleans())
 def test_folders(way: ModuleType, lines: list[bytes], last_has_end: bool) -> None:
@@ -56,11 +61,39 @@ def test_folders(way: ModuleType, lines: list[bytes], last_has_end: bool) -> Non
     expected, start = [], 0
     for folder, run in itertools.groupby(lines, lambda line: line[: line.rfind(b"/") + 1]):
         of_run = list(run)
-        returns = sum(line.endswith(b"\r") for line in of_run)
-        expected.append((start, start + len(folder), len(of_run), returns))
+        returns = [returns_of(line) for line in of_run]
+        expected.append([start, start + len(folder), len(of_run), min(returns), max(returns)])
         start += sum(len(line) + 1 for line in of_run)
-    found = way.find_folders(letters(content))
-    assert list(zip(*(each.tolist() for each in found), strict=True)) == expected
+    runs, sums = way.find_folders(letters(content))
+    assert runs.tolist() == expected
+    assert sums is None or sums.shape == (len(expected), 2)
+
+
+def sums_of(names: list[bytes], folder: bytes = b"x/", end: bytes = b"\n") -> tuple[int, int]:
+    runs, sums = compiled.find_folders(letters(b"".join(folder + name + end for name in names)))
+    assert len(runs) == 1
+    assert sums is not None
+    return int(sums[0, 0]), int(sums[0, 1])
+
+
+@NO_COMPILER
+def test_sums_tell_names_and_how_often_they_are_there_but_not_their_order() -> None:
+    names = [b"@%d@%04d.jpg" % (number % 7, number) for number in range(1000)]
+    sums = sums_of(names)
+    assert sums_of(names[::-1]) == sums_of(names, b"./y/z/") == sums_of(names, end=b"\r\n") == sums
+    assert len({sums, sums_of(names[1:]), sums_of([*names, names[0]]), sums_of([*names[1:], b"@0@0001.jpg"])}) == 4
+    halves = sums_of(names[:400]), sums_of(names[400:])
+    assert sums == tuple(sum(each) % 2**64 for each in zip(*halves, strict=True))
+
+
+@NO_COMPILER
+@pytest.mark.parametrize("form", [b"%d", b"%08d", b"@0543002.69@%07d@@.jpg", b"%016d", b"%023d"])
+def test_sums_of_pairs_of_names_that_differ_in_digits_differ(form: bytes) -> None:
+    """Of 40,000 pairs no two have the same sum, in either of the two: digits do not cancel each other out."""
+    names = [sums_of([form % number])[part] for part in (0, 1) for number in range(283)]
+    for part in (names[:283], names[283:]):
+        pairs = [(one + other) % 2**64 for one, other in itertools.combinations(part, 2)]
+        assert len(set(pairs)) == len(pairs)
 
 
 @either

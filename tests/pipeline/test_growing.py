@@ -11,6 +11,7 @@ import pytest
 from data_manifest.artefacts import list_artefacts, list_current, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.staging import STAGING
+from pipeline import bytewise, plain
 from pipeline import groups as groups_module
 from pipeline import manifest as manifest_module
 from pipeline import partition as partition_module
@@ -18,6 +19,7 @@ from pipeline.groups import build_groups
 from pipeline.listing import Images, Listing, list_images
 from pipeline.manifest import build_manifest
 from pipeline.partitions import partitions
+from pipeline.reading import Distinct, distinct_paths
 from pipeline.settings import GroupSettings
 from tests.pipeline.conftest import tables_in, write
 
@@ -236,6 +238,57 @@ def test_only_folders_that_changed_are_read(city: Path, tmp_path: Path, listed_f
     of_train = {name for name in listed_folders if name == "deep" or name.startswith("37.")}
     assert "37.5" in of_train
     assert len(of_train) < 10
+
+
+@pytest.fixture
+def read_partitions(monkeypatch: pytest.MonkeyPatch) -> list[Images]:
+    """The images of partitions whose lines or folders are read, from now on."""
+    read = []
+
+    def noted(images: Images) -> Distinct:
+        read.append(images)
+        return distinct_paths(images)
+
+    monkeypatch.setattr(partition_module, "distinct_paths", noted)
+    return read
+
+
+def write_list(train: Path, lines: list[str], form: str) -> None:
+    random.Random(form).shuffle(lines)
+    train.with_name("train_images_paths.txt").write_bytes("".join(form.format(line) for line in lines).encode())
+
+
+@pytest.mark.skipif(bytewise.cut is plain.cut, reason="nothing was compiled: all lines are read again")
+def test_of_a_list_the_lines_of_folders_that_changed_alone_are_read(
+    city: Path, build: Build, name_with: NameWith, read_partitions: list[Images]
+) -> None:
+    """However it is written now, and in whatever order: `{}` is a path."""
+    lines = [str(path.relative_to(city)) for path in city.rglob("*.jpg")]
+    write_list(city, lines, "{}\n")
+    before = build(city, check=False)
+    huge = sum(images.digest is None for images in read_partitions)
+    assert huge == 4, "37.7 is cut by name, so its names are needed"
+    for form in ("./{}\n", "{}\r\n", "././{}\r\r\n"):
+        write_list(city, lines, form)
+        read_partitions.clear()
+        check_what_was_taken_over(before, build(city, check=False), 0)
+        assert [images.digest for images in read_partitions] == [None] * huge
+    write_list(city, [*lines, f"37.5/{name_with(pano_id='new')}"], "./{}\n")
+    read_partitions.clear()
+    after = build(city, check=False)
+    assert len(read_partitions) == huge + 1
+    check_what_was_taken_over(before, after, 1)
+    assert tables_in(after) == tables_in(build(city))
+
+
+def test_repeats_in_a_list_are_counted_again_each_time(city: Path, build: Build, name_with: NameWith) -> None:
+    lines = [str(path.relative_to(city)) for path in city.rglob("*.jpg")]
+    write_list(city, [*lines, *lines[:3]], "{}\n")
+    before = build(city)
+    write_list(city, [*lines, *lines[:3], f"37.5/{name_with(pano_id='new')}"], "{}\n")
+    after = build(city)
+    assert [read_recipe(artefact)["summary"]["repeats"] for artefact in (before, after)] == [3, 3]
+    check_what_was_taken_over(before, after, 1)
 
 
 @pytest.mark.parametrize("broken", ["removed", "garbage", "a folder", "rescan"])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from data_manifest.errors import UserError
+from pipeline import bytewise, plain
 from pipeline import listing as listing_module
 from pipeline.listing import Images, Listing, list_file_of, list_images
 
@@ -191,6 +192,29 @@ def test_images_of_folders_have_a_digest_of_their_own(train: Path) -> None:
     digests = {listing.images(folders).digest for folders in some}
     assert len(digests) == len(some)
     assert None not in digests
+
+
+@pytest.mark.skipif(bytewise.cut is plain.cut, reason="nothing was compiled: lines are read to know what they are")
+def test_lines_of_folders_have_a_digest_of_the_paths_alone(train: Path, tmp_path: Path) -> None:
+    def digest_of(content: bytes, folders: tuple[bytes, ...] = (b"", b"x/")) -> str | None:
+        write_list(train, content)
+        listing = list_images(train)
+        listing.sizes(tmp_path)
+        return listing.images(folders).digest
+
+    digest = digest_of(b"x/a\nx/b\nc\n")
+    assert digest is not None
+    same = (
+        *(b"c\nx/b\nx/a", b"./c\n./x/a\n././x/b", b"x/a\r\nx/b\r\nc", b"x/b\nc\nx/a", b"x/a\n\nx/b\nc\n"),
+        b"x/a\r\r\nx/b\r\r\n./c\r\r",
+    )
+    assert {digest_of(content) for content in same} == {digest}
+    assert digest_of(same[0], (b"x/", b"")) == digest
+    others = b"x/a\nx/b\nd\n", b"x/a\nx/b\nx/b\nc", b"x/a\nc", b"x/ac\nx/b\nc", b"x/ab\nx/\nc"
+    assert len({None, digest, *map(digest_of, others)}) == 2 + len(others)
+    assert digest_of(b"y/a\ny/b\nc\n", (b"", b"y/")) not in (None, digest)
+    to_be_cleaned = b" \nc\nx/a\nx/b", b"x/a\r\nx/b\nc", b"x/./a\nx/b\nc", b"x//a\nx/b\nc"
+    assert {digest_of(content) for content in to_be_cleaned} == {None}, "these lines are read to know what they are"
 
 
 def test_a_listed_folder_that_changes_is_told_when_it_is_read(train: Path) -> None:
