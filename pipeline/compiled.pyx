@@ -50,7 +50,8 @@ def find_folders(const uint8_t[::1] content):
         the largest number of carriage returns that one of them ends with: [num_runs, 5]; and sums over what the lines
         have between the folder and these returns, which are the same for the same lines in any order: [num_runs, 2].
     """
-    cdef int64_t size = content.shape[0], start = 0, end, slash, length, returns, count = 0, room = FIRST_ROOM
+    cdef int64_t size = content.shape[0], start = 0, end, length = 0, returns, count = 0, room = FIRST_ROOM
+    cdef bint goes_on
     cdef int64_t[:, ::1] runs = np.empty((room, 5), np.int64)
     cdef uint64_t[:, ::1] sums = np.empty((room, 2), np.uint64)
     cdef const uint8_t* begin = &content[0] if size else NULL
@@ -59,18 +60,20 @@ def find_folders(const uint8_t[::1] content):
         while start < size:
             found = <const uint8_t*> memchr(begin + start, 10, size - start)
             end = size if found == NULL else found - begin
-            slash = end - 1
-            while slash >= start and begin[slash] != SLASH:
-                slash -= 1
-            length = slash + 1 - start
+            goes_on = (
+                count > 0
+                and length <= end - start
+                and memcmp(begin + runs[count - 1, 0], begin + start, length) == 0
+                and memchr(begin + start + length, SLASH, end - start - length) == NULL
+            )
+            if not goes_on:
+                length = end - start
+                while length > 0 and begin[start + length - 1] != SLASH:
+                    length -= 1
             returns = 0
-            while end - returns - 1 > slash and begin[end - returns - 1] == RETURN:
+            while end - returns > start + length and begin[end - returns - 1] == RETURN:
                 returns += 1
-            if (
-                count == 0
-                or runs[count - 1, 1] - runs[count - 1, 0] != length
-                or memcmp(begin + runs[count - 1, 0], begin + start, length) != 0
-            ):
+            if not goes_on:
                 if count == room:
                     room *= 2
                     with gil:
@@ -85,7 +88,7 @@ def find_folders(const uint8_t[::1] content):
             runs[count - 1, 2] += 1
             runs[count - 1, 3] = min(runs[count - 1, 3], returns)
             runs[count - 1, 4] = max(runs[count - 1, 4], returns)
-            _add(&sums[count - 1, 0], begin + slash + 1, end - returns - slash - 1)
+            _add(&sums[count - 1, 0], begin + start + length, end - returns - start - length)
             start = end + 1
     return np.asarray(runs)[:count].copy(), np.asarray(sums)[:count].copy()
 
@@ -211,23 +214,24 @@ cdef inline uint64_t _hash_of(const uint8_t* text, int64_t length) noexcept nogi
 
 
 cdef inline void _add(uint64_t* sums, const uint8_t* text, int64_t length) noexcept nogil:
-    """Add two hashes of a text to two sums.
+    """Add two hashes of a text, of its 16 bytes after 16 bytes, to two sums.
 
     A sum tells lines apart only if hashes of texts that differ in a digit have nothing to do with each other. So each
     ends with the steps that MurmurHash3 ends with, whose constants are the 64-bit ones of its author, Austin Appleby.
     """
-    cdef uint64_t one = <uint64_t> length, other = ~one, word
+    cdef uint64_t one = <uint64_t> length, other = ~one
+    cdef uint64_t words[2]
     while length > 0:
-        word = 0
-        memcpy(&word, text, min(length, 8))
-        one = (one ^ word) * <uint64_t> 0x9E3779B97F4A7C15
+        words[0] = words[1] = 0
+        memcpy(words, text, min(length, 16))
+        one = (one ^ words[0]) * <uint64_t> 0x9E3779B97F4A7C15
         one ^= one >> 29
-        other = (other ^ word) * <uint64_t> 0xD6E8FEB86659FD93
+        other = (other ^ words[1]) * <uint64_t> 0xD6E8FEB86659FD93
         other ^= other >> 32
-        text += 8
-        length -= 8
-    sums[0] += _spread(one)
-    sums[1] += _spread(other)
+        text += 16
+        length -= 16
+    sums[0] += _spread(one ^ (other << 32 | other >> 32))
+    sums[1] += _spread(one + 3 * other)
 
 
 cdef inline uint64_t _spread(uint64_t hashed) noexcept nogil:

@@ -20,7 +20,7 @@ from pipeline.list_file import digest_of_list
 from pipeline.tree import Folder, is_settled
 
 CACHE = ".listings"
-DIGEST_RULE = 2  # of `digest_of_list`; what was kept under another rule is not taken
+DIGEST_RULE = 3  # of `digest_of_list`; what was kept under another rule is not taken
 
 
 def cache_folder(artifacts: Path, origin: Path) -> Path:

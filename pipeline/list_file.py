@@ -4,7 +4,6 @@ A list of 41 million paths is 4 GB. So of a folder is kept where its lines stand
 is little as long as the list is grouped by folder, as listings are; blocks of a list that is not are written anew.
 """
 
-import hashlib
 import itertools
 import os
 import re
@@ -15,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import xxhash
 
 from data_manifest.artefacts import digest_of
 from data_manifest.errors import UserError
@@ -200,11 +200,12 @@ def digest_of_list(list_file: Path) -> str:
 
 
 def _digest_of_part(list_file: Path, start: int) -> str:
-    digest, end = hashlib.sha256(), start + DIGESTED_BYTES
-    with list_file.open("rb") as file:
+    digest, end, block = xxhash.xxh3_128(), start + DIGESTED_BYTES, memoryview(bytearray(BLOCK_BYTES))
+    with list_file.open("rb", buffering=0) as file:
         file.seek(start)
-        while block := file.read(min(BLOCK_BYTES, end - file.tell())):
-            digest.update(block)
+        while count := file.readinto(block[: min(BLOCK_BYTES, end - start)]):
+            digest.update(block[:count])
+            start += count
     return digest.hexdigest()
 
 
@@ -219,8 +220,8 @@ def _scan_piece(list_file: Path, scratch: Path, piece: tuple[int, int]) -> list[
     return found
 
 
-def read_blocks(list_file: Path, begin: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """Give blocks of whole lines of a piece, each with where it starts.
+def read_blocks(list_file: Path, begin: int, end: int) -> Iterator[tuple[int, memoryview]]:
+    """Give blocks of whole lines of a piece, each with where it starts; one stands until the next is asked for.
 
     Raises:
         UserError: The list cannot be read.
@@ -233,26 +234,26 @@ def read_blocks(list_file: Path, begin: int, end: int) -> Iterator[tuple[int, by
                 filled += count
                 whole = buffer.rfind(b"\n", 0, filled) + 1
                 if whole:
-                    yield start, bytes(memoryview(buffer)[:whole])
+                    yield start, memoryview(buffer)[:whole]
                     buffer[: filled - whole] = buffer[whole:filled]
                     start, filled = start + whole, filled - whole
                 elif filled == len(buffer):  # a line longer than a block
-                    buffer += bytes(len(buffer))
+                    buffer = buffer + bytes(len(buffer))
             if filled:
-                yield start, bytes(memoryview(buffer)[:filled])
+                yield start, memoryview(buffer)[:filled]
     except OSError as error:
         raise UserError(f"{list_file}: cannot be read: {error.strerror}") from error
 
 
-def runs_of_block(file: Path, start: int, block: bytes) -> Iterator[tuple[bytes, Run]]:
+def runs_of_block(file: Path, start: int, block: bytes | memoryview) -> Iterator[tuple[bytes, Run]]:
     """Give the folder and the place of each run of lines of one folder; the block stands at `start` in the file."""
     runs, sums = bytewise.find_folders(np.frombuffer(block, np.uint8))
     ends = [*runs[1:, 0].tolist(), len(block)]
     for index, (begin, folder_end, lines, least, most) in enumerate(runs.tolist()):
-        written, images = block[begin:folder_end], lines
+        written, images = bytes(block[begin:folder_end]), lines
         folder = clean_line(written)
         if not folder:  # blank lines would be images of the top
-            images = sum(bool(clean_line(line).strip()) for line in block[begin : ends[index]].split(b"\n"))
+            images = sum(bool(clean_line(line).strip()) for line in bytes(block[begin : ends[index]]).split(b"\n"))
         if not images:
             continue
         run = Run(file, start + begin, ends[index] - begin, images, idle=None)
@@ -262,9 +263,9 @@ def runs_of_block(file: Path, start: int, block: bytes) -> Iterator[tuple[bytes,
         yield folder, run
 
 
-def _write_sorted(block: bytes, scratch: Path) -> Iterable[tuple[bytes, Run]]:
+def _write_sorted(block: memoryview, scratch: Path) -> Iterable[tuple[bytes, Run]]:
     """Append a block's lines to the scratch file, sorted by folder, and return its runs there."""
-    lines = [path for path in map(clean_line, block.split(b"\n")) if path.strip()]
+    lines = [path for path in map(clean_line, bytes(block).split(b"\n")) if path.strip()]
     lines.sort(key=lambda line: line[: line.rfind(b"/") + 1])
     with scratch.open("ab") as file:
         start = file.tell()

@@ -1,8 +1,8 @@
 """Many texts at once: a column of texts and the bytes of all of them, one after the other, without Python objects."""
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -12,6 +12,13 @@ from pipeline import bytewise
 from pipeline.plain import Letters, Offsets
 
 FED_AT_ONCE = 16_384  # texts: more would not stay in a processor's cache
+
+
+class Digest(Protocol):
+    """What `hashlib` and `xxhash` give."""
+
+    def update(self, content: Any, /) -> None:
+        """Add bytes."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +86,13 @@ class Texts:
         lengths = pl.Series("length", self.ends - self.starts)
         return pl.DataFrame({"text": array, "length": lengths}).select(pl.col("text").bin.head("length")).to_series()
 
-    def feed(self, digest: "hashlib._Hash") -> None:
+    def feed(self, digest: Digest) -> None:
         """Add the texts, with nothing between them, to a digest, so that no others look the same to it."""
         digest.update(np.append(0, self.ends - self.starts).cumsum().data)
         digest.update(self.content.data)
 
 
-def feed(digest: "hashlib._Hash", texts: pl.Series) -> None:
+def feed(digest: Digest, texts: pl.Series) -> None:
     """Add a column of texts to a digest, so that no two columns look the same to it; null is as an empty text."""
     lengths = texts.cast(pl.Binary).bin.size().fill_null(0).to_numpy()
     digest.update(np.append(0, lengths.cumsum(dtype=np.int64)).tobytes())
