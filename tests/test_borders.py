@@ -14,7 +14,7 @@ DRAWING = {"matplotlib", "mpl_toolkits", "jinja2", "markupsafe"}
 NUMERICS = {"numpy", "polars", "pyarrow"}
 ALLOWED = {
     "data_manifest": {"data_manifest", "polars", "pyarrow", "tqdm", "PIL"},
-    "pipeline": {"pipeline", "data_manifest", "dask", "distributed", "utm", "PIL", "simplejpeg", *NUMERICS},
+    "pipeline": {"pipeline", "data_manifest", "dask", "distributed", "utm", "PIL", "simplejpeg", "xxhash", *NUMERICS},
     "training": {"training", "data_manifest", "torch", "torchvision", "PIL", "simplejpeg", *NUMERICS},
     "evaluation": {
         "evaluation",
