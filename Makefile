@@ -25,4 +25,4 @@ $(INSTALLED): pyproject.toml pipeline/compiled.pyx
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo build pipeline/compiled.c pipeline/compiled.*.so

@@ -1,8 +1,33 @@
-"""What is done with each byte of names: compiled, or where that could not be, by libraries."""
+"""What is done with each byte of names: compiled, or by libraries where nothing was compiled."""
 
-try:
-    from pipeline.compiled import cut, find_folders, find_lines, gather, number
-except ImportError:  # no C compiler when it was installed
-    from pipeline.plain import cut, find_folders, find_lines, gather, number
+import logging
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-__all__ = ["cut", "find_folders", "find_lines", "gather", "number"]
+from pipeline import plain
+
+
+def _choose() -> ModuleType:
+    try:
+        from pipeline import compiled
+    except ModuleNotFoundError:  # no C compiler when it was installed
+        return plain
+    return compiled if getattr(compiled, "VERSION", None) == plain.VERSION else plain  # or of an older checkout
+
+
+_way = _choose()
+IS_COMPILED = _way is not plain
+if TYPE_CHECKING:
+    from pipeline.plain import VERSION, cut, find_folders, find_lines, gather, number
+else:
+    VERSION, find_lines, find_folders = _way.VERSION, _way.find_lines, _way.find_folders
+    cut, number, gather = _way.cut, _way.number, _way.gather
+
+__all__ = ["IS_COMPILED", "VERSION", "cut", "find_folders", "find_lines", "gather", "number", "say_if_slow"]
+
+
+def say_if_slow(logger: logging.Logger) -> None:
+    """Say that nothing is compiled, if so."""
+    if not IS_COMPILED:
+        text = "no compiled code is used, and names take longer: install a C compiler, then this project again"
+        logger.info(text)

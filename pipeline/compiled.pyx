@@ -9,14 +9,23 @@ import numpy as np
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
+cdef extern from *:
+    """
+    static inline uint64_t folded(uint64_t one, uint64_t other) {
+        unsigned __int128 product = (unsigned __int128) one * other;
+        return (uint64_t) product ^ (uint64_t) (product >> 64);
+    }
+    """
+    uint64_t folded(uint64_t one, uint64_t other) nogil
+
+VERSION = 2  # as in plain.py: raise both when a function here takes or gives something else, the sums among it
+
 cdef enum:
-    RETURN = 13  # \r
-    SLASH = 47  # /
-    AT = 64  # @
-    MARKS = 16  # a power of two, more than a name of 16 fields has @: the last so many are remembered
-    AT_OF_A_NAME = 15
-    BEHIND_PLACE = 8
-    BEHIND_TURN = 3
+    NEWLINE = 10
+    RETURN = 13
+    SLASH = 47
+    AT = 64
+    MARKS = 16  # a power of two: so many @ of a path are remembered, of which those at its end are wanted
     BYTES_OF_A_LINE = 64  # at least, as a rule: where lines are shorter, room is made for more
     FIRST_ROOM = 1024  # of what grows, a power of two
 
@@ -58,7 +67,7 @@ def find_folders(const uint8_t[::1] content):
     cdef const uint8_t* found
     with nogil:
         while start < size:
-            found = <const uint8_t*> memchr(begin + start, 10, size - start)
+            found = <const uint8_t*> memchr(begin + start, NEWLINE, size - start)
             end = size if found == NULL else found - begin
             goes_on = (
                 count > 0
@@ -93,10 +102,18 @@ def find_folders(const uint8_t[::1] content):
     return np.asarray(runs)[:count].copy(), np.asarray(sums)[:count].copy()
 
 
-def cut(const uint8_t[::1] content, const int64_t[::1] starts, const int64_t[::1] ends):
+def cut(
+    const uint8_t[::1] content,
+    const int64_t[::1] starts,
+    const int64_t[::1] ends,
+    int64_t at_of_a_name,
+    int64_t behind_place,
+    int64_t behind_turn,
+):
     """Return where the place and the turn of each path end, and whether all paths have as many @ as a name has.
 
-    A path with too few of them has both ends where it starts.
+    A place ends with an @, with so many @ from there to the path's end, at most 16, and a turn likewise. A path with
+    too few of them has both ends where it starts.
     """
     cdef int64_t count = starts.shape[0], row, at_count
     cdef int64_t[::1] place_ends = np.empty(count, np.int64), turn_ends = np.empty(count, np.int64)
@@ -113,12 +130,12 @@ def cut(const uint8_t[::1] content, const int64_t[::1] starts, const int64_t[::1
                     marks[at_count & (MARKS - 1)] = here - begin
                     at_count += 1
                 here += 1
-            all_alike &= at_count == AT_OF_A_NAME
-            if at_count < BEHIND_PLACE:
+            all_alike &= at_count == at_of_a_name
+            if at_count < behind_place:
                 place_ends[row] = turn_ends[row] = starts[row]
             else:
-                place_ends[row] = marks[(at_count - BEHIND_PLACE) & (MARKS - 1)] + 1
-                turn_ends[row] = marks[(at_count - BEHIND_TURN) & (MARKS - 1)] + 1
+                place_ends[row] = marks[(at_count - behind_place) & (MARKS - 1)] + 1
+                turn_ends[row] = marks[(at_count - behind_turn) & (MARKS - 1)] + 1
     return np.asarray(place_ends), np.asarray(turn_ends), bool(all_alike)
 
 
@@ -136,7 +153,7 @@ def number(const uint8_t[::1] content, const int64_t[::1] starts, const int64_t[
             if row > 0 and _same(begin, starts, ends, row - 1, row, length):
                 numbers[row] = numbers[row - 1]
                 continue
-            hashed = _hash_of(begin + starts[row], length)
+            hashed = _hash_of(begin + starts[row], length, 0)
             slot = hashed & (slots - 1)
             other = table[slot]
             while other >= 0 and not (
@@ -200,46 +217,27 @@ cdef inline bint _same(
     return ends[one] - starts[one] == length and memcmp(begin + starts[one], begin + starts[other], length) == 0
 
 
-cdef inline uint64_t _hash_of(const uint8_t* text, int64_t length) noexcept nogil:
-    """A hash that spreads well enough for a table; texts are compared as well."""
-    cdef uint64_t hashed = <uint64_t> length, word
-    while length > 0:
-        word = 0
-        memcpy(&word, text, min(length, 8))
-        hashed = (hashed ^ word) * <uint64_t> 0x9E3779B97F4A7C15
-        hashed ^= hashed >> 29
-        text += 8
-        length -= 8
-    return hashed
+cdef inline uint64_t _hash_of(const uint8_t* text, int64_t length, uint64_t seed) noexcept nogil:
+    """A hash of which each bit depends on all bytes.
 
-
-cdef inline void _add(uint64_t* sums, const uint8_t* text, int64_t length) noexcept nogil:
-    """Add two hashes of a text, of its 16 bytes after 16 bytes, to two sums.
-
-    A sum tells lines apart only if hashes of texts that differ in a digit have nothing to do with each other. So each
-    ends with the steps that MurmurHash3 ends with, whose constants are the 64-bit ones of its author, Austin Appleby.
+    16 bytes at a time are multiplied to 128 bits, of which the halves are put together: the step that Wang Yi's wyhash
+    and its like are made of.
     """
-    cdef uint64_t one = <uint64_t> length, other = ~one
+    cdef uint64_t hashed = seed ^ <uint64_t> length
     cdef uint64_t words[2]
     while length > 0:
         words[0] = words[1] = 0
         memcpy(words, text, min(length, 16))
-        one = (one ^ words[0]) * <uint64_t> 0x9E3779B97F4A7C15
-        one ^= one >> 29
-        other = (other ^ words[1]) * <uint64_t> 0xD6E8FEB86659FD93
-        other ^= other >> 32
+        hashed = folded(words[0] ^ <uint64_t> 0x9E3779B97F4A7C15, words[1] ^ hashed)
         text += 16
         length -= 16
-    sums[0] += _spread(one ^ (other << 32 | other >> 32))
-    sums[1] += _spread(one + 3 * other)
+    return folded(hashed ^ <uint64_t> 0xD6E8FEB86659FD93, seed ^ <uint64_t> 0xC4CEB9FE1A85EC53)
 
 
-cdef inline uint64_t _spread(uint64_t hashed) noexcept nogil:
-    hashed ^= hashed >> 33
-    hashed *= <uint64_t> 0xFF51AFD7ED558CCD
-    hashed ^= hashed >> 33
-    hashed *= <uint64_t> 0xC4CEB9FE1A85EC53
-    return hashed ^ (hashed >> 33)
+cdef inline void _add(uint64_t* sums, const uint8_t* text, int64_t length) noexcept nogil:
+    """Add two hashes of a text to two sums: 128 bits, of which by chance no two sets of names have the same."""
+    sums[0] += _hash_of(text, length, 0x2545F4914F6CDD1D)
+    sums[1] += _hash_of(text, length, 0x8BB84B93962EACC9)
 
 
 cdef void _fill(int64_t[::1] table, const uint64_t[::1] hashes, int64_t count) noexcept nogil:

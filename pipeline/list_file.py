@@ -19,7 +19,7 @@ import xxhash
 from data_manifest.artefacts import digest_of
 from data_manifest.errors import UserError
 from pipeline import bytewise
-from pipeline.plain import Letters
+from pipeline.arrays import Letters
 from pipeline.texts import Texts
 from pipeline.threads import usable_cores
 
@@ -53,7 +53,7 @@ class Run:
     lines: int
     separator: bytes = b"\n"
     idle: tuple[int, int] | None = (0, 0)
-    sums: tuple[int, int] | None = field(default=None, compare=False)
+    sums: tuple[int, int] | None = field(default=None, compare=False)  # they follow from the lines
 
     def read_into(self, content: Letters) -> None:
         """Read the lines into an array of `length`.
@@ -67,7 +67,7 @@ class Run:
         except OSError as error:
             raise UserError(f"{self.file}: cannot be read: {error.strerror}") from error
         if num_bytes != self.length:  # a row that is not read would be lost without a word
-            raise UserError(f"{self.file} has changed while it was being read: run again")
+            raise _changed(self.file)
 
     def can_go_on_with(self, other: "Run") -> bool:
         """Return whether the lines of another run stand right behind, and both are little enough to be read at once."""
@@ -82,6 +82,10 @@ class Run:
         """Return the lines of both runs, of which the other one stands right behind."""
         sums = add_sums((self.sums, other.sums))
         return replace(self, length=self.length + other.length, lines=self.lines + other.lines, sums=sums)
+
+
+def _changed(file: Path) -> UserError:
+    return UserError(f"{file} has changed while it was being read: run again")
 
 
 def add_sums(parts: Iterable[tuple[int, int] | None]) -> tuple[int, int] | None:
@@ -105,8 +109,11 @@ def read_runs(runs: Iterable[Run]) -> Iterator[Texts]:
         if first.idle is None:
             lines = content.tobytes().split(b"\n")
             yield Texts.of(path for path in map(clean_line, lines) if path.strip())
-        elif len(content):
+        else:
             (before, behind), (starts, ends) = first.idle, bytewise.find_lines(content, first.separator[0])
+            # With other lines than when it was looked through, an end could lie before its start.
+            if len(starts) != sum(run.lines for run in together) or (ends - starts < before + behind).any():
+                raise _changed(first.file)
             yield Texts(content, starts + before, ends - behind)
 
 
@@ -118,7 +125,7 @@ def _read(together: list[Run]) -> Letters:
         lines = content[end : end + run.length]
         run.read_into(lines)
         end += run.length
-        if lines[-1] != run.separator[0]:
+        if content[end - 1] != run.separator[0]:
             content[end] = run.separator[0]
             end += 1
     return content[:end]

@@ -9,6 +9,7 @@ from typing import Protocol
 from data_manifest.artefacts import DIGEST_LENGTH
 from data_manifest.errors import UserError
 from data_manifest.references import LIST_SUFFIX
+from pipeline import bytewise
 from pipeline.known import cache_folder, known_digest_of_list, read_folders, state_of, write_folders
 from pipeline.list_file import Run, add_sums, digest_of_list, read_runs, scan_list
 from pipeline.texts import Texts
@@ -65,7 +66,7 @@ class ImagesOfRuns:
     @staticmethod
     def of(folders: Mapping[bytes, Sequence[Run]]) -> "ImagesOfRuns":
         """Return the images of folders, by the runs of each, with a digest of which these are if that is known."""
-        content = hashlib.sha256(b"names in any order\0")
+        content = hashlib.sha256(b"sums of names, version %d\0" % bytewise.VERSION)
         runs = tuple(run for of_folder in folders.values() for run in of_folder)
         for path, of_folder in sorted(folders.items()):
             sums = add_sums(run.sums for run in of_folder)

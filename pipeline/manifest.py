@@ -21,6 +21,7 @@ from data_manifest.progress import Progress
 from data_manifest.schemas import SCHEMA_VERSION
 from data_manifest.staging import dead_staging
 from data_manifest.tables import read_table
+from pipeline import bytewise
 from pipeline.dataset import data_set_name
 from pipeline.disk_space import check_space, room_for_manifest
 from pipeline.executor import run_all
@@ -79,6 +80,7 @@ def build_manifest(
     names = {source: part for path in before for source, part in _sources_of(path).items()}
     may_be_there = bool(dead) or any(path.parent.name == name for path in before)
     check_space(artifacts, room_for_manifest(*listing.estimate()), f"manifest of {name}", at_most=may_be_there)
+    bytewise.say_if_slow(logger)
     earlier = (*before, *dead)
     with publishing(shared, recipe, summary) as staging:
         scratch = staging / "scratch"

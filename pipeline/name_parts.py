@@ -13,12 +13,16 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from pipeline import bytewise
-from pipeline.plain import Offsets
+from pipeline.arrays import Offsets
+from pipeline.names import FIELDS
 from pipeline.texts import Texts
 
 PLACE = ("utm_east", "utm_north", "utm_zone", "utm_band", "latitude", "longitude", "pano_id")
 TURN = ("tile_num", "heading", "heading_source", "heading_reference", "pitch", "roll", "height")
 SHOT = ("timestamp", "year", "month", "note")
+AT_OF_A_NAME = len(FIELDS) - 1
+BEHIND_PLACE = len(FIELDS) - FIELDS.index("tile_num")  # so many @, with that at its end, to the path's end
+BEHIND_TURN = len(FIELDS) - FIELDS.index("timestamp")
 KEYS = 2**63  # what fits into an int64
 
 
@@ -63,13 +67,13 @@ def _numbered(texts: Texts) -> tuple[npt.NDArray[np.int32], Offsets]:
 
 
 def cut_names(names: Texts) -> Cut:
-    """Cut names at the 8th and the 3rd @ from the path's end.
+    """Cut names at the @ before the tile and at that before the timestamp, counted from the path's end.
 
     That is right for a name of 16 fields, whatever its folder; names of more or fewer are rejects whichever of their
     parts is looked at.
     """
     content, starts, ends = names.content, names.starts, names.ends
-    place_ends, turn_ends, all_alike = bytewise.cut(content, starts, ends)
+    place_ends, turn_ends, all_alike = bytewise.cut(content, starts, ends, AT_OF_A_NAME, BEHIND_PLACE, BEHIND_TURN)
     can_be_cut = place_ends > starts
     shot_ends = np.where(can_be_cut, ends, turn_ends)
     texts = (

@@ -74,7 +74,7 @@ def _cut_by_name(key: str, images: Images, bits: int, scratch: Path) -> Iterator
             part_of = np.fromiter(map(zlib.crc32, block), np.int64, len(block)) >> (CHECKSUM_BITS - bits)
             order = np.argsort(part_of, kind="stable")
             for part, rows in _split_where_changed(part_of[order], order):
-                content = separator.join(block[row] for row in rows)
+                content = b"".join(block[row] + separator for row in rows)
                 runs.setdefault(part, []).append(Run(scratch, file.tell(), len(content), len(rows), separator))
                 file.write(content)
     yield from ((f"{key}-{part:04x}", ImagesOfRuns(tuple(runs[part]))) for part in sorted(runs))

@@ -1,16 +1,12 @@
 """What `pipeline.compiled` does, for where nothing could be compiled: the same results, in a multiple of the time."""
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-Letters = npt.NDArray[np.uint8]
-Offsets = npt.NDArray[np.int64]
-Numbers = npt.NDArray[np.int32]
-Sums = npt.NDArray[np.uint64]
+from pipeline.arrays import Letters, Numbers, Offsets, Sums
+
+VERSION = 2  # as in compiled.pyx
 NEWLINE, RETURN, SLASH, AT = b"\n\r/@"
-AT_OF_A_NAME = 15
-BEHIND_PLACE, BEHIND_TURN = 8, 3
 ROWS_AT_A_TIME = 16_384  # more would not stay in a processor's cache
 
 
@@ -53,21 +49,24 @@ def _returns(content: Letters, starts: Offsets, ends: Offsets) -> Offsets:
     return returns
 
 
-def cut(content: Letters, starts: Offsets, ends: Offsets) -> tuple[Offsets, Offsets, bool]:
+def cut(
+    content: Letters, starts: Offsets, ends: Offsets, at_of_a_name: int, behind_place: int, behind_turn: int
+) -> tuple[Offsets, Offsets, bool]:
     """Return where the place and the turn of each path end, and whether all paths have as many @ as a name has.
 
-    A path with too few of them has both ends where it starts.
+    A place ends with an @, with so many @ from there to the path's end, at most 16, and a turn likewise. A path with
+    too few of them has both ends where it starts.
     """
     place_ends, turn_ends, all_alike = np.empty_like(starts), np.empty_like(starts), True
-    nowhere = np.full(BEHIND_PLACE, -1)
+    nowhere = np.full(behind_place, -1)
     for begin in range(0, len(starts), ROWS_AT_A_TIME):
         rows = slice(begin, begin + ROWS_AT_A_TIME)
         start, end = starts[begin], ends[rows][-1]
         at = np.concatenate((nowhere, np.flatnonzero(content[start:end] == AT) + start))
         first, last = np.searchsorted(at, starts[rows]), np.searchsorted(at, ends[rows])
-        all_alike &= bool((last - first == AT_OF_A_NAME).all())
-        place_ends[rows] = at[last - BEHIND_PLACE] + 1
-        turn_ends[rows] = at[last - BEHIND_TURN] + 1
+        all_alike &= bool((last - first == at_of_a_name).all())
+        place_ends[rows] = at[last - behind_place] + 1
+        turn_ends[rows] = at[last - behind_turn] + 1
     too_few = place_ends <= starts
     place_ends[too_few] = turn_ends[too_few] = starts[too_few]
     return place_ends, turn_ends, all_alike

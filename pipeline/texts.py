@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline import bytewise
-from pipeline.plain import Letters, Offsets
+from pipeline.arrays import Letters, Offsets
 
 FED_AT_ONCE = 16_384  # texts: more would not stay in a processor's cache
 
@@ -87,7 +87,8 @@ class Texts:
         return pl.DataFrame({"text": array, "length": lengths}).select(pl.col("text").bin.head("length")).to_series()
 
     def feed(self, digest: Digest) -> None:
-        """Add the texts, with nothing between them, to a digest, so that no others look the same to it."""
+        """Add the texts to a digest, so that no others look the same to it; nothing may stand between them."""
+        assert np.array_equal(self.starts[1:], self.ends[:-1]), "what stands between them would be in the digest"
         digest.update(np.append(0, self.ends - self.starts).cumsum().data)
         digest.update(self.content.data)
 

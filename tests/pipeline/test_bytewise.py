@@ -1,6 +1,9 @@
 """Both ways to work on bytes, compiled and not, do what a few plain lines do."""
 
 import itertools
+import logging
+import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import bytewise, plain
+from pipeline.arrays import Letters, Offsets
 from pipeline.groups import build_groups
 from pipeline.manifest import build_manifest
 from pipeline.settings import GroupSettings
@@ -20,18 +24,19 @@ try:
 except ImportError:
     compiled = None  # type: ignore[assignment]
 
-NO_COMPILER = pytest.mark.skipif(compiled is None, reason="nothing was compiled: pip found no C compiler")
-WAYS = [pytest.param(plain, id="plain"), pytest.param(compiled, id="compiled", marks=NO_COMPILER)]
+compiled_only = pytest.mark.skipif(compiled is None, reason="nothing was compiled: pip found no C compiler")
+WAYS = [pytest.param(plain, id="plain"), pytest.param(compiled, id="compiled", marks=compiled_only)]
+KERNELS = ("cut", "find_folders", "find_lines", "gather", "number")
 either = pytest.mark.parametrize("way", WAYS)
 LINES = st.lists(st.text("ab/@\r\0\xe9", max_size=9).map(str.encode), max_size=40)
 NAMES = st.lists(st.text("@@@@@@a", max_size=30).map(str.encode), max_size=40)
 
 
-def letters(content: bytes) -> plain.Letters:
+def letters(content: bytes) -> Letters:
     return np.frombuffer(content, np.uint8)
 
 
-def laid_out(texts: list[bytes], between: bytes = b"") -> tuple[plain.Letters, plain.Offsets, plain.Offsets]:
+def laid_out(texts: list[bytes], between: bytes = b"") -> tuple[Letters, Offsets, Offsets]:
     """Texts one after the other, with something between them and behind."""
     ends = np.cumsum([len(text) + len(between) for text in texts], dtype=np.int64) - len(between)
     starts = ends - np.array(list(map(len, texts)), np.int64)
@@ -76,7 +81,7 @@ def sums_of(names: list[bytes], folder: bytes = b"x/", end: bytes = b"\n") -> tu
     return int(sums[0, 0]), int(sums[0, 1])
 
 
-@NO_COMPILER
+@compiled_only
 def test_sums_tell_names_and_how_often_they_are_there_but_not_their_order() -> None:
     names = [b"@%d@%04d.jpg" % (number % 7, number) for number in range(1000)]
     sums = sums_of(names)
@@ -86,12 +91,48 @@ def test_sums_tell_names_and_how_often_they_are_there_but_not_their_order() -> N
     assert sums == tuple(sum(each) % 2**64 for each in zip(*halves, strict=True))
 
 
-@NO_COMPILER
+def sums_of_each(names: list[bytes]) -> list[tuple[int, int]]:
+    """The sums of names that are each alone in a run."""
+    runs, sums = compiled.find_folders(
+        letters(b"".join(b"%d/%s\n" % (row % 2, name) for row, name in enumerate(names)))
+    )
+    assert len(runs) == len(names)
+    assert sums is not None
+    return [(one, other) for one, other in sums.tolist()]
+
+
+def with_digits(length: int, places: tuple[int, ...]) -> list[bytes]:
+    """Zeros, with all digits in some places."""
+    names = []
+    for digits in itertools.product(b"0123456789", repeat=len(places)):
+        name = bytearray(b"0" * length)
+        for place, digit in zip(places, digits, strict=True):
+            name[place] = digit
+        names.append(bytes(name))
+    return names
+
+
+@compiled_only
+@pytest.mark.parametrize("length", [9, 16, 17, 24, 32, 40])
+def test_names_that_differ_in_any_two_digits_have_other_sums(length: int) -> None:
+    for places in itertools.combinations(range(length), 2):
+        for part in zip(*sums_of_each(with_digits(length, places)), strict=True):
+            assert len(set(part)) == 100, places
+
+
+@compiled_only
+def test_names_that_differ_in_three_digits_have_other_sums() -> None:
+    choose = random.Random(0)
+    for places in [(15, 27, 31), (7, 15, 23), *(tuple(choose.sample(range(40), 3)) for _ in range(100))]:
+        for part in zip(*sums_of_each(with_digits(40, places)), strict=True):
+            assert len(set(part)) == 1000, places
+
+
+@compiled_only
 @pytest.mark.parametrize("form", [b"%d", b"%08d", b"@0543002.69@%07d@@.jpg", b"%016d", b"%023d"])
 def test_sums_of_pairs_of_names_that_differ_in_digits_differ(form: bytes) -> None:
     """Of 40,000 pairs no two have the same sum, in either of the two: digits do not cancel each other out."""
-    names = [sums_of([form % number])[part] for part in (0, 1) for number in range(283)]
-    for part in (names[:283], names[283:]):
+    for part in zip(*sums_of_each([form % number for number in range(283)]), strict=True):
         pairs = [(one + other) % 2**64 for one, other in itertools.combinations(part, 2)]
         assert len(set(pairs)) == len(pairs)
 
@@ -100,7 +141,7 @@ def test_sums_of_pairs_of_names_that_differ_in_digits_differ(form: bytes) -> Non
 @given(NAMES, st.sampled_from([b"", b"\n", b"@"]))
 def test_cuts(way: ModuleType, names: list[bytes], between: bytes) -> None:
     content, starts, ends = laid_out(names, between)
-    place_ends, turn_ends, all_alike = way.cut(content, starts, ends)
+    place_ends, turn_ends, all_alike = way.cut(content, starts, ends, 15, 8, 3)
     for name, start, place_end, turn_end in zip(names, starts, place_ends, turn_ends, strict=True):
         at = [index for index, letter in enumerate(name) if letter == ord("@")]
         expected = (at[-8] + 1, at[-3] + 1) if len(at) >= 8 else (0, 0)
@@ -111,17 +152,20 @@ def test_cuts(way: ModuleType, names: list[bytes], between: bytes) -> None:
 @either
 def test_cuts_of_names_alone(way: ModuleType) -> None:
     names = [b"@" * 15, b"a@" * 15 + b".jpg"]
-    place_ends, turn_ends, all_alike = way.cut(*laid_out(names, b"\n"))
+    place_ends, turn_ends, all_alike = way.cut(*laid_out(names, b"\n"), 15, 8, 3)
     assert (place_ends.tolist(), turn_ends.tolist(), all_alike) == ([8, 32], [13, 42], True)
 
 
-def test_rows_at_a_time_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    content, starts, ends = laid_out([b"@" * (number % 18) for number in range(50)], b"\n")
-    place_ends, turn_ends, _ = plain.cut(content, starts, ends)
+@pytest.mark.parametrize("odd", [None, 0, 3, 49])
+def test_rows_at_a_time_do_not_matter(monkeypatch: pytest.MonkeyPatch, odd: int | None) -> None:
+    content, starts, ends = laid_out([b"a@" * (number % 18 if odd == number else 15) for number in range(50)], b"\n")
+    place_ends, turn_ends, all_alike = plain.cut(content, starts, ends, 15, 8, 3)
+    assert all_alike == (odd is None)
     for rows in (1, 2, 7, 49):
         monkeypatch.setattr(plain, "ROWS_AT_A_TIME", rows)
-        again = plain.cut(content, starts, ends)
+        again = plain.cut(content, starts, ends, 15, 8, 3)
         assert [each.tolist() for each in again[:2]] == [place_ends.tolist(), turn_ends.tolist()]
+        assert again[2] == all_alike
 
 
 @either
@@ -154,13 +198,35 @@ def test_gathered(way: ModuleType, texts: list[bytes], between: bytes, data: st.
     assert len(content) == offsets[-1]
 
 
-@NO_COMPILER
-def test_what_is_compiled_is_taken() -> None:
-    names = ("cut", "find_folders", "find_lines", "gather", "number")
-    assert all(getattr(bytewise, name) is getattr(compiled, name) for name in names)
+@pytest.mark.skipif(not (shutil.which("cc") or shutil.which("gcc")), reason="there is no C compiler")
+def test_where_there_is_a_compiler_compiled_code_is_taken() -> None:
+    """Whatever hinders it is no error when the project is installed."""
+    assert bytewise.IS_COMPILED, "install the project again, and look at what pip -v says"
+    assert all(getattr(bytewise, name) is getattr(compiled, name) for name in KERNELS)
 
 
-@NO_COMPILER
+@compiled_only
+@pytest.mark.parametrize("version", [None, plain.VERSION - 1])
+def test_what_was_compiled_of_another_version_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, version: int | None
+) -> None:
+    if version is None:
+        monkeypatch.delattr(compiled, "VERSION")
+    else:
+        monkeypatch.setattr(compiled, "VERSION", version)
+    assert bytewise._choose() is plain
+
+
+def test_it_is_said_if_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    for is_compiled, texts in ((True, []), (False, ["no compiled code is used"])):
+        monkeypatch.setattr(bytewise, "IS_COMPILED", is_compiled)
+        caplog.clear()
+        bytewise.say_if_slow(logging.getLogger("test"))
+        assert [message.split(",")[0] for message in caplog.messages] == texts
+
+
+@compiled_only
 def test_a_manifest_and_groups_are_the_same_bytes_either_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name_with: Callable[..., str]
 ) -> None:
@@ -168,7 +234,7 @@ def test_a_manifest_and_groups_are_the_same_bytes_either_way(
     (tmp_path / "train_images_paths.txt").write_text("\n".join([*names, "x/odd.jpg", names[7], "./" + names[9]]))
     made = {}
     for way in (compiled, plain):
-        for name in bytewise.__all__:
+        for name in KERNELS:
             monkeypatch.setattr(bytewise, name, getattr(way, name))
         artifacts = tmp_path / way.__name__
         build_groups(build_manifest(tmp_path / "train", artifacts), artifacts, GroupSettings(min_images_per_class=1))

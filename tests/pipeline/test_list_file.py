@@ -226,3 +226,16 @@ def test_a_run_that_cannot_be_read_whole_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "lines").write_bytes(b"a.jpg\nb.jpg\n")
     with pytest.raises(UserError, match=r"lines has changed while it was being read: run again$"):
         Run(tmp_path / "lines", 0, 100, 2).read_into(np.empty(100, np.uint8))
+
+
+@pytest.mark.parametrize("rewritten", [b"x/a\n\nx/bcde\n", b"./x/a\nx/bc\n\n", b"./x/a.jpg/b\n", b"./x/a./x/b\n\n"])
+def test_a_list_that_is_rewritten_between_two_looks_at_it(tmp_path: Path, rewritten: bytes) -> None:
+    """Whatever has the size that the lines had: with `./` on each line, a shorter line would end before its start."""
+    content = b"./x/a\n./x/b\n"
+    (tmp_path / "list").write_bytes(content)
+    runs = scan_list(tmp_path / "list", tmp_path / "scratch")[b"x/"]
+    assert paths_of(*runs) == [b"x/a", b"x/b"]
+    assert len(rewritten) == len(content)
+    (tmp_path / "list").write_bytes(rewritten)
+    with pytest.raises(UserError, match=r"list has changed while it was being read: run again$"):
+        paths_of(*runs)

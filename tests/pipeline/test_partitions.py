@@ -1,8 +1,10 @@
+import dataclasses
 import hashlib
 import random
 import re
 import tempfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from data_manifest.errors import UserError
 from pipeline import list_file as list_file_module
 from pipeline.listing import list_images
 from pipeline.partitions import ROWS_PER_PARTITION, folders_by_key, partitions
+from pipeline.texts import Texts
 
 
 def hash_of(text: str) -> str:
@@ -121,6 +124,27 @@ def test_names_with_newlines_in_a_huge_folder(tmp_path: Path) -> None:
 def test_lines_with_nul_in_a_huge_folder() -> None:
     parts = cut([f"x/{number}\0.jpg" for number in range(50)] + folder("x", 50, start=1000), 10)
     assert len(parts) == 16
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_huge_folder_with_an_empty_path(tmp_path: Path, rows: int) -> None:
+    """A row of a table may have none."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Given:
+        digest: str | None = None
+
+        def sizes(self, scratch: Path) -> dict[bytes, int]:
+            return {b"": 3}
+
+        def images(self, folders: object) -> "Given":
+            return self
+
+        def blocks(self) -> Iterator[Texts]:
+            yield Texts.of([b"", b"a", b"b"])
+
+    found = partitions(Given(), tmp_path, rows)  # type: ignore[arg-type]
+    assert sorted(path for _, images in found for block in images.blocks() for path in block) == [b"", b"a", b"b"]
 
 
 def test_a_huge_folder_that_changes_while_it_is_cut(tmp_path: Path) -> None:

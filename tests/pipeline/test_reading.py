@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from pipeline import name_parts
 from pipeline.name_parts import cut_names
 from pipeline.reading import decode_paths, distinct_paths, read_names
 from pipeline.texts import Texts
@@ -104,6 +105,14 @@ def test_paths_that_are_all_names_are_sorted_by_their_parts(name_with: NameWith)
     check_distinct([name.encode() for name in names], are_cut=True)
     check_distinct([names[0].encode()] * 9, are_cut=True)
     check_distinct([], are_cut=True)
+
+
+def test_parts_too_many_for_one_number_are_sorted_too(name_with: NameWith, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [name_with(heading=heading, pano_id=pano).encode() for heading in (30, 3) for pano in "ba"]
+    monkeypatch.setattr(name_parts, "KEYS", 4)  # two places, two turns, one shot
+    check_distinct(names * 2, are_cut=False)
+    monkeypatch.setattr(name_parts, "KEYS", 5)
+    check_distinct(names * 2, are_cut=True)
 
 
 def test_paths_of_which_one_is_no_name_are_sorted_too(odd_names: list[bytes], name_with: NameWith) -> None:
