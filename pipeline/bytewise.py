@@ -1,5 +1,6 @@
 """What is done with each byte of names: compiled, or by libraries where nothing was compiled."""
 
+import importlib
 import logging
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -9,8 +10,8 @@ from pipeline import plain
 
 def _choose() -> ModuleType:
     try:
-        from pipeline import compiled
-    except ModuleNotFoundError:  # no C compiler when it was installed
+        compiled = importlib.import_module("pipeline.compiled")
+    except ImportError:  # no C compiler when it was installed, or what it made does not fit
         return plain
     return compiled if getattr(compiled, "VERSION", None) == plain.VERSION else plain  # or of an older checkout
 

@@ -4,6 +4,7 @@ import itertools
 import logging
 import random
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -214,6 +215,11 @@ def test_what_was_compiled_of_another_version_is_not_taken(
         monkeypatch.delattr(compiled, "VERSION")
     else:
         monkeypatch.setattr(compiled, "VERSION", version)
+    assert bytewise._choose() is plain
+
+
+def test_where_nothing_is_compiled_libraries_do_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pipeline.compiled", None)
     assert bytewise._choose() is plain
 
 
