@@ -11,7 +11,8 @@ from data_manifest.errors import UserError
 from data_manifest.references import LIST_SUFFIX
 from pipeline import bytewise
 from pipeline.known import cache_folder, known_digest_of_list, read_folders, state_of, write_folders
-from pipeline.list_file import Run, add_sums, digest_of_list, read_runs, scan_list
+from pipeline.list_file import digest_of_list, scan_list
+from pipeline.runs import Run, add_sums, read_runs
 from pipeline.texts import Texts
 from pipeline.tree import IMAGE_SUFFIXES, list_names, scan_tree
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.list_file import Run
 from pipeline.listing import Images, ImagesOfRuns, Listing
+from pipeline.runs import Run
 
 HASH_BITS, CHECKSUM_BITS = 64, 32
 ROWS_PER_PARTITION = 250_000  # about; at most, but for chance in the cuts of a huge folder

@@ -12,7 +12,8 @@ import xxhash
 
 from data_manifest.errors import UserError
 from pipeline import list_file as list_file_module
-from pipeline.list_file import Run, clean_line, digest_of_list, pieces, read_blocks, read_runs, scan_list
+from pipeline.list_file import digest_of_list, pieces, read_blocks, scan_list
+from pipeline.runs import Run, read_runs
 
 
 def paths_of(*runs: Run) -> list[bytes]:
@@ -75,30 +76,6 @@ def test_blank_lines_are_no_folder(tmp_path: Path) -> None:
 def test_no_line_is_touched_but_for_its_ends(tmp_path: Path) -> None:
     lines = [b" a.jpg ", b"\xff.jpg", b"\xe2\x80\xa8b.jpg", b"c\rd.jpg", b"\x0ce.jpg", b"#f.jpg", b".g.jpg", b"\0h.jpg"]
     assert scan(tmp_path, b"\n".join(lines)) == {b"": lines}
-
-
-@pytest.mark.parametrize(
-    ("line", "path"),
-    [
-        (b"a.jpg", b"a.jpg"),
-        (b"./a.jpg\r", b"a.jpg"),
-        (b"././a.jpg\r\r", b"a.jpg"),
-        (b"x/./a.jpg", b"x/a.jpg"),
-        (b"x//a.jpg", b"x/a.jpg"),
-        (b".//x/././/a.jpg", b"x/a.jpg"),
-        (b"//x/a.jpg", b"/x/a.jpg"),
-        (b"x./a.jpg", b"x./a.jpg"),
-        (b"x/.a/.b.jpg", b"x/.a/.b.jpg"),
-        (b"../x/../a.jpg", b"../x/../a.jpg"),
-        (b"../a.jpg", b"../a.jpg"),
-        (b".a.jpg", b".a.jpg"),
-        (b"/a.jpg", b"/a.jpg"),
-        (b"a\r.jpg", b"a\r.jpg"),
-        (b"", b""),
-    ],
-)
-def test_clean_lines_stay_as_they_are(line: bytes, path: bytes) -> None:
-    assert clean_line(line) == clean_line(path) == path
 
 
 def test_folders_are_those_of_the_paths(tmp_path: Path) -> None:
@@ -203,11 +180,6 @@ def test_a_run_of_lines(tmp_path: Path) -> None:
     assert paths_of(Run(tmp_path / "list", 16, 8, 1)) == [b"y/c.jpg"]
 
 
-def test_paths_parted_by_nul(tmp_path: Path) -> None:
-    (tmp_path / "scratch").write_bytes(b"x/a\nb.jpg\0 \n.jpg")
-    assert paths_of(Run(tmp_path / "scratch", 0, 16, 2, b"\0")) == [b"x/a\nb.jpg", b" \n.jpg"]
-
-
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
 def test_utf_16_is_refused(tmp_path: Path, encoding: str) -> None:
     text = "a.jpg\n" if encoding == "utf-16" else "\ufeffa.jpg\n"
@@ -220,12 +192,6 @@ def test_a_list_that_is_gone(tmp_path: Path) -> None:
         scan_list(tmp_path / "list", tmp_path / "scratch")
     with pytest.raises(UserError, match=r"list: cannot be read: No such file or directory$"):
         Run(tmp_path / "list", 0, 1, 1).read_into(np.empty(1, np.uint8))
-
-
-def test_a_run_that_cannot_be_read_whole_is_no_run(tmp_path: Path) -> None:
-    (tmp_path / "lines").write_bytes(b"a.jpg\nb.jpg\n")
-    with pytest.raises(UserError, match=r"lines has changed while it was being read: run again$"):
-        Run(tmp_path / "lines", 0, 100, 2).read_into(np.empty(100, np.uint8))
 
 
 @pytest.mark.parametrize("rewritten", [b"x/a\n\nx/bcde\n", b"./x/a\nx/bc\n\n", b"./x/a.jpg/b\n", b"./x/a./x/b\n\n"])

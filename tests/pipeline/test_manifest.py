@@ -17,11 +17,11 @@ from data_manifest.errors import UserError
 from data_manifest.tables import read_table
 from pipeline import list_file as list_file_module
 from pipeline import manifest as manifest_module
-from pipeline.list_file import clean_line
 from pipeline.listing import Listing
 from pipeline.manifest import build_manifest, manifest_recipe
 from pipeline.names import FIELDS, Reason
 from pipeline.partitions import partitions
+from pipeline.runs import clean_line
 
 NameWith = Callable[..., str]
 ListingOf = Callable[..., Listing]

@@ -11,10 +11,10 @@ import pytest
 
 from data_manifest.artefacts import read_recipe
 from data_manifest.tables import read_table, table_files
-from pipeline.list_file import Run
 from pipeline.listing import Images
 from pipeline.manifest import build_manifest
 from pipeline.partitions import ROWS_PER_PARTITION, folders_by_key, partitions
+from pipeline.runs import Run
 from pipeline.texts import Texts
 
 MILLION = 1_000_000
