@@ -4,7 +4,8 @@ Faster than exact search where many queries come one by one, at the price of som
 the size, are measured and shown whenever it is used in an evaluation.
 
 - ivfpq: descriptors are sorted into cells around centres, and stored as short codes: a thirty-second of their size.
-- hnsw: a graph of near neighbours beside the whole descriptors: the fastest, and larger than they are.
+- hnsw: a graph of near neighbours beside the whole descriptors: the fastest and the longest to build, larger than they
+  are.
 
 Either names more candidates than are asked for. These are compared anew by their whole descriptors, which are on the
 disk: a code tells apart what is near from what is far, and not what is nearest.
@@ -29,7 +30,7 @@ from evaluation.settings import HNSW, IVFPQ
 INDEX_FILE, VERSION = "index.faiss", 1
 POINTS_A_CENTRE = 39  # as few as faiss learns a centre from without a warning
 CODE_VALUES = 256  # of a byte
-LINKS = 32  # of an image in the graph
+LINKS, LOOKED_AT = 32, 200  # of an image in the graph, and among how many near ones they are chosen
 SHARE_OF_CELLS_SEARCHED = 16
 CANDIDATES = 200  # of a query, at least
 QUERIES_AT_A_TIME = 64  # 26 MB of candidates of 512 numbers
@@ -117,7 +118,7 @@ def _candidates(index: faiss.Index, queries: Float32s, count: int) -> npt.NDArra
 
 def _settings(kind: str, count: int, dim: int) -> dict[str, Any]:
     if kind == HNSW:
-        return {"kind": HNSW, "links": LINKS}
+        return {"kind": HNSW, "links": LINKS, "looked_at": LOOKED_AT}
     assert kind == IVFPQ, kind
     least = POINTS_A_CENTRE * CODE_VALUES
     if count < least:
@@ -135,6 +136,7 @@ def _build(settings: dict[str, Any], database: Descriptors) -> faiss.Index:
     index: faiss.Index
     if settings["kind"] == HNSW:
         index = faiss.IndexHNSWFlat(dim, settings["links"])
+        index.hnsw.efConstruction = settings["looked_at"]  # by faiss's own 40 it misses most where images are many
     else:
         index = faiss.index_factory(dim, f"IVF{settings['cells']},PQ{settings['code_bytes']}x8")
         index.train(_sample(database, 4 * POINTS_A_CENTRE * max(settings["cells"], CODE_VALUES)))
