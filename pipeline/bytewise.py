@@ -17,12 +17,12 @@ def _choose() -> ModuleType:
 
 
 _way = _choose()
-IS_COMPILED = _way is not plain
+IS_COMPILED, VERSION = _way is not plain, plain.VERSION
 if TYPE_CHECKING:
-    from pipeline.plain import VERSION, cut, find_folders, find_lines, gather, number
+    from pipeline.plain import cut, find_folders, find_lines, gather, number
 else:
-    VERSION, find_lines, find_folders = _way.VERSION, _way.find_lines, _way.find_folders
-    cut, number, gather = _way.cut, _way.number, _way.gather
+    cut, find_folders, find_lines = _way.cut, _way.find_folders, _way.find_lines
+    gather, number = _way.gather, _way.number
 
 __all__ = ["IS_COMPILED", "VERSION", "cut", "find_folders", "find_lines", "gather", "number", "say_if_slow"]
 

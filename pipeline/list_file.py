@@ -8,7 +8,6 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -141,11 +140,11 @@ def runs_of_block(file: Path, start: int, block: bytes | memoryview) -> Iterator
             images = sum(bool(clean_line(line).strip()) for line in bytes(block[begin : ends[index]]).split(b"\n"))
         if not images:
             continue
-        run = Run(file, start + begin, ends[index] - begin, images, idle=None)
+        idle = of_run = None
         if written.endswith(folder) and least == most and images == lines:
+            idle = len(written) - len(folder), least
             of_run = None if sums is None else (int(sums[index, 0]), int(sums[index, 1]))
-            run = replace(run, idle=(len(written) - len(folder), least), sums=of_run)
-        yield folder, run
+        yield folder, Run(file, start + begin, ends[index] - begin, images, idle=idle, sums=of_run)
 
 
 def _write_sorted(block: memoryview, scratch: Path) -> Iterable[tuple[bytes, Run]]:

@@ -6,14 +6,13 @@ shot is when it was and what is left. A partition of 250,000 images has some 20,
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
 from pipeline import bytewise
-from pipeline.arrays import Offsets
+from pipeline.arrays import Numbers, Offsets, first_rows
 from pipeline.names import FIELDS
 from pipeline.texts import Texts
 
@@ -36,7 +35,7 @@ class Part:
     """
 
     first: Offsets
-    number: npt.NDArray[np.integer[Any]]
+    number: Numbers
 
 
 Parts = tuple[Part, Part, Part]
@@ -62,7 +61,7 @@ class Cut:
         return place, turn, shot
 
 
-def _numbered(texts: Texts) -> tuple[npt.NDArray[np.int32], Offsets]:
+def _numbered(texts: Texts) -> tuple[Numbers, Offsets]:
     return bytewise.number(texts.content, texts.starts, texts.ends)
 
 
@@ -84,32 +83,30 @@ def cut_names(names: Texts) -> Cut:
     return Cut(can_be_cut, all_alike, texts)
 
 
-def taken(parts: Parts, rows: Offsets) -> Parts:
-    """Return the parts of the names of some rows, in their order; each distinct part is among these."""
-    place, turn, shot = (_taken(part, rows) for part in parts)
-    return place, turn, shot
-
-
-def _taken(part: Part, rows: Offsets) -> Part:
-    number, first = part.number[rows], np.empty_like(part.first)
-    first[number[::-1]] = np.arange(len(rows))[::-1]  # of the rows of a number the first is written last
-    return Part(first, number)
-
-
-def order_by_parts(cut: Cut, parts: Parts) -> Offsets | None:
-    """Return the rows of the distinct names in the order of their bytes, or None where the parts do not tell it.
+def in_order_by_parts(cut: Cut) -> tuple[Offsets, Parts] | None:
+    """Return the rows of the distinct names in the order of their bytes, and their parts; None if these do not tell it.
 
     Sorting the distinct parts takes a tenth of what sorting the names does. It tells their order if no part of one name
     is the beginning of another's: places that all have 8 @, the last of them at the end, are not, nor are such turns.
     """
-    if not cut.all_alike or math.prod(len(part.first) for part in parts) >= KEYS:
+    if not cut.all_alike:
+        return None
+    parts = cut.parts()
+    if math.prod(len(part.first) for part in parts) >= KEYS:
         return None
     keys = np.zeros(len(cut.can_be_cut), np.int64)
     for part, texts in zip(parts, cut.texts, strict=True):
         keys = keys * len(part.first) + _ranks(texts.take(part.first))[part.number]
     order = np.argsort(keys)
-    is_first = np.diff(keys[order], prepend=-1) > 0
-    return order[is_first]
+    rows = order[np.diff(keys[order], prepend=-1) > 0]
+    place, turn, shot = (_taken(part, rows) for part in parts)
+    return rows, (place, turn, shot)
+
+
+def _taken(part: Part, rows: Offsets) -> Part:
+    """Return the part of the names of some rows, in their order; each distinct one is among these."""
+    number = part.number[rows]
+    return Part(first_rows(number, len(part.first)), number)
 
 
 def _ranks(distinct: Texts) -> Offsets:

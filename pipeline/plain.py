@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from pipeline.arrays import Letters, Numbers, Offsets, Sums
+from pipeline.arrays import Letters, Numbers, Offsets, Sums, first_rows
 
 VERSION = 2  # as in compiled.pyx
 NEWLINE, RETURN, SLASH, AT = b"\n\r/@"
@@ -76,9 +76,7 @@ def number(content: Letters, starts: Offsets, ends: Offsets) -> tuple[Numbers, O
     """Return a number for each text, the same for the same, and the first row of each number; they count from 0."""
     texts = _binary(*gather(content, starts, ends, np.arange(len(starts))))
     numbers = texts.dictionary_encode().indices.to_numpy()
-    first = np.empty(numbers.max() + 1 if len(numbers) else 0, np.int64)
-    first[numbers[::-1]] = np.arange(len(numbers))[::-1]  # of the rows of a number the first is written last
-    return numbers, first
+    return numbers, first_rows(numbers, numbers.max() + 1 if len(numbers) else 0)
 
 
 def gather(content: Letters, starts: Offsets, ends: Offsets, rows: Offsets) -> tuple[Letters, Offsets]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from pipeline.listing import Images
-from pipeline.name_parts import PLACE, SHOT, TURN, Part, Parts, cut_names, order_by_parts, taken
+from pipeline.name_parts import PLACE, SHOT, TURN, Part, Parts, cut_names, in_order_by_parts
 from pipeline.names import REJECT, Reason, parse_names
 from pipeline.positions import compare_positions, complete_positions
 from pipeline.texts import Texts
@@ -44,11 +44,9 @@ def distinct_paths(images: Images) -> Distinct:
         UserError: They cannot be listed.
     """
     listed = Texts.together(images.blocks())
-    cut = cut_names(listed)
-    parts = cut.parts() if cut.all_alike else None
-    order = order_by_parts(cut, parts) if parts is not None else None
-    if parts is not None and order is not None:
-        return Distinct(listed.take(order), len(listed) - len(order), taken(parts, order))
+    if found := in_order_by_parts(cut_names(listed)):
+        rows, parts = found
+        return Distinct(listed.take(rows), len(listed) - len(rows), parts)
     in_order = listed.column().sort()
     paths = in_order.filter((in_order != in_order.shift()).fill_null(True))
     return Distinct(Texts.of_column(paths), len(listed) - len(paths))
