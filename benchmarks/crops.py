@@ -13,7 +13,7 @@ import numpy as np
 from measure import Command, machine, measure, median, note, table
 from PIL import Image
 
-from pipeline.dataset import data_set_name
+from pipeline.dataset import plain_name
 
 ROOT = Path(__file__).resolve().parent.parent
 PLAIN = """
@@ -78,7 +78,7 @@ def main() -> None:
     runs = {name: [] for name in commands}
     for _ in range(options.turns):
         for name, command in commands.items():
-            for made in ("crops", f"artifacts/crops/{data_set_name(work / 'panoramas')}"):
+            for made in ("crops", f"artifacts/crops/{plain_name(work / 'panoramas')}"):
                 shutil.rmtree(work / made, ignore_errors=True)
             time.sleep(0.5)
             runs[name].append(measure(command))

@@ -1,11 +1,11 @@
 """The test sets that a command line asks for: known by name, or a folder of one's own. Imports no torch, no faiss."""
 
 import difflib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_manifest.data_set_names import first_file
 from data_manifest.errors import UserError
 from evaluation.protocols import NAMED_SETS, NamedSet
 from evaluation.settings import ChosenSets
@@ -24,18 +24,11 @@ class SetFolders:
 
     @property
     def by_names(self) -> bool:
-        """Whether its images are called as SF-XL's: then their names say where they were taken, whatever others do."""
-        return self.named is not None or _first_file(self.folder / DATABASE).startswith(BEGIN_OF_NAME)
-
-
-def _first_file(folder: Path) -> str:
-    """Return the name of a file in a folder, or in the first folders below it; empty if there is none."""
-    with os.scandir(folder) as entries:
-        for entry in (each for each in entries if not each.name.startswith(".")):
-            name = _first_file(Path(entry.path)) if entry.is_dir() else entry.name
-            if name:
-                return name
-    return ""
+        """Whether its images have names as in SF-XL, which say where they were taken."""
+        if self.named is not None:
+            return True
+        first = first_file(self.folder / DATABASE)
+        return first is not None and first.name.startswith(BEGIN_OF_NAME)
 
 
 def find_sets(chosen: ChosenSets, own: Callable[[str], Path], own_queries: str) -> list[SetFolders]:

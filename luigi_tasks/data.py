@@ -37,7 +37,7 @@ def pinned_recipe(
 ) -> Recipe:
     """Return what makes a manifest, looked up once a process: with EXIF, each file's time is asked for."""
     listing = listed(images_folder, artifacts, rescan)
-    return manifest_recipe(data_set_name(images_folder), listing, strict, make_source(source, part))
+    return manifest_recipe(data_set_name(images_folder, artifacts), listing, strict, make_source(source, part))
 
 
 @takes(DatasetSettings, SourceSettings, PartSettings, ClusterSettings)
@@ -59,7 +59,7 @@ class BuildManifest(Stage):
 
     def name(self) -> str:
         """Return what the images are called among the artefacts."""
-        return data_set_name(self.images_folder)
+        return data_set_name(self.images_folder, self.dataset.artifacts_folder)
 
     def recipe(self) -> Recipe:
         """Return what makes the manifest."""
@@ -108,7 +108,7 @@ class SplitDataset(Stage):
 
     def name(self) -> str:
         """Return what the part is called among the artefacts."""
-        return part_name(data_set_name(self.images_folder), self.part)
+        return part_name(data_set_name(self.images_folder, self.dataset.artifacts_folder), self.part)
 
     def recipe(self) -> Recipe:
         """Return what makes the manifest of the part."""
@@ -225,7 +225,7 @@ def pinned_crops(
 ) -> Recipe:
     """Return what makes crops, looked up once a process: each panorama's time is asked for."""
     listing = listed(panoramas_folder, artifacts, rescan)
-    return crops_recipe(panoramas_folder, output_folder, listing, settings, make_source(source, PANORAMAS))
+    return crops_recipe(panoramas_folder, output_folder, artifacts, listing, settings, make_source(source, PANORAMAS))
 
 
 @takes(DatasetSettings, SourceSettings, CropFolders, CropSettings, ClusterSettings)

@@ -83,7 +83,7 @@ def count_images(images: Path, artifacts: Path, groupings: Sequence[GroupSetting
     for artefact in (images, images / CURRENT):
         if is_published(artefact):
             return _count_manifest(_require_manifest(artefact), rules)
-    name = data_set_name(images)
+    name = data_set_name(images, artifacts, claim=False)
     built_before = (artifacts / "manifest" / name).is_dir()  # if not, nothing is written, not even what is known of it
     listing = list_images(images, artifacts if built_before else None, rescan)
     manifest = manifest_recipe(name, listing, strict=True).folder(artifacts)

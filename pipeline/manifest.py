@@ -69,7 +69,7 @@ def build_manifest(
     Raises:
         UserError: The images cannot be listed, none of them is usable, or there is no room for the tables.
     """
-    name = name or data_set_name(images_folder)
+    name = name or data_set_name(images_folder, artifacts)
     listing = listing or list_images(images_folder, artifacts)
     recipe = manifest_recipe(name, listing, strict, source)
     summary: dict[str, Any] = {"origin": str(listing.origin), **source.summary}

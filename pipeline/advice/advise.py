@@ -52,7 +52,7 @@ def find_manifest(images: Path, artifacts: Path) -> Path:
     Raises:
         UserError: There is none.
     """
-    name = data_set_name(images)
+    name = data_set_name(images, artifacts, claim=False)
     current = artifacts / "manifest" / name / CURRENT
     if is_published(current):
         return current

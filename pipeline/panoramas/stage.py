@@ -64,6 +64,7 @@ class Outcome:
 def crops_recipe(
     panoramas_folder: Path,
     output_folder: Path,
+    artifacts: Path,
     listing: Listing,
     settings: CropSettings,
     source: Source = NAMES_SOURCE,
@@ -73,7 +74,7 @@ def crops_recipe(
     states = digest_of(sorted((path, *state_of(f"{panoramas_folder}/{path}")) for path in paths))
     decisive = {**settings.as_dict(), **source.settings, "output_folder": str(output_folder.resolve())}
     inputs = {"panoramas": states, **source.inputs(listing)}
-    return Recipe(STAGE, data_set_name(panoramas_folder), VERSION, decisive, inputs)
+    return Recipe(STAGE, data_set_name(panoramas_folder, artifacts), VERSION, decisive, inputs)
 
 
 def crop_panoramas(
@@ -106,7 +107,7 @@ def crop_panoramas(
             not give a panorama or take a crop.
     """
     settings, listing = settings or CropSettings(), listing or list_images(panoramas_folder, artifacts)
-    recipe = recipe or crops_recipe(panoramas_folder, output_folder, listing, settings, source)
+    recipe = recipe or crops_recipe(panoramas_folder, output_folder, artifacts, listing, settings, source)
     if output_folder.is_dir() and (published := find_published(artifacts, recipe)):
         return published
     with writing_in(output_folder, OUTPUT):
