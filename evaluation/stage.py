@@ -86,7 +86,7 @@ def evaluate_cosplace(
     image_size = size_for(model, settings, image_size)
     name = named.name if named else asked["name"]
     decisive = recipe_settings(settings, image_size, retrieval, named)
-    recipe = evaluation_recipe(name, trained.facts, against["digest"], asked["digest"], decisive)
+    recipe = evaluation_recipe(asked["name"], trained.facts, against["digest"], asked["digest"], decisive)
     if published := find_published(artifacts, recipe):
         return published
     logger.info("evaluating %s on %s", model, name)

@@ -139,8 +139,7 @@ class EvaluateCosPlace(StageOfImages):
         for each in self.sets():
             database, queries = (manifest.recipe() for manifest in self.manifests_of(each))
             settings = recipe_settings(evaluation, image_size, retrieval, each.named)
-            name = each.named.name if each.named else queries.name
-            recipes.append(evaluation_recipe(name, model, database.digest, queries.digest, settings))
+            recipes.append(evaluation_recipe(queries.name, model, database.digest, queries.digest, settings))
         return recipe_of_sets(recipes)
 
     def run(self) -> None:
