@@ -32,15 +32,12 @@ from data_manifest.artefacts import (
 )
 from data_manifest.errors import UserError
 from data_manifest.staging import STAGING, dead_staging
+from tests.helpers import files_in
 
 Publish = Callable[..., Path]
 RECIPE = Recipe("groups", "sf-xl-processed-train", 1, {"M": 10.0, "alpha": 30.0}, {"manifest": "0123456789abcdef"})
 DIGEST = "09ae8ca0c74f5000"
 STARTED = int(time.time())
-
-
-def files_in(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_digests_are_those_of_canonical_json() -> None:

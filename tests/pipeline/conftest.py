@@ -26,11 +26,6 @@ def write(folder: Path, *names: str) -> None:
         (folder / name).touch()
 
 
-def tables_in(artefact: Path) -> dict[str, bytes]:
-    """All tables of an artefact, or below another folder, by where their files lie in it."""
-    return {str(path.relative_to(artefact)): path.read_bytes() for path in artefact.rglob("*.parquet")}
-
-
 @pytest.fixture
 def name_with() -> Callable[..., str]:
     """Return a usable name of SF-XL with the given fields in place of its own."""

@@ -8,10 +8,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from data_manifest.artefacts import list_current
 from data_manifest.tables import read_table
 from pipeline.groups import build_groups
 from pipeline.manifest import build_manifest
+from tests.helpers import current_tables
 
 NameWith = Callable[..., str]
 EASTS = {"few": "545901.00", "many": "545951.00", "steady": "546001.00"}  # 50 metres apart: classes of one group
@@ -41,19 +41,11 @@ def build(city: Path, tmp_path: Path) -> Callable[[], Path]:
     def build() -> Path:
         groups = build_groups(build_manifest(city, tmp_path / "A"), tmp_path / "A")
         build_groups(build_manifest(city, tmp_path / "B"), tmp_path / "B")
-        assert tables_in(tmp_path / "A") == tables_in(tmp_path / "B") != {}
+        assert current_tables(tmp_path / "A") == current_tables(tmp_path / "B") != {}
         shutil.rmtree(tmp_path / "B")
         return groups
 
     return build
-
-
-def tables_in(artifacts: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(artifacts)): path.read_bytes()
-        for artefact in list_current(artifacts)
-        for path in artefact.rglob("*.parquet")
-    }
 
 
 def members_of(groups: Path) -> dict[int, list[str]]:

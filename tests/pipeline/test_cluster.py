@@ -36,6 +36,7 @@ from pipeline.sources import exif
 from pipeline.sources.choose import make_source
 from pipeline.sources.settings import SourceSettings
 from pipeline.verification.verify import verify_images
+from tests.helpers import published_files
 
 pytest.importorskip("distributed", reason="Dask is not installed")
 pytest.importorskip("dask", reason="Dask is not installed")
@@ -160,19 +161,13 @@ def build(images: Path, artifacts: Path, scheduler: str | None = None) -> dict[s
         told.clear()
         build_groups(manifest, artifacts, on_percentage=told.append, executor=executor)
         assert (told, told[-1]) == (sorted(told), 100)
-    return tables_in(artifacts)
+    return published_files(artifacts)
 
 
 @pytest.fixture(scope="module")
 def local(images: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes]]:
     """The tables that this machine's threads make."""
     return {kind: build(images[kind], tmp_path_factory.mktemp("local")) for kind in images}
-
-
-def tables_in(artifacts: Path) -> dict[str, bytes]:
-    """All that is in published artefacts, but for their recipes."""
-    files = (path for artefact in list_artefacts(artifacts) for path in artefact.rglob("*") if path.is_file())
-    return {str(path.relative_to(artifacts)): path.read_bytes() for path in files if path.name != "recipe.json"}
 
 
 def count(tables: dict[str, bytes], part: str) -> int:

@@ -16,7 +16,8 @@ from pipeline import group_tables, members
 from pipeline.groups import build_groups
 from pipeline.manifest import build_manifest
 from pipeline.settings import GroupSettings
-from tests.pipeline.conftest import tables_in, write
+from tests.helpers import tables_in
+from tests.pipeline.conftest import write
 
 NameWith = Callable[..., str]
 SETTINGS = GroupSettings(N=3, alpha=90, min_images_per_class=4)
@@ -78,7 +79,7 @@ def shared_files(one: Path, other: Path, table: str) -> set[str]:
     return {name for name in inodes[0].keys() & inodes[1].keys() if inodes[0][name] == inodes[1][name]}
 
 
-def files_in(groups: Path) -> int:
+def num_member_files(groups: Path) -> int:
     return len(list((groups / "members").iterdir()))
 
 
@@ -95,9 +96,9 @@ def test_an_image_less_makes_one_file_anew(city: Path, build: Build) -> None:
     before = build()
     images_of_large_classes(before, city)[0].unlink()
     after = build()
-    assert files_in(after) > 5
-    assert len(shared_files(before, after, "members")) == files_in(after) - 1
-    assert read_recipe(after)["summary"]["files_from_before"] == files_in(after) - 1
+    assert num_member_files(after) > 5
+    assert len(shared_files(before, after, "members")) == num_member_files(after) - 1
+    assert read_recipe(after)["summary"]["files_from_before"] == num_member_files(after) - 1
     assert len(shared_files(before, after, "class_counts")) == len(list((after / "class_counts").iterdir())) - 1
 
 
@@ -105,7 +106,7 @@ def test_an_image_that_is_renamed_within_its_class_makes_one_file_anew(city: Pat
     before = build()
     renamed = images_of_large_classes(before, city)[0]
     renamed.rename(renamed.with_name(renamed.name.replace(".jpg", "z.jpg")))
-    assert len(shared_files(before, build(), "members")) == files_in(before) - 1
+    assert len(shared_files(before, build(), "members")) == num_member_files(before) - 1
 
 
 def test_an_image_of_a_class_that_stays_too_small_makes_no_file_anew(
@@ -147,6 +148,7 @@ def test_images_of_other_partitions_come_in_with_a_class(city: Path, build: Buil
     assert build() == before
 
 
+@pytest.mark.slow
 def test_changes_of_all_kinds_in_a_row(city: Path, build: Build, name_with: NameWith) -> None:
     choose, seen, taken_over = random.Random(1), set(), 0
     for number in range(5):

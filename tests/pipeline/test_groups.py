@@ -22,7 +22,7 @@ from pipeline.listing import Images, Listing
 from pipeline.manifest import build_manifest
 from pipeline.partitions import partitions
 from pipeline.settings import GroupSettings
-from tests.pipeline.conftest import tables_in
+from tests.helpers import tables_in
 
 NameWith = Callable[..., str]
 ListingOf = Callable[..., Listing]

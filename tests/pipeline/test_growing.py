@@ -22,7 +22,8 @@ from pipeline.manifest import build_manifest
 from pipeline.partitions import partitions
 from pipeline.reading import Distinct, distinct_paths
 from pipeline.settings import GroupSettings
-from tests.pipeline.conftest import tables_in, write
+from tests.helpers import tables_in
+from tests.pipeline.conftest import write
 
 NameWith = Callable[..., str]
 ROWS = 30

@@ -16,6 +16,7 @@ from data_manifest.staging import STAGING
 from pipeline import members
 from pipeline.groups import build_groups
 from pipeline.manifest import build_manifest
+from tests.helpers import current_tables
 
 NameWith = Callable[..., str]
 ROWS, ROWS_OF_BUNDLE, FOLDERS, NAMES, KILLS = 150, 200, 15, 1200, 50
@@ -96,15 +97,6 @@ class Builder:
         self.wait(number)
 
 
-def tables_in(artifacts: Path) -> dict[str, bytes]:
-    """The current tables, by stage and file."""
-    return {
-        f"{artefact.parent.parent.name}/{path.relative_to(artefact)}": path.read_bytes()
-        for artefact in list_current(artifacts)
-        for path in artefact.rglob("*.parquet")
-    }
-
-
 def finished_parts(artifacts: Path) -> set[str]:
     """The names of partitions that were finished but not published."""
     return {path.name for path in (artifacts / STAGING).glob("*/manifest/part-*.parquet")}
@@ -143,7 +135,7 @@ def undisturbed(train: Path, builder: Builder) -> tuple[dict[str, bytes], float,
     begun = time.monotonic()
     assert builder.wait(builder.start(train.with_name("A"))) == 0
     seconds = time.monotonic() - begun
-    return tables_in(train.with_name("A")), seconds, int(train.with_name("A.steps").read_text())
+    return current_tables(train.with_name("A")), seconds, int(train.with_name("A.steps").read_text())
 
 
 Undisturbed = tuple[dict[str, bytes], float, int]
@@ -166,7 +158,7 @@ def finish(
         nothing_was_to_be_done = len(list_artefacts(tmp_path)) == 2
         manifest = build_manifest(train, tmp_path, "city")
         groups = build_groups(manifest, tmp_path)
-        assert tables_in(tmp_path) == undisturbed[0]
+        assert current_tables(tmp_path) == undisturbed[0]
         assert list_artefacts(tmp_path) == list_current(tmp_path) == sorted([manifest, groups])
         assert is_published(groups)
         left = [path.suffix for path in (tmp_path / STAGING).iterdir()]
@@ -219,5 +211,5 @@ def test_two_builds_at_once(builder: Builder, tmp_path: Path, undisturbed: Undis
     first, second = builder.start(tmp_path), builder.start(tmp_path)
     assert (builder.wait(first), builder.wait(second)) == (0, 0)
     assert list_artefacts(tmp_path) == list_current(tmp_path)
-    assert tables_in(tmp_path) == undisturbed[0]
+    assert current_tables(tmp_path) == undisturbed[0]
     assert list((tmp_path / STAGING).iterdir()) == []

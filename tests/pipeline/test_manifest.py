@@ -22,6 +22,7 @@ from pipeline.manifest import build_manifest, manifest_recipe
 from pipeline.names import FIELDS, Reason
 from pipeline.partitions import partitions
 from pipeline.runs import clean_line
+from tests.helpers import files_in, tables_in
 
 NameWith = Callable[..., str]
 ListingOf = Callable[..., Listing]
@@ -31,14 +32,6 @@ WHY = "latitude and longitude are swapped and the zone is 30, not 10"
 USERS_OWN = "@691383.35@5454712.35@10@S@-0.37194@49.21528@IMG_20230216_134916_0@@-1@@@@@@.jpg"
 MANGLED = "@0549678.37@4180874.60@10@S@037.77386@-122.43590@bZ1VXzxFCSKi9wcz8H5pZA0@201311.jpg"
 NORDLAND = "@0@00352.3@@@@@148@@@@@@@@.jpg"
-
-
-def files_in(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def tables_in(folder: Path) -> dict[str, bytes]:
-    return {name: content for name, content in files_in(folder).items() if name.endswith(".parquet")}
 
 
 def text_of(path: bytes) -> str:
@@ -178,6 +171,7 @@ PATH = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=30, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 @given(paths=st.lists(PATH, max_size=20, unique=True), strict=st.booleans(), rows=st.sampled_from([3, 100]))
 @example(paths=[b"a\xff.jpg", b"a%FF.jpg", b"./a%FF.jpg", b"./a\xff.jpg"], strict=True, rows=100)

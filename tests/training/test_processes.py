@@ -88,6 +88,7 @@ def of_two(arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Pa
     return artifacts
 
 
+@pytest.mark.slow
 def test_two_processes_are_as_one(arguments: list[str], of_two: Path, tmp_path: Path) -> None:
     _run(_command(arguments, tmp_path, 1))
     one, two = (next(each.glob("training/*/current")).resolve() for each in (tmp_path, of_two))
@@ -106,6 +107,7 @@ def test_two_processes_are_as_one(arguments: list[str], of_two: Path, tmp_path: 
 AGAIN = "import sys; from training.launch import launch; launch(2, sys.argv[1:], lambda done: print(done, flush=True))"
 
 
+@pytest.mark.slow
 def test_one_that_is_killed_stops_all_and_the_run_goes_on_as_if_nothing_had_been(
     arguments: list[str], of_two: Path, tmp_path: Path
 ) -> None:

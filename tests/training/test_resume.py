@@ -77,6 +77,7 @@ def kill_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 CASES = [("ResNet18", 0), ("EfficientNet_B0", 0), ("SqueezeNet1_0", 2)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("backbone", "num_workers"), CASES)
 def test_a_run_killed_at_any_iteration_ends_bit_for_bit_as_if_it_had_not_been(
     write_groups: WriteGroups, kill_after: Callable[[int], None], backbone: str, num_workers: int
@@ -187,6 +188,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_sigkill_and_the_same_command_again(write_groups: WriteGroups, tmp_path: Path) -> None:
     folder = write_groups(SIZES)
     (tmp_path / "script.py").write_text(SCRIPT)

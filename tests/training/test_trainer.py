@@ -67,6 +67,7 @@ def test_a_run_that_died_in_an_epoch_goes_on_from_the_one_before(
     assert_same_future(folder / "killed", folder / "whole")
 
 
+@pytest.mark.slow
 def test_workers_do_not_change_the_result(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
     folder = write_groups(SIZES)
     _train(folder, "here", tiny, epochs_num=1, num_workers=0)

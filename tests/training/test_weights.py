@@ -18,6 +18,7 @@ def _random(backbone: str = "SqueezeNet1_0", fc_output_dim: int = 8, train_all_l
     return NetworkSettings(backbone, fc_output_dim, train_all_layers, backbone_weights="none")
 
 
+@pytest.mark.slow
 def test_a_saved_network_loads_in_a_fresh_process_without_running_what_it_holds(tmp_path: Path) -> None:
     network, path = build_network(_random("ResNet18")).eval(), tmp_path / "model.pth"
     save_network(network, path)

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.groups import build_groups
 from pipeline.manifest import build_manifest
+from tests.helpers import current_tables
 from tests.workflows.conftest import ROOT
 
 # A script runs where disks can be mounted. `step` keeps what a command prints, its status, and what is in the artefacts
@@ -103,19 +104,10 @@ def write_list(folder: Path, count: int) -> None:
     folder.with_name(folder.name + "_images_paths.txt").write_text("".join(lines))
 
 
-def tables_in(artifacts: Path) -> dict[str, bytes]:
-    """The current tables, by stage, data set and file."""
-    return {
-        f"{link.parent.relative_to(artifacts)}/{path.relative_to(link)}": path.read_bytes()
-        for link in artifacts.glob("[!.]*/*/current")
-        for path in link.glob("*/*.parquet")
-    }
-
-
 def check_it_was_finished(train: Path, tmp_path: Path) -> None:
     """Check what was copied out against a build where there is room."""
     build_groups(build_manifest(train, tmp_path / "B"), tmp_path / "B")
-    assert tables_in(tmp_path / "out") == tables_in(tmp_path / "B") != {}
+    assert current_tables(tmp_path / "out") == current_tables(tmp_path / "B") != {}
 
 
 def full_disk(tmp_path: Path) -> str:

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from tests.workflows.conftest import Luigi, write_images
 from training.network import GeoLocalizationNet, save_network
 
 
+@pytest.mark.slow
 def test_several_test_sets_are_one_table_and_share_what_they_have_in_common(
     city: Path, luigi: Luigi, tmp_path: Path
 ) -> None:

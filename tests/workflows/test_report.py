@@ -5,10 +5,13 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
+
 from tests.workflows.conftest import Luigi
 from tests.workflows.test_workflows import TINY, current
 
 
+@pytest.mark.slow
 def test_the_command_in_the_report_asks_for_the_same_report(city: Path, luigi: Luigi, tmp_path: Path) -> None:
     city = city.rename(tmp_path / "a city; with 'quotes'")
     (tmp_path / "artifacts").mkdir()

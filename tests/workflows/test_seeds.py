@@ -1,11 +1,13 @@
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from tests.workflows.conftest import Luigi
 from tests.workflows.test_workflows import TINY, current
 
 
+@pytest.mark.slow
 def test_a_model_for_each_seed_and_their_table(city: Path, luigi: Luigi, tmp_path: Path) -> None:
     command = ("TrainSeeds", "--dataset-folder", str(city), *TINY, "--epochs-num", "1", "--seeds", "7,3")
     done = luigi(*command)

@@ -57,6 +57,7 @@ def iterations_saved(tmp_path: Path) -> int:
     return int(torch.load(path, weights_only=True)["part"]["iterations"])
 
 
+@pytest.mark.slow
 def test_sigterm_saves_and_the_same_command_goes_on(city: Path, luigi: Luigi, tmp_path: Path) -> None:
     command = ("TrainCosPlace", "--dataset-folder", str(city), *LONG)
     with training(tmp_path, *command) as process:
@@ -73,6 +74,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(city: Path, luigi: Luigi, tm
     assert "TrainCosPlace made" in again.stdout
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_all_that_luigi_would_do(city: Path, tmp_path: Path) -> None:
     command = ("EvaluateCosPlace", "--dataset-folder", str(city), *LONG, "--workers", "2", "--num-workers", "1")
     with training(tmp_path, *command) as process:
@@ -83,6 +85,7 @@ def test_ctrl_c_stops_all_that_luigi_would_do(city: Path, tmp_path: Path) -> Non
     assert f"after iteration {iterations_saved(tmp_path)} of epoch 1; all is saved in " in said
 
 
+@pytest.mark.slow
 def test_training_ends_with_the_luigi_that_started_it(city: Path, tmp_path: Path) -> None:
     command = ("TrainCosPlace", "--dataset-folder", str(city), *LONG, "--workers", "2", "--epochs-num", "9999")
     with training(tmp_path, *command) as process:

@@ -80,6 +80,7 @@ def test_two_commands_at_once(city: Path, luigi: Luigi, tmp_path: Path) -> None:
         assert len(pl.read_parquet(groups / "members" / "*.parquet")) == 16
 
 
+@pytest.mark.slow
 def test_the_whole_path_with_several_workers(city: Path, luigi: Luigi, tmp_path: Path) -> None:
     arguments = ("EvaluateCosPlace", "--dataset-folder", str(city), *TINY)
     untrained = luigi(*arguments, "--epochs-num", "0", "--workers", "4")
@@ -192,6 +193,7 @@ def test_a_configuration_of_ones_own_wins_over_what_the_pipeline_needs_by_defaul
     assert done.stdout.split() == ["ERROR", "30", "50.0", "true"]
 
 
+@pytest.mark.slow
 def test_a_finished_model_is_not_taken_for_that_of_another_folder_of_the_same_name(
     city: Path, luigi: Luigi, tmp_path: Path
 ) -> None:
@@ -207,6 +209,7 @@ def test_a_finished_model_is_not_taken_for_that_of_another_folder_of_the_same_na
     assert "there is no such folder" in missing.stderr
 
 
+@pytest.mark.slow
 def test_a_data_set_that_is_moved_is_not_trained_on_again(city: Path, luigi: Luigi, tmp_path: Path) -> None:
     command = ("TrainCosPlace", *TINY, "--epochs-num", "0", "--dataset-folder")
     assert "TrainCosPlace made" in luigi(*command, str(city)).stdout
@@ -222,6 +225,7 @@ def test_a_data_set_that_is_moved_is_not_trained_on_again(city: Path, luigi: Lui
     assert "give --groups-path" in luigi(*command, str(moved)).stderr, "it is this folder's model now"
 
 
+@pytest.mark.slow
 def test_training_on_chosen_groups(city: Path, luigi: Luigi, tmp_path: Path) -> None:
     data = ("--dataset-folder", str(city))
     luigi("BuildGroups", *data, *GROUPING[:-2])
@@ -249,6 +253,7 @@ def test_groups_of_some_years(city: Path, luigi: Luigi, tmp_path: Path) -> None:
     assert luigi(*command, "--years", "2015-2016").stdout.startswith("BuildGroups: nothing to do")
 
 
+@pytest.mark.slow
 def test_training_on_groups_by_number(city: Path, luigi: Luigi, tmp_path: Path) -> None:
     grouping = (*GROUPING[:-4], "--L", "2")
     command = ("TrainCosPlace", "--dataset-folder", str(city), *grouping, *TINY[len(GROUPING) :], "--epochs-num", "1")
@@ -263,6 +268,7 @@ def test_training_on_groups_by_number(city: Path, luigi: Luigi, tmp_path: Path) 
     assert "Traceback" not in missing.stderr
 
 
+@pytest.mark.slow
 def test_a_grayscale_model_of_images_that_are_no_squares_needs_only_its_folder_to_be_evaluated(
     city: Path, luigi: Luigi, tmp_path: Path
 ) -> None:
@@ -285,6 +291,7 @@ def test_a_grayscale_model_of_images_that_are_no_squares_needs_only_its_folder_t
     assert "Traceback" not in wrong.stderr
 
 
+@pytest.mark.slow
 def test_other_validation_makes_another_model(city: Path, luigi: Luigi) -> None:
     command = ("TrainCosPlace", "--dataset-folder", str(city), *TINY, "--epochs-num", "0")
     luigi(*command)
