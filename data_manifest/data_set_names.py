@@ -3,18 +3,22 @@
 `<artifacts>/.names/<name>.json` records the folder, and one of its files by which it is recognized after a move.
 """
 
+import contextlib
 import dataclasses
 import itertools
 import json
 import logging
 import os
+import unicodedata
 import uuid
 from pathlib import Path
 
+from data_manifest.artefacts import digest_of
 from data_manifest.errors import UserError
 from data_manifest.references import LIST_SUFFIX
 
 CLAIMS = ".names"
+MAX_NAME_BYTES = 180  # file systems take 255, and the parts of a split get a suffix
 logger = logging.getLogger(__name__)
 
 
@@ -26,66 +30,64 @@ class Claim:
         folder: Its real path, symlinks resolved.
         witness: One of its files, relative to it; None if it has none.
         state: Size in bytes and modification time in nanoseconds of that file.
+        identity: Digest of the above when the data set was first seen; it stays when the folder moves.
     """
 
     folder: str
     witness: str | None
     state: tuple[int, int] | None
+    identity: str
 
     def allows(self, folder: Path) -> bool:
         """Return whether a real folder may use the name: it owns it, or is the owner, moved."""
-        return self.folder == str(folder) or self._has_moved_to(folder)
+        return self.folder == str(folder) or self.has_moved_to(folder)
 
-    def _has_moved_to(self, folder: Path) -> bool:
+    def has_moved_to(self, folder: Path) -> bool:
+        """Return whether the owner is gone from its place, and its known file is in a folder."""
         if self.witness is None or os.path.lexists(self.folder):
             return False
         return _state_of(folder / self.witness) == self.state
 
 
-def find_name(name: str, folder: Path, artifacts: Path) -> str:
-    """Return the name of a folder of images among the artifacts: `name`, unless another folder owns it.
+def data_set_name(images_folder: Path, artifacts: Path, claim: bool = True) -> str:
+    """Return the name of a folder of images among the artifacts, which no other folder there has.
 
-    Then it is `name-2`, `name-3` and so on. Nothing is recorded.
+    That is its `plain_name`, or, where another folder owns that, the same with `-2`, `-3` and so on.
 
-    Raises:
-        UserError: The record of a name is damaged.
-    """
-    return _find(name, _real(folder), artifacts)[0]
-
-
-def claim_name(name: str, folder: Path, artifacts: Path) -> str:
-    """Return what `find_name` gives, and record that the folder owns this name.
-
-    Nothing is recorded of a folder that is not there and has no list of images, nor in an artifacts folder that cannot
-    be written.
+    Args:
+        images_folder: The folder.
+        artifacts: Where artifacts are published.
+        claim: Record that the folder owns the name; False only looks it up.
 
     Raises:
         UserError: The record of a name is damaged.
     """
-    real = _real(folder)
-    is_there = real.is_dir() or Path(f"{real}{LIST_SUFFIX}").is_file()
-    found, owner = _find(name, real, artifacts)
-    if not is_there or (owner is not None and owner.folder == str(real)):
-        return found
-    try:
-        if not _record(found, real, artifacts, over=owner):  # another process claimed it first
-            return claim_name(name, folder, artifacts)
-    except OSError:  # what is made there fails later, with a message
-        return found
-    if found != name:
-        logger.info("%s gets the name %s: another folder is called %s", real, found, name)
-    return found
+    return _find(images_folder, artifacts, claim)[0]
 
 
-def _real(folder: Path) -> Path:
-    return Path(os.path.realpath(folder))
+def data_set_identity(images_folder: Path, artifacts: Path) -> str:
+    """Return what identifies a folder of images wherever it is moved to: of another folder it is another.
+
+    Raises:
+        UserError: The record of a name is damaged.
+    """
+    return _find(images_folder, artifacts, claim=True)[1]
 
 
-def _find(name: str, real: Path, artifacts: Path) -> tuple[str, Claim | None]:
-    """Return the first name that a folder may use, and its owner, if it has one."""
-    numbered = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
-    owners = ((each, _owner_of(each, artifacts)) for each in numbered)
-    return next((each, owner) for each, owner in owners if owner is None or owner.allows(real))
+def plain_name(images_folder: Path) -> str:
+    """Return the last parts of a folder's path, joined by hyphens: `sf-xl-processed-train` for `.../processed/train`.
+
+    Letters, digits and marks of all scripts stay, in NFC, and other characters become `_`.
+    """
+    folder = Path(os.path.normpath(images_folder.absolute()))
+    parts = folder.parts[1:][-4 if folder.parent.name in ("val", "test") else -3 :]
+    name = "".join(map(_allowed, unicodedata.normalize("NFC", "-".join(parts))))
+    return name.encode()[-MAX_NAME_BYTES:].decode(errors="ignore").lstrip(".") or "images"
+
+
+def _allowed(character: str) -> str:
+    is_word = unicodedata.category(character)[0] in "LMN"
+    return character if is_word or character in "._-" else "_"
 
 
 def first_file(folder: Path) -> Path | None:
@@ -98,48 +100,85 @@ def first_file(folder: Path) -> Path | None:
     return None
 
 
-def _owner_of(name: str, artifacts: Path) -> Claim | None:
-    path = _path_of(name, artifacts)
+def _find(images_folder: Path, artifacts: Path, claim: bool) -> tuple[str, str]:
+    """Return the name and the identity of a folder, and record that it owns the name if asked to.
+
+    Nothing is recorded of a folder that is not there and has no list of images, nor in an artifacts folder that cannot
+    be written.
+    """
+    plain, real = plain_name(images_folder), Path(os.path.realpath(images_folder))
+    numbered = itertools.chain([plain], (f"{plain}-{number}" for number in itertools.count(2)))
+    owners = ((each, _read(_path_of(each, artifacts))) for each in numbered)
+    name, owner = next((each, owner) for each, owner in owners if owner is None or owner.allows(real))
+    if owner is not None and owner.folder == str(real):
+        return name, owner.identity
+    claimed = owner or _new_claim(real, artifacts)
+    if claim and (real.is_dir() or Path(f"{real}{LIST_SUFFIX}").is_file()):
+        with contextlib.suppress(OSError):  # what is made there fails later, with a message
+            _move_claims(real, artifacts)
+            if owner is None and not _write_new(claimed, _path_of(name, artifacts)):
+                return _find(images_folder, artifacts, claim)  # another process claimed the name first
+            if name != plain:
+                logger.info("%s gets the name %s: another folder is called %s", real, name, plain)
+    return name, claimed.identity
+
+
+def _new_claim(real: Path, artifacts: Path) -> Claim:
+    """Return a claim of a folder, with the identity that it has already, if it is known."""
+    witness = first_file(real) if real.is_dir() else None
+    path, state = (str(witness.relative_to(real)), _state_of(witness)) if witness is not None else (None, None)
+    same = (each.identity for _, each in _all_claims(artifacts) if each.allows(real))
+    return Claim(str(real), path, state, next(same, None) or digest_of([str(real), path, state]))
+
+
+def _move_claims(real: Path, artifacts: Path) -> None:
+    """Have the names of a data set follow it to the folder that it was moved to."""
+    for path, each in _all_claims(artifacts):
+        if each.has_moved_to(real):
+            _write(dataclasses.replace(each, folder=str(real)), path.parent).replace(path)
+
+
+def _read(path: Path) -> Claim | None:
     try:
         stored = json.loads(path.read_text())
-        return Claim(stored["folder"], stored["witness"], stored["state"] and tuple(stored["state"]))
+        state = stored["state"] and tuple(stored["state"])
+        return Claim(stored["folder"], stored["witness"], state, stored["identity"])
     except OSError:
         return None
     except (ValueError, LookupError, TypeError) as error:
         raise UserError(f"{path} is damaged ({error}). Remove it and run again.") from error
 
 
-def _record(name: str, real: Path, artifacts: Path, over: Claim | None) -> bool:
+def _all_claims(artifacts: Path) -> list[tuple[Path, Claim]]:
+    found = ((path, _read(path)) for path in sorted((artifacts / CLAIMS).glob("*.json")))
+    return [(path, each) for path, each in found if each is not None]
+
+
+def _write_new(claim: Claim, path: Path) -> bool:
     """Write a claim, whole at once; return False if another process has claimed the name since."""
-    witness = first_file(real) if real.is_dir() else None
-    claim = Claim(str(real), None, None)
-    if witness is not None:
-        claim = Claim(str(real), str(witness.relative_to(real)), _state_of(witness))
-    path = _path_of(name, artifacts)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{uuid.uuid4().hex}.unfinished")
-    unfinished.write_text(json.dumps(dataclasses.asdict(claim)))
+    unfinished = _write(claim, path.parent)
     try:
-        if over is None and not _link_new(unfinished, path):
+        os.link(unfinished, path)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links
+        if path.exists():
             return False
-        if over is not None:
-            unfinished.replace(path)
+        unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
     return True
 
 
-def _link_new(source: Path, target: Path) -> bool:
-    """Give a file a second name, unless there is one of that name; return whether it was given."""
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        return False
-    except OSError:  # a file system without hard links
-        if target.exists():
-            return False
-        source.replace(target)
-    return True
+def _write(claim: Claim, folder: Path) -> Path:
+    unfinished = folder / f"{uuid.uuid4().hex}.unfinished"
+    unfinished.write_text(json.dumps(dataclasses.asdict(claim)))
+    return unfinished
+
+
+def _path_of(name: str, artifacts: Path) -> Path:
+    return artifacts / CLAIMS / f"{name}.json"
 
 
 def _state_of(path: Path) -> tuple[int, int] | None:
@@ -148,7 +187,3 @@ def _state_of(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_size, found.st_mtime_ns
-
-
-def _path_of(name: str, artifacts: Path) -> Path:
-    return artifacts / CLAIMS / f"{name}.json"

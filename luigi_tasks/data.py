@@ -4,10 +4,11 @@ import functools
 from pathlib import Path
 
 from data_manifest.artefacts import Recipe, is_published
+from data_manifest.data_set_names import data_set_name
 from luigi_tasks.parameters import takes
 from luigi_tasks.stage import Stage
 from pipeline.cluster import ClusterSettings
-from pipeline.dataset import PHOTOS, DatasetSettings, PartSettings, data_set_name
+from pipeline.dataset import PHOTOS, DatasetSettings, PartSettings
 from pipeline.groups import build_groups, groups_recipe
 from pipeline.listing import Listing, list_images
 from pipeline.manifest import build_manifest, manifest_recipe

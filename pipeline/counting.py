@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 import polars as pl
 
 from data_manifest.artefacts import CURRENT, is_published, read_recipe
+from data_manifest.data_set_names import data_set_name
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress
 from data_manifest.references import MANIFEST_STAGES
 from data_manifest.tables import table_files
 from pipeline.cells import count_classes
 from pipeline.classes import add_up
-from pipeline.dataset import data_set_name
 from pipeline.executor import run_all
 from pipeline.listing import Images, Listing, list_images
 from pipeline.manifest import manifest_recipe, summarise

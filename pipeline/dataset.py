@@ -1,17 +1,13 @@
-"""Where the parts of a data set lie, as SF-XL lays them out, and what a part is called among the artefacts."""
+"""Where the parts of a data set are, in SF-XL's layout."""
 
 import dataclasses
-import os
-import unicodedata
 from pathlib import Path
 
-from data_manifest.data_set_names import claim_name, find_name
 from data_manifest.errors import UserError
 from data_manifest.settings import Settings, setting
 
 PHOTOS = "photos"  # one body of photos, before it is split
 PARTS = ("train", "val/database", "val/queries", "test/database", "test/queries")
-MAX_NAME_BYTES = 180  # file systems take 255, and the parts of a split get a suffix
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,33 +57,3 @@ class DatasetSettings(Settings):
             raise UserError(f"where are the {split} images? Give --dataset-folder, or --{split}-folder")
         folder = own if own is not None else Path(self.dataset_folder or "") / split
         return folder / (self.test_queries if part == "test/queries" else role)
-
-
-def data_set_name(images_folder: Path, artifacts: Path, claim: bool = True) -> str:
-    """Return the name of a folder of images among the artifacts, which no other folder there has.
-
-    Args:
-        images_folder: The folder.
-        artifacts: Where artifacts are published.
-        claim: Record that the folder owns the name; False only looks it up.
-
-    Raises:
-        UserError: The record of a name is damaged.
-    """
-    return (claim_name if claim else find_name)(plain_name(images_folder), images_folder, artifacts)
-
-
-def plain_name(images_folder: Path) -> str:
-    """Return the last parts of a folder's path, joined by hyphens: `sf-xl-processed-train` for `.../processed/train`.
-
-    Letters, digits and marks of all scripts stay, in NFC, and other characters become `_`.
-    """
-    folder = Path(os.path.normpath(images_folder.absolute()))
-    parts = folder.parts[1:][-4 if folder.parent.name in ("val", "test") else -3 :]
-    name = "".join(map(_allowed, unicodedata.normalize("NFC", "-".join(parts))))
-    return name.encode()[-MAX_NAME_BYTES:].decode(errors="ignore").lstrip(".") or "images"
-
-
-def _allowed(character: str) -> str:
-    is_word = unicodedata.category(character)[0] in "LMN"
-    return character if is_word or character in "._-" else "_"

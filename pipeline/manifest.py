@@ -16,13 +16,13 @@ from data_manifest.artefacts import (
     publishing,
     read_recipe,
 )
+from data_manifest.data_set_names import data_set_name
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress
 from data_manifest.schemas import SCHEMA_VERSION
 from data_manifest.staging import dead_staging
 from data_manifest.tables import read_table
 from pipeline import bytewise
-from pipeline.dataset import data_set_name
 from pipeline.disk_space import check_space, room_for_manifest
 from pipeline.executor import run_all
 from pipeline.listing import Images, Listing, list_images

@@ -9,12 +9,12 @@ from pathlib import Path
 import polars as pl
 
 from data_manifest.artefacts import CURRENT, is_published
+from data_manifest.data_set_names import data_set_name
 from data_manifest.errors import UserError
 from data_manifest.lookup import find_artefact
 from pipeline.advice.facts import Facts, find_facts
 from pipeline.advice.remarks import BATCH, Remark, all_remarks, use_headings
 from pipeline.counting import count_images
-from pipeline.dataset import data_set_name
 from pipeline.plan import EpochSettings, Plan, plans_of
 from pipeline.settings import FULL_TURN, GroupSettings
 from pipeline.sources.settings import NAMES, SourceSettings

@@ -18,12 +18,12 @@ from typing import Any
 import polars as pl
 
 from data_manifest.artefacts import Recipe, digest_of, find_published, publishing
+from data_manifest.data_set_names import data_set_name
 from data_manifest.errors import UserError, writing_in
 from data_manifest.progress import Percentage, Progress
 from data_manifest.schemas import CROPPED
 from data_manifest.staging import remove_dead_staging, staging_folder
 from data_manifest.tables import write_table
-from pipeline.dataset import data_set_name
 from pipeline.executor import run_all
 from pipeline.listing import Listing, list_images
 from pipeline.panoramas.names import crop_path, paths_of, read_panoramas

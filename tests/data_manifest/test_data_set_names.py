@@ -4,15 +4,28 @@ from pathlib import Path
 
 import pytest
 
-from data_manifest.data_set_names import CLAIMS, claim_name, find_name, first_file
+from data_manifest.data_set_names import (
+    CLAIMS,
+    MAX_NAME_BYTES,
+    data_set_identity,
+    data_set_name,
+    first_file,
+    plain_name,
+)
 from data_manifest.errors import UserError
 
 
 def make_folder(folder: Path, content: str = "image", name: str = "@1@2@.jpg") -> Path:
+    """Make a folder with one file of a fixed time."""
     folder.mkdir(parents=True)
     (folder / name).write_text(content)
     os.utime(folder / name, ns=(10**18, 10**18))
     return folder
+
+
+def make_city(disk: Path, content: str = "image", name: str = "@1@2@.jpg") -> Path:
+    """Make a folder of which each disk has one, with the plain name sf-xl-city."""
+    return make_folder(disk / "sf" / "xl" / "city", content, name)
 
 
 @pytest.fixture
@@ -24,69 +37,91 @@ def test_a_name_belongs_to_the_first_folder_and_stays_with_it(
     tmp_path: Path, artifacts: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    day, night = (make_folder(tmp_path / each / "city") for each in ("昼", "夜"))
+    day, night = (make_city(tmp_path / each) for each in ("昼", "夜"))
     for _ in range(2):
-        assert [claim_name("city", each, artifacts) for each in (day, night)] == ["city", "city-2"]
-    assert caplog.messages == [f"{night} gets the name city-2: another folder is called city"]
-    assert find_name("city", make_folder(tmp_path / "dawn" / "city"), artifacts) == "city-3"
+        assert [data_set_name(each, artifacts) for each in (day, night)] == ["sf-xl-city", "sf-xl-city-2"]
+    assert caplog.messages == [f"{night} gets the name sf-xl-city-2: another folder is called sf-xl-city"]
+    assert data_set_name(make_city(tmp_path / "dawn"), artifacts, claim=False) == "sf-xl-city-3"
+    assert data_set_identity(day, artifacts) != data_set_identity(night, artifacts)
 
 
-def test_finding_a_name_records_nothing(tmp_path: Path, artifacts: Path) -> None:
-    assert find_name("city", make_folder(tmp_path / "city"), artifacts) == "city"
+def test_looking_a_name_up_records_nothing(tmp_path: Path, artifacts: Path) -> None:
+    assert data_set_name(make_city(tmp_path), artifacts, claim=False) == "sf-xl-city"
     assert not artifacts.exists()
 
 
-def test_a_symlink_is_the_folder_that_it_leads_to(tmp_path: Path, artifacts: Path) -> None:
+def test_a_symlink_is_the_folder_that_it_points_to(tmp_path: Path, artifacts: Path) -> None:
     first, second = (make_folder(tmp_path / each) for each in ("v1", "v2"))
     link = tmp_path / "link"
     link.symlink_to(first)
-    assert claim_name("link", link, artifacts) == "link"
-    assert claim_name("link", first, artifacts) == "link"
+    name, identity = data_set_name(link, artifacts), data_set_identity(link, artifacts)
+    (first / "@0@0@.jpg").touch()
+    assert data_set_identity(first, artifacts) == identity
     link.unlink()
     link.symlink_to(second)
-    assert claim_name("link", link, artifacts) == "link-2"
+    assert data_set_name(link, artifacts) == f"{name}-2"
+    assert data_set_identity(link, artifacts) != identity
 
 
-def test_a_folder_that_was_moved_keeps_its_name(tmp_path: Path, artifacts: Path) -> None:
-    (tmp_path / "disk2").mkdir()
-    for name, disk in (("city", "a"), ("city-2", "b")):
-        folder = make_folder(tmp_path / disk / "city", content=disk)
-        assert claim_name("city", folder, artifacts) == name
-    moved = folder.rename(tmp_path / "disk2" / "city")
-    assert [claim_name("city", moved, artifacts) for _ in range(2)] == ["city-2", "city-2"]
+def test_a_moved_folder_keeps_its_name_and_its_identity(tmp_path: Path, artifacts: Path) -> None:
+    for name, disk in (("sf-xl-city", "a"), ("sf-xl-city-2", "b")):
+        folder = make_city(tmp_path / disk, content=disk)
+        assert data_set_name(folder, artifacts) == name
+    identity = data_set_identity(folder, artifacts)
+    (tmp_path / "mounted" / "sf" / "xl").mkdir(parents=True)
+    moved = folder.rename(tmp_path / "mounted" / "sf" / "xl" / "city")
+    for _ in range(2):
+        assert (data_set_name(moved, artifacts), data_set_identity(moved, artifacts)) == ("sf-xl-city-2", identity)
+
+
+def test_a_renamed_folder_keeps_its_identity(tmp_path: Path, artifacts: Path) -> None:
+    folder = make_city(tmp_path / "a")
+    identity = data_set_identity(folder, artifacts)
+    renamed = folder.rename(tmp_path / "town")
+    (renamed / "@9@9@.jpg").touch()
+    assert data_set_name(renamed, artifacts).endswith("-town")
+    assert data_set_identity(renamed, artifacts) == identity
+    new = make_city(tmp_path / "a", content="other images at the old place")
+    assert data_set_name(new, artifacts) == "sf-xl-city-2"
+    assert data_set_identity(new, artifacts) != identity
 
 
 def test_another_folder_does_not_take_the_name_of_one_that_is_gone(tmp_path: Path, artifacts: Path) -> None:
-    folder = make_folder(tmp_path / "a" / "city")
-    assert claim_name("city", folder, artifacts) == "city"
+    folder = make_city(tmp_path / "a")
+    names, identities = {data_set_name(folder, artifacts)}, {data_set_identity(folder, artifacts)}
     folder.rename(tmp_path / "unplugged")
-    for number, (content, name) in enumerate([("another image", "@1@2@.jpg"), ("image", "@3@4@.jpg")], start=2):
-        other = make_folder(tmp_path / str(number) / "city", content, name)
-        assert claim_name("city", other, artifacts) == f"city-{number}"
+    for number, (content, name) in enumerate([("another image", "@1@2@.jpg"), ("image", "@3@4@.jpg")]):
+        other = make_city(tmp_path / str(number), content, name)
+        names.add(data_set_name(other, artifacts))
+        identities.add(data_set_identity(other, artifacts))
+    assert names == {"sf-xl-city", "sf-xl-city-2", "sf-xl-city-3"}
+    assert len(identities) == 3
 
 
 def test_a_copy_is_another_data_set_while_the_first_is_there(tmp_path: Path, artifacts: Path) -> None:
-    names = [claim_name("city", make_folder(tmp_path / each / "city"), artifacts) for each in ("a", "b")]
-    assert names == ["city", "city-2"]
+    names = [data_set_name(make_city(tmp_path / each), artifacts) for each in ("a", "b")]
+    assert names == ["sf-xl-city", "sf-xl-city-2"]
 
 
 def test_a_mistyped_folder_claims_no_name(tmp_path: Path, artifacts: Path) -> None:
-    assert claim_name("city", tmp_path / "typo" / "city", artifacts) == "city"
-    assert claim_name("city", make_folder(tmp_path / "city"), artifacts) == "city"
+    assert data_set_name(tmp_path / "typo" / "sf" / "xl" / "city", artifacts) == "sf-xl-city"
+    assert data_set_name(make_city(tmp_path), artifacts) == "sf-xl-city"
 
 
 def test_a_list_of_images_is_enough_to_claim_a_name(tmp_path: Path, artifacts: Path) -> None:
     for disk in ("a", "b"):
-        (tmp_path / disk).mkdir()
-        (tmp_path / disk / "train_images_paths.txt").write_text("@1@2@.jpg\n")
-    assert [claim_name("train", tmp_path / disk / "train", artifacts) for disk in ("a", "b")] == ["train", "train-2"]
+        folder = tmp_path / disk / "sf" / "xl"
+        folder.mkdir(parents=True)
+        (folder / "city_images_paths.txt").write_text("@1@2@.jpg\n")
+    names = [data_set_name(tmp_path / disk / "sf" / "xl" / "city", artifacts) for disk in ("a", "b")]
+    assert names == ["sf-xl-city", "sf-xl-city-2"]
 
 
 def test_folders_that_claim_a_name_at_once_have_different_ones(tmp_path: Path, artifacts: Path) -> None:
-    folders = [make_folder(tmp_path / str(number) / "city") for number in range(16)]
+    folders = [make_city(tmp_path / str(number)) for number in range(16)]
     with ThreadPoolExecutor(16) as threads:
-        names = list(threads.map(lambda folder: claim_name("city", folder, artifacts), folders))
-    assert sorted(names) == sorted(["city", *(f"city-{number}" for number in range(2, 17))])
+        names = list(threads.map(lambda folder: data_set_name(folder, artifacts), folders))
+    assert sorted(names) == sorted(["sf-xl-city", *(f"sf-xl-city-{number}" for number in range(2, 17))])
 
 
 def test_without_hard_links_names_are_claimed_all_the_same(
@@ -96,22 +131,22 @@ def test_without_hard_links_names_are_claimed_all_the_same(
         raise OSError(95, "not supported")
 
     monkeypatch.setattr(os, "link", refuse)
-    names = [claim_name("city", make_folder(tmp_path / each / "city"), artifacts) for each in ("a", "b")]
-    assert names == ["city", "city-2"]
-    assert sorted(path.name for path in (artifacts / CLAIMS).iterdir()) == ["city-2.json", "city.json"]
+    names = [data_set_name(make_city(tmp_path / each), artifacts) for each in ("a", "b")]
+    assert names == ["sf-xl-city", "sf-xl-city-2"]
+    assert sorted(path.stem for path in (artifacts / CLAIMS).iterdir()) == names
 
 
 def test_where_nothing_can_be_written_the_name_is_given(tmp_path: Path) -> None:
     (tmp_path / "artifacts").write_text("a file")
-    assert claim_name("city", make_folder(tmp_path / "city"), tmp_path / "artifacts") == "city"
+    assert data_set_name(make_city(tmp_path), tmp_path / "artifacts") == "sf-xl-city"
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"folder": "/a"}'])
 def test_a_damaged_record_is_named(content: str, tmp_path: Path, artifacts: Path) -> None:
     (artifacts / CLAIMS).mkdir(parents=True)
-    (artifacts / CLAIMS / "city.json").write_text(content)
+    (artifacts / CLAIMS / "sf-xl-city.json").write_text(content)
     with pytest.raises(UserError, match=r"city\.json is damaged .* Remove it and run again\."):
-        claim_name("city", make_folder(tmp_path / "city"), artifacts)
+        data_set_name(make_city(tmp_path), artifacts)
 
 
 def test_the_first_file_is_below_and_not_hidden(tmp_path: Path) -> None:
@@ -121,3 +156,39 @@ def test_the_first_file_is_below_and_not_hidden(tmp_path: Path) -> None:
     (tmp_path / ".DS_Store").touch()
     assert first_file(tmp_path) is None
     assert first_file(make_folder(tmp_path / "36.1" / "a").parents[1]) == tmp_path / "36.1" / "a" / "@1@2@.jpg"
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("/data/sf-xl/processed/train", "sf-xl-processed-train"),
+        ("/mnt/other/sf-xl/processed/train/", "sf-xl-processed-train"),
+        ("/data/sf-xl/processed/val/queries", "sf-xl-processed-val-queries"),
+        ("/data/sf-xl/processed/test/queries_night/", "sf-xl-processed-test-queries_night"),
+        ("/test/database", "test-database"),
+        ("/train", "train"),
+        ("/a/train", "a-train"),
+        ("/", "images"),
+        ("/.hidden", "hidden"),
+        ("/data/sf xl/@home/tr\u00e4n", "sf_xl-_home-tr\u00e4n"),
+        ("/data/tra\u0308n", "data-tr\u00e4n"),  # as macOS writes it
+        ("/srv/昼/city/train", "昼-city-train"),
+        ("/srv/हिन्दी/train", "srv-हिन्दी-train"),
+        ("/srv/\udcff/train", "srv-_-train"),
+        ("/a/b/c\nd/e", "b-c_d-e"),
+        ("/..", "images"),
+    ],
+)
+def test_plain_names(folder: str, name: str) -> None:
+    assert plain_name(Path(folder)) == name
+
+
+def test_a_relative_folder_has_the_name_of_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert plain_name(Path("train")) == plain_name(tmp_path / "train")
+
+
+def test_long_names_keep_their_end() -> None:
+    name = plain_name(Path("/", "夜" * 80, "街" * 80, "train"))
+    assert len(name.encode()) <= MAX_NAME_BYTES
+    assert name.endswith("街-train")

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from data_manifest.errors import UserError
-from pipeline.dataset import MAX_NAME_BYTES, PARTS, DatasetSettings, data_set_name, plain_name
+from pipeline.dataset import PARTS, DatasetSettings
 
 FOLDERS = {
     "train": "train",
@@ -46,48 +46,3 @@ def test_a_part_that_nobody_has_named(part: str) -> None:
     with pytest.raises(UserError) as error:
         DatasetSettings().images(part)
     assert str(error.value) == f"where are the {split} images? Give --dataset-folder, or --{split}-folder"
-
-
-@pytest.mark.parametrize(
-    ("folder", "name"),
-    [
-        ("/data/sf-xl/processed/train", "sf-xl-processed-train"),
-        ("/mnt/other/sf-xl/processed/train/", "sf-xl-processed-train"),
-        ("/data/sf-xl/processed/val/queries", "sf-xl-processed-val-queries"),
-        ("/data/sf-xl/processed/test/queries_night/", "sf-xl-processed-test-queries_night"),
-        ("/test/database", "test-database"),
-        ("/train", "train"),
-        ("/a/train", "a-train"),
-        ("/", "images"),
-        ("/.hidden", "hidden"),
-        ("/data/sf xl/@home/tr\u00e4n", "sf_xl-_home-tr\u00e4n"),
-        ("/data/tra\u0308n", "data-tr\u00e4n"),  # as macOS writes it
-        ("/srv/昼/city/train", "昼-city-train"),
-        ("/srv/हिन्दी/train", "srv-हिन्दी-train"),
-        ("/srv/\udcff/train", "srv-_-train"),
-        ("/a/b/c\nd/e", "b-c_d-e"),
-        ("/..", "images"),
-    ],
-)
-def test_plain_names(folder: str, name: str) -> None:
-    assert plain_name(Path(folder)) == name
-
-
-def test_a_relative_folder_has_the_name_of_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert plain_name(Path("train")) == plain_name(tmp_path / "train")
-
-
-def test_long_names_keep_their_end() -> None:
-    name = plain_name(Path("/", "夜" * 80, "街" * 80, "train"))
-    assert len(name.encode()) <= MAX_NAME_BYTES
-    assert name.endswith("街-train")
-
-
-def test_folders_with_one_plain_name_have_names_of_their_own(tmp_path: Path) -> None:
-    names = {}
-    for disk in ("a", "b"):
-        folder = tmp_path / disk / "sf-xl" / "processed" / "train"
-        folder.mkdir(parents=True)
-        names[disk] = data_set_name(folder, tmp_path / "artifacts")
-    assert names == {"a": "sf-xl-processed-train", "b": "sf-xl-processed-train-2"}
