@@ -2,8 +2,8 @@
 
 JSON keys: stage, name, digest, path, origin (the images' folder or list file), files, images, rejects, repeats (listed
 more than once, taken once), panoramas (distinct pano_id), rejects_by_reason [reason, files], images_by_year [year,
-images], images_by_zone [utm_zone, utm_band, images], images_by_heading [from, to, images], without_heading.
-What is unknown is null.
+images], images_by_zone [utm_zone, utm_band, images], images_by_heading [from, to, images], without_heading, oddities
+[what, images] (headings and UTM positions that were written oddly). What is unknown is null.
 """
 
 from collections import Counter
@@ -19,6 +19,7 @@ from data_manifest.references import MANIFEST_STAGES
 from data_manifest.tables import scan_rejects, scan_table
 
 DEGREES_PER_BIN, FULL_TURN = 30, 360
+ODDITIES = ("headings: ", "UTM kept: ")  # how the counts of these begin in the recipe's summary
 FIGURES = ("files", "images", "rejects", "repeats", "panoramas")
 
 
@@ -57,6 +58,11 @@ def summarise(artefact: Path) -> dict[str, Any]:
             for start in range(0, FULL_TURN, DEGREES_PER_BIN)
         ],
         "without_heading": by_bin[None,],
+        "oddities": [
+            {"what": what, "images": count}
+            for what, count in recipe["summary"].items()
+            if what.startswith(ODDITIES) and count
+        ],
     }
 
 
@@ -102,8 +108,10 @@ def show_summary(facts: dict[str, Any], glyphs: str) -> str:
         chart("images by UTM zone and band", zones, glyphs),
         chart("images by heading, degrees", [*headings, ("none", facts["without_heading"])], glyphs),
     )
+    odd = table([(row["what"], f"{row['images']:,}") for row in facts["oddities"]]) if facts["oddities"] else []
     figures = table([(name, f"{facts[name]:,}") for name in FIGURES if facts[name] is not None])
-    return "\n\n".join("\n".join(lines) for lines in ([title(facts), *figures], *charts) if len(lines) > 1)
+    parts = ([title(facts), *figures], ["odd values", *odd], *charts)
+    return "\n\n".join("\n".join(lines) for lines in parts if len(lines) > 1)
 
 
 def title(facts: dict[str, Any]) -> str:

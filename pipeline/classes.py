@@ -1,4 +1,4 @@
-"""From the counts of each partition to the classes table: added up, spread over groups, and numbered."""
+"""From the counts of each partition to the classes table: completed, added up, spread over groups, and numbered."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -9,6 +9,46 @@ from pipeline.cells import CLASS_KEY, group_index
 from pipeline.settings import GroupSettings
 
 PARTITIONS_AT_A_TIME = 100
+CELL = ("cell_east", "cell_north")
+FRAME_OF_CELL = ("utm_zone", "hemisphere", *CELL)
+
+
+def cells_with_unknown_frames(keys: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """Return the cells of which an image lacks the zone or the hemisphere, from frames with `FRAME_OF_CELL`."""
+    unknown = pl.any_horizontal(pl.col("utm_zone", "hemisphere").is_null())
+    return pl.concat(each.filter(unknown).select(CELL) for each in keys).unique()
+
+
+def complete_frames(counted: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
+    """Return the counts of each partition with unknown zones and hemispheres taken from images of the same cell.
+
+    A cell gives its zone if it has only one, and then a cell of a zone its hemisphere. All partitions must be given, so
+    that the result does not depend on how images are partitioned. Rows and their order are kept.
+    """
+    cells = cells_with_unknown_frames(counted)
+    if cells.is_empty():
+        return list(counted)
+    frames = pl.concat(each.select(FRAME_OF_CELL).join(cells, on=CELL, how="semi") for each in counted).unique()
+    frames = frames.with_columns(_one_known("utm_zone", CELL).alias("zone"))
+    frames = frames.with_columns(_one_known("hemisphere", ("zone", *CELL)).alias("half"))
+    completed = frames.filter(
+        pl.col("zone").ne_missing(pl.col("utm_zone")) | pl.col("half").ne_missing(pl.col("hemisphere"))
+    )
+    return list(counted) if completed.is_empty() else [_with_frames(each, completed) for each in counted]
+
+
+def _one_known(column: str, within: Sequence[str]) -> pl.Expr:
+    """Return a column with nulls replaced by its only other value within the same cell, if there is only one."""
+    least, most = pl.col(column).min().over(within), pl.col(column).max().over(within)
+    return pl.coalesce(column, pl.when(least == most).then(least))
+
+
+def _with_frames(counted: pl.DataFrame, frames: pl.DataFrame) -> pl.DataFrame:
+    found = counted.join(frames, on=FRAME_OF_CELL, how="left", nulls_equal=True, maintain_order="left")
+    completed = found.with_columns(
+        utm_zone=pl.coalesce("zone", "utm_zone"), hemisphere=pl.coalesce("half", "hemisphere")
+    )
+    return completed.drop("zone", "half")
 
 
 def add_up(counted: Iterable[pl.DataFrame]) -> pl.DataFrame:

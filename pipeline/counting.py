@@ -19,11 +19,11 @@ from data_manifest.progress import Progress
 from data_manifest.references import MANIFEST_STAGES
 from data_manifest.tables import table_files
 from pipeline.cells import count_classes
-from pipeline.classes import add_up
+from pipeline.classes import add_up, complete_frames
 from pipeline.executor import run_all
 from pipeline.listing import Images, Listing, list_images
 from pipeline.manifest import manifest_recipe, summarise
-from pipeline.partition import Made, count
+from pipeline.partition import Made, count, read_otherwise
 from pipeline.partitions import partitions
 from pipeline.reading import decode_paths, distinct_paths, read_names
 from pipeline.settings import GroupSettings
@@ -106,8 +106,14 @@ def _count_names(listing: Listing, rules: Rules) -> Counted:
     with tempfile.TemporaryDirectory() as scratch:  # lines of lists that are not in the order of folders
         jobs = [images for _, images in partitions(listing, Path(scratch))]
         parts = _count_all(_count_names_of, jobs, rules)
+        made = [part.made for part in parts if part.made is not None]
+        negative, wrong = read_otherwise([each.counts for each in made])
+        if wrong:
+            again = _count_all(partial(_count_names_of, negative_headings=negative), [jobs[n] for n in wrong], rules)
+            for number, part in zip(wrong, again, strict=True):
+                parts[number] = part
+            made = [part.made for part in parts if part.made is not None]
     listing.check_unchanged()
-    made = [part.made for part in parts if part.made is not None]
     summary = {"origin": str(listing.origin), **summarise(made)}
     if not summary["usable"]:
         none = f"none of the {summary['files']:,} files is a usable image" if summary["files"] else "no image in it"
@@ -124,9 +130,9 @@ def _count_file(rules: Rules, manifest_file: Path) -> Part:
     return _count(pl.scan_parquet(manifest_file, glob=False), rules)
 
 
-def _count_names_of(rules: Rules, images: Images) -> Part:
+def _count_names_of(rules: Rules, images: Images, negative_headings: bool = False) -> Part:
     found = distinct_paths(images)
-    names = read_names(decode_paths(found.paths), strict=True, parts=found.parts)
+    names = read_names(decode_paths(found.paths), True, found.parts, negative_headings)
     made = Made("", count(names), found.repeats, was_there=False)
     return _count(names.lazy().filter(pl.col("reject").is_null()), rules, made)
 
@@ -136,6 +142,7 @@ def _count(images: pl.LazyFrame, rules: Rules, made: Made | None = None) -> Part
 
 
 def _together(parts: list[Part], rules: Rules, summary: dict[str, Any], manifest: Path | None) -> Counted:
-    by_class = {rule: add_up([part.by_class[number] for part in parts]) for number, rule in enumerate(rules)}
+    counted = {rule: complete_frames([part.by_class[number] for part in parts]) for number, rule in enumerate(rules)}
+    by_class = {rule: add_up(each) for rule, each in counted.items()}
     by_year = add_up_years(part.by_year for part in parts)
     return Counted(summary["origin"], manifest, summary, by_year, by_class)

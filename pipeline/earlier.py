@@ -1,8 +1,9 @@
 """What groups that were made before have in common with those to be made: counts of partitions, and files of members.
 
 Partitions of a manifest never change, and their names tell their content. So the counts of those that are still there
-hold, and a class differs only if it has an image in those that came or went, and that image is not in both. Files of
-members without such a class, and with the same numbers, are the same bytes.
+hold, and a class differs only if it has an image in those that came or went, and that image is not in both; or an image
+of its cell lacks the zone, which others of the cell give. Files of members without such a class, and with the same
+numbers, are the same bytes.
 """
 
 import functools
@@ -18,6 +19,7 @@ from data_manifest.schemas import SCHEMA_VERSION
 from data_manifest.tables import read_table
 from pipeline.aside import read_images
 from pipeline.cells import CLASS_KEY
+from pipeline.classes import CELL, cells_with_unknown_frames
 from pipeline.members import FILE, file_name, plan_files
 from pipeline.partition import key_of
 from pipeline.settings import GroupSettings
@@ -99,7 +101,7 @@ def are_few(changed: list[Change], files: list[Path]) -> bool:
 
 
 def changed_classes(change: Change, settings: GroupSettings) -> pl.DataFrame:
-    """Return the keys of the classes that have an image on one side of a change alone."""
+    """Return the keys of the classes that have an image on only one side of a change, as the images themselves say."""
     before, after = ([read_images(file, settings) for file in files] for files in (change.before, change.after))
     differing = [*before, *after]
     if before and after:
@@ -108,6 +110,17 @@ def changed_classes(change: Change, settings: GroupSettings) -> pl.DataFrame:
             one.join(other, on=one.columns, how="anti", nulls_equal=True) for one, other in (sides, reversed(sides))
         ]
     return pl.concat(differing).select(CLASS_KEY).unique()
+
+
+def changed_cells(changed: pl.DataFrame, unknown: pl.DataFrame) -> pl.DataFrame:
+    """Return the cells in which any class may have changed.
+
+    Args:
+        changed: What `changed_classes` gave.
+        unknown: The cells of today of which an image lacks the zone or the hemisphere.
+    """
+    unknown = pl.concat([unknown, cells_with_unknown_frames([changed])]).unique()
+    return changed.select(CELL).unique().join(unknown, on=CELL, how="semi")
 
 
 @dataclass(frozen=True)
@@ -124,17 +137,18 @@ class Reuse:
     classes: pl.DataFrame
 
 
-def plan_reuse(planned: pl.DataFrame, earlier: Earlier, changed: pl.DataFrame) -> Reuse:
+def plan_reuse(planned: pl.DataFrame, earlier: Earlier, changed: pl.DataFrame, cells: pl.DataFrame) -> Reuse:
     """Compare planned files with those of earlier groups.
 
     Args:
         planned: What `plan_files` gave.
         earlier: The earlier groups.
         changed: The keys of the classes whose images are not the same.
+        cells: The cells in which no class may be the same.
     """
     before = plan_files(read_table(earlier.groups, "classes"))
     sizes = before.group_by(FILE).agg(classes_before=pl.len())
-    same = before.join(changed, on=CLASS_KEY, how="anti", nulls_equal=True)
+    same = before.join(changed, on=CLASS_KEY, how="anti", nulls_equal=True).join(cells, on=CELL, how="anti")
     classes = planned.join(
         same.select(*CLASS_KEY, piece_before="piece", class_before="class_index"),
         on=CLASS_KEY,

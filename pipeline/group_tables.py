@@ -16,8 +16,18 @@ from data_manifest.artefacts import link_or_copy
 from data_manifest.progress import Percentage, Progress, share
 from pipeline.aside import Putting, aside_of, put_aside
 from pipeline.cells import CLASS_KEY
-from pipeline.classes import classes_of_each
-from pipeline.earlier import COUNTS, Earlier, Reuse, are_few, changed_classes, changes, nothing_to_reuse, plan_reuse
+from pipeline.classes import cells_with_unknown_frames, classes_of_each, complete_frames
+from pipeline.earlier import (
+    COUNTS,
+    Earlier,
+    Reuse,
+    are_few,
+    changed_cells,
+    changed_classes,
+    changes,
+    nothing_to_reuse,
+    plan_reuse,
+)
 from pipeline.executor import run_all
 from pipeline.members import NUMBERS, Bundle, file_name, in_bundles, plan_files, write_bundle
 from pipeline.settings import GroupSettings
@@ -60,13 +70,13 @@ class GroupTables:
     def write_members(self, classes: pl.DataFrame, counted: list[pl.DataFrame]) -> int:
         """Write the members of numbered classes, and return how many of their files were there before."""
         (self.folder / MEMBERS).mkdir()
-        reuse = self._reuse(plan_files(classes))
+        reuse = self._reuse(plan_files(classes), counted)
         if self.earlier is not None:
             for name in reuse.linked:
                 link_or_copy(self.earlier.groups / MEMBERS / name, self.folder / MEMBERS / name)
         bundled = in_bundles(reuse.classes)
         fresh = bundled.filter(pl.col("class_before").is_null()).select(*CLASS_KEY, *NUMBERS, "bundle")
-        runs = list(classes_of_each(counted, fresh))
+        runs = list(classes_of_each(complete_frames(counted), fresh))
         self._put_aside(self._still_to_put_aside(runs), 55, 60)
         bundles = list(self._bundles(bundled, pl.concat(runs)))
         with Progress("writing groups", len(bundles), "bundles", share(self.on_percentage, 60, 100)) as progress:
@@ -92,14 +102,15 @@ class GroupTables:
         with Progress("sorting images", len(jobs), "partitions", share(self.on_percentage, begin, end)) as progress:
             list(run_all(put_aside, jobs, progress, self.executor))
 
-    def _reuse(self, planned: pl.DataFrame) -> Reuse:
+    def _reuse(self, planned: pl.DataFrame, counted: list[pl.DataFrame]) -> Reuse:
         changed = changes(self.earlier, self.files) if self.earlier else []
         if self.earlier is None or not are_few(changed, self.files):
             return nothing_to_reuse(planned)
         with Progress("comparing images", len(changed), "partitions", share(self.on_percentage, 50, 55)) as progress:
             work = partial(changed_classes, settings=self.settings)
-            keys = list(run_all(work, changed, progress, self.executor))
-        return plan_reuse(planned, self.earlier, pl.concat([planned.select(CLASS_KEY).clear(), *keys]))
+            classes = list(run_all(work, changed, progress, self.executor))
+        keys = pl.concat([planned.select(CLASS_KEY).clear(), *classes])
+        return plan_reuse(planned, self.earlier, keys, changed_cells(keys, cells_with_unknown_frames(counted)))
 
     def _still_to_put_aside(self, runs: Iterable[pl.DataFrame]) -> list[Putting]:
         """Return partitions that were counted before, and have images of classes that are gathered."""

@@ -14,7 +14,7 @@ from data_manifest.errors import UserError
 from data_manifest.progress import Percentage, Progress
 from data_manifest.staging import remove_dead_staging
 from data_manifest.tables import table_files, write_table
-from pipeline.classes import add_up, number_classes
+from pipeline.classes import add_up, complete_frames, number_classes
 from pipeline.disk_space import check_space, room_for_groups
 from pipeline.earlier import Earlier, find_earlier
 from pipeline.executor import run_all
@@ -25,7 +25,7 @@ from pipeline.settings import GroupSettings
 from pipeline.verification.verified import Verified, left_out_as_bad, verified_by
 from pipeline.years import add_up_years, count_years_of, left_out_by_year
 
-VERSION = 4
+VERSION = 5
 PATHS_LOOKED_AT = 10_000
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ def _build(
     with publishing(artifacts, recipe, summary) as staging:
         tables = GroupTables(files, settings, staging, earlier, on_percentage, executor)
         counted = tables.count()
-        total = add_up(counted)
+        total = add_up(complete_frames(counted))
         summary |= {**summarise_classes(total, settings), **left_out}
         check_any_class(summary, settings)
         classes = number_classes(total.filter(pl.col("num_images") >= settings.min_images_per_class), settings)

@@ -1,6 +1,7 @@
 """Build the manifest: what each image's name says, in Parquet, and a reject with its reason for each unusable one."""
 
 import contextlib
+import dataclasses
 import logging
 import shutil
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ from pipeline import bytewise
 from pipeline.disk_space import check_space, room_for_manifest
 from pipeline.executor import run_all
 from pipeline.listing import Images, Listing, list_images
-from pipeline.partition import VERSION, Made, Partition, build_partition
+from pipeline.partition import HEADINGS, KEPT_UTM, VERSION, Made, Partition, build_partition, read_otherwise
 from pipeline.partitions import partitions
 from pipeline.sources.source import NAMES_SOURCE, Reader, Source
 from pipeline.tree import IMAGE_SUFFIXES
@@ -97,6 +98,7 @@ def build_manifest(
         chosen = source.executor(len(jobs)) if executor is None else contextlib.nullcontext(executor)
         with Progress(f"manifest of {name}", len(jobs), "partitions", on_percentage) as progress, chosen as where:
             made = list(run_all(build_partition, jobs, progress, where))
+            _read_again(jobs, made, where)
         _check_unchanged(listing, source, recipe)
         summary |= summarise(made)
         sources = (_source(job.key, job.images, strict, reader) for job in jobs)
@@ -112,6 +114,23 @@ def _cut(listing: Listing, scratch: Path, source: Source) -> Iterator[tuple[str,
     """Give the key and the images of each partition, of as many rows as the source asks for, if it does."""
     rows = source.rows_per_partition
     return partitions(listing, scratch) if rows is None else partitions(listing, scratch, rows)
+
+
+def _read_again(jobs: list[Partition], made: list[Made], where: Executor | None) -> None:
+    """Replace the partitions whose headings of -1 mean something else in the whole data set than they were read as.
+
+    That is known only now; it depends on the images, not on how they are partitioned.
+    """
+    negative, wrong = read_otherwise([part.counts for part in made])
+    if not wrong:
+        return
+    for number in wrong:
+        for table in ("manifest", "rejects"):
+            (jobs[number].folder / table / made[number].name).unlink()
+    again = [dataclasses.replace(jobs[n], name_before=None, negative_headings=negative) for n in wrong]
+    with Progress("reading headings of -1 again", len(again), "partitions") as progress:
+        for number, part in zip(wrong, run_all(build_partition, again, progress, where), strict=True):
+            made[number] = part
 
 
 def _sources_of(artefact: Path) -> dict[str, str]:
@@ -170,6 +189,11 @@ def _log_summary(name: str, summary: dict[str, Any]) -> None:
     for key, count in summary.items():
         if key.startswith("rejects: ") and count:
             logger.info("%s: %s rejected: %s", name, f"{count:,}", key.removeprefix("rejects: "))
+        if key.startswith(HEADINGS) and count:
+            logger.info("%s: %s with heading %s", name, f"{count:,}", key.removeprefix(HEADINGS))
+        if key.startswith(KEPT_UTM) and count:
+            text = "%s: %s images kept with a UTM position that cannot be in its zone: %s"
+            logger.warning(text, name, f"{count:,}", key.removeprefix(KEPT_UTM))
     notes = {
         "repeats": "listed more than once, taken once",
         "without_heading": "without a heading",

@@ -16,8 +16,8 @@ from pipeline.arrays import Numbers, Offsets, first_rows
 from pipeline.names import FIELDS
 from pipeline.texts import Texts
 
-PLACE = ("utm_east", "utm_north", "utm_zone", "utm_band", "latitude", "longitude", "pano_id")
-TURN = ("tile_num", "heading", "heading_source", "heading_reference", "pitch", "roll", "height")
+PLACE = ("utm_east", "utm_north", "utm_zone", "utm_band", "latitude", "longitude", "pano_id", "utm_fault")
+TURN = ("tile_num", "heading", "odd_heading", "heading_source", "heading_reference", "pitch", "roll", "height")
 SHOT = ("timestamp", "year", "month", "note")
 AT_OF_A_NAME = len(FIELDS) - 1
 BEHIND_PLACE = len(FIELDS) - FIELDS.index("tile_num")  # so many @, with that at its end, to the path's end
@@ -68,8 +68,8 @@ def _numbered(texts: Texts) -> tuple[Numbers, Offsets]:
 def cut_names(names: Texts) -> Cut:
     """Cut names at the @ before the tile and at that before the timestamp, counted from the path's end.
 
-    That is right for a name of 16 fields, whatever its folder; names of more or fewer are rejects whichever of their
-    parts is looked at.
+    That is right for a name of 16 fields, whatever its folder. Of a name with more or fewer, at least one part is such
+    that all names with it have more or fewer.
     """
     content, starts, ends = names.content, names.starts, names.ends
     place_ends, turn_ends, all_alike = bytewise.cut(content, starts, ends, AT_OF_A_NAME, BEHIND_PLACE, BEHIND_TURN)

@@ -1,4 +1,4 @@
-"""SF-XL's file names: 16 fields between @, of which the base name alone is read.
+"""SF-XL's file names: 16 fields between @, read from the base name, and the rules by which a name is a reject.
 
 `@ UTM_east @ UTM_north @ zone number @ band @ latitude @ longitude @ pano_id @ tile_num @ heading @ pitch @ roll @
 height @ timestamp @ note @ extension`; what comes before the first @ is empty. A folder's name may hold an @.
@@ -8,8 +8,11 @@ from enum import StrEnum
 
 import polars as pl
 
-from pipeline.settings import FULL_TURN
+from data_manifest.schemas import MANIFEST
+from pipeline.headings import heading_in_range, odd_heading
+from pipeline.rules import Rule, find_rejects, rejected, written, written_column
 from pipeline.tree import IMAGE_SUFFIXES
+from pipeline.utm_faults import BANDS, find_utm_faults
 
 FIELDS = (
     *("before", "utm_east", "utm_north", "utm_zone", "utm_band", "latitude", "longitude", "pano_id", "tile_num"),
@@ -24,11 +27,12 @@ RANGES = {
     "latitude": (-90, 90),
     "longitude": (-180, 180),
 }
-BANDS = tuple("CDEFGHJKLMNPQRSTUVWX")
+SUFFIX = rf"(?i)\.({'|'.join(suffix.removeprefix('.') for suffix in IMAGE_SUFFIXES)})$"
 TEXTS = ("pano_id", "tile_num", "timestamp", "note")
-UNKNOWN_HEADING = -1.0
-REJECT = pl.Struct({"reason": pl.String, "detail": pl.String})
 HEADING_ORIGIN = ("heading_source", "heading_reference")  # of which a name says nothing
+ABOUT_NAMES = {"before", "num_fields", "is_whole"}  # columns that only names have
+NEEDED_FIELDS = FIELDS.index("utm_north") + 1  # of a test set's names
+POSITION_FIELDS = FIELDS.index("longitude") + 2  # of a name that ends after its position, with the extension
 
 
 class Reason(StrEnum):
@@ -50,115 +54,93 @@ class Reason(StrEnum):
     NO_TIME = "no time"
 
 
-def reject_when(condition: pl.Expr, reason: Reason, detail: pl.Expr) -> pl.Expr:
-    """Return a struct of reason and detail where the condition holds, else null: the form that `coalesce` takes."""
-    return pl.when(condition.fill_null(False)).then(pl.struct(reason=pl.lit(reason.value), detail=detail))
-
-
-def parse_names(paths: pl.DataFrame, strict: bool) -> pl.DataFrame:
-    """Return what the names say: the columns of the manifest, and `reject`, a struct of reason and detail or null.
+def parse_names(paths: pl.DataFrame, strict: bool, negative_headings: bool = False) -> pl.DataFrame:
+    """Return the columns of the manifest as the names give them, and `reject`, a struct of reason and detail or null.
 
     Args:
         paths: A column `path` of text.
-        strict: Whether any field that is filled with what it cannot be is a reason to reject the image. Otherwise only
-            a UTM position that is no number, or nowhere on Earth, is; other such fields become null.
+        strict: For training: each field that is filled must be possible, and a name has all 16 fields or ends after its
+            position. Otherwise only the UTM position is needed, and other impossible fields become null.
+        negative_headings: As in `heading_in_range`.
     """
-    written = _split(paths)
-    parsed = parse_fields(written)
+    return parse_rows(paths, strict, negative_headings).select(*MANIFEST.names, "reject")
+
+
+def parse_rows(paths: pl.DataFrame, strict: bool, negative_headings: bool = False) -> pl.DataFrame:
+    """Return what `parse_names` does with everything that rules and counts read beside it."""
+    rows = parse_fields(_split(paths), negative_headings)
     not_said = (pl.lit(None, pl.String).alias(column) for column in HEADING_ORIGIN)
-    return (
-        with_years(parsed)
-        .with_columns(*not_said, reject=_rejects(written, parsed, strict))
-        .drop("before", "extension", "num_fields")
+    return rows.with_columns(*not_said, find_rejects(rows, rules(strict)))
+
+
+def parse_fields(texts: pl.DataFrame, negative_headings: bool = False) -> pl.DataFrame:
+    """Return rows as rules read them: each field parsed, null where empty or impossible, and as written.
+
+    Args:
+        texts: Fields as they are written; other columns are kept.
+        negative_headings: As in `heading_in_range`.
+    """
+    fields = [field for field in texts.columns if field in FIELDS]
+    parsed = texts.with_columns(
+        *(pl.col(field).alias(written_column(field)) for field in fields),
+        *(pl.when(pl.col(text) != "").then(pl.col(text)).alias(text) for text in TEXTS),
+        *(_number(pl.col(field), field).alias(field) for field in NUMBERS),
+        _band(pl.col("utm_band")).alias("utm_band"),
+    ).with_columns(
+        heading_in_range(pl.col("heading"), negative_headings),
+        odd_heading(pl.col("heading"), negative_headings),
+        pl.col("utm_zone").cast(pl.Int8),
     )
-
-
-def parse_fields(written: pl.DataFrame) -> pl.DataFrame:
-    """Return fields, given as the texts that are written, as numbers and texts: null where empty or impossible."""
-    texts = (pl.when(pl.col(text) != "").then(pl.col(text)).alias(text) for text in TEXTS)
-    numbers = (_number(field).alias(field) for field in NUMBERS)
-    return written.with_columns(_band().alias("utm_band"), *texts, *numbers)
-
-
-def with_years(parsed: pl.DataFrame) -> pl.DataFrame:
-    """Return what `parse_fields` gave with headings in [0, 360), and the years and months of the timestamps."""
-    in_range = parsed.with_columns(heading_in_range(pl.col("heading")), pl.col("utm_zone").cast(pl.Int8))
     years = _years_and_months(parsed["timestamp"])
-    return in_range.join(years, on="timestamp", how="left", maintain_order="left")
+    return parsed.with_columns(find_utm_faults(parsed)).join(years, on="timestamp", how="left", maintain_order="left")
 
 
-def reject_by_fields(strict: bool) -> pl.Expr:
-    """Return the first reason for which fields, given as the texts that are written, are of no use, else null."""
-    fields = NUMBERS if strict else ("utm_east", "utm_north")
-    return pl.coalesce(*(_reject_number(field) for field in fields), *((_reject_band(),) if strict else ()))
-
-
-def reject_by_path() -> pl.Expr:
-    """Return the reason for which a path itself is of no use, else null."""
-    path = pl.col("path")
-    unsafe = _is_absolute(path) | path.str.contains(r"(^|/)\.\.(/|$)")
-    expected = pl.lit(f"expected {', '.join(IMAGE_SUFFIXES)}")
-    return pl.coalesce(
-        reject_when(unsafe, Reason.UNSAFE_PATH, path),
-        reject_when(~_is_image(path), Reason.NOT_AN_IMAGE, expected),
-    )
+def rules(strict: bool, of_names: bool = True) -> list[Rule]:
+    """Return the rules of `RULES` for training or else for a test set, and those of names or only of any fields."""
+    return [rule for rule in RULES if (strict or not rule.strict) and (of_names or not rule.columns & ABOUT_NAMES)]
 
 
 def _split(paths: pl.DataFrame) -> pl.DataFrame:
-    """Return paths with the fields of the base name as they are written, and their number."""
-    named = paths.with_columns(name=pl.col("path").str.split("/").list.last())  # faster than a regular expression
-    fields = pl.col("name").str.split_exact("@", len(FIELDS) - 1).struct.rename_fields(FIELDS)
-    num_fields = pl.col("name").str.count_matches("@", literal=True) + 1
-    return named.with_columns(fields.struct.unnest(), num_fields=num_fields).drop("name")
+    """Return paths with the fields of the base name as they are written, `num_fields` and `is_whole`.
 
-
-def _rejects(written: pl.DataFrame, parsed: pl.DataFrame, strict: bool) -> pl.Series:
-    """Return the reject of each name, or null.
-
-    Reasons are looked for in those names alone that a cheaper look finds fault with, which are few as a rule.
+    A name is whole if it has all fields, or ends after its position.
     """
-    path = pl.col("path")
-    faults: list[pl.Expr | pl.Series] = [pl.col("num_fields") != len(FIELDS), pl.col("before") != "", ~_is_image(path)]
-    faults += [_is_absolute(path), path.str.contains("..", literal=True)]
-    faults += [(written[field] != "") & parsed[field].is_null() for field in (*NUMBERS, "utm_band")]
-    doubtful = written.with_columns(row=pl.int_range(pl.len(), dtype=pl.UInt32)).filter(pl.any_horizontal(faults))
-    if doubtful.is_empty():
-        return pl.Series("reject", [None], REJECT).new_from_index(0, len(written))
-    found = doubtful.select("row", reject=_reject_by_name(strict)).filter(pl.col("reject").is_not_null())
-    return pl.select(row=pl.int_range(len(written), dtype=pl.UInt32)).join(
-        found, on="row", how="left", maintain_order="left"
-    )["reject"]
+    named = paths.with_columns(name=pl.col("path").str.split("/").list.last())  # faster than a regular expression
+    named = named.with_columns(num_fields=pl.col("name").str.count_matches("@", literal=True) + 1)
+    has_all = pl.col("num_fields") == len(FIELDS)
+    if named.select(has_all.all()).item():
+        return named.with_columns(_fields("name"), is_whole=True)
+    short = pl.when(pl.col("num_fields") < len(FIELDS)).then(pl.col("name").str.replace(SUFFIX, "")).otherwise("name")
+    closed = pl.col("name").str.contains(r"@\.[^@.]*$")
+    ends_after_position = pl.col("num_fields").is_between(NEEDED_FIELDS + 1, POSITION_FIELDS) & closed
+    fields = named.with_columns(name=short).select(_fields("name")).fill_null("")
+    # What follows the position may be anything: a number is a zone only before a band, or alone between two @.
+    is_zone = pl.lit((fields["utm_band"] == "") | fields.select(_band(pl.col("utm_band")).is_not_null()).to_series())
+    is_zone &= closed | (pl.col("num_fields") > NEEDED_FIELDS + 1)
+    zone = pl.when(has_all | is_zone).then("utm_zone").otherwise(pl.lit("")).alias("utm_zone")
+    return named.with_columns(fields, is_whole=has_all | ends_after_position).with_columns(zone)
 
 
-def _any_number(field: str) -> pl.Expr:
+def _fields(name: str) -> pl.Expr:
+    """Return as many fields as a name has, as they are written."""
+    return pl.col(name).str.split_exact("@", len(FIELDS) - 1).struct.rename_fields(FIELDS).struct.unnest()
+
+
+def _any_number(text: pl.Expr, field: str) -> pl.Expr:
     """Return a field's finite number, else null; a zone number must be whole."""
-    number = pl.col(field).cast(pl.Int64 if field == "utm_zone" else pl.Float64, strict=False)
+    number = text.cast(pl.Int64 if field == "utm_zone" else pl.Float64, strict=False)
     return pl.when(number.cast(pl.Float64).is_finite()).then(number)
 
 
-def _number(field: str) -> pl.Expr:
+def _number(text: pl.Expr, field: str) -> pl.Expr:
     """Return a field's number where it is one and can be, else null."""
-    number = _any_number(field)
+    number = _any_number(text, field)
     return pl.when(number.is_between(*RANGES[field])).then(number) if field in RANGES else number
 
 
-def _band() -> pl.Expr:
-    band = pl.col("utm_band").str.to_uppercase()
+def _band(text: pl.Expr) -> pl.Expr:
+    band = text.str.to_uppercase()
     return pl.when(band.is_in(BANDS)).then(band)
-
-
-def heading_in_range(heading: pl.Expr) -> pl.Expr:
-    """Return headings brought to [0, 360) degrees, -1 as null.
-
-    The modulo of a number just below a full turn may round to 360, or fall below 0: that is 0.
-    """
-    turned = pl.when(_in_full_turn(heading)).then(heading).otherwise(heading % FULL_TURN)
-    known = pl.when(_in_full_turn(turned)).then(turned).otherwise(0.0)
-    return pl.when(heading != UNKNOWN_HEADING).then(known).alias("heading")
-
-
-def _in_full_turn(degrees: pl.Expr) -> pl.Expr:
-    return degrees.is_between(0, FULL_TURN, closed="left")
 
 
 def _years_and_months(timestamps: pl.Series) -> pl.DataFrame:
@@ -171,34 +153,59 @@ def _years_and_months(timestamps: pl.Series) -> pl.DataFrame:
     )
 
 
-def _is_image(path: pl.Expr) -> pl.Expr:
-    suffixes = "|".join(suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES)
-    return path.str.contains(rf"(?i)\.({suffixes})$")
+def _is_unsafe(path: pl.Expr) -> pl.Expr:
+    between_slashes = pl.concat_str(pl.lit("/"), path, pl.lit("/"))  # a third of the time of a regular expression
+    return path.str.contains(r"^/|^[A-Za-z]:[/\\]") | between_slashes.str.contains("/../", literal=True)
 
 
-def _is_absolute(path: pl.Expr) -> pl.Expr:
-    return path.str.contains(r"^/|^[A-Za-z]:[/\\]")
+def _number_rule(field: str) -> Rule:
+    """Reject a field that is filled with no number, or with one that it cannot be."""
+    fails = (written(field) != "") & pl.col(field).is_null()
+    if field == "heading":  # null for numbers that stand for "unknown" as well
+        fails &= pl.col("odd_heading").is_null()
+    detail = pl.format(field + " = {}", written(field))
+    if field == "latitude":
+        swapped = pl.format("{}, longitude = {}: the two are swapped", detail, written("longitude"))
+        detail = pl.when(_is_swapped()).then(swapped).otherwise(detail)
+    out_of_range, no_number = (rejected(reason, detail) for reason in (Reason.OUT_OF_RANGE, Reason.NOT_A_NUMBER))
+    reject = pl.when(_any_number(written(field), field).is_null()).then(no_number).otherwise(out_of_range)
+    return Rule(fails, reject, strict=field not in ("utm_east", "utm_north"))
 
 
-def _reject_by_name(strict: bool) -> pl.Expr:
-    """Return the first reason for which a path or its name is of no use, else null."""
-    before = pl.col("before")
-    num_fields = pl.format("{} fields, expected " + str(len(FIELDS)), "num_fields")
-    return pl.coalesce(
-        reject_by_path(),
-        reject_when(pl.col("num_fields") != len(FIELDS), Reason.WRONG_FIELDS, num_fields),
-        reject_when(before != "", Reason.WRONG_FIELDS, pl.format("{} before the first @", before)),
-        reject_by_fields(strict),
-    )
+def _is_swapped() -> pl.Expr:
+    """Return whether latitude and longitude, as written, could be only in the other order."""
+    latitude, longitude = (_any_number(written(field), field).abs() for field in ("latitude", "longitude"))
+    return latitude.is_between(90, 180, closed="right") & (longitude <= 90)
 
 
-def _reject_number(field: str) -> pl.Expr:
-    """Return a reject where a field is filled with no number, or with one that it cannot be."""
-    filled, detail = pl.col(field) != "", pl.format(field + " = {}", field)
-    no_number = reject_when(filled & _any_number(field).is_null(), Reason.NOT_A_NUMBER, detail)
-    return pl.coalesce(no_number, reject_when(filled & _number(field).is_null(), Reason.OUT_OF_RANGE, detail))
-
-
-def _reject_band() -> pl.Expr:
-    impossible = (pl.col("utm_band") != "") & _band().is_null()
-    return reject_when(impossible, Reason.OUT_OF_RANGE, pl.format("utm_band = {}", "utm_band"))
+_NUM_FIELDS = rejected(Reason.WRONG_FIELDS, pl.format("{} fields, expected " + str(len(FIELDS)), "num_fields"))
+_UTM = [written(field) for field in ("utm_east", "utm_north", "utm_zone", "utm_band")]
+# The first that a name breaks is its reject. A rule holds for names read part by part as well, see `reading`.
+RULES: tuple[Rule, ...] = (
+    Rule(_is_unsafe(pl.col("path")), rejected(Reason.UNSAFE_PATH, pl.col("path")), strict=False, in_one_part=True),
+    Rule(
+        ~pl.col("path").str.contains(SUFFIX),
+        rejected(Reason.NOT_AN_IMAGE, pl.lit(f"expected {', '.join(IMAGE_SUFFIXES)}")),
+        strict=False,
+        in_one_part=True,
+    ),
+    # place: all up to the panorama's id
+    Rule(pl.col("num_fields") < NEEDED_FIELDS, _NUM_FIELDS, strict=False),
+    Rule(~pl.col("is_whole"), _NUM_FIELDS),
+    Rule(
+        pl.col("before") != "",
+        rejected(Reason.WRONG_FIELDS, pl.format("{} before the first @", "before")),
+        strict=False,
+    ),
+    *map(_number_rule, ("utm_east", "utm_north", "utm_zone", "latitude", "longitude")),
+    Rule(
+        (written("utm_band") != "") & pl.col("utm_band").is_null(),
+        rejected(Reason.OUT_OF_RANGE, pl.format("utm_band = {}", written("utm_band"))),
+    ),
+    Rule(
+        pl.col("utm_fault").is_not_null(),
+        rejected(Reason.OUT_OF_RANGE, pl.format("utm_east = {}, utm_north = {}, zone {}{}: {}", *_UTM, "utm_fault")),
+    ),
+    # turn: from the tile to the height
+    *map(_number_rule, ("heading", "pitch", "roll", "height")),
+)

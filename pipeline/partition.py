@@ -1,7 +1,7 @@
 """One partition of a manifest: from paths to two Parquet files, or to a link to those that are there already."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +11,18 @@ import xxhash
 from data_manifest import schemas
 from data_manifest.artefacts import link
 from data_manifest.tables import read_notes, write_table
+from pipeline.headings import MINUS_1_TURNED, MINUS_1_UNKNOWN, NEGATIVE, ODD_HEADINGS
 from pipeline.listing import Images
 from pipeline.names import Reason
 from pipeline.positions import FAR_APART_M, NOTICEABLY_APART_M
 from pipeline.reading import decode_paths, distinct_paths
 from pipeline.sources.source import NAMES, Reader
 from pipeline.texts import Texts
+from pipeline.utm_faults import UTM_FAULTS
 
-VERSION = 3
+VERSION = 4
 COUNTS_NOTE = "counts"
+HEADINGS, KEPT_UTM = "headings: ", "UTM kept: "  # how counts of these begin, before what is odd about them
 Counts = Mapping[str, int | None]
 
 
@@ -35,6 +38,7 @@ class Partition:
         earlier: Artefacts that may have the very same partition.
         name_before: What its files are called there, where that is known without reading the images.
         reader: Says what the images are.
+        negative_headings: As in `heading_in_range`; None while the other partitions are not read.
     """
 
     key: str
@@ -44,6 +48,7 @@ class Partition:
     earlier: tuple[Path, ...] = ()
     name_before: str | None = None
     reader: Reader = NAMES
+    negative_headings: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -65,13 +70,28 @@ def build_partition(partition: Partition) -> Made:
     if partition.name_before is not None and _is_linked(partition, partition.name_before):
         return _linked(partition, partition.name_before)
     found = distinct_paths(partition.images)
-    name = name_of(partition.key, _digest(found.paths, partition.strict, partition.reader))
-    if _is_linked(partition, name):
-        return _linked(partition, name, found.repeats)
-    images = partition.reader.read(decode_paths(found.paths), partition.strict, found.parts)
+    state = partition.reader.state(found.paths)
+    wanted = (False, True) if partition.negative_headings is None else (partition.negative_headings,)
+    names = [name_of(partition.key, _digest(found.paths, partition.strict, state, each)) for each in wanted]
+    for name in names:
+        if _is_linked(partition, name):
+            return _linked(partition, name, found.repeats)
+        (partition.folder / "rejects" / name).unlink(missing_ok=True)  # linked without a manifest, of a killed run
+    images = partition.reader.read(decode_paths(found.paths), partition.strict, found.parts, wanted[0])
     counts = count(images)
-    _write(images, counts, partition.folder, name)
-    return Made(name, counts, found.repeats, was_there=False)
+    _write(images, counts, partition.folder, names[0])
+    return Made(names[0], counts, found.repeats, was_there=False)
+
+
+def read_otherwise(counts: Sequence[Counts]) -> tuple[bool, list[int]]:
+    """Return whether a data set has negative headings other than -1, and which partitions were read as if otherwise.
+
+    Args:
+        counts: What `count` gave of each partition of the data set.
+    """
+    negative = any(each[f"{HEADINGS}{NEGATIVE}"] for each in counts)
+    wrong = f"{HEADINGS}{MINUS_1_UNKNOWN if negative else MINUS_1_TURNED}"
+    return negative, [number for number, each in enumerate(counts) if each[wrong]]
 
 
 def name_of(key: str, digest: str) -> str:
@@ -94,11 +114,11 @@ def _linked(partition: Partition, name: str, repeats: int = 0) -> Made:
     return Made(name, counts, repeats, was_there=True)
 
 
-def _digest(paths: Texts, strict: bool, reader: Reader) -> str:
+def _digest(paths: Texts, strict: bool, state: bytes, negative_headings: bool) -> str:
     """Return a digest of what a partition's rows depend on: sorted paths, and how and from what they are read."""
-    content = xxhash.xxh3_128(f"{schemas.SCHEMA_VERSION} {VERSION} {strict} ".encode())
+    content = xxhash.xxh3_128(f"{schemas.SCHEMA_VERSION} {VERSION} {strict} {negative_headings} ".encode())
     paths.feed(content)
-    content.update(reader.state(paths))
+    content.update(state)
     return content.hexdigest()[:16]
 
 
@@ -131,6 +151,8 @@ def count(images: pl.DataFrame) -> Counts:
         rejects=(~usable).sum(),
         **{f"rejects: {each.value}": (reason == each.value).sum() for each in Reason},
         without_heading=(usable & pl.col("heading").is_null()).sum(),
+        **{f"{HEADINGS}{odd}": (usable & (pl.col("odd_heading") == odd)).sum() for odd in ODD_HEADINGS},
+        **{f"{KEPT_UTM}{fault}": (usable & (pl.col("utm_fault") == fault)).sum() for fault in UTM_FAULTS},
         apart_over_1_m=(usable & (pl.col("apart_m") > NOTICEABLY_APART_M)).sum(),
         apart_over_1_km=(usable & (pl.col("apart_m") > FAR_APART_M)).sum(),
         first_year=pl.col("year").filter(usable).min(),

@@ -8,6 +8,7 @@ import polars as pl
 from data_manifest.artefacts import format_bytes
 from data_manifest.ranges import as_ranges
 from pipeline.counting import Counted
+from pipeline.partition import HEADINGS, KEPT_UTM
 from pipeline.plan import Plan, bytes_of_manifest
 from pipeline.settings import GroupSettings
 
@@ -49,6 +50,9 @@ def _text_of_images(counted: Counted) -> str:
     reasons = {key.removeprefix(REJECTS): found for key, found in summary.items() if key.startswith(REJECTS)}
     lines = [f"{counted.origin}: {summary['files']:,} files, {summary['usable']:,} usable images"]
     lines += [f"rejected: {found:,}, {reason}" for reason, found in reasons.items() if found]
+    for key, found in summary.items():
+        if key.startswith((HEADINGS, KEPT_UTM)) and found:
+            lines.append(f"{key}: {found:,}")
     lines += [f"listed more than once, taken once: {summary['repeats']:,}"] if summary["repeats"] else []
     lines += [f"without a heading: {summary['without_heading']:,}"] if summary["without_heading"] else []
     years = [f"{year or 'without'} {images:,}" for year, images in counted.by_year.iter_rows()]

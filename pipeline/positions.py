@@ -12,8 +12,9 @@ import polars as pl
 import utm
 
 from data_manifest.hemisphere import hemisphere
-from pipeline.names import Reason, reject_when
+from pipeline.names import Reason
 from pipeline.positions_told import told
+from pipeline.rules import reject_when
 
 FAR_APART_M = 1000.0  # positions that differ by more are not of the same place
 NOTICEABLY_APART_M = 1.0  # the two positions of nearly every SF-XL name agree within 0.7 m

@@ -24,8 +24,9 @@ from data_manifest.hemisphere import hemisphere
 from data_manifest.settings import Settings, setting
 from data_manifest.tables import read_table, write_table
 from pipeline.dataset import PARTS
-from pipeline.names import Reason, reject_when
+from pipeline.names import Reason
 from pipeline.partition import name_of
+from pipeline.rules import reject_when
 from pipeline.sources.source import source_settings_of
 
 VERSION = 2

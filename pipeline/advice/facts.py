@@ -10,10 +10,12 @@ from data_manifest.hemisphere import hemisphere
 from data_manifest.lookup import read_recipe_of
 from data_manifest.references import folder_of
 from data_manifest.tables import scan_table
+from pipeline.settings import FULL_TURN
 from pipeline.sources.source import source_settings_of
 
 NEAR_M = 25.0  # the distance within which a database image answers a query
 STEP = 30.0  # degrees between the crops of a panorama
+TURN_IN_RADIANS = 6.284  # 2 pi, with room for rounding
 COARSE_DECIMALS = 3  # of a degree: 111 metres
 COLUMNS = ("path", "utm_east", "utm_north", "utm_zone", "utm_band", "latitude", "longitude", "pano_id", "heading")
 MORE_COLUMNS = ("heading_source", "heading_reference", "year", "note")
@@ -63,11 +65,15 @@ def _count(images: pl.LazyFrame) -> dict[str, Any]:
     heading = pl.col("heading")
     in_steps = (heading % STEP).round(6).is_in([0.0, STEP])
     decimals = pl.col("latitude").cast(pl.String).str.extract(r"\.(\d*)$").str.len_chars()
+    half_turn = TURN_IN_RADIANS / 2
     most = heading.drop_nulls().value_counts(sort=True).first().struct.field("count")
     row = images.select(
         images=pl.len(),
         with_heading=heading.is_not_null().sum(),
         heading_is_0=(heading == 0).sum(),
+        heading_is_fractional=(heading % 1 != 0).sum(),
+        heading_within_2_pi=(heading <= TURN_IN_RADIANS).sum(),
+        heading_within_pi_of_0=((heading <= half_turn) | (heading >= FULL_TURN - half_turn)).sum(),
         heading_in_steps_of_30=in_steps.sum(),
         most_common_heading=most,
         distinct_headings=heading.drop_nulls().n_unique(),

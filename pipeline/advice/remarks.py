@@ -38,6 +38,13 @@ def _one_heading(figures: dict[str, Any]) -> bool:
     return bool(figures["distinct_headings"] == 1 and figures["with_heading"] > 1)
 
 
+def _in_radians(figures: dict[str, Any]) -> bool:
+    """Return whether headings seem to be radians: all are within a turn or half a turn of them, mostly fractions."""
+    headings = figures["with_heading"]
+    within = headings in (figures["heading_within_2_pi"], figures["heading_within_pi_of_0"])
+    return bool(within and figures["distinct_headings"] > 1 and figures["heading_is_fractional"] > headings / 2)
+
+
 def all_remarks(facts: Facts, taken: dict[str, Any] | None) -> Iterator[Remark]:
     """Give everything that is to be known; `taken` is how much the grouping to use trains on, if there is one."""
     yield from _on_amount(facts, taken)
@@ -83,6 +90,12 @@ def _on_headings(facts: Facts) -> Iterator[Remark]:
         else:
             text += " and will be left out; --heading from-track estimates those of a camera that looks along its way"
         yield Remark(NOTE, text)
+    if _in_radians(figures):
+        text = (
+            f"all {figures['with_heading']:,} headings are within 0 to 6.28 or -3.14 to 3.14, so they seem to be "
+            "radians: convert them to degrees (times 57.2958) and build the manifest again"
+        )
+        yield Remark(WARNING, text)
     if _one_heading(figures):
         text = (
             f"all {figures['with_heading']:,} headings are one number: that is no measurement, unless the images were "

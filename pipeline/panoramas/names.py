@@ -8,6 +8,7 @@ import polars as pl
 
 from pipeline.listing import Listing
 from pipeline.names import FIELDS
+from pipeline.partition import count, read_otherwise
 from pipeline.partitions import partitions
 from pipeline.reading import decode_paths, distinct_paths
 from pipeline.sources.source import NAMES_SOURCE, Source
@@ -28,11 +29,17 @@ def read_panoramas(listing: Listing, source: Source) -> pl.DataFrame:
     """Return `path`, `heading`, `reject` and `name`, from which the names of the crops are made, of each panorama."""
     with tempfile.TemporaryDirectory() as scratch:
         listing, reader = source.open(listing, Path(scratch))
-        rows = reader.read(paths_of(listing), strict=False)
+        paths = paths_of(listing)
+        rows = reader.read(paths, strict=False)
+        negative, wrong = read_otherwise([count(rows)])
+        if wrong:
+            rows = reader.read(paths, strict=False, negative_headings=negative)
     name = pl.col("path").str.split("/").list.last()
-    if source is not NAMES_SOURCE:
-        return rows.with_columns(name=pl.Series([_name(row) for row in rows.iter_rows(named=True)], dtype=pl.String))
-    return rows.with_columns(name=name)
+    is_usual = (name.str.count_matches("@", literal=True) == len(FIELDS) - 1) & (source is NAMES_SOURCE)
+    rows = rows.with_columns(name=name)
+    others = rows.select((~is_usual).arg_true()).to_series()
+    names = rows["name"].scatter(others, [_name(row) for row in rows[others].iter_rows(named=True)])
+    return rows.with_columns(names)
 
 
 def _name(row: dict[str, Any]) -> str:

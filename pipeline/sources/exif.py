@@ -68,16 +68,17 @@ class PhotoReader:
         """Return a digest of the sizes and modification times of photos, with how their headings are found."""
         return f"{VERSION} {self.from_track} {self.camera_turn} ".encode() + state_of_files(self.images_folder, paths)
 
-    def read(self, paths: pl.DataFrame, strict: bool, parts: Parts | None = None) -> pl.DataFrame:
+    def read(
+        self, paths: pl.DataFrame, strict: bool, parts: Parts | None = None, negative_headings: bool = False
+    ) -> pl.DataFrame:
         """Return what the photos say."""
         folder = os.fsencode(self.images_folder)
         facts = read_all(functools.partial(_read_one, folder), list(paths.select("path", "is_utf8").iter_rows()))
         columns = {name: [each.get(name, "") for each in facts] for name in COLUMNS}
         rows = paths.hstack(pl.DataFrame(columns, schema=dict.fromkeys(COLUMNS, pl.String)))
         found = pl.struct("reason", "detail")
-        images = read_fields(
-            rows.with_columns(reject=pl.when(pl.col("reason") != "").then(found)).drop("reason", "detail"), strict
-        )
+        rows = rows.with_columns(reject=pl.when(pl.col("reason") != "").then(found)).drop("reason", "detail")
+        images = read_fields(rows, strict, negative_headings)
         if self.from_track:
             sequence = pl.col("path").str.replace(r"[^/]*$", "")
             images = fill_headings(images.with_columns(sequence=sequence), self.camera_turn).drop("sequence")

@@ -15,18 +15,9 @@ import polars as pl
 
 from pipeline.listing import Listing
 from pipeline.name_parts import Parts
-from pipeline.names import (
-    FIELDS,
-    HEADING_ORIGIN,
-    REJECT,
-    Reason,
-    parse_fields,
-    reject_by_fields,
-    reject_by_path,
-    reject_when,
-    with_years,
-)
+from pipeline.names import FIELDS, HEADING_ORIGIN, Reason, parse_fields, rules
 from pipeline.reading import read_names, with_positions
+from pipeline.rules import find_rejects, reject_when, written
 from pipeline.sources.settings import SourceSettings
 from pipeline.texts import Texts
 
@@ -43,13 +34,16 @@ class Reader(Protocol):
     def state(self, paths: Texts) -> bytes:
         """Return a digest of what the rows depend on beside the sorted paths."""
 
-    def read(self, paths: pl.DataFrame, strict: bool, parts: Parts | None = None) -> pl.DataFrame:
+    def read(
+        self, paths: pl.DataFrame, strict: bool, parts: Parts | None = None, negative_headings: bool = False
+    ) -> pl.DataFrame:
         """Return the manifest's columns for sorted paths with `is_utf8`, with `reject` and `apart_m`, sorted by path.
 
         Args:
             paths: `path`, text, and `is_utf8`, as `decode_paths` gives them.
             strict: As in `build_manifest`.
             parts: Those of the paths, if they are names of SF-XL's form and were cut already.
+            negative_headings: As in `heading_in_range`.
         """
 
 
@@ -104,9 +98,11 @@ class NamesReader:
         """Return nothing: the names are in the paths."""
         return b""
 
-    def read(self, paths: pl.DataFrame, strict: bool, parts: Parts | None = None) -> pl.DataFrame:
+    def read(
+        self, paths: pl.DataFrame, strict: bool, parts: Parts | None = None, negative_headings: bool = False
+    ) -> pl.DataFrame:
         """Return what the names say."""
-        return read_names(paths, strict, parts)
+        return read_names(paths, strict, parts, negative_headings)
 
 
 @dataclass(frozen=True)
@@ -146,17 +142,18 @@ NAMES = NamesReader()
 NAMES_SOURCE = NamesSource()
 
 
-def read_fields(written: pl.DataFrame, strict: bool) -> pl.DataFrame:
+def read_fields(texts: pl.DataFrame, strict: bool, negative_headings: bool = False) -> pl.DataFrame:
     """Return the manifest's columns, with `reject` and `apart_m`, of fields given as texts, by the rules of names.
 
     Args:
-        written: `path`, `is_utf8`, the fields `WRITTEN` as texts, empty where nothing is said, `heading_source` and
+        texts: `path`, `is_utf8`, the fields `WRITTEN` as texts, empty where nothing is said, `heading_source` and
             `heading_reference`, and `reject`, what the source itself found wrong.
         strict: As in `build_manifest`.
+        negative_headings: As in `heading_in_range`.
     """
-    found = pl.coalesce("reject", reject_by_path(), reject_by_fields(strict), _reject_nowhere())
-    rejects = written.select(reject=found).to_series().cast(REJECT)
-    images = with_years(parse_fields(written)).with_columns(rejects)
+    rows = parse_fields(texts, negative_headings)
+    found = find_rejects(rows, rules(strict, of_names=False))
+    images = rows.with_columns(reject=pl.coalesce("reject", found, _reject_nowhere()))
     without = pl.col("heading").is_null()
     images = images.with_columns(
         pl.when(~without & (pl.col(column) != "")).then(column).alias(column) for column in HEADING_ORIGIN
@@ -166,9 +163,9 @@ def read_fields(written: pl.DataFrame, strict: bool) -> pl.DataFrame:
 
 def _reject_nowhere() -> pl.Expr:
     """Return a reject for latitude and longitude 0: cameras and programs write that where they know no position."""
-    are_0 = [pl.col(name).cast(pl.Float64, strict=False) == 0 for name in ("latitude", "longitude")]
+    are_0 = [pl.col(name) == 0 for name in ("latitude", "longitude")]
     detail = pl.lit("latitude 0, longitude 0: what is written where no position is known")
-    return reject_when(pl.all_horizontal(*are_0, pl.col("utm_east") == ""), Reason.NO_POSITION, detail)
+    return reject_when(pl.all_horizontal(*are_0, written("utm_east") == ""), Reason.NO_POSITION, detail)
 
 
 def source_settings_of(recipe: Mapping[str, Any]) -> dict[str, Any]:

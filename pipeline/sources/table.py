@@ -18,9 +18,11 @@ import polars as pl
 from data_manifest.artefacts import digest_of_file
 from data_manifest.errors import UserError
 from data_manifest.references import folder_of
+from pipeline.headings import NEGATIVE
 from pipeline.listing import Listing
 from pipeline.name_parts import Parts
-from pipeline.names import REJECT, Reason
+from pipeline.names import Reason
+from pipeline.rules import REJECT
 from pipeline.sources.columns import columns_of
 from pipeline.sources.listing_with import ListingWith
 from pipeline.sources.settings import FROM_TRACK, SourceSettings
@@ -49,14 +51,17 @@ class TableReader:
         feed(content, lines)
         return content.digest()
 
-    def read(self, paths: pl.DataFrame, strict: bool, parts: Parts | None = None) -> pl.DataFrame:
+    def read(
+        self, paths: pl.DataFrame, strict: bool, parts: Parts | None = None, negative_headings: bool = False
+    ) -> pl.DataFrame:
         """Return what the table says."""
         rows = paths.join(self._rows_of(paths), on="path", how="left", maintain_order="left")
         found = pl.struct(reason="reason", detail="detail")
         no_row = pl.struct(reason=pl.lit(Reason.NOT_IN_TABLE.value), detail=pl.lit("no row names this file"))
         reject = pl.when(pl.col("in_table").is_null()).then(no_row).when(pl.col("reason").is_not_null()).then(found)
         texts = (pl.col(name).fill_null("") for name in WRITTEN)
-        return read_fields(rows.with_columns(*texts, reject=reject).drop("reason", "detail", "in_table"), strict)
+        rows = rows.with_columns(*texts, reject=reject).drop("reason", "detail", "in_table")
+        return read_fields(rows, strict, negative_headings)
 
     def _rows_of(self, paths: pl.DataFrame) -> pl.DataFrame:
         rows = pl.scan_parquet(self.rows_file, glob=False)
@@ -135,7 +140,11 @@ class TableSource:
         folder = pl.col("path").str.replace(r"[^/]*$", "")
         sequence = pl.when(pl.col("sequence") != "").then("sequence").otherwise(folder)
         no_reject = rows.with_columns(is_utf8=pl.lit(True), sequence=sequence, reject=pl.lit(None, REJECT))
-        images = fill_headings(read_fields(no_reject.drop("reason", "detail"), strict=False), self.options.camera_turn)
+        texts = no_reject.drop("reason", "detail")
+        images = read_fields(texts, strict=False)
+        if (images["odd_heading"] == NEGATIVE).any():
+            images = read_fields(texts, strict=False, negative_headings=True)
+        images = fill_headings(images, self.options.camera_turn)
         filled = images.filter(pl.col("heading_source") == "track").select(
             "path", pl.col("heading").cast(pl.String).alias("track"), heading_reference="heading_reference"
         )
@@ -161,7 +170,8 @@ def refuse_swapped(table: Path, rows: pl.DataFrame) -> None:
         UserError: It has, in more than half of its rows with both.
     """
     degrees = rows.select(pl.col("latitude", "longitude").cast(pl.Float64, strict=False)).drop_nulls()
-    swapped = degrees.filter((pl.col("latitude").abs() > 90) & (pl.col("longitude").abs() <= 90))
+    is_longitude = pl.col("latitude").abs().is_between(90, 180, closed="right")
+    swapped = degrees.filter(is_longitude & (pl.col("longitude").abs() <= 90))
     if len(swapped) * 2 > len(degrees):
         latitude, longitude = swapped.row(0)
         raise UserError(

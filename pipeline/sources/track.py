@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from data_manifest.hemisphere import hemisphere
-from pipeline.names import heading_in_range
+from pipeline.headings import heading_in_range
 from pipeline.settings import FULL_TURN
 
 LEAST_M = 5.0  # between the places that give a direction

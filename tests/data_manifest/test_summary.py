@@ -49,6 +49,7 @@ def test_the_keys_and_the_counts(artefact: Path, rows: list[dict[str, Any]]) -> 
     assert list(facts) == [
         *("stage", "name", "digest", "path", "origin", "files", "images", "rejects", "repeats", "panoramas"),
         *("rejects_by_reason", "images_by_year", "images_by_zone", "images_by_heading", "without_heading"),
+        "oddities",
     ]
     assert identity.items() <= facts.items()
     assert (facts["origin"], facts["files"], facts["images"], facts["rejects"]) == ("/images/city", 511, 500, 11)

@@ -141,6 +141,8 @@ ODD = {
         "2 UTM zones or hemispheres: 4,000 in zone 10 N, 1 in zone 11 N",
     ),
     "rejects": ([*dense_city(1), "x.jpg"], "1 files (0.0%) are rejects"),
+    "radians": (dense_city(1, (0.52, 1.5708, 3.1416, 6.2832)), "all 4,000 headings are within 0 to 6.28"),
+    "radians around 0": (dense_city(1, (0, -3.1416, 2.9, -0.52)), "they seem to be radians"),
     "one year": (dense_city(1), "all images are of one year"),
 }
 
@@ -152,6 +154,13 @@ def test_what_is_odd_is_said(what: str, manifest_of: Callable[[list[str]], Path]
     assert expected in said
     others = {text for key, (_, text) in ODD.items() if key in ("one heading", "zones", "repeated") and key != what}
     assert not any(text in said for text in others)
+
+
+@pytest.mark.parametrize("headings", [(1, 2, 3, 6), (0.5, 3.2, 6.29, 2.5), (0, -0.5, 3.3, -2.5), (0.5,)])
+def test_headings_that_are_no_radians(
+    headings: tuple[object, ...], manifest_of: Callable[[list[str]], Path], tmp_path: Path
+) -> None:
+    assert "radians" not in texts(advise(manifest_of(dense_city(1, headings)), tmp_path / "A"))
 
 
 def test_the_command_line(

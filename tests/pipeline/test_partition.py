@@ -180,3 +180,16 @@ def test_paths_as_text(path: bytes, text: str, is_utf8: bool) -> None:
     good = ["good.jpg", "100%.jpg"]
     decoded = decode_paths(Texts.of([path, *map(str.encode, good)]))
     assert decoded.rows() == [(text, is_utf8), *((name, True) for name in good)]
+
+
+def test_half_a_partition_of_other_headings_leaves_nothing(make: Make, paths: list[bytes], tmp_path: Path) -> None:
+    """Its rejects were written when a run was killed that read -1 as 359 degrees."""
+    (tmp_path / "A").mkdir()
+    other = build_partition(Partition("b01", Given(paths), True, tmp_path / "A", negative_headings=True))
+    (tmp_path / "A" / "manifest" / other.name).unlink()
+    made = make(paths, "B", earlier=("A",))
+    assert made.name != other.name
+    assert [path.name for table in ("manifest", "rejects") for path in (tmp_path / "B" / table).iterdir()] == [
+        made.name,
+        made.name,
+    ]

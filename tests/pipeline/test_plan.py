@@ -40,8 +40,8 @@ def fields_at(seed: int) -> Iterator[dict[str, Any]]:
     choose = random.Random(seed)
     for number in range(500):
         yield {
-            "utm_east": choose.randrange(-50, 50),
-            "utm_north": choose.randrange(-50, 50),
+            "utm_east": 500_000 + choose.randrange(-50, 50),
+            "utm_north": 4_180_000 + choose.randrange(-50, 50),
             "heading": choose.choice(["", *range(0, 360, 30)]),
             "timestamp": choose.choice(["", 2013, 2014, 2015]),
             **{"pano_id": number, "latitude": "", "longitude": ""},
