@@ -17,7 +17,8 @@ from pipeline.groups import build_groups
 from pipeline.manifest import build_manifest
 from pipeline.plan import EpochSettings, plan_groups
 from pipeline.settings import GroupSettings
-from tests.pipeline.conftest import tables_in, write
+from tests.helpers import tables_in
+from tests.pipeline.conftest import write
 
 NameWith = Callable[..., str]
 Frame = tuple[object, str]

@@ -20,7 +20,8 @@ from pipeline.settings import GroupSettings
 from pipeline.sources.choose import make_source
 from pipeline.sources.settings import SourceSettings
 from pipeline.sources.source import NAMES_SOURCE
-from tests.pipeline.conftest import tables_in, write
+from tests.helpers import tables_in
+from tests.pipeline.conftest import write
 
 NameWith = Callable[..., str]
 Headings = Callable[..., dict[str, float | None]]
