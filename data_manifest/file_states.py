@@ -90,7 +90,9 @@ def stat_images(
     Raises:
         UserError: The folder is missing, a file's state cannot be read, or files are still being written.
     """
-    return _in_threads(partial(settled_states, skip_errors=skip_errors), paths, images_folder, progress)
+    require_folder(images_folder)
+    stat = partial(settled_states, images_folder=images_folder, skip_errors=skip_errors)
+    return _in_threads(stat, paths, progress)
 
 
 def changed_images(
@@ -98,21 +100,20 @@ def changed_images(
 ) -> pl.DataFrame:
     """Return the states today of those images in `states` that have another state today; null where missing.
 
-    Images that were missing already are left out. Arguments and errors are those of `stat_images`.
+    Arguments and errors are those of `stat_images`.
     """
-    today = _in_threads(partial(_states, skip_errors=skip_errors), states["path"], images_folder, progress)
-    differs = states["bytes"].ne_missing(today["bytes"]) | states["modified_ns"].ne_missing(today["modified_ns"])
-    return today.filter(differs & states["bytes"].is_not_null())
-
-
-def _in_threads(
-    stat: Callable[[pl.Series, Path], pl.DataFrame], paths: pl.Series, images_folder: Path, progress: Progress | None
-) -> pl.DataFrame:
     require_folder(images_folder)
+    stat = partial(_states, images_folder=images_folder, skip_errors=skip_errors)
+    today = _in_threads(stat, states["path"], progress)
+    differs = states["bytes"].ne_missing(today["bytes"]) | states["modified_ns"].ne_missing(today["modified_ns"])
+    return today.filter(differs)
+
+
+def _in_threads(stat: Callable[[pl.Series], pl.DataFrame], paths: pl.Series, progress: Progress | None) -> pl.DataFrame:
     pieces = [paths[begin : begin + IMAGES_AT_A_TIME] for begin in range(0, max(1, len(paths)), IMAGES_AT_A_TIME)]
-    found = []
+    found: list[pl.DataFrame] = []
     with ThreadPoolExecutor(THREADS) as threads:
-        for states in threads.map(partial(stat, images_folder=images_folder.absolute()), pieces):
+        for states in threads.map(stat, pieces):
             found.append(states)
             if progress is not None:
                 progress.advance(len(states))

@@ -74,7 +74,7 @@ def test_the_same_inputs_give_the_same_bytes(town: Town, report: Path, tmp_path:
 def test_a_model_from_elsewhere_has_no_groups_and_no_training(town: Town) -> None:
     names = {"database": "town-test-database", "queries": "town-test-queries_v1"}
     manifests = {role: (town.artifacts / "manifest" / name / "current").resolve() for role, name in names.items()}
-    evaluation = publish_evaluation(town.artifacts, manifests, MODEL_DIGEST)
+    evaluation = publish_evaluation(town.images, town.artifacts, manifests, MODEL_DIGEST)
     report = write_report(evaluation, town.artifacts, ReportSettings(report_queries=0))
     page = (report / "report.html").read_text()
     assert page.count("was not trained in this artefacts folder") == 2
