@@ -12,7 +12,7 @@ from torch import nn
 from data_manifest import schemas
 from data_manifest.artefacts import Recipe, find_published, publishing, read_recipe
 from data_manifest.image_size import PUBLISHED_IMAGE_SIZE, ImageSize
-from data_manifest.tables import read_table, write_table
+from data_manifest.tables import read_table, scan_table, write_table
 from evaluation.build_descriptors import build_descriptors, open_descriptors
 from evaluation.descriptors import Extraction
 from evaluation.evaluate import Evaluation, evaluate, evaluate_matches
@@ -212,6 +212,12 @@ class Validation:
         """A digest of the images."""
         database, queries = (read_recipe(each.manifest_folder)["digest"] for each in (self.database, self.queries))
         return validation_digest(database, queries)
+
+    @property
+    def images(self) -> dict[str, tuple[Path, pl.LazyFrame]]:
+        """The folder and the images, with their paths in it, of the `database` and the `queries`."""
+        lists = (("database", self.database), ("queries", self.queries))
+        return {role: (each.images_folder, scan_table(each.manifest_folder, "manifest")) for role, each in lists}
 
     def check(self) -> None:
         """Check that each list has an image, and that its first can be read.
