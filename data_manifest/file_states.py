@@ -19,7 +19,7 @@ from data_manifest.tables import table_files
 STATE = ("path", "bytes", "modified_ns")
 TRUSTED_AFTER_NS = 2_000_000_000
 PATIENCE_SECONDS = 30
-IMAGES_AT_A_TIME = 1_024
+IMAGES_AT_A_TIME = 2_048
 THREADS = 16  # one stat on a network file system takes up to a millisecond
 MISSING = -1
 
@@ -149,9 +149,13 @@ def settled_states(paths: pl.Series, images_folder: Path, skip_errors: bool = Fa
 
 
 def _states(paths: pl.Series, images_folder: Path, skip_errors: bool = False) -> pl.DataFrame:
-    states = [stat_file(f"{images_folder}/{path}", skip_errors) for path in paths]
-    schema = {"bytes": pl.Int64, "modified_ns": pl.Int64}
-    return pl.DataFrame(states, schema=schema, orient="row").insert_column(0, paths.alias("path"))
+    sizes, times = list[int | None](), list[int | None]()
+    for path in paths.to_list():
+        size, modified_ns = stat_file(f"{images_folder}/{path}", skip_errors)
+        sizes.append(size)
+        times.append(modified_ns)
+    columns = (paths, pl.Series(sizes, dtype=pl.Int64), pl.Series(times, dtype=pl.Int64))
+    return pl.DataFrame(dict(zip(STATE, columns, strict=True)))
 
 
 def stat_file(path: str, skip_errors: bool = False) -> tuple[int | None, int | None]:
