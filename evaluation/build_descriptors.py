@@ -46,8 +46,8 @@ def build_descriptors(
 ) -> Path:
     """Describe images with a model, and return the folder of the published descriptors, [num_images, dim], float32.
 
-    A row stands for the row of the manifest of the same number, as does a row of the table FILES. What is published
-    already for the same files is not made again. An interrupted run resumes at its last chunk, unless files changed.
+    Rows are in the order of the manifest, as in the table FILES. Descriptors that are published for the same files are
+    reused. An interrupted run resumes at its last chunk, unless files changed.
 
     Args:
         model: What describes them.

@@ -60,7 +60,7 @@ def find_database(
 ) -> Database:
     """Return the database that an evaluation, or published descriptors, looked in, as the model describes it.
 
-    Descriptors of the database as it was then are used if the model made them; else the images are embedded now.
+    Uses the model's descriptors of the images as they were then, or else embeds the images as they are now.
 
     Args:
         path: The folder of either artefact, or the one above it.
@@ -77,19 +77,19 @@ def find_database(
     folder = find_artefact(path)
     recipe = read_recipe_of(folder, "localize", ("evaluation", "descriptors"))
     artifacts, inputs, settings, summary = folder.parents[2], recipe["inputs"], recipe["settings"], recipe["summary"]
-    is_evaluation = recipe["stage"] == "evaluation"
-    digest, images_folder, files = (
-        (inputs["database"], summary.get("database_folder"), inputs.get(files_of("database")))
-        if is_evaluation
-        else (inputs["images"], summary.get(IMAGES_FOLDER), inputs.get("files"))
-    )
+    if recipe["stage"] == "evaluation":
+        of_manifest, of_files, of_folder = "database", files_of("database"), "database_folder"
+    else:
+        of_manifest, of_files, of_folder = "images", "files", IMAGES_FOLDER
+    digest, images_folder = inputs[of_manifest], summary.get(of_folder)
     manifest = find_by_digest(artifacts, digest, *MANIFEST_STAGES)
     if manifest is None or images_folder is None:
         raise UserError(f"{folder}: the manifest of its database is no longer there; run EvaluateCosPlace again")
     precision = settings.get("infer_precision", settings.get("precision"))
     images = ImageList(manifest, Path(images_folder))
-    side, then = settings["resized_to"], ImageDigests(digest, str(files))
-    made_then = descriptors_recipe(read_recipe(manifest)["name"], model.facts, then, side, precision)
+    side = settings["resized_to"]
+    as_then = ImageDigests(digest, inputs.get(of_files, ""))  # older artifacts have none: their images are embedded now
+    made_then = descriptors_recipe(read_recipe(manifest)["name"], model.facts, as_then, side, precision)
     descriptors = find_by_digest(artifacts, made_then.digest, made_then.stage)
     if descriptors is None:
         how = Extraction(batch_size, resolve_device(device), num_workers, precision)

@@ -157,8 +157,7 @@ class EvaluateCosPlace(StageOfImages):
 
         def listed_set(each: SetFolders) -> ListedSet:
             database, queries = (
-                dataclasses.replace(image_list(manifest), files=files_of(manifest))
-                for manifest in self.manifests_of(each)
+                dataclasses.replace(image_list(task), files=files_of(task)) for task in self.manifests_of(each)
             )
             return ListedSet(database, queries, each.named)
 
