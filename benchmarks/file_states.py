@@ -14,7 +14,7 @@ from measure import Command, Measured, as_seconds, machine, measure, median, not
 from pipeline.manifest import build_manifest
 
 ROOT = Path(__file__).resolve().parent.parent
-TURNS = 5
+TURNS = 9
 PLAIN = """
 import os, sys, polars as pl, data_manifest.file_states
 paths = pl.read_parquet(sys.argv[1] + "/manifest/*.parquet", columns=["path"])["path"].to_list()
