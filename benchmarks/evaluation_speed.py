@@ -154,6 +154,7 @@ def localize(options: argparse.Namespace) -> str:
 
     from data_manifest import schemas
     from data_manifest.artefacts import Recipe, publishing
+    from data_manifest.file_states import stat_images
     from data_manifest.tables import write_table
     from evaluation.image_list import ImageList
     from evaluation.localize import Localizer
@@ -177,6 +178,7 @@ def localize(options: argparse.Namespace) -> str:
         described = Recipe("descriptors", "city", 1, {}, {})
         with publishing(work, described, {}) as staging:
             generate(staging / "descriptors.npy", count)
+            write_table(stat_images(paths, work), staging / "files" / "files.parquet", schemas.FILES)
         torch.manual_seed(0)
         rows = []
         for backbone in ("ResNet18", "ResNet50"):

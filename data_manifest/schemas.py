@@ -108,6 +108,13 @@ CLASS_COUNTS = pa.schema(
 MEMBERS = pa.schema(
     [_GROUP, _CLASS, _column("path", pa.string(), _PATH), _optional("year", pa.int16(), "of the image")]
 )
+FILES = pa.schema(
+    [
+        _column("path", pa.string(), _PATH),
+        _optional("bytes", pa.int64(), "size of the image file before it was read; null if it was missing"),
+        _optional("modified_ns", pa.int64(), "its modification time then, nanoseconds; null likewise"),
+    ]
+)
 METRICS = pa.schema(
     [
         _column("epoch", pa.int32(), "from 0"),

@@ -6,17 +6,20 @@ a killed run goes on, and published when it is whole.
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
+from data_manifest import schemas
 from data_manifest.artefacts import find_published, link_or_copy, publishing, read_recipe
-from data_manifest.errors import writing_in
+from data_manifest.errors import UserError, writing_in
+from data_manifest.file_states import changed_images
 from data_manifest.progress import Progress
 from data_manifest.references import RUNS
 from data_manifest.runs import only_writer, write_run_file
+from data_manifest.tables import write_table
 from evaluation.chunked_array import ChunkedArray
 from evaluation.descriptors import CHUNK_IMAGES, Descriptors, Extraction, describe_in_chunks
 from evaluation.image_list import ImageList
@@ -26,6 +29,7 @@ from evaluation.recipe import descriptors_recipe
 from training.network import preprocessing_of
 
 ARRAY = "descriptors.npy"
+FILES = "files"
 IMAGES_FOLDER = "images_folder"  # in the summary: where the images lie
 logger = logging.getLogger(__name__)
 
@@ -42,8 +46,8 @@ def build_descriptors(
 ) -> Path:
     """Describe images with a model, and return the folder of the published descriptors, [num_images, dim], float32.
 
-    A row stands for the row of the manifest of the same number. What is published already is not made again; what a
-    killed run has done is not done again, but for the chunk that it was at.
+    Rows are in the order of the manifest, as in the table FILES. Descriptors that are published for the same files are
+    reused. An interrupted run resumes at its last chunk, unless files changed.
 
     Args:
         model: What describes them.
@@ -55,10 +59,11 @@ def build_descriptors(
         chunk_images: Images in a chunk, about.
 
     Raises:
-        UserError: The weights or an image cannot be read, the disk is full, or another process is at the same work.
+        UserError: The weights or an image cannot be read, an image changed while it was being embedded, the disk is
+            full, or another process is at the same work.
     """
-    manifest = read_recipe(images.manifest_folder)
-    recipe = descriptors_recipe(manifest["name"], model.facts, manifest["digest"], resized_to, how.precision)
+    images, name = images.with_files(), read_recipe(images.manifest_folder)["name"]
+    recipe = descriptors_recipe(name, model.facts, images.digests(), resized_to, how.precision)
     summary = {IMAGES_FOLDER: str(images.images_folder.resolve())}
     if published := find_published(artifacts, recipe, adopt=summary):
         return published
@@ -67,12 +72,21 @@ def build_descriptors(
         if published := find_published(artifacts, recipe):  # by another process, until just now
             return published
         write_run_file(run, recipe)
+        states = images.read_states()
         files = images.images(images.read(), resized_to, preprocessing_of(model.network).mode)
         array = ChunkedArray(run / ARRAY, len(files))
-        _describe_rest(model, files, array, how, on_percentage, chunk_images)
+        with closing(_describe_rest(model, files, array, how, on_percentage, chunk_images)) as chunks:
+            for chunk in chunks:
+                changed = changed_images(states[array.done : array.done + len(chunk)], images.images_folder)
+                if len(changed):
+                    shutil.rmtree(run, ignore_errors=True)  # the same files will not come back
+                    file = images.images_folder / changed["path"][0]
+                    raise UserError(f"{file}: changed while it was being embedded. Run the same command again")
+                array.append(chunk)
         summary["made"] = f"{len(files):,} images described in {model.fc_output_dim} numbers each"
         with publishing(artifacts, recipe, summary) as staging:
             link_or_copy(run / ARRAY, staging / ARRAY)
+            write_table(states, staging / FILES / f"{FILES}.parquet", schemas.FILES)
         shutil.rmtree(run, ignore_errors=True)
     return recipe.folder(artifacts)
 
@@ -84,7 +98,8 @@ def _describe_rest(
     how: Extraction,
     on_percentage: Callable[[int], None] | None,
     chunk_images: int,
-) -> None:
+) -> Generator[Descriptors, None, None]:
+    """Yield the chunks that are not in the array yet."""
     if array.done:
         logger.info("%s: %s of %s images were described already", array.path, f"{array.done:,}", f"{array.total:,}")
     if array.done == array.total:
@@ -93,8 +108,7 @@ def _describe_rest(
         Progress("extracting descriptors", array.total, "images", on_percentage, array.done) as progress,
         closing(describe_in_chunks(model.network, files, how, progress, array.done, chunk_images)) as chunks,
     ):
-        for chunk in chunks:
-            array.append(chunk)
+        yield from chunks
 
 
 def open_descriptors(folder: Path) -> Descriptors:

@@ -1,24 +1,52 @@
-"""A list of images to look up or to localise: a published manifest, and the folder that its relative paths lie in."""
+"""A list of images to look up or to localise: a published manifest, and the folder that its relative paths are in."""
 
-from dataclasses import dataclass
+import dataclasses
 from pathlib import Path
+from typing import Self
 
 import polars as pl
 
+from data_manifest.artefacts import read_recipe
 from data_manifest.errors import UserError
+from data_manifest.file_states import ImageStates, stat_manifest, stat_partitions, summarise_states
 from data_manifest.tables import read_table
 from evaluation.images import ImageFiles
 from evaluation.positives import POSITION_COLUMNS
+from evaluation.recipe import ImageDigests
 
 COLUMNS = ["path", *POSITION_COLUMNS, "longitude", "heading", "year", "pano_id"]
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class ImageList:
-    """A published manifest, and the folder that its relative paths lie in."""
+    """A published manifest, the folder of its images, and the states of their files once they are known."""
 
     manifest_folder: Path
     images_folder: Path
+    files: ImageStates | None = None
+
+    def with_files(self) -> Self:
+        """Return the list with the states of its files, which are read unless they are known."""
+        if self.files is not None:
+            return self
+        return dataclasses.replace(self, files=stat_manifest(self.manifest_folder, self.images_folder))
+
+    def digests(self) -> ImageDigests:
+        """Return what identifies the images."""
+        files = self.with_files().files
+        assert files is not None
+        return ImageDigests(read_recipe(self.manifest_folder)["digest"], files.digest)
+
+    def read_states(self) -> pl.DataFrame:
+        """Return the table FILES of the images, in the order of the manifest.
+
+        Raises:
+            UserError: The files are no longer in the states that the list was made with.
+        """
+        states = list(stat_partitions(self.manifest_folder, self.images_folder))
+        if ImageStates(tuple(map(summarise_states, states))) != self.files:
+            raise UserError(f"{self.images_folder}: images changed after this command started. Run it again")
+        return pl.concat(states)
 
     def read(self) -> pl.DataFrame:
         """Return the paths of the images, and what their names say of place, heading and time.

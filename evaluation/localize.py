@@ -10,18 +10,22 @@ The model and the database are loaded once; a photo then takes a fraction of a s
 
 import contextlib
 import dataclasses
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 import utm
 from torch import Tensor
 
 from data_manifest.errors import UserError
+from data_manifest.file_states import STATE, changed_images
 from data_manifest.hemisphere import hemisphere
-from evaluation.build_descriptors import open_descriptors
+from data_manifest.tables import read_table
+from evaluation.build_descriptors import FILES, open_descriptors
 from evaluation.build_index import open_index, search_index
 from evaluation.descriptors import Extraction, describe_batch
 from evaluation.folding import ready_to_describe
@@ -49,9 +53,12 @@ class Match:
     heading: float | None
     year: int | None
     path: str
+    changed: bool = False  # the image file changed after it was embedded
 
 
-FROM_MANIFEST = [field.name for field in dataclasses.fields(Match) if field.name not in ("rank", "score")]
+FROM_MANIFEST = [field.name for field in dataclasses.fields(Match) if field.name not in ("rank", "score", "changed")]
+TRIED = 100
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +99,11 @@ class Localizer:
         self.database, self._table = database, database.images.read()
         self._descriptors, self._places = open_descriptors(database.descriptors), Positions.from_manifest(self._table)
         self._index = open_index(database.index) if database.index else None
-        self._side = database.resized_to or database.largest_side(self._table)
+        states = read_table(database.descriptors, FILES, list(STATE[1:]))
+        self._states = states.insert_column(0, self._table["path"])
+        first = self._table.head(TRIED)
+        unchanged = first.filter(~first["path"].is_in(self._changed_among(np.arange(len(first)))))
+        self._side = database.resized_to or database.largest_side(first if unchanged.is_empty() else unchanged)
 
     def localize(self, photos: Iterable[Path], top: int = TOP) -> list[Located]:
         """Return the `top` best matches of each photo, in order; a photo that cannot be opened has an error instead.
@@ -102,7 +113,12 @@ class Localizer:
         """
         if top < 1:
             raise UserError(f"top = {top}: at least 1 match is needed")
-        return [self._localize(photo, top) for photo in photos]
+        located = [self._localize(photo, top) for photo in photos]
+        shown = {match.path: match.changed for photo in located for match in photo.matches}
+        if changed := sum(shown.values()):
+            text = "%d of %d database images shown have changed since they were embedded. Run EvaluateCosPlace again"
+            logger.warning(text, changed, len(shown))
+        return located
 
     def _localize(self, photo: Path, top: int) -> Located:
         try:
@@ -116,8 +132,20 @@ class Localizer:
             _, rows = search_index(self._index, self._descriptors, described, top)
         scores = cosine_similarities(described, self._descriptors, rows)[0]
         found = self._table[rows[0]].select(*FROM_MANIFEST, "utm_zone", hemisphere()).to_dicts()
-        matches = [Match(rank + 1, float(scores[rank]), **_with_place(**each)) for rank, each in enumerate(found)]
+        changed = self._changed_among(rows[0])
+        matches = [
+            Match(rank + 1, float(scores[rank]), **_with_place(**each), changed=each["path"] in changed)
+            for rank, each in enumerate(found)
+        ]
         return Located(str(photo), tuple(matches), self._spread_m(rows[0]))
+
+    def _changed_among(self, rows: npt.NDArray[np.int64]) -> list[str]:
+        """Return the paths of database images whose files changed after they were embedded; missing ones are not."""
+        folder = self.database.images.images_folder
+        if not folder.is_dir():
+            return []
+        changed = changed_images(self._states[rows], folder, skip_errors=True)
+        return changed.filter(pl.col("bytes").is_not_null())["path"].to_list()
 
     def _read(self, photo: Path) -> Tensor:
         """A photo of a phone has many times the pixels of a database image, and would be another scale to the model."""

@@ -8,6 +8,7 @@ from typing import Any
 from data_manifest.bars import table
 from evaluation.localize import Located, Match
 
+CHANGED = "changed since it was embedded"
 TITLES = ("", "score", "latitude", "longitude", "heading", "year", "image")
 
 
@@ -54,4 +55,5 @@ def _cells(match: Match) -> tuple[str, ...]:
     degrees = ("" if value is None else f"{value:.6f}" for value in (match.latitude, match.longitude))
     heading = "" if match.heading is None else f"{match.heading:.0f}"
     year = "" if match.year is None else str(match.year)
-    return (str(match.rank), f"{match.score:.3f}", *degrees, heading, year, match.path)
+    path = f"{match.path} ({CHANGED})" if match.changed else match.path
+    return (str(match.rank), f"{match.score:.3f}", *degrees, heading, year, path)

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 from PIL import Image
 
-from data_manifest.artefacts import find_by_digest
+from data_manifest.artefacts import find_by_digest, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.lookup import find_artefact, read_recipe_of
 from data_manifest.references import MANIFEST_STAGES
@@ -16,6 +16,7 @@ from evaluation.build_index import build_index
 from evaluation.descriptors import Extraction
 from evaluation.image_list import ImageList
 from evaluation.models import TrainedModel
+from evaluation.recipe import ImageDigests, descriptors_recipe, files_of
 from evaluation.settings import EXACT, EvaluationSettings, RetrievalSettings
 from training.network import resolve_device
 
@@ -39,7 +40,7 @@ class Database:
     index: Path | None = None
 
     def largest_side(self, table: pl.DataFrame) -> int:
-        """Return the shorter side of the first image, in pixels: larger photos than that show nothing more to it."""
+        """Return the shorter side of a table's first image, in pixels, to which larger photos are reduced."""
         path = self.images.images_folder / str(table["path"][0])
         try:
             with Image.open(path) as image:
@@ -59,7 +60,7 @@ def find_database(
 ) -> Database:
     """Return the database that an evaluation, or published descriptors, looked in, as the model describes it.
 
-    What the model has described already is not described again.
+    Uses the model's descriptors of the images as they were then, or else embeds the images as they are now.
 
     Args:
         path: The folder of either artefact, or the one above it.
@@ -76,17 +77,25 @@ def find_database(
     folder = find_artefact(path)
     recipe = read_recipe_of(folder, "localize", ("evaluation", "descriptors"))
     artifacts, inputs, settings, summary = folder.parents[2], recipe["inputs"], recipe["settings"], recipe["summary"]
-    of_images = ("database", "database_folder") if recipe["stage"] == "evaluation" else ("images", IMAGES_FOLDER)
-    digest, images_folder = inputs[of_images[0]], summary.get(of_images[1])
+    if recipe["stage"] == "evaluation":
+        of_manifest, of_files, of_folder = "database", files_of("database"), "database_folder"
+    else:
+        of_manifest, of_files, of_folder = "images", "files", IMAGES_FOLDER
+    digest, images_folder = inputs[of_manifest], summary.get(of_folder)
     manifest = find_by_digest(artifacts, digest, *MANIFEST_STAGES)
     if manifest is None or images_folder is None:
         raise UserError(f"{folder}: the manifest of its database is no longer there; run EvaluateCosPlace again")
     precision = settings.get("infer_precision", settings.get("precision"))
     images = ImageList(manifest, Path(images_folder))
-    how = Extraction(batch_size, resolve_device(device), num_workers, precision)
-    descriptors = build_descriptors(model, images, artifacts, how, resized_to=settings["resized_to"])
+    side = settings["resized_to"]
+    as_then = ImageDigests(digest, inputs.get(of_files, ""))  # older artifacts have none: their images are embedded now
+    made_then = descriptors_recipe(read_recipe(manifest)["name"], model.facts, as_then, side, precision)
+    descriptors = find_by_digest(artifacts, made_then.digest, made_then.stage)
+    if descriptors is None:
+        how = Extraction(batch_size, resolve_device(device), num_workers, precision)
+        descriptors = build_descriptors(model, images, artifacts, how, resized_to=side)
     index_folder = None if index == EXACT else build_index(descriptors, index, artifacts)
-    return Database(images, descriptors, settings["resized_to"], precision, index_folder)
+    return Database(images, descriptors, side, precision, index_folder)
 
 
 def photos_in(paths: list[Path]) -> list[Path]:

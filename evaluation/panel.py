@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from data_manifest.errors import UserError
 from evaluation.localize import Located, Match
-from evaluation.located import spread
+from evaluation.located import CHANGED, spread
 from evaluation.opening import open_image
 
 SIDE, GAP, LINE = 240, 12, 18  # pixels
@@ -61,7 +61,7 @@ def _words(match: Match) -> list[str]:
         place = f"{match.latitude:.5f}, {match.longitude:.5f}"
     heading = "" if match.heading is None else f"heading {match.heading:.0f}"
     facts = [f"score {match.score:.3f}", heading, "" if match.year is None else str(match.year)]
-    return [f"match {match.rank}", place, "  ".join(filter(None, facts))]
+    return [f"match {match.rank}{', ' + CHANGED if match.changed else ''}", place, "  ".join(filter(None, facts))]
 
 
 def _draw_tile(panel: Image.Image, corner: tuple[int, int], path: Path, words: list[str]) -> None:

@@ -11,8 +11,8 @@ from data_manifest.image_size import PUBLISHED_IMAGE_SIZE, ImageSize
 from evaluation.protocols import NamedSet
 from evaluation.settings import EvaluationSettings, RetrievalSettings, Threshold
 
-VERSION = 3
-DESCRIPTORS_VERSION = 2
+VERSION = 4
+DESCRIPTORS_VERSION = 3
 COMPARISON_VERSION = 1
 
 
@@ -28,6 +28,14 @@ class Model:
     def network(self) -> dict[str, Any]:
         """The network, as a recipe names it."""
         return {"backbone": self.backbone, "fc_output_dim": self.fc_output_dim}
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageDigests:
+    """What identifies a list of images: the digests of its manifest and of the states of its files."""
+
+    manifest: str
+    files: str
 
 
 def given_model(path: Path, backbone: str, fc_output_dim: int, defaults: tuple[str, int]) -> Model:
@@ -108,17 +116,25 @@ def size_for(model: Path, settings: EvaluationSettings, image_size: ImageSize | 
 
 
 def evaluation_recipe(
-    name: str, model: Model, database_digest: str, queries_digest: str, settings: Mapping[str, Any]
+    name: str, model: Model, database: ImageDigests, queries: ImageDigests, settings: Mapping[str, Any]
 ) -> Recipe:
     """Return what makes an evaluation: a model, two lists of images, and what `recipe_settings` gave."""
-    inputs = {"model": model.digest, "database": database_digest, "queries": queries_digest}
+    inputs = {"model": model.digest}
+    for role, images in (("database", database), ("queries", queries)):
+        inputs |= {role: images.manifest, files_of(role): images.files}
     return Recipe("evaluation", name, VERSION, {**model.network, **settings}, inputs)
 
 
-def descriptors_recipe(name: str, model: Model, images_digest: str, resized_to: int | None, precision: str) -> Recipe:
+def files_of(role: str) -> str:
+    """Return the name, among an evaluation's inputs, of the digest of the files of its database or queries."""
+    return f"{role}_files"
+
+
+def descriptors_recipe(name: str, model: Model, images: ImageDigests, resized_to: int | None, precision: str) -> Recipe:
     """Return what makes descriptors: a model, a list of images, their size, and the numbers that are computed with."""
     settings = {**model.network, "resized_to": resized_to, "precision": precision}
-    return Recipe("descriptors", name, DESCRIPTORS_VERSION, settings, {"model": model.digest, "images": images_digest})
+    inputs = {"model": model.digest, "images": images.manifest, "files": images.files}
+    return Recipe("descriptors", name, DESCRIPTORS_VERSION, settings, inputs)
 
 
 def recipe_of_sets(evaluations: list[Recipe]) -> Recipe:

@@ -12,7 +12,7 @@ from torch import nn
 from data_manifest import schemas
 from data_manifest.artefacts import Recipe, find_published, publishing, read_recipe
 from data_manifest.image_size import PUBLISHED_IMAGE_SIZE, ImageSize
-from data_manifest.tables import read_table, write_table
+from data_manifest.tables import read_table, scan_table, write_table
 from evaluation.build_descriptors import build_descriptors, open_descriptors
 from evaluation.descriptors import Extraction
 from evaluation.evaluate import Evaluation, evaluate, evaluate_matches
@@ -81,12 +81,13 @@ def evaluate_cosplace(
         UserError: The weights are not those of such a network, a list is empty, or an image cannot be opened.
     """
     settings, retrieval = settings or EvaluationSettings(), retrieval or RetrievalSettings()
-    asked, against = read_recipe(queries.manifest_folder), read_recipe(database.manifest_folder)
+    database, queries = database.with_files(), queries.with_files()
     trained = TrainedModel(model, backbone, fc_output_dim, grayscale)
     image_size = size_for(model, settings, image_size)
-    name = named.name if named else asked["name"]
+    asked = read_recipe(queries.manifest_folder)["name"]
+    name = named.name if named else asked
     decisive = recipe_settings(settings, image_size, retrieval, named)
-    recipe = evaluation_recipe(asked["name"], trained.facts, against["digest"], asked["digest"], decisive)
+    recipe = evaluation_recipe(asked, trained.facts, database.digests(), queries.digests(), decisive)
     if published := find_published(artifacts, recipe):
         return published
     logger.info("evaluating %s on %s", model, name)
@@ -212,6 +213,12 @@ class Validation:
         """A digest of the images."""
         database, queries = (read_recipe(each.manifest_folder)["digest"] for each in (self.database, self.queries))
         return validation_digest(database, queries)
+
+    @property
+    def images(self) -> dict[str, tuple[Path, pl.LazyFrame]]:
+        """The folder and the images, with their paths in it, of the `database` and the `queries`."""
+        lists = (("database", self.database), ("queries", self.queries))
+        return {role: (each.images_folder, scan_table(each.manifest_folder, "manifest")) for role, each in lists}
 
     def check(self) -> None:
         """Check that each list has an image, and that its first can be read.

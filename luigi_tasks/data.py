@@ -5,6 +5,7 @@ from pathlib import Path
 
 from data_manifest.artefacts import Recipe, is_published
 from data_manifest.data_set_names import data_set_name
+from data_manifest.file_states import ImageStates, stat_manifest
 from luigi_tasks.parameters import takes
 from luigi_tasks.stage import Stage
 from pipeline.cluster import ClusterSettings
@@ -21,7 +22,7 @@ from pipeline.split import NONE as UNSPLIT
 from pipeline.split import SplitSettings, part_name, split_manifest, split_recipe
 from pipeline.verification.settings import NO, CheckSettings, VerifiedSettings, VerifySettings
 from pipeline.verification.verified import leave_out_bad, verified_by, verified_recipe
-from pipeline.verification.verify import Files, checks_recipe, look_at_images, verify_images
+from pipeline.verification.verify import checks_recipe, verify_images
 
 PANORAMAS = "panoramas"  # in place of a part of a data set
 
@@ -136,10 +137,13 @@ class StageOfImages(Stage):
         return [self.manifest_of(f"{split}/{role}") for role in ("database", "queries")]
 
 
-@functools.cache
-def files_of(manifest: Path, images_folder: Path) -> Files:
-    """Return how a manifest's images lie on the disk, looked at once a process, as `listed` is."""
-    return look_at_images(manifest, images_folder)
+pinned_files = functools.cache(stat_manifest)  # once per process, as `listed`
+
+
+def files_of(manifest: BuildManifest | SplitDataset) -> ImageStates:
+    """Return the file states of a manifest's images; before it is published, states that no artifact has."""
+    folder = manifest.artefact()
+    return pinned_files(folder, manifest.images_folder) if is_published(folder) else ImageStates(())
 
 
 @takes(DatasetSettings, SourceSettings, SplitSettings, PartSettings, CheckSettings, VerifySettings, ClusterSettings)
@@ -153,15 +157,11 @@ class VerifyImages(StageOfImages):
         """The manifest of these images."""
         return self.manifest_of(self.part)
 
-    def files(self) -> Files:
-        """Return how the images lie on the disk; without a manifest, that cannot be told, and nothing is complete."""
-        manifest = self.requires().artefact()
-        return files_of(manifest, self.requires().images_folder) if is_published(manifest) else Files(())
-
     def recipe(self) -> Recipe:
         """Return what makes the checks."""
-        manifest, images_folder = self.requires().recipe().stored(), self.requires().images_folder
-        return checks_recipe(manifest, images_folder, self.files(), self.check, self.settings(VerifySettings))
+        manifest, files = self.requires(), files_of(self.requires())
+        settings = self.settings(VerifySettings)
+        return checks_recipe(manifest.recipe().stored(), manifest.images_folder, files, self.check, settings)
 
     def run(self) -> None:
         """Check the images."""
@@ -172,7 +172,7 @@ class VerifyImages(StageOfImages):
                 self.dataset.artifacts_folder,
                 self.check,
                 self.settings(VerifySettings),
-                files=self.files(),
+                files=files_of(self.requires()),
                 on_percentage=self.set_progress_percentage,
                 executor=executor,
             )

@@ -1,11 +1,13 @@
 """From a model and images to descriptors, recalls and a report."""
 
+import dataclasses
 import functools
 from pathlib import Path
 
 from data_manifest.artefacts import Recipe
 from data_manifest.image_size import ImageSize
 from evaluation.recipe import (
+    ImageDigests,
     Model,
     descriptors_recipe,
     evaluation_recipe,
@@ -19,7 +21,7 @@ from evaluation.report.recipe import report_recipe
 from evaluation.report.settings import ReportSettings
 from evaluation.set_folders import SetFolders, find_sets
 from evaluation.settings import ChosenSets, EvaluationSettings, RetrievalSettings
-from luigi_tasks.data import BuildManifest, SplitDataset, StageOfImages
+from luigi_tasks.data import BuildManifest, SplitDataset, StageOfImages, files_of
 from luigi_tasks.parameters import TRAINING_KINDS, command_of, takes
 from luigi_tasks.stage import Stage
 from luigi_tasks.training import TrainCosPlace, checked, image_list
@@ -56,6 +58,11 @@ def size_of(stage: Stage) -> ImageSize:
     return augmentation.size
 
 
+def digests_of(manifest: BuildManifest | SplitDataset) -> ImageDigests:
+    """Return what identifies the images of a manifest."""
+    return ImageDigests(manifest.recipe().digest, files_of(manifest).digest)
+
+
 @takes(*TRAINING_KINDS, RetrievalSettings, PartSettings)
 class ExtractDescriptors(StageOfImages):
     """Describe a part of the data set with the trained model, or the one that --resume-model names."""
@@ -76,11 +83,12 @@ class ExtractDescriptors(StageOfImages):
 
     def recipe(self) -> Recipe:
         """Return what makes the descriptors."""
-        manifest, precision = self.manifest().recipe(), self.settings(RetrievalSettings).infer_precision
-        return descriptors_recipe(manifest.name, model_of(self)[1], manifest.digest, self.shorter_side(), precision)
+        manifest, precision = self.manifest(), self.settings(RetrievalSettings).infer_precision
+        name = manifest.recipe().name
+        return descriptors_recipe(name, model_of(self)[1], digests_of(manifest), self.shorter_side(), precision)
 
     def run(self) -> None:
-        """Describe the images; a killed run goes on at the chunk that it was at."""
+        """Embed the images; an interrupted run resumes at its last chunk, unless files changed."""
         from evaluation.build_descriptors import build_descriptors
         from evaluation.descriptors import Extraction
         from evaluation.models import TrainedModel
@@ -90,7 +98,7 @@ class ExtractDescriptors(StageOfImages):
         batch_size, device = self.settings(EvaluationSettings).infer_batch_size, resolve_device(runtime.device)
         build_descriptors(
             TrainedModel(path, model.backbone, model.fc_output_dim, self.settings(NetworkSettings).grayscale),
-            image_list(manifest),
+            dataclasses.replace(image_list(manifest), files=files_of(manifest)),
             self.dataset.artifacts_folder,
             Extraction(batch_size, device, runtime.num_workers, self.settings(RetrievalSettings).infer_precision),
             resized_to=self.shorter_side(),
@@ -137,9 +145,10 @@ class EvaluateCosPlace(StageOfImages):
         evaluation, retrieval = self.settings(EvaluationSettings), self.settings(RetrievalSettings)
         recipes = []
         for each in self.sets():
-            database, queries = (manifest.recipe() for manifest in self.manifests_of(each))
+            database, queries = self.manifests_of(each)
             settings = recipe_settings(evaluation, image_size, retrieval, each.named)
-            recipes.append(evaluation_recipe(queries.name, model, database.digest, queries.digest, settings))
+            name, digests = queries.recipe().name, (digests_of(database), digests_of(queries))
+            recipes.append(evaluation_recipe(name, model, *digests, settings))
         return recipe_of_sets(recipes)
 
     def run(self) -> None:
@@ -147,7 +156,9 @@ class EvaluateCosPlace(StageOfImages):
         from evaluation.stage import ListedSet, evaluate_on_sets
 
         def listed_set(each: SetFolders) -> ListedSet:
-            database, queries = map(image_list, self.manifests_of(each))
+            database, queries = (
+                dataclasses.replace(image_list(task), files=files_of(task)) for task in self.manifests_of(each)
+            )
             return ListedSet(database, queries, each.named)
 
         runtime, (path, model) = self.settings(RuntimeSettings), model_of(self)

@@ -21,7 +21,8 @@ from pipeline.groups import groups_recipe
 from pipeline.settings import GroupSettings
 from pipeline.verification.settings import VerifiedSettings
 from pipeline.verification.verified import verified_alike
-from training.recipe import decisive_settings, finished_training, training_recipe
+from training.image_changes import TRAIN, VALIDATION, warn_of_changes
+from training.recipe import decisive_settings, finished_training, run_of, training_recipe
 from training.seeds import publish_seeds, seeds_recipe
 from training.settings import (
     AugmentationSettings,
@@ -59,6 +60,12 @@ def note_newer_groups(finished: Path, today: Path) -> None:
         "%s was trained on other images than there are today; to train on those, run BuildGroups and give --groups-path"
     )
     logger.warning(text, finished)
+
+
+@functools.cache  # checked and logged once per process
+def note_changed_images(model: Path, artifacts: Path, folders: tuple[tuple[str, Path], ...]) -> None:
+    """Warn of images that changed since a model was trained; `folders` are those of its images, by table."""
+    warn_of_changes(model, dict(folders), remove=[model, run_of(artifacts, model)])
 
 
 @functools.cache
@@ -161,6 +168,17 @@ class TrainCosPlace(StageOfImages):
         return training_recipe(groups, settings, ValidatedBy(validation, validation_images))
 
     def artefact(self) -> Path:
+        """Return where the model is or will be, with a note on its images that changed since it was trained."""
+        model = self.model()
+        if is_published(model):
+            folders = [(TRAIN, self.dataset.images("train"))]
+            with contextlib.suppress(UserError):  # a finished model does not need a validation set
+                lists = zip(VALIDATION.values(), self.manifests("val"), strict=True)
+                folders += [(table, manifest.images_folder) for table, manifest in lists]
+            note_changed_images(model, self.dataset.artifacts_folder, tuple(folders))
+        return model
+
+    def model(self) -> Path:
         """Return the model of today's groups, or else one of the same settings that was finished on earlier ones."""
         if self.chosen_groups():
             return super().artefact()

@@ -33,7 +33,9 @@ class DatasetSettings(Settings):
     )
     test_queries: str = setting("queries_v1", "name of the folder of queries in the test folder")
     rescan: bool = setting(
-        False, "list every folder anew, whatever its modification time: for file systems whose times cannot be trusted"
+        False,
+        "list every folder again, even if its modification time did not change: for file systems such as NFS, SMB and "
+        "FUSE, where that time may be wrong. Changed image files are noticed without it",
     )
     artifacts_folder: Path = setting(Path("artifacts"), "where everything that is made goes")
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_manifest.errors import UserError
+from data_manifest.file_states import TRUSTED_AFTER_NS
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-TRUSTED_AFTER_NS = 2_000_000_000
 _SUFFIXES = tuple(suffix.encode() for suffix in IMAGE_SUFFIXES)
 logger = logging.getLogger(__name__)
 

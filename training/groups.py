@@ -82,13 +82,18 @@ def _require_a_batch(group: Group, batch_size: int) -> None:
         )
 
 
+def scan_members(groups_folder: Path, group_index: int) -> pl.LazyFrame:
+    """Return the images of one group for lazy reading."""
+    return scan_table(groups_folder, "members").filter(pl.col("group_index") == group_index)
+
+
 def read_members(groups_folder: Path, group_index: int, folder: Path) -> Members:
     """Return the images of one group, in a file in `folder` that is written anew; those of others are not read.
 
     Raises:
         UserError: The file cannot be written.
     """
-    table = scan_table(groups_folder, "members").filter(pl.col("group_index") == group_index)
+    table = scan_members(groups_folder, group_index)
     file, unfinished = folder / MEMBERS_FILE, folder / f".{MEMBERS_FILE}.{uuid.uuid4().hex}"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -61,6 +61,13 @@ def run_folder(artifacts: Path, recipe: Recipe) -> Path:
     return artifacts / RUNS / recipe.name / dataclasses.replace(recipe, settings=settings).digest
 
 
+def run_of(artifacts: Path, model: Path) -> Path:
+    """Return the run folder of a published model."""
+    stored = read_recipe(model)
+    recipe = Recipe(**{field.name: stored[field.name] for field in dataclasses.fields(Recipe)})
+    return run_folder(artifacts, recipe)
+
+
 def finished_training(artifacts: Path, recipe: Recipe, images_folder: Path) -> Path | None:
     """Return the newest model of a recipe but for its inputs: trained on whatever images this folder had then.
 

@@ -2,20 +2,22 @@
 
 import contextlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+import polars as pl
 from torch import nn
 
 from data_manifest import schemas
-from data_manifest.artefacts import Recipe, find_published, publishing, read_recipe
+from data_manifest.artefacts import Recipe, find_published, link_or_copy, publishing, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.image_size import ImageSize
 from data_manifest.metrics import best_epoch
 from data_manifest.runs import only_writer, write_run_file
 from data_manifest.tables import make_frame, read_table, write_table
 from training.card import write_model_card
+from training.image_changes import VALIDATION, WHAT, record_or_compare
 from training.network import build_network, save_network
 from training.patience import epochs_needed
 from training.processes import is_first
@@ -37,6 +39,10 @@ class Validation(ValidationSet, Protocol):
 
     def __call__(self, network: nn.Module) -> dict[int, float]:
         """Return the recalls of a network, in percent by k: of 1, and of those of 5, 10 and 20 that it has."""
+
+    @property
+    def images(self) -> Mapping[str, tuple[Path, pl.LazyFrame]]:
+        """The folder and the images, with their paths in it, of the `database` and the `queries`."""
 
     def check(self) -> None:
         """Raise UserError where a list is empty, or its first image cannot be read: before days of training."""
@@ -88,6 +94,8 @@ def train_cosplace(
     with only_writer(run) if is_first() else contextlib.nullcontext():
         if is_first():
             write_run_file(run, recipe)
+            for role, (folder, images) in validation.images.items():
+                record_or_compare(run, VALIDATION[role], folder, {role: images})
         best_model = train(
             groups,
             images_folder,
@@ -133,6 +141,9 @@ def _publish_best(
     with publishing(artifacts, recipe, {**summary, "made": made}) as staging:
         shutil.copyfile(best_model, staging / MODEL_FILE)
         write_table(metrics, staging / METRICS_TABLE, schemas.METRICS)
+        for table in WHAT:
+            if (run / table).is_dir():
+                shutil.copytree(run / table, staging / table, copy_function=link_or_copy)
         if (skipped := all_skipped(run)) is not None:
             write_table(skipped, staging / SKIPPED / f"{SKIPPED}.parquet", schemas.SKIPPED)
         write_model_card(staging, recipe, metrics, made)

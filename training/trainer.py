@@ -21,12 +21,13 @@ from training.checks import check_images, check_room
 from training.command_line import check_batch_size
 from training.dataset import GroupDataset
 from training.epoch import train_iterations
-from training.groups import choose_groups, read_members
+from training.groups import choose_groups, read_members, scan_members
+from training.image_changes import TRAIN, record_or_compare
 from training.loading import augments_in_batches
 from training.members import MEMBERS_FILE
 from training.network import resolve_device
 from training.patience import epochs_needed
-from training.processes import as_first_has_it, number_of_processes
+from training.processes import as_first_has_it, is_first, number_of_processes
 from training.reporting import EpochProgress, log_figures, log_plan, metrics_row
 from training.sampling import EpochPlan
 from training.saving import Saver
@@ -82,6 +83,9 @@ def train(
     state = start_or_resume(checkpoint, settings, groups, network, training, device, augmentation.size)
     check_images(groups_folder, images_folder, groups)
     check_room(state, run_folder)
+    if is_first():
+        lists = {f"group-{group.index:06d}": scan_members(groups_folder, group.index) for group in groups}
+        record_or_compare(run_folder, TRAIN, images_folder, lists)
     saver = Saver(state, training.iterations_per_epoch, run_folder, runtime)
     skipped = SkippedImages(run_folder, runtime.max_skipped_share)
     augment, in_batches = Augmentation(augmentation, network.channels), augments_in_batches(runtime, device)

@@ -5,7 +5,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from data_manifest.artefacts import find_published, publishing, read_recipe
+from data_manifest.errors import UserError
+from data_manifest.file_states import ImageStates, stat_manifest
 from data_manifest.tables import read_table
+from evaluation.recipe import files_of
 from evaluation.report import text
 from evaluation.report.blocks import Section
 from evaluation.report.data import data_section
@@ -47,7 +50,8 @@ def write_report(
         on_percentage: Told of the progress.
 
     Raises:
-        UserError: There is no such evaluation, or the manifests of its images, or the images, are gone.
+        UserError: There is no such evaluation, the manifests of its images or the images are gone, or images changed
+            since they were evaluated.
     """
     settings = settings or ReportSettings()
     evaluation = evaluation.resolve()  # `current` may come to lead elsewhere meanwhile
@@ -60,6 +64,8 @@ def write_report(
     summary: dict[str, str] = {}
     with conventions(), publishing(artifacts, recipe, summary) as staging:
         sections = _sections(sources, settings, command, on_percentage)
+        if settings.report_queries:
+            _require_unchanged(sources)  # once the thumbnails are made: they would be of other images
         plots = [plot for section in sections for plot in section.plots]
         for plot in plots:
             plot.write(staging)
@@ -80,6 +86,20 @@ def _sections(
         pictures_section(results, settings.report_queries, on_percentage),
         recipe_section(sources, command),
     ]
+
+
+def _require_unchanged(sources: Sources) -> None:
+    """Raise UserError if images are not in the states in which they were evaluated."""
+    states: dict[tuple[Path, Path], ImageStates] = {}  # test sets may share a database
+    for tested in sources.tested:
+        for role, images in (("database", tested.database), ("queries", tested.queries)):
+            key = (images.manifest.folder, images.folder)
+            states[key] = states.get(key) or stat_manifest(*key)
+            if states[key].digest != tested.evaluation.recipe["inputs"].get(files_of(role)):
+                raise UserError(
+                    f"{images.folder}: images changed after they were evaluated. Run EvaluateCosPlace again, then "
+                    "WriteReport"
+                )
 
 
 def _title(sources: Sources) -> str:

@@ -20,6 +20,7 @@ import polars as pl
 from data_manifest.artefacts import Recipe, digest_of, find_published, publishing
 from data_manifest.data_set_names import data_set_name
 from data_manifest.errors import UserError, writing_in
+from data_manifest.file_states import stat_file
 from data_manifest.progress import Percentage, Progress
 from data_manifest.schemas import CROPPED
 from data_manifest.staging import remove_dead_staging, staging_folder
@@ -29,7 +30,6 @@ from pipeline.listing import Listing, list_images
 from pipeline.panoramas.names import crop_path, paths_of, read_panoramas
 from pipeline.panoramas.settings import CropSettings
 from pipeline.sources.source import NAMES_SOURCE, Source
-from pipeline.verification.file_states import state_of
 from pipeline.verification.image_parts import BadImageError, Status
 
 VERSION = 1
@@ -71,7 +71,7 @@ def crops_recipe(
 ) -> Recipe:
     """Return what makes crops: the panoramas as they lie on the disk, where the crops go, and how they are cut."""
     paths = paths_of(listing)["path"]
-    states = digest_of(sorted((path, *state_of(f"{panoramas_folder}/{path}")) for path in paths))
+    states = digest_of(sorted((path, *stat_file(f"{panoramas_folder}/{path}")) for path in paths))
     decisive = {**settings.as_dict(), **source.settings, "output_folder": str(output_folder.resolve())}
     inputs = {"panoramas": states, **source.inputs(listing)}
     return Recipe(STAGE, data_set_name(panoramas_folder, artifacts), VERSION, decisive, inputs)
@@ -170,7 +170,7 @@ def _cut_one(piece: Piece, path: str, heading: float, name: str) -> Outcome:
     from pipeline.panoramas.crops import crop_headings, cut, read_panorama  # and so Pillow, which planning does without
 
     source, settings = piece.panoramas_folder / path, piece.settings
-    _, modified_ns = state_of(str(source))
+    _, modified_ns = stat_file(str(source))
     if modified_ns is None:
         return Outcome((path, heading, 0, Status.VANISHED.value, None))
     targets = [piece.output_folder / crop_path(path, name, each) for each in crop_headings(heading, settings)]
@@ -190,7 +190,7 @@ def _cut_one(piece: Piece, path: str, heading: float, name: str) -> Outcome:
 
 
 def _has_time(file: Path, modified_ns: int) -> bool:
-    return state_of(str(file))[1] == modified_ns
+    return stat_file(str(file))[1] == modified_ns
 
 
 def _summarise(outcomes: list[Outcome], settings: CropSettings) -> dict[str, Any]:

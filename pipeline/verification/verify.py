@@ -9,8 +9,6 @@ import shutil
 import time
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +24,12 @@ from data_manifest.artefacts import (
     recipes_of,
 )
 from data_manifest.errors import UserError
+from data_manifest.file_states import ImageStates, stat_manifest
 from data_manifest.progress import Percentage, Progress
 from data_manifest.tables import scan_table, table_files
 from pipeline.executor import run_all
 from pipeline.tree import IMAGE_SUFFIXES
 from pipeline.verification.checksums import digest_of_checksums, read_checksums
-from pipeline.verification.file_states import Seen, look_at_files
 from pipeline.verification.settings import DECODE, VerifySettings
 from pipeline.verification.verified import BAD
 from pipeline.verification.verifying import (
@@ -55,42 +53,8 @@ REFUSED_AT_MOST = 1_000  # files that the machine does not give: with more of th
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Files:
-    """The images of a manifest as they lie on the disk."""
-
-    partitions: tuple[Seen, ...]
-
-    @property
-    def fingerprint(self) -> str:
-        """A digest of which images are there, with their sizes and modification times."""
-        return digest_of([part.digest for part in self.partitions])
-
-
-def look_at_images(manifest: Path, images_folder: Path, executor: Executor | None = None) -> Files:
-    """Return what the images of a manifest are like on the disk, unopened.
-
-    Raises:
-        UserError: There is no such folder, or none of the images is in it.
-    """
-    _check_folder(images_folder)
-    files = table_files(manifest.absolute(), "manifest")
-    look = partial(look_at_files, images_folder=images_folder.absolute())
-    with Progress("looking at the files", len(files), "partitions") as progress:
-        seen = Files(tuple(run_all(look, files, progress, executor)))
-    images = sum(part.images for part in seen.partitions)
-    if images and not any(part.there for part in seen.partitions):
-        raise UserError(f"{images_folder}: none of the {images:,} images is there: is this the folder that was listed?")
-    return seen
-
-
-def _check_folder(images_folder: Path) -> None:
-    if not images_folder.is_dir():
-        raise UserError(f"{images_folder}: there is no such folder, so its images cannot be verified")
-
-
 def checks_recipe(
-    manifest: dict[str, Any], images_folder: Path, files: Files, check: str, settings: VerifySettings
+    manifest: dict[str, Any], images_folder: Path, files: ImageStates, check: str, settings: VerifySettings
 ) -> Recipe:
     """Return what makes checks: a manifest, given by its recipe, how its files are, and what is looked at.
 
@@ -100,7 +64,7 @@ def checks_recipe(
     decisive = {"check": check, "expected_size": settings.expected_size, "max_pixels": settings.max_pixels}
     if settings.checksum is not None:
         decisive["checksum"] = digest_of_checksums(settings.checksum, images_folder)
-    inputs = {"manifest": manifest["digest"], "files": files.fingerprint}
+    inputs = {"manifest": manifest["digest"], "files": files.digest}
     return Recipe(STAGE, manifest["name"], VERSION, decisive, inputs)
 
 
@@ -110,7 +74,7 @@ def verify_images(
     artifacts: Path,
     check: str = DECODE,
     settings: VerifySettings | None = None,
-    files: Files | None = None,
+    files: ImageStates | None = None,
     on_percentage: Percentage = None,
     executor: Executor | None = None,
 ) -> Path:
@@ -124,7 +88,7 @@ def verify_images(
         artifacts: Where artefacts are published.
         check: "header" reads the first and the last block of each file, "decode" decodes everything.
         settings: What makes an image a bad one, beside damage.
-        files: How the images lie on the disk, if they have been looked at already.
+        files: The file states of the images, if they are known already.
         on_percentage: Told of the progress.
         executor: Checks the images; threads of this process by default.
 
@@ -132,7 +96,7 @@ def verify_images(
         UserError: There are no images, they change meanwhile, or the list of checksums cannot be read.
     """
     settings = settings or VerifySettings()
-    files = files or look_at_images(manifest, images_folder, executor)
+    files = files or stat_manifest(manifest, images_folder)
     made_from = read_recipe(manifest)
     recipe = checks_recipe(made_from, images_folder, files, check, settings)
     if published := find_published(artifacts, recipe, adopt={}):
@@ -164,7 +128,7 @@ def _is_alike(stored: Mapping[str, Any], recipe: Recipe) -> bool:
 
 
 def _check_partitions(
-    partitions: list[Partition], files: Files, name: str, on_percentage: Percentage, executor: Executor | None
+    partitions: list[Partition], files: ImageStates, name: str, on_percentage: Percentage, executor: Executor | None
 ) -> None:
     """Check the images whose checks are not known, a piece at a time, and write the tables."""
     with Progress(f"what to verify of {name}", len(partitions), "partitions") as progress:

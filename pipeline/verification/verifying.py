@@ -13,10 +13,17 @@ import polars as pl
 
 from data_manifest.artefacts import digest_of, link
 from data_manifest.errors import UserError
+from data_manifest.file_states import (
+    STATE,
+    PartitionStates,
+    read_paths,
+    require_folder,
+    settled_states,
+    summarise_states,
+)
 from data_manifest.schemas import CHECKS
 from data_manifest.tables import write_table
 from pipeline.partition import key_of, name_of
-from pipeline.verification.file_states import STATE, Seen, seen_in, states_in
 from pipeline.verification.image_parts import Status
 from pipeline.verification.settings import VerifySettings
 
@@ -80,7 +87,7 @@ class Partition:
 class Todo:
     """What is left to do of a partition: the rows of `Partition.todo` at a time, and the bytes of all."""
 
-    seen: Seen
+    seen: PartitionStates
     name: str
     was_there: bool
     pieces: tuple[tuple[int, int], ...] = ()
@@ -89,8 +96,8 @@ class Todo:
 
 def find_todo(partition: Partition) -> Todo:
     """Link a partition's checks where an earlier artefact has them, or find the images whose check is not known."""
-    states = states_in(partition.manifest_file, partition.checking.images_folder)
-    seen = seen_in(states)
+    states = _states_of(partition)
+    seen = summarise_states(states)
     version = digest_of([partition.checking.version, seen.digest])
     name = name_of(key_of(partition.manifest_file.name), version)
     (partition.folder / "checks").mkdir(exist_ok=True)
@@ -100,6 +107,12 @@ def find_todo(partition: Partition) -> Todo:
     pieces = tuple(_pieces(todo))
     _with_checksums(todo, partition.checking).write_ipc(partition.todo)
     return Todo(seen, name, False, pieces, int(todo["bytes"].sum()))
+
+
+def _states_of(partition: Partition) -> pl.DataFrame:
+    """Return the file states of a partition's images."""
+    require_folder(partition.checking.images_folder)  # another machine's disk may not be mounted here
+    return settled_states(read_paths(partition.manifest_file), partition.checking.images_folder)
 
 
 def _known(partition: Partition, states: pl.DataFrame) -> pl.DataFrame:
@@ -217,10 +230,10 @@ def finish_partition(job: tuple[Partition, Todo]) -> None:
         UserError: Its images are no longer those that were checked.
     """
     partition, todo = job
-    states = states_in(partition.manifest_file, partition.checking.images_folder)
+    states = _states_of(partition)
     known = _known(partition, states)
     unknown = _unknown(states, known)
-    same = seen_in(states) == todo.seen
+    same = summarise_states(states) == todo.seen
     if same and not unknown.is_empty():  # another run, which had the same to do, is tidying up
         checks, done = _check_all(_with_checksums(unknown, partition.checking), partition.checking)
         stop_if_refused(partition.checking.images_folder, done.refused)

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from data_manifest import schemas
+from data_manifest import file_states, schemas
 from data_manifest.tables import write_table
 from evaluation.image_list import ImageList
 
@@ -32,6 +32,12 @@ class TinyNetwork(nn.Module):
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _trust_young_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not wait until images that a test has just written are 2 seconds old."""
+    monkeypatch.setattr(file_states, "TRUSTED_AFTER_NS", 0)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from data_manifest.errors import UserError
 from data_manifest.image_size import ImageSize
 from evaluation.protocols import NAMED_SETS, NamedSet
 from evaluation.recipe import (
+    ImageDigests,
     Model,
     comparison_recipe,
     decisive_settings,
@@ -26,6 +27,7 @@ from training.network import build_network, save_network
 from training.settings import NetworkSettings
 
 MODEL = Model("0123456789abcdef", "ResNet18", 512)
+DATABASE, QUERIES = ImageDigests("database", "files"), ImageDigests("queries", "other files")
 
 
 def digest_with(
@@ -34,19 +36,21 @@ def digest_with(
     image_size: int = 512,
     retrieval: RetrievalSettings | None = None,
     named: NamedSet | None = None,
+    database: ImageDigests = DATABASE,
+    queries: ImageDigests = QUERIES,
 ) -> str:
     decisive = recipe_settings(settings or EvaluationSettings(), image_size, retrieval or RetrievalSettings(), named)
-    return evaluation_recipe("city-test-queries_v1", model, "database", "queries", decisive).digest
+    return evaluation_recipe("city-test-queries_v1", model, database, queries, decisive).digest
 
 
 def test_the_paths_literally() -> None:
     settings = recipe_settings(EvaluationSettings(), 512, RetrievalSettings(), None)
-    evaluation = evaluation_recipe("city", MODEL, "database", "queries", settings)
-    descriptors = descriptors_recipe("city", MODEL, "database", None, "fp32")
+    evaluation = evaluation_recipe("city", MODEL, DATABASE, QUERIES, settings)
+    descriptors = descriptors_recipe("city", MODEL, DATABASE, None, "fp32")
     comparison = comparison_recipe([("city", "0123"), ("town", "4567")])
     assert [str(recipe.folder(Path("artifacts"))) for recipe in (evaluation, descriptors, comparison)] == [
-        "artifacts/evaluation/city/9ddac064f3ca99c9",
-        "artifacts/descriptors/city/1150a8f49ae98e55",
+        "artifacts/evaluation/city/74ee86cba5254a0f",
+        "artifacts/descriptors/city/3c610d216eab88cf",
         "artifacts/comparison/test-sets/68942eb5bd3cfb16",
     ]
 
@@ -69,17 +73,22 @@ def test_what_matters() -> None:
         digest_with(retrieval=RetrievalSettings(positive_dist_unit="frames")),
         digest_with(named=NAMED_SETS["sf-xl-v1"]),
         digest_with(named=NAMED_SETS["nordland"]),
+        digest_with(database=ImageDigests("database", "changed files")),
+        digest_with(database=ImageDigests("other database", "files")),
+        digest_with(queries=ImageDigests("queries", "changed files")),
+        digest_with(database=ImageDigests("database", "other files"), queries=ImageDigests("queries", "files")),
     ]
     assert len({digest_with(), *others}) == 1 + len(others)
 
 
 def test_what_makes_other_descriptors() -> None:
-    same = ("city", MODEL, "images", None, "fp32")
+    same = ("city", MODEL, DATABASE, None, "fp32")
     others = [
-        ("city", Model("another", "ResNet18", 512), "images", None, "fp32"),
-        ("city", MODEL, "other images", None, "fp32"),
-        ("city", MODEL, "images", 512, "fp32"),
-        ("city", MODEL, "images", None, "bf16"),
+        ("city", Model("another", "ResNet18", 512), DATABASE, None, "fp32"),
+        ("city", MODEL, ImageDigests("other images", "files"), None, "fp32"),
+        ("city", MODEL, ImageDigests("database", "changed files"), None, "fp32"),
+        ("city", MODEL, DATABASE, 512, "fp32"),
+        ("city", MODEL, DATABASE, None, "bf16"),
     ]
     assert len({descriptors_recipe(*each).digest for each in (same, *others)}) == 1 + len(others)
     assert descriptors_recipe("town", *same[1:]).digest == descriptors_recipe(*same).digest

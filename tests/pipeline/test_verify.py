@@ -126,7 +126,7 @@ def test_a_file_that_vanishes_after_the_manifest_was_made(train: Path) -> None:
     assert bad_in(verify_images(manifest, train, artifacts)) == {name(12): "vanished"}
     for path in train.glob("*/*.jpg"):
         path.unlink()
-    with pytest.raises(UserError, match="none of the 30 images is there: is this the folder"):
+    with pytest.raises(UserError, match=r"none of the 30 images is there\. Give the folder"):
         verify_images(manifest, train, artifacts)
     with pytest.raises(UserError, match="there is no such folder"):
         verify_images(manifest, train / "elsewhere", artifacts)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from data_manifest import schemas
+from data_manifest import file_states, schemas
 from data_manifest.tables import write_table
 from training.network import build_network, save_network
 from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
@@ -51,6 +51,12 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _trust_young_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not wait until images that a test has just written are 2 seconds old."""
+    monkeypatch.setattr(file_states, "TRUSTED_AFTER_NS", 0)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ class Validation:
 
     def __init__(self, recalls: list[float], problem: str = "") -> None:
         self._recalls, self._problem = iter(recalls), problem
+        self.images = dict[str, tuple[Path, pl.LazyFrame]]()
 
     def check(self) -> None:
         if self._problem:

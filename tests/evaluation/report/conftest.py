@@ -12,8 +12,9 @@ from PIL import Image
 
 from data_manifest import schemas
 from data_manifest.artefacts import Recipe, publishing, read_recipe
+from data_manifest.file_states import stat_manifest
 from data_manifest.tables import write_table
-from evaluation.recipe import Model, evaluation_recipe
+from evaluation.recipe import ImageDigests, Model, evaluation_recipe
 from evaluation.report.stage import write_report
 from pipeline.groups import build_groups
 from pipeline.manifest import build_manifest
@@ -100,7 +101,7 @@ def publish_training(artifacts: Path, groups: Path) -> str:
     return recipe.digest
 
 
-def publish_evaluation(artifacts: Path, manifests: dict[str, Path], model: str) -> Path:
+def publish_evaluation(images: Path, artifacts: Path, manifests: dict[str, Path], model: str) -> Path:
     """Publish an evaluation: right about the first place, late about the second one, of no use for the far query."""
     database, queries = (
         pl.read_parquet(manifests[name] / "manifest" / "*.parquet") for name in ("database", "queries")
@@ -114,10 +115,14 @@ def publish_evaluation(artifacts: Path, manifests: dict[str, Path], model: str) 
             distance = abs(match["utm_east"] - query["utm_east"])
             found = {"query_path": query["path"], "rank": rank, "database_path": match["path"]}
             rows.append({**found, "score": 1 - rank / 20, "distance_m": distance, "correct": distance <= 25})
-    database_digest, queries_digest = (read_recipe(manifests[name])["digest"] for name in ("database", "queries"))
+    folders = {"database": images / "test" / "database", "queries": images / "test" / "queries_v1"}
+    listed = {
+        role: ImageDigests(read_recipe(manifests[role])["digest"], stat_manifest(manifests[role], folder).digest)
+        for role, folder in folders.items()
+    }
     settings = {"positive_dist_threshold": 25.0, "resized_to": None}
     evaluated = Model(model, "ResNet18", 32)
-    recipe = evaluation_recipe("town-test-queries_v1", evaluated, database_digest, queries_digest, settings)
+    recipe = evaluation_recipe("town-test-queries_v1", evaluated, listed["database"], listed["queries"], settings)
     counts = {"queries": 9, "queries_without_positive": 1, "database_images": 12}
     recalls = [{"test_set": "town", "k": k, "recall": recall, **counts} for k, recall in ((1, 44.4), (5, 88.9))]
     with publishing(artifacts, recipe, {"made": "R@1: 44.4"}) as staging:
@@ -144,7 +149,9 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Town:
         name: build_manifest(images / "test" / part, artifacts, f"town-test-{part}", strict=False)
         for name, part in (("database", "database"), ("queries", "queries_v1"))
     }
-    return Town(images, artifacts, publish_evaluation(artifacts, manifests, publish_training(artifacts, groups)))
+    return Town(
+        images, artifacts, publish_evaluation(images, artifacts, manifests, publish_training(artifacts, groups))
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,3 +1,4 @@
+import os
 import re
 import shutil
 from pathlib import Path
@@ -71,11 +72,14 @@ def test_the_same_inputs_give_the_same_bytes(town: Town, report: Path, tmp_path:
         assert (report / file).read_bytes() == (again / file).read_bytes(), file
 
 
-def test_a_model_from_elsewhere_has_no_groups_and_no_training(town: Town) -> None:
+def evaluate_model_from_elsewhere(town: Town) -> Path:
     names = {"database": "town-test-database", "queries": "town-test-queries_v1"}
     manifests = {role: (town.artifacts / "manifest" / name / "current").resolve() for role, name in names.items()}
-    evaluation = publish_evaluation(town.artifacts, manifests, MODEL_DIGEST)
-    report = write_report(evaluation, town.artifacts, ReportSettings(report_queries=0))
+    return publish_evaluation(town.images, town.artifacts, manifests, MODEL_DIGEST)
+
+
+def test_a_model_from_elsewhere_has_no_groups_and_no_training(town: Town) -> None:
+    report = write_report(evaluate_model_from_elsewhere(town), town.artifacts, ReportSettings(report_queries=0))
     page = (report / "report.html").read_text()
     assert page.count("was not trained in this artefacts folder") == 2
     assert "Where the database images are" in page
@@ -96,11 +100,24 @@ def test_what_is_missing_is_named(town: Town, tmp_path: Path) -> None:
         write_report(town.evaluation, tmp_path)
 
 
+def test_a_report_of_images_that_changed_since_they_were_evaluated_is_refused(town: Town) -> None:
+    image = sorted(town.queries.iterdir())[0]
+    before, content = image.stat(), image.read_bytes()
+    Image.new("RGB", (80, 60)).save(image)
+    others = ReportSettings(report_queries=4)
+    published = len(list(town.artifacts.glob("report/*/*")))
+    try:
+        with pytest.raises(UserError, match=f"{town.queries}: images changed after they were evaluated. Run Evaluate"):
+            write_report(town.evaluation, town.artifacts, others)
+    finally:
+        image.write_bytes(content)
+        os.utime(image, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert len(list(town.artifacts.glob("report/*/*"))) == published
+
+
 def test_several_test_sets_on_one_page(town: Town) -> None:
     """Two evaluations of one model, of which a comparison was made."""
-    published = sorted(town.evaluation.parent.glob("[!c]*"))
-    (other,) = [folder for folder in published if folder != town.evaluation]
-    digests = [folder.name for folder in (town.evaluation, other)]
+    digests = [folder.name for folder in (town.evaluation, evaluate_model_from_elsewhere(town))]
     recipe = Recipe("comparison", "test-sets", 1, {}, {"evaluations": digests})
     with publishing(town.artifacts, recipe, {"made": "recalls"}):
         pass
