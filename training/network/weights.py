@@ -9,6 +9,7 @@ from torch import Tensor
 
 from data_manifest.errors import UserError
 from data_manifest.image_size import ImageSize
+from data_manifest.settings import normalise
 from training.network.downloads import RELEASE_URL, imagenet_weights, official_weights
 from training.network.files import read_state_dict, save_whole
 from training.network.identity import channels_of, describe, identify, kept_names, statement_of, stem_name
@@ -72,13 +73,20 @@ def load_model(path: Path | str) -> GeoLocalizationNet:
 
 
 def load_official(
-    backbone: str, fc_output_dim: int, release_url: str = RELEASE_URL, progress: bool = True
+    backbone: str, fc_output_dim: int | float | str, release_url: str = RELEASE_URL, progress: bool = True
 ) -> GeoLocalizationNet:
     """Return a network in evaluation mode, on the CPU, with the weights that the authors of CosPlace have published.
 
+    Args:
+        backbone: A backbone with official weights.
+        fc_output_dim: Length of a descriptor: 2048, 2048.0 and "2048" mean the same.
+        release_url: Base URL of the files.
+        progress: Whether to show the progress of a download.
+
     Raises:
-        UserError: There are none for such a network, or they cannot be downloaded.
+        UserError: `fc_output_dim` is not a whole number, there are no such weights, or they cannot be downloaded.
     """
+    fc_output_dim = int(normalise("fc_output_dim", fc_output_dim, int))
     state = official_weights(backbone, fc_output_dim, release_url, progress)
     return _trained(state, Path(f"{backbone}_{fc_output_dim}_cosplace.pth"), backbone, fc_output_dim)
 
@@ -108,9 +116,10 @@ def read_model(path: Path) -> dict[str, Tensor]:
         UserError: There is no such file, or it holds something else.
     """
     try:
-        return read_state_dict(model_file(path), "--resume-model")
+        file = model_file(path)
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
+    return read_state_dict(file, "--resume-model")
 
 
 def fill(network: GeoLocalizationNet, state: Mapping[str, Tensor], path: Path) -> None:
