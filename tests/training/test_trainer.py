@@ -1,5 +1,8 @@
 import dataclasses
 import logging
+import pkgutil
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -256,3 +259,46 @@ def test_cudnn_is_deterministic_unless_speed_or_no_seed_is_asked_for(
 
     _train(write_groups(SIZES), "run", tiny, epochs_num=1, iterations_per_epoch=1, validate=validate, **changes)
     assert found == [(benchmark, deterministic)]
+
+
+SLOW_NETWORK, SLOW_AUGMENTATION, SLOW_LOADER = (
+    "training.step.TrainStep.__call__",
+    "training.loading.augment_batch",
+    "training.dataset.GroupDataset.__getitem__",
+)
+
+
+@pytest.mark.parametrize(
+    ("slow", "share"),
+    [
+        ({SLOW_NETWORK: 1}, 0),
+        ({SLOW_AUGMENTATION: 1}, 0),
+        ({SLOW_NETWORK: 1, SLOW_AUGMENTATION: 5}, 0),
+        ({SLOW_LOADER: 1000, SLOW_NETWORK: 1}, 1),
+        ({SLOW_LOADER: 1, SLOW_NETWORK: 1}, 0.75),  # a batch is three images
+    ],
+)
+def test_only_the_loader_counts_as_data_wait(
+    write_groups: WriteGroups,
+    tiny: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    slow: dict[str, int],
+    share: float,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr("training.trainer.augments_in_batches", lambda *_: True)  # on the CPU, in place of a GPU
+
+    def slowed(call: Callable[..., Any], seconds: int) -> Callable[..., Any]:
+        def run(*arguments: Any) -> Any:
+            now[0] += seconds
+            return call(*arguments)
+
+        return run
+
+    for name, seconds in slow.items():
+        monkeypatch.setattr(name, slowed(pkgutil.resolve_name(name), seconds))
+    folder = write_groups(SIZES)
+    _train(folder, "run", tiny, epochs_num=1)
+    metrics = read_table(folder / "run", "metrics")
+    assert metrics["data_wait_share"].to_list() == pytest.approx([share], abs=0.01)
