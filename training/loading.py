@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from data_manifest.errors import UserError
+from data_manifest.shared_memory import from_workers
 from data_manifest.workers import end_with_parent, forkserver
 from training.batch_augmentation import augment_batch, pack
 from training.dataset import GroupDataset, Sample, Skipped
@@ -20,6 +21,7 @@ from training.settings import RuntimeSettings
 if TYPE_CHECKING:  # worker processes import this module, and need no tables
     from training.skipped import SkippedImages
 
+BATCH_FLAG = "--batch-size"
 Batch = tuple[Tensor, Tensor]
 Item = TypeVar("Item")
 
@@ -76,10 +78,11 @@ def read_batches(
         timer: Times the loader only: on a busy GPU, copying and augmenting a batch wait for the network.
 
     Raises:
-        UserError: A class has no image that can be read, or too many images cannot.
+        UserError: A class has no image that can be read, too many images cannot, or a worker died.
     """
     # No name for the iterator: what keeps this frame, as an error's traceback does, would keep its workers.
-    for batch in (timer or WaitTimer()).watch(_load(dataset, runtime, device, first_iteration)):
+    timer = timer or WaitTimer()
+    for batch in timer.watch(from_workers(_load(dataset, runtime, device, first_iteration), BATCH_FLAG)):
         if isinstance(batch, UserError):
             raise batch
         if batch.skipped:

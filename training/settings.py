@@ -258,7 +258,7 @@ class RuntimeSettings(Settings):
     """Where and with how many processes to run: never part of what a result depends on."""
 
     device: str = setting("auto", "where the network runs: auto (a GPU if there is one), cpu, cuda, or cuda:1 etc.")
-    num_workers: int = setting(8, "processes that read and augment images; 0 reads them in the main process")
+    num_workers: int = setting(8, "processes that read and augment images, and pass them on in shared memory; 0: none")
     checkpoint_minutes: float = setting(
         10.0, "a checkpoint is saved when so many minutes have passed since the last, and after each epoch"
     )

@@ -17,7 +17,7 @@ from torch import nn
 
 from training.augmentation import Augmentation
 from training.checkpoints import load_checkpoint, refuse_other_settings
-from training.checks import check_images, check_room
+from training.checks import check_images, check_room, check_workers
 from training.command_line import check_batch_size
 from training.dataset import GroupDataset
 from training.epoch import train_iterations
@@ -84,11 +84,12 @@ def train(
             return best_model
     training = set_randomness(training, runtime)  # after the settings, which keep a seed of -1
     state = start_or_resume(checkpoint, settings, groups, network, training, device, augmentation.size)
-    check_images(groups_folder, images_folder, groups)
+    augment, in_batches = Augmentation(augmentation, network.channels), augments_in_batches(runtime, device)
+    first_images = check_images(groups_folder, images_folder, groups)
+    check_workers(first_images, augment, in_batches, training, runtime.num_workers)
     check_room(state, run_folder)
     saver = Saver(state, training.iterations_per_epoch, run_folder, runtime)
     skipped = SkippedImages(run_folder, runtime.max_skipped_share)
-    augment, in_batches = Augmentation(augmentation, network.channels), augments_in_batches(runtime, device)
     if training.epochs_num == 0:
         saver.save_model()
 
