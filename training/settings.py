@@ -263,7 +263,9 @@ class RuntimeSettings(Settings):
         10.0, "a checkpoint is saved when so many minutes have passed since the last, and after each epoch"
     )
     num_processes: int = setting(
-        1, "processes that train together on this machine, each on a GPU of its own if there are any"
+        1,
+        "processes that train together on this machine, each on a GPU of its own if there are any; a run may continue with "
+        "another number, even within an epoch",
     )
     checkpoint_iterations: int | None = setting(None, "a checkpoint is saved after each so many iterations as well")
     augmentation_device: str = setting(
