@@ -20,7 +20,7 @@ Batch = TypeVar("Batch")
 
 
 def check_shared_memory(batch_bytes: int, batches: int, num_workers: int, batch_flag: str) -> None:
-    """Check that the batches that workers prepare, and the one in use, fit into shared memory.
+    """Check that shared memory can hold the batches that workers prepare, and one in use.
 
     Args:
         batch_bytes: Size of a batch.

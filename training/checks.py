@@ -1,4 +1,4 @@
-"""What is looked at before the first iteration, so that days of training do not end with what seconds could tell."""
+"""Checks before the first iteration of training."""
 
 import logging
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 def check_images(groups_folder: Path, images_folder: Path, groups: Sequence[Group]) -> list[Tensor]:
-    """Return one of the first images of each group: a single bad one is skipped in training too.
+    """Return one of the first readable images of each group: training skips single bad images too.
 
     Raises:
         UserError: None of a group can be read, as where the images are elsewhere.

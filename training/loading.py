@@ -80,8 +80,8 @@ def read_batches(
     Raises:
         UserError: A class has no image that can be read, too many images cannot, or a worker died.
     """
-    # No name for the iterator: what keeps this frame, as an error's traceback does, would keep its workers.
     timer = timer or WaitTimer()
+    # No name for the iterator: a traceback that keeps this frame would keep its workers.
     for batch in timer.watch(from_workers(_load(dataset, runtime, device, first_iteration), BATCH_FLAG)):
         if isinstance(batch, UserError):
             raise batch

@@ -127,7 +127,7 @@ class AugmentationSettings(Settings):
     hue: float = setting(0.5, "strength of hue jitter: a shift from [-h, h] turns of the colour circle, at most 0.5")
     saturation: float = setting(0.7, "strength of saturation jitter: a factor from [1 - s, 1 + s], 0 for none")
     random_resized_crop: float = setting(
-        0.5, "strength of the random crop: it keeps from 1 - r to 1 of the image's area; 0 for none, at most 1"
+        0.5, "strength of the random crop: it keeps a share of the area from [1 - r, 1]; 0 for none, at most 1"
     )
 
     @property
@@ -173,7 +173,7 @@ class TrainingSettings(Settings):
     use_amp16: bool = setting(False, "the same as precision = fp16")
     seed: int = setting(
         0,
-        "seed of everything that is random; -1: no seed: each start draws other numbers, so a resumed or repeated run "
+        "seed of everything that is random; -1 sets none: each start draws other numbers, so a resumed or repeated run "
         "differs (a finished one still counts as finished)",
     )
     groups: str | None = setting(
@@ -264,8 +264,8 @@ class RuntimeSettings(Settings):
     )
     num_processes: int = setting(
         1,
-        "processes that train together on this machine, each on a GPU of its own if there are any; a run may continue with "
-        "another number, even within an epoch",
+        "processes that train together on this machine, each on a GPU of its own if there are any; a run may continue "
+        "with another number, even within an epoch",
     )
     checkpoint_iterations: int | None = setting(None, "a checkpoint is saved after each so many iterations as well")
     augmentation_device: str = setting(

@@ -179,8 +179,8 @@ def _tar() -> bytes:
 
 
 STATE = {"a": torch.ones(1000)}
-OF_MODULE = r"holds objects of Python \(torch\.nn\.modules\.linear\.Linear\)"
-OF_ARGUMENTS = r"holds objects of Python \(argparse\.Namespace\)"
+OF_MODULE = r"holds Python objects \(torch\.nn\.modules\.linear\.Linear\)"
+OF_ARGUMENTS = r"holds Python objects \(argparse\.Namespace\)"
 KINDS: dict[str, tuple[Callable[[], bytes], str]] = {
     "empty": (lambda: b"", "is an empty file"),
     "page": (lambda: b"\n<!DOCTYPE html>\n<html><title>Sign in</title>", "is an HTML page"),
@@ -192,7 +192,7 @@ KINDS: dict[str, tuple[Callable[[], bytes], str]] = {
     "onnx": (lambda: b"\x08\x07\x12\x07pytorch\x1a\x052.0.1", "is an ONNX model"),
     "module": (lambda: _saved(torch.nn.Linear(2, 2)), OF_MODULE),
     "arguments": (lambda: _saved({"args": argparse.Namespace(M=10), **STATE}), OF_ARGUMENTS),
-    "pickle": (lambda: pickle.dumps({"a": [1.5]}), "is a pickle of other objects"),
+    "pickle": (lambda: pickle.dumps({"a": [1.5]}), "is a pickle that torch.save did not write"),
     "zip": (_zip, "is a zip archive of photo.jpg"),
     "tar": (_tar, "is a tar archive"),
     "gzip": (lambda: gzip.compress(_saved(STATE)), "is a gzip archive"),
@@ -270,7 +270,7 @@ def test_numbers_of_numpy_1_are_loaded_and_other_objects_are_not(tmp_path: Path)
     (tmp_path / "old.pth").write_bytes(content.replace(b"numpy._core", b"numpy.core"))
     assert load_model(tmp_path / "old.pth").fc_output_dim == 8
     torch.save({"model_state_dict": state, "run": Runs(tmp_path / "ran")}, tmp_path / "runs.pth")
-    with pytest.raises(UserError, match="which could run code"):
+    with pytest.raises(UserError, match="because they could run code"):
         load_model(tmp_path / "runs.pth")
     assert not (tmp_path / "ran").exists()
 

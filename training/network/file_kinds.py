@@ -1,4 +1,4 @@
-"""What a file is that torch cannot load as weights, by its first bytes."""
+"""Names for files that torch cannot load as weights, found by their first bytes."""
 
 import zipfile
 from pathlib import Path
@@ -15,13 +15,13 @@ SIGNATURES = {  # by the bytes that a file begins with
     b"7z\xbc\xaf": "a 7z archive: unpack it",
     b"Rar!": "a rar archive: unpack it",
     b"\x89HDF": "an HDF5 file, as Keras saves weights",
-    b"\x80": "a pickle of other objects than torch.save writes",
+    b"\x80": "a pickle that torch.save did not write",
 }
 ONNX_FIELDS = b"\x12\x1a\x22\x2a\x32\x3a\x42"  # what may follow the version in an ONNX model
 
 
 def kind_of(path: Path) -> str:
-    """Return in a few words what a file is, and what to do where that is clear."""
+    """Return the kind of a file in a few words, and what to do about it."""
     with path.open("rb") as file:
         head = file.read(HEAD)
     if not head:
@@ -41,7 +41,7 @@ def kind_of(path: Path) -> str:
         if head.startswith(signature):
             return kind
     if path.suffix == ".onnx" or (head[:1] == b"\x08" and head[2:3] in ONNX_FIELDS):
-        return "an ONNX model, of which only the graph is known"
+        return "an ONNX model: use the PyTorch weights that it was exported from"
     return _kind_of_text(head)
 
 

@@ -58,7 +58,7 @@ def load_whole(path: Path) -> Any:
     """Load to the CPU, only plain values, NumPy numbers and tensors, after a check that no byte has changed.
 
     torch compares no checksums when it reads; the zip archive that it writes has them. Files from before torch 1.6 are
-    no zip archives, and go without the check.
+    not zip archives and are not checked.
 
     Raises:
         OSError, RuntimeError and others, see UNREADABLE: There is no such file, or it is broken.
@@ -75,8 +75,8 @@ def load_whole(path: Path) -> Any:
 
 @functools.cache
 def _numpy_globals() -> list[Any]:
-    """Return what NumPy's numbers and arrays are pickled by, as in the recalls of published checkpoints."""
-    import numpy as np  # who has torchvision has it
+    """Return the functions and classes of pickled NumPy numbers and arrays, which published checkpoints hold."""
+    import numpy as np  # torchvision requires it
 
     makers = {"scalar": np.float64(0).__reduce__()[0], "_reconstruct": np.zeros(0).__reduce__()[0]}
     modules = ("numpy.core.multiarray", "numpy._core.multiarray")  # of NumPy 1 and 2
@@ -107,7 +107,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def _problem(path: Path, error: Exception) -> str:
-    """Return why a file cannot be loaded: an error of the system, objects in it, or what it is."""
+    """Return why a file cannot be loaded: a system error, Python objects in it, or its kind."""
     text = str(error)
     if isinstance(error, OSError) and is_of_the_machine(error):
         return f"cannot be read: {error.strerror}"
@@ -115,7 +115,7 @@ def _problem(path: Path, error: Exception) -> str:
         return f"is damaged ({text}): download or copy it again"
     if found := re.search(r"GLOBAL (\S+)", text):
         return (
-            f"holds objects of Python ({found[1]}), which could run code and are not loaded: save only the weights, "
-            "with torch.save(network.state_dict(), PATH)"
+            f"holds Python objects ({found[1]}), which are not loaded because they could run code: save only the "
+            "weights, with torch.save(network.state_dict(), PATH)"
         )
     return f"is {kind_of(path)}"

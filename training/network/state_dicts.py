@@ -1,4 +1,4 @@
-"""State dicts as other programs save them: in a checkpoint, or of a wrapped network."""
+"""State dicts of other programs: in checkpoints, or of wrapped networks; and how two state dicts differ."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -6,14 +6,14 @@ from typing import Any
 
 from torch import Tensor
 
-# Where checkpoints have their weights; `model_state_dict` is the published name, `network` that of this project.
+# Keys of the weights in checkpoints: `model_state_dict` in published ones, `network` in those of this project.
 CONTAINERS = ("model_state_dict", "state_dict", "model", "network")
 WRAPPERS = ("module", "_orig_mod")  # of DataParallel and DistributedDataParallel, and of torch.compile
 FEW = 3
 
 
 def find_state_dict(content: Any) -> dict[str, Tensor] | None:
-    """Return the state dict in what a file holds, without the names of wrappers; None if there is none."""
+    """Return the state dict in the content of a file, without the names of wrappers, or None."""
     while isinstance(content, Mapping):
         inner = [content[name] for name in CONTAINERS if isinstance(content.get(name), Mapping)]
         if not inner:
@@ -43,7 +43,7 @@ def _unwrapped(key: str) -> str:
 
 
 def few(names: list[str]) -> str:
-    """Return the first of some names, and how many more there are."""
+    """Return the first names, and the number of the others."""
     more = f" and {len(names) - FEW:,} more" if len(names) > FEW else ""
     return ", ".join(names[:FEW]) + more
 
