@@ -15,7 +15,7 @@ dependencies = ["torch", "torchvision"]
 
 def get_trained_model(
     backbone: str = "ResNet50",
-    fc_output_dim: int = 2048,
+    fc_output_dim: int | float | str = 2048,
     release_url: str = _network.RELEASE_URL,
     progress: bool = True,
 ) -> _network.GeoLocalizationNet:
@@ -24,13 +24,12 @@ def get_trained_model(
     Args:
         backbone: VGG16, ResNet18, ResNet50, ResNet101 or ResNet152.
         fc_output_dim: Length of a descriptor: a power of two, from 64 to 512 for VGG16, from 32 to 512 for ResNet18,
-            from 32 to 2048 for the others.
+            from 32 to 2048 for the others; "2048" and 2048.0 are accepted too.
         release_url: Where the files lie; another for those who keep copies of their own.
         progress: Whether a download shows its progress.
 
     Raises:
-        data_manifest.errors.UserError: There are no such weights (the message has all that there are), or they cannot
-            be downloaded.
+        ValueError: There are no such weights (the message lists those that exist), or the download failed.
     """
     return _network.load_official(backbone, fc_output_dim, release_url, progress)
 
@@ -42,6 +41,6 @@ def load_model(path: str) -> _network.GeoLocalizationNet:
         path: A file of weights, as in `model.pth`, or the folder of a published model or of a run.
 
     Raises:
-        data_manifest.errors.UserError: The file cannot be read, or holds no network known here.
+        ValueError: The file cannot be read, or is not a network of a known backbone.
     """
     return _network.load_model(path)

@@ -14,10 +14,11 @@ TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
 _ON_HOST = re.compile(r" \(on [^()]+\)$")  # which machine of a cluster it was, as its worker ends the message
 
 
-class UserError(Exception):
-    """A mistake that the user can mend: its message says what was found, where, and what to change.
+class UserError(ValueError):
+    """A mistake that the user can fix: its message says what is wrong, where, and what to change.
 
-    Command lines show the message alone, without a traceback, and exit with a non-zero status.
+    Command lines show only the message, without a traceback, and exit with a non-zero status. It is a ValueError, which
+    users of `torch.hub` can catch without importing this module.
     """
 
 

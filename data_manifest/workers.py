@@ -1,8 +1,10 @@
-"""Worker processes: how they start, and that they end with who started them."""
+"""Worker processes: how they start, and when they end."""
 
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.queues
 import os
+import sys
 import threading
 from multiprocessing.context import ForkServerContext
 
@@ -19,8 +21,18 @@ def forkserver(*preload: str) -> ForkServerContext:
 
 
 def end_with_parent(worker: int = 0) -> None:
-    """Have a worker end when who started it is killed: torch watches its parent, the server, which lives as long."""
+    """Let a worker end when the process that started it is killed, or when the worker cannot send a batch.
+
+    torch watches only the parent, which is the fork server. multiprocessing would print why a batch cannot be sent, as
+    when shared memory is full, and drop it: the receiver would wait forever.
+    """
+    multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(_end_unsent)  # type: ignore[attr-defined]
     threading.Thread(target=_wait_for_end, daemon=True).start()
+
+
+def _end_unsent(error: BaseException, batch: object) -> None:
+    print(f"worker {os.getpid()} cannot send a batch: {error}", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 def _wait_for_end() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from data_manifest.errors import UserError
+from data_manifest.shared_memory import check_shared_memory, from_workers
 from data_manifest.workers import end_with_parent, forkserver
 from evaluation.images import ImageFiles
 
@@ -19,6 +20,7 @@ Sample = tuple[int, Tensor]  # row, image [3, h, w]
 Stack = tuple[Tensor, Tensor]  # rows [b], images [b, 3, h, w]
 Batch = list[Stack]  # one entry a shape
 MOST_BYTES_WAITING = 1 << 28
+BATCH_FLAG = "--infer-batch-size"
 
 
 def load_batches(
@@ -29,12 +31,25 @@ def load_batches(
     The global random state is left alone, so that validating during training does not change the training.
 
     Raises:
-        UserError: An image cannot be opened.
+        UserError: An image cannot be opened, shared memory is too small, or a worker died.
     """
-    for batch in _batches(range(first_row, len(images)), images, batch_size, num_workers, pin_memory):
+    check_workers(images, batch_size, num_workers, first_row)
+    rows = range(first_row, len(images))
+    for batch in from_workers(_batches(rows, images, batch_size, num_workers, pin_memory), BATCH_FLAG):
         if isinstance(batch, UserError):
             raise batch
         yield batch
+
+
+def check_workers(images: ImageFiles, batch_size: int, num_workers: int, first_row: int = 0) -> None:
+    """Check that shared memory can hold the batches of workers, by the size of the first image.
+
+    Raises:
+        UserError: It cannot, or the first image cannot be opened.
+    """
+    if num_workers and (count := len(images) - first_row) > 0:
+        batch_bytes = min(count, batch_size) * images[first_row].nbytes
+        check_shared_memory(batch_bytes, math.ceil(count / batch_size), num_workers, BATCH_FLAG)
 
 
 def batches_of_one_shape(loaded: Iterable[Batch], batch_size: int) -> Iterator[Stack]:
@@ -47,6 +62,8 @@ def batches_of_one_shape(loaded: Iterable[Batch], batch_size: int) -> Iterator[S
     for batch in loaded:
         for rows, pixels in batch:
             stacks = waiting.setdefault(pixels.shape[1:], [])
+            if len(rows) < batch_size and pixels.is_shared():  # type: ignore[no-untyped-call]
+                pixels = pixels.clone()  # while it waits, it must not take up shared memory
             stacks.append((rows, pixels))
             while sum(len(rows) for rows, _ in stacks) >= batch_size:
                 rows, pixels = _join(stacks)

@@ -4,6 +4,7 @@ It is a .npy file, which NumPy maps into memory. Beside it, `<name>.rows` holds 
 the disk; a chunk counts from the moment that this file is swapped.
 """
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from data_manifest.durable import write_text
+
+BLOCK = 1 << 20  # bytes written at once where the system cannot reserve them
 
 
 class ChunkedArray:
@@ -50,9 +53,25 @@ class ChunkedArray:
 
 
 def _reserve(path: Path, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """Make the file with all its bytes: a mapped file that finds the disk full later would kill the process."""
+    """Create the file with all its bytes: a mapped file that finds the disk full later would kill the process."""
     array: np.memmap[Any, Any] = np.lib.format.open_memmap(path, "w+", np.float32, shape)
     array.flush()
     with path.open("r+b") as file:
-        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        if not _allocate(file.fileno(), path.stat().st_size):
+            file.seek(array.offset)
+            for begin in range(0, array.nbytes, BLOCK):
+                file.write(bytes(min(BLOCK, array.nbytes - begin)))
     return array
+
+
+def _allocate(descriptor: int, size: int) -> bool:
+    """Return whether the system has reserved a file's bytes: macOS and some file systems cannot."""
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except AttributeError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+            raise
+        return False
+    return True

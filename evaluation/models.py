@@ -8,7 +8,7 @@ from data_manifest.artefacts import CURRENT, is_published, read_recipe
 from data_manifest.errors import UserError
 from evaluation.recipe import Model, model_digest
 from training.network import MODEL_FILE, GeoLocalizationNet, load_network
-from training.network.identity import identify
+from training.network.identity import describe, identify
 from training.network.weights import read_model
 
 
@@ -70,8 +70,9 @@ def find_model(path: Path, backbone: str | None = None, fc_output_dim: int | Non
     if path.is_dir():
         raise UserError(f"{path} is not the folder of a training: it has no {MODEL_FILE} with a recipe beside it")
     if backbone is None or fc_output_dim is None:
-        found = identify(read_model(path))
+        state = read_model(path)
+        found = identify(state)
         if found is None:
-            raise UserError(f"{path}: which network is it for? Give --backbone and --fc-output-dim")
+            raise UserError(f"{path} seems to hold {describe(state)}; give a file of a CosPlace network")
         backbone, fc_output_dim = backbone or found.backbone, fc_output_dim or found.fc_output_dim
     return TrainedModel(path, backbone, fc_output_dim)

@@ -13,6 +13,7 @@ from data_manifest import schemas
 from data_manifest.artefacts import Recipe, find_published, publishing, read_recipe
 from data_manifest.image_size import PUBLISHED_IMAGE_SIZE, ImageSize
 from data_manifest.tables import read_table, scan_table, write_table
+from evaluation.batches import check_workers
 from evaluation.build_descriptors import build_descriptors, open_descriptors
 from evaluation.descriptors import Extraction
 from evaluation.evaluate import Evaluation, evaluate, evaluate_matches
@@ -221,13 +222,15 @@ class Validation:
         return {role: (each.images_folder, scan_table(each.manifest_folder, "manifest")) for role, each in lists}
 
     def check(self) -> None:
-        """Check that each list has an image, and that its first can be read.
+        """Check that each list has an image, that its first can be read, and that workers have enough shared memory.
 
         Raises:
-            UserError: It has none, or that one is missing or broken.
+            UserError: A list has no image, its first is missing or broken, or shared memory is too small.
         """
         for each in (self.database, self.queries):
-            each.images(each.read().head(1), shorter_side=None)[0]
+            images = each.images(each.read(), resized_to(self.evaluation, self.image_size))
+            check_workers(images, self.evaluation.infer_batch_size, self.num_workers)
+            images[0]
 
     def __call__(self, network: nn.Module) -> dict[int, float]:
         """Return the recalls of a network, in percent by k."""

@@ -38,6 +38,7 @@ ELSEWHERE = {"dask_scheduler": ("dask", "scheduler")}  # section and name of par
 UNIMPORTANT = (  # never change what is made
     *("rescan", "device", "num_workers", "num_processes", "augmentation_device", "compile", "max_skipped_share"),
     *("infer_batch_size", "dask_scheduler", "checkpoint_minutes", "checkpoint_iterations", "tensorboard"),
+    "cudnn_benchmark",
 )
 TRAINING_KINDS: tuple[type[Settings], ...] = (
     *(DatasetSettings, SourceSettings, SplitSettings, GroupSettings, ChosenGroups, NetworkSettings),

@@ -51,7 +51,7 @@ class Augmentation:
         self._jitter = v2.ColorJitter(settings.brightness, settings.contrast, settings.saturation, settings.hue)
         self._crop = v2.RandomResizedCrop(
             self.size,
-            scale=(settings.random_resized_crop, 1.0),
+            scale=settings.crop_scale,
             ratio=tuple(side * width / height for side in SQUARE_RATIOS),
         )
 

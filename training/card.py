@@ -73,7 +73,8 @@ def _metrics(metrics: pl.DataFrame) -> str:
     best = best_epoch(metrics).row(0, named=True)
     recalls = {f"R@{k}, %": _number(best[f"recall_{k}"]) for k in (1, 5, 10, 20) if best[f"recall_{k}"] is not None}
     rows = {"epoch": f"{best['epoch'] + 1} of {len(metrics)}", "loss": _number(best["loss"], 3), **recalls}
-    return "Of the best epoch, on the validation set; a test set's recalls may differ.\n\n" + _table("figure", rows)
+    which = "best epoch" if best["recall_1"] else "last epoch, because no epoch has an R@1 above 0"
+    return f"Of the {which}, on the validation set; a test set's recalls may differ.\n\n" + _table("figure", rows)
 
 
 def _number(value: float, places: int = 1) -> str:

@@ -1,4 +1,4 @@
-"""What is looked at before the first iteration, so that days of training do not end with what seconds could tell."""
+"""Checks before the first iteration of training."""
 
 import logging
 from collections.abc import Sequence
@@ -9,9 +9,15 @@ from torch import Tensor
 
 from data_manifest.artefacts import disk_usage, format_bytes
 from data_manifest.errors import UserError
+from data_manifest.shared_memory import check_shared_memory
 from data_manifest.tables import scan_table
+from training.augmentation import Augmentation
+from training.dataset import prepare
 from training.groups import Group
 from training.image_files import UnreadableImageError, read_image
+from training.loading import BATCH_FLAG
+from training.processes import number_of_processes
+from training.settings import TrainingSettings
 from training.state import TrainingState
 
 IMAGES_TO_TRY = 10
@@ -19,27 +25,50 @@ COPIES = 3  # the last checkpoint, the one before, and the one that is being wri
 logger = logging.getLogger(__name__)
 
 
-def check_images(groups_folder: Path, images_folder: Path, groups: Sequence[Group]) -> None:
-    """Check that one of the first images of each group can be read: a single bad one is skipped in training too.
+def check_images(groups_folder: Path, images_folder: Path, groups: Sequence[Group]) -> list[Tensor]:
+    """Return one of the first readable images of each group: training skips single bad images too.
 
     Raises:
-        UserError: None can, as where the images lie elsewhere.
+        UserError: None of a group can be read, as where the images are elsewhere.
     """
-    members = scan_table(groups_folder, "members")
+    members, images = scan_table(groups_folder, "members"), list[Tensor]()
     for group in groups:
         first = members.filter(pl.col("group_index") == group.index).select("path").head(IMAGES_TO_TRY).collect()
-        _require_one([images_folder / path for path in first["path"]])
+        images.append(_first_readable([images_folder / path for path in first["path"]]))
+    return images
 
 
-def _require_one(paths: Sequence[Path]) -> None:
+def check_workers(
+    images: Sequence[Tensor],
+    augmentation: Augmentation,
+    in_batches: bool,
+    training: TrainingSettings,
+    num_workers: int,
+) -> None:
+    """Check that shared memory can hold the batches that workers prepare.
+
+    Args:
+        images: One of each group.
+        augmentation: How images are augmented.
+        in_batches: Whether the network's device augments them.
+        training: Images in a batch, and batches in an epoch.
+        num_workers: Workers of this process.
+
+    Raises:
+        UserError: It cannot.
+    """
+    largest = max(prepare(image, augmentation, 0, in_batches)[0].nbytes for image in images)
+    batch_bytes = training.batch_size // number_of_processes() * largest
+    check_shared_memory(batch_bytes, training.iterations_per_epoch, num_workers, BATCH_FLAG)
+
+
+def _first_readable(paths: Sequence[Path]) -> Tensor:
     reasons = list[str]()
     for path in paths:
         try:
-            read_image(path)
+            return read_image(path)
         except UnreadableImageError as error:
             reasons.append(f"{path} cannot be read as an image: {error}")
-        else:
-            return
     raise UserError(f"{reasons[0]}; nor can any of the {len(paths)} first images of its group. Mend or restore them")
 
 

@@ -75,18 +75,21 @@ class GroupDataset(Dataset[Sample | UserError]):
                 continue
             except UserError as error:
                 return error
-            return self._changed(image, class_index, sample, skipped)
+            seed = self.plan.augmentation_seed(sample)
+            image, change = prepare(image, self.augmentation, seed, self.in_batches)
+            return Sample(image, class_index, change, skipped)
         last = skipped[-1]
         return UserError(
             f"{self.images_folder / last.path} cannot be read as an image: {last.reason}; nor can any of the "
             f"{len(skipped)} images of its class. Mend or restore them, then run again"
         )
 
-    def _changed(self, image: Tensor, class_index: int, sample: int, skipped: Sequence[Skipped]) -> Sample:
-        seed, size = self.plan.augmentation_seed(sample), self.augmentation.size
-        if not self.in_batches:
-            return Sample(self.augmentation(image, seed), class_index, None, skipped)
-        if any(side > LARGE * of_output for side, of_output in zip(image.shape[1:], size, strict=True)):
-            changed = self.augmentation(image, seed)
-            return Sample(changed.expand(3, -1, -1), class_index, Change.none(*size), skipped)
-        return Sample(image, class_index, self.augmentation.draw(image, seed), skipped)
+
+def prepare(image: Tensor, augmentation: Augmentation, seed: int, in_batches: bool) -> tuple[Tensor, Change | None]:
+    """Return an image as a worker sends it, and the change that is left to the network's device."""
+    size = augmentation.size
+    if not in_batches:
+        return augmentation(image, seed), None
+    if any(side > LARGE * of_output for side, of_output in zip(image.shape[1:], size, strict=True)):
+        return augmentation(image, seed).expand(3, -1, -1), Change.none(*size)
+    return image, augmentation.draw(image, seed)

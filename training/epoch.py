@@ -40,7 +40,7 @@ def train_iterations(
     state.network.train()
     step = TrainStep(state, classifier, training.used_precision, runtime.compile)
     with sharing_gradient(classifier.classifier.weight):
-        for images, class_indices in timer.watch(read_batches(dataset, runtime, device, skipped, part.iterations)):
+        for images, class_indices in read_batches(dataset, runtime, device, skipped, part.iterations, timer):
             # Stochastic depth and dropout draw from the global state.
             torch.manual_seed(plan.step_seed(part.iterations, own_number()))
             lr, classifiers_lr = learning_rates(training, plan, part.iterations)

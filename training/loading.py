@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from data_manifest.errors import UserError
+from data_manifest.shared_memory import from_workers
 from data_manifest.workers import end_with_parent, forkserver
 from training.batch_augmentation import augment_batch, pack
 from training.dataset import GroupDataset, Sample, Skipped
@@ -20,6 +21,7 @@ from training.settings import RuntimeSettings
 if TYPE_CHECKING:  # worker processes import this module, and need no tables
     from training.skipped import SkippedImages
 
+BATCH_FLAG = "--batch-size"
 Batch = tuple[Tensor, Tensor]
 Item = TypeVar("Item")
 
@@ -33,12 +35,33 @@ class Collated(NamedTuple):
     skipped: Sequence[Skipped]
 
 
+class WaitTimer:
+    """Iterates, and adds up the seconds spent waiting for the next item."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def watch(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Give the items as they come."""
+        iterator = iter(items)
+        while True:
+            began = time.perf_counter()
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+            finally:
+                self.seconds += time.perf_counter() - began
+            yield item
+
+
 def read_batches(
     dataset: GroupDataset,
     runtime: RuntimeSettings,
     device: torch.device,
     skipped: "SkippedImages",
     first_iteration: int = 0,
+    timer: WaitTimer | None = None,
 ) -> Iterator[Batch]:
     """Give the batches of an epoch from an iteration on, on the device: images and their classes [b], int64.
 
@@ -46,11 +69,20 @@ def read_batches(
 
     Of processes that train together each gets its share of every batch.
 
+    Args:
+        dataset: The samples of the epoch.
+        runtime: Number of workers.
+        device: Where the batches go.
+        skipped: Counts images that cannot be read.
+        first_iteration: The first batch.
+        timer: Times the loader only: on a busy GPU, copying and augmenting a batch wait for the network.
+
     Raises:
-        UserError: A class has no image that can be read, or too many images cannot.
+        UserError: A class has no image that can be read, too many images cannot, or a worker died.
     """
-    # No name for the iterator: what keeps this frame, as an error's traceback does, would keep its workers.
-    for batch in _load(dataset, runtime, device, first_iteration):
+    timer = timer or WaitTimer()
+    # No name for the iterator: a traceback that keeps this frame would keep its workers.
+    for batch in timer.watch(from_workers(_load(dataset, runtime, device, first_iteration), BATCH_FLAG)):
         if isinstance(batch, UserError):
             raise batch
         if batch.skipped:
@@ -121,23 +153,3 @@ def leave_signals_to_the_trainer(worker: int) -> None:
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
     end_with_parent()
-
-
-class WaitTimer:
-    """Iterates, and adds up the seconds spent waiting for the next item."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def watch(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Give the items as they come."""
-        iterator = iter(items)
-        while True:
-            began = time.perf_counter()
-            try:
-                item = next(iterator)
-            except StopIteration:
-                return
-            finally:
-                self.seconds += time.perf_counter() - began
-            yield item

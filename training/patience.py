@@ -11,7 +11,7 @@ def epochs_needed(metrics: Sequence[Mapping[str, Any]], training: TrainingSettin
 
     That is `epochs_num`, or earlier, where `patience` epochs after the best one have not been better at R@1.
     """
-    best_recall, best_epoch = float("-inf"), -1
+    best_recall, best_epoch = 0.0, -1
     for row in metrics:
         if row["recall_1"] > best_recall:
             best_recall, best_epoch = row["recall_1"], row["epoch"]

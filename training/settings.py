@@ -23,6 +23,7 @@ PUBLISHED_GROUPS_NUM = 8
 FP32, BF16, FP16 = PRECISIONS = ("fp32", "bf16", "fp16")
 IMAGENET, RANDOM = "imagenet", "none"  # values of backbone_weights that are no paths
 MODEL_FILE, BEST_MODEL = "model.pth", "best_model.pth"  # of a published model, and of a run
+NO_SEED = -1
 CURRENT = "current"  # the name that artefacts have for it, in a module that torch.hub cannot import
 
 
@@ -114,7 +115,7 @@ class NetworkSettings(Settings):
 
 @dataclass(frozen=True)
 class AugmentationSettings(Settings):
-    """How training images are varied."""
+    """How training images are augmented."""
 
     image_size: ImageSize | int | None = setting(
         None,
@@ -126,7 +127,7 @@ class AugmentationSettings(Settings):
     hue: float = setting(0.5, "strength of hue jitter: a shift from [-h, h] turns of the colour circle, at most 0.5")
     saturation: float = setting(0.7, "strength of saturation jitter: a factor from [1 - s, 1 + s], 0 for none")
     random_resized_crop: float = setting(
-        0.5, "smallest share of an image's area that a random crop may keep, above 0 and at most 1"
+        0.5, "strength of the random crop: it keeps a share of the area from [1 - r, 1]; 0 for none, at most 1"
     )
 
     @property
@@ -134,9 +135,19 @@ class AugmentationSettings(Settings):
         """The size of the images that the network is trained on."""
         return PUBLISHED_IMAGE_SIZE if self.image_size is None else ImageSize.of(self.image_size)
 
+    @property
+    def crop_scale(self) -> tuple[float, float]:
+        """The range from which the share of the area that a crop keeps is drawn."""
+        return round(1 - self.random_resized_crop, 9), 1.0
+
     def as_dict(self) -> dict[str, Any]:
-        """Return the values as JSON knows them, with the image size that is meant where none is given."""
-        return {**super().as_dict(), "image_size": self.size.plain}
+        """Return the values as JSON knows them, with the default image size filled in.
+
+        The range of crops is added except at 0.5: the first version drew from [r, 1], which is the same only there.
+        So runs and models of other values do not count as the same, and those at the default keep their digests.
+        """
+        crops = {} if self.random_resized_crop == 0.5 else {"crop_scale": list(self.crop_scale)}
+        return {**super().as_dict(), "image_size": self.size.plain, **crops}
 
     def check(self) -> None:
         """Raise UserError for values that no augmentation can have."""
@@ -144,7 +155,7 @@ class AugmentationSettings(Settings):
         for field in ("brightness", "contrast", "saturation"):
             _require(getattr(self, field) >= 0, self, field, "a strength is 0 or more")
         _require(0 <= self.hue <= 0.5, self, "hue", "a shift of hue lies between 0 and 0.5 turns of the colour circle")
-        _require(0 < self.random_resized_crop <= 1, self, "random_resized_crop", "a share is above 0 and at most 1")
+        _require(0 <= self.random_resized_crop <= 1, self, "random_resized_crop", "give a value from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -160,7 +171,11 @@ class TrainingSettings(Settings):
     lr: float = setting(1e-5, "learning rate of the network (Adam)")
     classifiers_lr: float = setting(0.01, "learning rate of the groups' classifiers (Adam)")
     use_amp16: bool = setting(False, "the same as precision = fp16")
-    seed: int = setting(0, "seed of everything that is random")
+    seed: int = setting(
+        0,
+        "seed of everything that is random; -1 sets none: each start draws other numbers, so a resumed or repeated run "
+        "differs (a finished one still counts as finished)",
+    )
     groups: str | None = setting(
         None,
         "group numbers to train on, in the order of the epochs, as in 0,7,12; in place of the first groups_num",
@@ -220,8 +235,8 @@ class TrainingSettings(Settings):
         _require(agree, self, "groups_num", f"but groups = {self.groups} names {named}; leave one of the two out")
         for field in ("groups_num", "batch_size", "iterations_per_epoch"):
             _require(getattr(self, field) > 0, self, field, "training needs at least 1")
-        for field in ("epochs_num", "seed"):
-            _require(getattr(self, field) >= 0, self, field, "0 or more is needed")
+        _require(self.epochs_num >= 0, self, "epochs_num", "0 or more is needed")
+        _require(self.seed >= NO_SEED, self, "seed", "give 0 or more, or -1 for none")
         for field in ("lr", "classifiers_lr"):
             _require(getattr(self, field) > 0, self, field, "a learning rate lies above 0")
         _require(self.warmup_iterations >= 0, self, "warmup_iterations", "0 or more is needed")
@@ -243,21 +258,28 @@ class RuntimeSettings(Settings):
     """Where and with how many processes to run: never part of what a result depends on."""
 
     device: str = setting("auto", "where the network runs: auto (a GPU if there is one), cpu, cuda, or cuda:1 etc.")
-    num_workers: int = setting(8, "processes that read and augment images; 0 reads them in the main process")
+    num_workers: int = setting(8, "processes that read and augment images, and pass them on in shared memory; 0: none")
     checkpoint_minutes: float = setting(
         10.0, "a checkpoint is saved when so many minutes have passed since the last, and after each epoch"
     )
     num_processes: int = setting(
-        1, "processes that train together on this machine, each on a GPU of its own if there are any"
+        1,
+        "processes that train together on this machine, each on a GPU of its own if there are any; a run may continue "
+        "with another number, even within an epoch",
     )
     checkpoint_iterations: int | None = setting(None, "a checkpoint is saved after each so many iterations as well")
     augmentation_device: str = setting(
         "cpu",
-        "where images are varied: cpu, one by one in the workers, or cuda, in batches",
+        "where images are augmented: cpu, one by one in the workers, or cuda, in batches",
         choices=("cpu", "cuda"),
     )
     tensorboard: bool = setting(
         False, "write curves of the run for TensorBoard too, into its folder; needs the package tensorboard"
+    )
+    cudnn_benchmark: bool = setting(
+        False,
+        "let cuDNN use the fastest algorithms for a GPU, also those that are not deterministic: equal runs then differ "
+        "by rounding",
     )
     compile: bool = setting(False, "have torch compile the network: a minute or so at the start, faster iterations")
     max_skipped_share: float = setting(

@@ -21,6 +21,7 @@ from training.image_changes import VALIDATION, WHAT, record_or_compare
 from training.network import build_network, save_network
 from training.patience import epochs_needed
 from training.processes import is_first
+from training.randomness import seed_to_use
 from training.recipe import (
     IMAGES_FOLDER,
     ValidationSet,
@@ -71,7 +72,7 @@ def train_cosplace(
         artifacts: Where artefacts are published.
         validation: Gives the recalls of a network, in percent by k; the model that is best at R@1 is kept.
         network: Which network, and where its weights start.
-        augmentation: How images are varied.
+        augmentation: How images are augmented.
         training: How long and how fast.
         runtime: Where; never part of what the result depends on.
         on_percentage: Told of the progress.
@@ -117,7 +118,7 @@ def _publish_untrained(
 ) -> Path:
     made = f"{_named(network)}, untrained"
     with publishing(artifacts, recipe, {**summary, "made": made}) as staging:
-        save_network(build_network(network, seed, size), staging / MODEL_FILE)
+        save_network(build_network(network, seed_to_use(seed), size), staging / MODEL_FILE)
         no_epochs = make_frame([], schemas.METRICS)
         write_table(no_epochs, staging / METRICS_TABLE, schemas.METRICS)
         write_model_card(staging, recipe, no_epochs, made)
@@ -136,8 +137,11 @@ def _publish_best(
             f"network was best after {needed} is no longer known; ask for more"
         )
     best = best_epoch(metrics).row(0, named=True)
-    early = f", stopped after {training.patience} without a better one," if needed < training.epochs_num else ""
-    made = f"best of {needed} epochs{early} is {best['epoch'] + 1}, with R@1 {best['recall_1']:.1f} in validation"
+    early = f", stopped after {training.patience} without a better one" if needed < training.epochs_num else ""
+    made = f"last of {needed} epochs{early}, because no epoch has an R@1 above 0 in validation"
+    if best["recall_1"]:
+        early = early and f"{early},"
+        made = f"best of {needed} epochs{early} is {best['epoch'] + 1}, with R@1 {best['recall_1']:.1f} in validation"
     with publishing(artifacts, recipe, {**summary, "made": made}) as staging:
         shutil.copyfile(best_model, staging / MODEL_FILE)
         write_table(metrics, staging / METRICS_TABLE, schemas.METRICS)

@@ -79,7 +79,7 @@ class TrainingState:
         scaler: Keeps 16-bit gradients from vanishing; does nothing but in fp16.
         epoch: The epoch that is being trained, or the next.
         part: What has been done of it.
-        best_recall: The best R@1 so far, in percent; below 0 before the first.
+        best_recall: The best R@1 so far, in percent; 0 while there is none above 0.
         resumes: How often the run was interrupted and went on.
         metrics: A row of the metrics table for each epoch done.
     """
@@ -92,7 +92,7 @@ class TrainingState:
     scaler: torch.amp.GradScaler
     epoch: int = 0
     part: PartOfEpoch = dataclasses.field(default_factory=PartOfEpoch)
-    best_recall: float = -1.0
+    best_recall: float = 0.0
     resumes: int = 0
     metrics: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 

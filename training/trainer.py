@@ -17,7 +17,7 @@ from torch import nn
 
 from training.augmentation import Augmentation
 from training.checkpoints import load_checkpoint, refuse_other_settings
-from training.checks import check_images, check_room
+from training.checks import check_images, check_room, check_workers
 from training.command_line import check_batch_size
 from training.dataset import GroupDataset
 from training.epoch import train_iterations
@@ -28,6 +28,7 @@ from training.members import MEMBERS_FILE
 from training.network import resolve_device
 from training.patience import epochs_needed
 from training.processes import as_first_has_it, is_first, number_of_processes
+from training.randomness import set_randomness
 from training.reporting import EpochProgress, log_figures, log_plan, metrics_row
 from training.sampling import EpochPlan
 from training.saving import Saver
@@ -54,18 +55,20 @@ def train(
 ) -> Path:
     """Train to `epochs_num` epochs, from the start or the run folder's checkpoint; return the best model's path.
 
+    An epoch is best if its R@1 is above 0 and above that of all epochs before; without one, the last model is kept.
+
     Args:
         groups_folder: The groups' tables, classes and members.
         images_folder: Where the members' paths begin.
         run_folder: Gets the checkpoints, the best model by R@1, and the metrics table.
         network: Which network, and where its weights start.
-        augmentation: How images are varied.
+        augmentation: How images are augmented.
         training: How long and how fast.
         runtime: Where; it is no part of what the result depends on.
         validate: Gives the recalls of a network in percent: of 1, and of those of 5, 10 and 20 that it has.
         on_percentage: Called with the whole number of percent done, each time that it changes.
 
-    Torch's global random state is seeded anew in each iteration, and left so.
+    Torch's global random state is seeded in each iteration and not restored, nor is cuDNN's determinism.
 
     Raises:
         UserError: Settings, groups, images or checkpoints that training cannot go on with.
@@ -80,15 +83,17 @@ def train(
         if checkpoint["epoch"] >= epochs_needed(checkpoint["metrics"], training):
             logger.info("%s is complete: %d epochs are done", run_folder, checkpoint["epoch"])
             return best_model
+    training = set_randomness(training, runtime)  # after the settings, which keep a seed of -1
     state = start_or_resume(checkpoint, settings, groups, network, training, device, augmentation.size)
-    check_images(groups_folder, images_folder, groups)
+    augment, in_batches = Augmentation(augmentation, network.channels), augments_in_batches(runtime, device)
+    first_images = check_images(groups_folder, images_folder, groups)
+    check_workers(first_images, augment, in_batches, training, runtime.num_workers)
     check_room(state, run_folder)
     if is_first():
         lists = {f"group-{group.index:06d}": scan_members(groups_folder, group.index) for group in groups}
         record_or_compare(run_folder, TRAIN, images_folder, lists)
     saver = Saver(state, training.iterations_per_epoch, run_folder, runtime)
     skipped = SkippedImages(run_folder, runtime.max_skipped_share)
-    augment, in_batches = Augmentation(augmentation, network.channels), augments_in_batches(runtime, device)
     if training.epochs_num == 0:
         saver.save_model()
 
@@ -109,7 +114,7 @@ def train(
 
             with stop.at_once():
                 recalls = as_first_has_it(validate(state.network.eval()))
-            if recalls[1] > state.best_recall:
+            if recalls[1] > state.best_recall or not state.best_recall:  # without a best model, keep the last
                 state.best_recall = recalls[1]
                 saver.save_model()
             figures = metrics_row(plan, group, state, recalls, training)

@@ -1,19 +1,24 @@
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Callable
+from multiprocessing import active_children
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
 
+from data_manifest import shared_memory
 from data_manifest.errors import UserError
 from evaluation import batches
-from evaluation.batches import batches_of_one_shape, load_batches
+from evaluation.batches import batches_of_one_shape, check_workers, load_batches
 from evaluation.images import ImageFiles
 
 SIZES = [(24, 16), (16, 24), (24, 16), (9, 9), (24, 16), (16, 24), (40, 8)]
@@ -129,3 +134,71 @@ if __name__ == "__main__":
         time.sleep(0.1)
     else:
         pytest.fail("workers go on")
+
+
+class Killing(ImageFiles):
+    """Images of which one kills the worker that reads it."""
+
+    def __getitem__(self, row: int) -> torch.Tensor:
+        if row == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getitem__(row)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_ends_the_run_with_a_message(tmp_path: Path, write_images: WriteImages) -> None:
+    images = Killing(tmp_path, write_images(SIZES))
+    with pytest.raises(UserError, match=r"A batch is lost: DataLoader worker .*--infer-batch-size.*--num-workers 0"):
+        list(load_batches(images, 2, num_workers=2))
+    assert not active_children(), "the other worker ends too"
+
+
+def test_too_little_shared_memory_is_an_error_before_workers_start(
+    tmp_path: Path, write_images: WriteImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = ImageFiles(tmp_path, write_images([(24, 16)] * 30))
+    monkeypatch.setattr(shared_memory, "FOLDER", tmp_path)
+    free = 3 * 16 * 24 * 2 * 5  # of 5 batches of 2 images
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=free, used=0, free=free))
+    check_workers(images, batch_size=2, num_workers=2)
+    with pytest.raises(UserError, match=r"3 workers need .* --infer-batch-size"):
+        next(load_batches(images, batch_size=2, num_workers=3))
+    small = ImageFiles(tmp_path, images.paths, shorter_side=8)
+    check_workers(small, batch_size=2, num_workers=3)
+
+
+def can_mount() -> bool:
+    """Whether this process may have a /dev/shm of its own."""
+    return sys.platform == "linux" and subprocess.run(["unshare", "-m", "true"], check=False).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not can_mount(), reason="only root can mount another /dev/shm")
+def test_a_full_shared_memory_ends_the_run_with_a_message(tmp_path: Path, write_images: WriteImages) -> None:
+    """The first image is small, so that its size does not show what the others need."""
+    paths = write_images([(8, 8), *[(400, 300 + number // 4) for number in range(20)]])
+    code = f"""
+import time
+from pathlib import Path
+import pyarrow as pa
+from evaluation.batches import load_batches
+from evaluation.images import ImageFiles
+if __name__ == "__main__":
+    for batch in load_batches(ImageFiles(Path({str(tmp_path)!r}), pa.array({paths.to_pylist()!r})), 4, 2):
+        time.sleep(0.5)
+"""
+    (tmp_path / "loads.py").write_text(code)
+    script = f"mount -t tmpfs -o size=1m tmpfs /dev/shm && exec {sys.executable} {tmp_path / 'loads.py'}"
+    command = ["unshare", "-m", "sh", "-c", script]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert "A batch is lost: DataLoader worker" in done.stderr
+    assert "/dev/shm: 1.0 MB; Docker: --shm-size" in done.stderr
+
+
+def test_images_that_wait_for_their_shape_leave_shared_memory(tmp_path: Path, write_images: WriteImages) -> None:
+    images = ImageFiles(tmp_path, write_images([(8, 8), (16, 8)] * 6))
+    waiting = list(batches_of_one_shape(load_batches(images, 4, num_workers=1), 4))
+    assert sorted(row for rows in rows_of(waiting) for row in rows) == list(range(12))
+    assert not any(pixels.is_shared() for _, pixels in waiting)  # type: ignore[no-untyped-call]

@@ -1,5 +1,6 @@
 """Descriptors as an artefact: made once, and after a kill gone on with at the chunk that it was at."""
 
+import errno
 import json
 import os
 import signal
@@ -180,3 +181,30 @@ def test_sigkill_and_the_same_again_are_the_same_bytes(tmp_path: Path, images: I
     resumed = build_descriptors(described, images, tmp_path / "A", HOW, on_percentage=percentages.append, **chunks)
     assert percentages[0] > 100 * 4 // len(SIZES), "the first four are not described again"
     assert (resumed / "descriptors.npy").read_bytes() == (whole / "descriptors.npy").read_bytes()
+
+
+def _not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "posix_fallocate")  # as on macOS
+
+
+def _not_supported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))  # as on some file systems
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+
+
+@pytest.mark.parametrize("cannot", [_not_there, _not_supported])
+def test_bytes_are_written_where_the_system_cannot_reserve_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cannot: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    cannot(monkeypatch)
+    monkeypatch.setattr(chunked_array, "BLOCK", 1000)
+    rows = np.random.default_rng(0).random((700, 3), dtype=np.float32)
+    array = chunked_array.ChunkedArray(tmp_path / "a.npy", 900)
+    array.append(rows)
+    used = (tmp_path / "a.npy").stat()
+    assert used.st_blocks * 512 >= 900 * 3 * 4, "no byte is left to be found when the disk is full"
+    assert used.st_size == 900 * 3 * 4 + 128
+    assert chunked_array.ChunkedArray(tmp_path / "a.npy", 900).done == 700
+    assert np.array_equal(np.load(tmp_path / "a.npy")[:700], rows)

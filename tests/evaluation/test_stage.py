@@ -233,7 +233,7 @@ def test_what_is_no_model_or_database_is_refused(evaluation: Path, training: Pat
     with pytest.raises(UserError, match=r"it has no model\.pth"):
         find_model(evaluation)
     torch.save({"layer.weight": torch.zeros(2, 2)}, tmp_path / "weights.pth")
-    with pytest.raises(UserError, match="which network is it for"):
+    with pytest.raises(UserError, match="no known network: its keys are"):
         find_model(tmp_path / "weights.pth")
     (tmp_path / "copied.pth").write_bytes((training / "model.pth").read_bytes())
     assert find_model(tmp_path / "copied.pth") == TrainedModel(tmp_path / "copied.pth", BACKBONE, DIM)

@@ -61,7 +61,7 @@ def test_is_torchvisions_own_on_floats_to_a_level_of_grey_or_two(side: int, chan
 
 def test_pure_colours_and_greys_turn_as_torchvision_turns_them() -> None:
     corners = torch.cartesian_prod(*[torch.tensor([0, 100, 255], dtype=torch.uint8)] * 3).T.reshape(3, 3, 9)
-    still = AugmentationSettings(9, brightness=0, contrast=0, saturation=0, hue=0.5, random_resized_crop=1)
+    still = AugmentationSettings(9, brightness=0, contrast=0, saturation=0, hue=0.5, random_resized_crop=0)
     for seed in range(10):
         augmentation = Augmentation(still)
         change = augmentation.draw(corners, seed)
@@ -71,7 +71,7 @@ def test_pure_colours_and_greys_turn_as_torchvision_turns_them() -> None:
 
 
 def test_without_strength_and_with_the_whole_image_colours_stay() -> None:
-    still = AugmentationSettings(32, brightness=0, contrast=0, hue=0, saturation=0, random_resized_crop=1)
+    still = AugmentationSettings(32, brightness=0, contrast=0, hue=0, saturation=0, random_resized_crop=0)
     grey = torch.full((3, 40, 40), 77, dtype=torch.uint8)
     assert torch.equal(Augmentation(still)(grey, 3), torch.full((3, 32, 32), 77, dtype=torch.uint8))
 
@@ -104,8 +104,17 @@ def test_images_come_to_rows_by_columns_in_any_number_of_channels(channels: int)
 def test_crops_have_the_proportions_of_the_size_on_average_so_that_nothing_is_stretched() -> None:
     ramps = torch.stack([torch.arange(200).expand(200, 200).T, torch.arange(200).expand(200, 200)] * 2)[:3].byte()
     still = AugmentationSettings(ImageSize(200, 400), brightness=0, contrast=0, hue=0, saturation=0)
-    crops = [Augmentation(dataclasses.replace(still, random_resized_crop=0.2))(ramps, seed).int() for seed in range(60)]
+    crops = [Augmentation(dataclasses.replace(still, random_resized_crop=0.8))(ramps, seed).int() for seed in range(60)]
     rows, columns = ([crop[ramp].max() - crop[ramp].min() + 1 for crop in crops] for ramp in (0, 1))
     stretches = torch.tensor([(width / height) / 2 for height, width in zip(rows, columns, strict=True)])
     assert stretches.median().item() == pytest.approx(1, abs=0.12)
     assert 3 / 4 - 0.05 < stretches.min() < stretches.max() < 4 / 3 + 0.05
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 0.3, 0.5, 0.9, 1.0])
+def test_the_area_of_crops_is_drawn_from_1_minus_the_value_to_1_as_published(value: float) -> None:
+    settings = AugmentationSettings(200, random_resized_crop=value)
+    changes = [Augmentation(settings).draw(torch.empty(3, 200, 200), seed) for seed in range(300)]
+    areas = [change.height * change.width / 200**2 for change in changes]
+    assert min(areas) == pytest.approx(1 - value, abs=0.02)
+    assert max(areas) == pytest.approx(1, abs=0.05)

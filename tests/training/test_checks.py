@@ -1,5 +1,6 @@
 """What is told before the first iteration."""
 
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,11 +9,13 @@ from typing import Any
 import pytest
 import torch
 
+from data_manifest import shared_memory
+from data_manifest.artefacts import format_bytes
 from data_manifest.errors import UserError
 from tests.training.conftest import WriteGroups
 from training.checks import check_room, room_for_run
 from training.groups import choose_groups
-from training.settings import NetworkSettings, TrainingSettings
+from training.settings import NetworkSettings, RuntimeSettings, TrainingSettings
 from training.state import TrainingState
 from training.trainer import train
 
@@ -66,4 +69,28 @@ def test_images_that_are_not_there_are_told_before_the_first_iteration(
     (folder / "images" / "g3").rename(folder / "images" / "elsewhere")  # the group of the second epoch
     with pytest.raises(UserError, match=r"images/g3/é0_0.png cannot be read as an image"):
         _train(folder, tiny)
+    assert not (folder / "run").exists()
+
+
+@pytest.mark.parametrize(("in_batches", "image_bytes"), [(False, 3 * 32 * 32), (True, 3 * 40 * 48)])
+def test_too_little_shared_memory_is_an_error_before_the_first_iteration(
+    write_groups: WriteGroups,
+    tiny: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    in_batches: bool,
+    image_bytes: int,
+) -> None:
+    folder, usage = write_groups({0: 4, 3: 5}), shutil.disk_usage
+    needed = 3 * 3 * image_bytes  # an epoch has three batches of three images
+    small = SimpleNamespace(total=needed, used=1, free=needed - 1)
+    monkeypatch.setattr(shared_memory, "FOLDER", tmp_path / "images")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: small if path == tmp_path / "images" else usage(path))
+    monkeypatch.setattr("training.trainer.augments_in_batches", lambda *_: in_batches)  # on the CPU, in place of a GPU
+    runtime = RuntimeSettings(device="cpu", num_workers=2)
+    text = (
+        rf"2 workers need {re.escape(format_bytes(needed))} .*--shm-size \d+m.* --batch-size, or give --num-workers 0"
+    )
+    with pytest.raises(UserError, match=text):
+        _train(folder, {**tiny, "runtime": runtime})
     assert not (folder / "run").exists()

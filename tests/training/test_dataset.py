@@ -1,5 +1,6 @@
 import os
 import pickle
+import signal
 from multiprocessing import active_children
 from pathlib import Path
 
@@ -131,10 +132,46 @@ def test_images_come_to_shades_of_grey_where_the_network_takes_those(
     write_groups: WriteGroups, in_batches: bool
 ) -> None:
     folder = write_groups({4: 5})
-    still = AugmentationSettings(ImageSize(24, 40), 0, 0, 0, 0, random_resized_crop=1)
+    still = AugmentationSettings(ImageSize(24, 40), 0, 0, 0, 0, random_resized_crop=0)
     dataset, grey = (_dataset(folder, in_batches, Augmentation(still, channels)) for channels in (3, 1))
     skipped = SkippedImages(folder / "run", HERE.max_skipped_share)
     coloured, greys = (next(read_batches(each, HERE, CPU, skipped))[0].double() for each in (dataset, grey))
     assert greys.shape == (4, 1, 24, 40)
     red, green, blue = coloured.unbind(dim=1)
     assert (greys[:, 0] - (0.299 * red + 0.587 * green + 0.114 * blue)).abs().max() < 2
+
+
+class Killing(GroupDataset):
+    """Samples of which one kills the worker that reads it, as a full shared memory does."""
+
+    def __getitem__(self, sample: int) -> Sample | UserError:
+        if sample == 9:
+            os.kill(os.getpid(), signal.SIGBUS)
+        return super().__getitem__(sample)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_ends_the_run_with_a_message(write_groups: WriteGroups) -> None:
+    folder = write_groups({4: 5})
+    dataset, runtime = _dataset(folder), RuntimeSettings(num_workers=2)
+    killing = Killing(dataset.images_folder, dataset.members, dataset.plan, dataset.augmentation)
+    with pytest.raises(UserError, match=r"A batch is lost: DataLoader worker .* --batch-size, or give --num-workers 0"):
+        list(read_batches(killing, runtime, CPU, SkippedImages(folder / "run", 0.05)))
+    assert not active_children(), "the other worker ends too"
+
+
+class Unsendable(GroupDataset):
+    """Samples of which one cannot be sent by the worker that has read it."""
+
+    def __getitem__(self, sample: int) -> Sample | UserError:
+        read = super().__getitem__(sample)
+        return read._replace(skipped=[lambda: "no pickle"]) if isinstance(read, Sample) and sample == 9 else read  # type: ignore[list-item]
+
+
+@pytest.mark.slow
+def test_a_batch_that_cannot_be_sent_ends_the_run_with_a_message(write_groups: WriteGroups) -> None:
+    folder = write_groups({4: 5})
+    dataset, runtime = _dataset(folder), RuntimeSettings(num_workers=2)
+    unsendable = Unsendable(dataset.images_folder, dataset.members, dataset.plan, dataset.augmentation)
+    with pytest.raises(UserError, match="A batch is lost"):
+        list(read_batches(unsendable, runtime, CPU, SkippedImages(folder / "run", 0.05)))

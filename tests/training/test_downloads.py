@@ -1,6 +1,7 @@
 """Official weights from a server of the test's own, and what a user is told when they do not come."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -81,3 +82,15 @@ def test_combinations_that_were_never_published_are_refused_with_the_list(backbo
         f"there are no official weights of {backbone} with fc_output_dim {dim}. There are"
     )
     assert "VGG16: 64, 128, 256, 512; ResNet18: 32, 64, 128, 256, 512; ResNet50: 32, 64," in str(error.value)
+
+
+@pytest.mark.parametrize("dim", ["32", "32.0", 32.0, " 32"])
+def test_the_length_of_descriptors_may_come_as_text_or_float(release: tuple[Path, str], dim: str | float) -> None:
+    network = load_official("ResNet18", dim, release[1], progress=False)
+    assert network.fc_output_dim == 32
+
+
+@pytest.mark.parametrize("dim", ["x", "", 32.5, "32.5", True, float("nan"), float("inf"), [32], None, 31, "-32"])
+def test_other_lengths_are_a_value_error(dim: Any) -> None:
+    with pytest.raises(ValueError, match="fc_output_dim"):
+        load_official("ResNet18", dim)

@@ -32,14 +32,14 @@ def test_networks_load_where_only_torch_and_torchvision_are(release: tuple[Path,
         import torch
         def load(*arguments, **more):
             return torch.hub.load({str(ROOT)!r}, *arguments, source="local", **more)
-        official = load("get_trained_model", backbone="ResNet18", fc_output_dim=32, release_url={release[1]!r})
+        official = load("get_trained_model", backbone="ResNet18", fc_output_dim="32", release_url={release[1]!r})
         own = load("load_model", {str(tmp_path / "run")!r})
         images = torch.linspace(-1, 1, 3 * 64 * 96).view(1, 3, 64, 96)
         with torch.no_grad():
             torch.save([official(images), own(images)], {str(tmp_path / "descriptors.pth")!r})
         try:
             load("get_trained_model", backbone="ResNet18", fc_output_dim=2048)
-        except Exception as error:
+        except ValueError as error:
             print(type(error).__name__, error)
     """
     environment = {**os.environ, "TORCH_HOME": str(tmp_path / "torch"), "PYTHONPATH": "", "PYTHONSAFEPATH": "1"}

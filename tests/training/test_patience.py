@@ -15,6 +15,8 @@ from training.settings import TrainingSettings
         ([50, 40, 60], 2, 9),
         ([50, 60, 40], 2, 9),
         ([50, 60, 40, 59], 2, 4),
+        ([0, 0], 2, 2),  # 0 is not best
+        ([0, 10, 0], 2, 9),
         ([50, 60, 40, 59, 99], 2, 4),  # gone further with more patience
         ([50, 40, 30, 20, 10, 9, 8, 7, 6, 5], 9, 9),
     ],

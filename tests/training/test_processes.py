@@ -91,12 +91,17 @@ def of_two(arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.mark.slow
 def test_two_processes_are_as_one(arguments: list[str], of_two: Path, tmp_path: Path) -> None:
     _run(_command(arguments, tmp_path, 1))
-    one, two = (next(each.glob("training/*/current")).resolve() for each in (tmp_path, of_two))
+    _assert_close(tmp_path, of_two)
+
+
+def _assert_close(some: Path, other: Path) -> None:
+    """Compare the models and metrics of two artifacts folders."""
+    one, two = (next(each.glob("training/*/current")).resolve() for each in (some, other))
     assert one.name == two.name
     metrics = [pl.read_parquet(each / "metrics" / "*.parquet") for each in (one, two)]
     for column in ("loss", "recall_1", "recall_5"):
         np.testing.assert_allclose(metrics[0][column], metrics[1][column], rtol=1e-4)
-    weights = [torch.load(_checkpoint(each), weights_only=True)["network"] for each in (tmp_path, of_two)]
+    weights = [torch.load(_checkpoint(each), weights_only=True)["network"] for each in (some, other)]
     moved = TRAINING.lr * 6  # Adam moves a weight by about its rate in each of 6 steps
     apart = torch.cat([(value - weights[1][key]).abs().ravel() for key, value in weights[0].items()])
     # Adam makes a step of its full rate of the smallest gradient, also where rounding decides which way it points.
@@ -130,3 +135,43 @@ def test_shares_that_cannot_be_equal_are_refused(arguments: list[str], tmp_path:
     more = [f"--artifacts-folder={tmp_path}", "--batch-size=3", "--num-processes=2"]
     with pytest.raises(UserError, match="batch_size = 3: 2 processes cannot have equal shares of a batch"):
         main([*arguments, *more])
+
+
+STOPPING = """
+import signal, sys
+from training.__main__ import main
+from training.processes import is_first
+from training.step import TrainStep
+
+step, steps = TrainStep.__call__, iter(range(int(sys.argv[1])))
+
+def stopped_after(self, *batch):
+    loss = step(self, *batch)
+    next(steps)
+    if steps.__length_hint__() == 0 and is_first():
+        signal.raise_signal(signal.SIGTERM)
+    return loss
+
+TrainStep.__call__ = stopped_after
+main(sys.argv[2:])
+"""
+
+
+@pytest.mark.slow
+def test_a_run_continues_within_an_epoch_with_another_number_of_processes(
+    arguments: list[str], of_two: Path, tmp_path: Path
+) -> None:
+    """Two processes, one, and two again, each change in the middle of an epoch."""
+    (tmp_path / "stopping.py").write_text(STOPPING)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d"]
+    two, one = [*torchrun, "--rdzv-endpoint=localhost:0"], [sys.executable]
+    places = []
+    for python, steps in ((two, 1), (one, 3)):
+        command = [*python, str(tmp_path / "stopping.py"), str(steps), *arguments, f"--artifacts-folder={tmp_path}"]
+        stopped = subprocess.run(command, env=_environment(), cwd=ROOT, capture_output=True, text=True, check=False)
+        assert "stopped: SIGTERM after iteration" in stopped.stderr, stopped.stderr
+        saved = torch.load(_checkpoint(tmp_path), weights_only=True)
+        places.append((saved["epoch"], saved["part"]["iterations"]))
+    assert places == [(0, 1), (1, 1)], "within the first and the second epoch"
+    _run(_command(arguments, tmp_path, 2))
+    _assert_close(tmp_path, of_two)

@@ -81,3 +81,10 @@ def test_files_of_weights_count_by_their_content(tmp_path: Path) -> None:
     (tmp_path / "c.pth").write_bytes(b"others")
     a, b, c = (recipe_with(network=NetworkSettings(resume_model=tmp_path / f"{name}.pth")).digest for name in "abc")
     assert a == b != c
+
+
+def test_another_random_crop_is_not_the_model_that_it_was_when_the_value_meant_the_opposite() -> None:
+    recipe = recipe_with(augmentation=AugmentationSettings(random_resized_crop=0.8))
+    assert recipe.digest != "7b26510c4526fdca", "the digest when crops kept from 0.8 to 1 of the area"
+    assert recipe.settings["crop_scale"] == [0.2, 1.0]
+    assert "crop_scale" not in recipe_with().settings, "at 0.5 both mean the same"

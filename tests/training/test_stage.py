@@ -78,3 +78,28 @@ def test_a_validation_set_that_cannot_be_read_is_told_before_training(folder: Pa
     with pytest.raises(UserError, match="broken"):
         _train(folder, tiny, [1.0], "broken")
     assert not (folder / "artifacts").exists()
+
+
+def test_without_an_epoch_above_0_the_last_model_is_published_and_the_message_says_so(
+    folder: Path, tiny: dict[str, Any]
+) -> None:
+    model = _train(folder, tiny, [0.0, 0.0, 0.0], epochs_num=3)
+    assert "last of 3 epochs, because no epoch has an R@1 above 0 in validation" in describe(model)
+    card = (model / "model_card.md").read_text()
+    assert "Of the last epoch, because no epoch has an R@1 above 0" in card
+    assert "| epoch | 3 of 3 |" in card
+
+
+def test_patience_counts_epochs_at_0_from_the_start(folder: Path, tiny: dict[str, Any]) -> None:
+    model = _train(folder, tiny, [0.0] * 20, epochs_num=20, patience=3)
+    assert _epochs(model) == 3
+    assert "last of 3 epochs, stopped after 3 without a better one, because no epoch" in describe(model)
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_a_run_without_a_seed_counts_as_finished(folder: Path, tiny: dict[str, Any], epochs: int) -> None:
+    model = _train(folder, tiny, [10.0], epochs_num=epochs, seed=-1)
+    content = (model / "model.pth").read_bytes()
+    assert _train(folder, tiny, [], epochs_num=epochs, seed=-1) == model
+    assert (model / "model.pth").read_bytes() == content
+    assert json.loads((model / "recipe.json").read_text())["settings"]["seed"] == -1

@@ -1,5 +1,8 @@
 import dataclasses
 import logging
+import pkgutil
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -189,3 +192,114 @@ def test_each_process_draws_its_own_dropout(
     plan = EpochPlan.of(tiny["training"], max(SIZES.values()), 0)
     assert {plan.step_seed(0, 1), plan.step_seed(1, 1)} <= set(seeds)
     assert plan.step_seed(0) not in seeds
+
+
+def test_a_run_of_the_opposite_random_crop_is_not_resumed(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
+    folder = write_groups(SIZES)
+    _train(folder, "run", tiny, epochs_num=1, random_resized_crop=0.8)
+    checkpoint = torch.load(folder / "run/last_checkpoint.pth", weights_only=True)
+    del checkpoint["settings"]["crop_scale"]  # as before the value had its published meaning
+    torch.save(checkpoint, folder / "run/last_checkpoint.pth")
+    with pytest.raises(UserError, match=r"crop_scale = None there, \[0\.2, 1\.0\] now"):
+        _train(folder, "run", tiny, epochs_num=2, random_resized_crop=0.8)
+
+
+@pytest.mark.parametrize(("recalls", "kept"), [([0.0, 0.0, 0.0], 2), ([0.0, 5.0, 0.0], 1), ([0.0, 0.0, 5.0], 2)])
+def test_only_an_epoch_above_0_is_best_and_without_one_the_last_is_kept(
+    write_groups: WriteGroups, tiny: dict[str, Any], recalls: list[float], kept: int
+) -> None:
+    folder, weights = write_groups(SIZES), list[torch.Tensor]()
+
+    def validate(network: nn.Module) -> dict[int, float]:
+        weights.append(network.state_dict()["aggregation.3.weight"].clone())
+        return {1: recalls[len(weights) - 1]}
+
+    best = _train(folder, "run", tiny, epochs_num=3, validate=validate)
+    assert torch.equal(load_network(best, "SqueezeNet1_0", 8).state_dict()["aggregation.3.weight"], weights[kept])
+
+
+def test_a_seed_of_minus_1_draws_other_numbers_each_time_and_can_be_resumed(
+    write_groups: WriteGroups, tiny: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write_groups(SIZES)
+    with caplog.at_level(logging.INFO):
+        some, other = (_train(folder, run, tiny, seed=-1, epochs_num=1) for run in ("some", "other"))
+    assert "seed = -1: not deterministic" in caplog.text
+    assert some.read_bytes() != other.read_bytes()
+    checkpoint = torch.load(folder / "some/last_checkpoint.pth", weights_only=True)
+    assert checkpoint["settings"]["seed"] == -1
+    _train(folder, "some", tiny, seed=-1, epochs_num=2)
+    assert read_table(folder / "some", "metrics")["resumes"].to_list() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "benchmark", "deterministic"),
+    [
+        ({}, False, True),
+        ({"seed": 7}, False, True),
+        ({"cudnn_benchmark": True}, True, False),
+        ({"seed": -1}, False, False),
+        ({"seed": -1, "cudnn_benchmark": True}, True, False),
+    ],
+)
+def test_cudnn_is_deterministic_unless_speed_or_no_seed_is_asked_for(
+    write_groups: WriteGroups,
+    tiny: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    benchmark: bool,
+    deterministic: bool,
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", not benchmark)
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", not deterministic)
+    found = []
+
+    def validate(network: nn.Module) -> dict[int, float]:
+        found.append((torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic))
+        return {1: 50.0}
+
+    _train(write_groups(SIZES), "run", tiny, epochs_num=1, iterations_per_epoch=1, validate=validate, **changes)
+    assert found == [(benchmark, deterministic)]
+
+
+SLOW_NETWORK, SLOW_AUGMENTATION, SLOW_LOADER = (
+    "training.step.TrainStep.__call__",
+    "training.loading.augment_batch",
+    "training.dataset.GroupDataset.__getitem__",
+)
+
+
+@pytest.mark.parametrize(
+    ("slow", "share"),
+    [
+        ({SLOW_NETWORK: 1}, 0),
+        ({SLOW_AUGMENTATION: 1}, 0),
+        ({SLOW_NETWORK: 1, SLOW_AUGMENTATION: 5}, 0),
+        ({SLOW_LOADER: 1000, SLOW_NETWORK: 1}, 1),
+        ({SLOW_LOADER: 1, SLOW_NETWORK: 1}, 0.75),  # a batch is three images
+    ],
+)
+def test_only_the_loader_counts_as_data_wait(
+    write_groups: WriteGroups,
+    tiny: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    slow: dict[str, int],
+    share: float,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr("training.trainer.augments_in_batches", lambda *_: True)  # on the CPU, in place of a GPU
+
+    def slowed(call: Callable[..., Any], seconds: int) -> Callable[..., Any]:
+        def run(*arguments: Any) -> Any:
+            now[0] += seconds
+            return call(*arguments)
+
+        return run
+
+    for name, seconds in slow.items():
+        monkeypatch.setattr(name, slowed(pkgutil.resolve_name(name), seconds))
+    folder = write_groups(SIZES)
+    _train(folder, "run", tiny, epochs_num=1)
+    metrics = read_table(folder / "run", "metrics")
+    assert metrics["data_wait_share"].to_list() == pytest.approx([share], abs=0.01)

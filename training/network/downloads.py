@@ -55,7 +55,7 @@ def official_weights(backbone: str, fc_output_dim: int, release_url: str, progre
             f"the official weights of {backbone} with fc_output_dim {fc_output_dim} cannot be downloaded from {url}: "
             f"{_reason(error, path)}; try again, or download the file in another way and load it by its path"
         ) from error
-    return read_state_dict(path, "release_url")
+    return read_state_dict(path)
 
 
 def refuse_unpublished(backbone: str, fc_output_dim: int) -> None:

@@ -1,8 +1,12 @@
 """State dicts on disk: written whole or not at all, read without running anything that a file may hold."""
 
 import contextlib
+import functools
 import os
 import pickle
+import re
+import struct
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,9 +15,16 @@ import torch
 from torch import Tensor
 
 from data_manifest.durable import fsync
-from data_manifest.errors import UserError
+from data_manifest.errors import UserError, is_of_the_machine
+from training.network.file_kinds import kind_of
+from training.network.state_dicts import few, find_state_dict
 
-UNREADABLE = (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile)
+NEEDED = "Give a state dict or a checkpoint written by torch.save."
+BROKEN = "wrong checksum of its part"
+UNREADABLE = (  # what torch.load raises for files that it cannot read; damaged ones lead it into many kinds
+    *(OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError),
+    *(EOFError, struct.error, pickle.UnpicklingError, zipfile.BadZipFile),
+)
 
 
 def write_unfinished(content: Any, path: Path) -> Path:
@@ -44,10 +55,10 @@ def save_whole(content: Any, path: Path) -> None:
 
 
 def load_whole(path: Path) -> Any:
-    """Load to the CPU, plain values and tensors only, after a check that no byte has changed.
+    """Load to the CPU, only plain values, NumPy numbers and tensors, after a check that no byte has changed.
 
     torch compares no checksums when it reads; the zip archive that it writes has them. Files from before torch 1.6 are
-    no zip archives, and go without the check.
+    not zip archives and are not checked.
 
     Raises:
         OSError, RuntimeError and others, see UNREADABLE: There is no such file, or it is broken.
@@ -56,29 +67,55 @@ def load_whole(path: Path) -> Any:
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()
         if broken is not None:
-            raise RuntimeError(f"its part {broken} is broken")
-    return torch.load(path, map_location="cpu", weights_only=True)
+            raise RuntimeError(f"{BROKEN} {broken}")
+    with warnings.catch_warnings(), torch.serialization.safe_globals(_numpy_globals()):
+        warnings.simplefilter("ignore", UserWarning)  # of files that it then refuses, as TorchScript archives
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def read_state_dict(path: Path, flag: str) -> dict[str, Tensor]:
-    """Return the state dict in a file, with its metadata; `flag` is how a user gives another.
+@functools.cache
+def _numpy_globals() -> list[Any]:
+    """Return the functions and classes of pickled NumPy numbers and arrays, which published checkpoints hold."""
+    import numpy as np  # torchvision requires it
+
+    makers = {"scalar": np.float64(0).__reduce__()[0], "_reconstruct": np.zeros(0).__reduce__()[0]}
+    modules = ("numpy.core.multiarray", "numpy._core.multiarray")  # of NumPy 1 and 2
+    named = [(maker, f"{module}.{name}") for module in modules for name, maker in makers.items()]
+    kinds = {type(np.dtype(code)) for code in "?" + np.typecodes["AllInteger"] + np.typecodes["AllFloat"]}
+    return [*named, (np.dtype, "numpy.dtype"), (np.ndarray, "numpy.ndarray"), *kinds]
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Return the state dict in a file, with its metadata.
+
+    It may be in a checkpoint, or that of a wrapped network: see `find_state_dict`.
 
     Raises:
         UserError: There is no such file, or it holds something else.
     """
     if not path.is_file():
-        raise UserError(f"{path}: there is no such file; give another with {flag}")
+        raise UserError(f"{path}: there is no such file. {NEEDED}")
     try:
         content = load_whole(path)
-    except pickle.UnpicklingError as error:  # torch's own message tells to load it unsafely
-        raise UserError(
-            f"{path} holds no tensors saved by torch, or more than them; give another with {flag}"
-        ) from error
     except UNREADABLE as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"{path} cannot be read as a state dict: {reason}; give another with {flag}") from error
-    if isinstance(content, dict) and content and all(isinstance(value, Tensor) for value in content.values()):
-        return content
-    keys = ", ".join(map(str, list(content)[:4])) if isinstance(content, dict) else type(content).__name__
-    found = keys or "nothing"
-    raise UserError(f"{path}: a state dict holds tensors alone, this file holds {found}; give another with {flag}")
+        raise UserError(f"{path} {_problem(path, error)}. {NEEDED}") from error
+    state = find_state_dict(content)
+    if state is None:
+        keys = few([str(key) for key in content]) if isinstance(content, dict) else type(content).__name__
+        raise UserError(f"{path} holds no weights, but {keys or 'nothing'}. {NEEDED}")
+    return state
+
+
+def _problem(path: Path, error: Exception) -> str:
+    """Return why a file cannot be loaded: a system error, Python objects in it, or its kind."""
+    text = str(error)
+    if isinstance(error, OSError) and is_of_the_machine(error):
+        return f"cannot be read: {error.strerror}"
+    if text.startswith(BROKEN):
+        return f"is damaged ({text}): download or copy it again"
+    if found := re.search(r"GLOBAL (\S+)", text):
+        return (
+            f"holds Python objects ({found[1]}), which are not loaded because they could run code: save only the "
+            "weights, with torch.save(network.state_dict(), PATH)"
+        )
+    return f"is {kind_of(path)}"

@@ -9,9 +9,11 @@ from torch import Tensor
 
 from training.backbones import BACKBONES
 from training.network.model import STATEMENT, GeoLocalizationNet, kept_children, stem_of
+from training.network.state_dicts import differences, few
 
 Shapes = dict[str, tuple[int, ...]]
 LAST_BIAS = "aggregation.3.bias"
+AGGREGATION = ("aggregation.1.p", "aggregation.3.weight", LAST_BIAS)
 
 
 class Identity(NamedTuple):
@@ -47,14 +49,30 @@ def identify(state: Mapping[str, Tensor]) -> Identity | None:
 
 
 def describe(state: Mapping[str, Tensor]) -> str:
-    """Say in words what a state dict seems to hold."""
+    """Return in words what a state dict seems to hold."""
     if found := identify(state):
         return f"a CosPlace network, {found}"
+    if backbone := torchvision_name(state):
+        return f"torchvision's {backbone}"
     shapes = shapes_of(state)
-    for backbone in sorted(BACKBONES, key=lambda name: -len(network_shapes(name))):
-        if torchvision_shapes(backbone).items() <= shapes.items():
-            return f"torchvision's {backbone}"
-    return f"no network known here (its first keys are {', '.join(list(state)[:3])})"
+    name, expected = _closest(shapes)
+    if not shapes.keys() & expected.keys():
+        return f"no known network: its keys are {few(list(state))}"
+    return f"no known network; closest is {name}, with {differences(shapes, expected)}"
+
+
+def torchvision_name(state: Mapping[str, Tensor]) -> str | None:
+    """Return the backbone whose torchvision model a state dict is of, if it is of one."""
+    shapes = shapes_of(state)
+    by_size = sorted(BACKBONES, key=lambda name: -len(network_shapes(name)))
+    return next((name for name in by_size if torchvision_shapes(name).items() <= shapes.items()), None)
+
+
+def _closest(shapes: Shapes) -> tuple[str, Shapes]:
+    """Return the network that has most keys and shapes in common with some, and its shapes; of equals the smallest."""
+    heads = {key: shapes.get(key, ()) for key in AGGREGATION}
+    networks = {name: network_shapes(name) | heads for name in BACKBONES}
+    return max(networks.items(), key=lambda each: (len(each[1].items() & shapes.items()), -len(each[1])))
 
 
 def channels_of(state: Mapping[str, Tensor], backbone: str) -> int:

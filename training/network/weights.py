@@ -9,11 +9,24 @@ from torch import Tensor
 
 from data_manifest.errors import UserError
 from data_manifest.image_size import ImageSize
+from data_manifest.settings import normalise
 from training.network.downloads import RELEASE_URL, imagenet_weights, official_weights
 from training.network.files import read_state_dict, save_whole
-from training.network.identity import channels_of, describe, identify, kept_names, statement_of, stem_name
+from training.network.identity import (
+    Identity,
+    channels_of,
+    describe,
+    identify,
+    kept_names,
+    shapes_of,
+    statement_of,
+    stem_name,
+    torchvision_name,
+    torchvision_shapes,
+)
 from training.network.model import GeoLocalizationNet, freeze_early_layers
 from training.network.preprocessing import Preprocessing
+from training.network.state_dicts import differences
 from training.settings import IMAGENET, RANDOM, NetworkSettings, model_file
 
 logger = logging.getLogger(__name__)
@@ -67,18 +80,25 @@ def load_model(path: Path | str) -> GeoLocalizationNet:
     state = read_model(path)
     found = identify(state)
     if found is None:
-        raise UserError(f"{path} seems to hold {describe(state)}, which is no CosPlace network")
+        raise UserError(f"{path} seems to hold {describe(state)}; give a file of a CosPlace network")
     return _trained(state, path, found.backbone, found.fc_output_dim)
 
 
 def load_official(
-    backbone: str, fc_output_dim: int, release_url: str = RELEASE_URL, progress: bool = True
+    backbone: str, fc_output_dim: int | float | str, release_url: str = RELEASE_URL, progress: bool = True
 ) -> GeoLocalizationNet:
     """Return a network in evaluation mode, on the CPU, with the weights that the authors of CosPlace have published.
 
+    Args:
+        backbone: A backbone with official weights.
+        fc_output_dim: Length of a descriptor: 2048, 2048.0 and "2048" mean the same.
+        release_url: Base URL of the files.
+        progress: Whether to show the progress of a download.
+
     Raises:
-        UserError: There are none for such a network, or they cannot be downloaded.
+        UserError: `fc_output_dim` is not a whole number, there are no such weights, or they cannot be downloaded.
     """
+    fc_output_dim = int(normalise("fc_output_dim", fc_output_dim, int))
     state = official_weights(backbone, fc_output_dim, release_url, progress)
     return _trained(state, Path(f"{backbone}_{fc_output_dim}_cosplace.pth"), backbone, fc_output_dim)
 
@@ -108,9 +128,10 @@ def read_model(path: Path) -> dict[str, Tensor]:
         UserError: There is no such file, or it holds something else.
     """
     try:
-        return read_state_dict(model_file(path), "--resume-model")
+        file = model_file(path)
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
+    return read_state_dict(file)
 
 
 def fill(network: GeoLocalizationNet, state: Mapping[str, Tensor], path: Path) -> None:
@@ -122,12 +143,22 @@ def fill(network: GeoLocalizationNet, state: Mapping[str, Tensor], path: Path) -
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
-        grey = " for grayscale images" if network.preprocessing.channels == 1 else ""
-        flags = "--backbone and --fc-output-dim" if grey else "--backbone, --fc-output-dim and --grayscale"
-        raise UserError(
-            f"{path} seems to hold {describe(state)}; it cannot fill {network.name} with fc_output_dim "
-            f"{network.fc_output_dim}{grey}: change {flags}, or the file"
-        ) from error
+        reason = str(error).strip().rpartition("\n")[2].strip()
+        raise UserError(f"{path} {_misfit(network, state) or reason}") from error
+
+
+def _misfit(network: GeoLocalizationNet, state: Mapping[str, Tensor]) -> str:
+    """Return why a state dict cannot fill a network: it is of another one, or which keys differ."""
+    wanted = Identity(network.name, network.fc_output_dim, network.preprocessing.channels)
+    found = identify(state)
+    if found and found != wanted:
+        grey = " --grayscale" if found.channels == 1 else ""
+        flags = f"--backbone {found.backbone} --fc-output-dim {found.fc_output_dim}{grey}"
+        return f"seems to hold {describe(state)}; it cannot fill {wanted}: give {flags}, or another file"
+    if torchvision_name(state):
+        return f"seems to hold {describe(state)}, not a CosPlace network: give it with --backbone-weights"
+    found_differences = differences(shapes_of(state), shapes_of(network.state_dict()))
+    return found_differences and f"does not fit {wanted}: {found_differences}"
 
 
 def _trained(state: Mapping[str, Tensor], path: Path, backbone: str, fc_output_dim: int) -> GeoLocalizationNet:
@@ -149,7 +180,7 @@ def _load_backbone_weights(network: GeoLocalizationNet, settings: NetworkSetting
     """Fill the backbone from a state dict of the whole torchvision model; its classifier is left out."""
     source = settings.backbone_weights
     is_imagenet = source == IMAGENET
-    state = imagenet_weights(network.name) if is_imagenet else read_state_dict(Path(source), "--backbone-weights")
+    state = imagenet_weights(network.name) if is_imagenet else read_state_dict(Path(source))
     renamed = {
         f"{number}{key.removeprefix(name)}": value
         for number, name in enumerate(kept_names(network.name))
@@ -159,10 +190,14 @@ def _load_backbone_weights(network: GeoLocalizationNet, settings: NetworkSetting
     try:
         network.backbone.load_state_dict(_for_channels(renamed, stem_name(network.name), network, source))
     except RuntimeError as error:
-        raise UserError(
-            f"{source} seems to hold {describe(state)}; it cannot be the weights of torchvision's {network.name}: "
-            "change --backbone or --backbone-weights (a trained CosPlace network goes to --resume-model)"
-        ) from error
+        if identify(state):
+            text = f"{source} seems to hold {describe(state)}: give it with --resume-model"
+        elif torchvision_name(state):
+            text = f"{source} seems to hold {describe(state)}, not torchvision's {network.name}: change --backbone"
+        else:
+            expected = torchvision_shapes(network.name)
+            text = f"{source} does not fit torchvision's {network.name}: {differences(shapes_of(state), expected)}"
+        raise UserError(text) from error
 
 
 def _for_channels(
