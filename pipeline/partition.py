@@ -18,7 +18,7 @@ from pipeline.reading import decode_paths, distinct_paths
 from pipeline.sources.source import NAMES, Reader
 from pipeline.texts import Texts
 
-VERSION = 3
+VERSION = 4
 COUNTS_NOTE = "counts"
 Counts = Mapping[str, int | None]
 
@@ -126,11 +126,13 @@ def count(images: pl.DataFrame) -> Counts:
     """Return the counts of a partition's rows, and its first and last year."""
     usable = pl.col("reject").is_null()
     reason = pl.col("reject").struct.field("reason")
+    is_odd_time = pl.col("is_odd_time") if "is_odd_time" in images.columns else pl.lit(False)  # names have no such time
     counts = images.select(
         usable=usable.sum(),
         rejects=(~usable).sum(),
         **{f"rejects: {each.value}": (reason == each.value).sum() for each in Reason},
         without_heading=(usable & pl.col("heading").is_null()).sum(),
+        odd_times=(usable & is_odd_time).sum(),
         apart_over_1_m=(usable & (pl.col("apart_m") > NOTICEABLY_APART_M)).sum(),
         apart_over_1_km=(usable & (pl.col("apart_m") > FAR_APART_M)).sum(),
         first_year=pl.col("year").filter(usable).min(),

@@ -28,6 +28,7 @@ from pipeline.names import (
 )
 from pipeline.reading import read_names, with_positions
 from pipeline.sources.settings import SourceSettings
+from pipeline.sources.times import timestamp_in_one_form
 from pipeline.texts import Texts
 
 WRITTEN = FIELDS[1:-1]  # what a source may say of an image
@@ -153,7 +154,11 @@ def read_fields(written: pl.DataFrame, strict: bool) -> pl.DataFrame:
         written: `path`, `is_utf8`, the fields `WRITTEN` as texts, empty where nothing is said, `heading_source` and
             `heading_reference`, and `reject`, what the source itself found wrong.
         strict: As in `build_manifest`.
+
+    The images also have `is_odd_time`: whether a timestamp is written that is not understood.
     """
+    times = timestamp_in_one_form(pl.col("timestamp"))
+    written = written.with_columns(timestamp=times, is_odd_time=(pl.col("timestamp") != "") & (times == ""))
     found = pl.coalesce("reject", reject_by_path(), reject_by_fields(strict), _reject_nowhere())
     rejects = written.select(reject=found).to_series().cast(REJECT)
     images = with_years(parse_fields(written)).with_columns(rejects)

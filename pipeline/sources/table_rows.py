@@ -42,7 +42,9 @@ def read_rows(table: Path, given: Mapping[str, str], images_folder: Path) -> pl.
     reference = pl.col("heading_reference").str.to_lowercase()
     _warn_of_times(table, rows["timestamp"])
     read = (
-        rows.with_columns(*map(_number, NUMBERS), _relative(images_folder), timestamp_in_one_form(pl.col("timestamp")))
+        rows.with_columns(
+            *map(number_in_one_form, NUMBERS), _relative(images_folder), timestamp_in_one_form(pl.col("timestamp"))
+        )
         .with_columns(reference.replace_strict(REFERENCES, default="", return_dtype=pl.String))
         .with_columns(*zone_and_band())
     )
@@ -70,7 +72,7 @@ def _text(kind: pl.DataType, name: str) -> pl.Expr:
     return text.fill_null("").str.strip_chars()
 
 
-def _number(name: str) -> pl.Expr:
+def number_in_one_form(name: str) -> pl.Expr:
     """Return a number's text with a decimal point, empty where a program wrote that there is none."""
     text = pl.col(name).str.strip_chars("° ").str.replace(r"^([+-]?\d+),(\d+)$", "$1.$2")
     return pl.when(text.str.to_lowercase().is_in(NOTHING)).then(pl.lit("")).otherwise(text).alias(name)
