@@ -10,9 +10,9 @@ from pathlib import Path
 
 import polars as pl
 
-from data_manifest.errors import UserError
 from pipeline.names import NUMBERS
 from pipeline.sources.columns import find_columns
+from pipeline.sources.degrees import COORDINATES, signed_degrees
 from pipeline.sources.source import WRITTEN
 from pipeline.sources.table_file import read_table_file
 from pipeline.sources.times import timestamp_in_one_form
@@ -20,6 +20,7 @@ from pipeline.sources.zones import with_bands_for_hemispheres, zone_and_band
 
 NOTHING = ("nan", "na", "n/a", "null", "none", "unknown", "-")  # as programs write an empty number
 COLUMNS = ("path", *WRITTEN, "heading_reference", "sequence")
+SIDES = ("latitude_ref", "longitude_ref")
 REFERENCES = {"true": "true", "t": "true", "magnetic": "magnetic", "m": "magnetic"}
 logger = logging.getLogger(__name__)
 
@@ -36,18 +37,19 @@ def read_rows(table: Path, given: Mapping[str, str], images_folder: Path) -> pl.
         UserError: The table cannot be read, or lacks what is needed.
     """
     whole = read_table_file(table)
-    found = find_columns(table, whole.columns, given)
+    found = find_columns(table, whole.schema, given)
     texts = whole.select(_text(whole.schema[name], name).alias(meaning) for meaning, name in found.items())
-    rows = texts.with_columns(pl.lit("").alias(column) for column in COLUMNS if column not in found)
+    rows = texts.with_columns(pl.lit("").alias(column) for column in (*COLUMNS, *SIDES) if column not in found)
     reference = pl.col("heading_reference").str.to_lowercase()
     _warn_of_times(table, rows["timestamp"])
+    time = timestamp_in_one_form(pl.col("timestamp"))
     read = (
-        rows.with_columns(
-            *map(number_in_one_form, NUMBERS), _relative(images_folder), timestamp_in_one_form(pl.col("timestamp"))
-        )
+        rows.with_columns(*map(number_in_one_form, NUMBERS), _relative(images_folder))
+        .with_columns(pl.when(time != "").then(time).otherwise("timestamp").alias("timestamp"))
         .with_columns(reference.replace_strict(REFERENCES, default="", return_dtype=pl.String))
         .with_columns(*zone_and_band())
     )
+    read = read.with_columns(_signed(read, name, side) for name, side in zip(COORDINATES, SIDES, strict=True))
     return with_bands_for_hemispheres(read).select(COLUMNS)
 
 
@@ -65,8 +67,6 @@ def _text(kind: pl.DataType, name: str) -> pl.Expr:
         text = pl.col(name).dt.strftime("%Y%m%d")
     elif isinstance(kind, pl.Datetime):
         text = pl.col(name).dt.strftime("%Y%m%d_%H%M%S")
-    elif kind.is_nested() or kind == pl.Binary:
-        raise UserError(f"column {name} holds {kind}: expected text or numbers")
     else:
         text = pl.col(name).cast(pl.String)
     return text.fill_null("").str.strip_chars()
@@ -76,6 +76,22 @@ def number_in_one_form(name: str) -> pl.Expr:
     """Return a number's text with a decimal point, empty where a program wrote that there is none."""
     text = pl.col(name).str.strip_chars("° ").str.replace(r"^([+-]?\d+),(\d+)$", "$1.$2")
     return pl.when(text.str.to_lowercase().is_in(NOTHING)).then(pl.lit("")).otherwise(text).alias(name)
+
+
+def _signed(rows: pl.DataFrame, coordinate: str, side: str) -> pl.Series:
+    """Return a coordinate's texts with those that are no plain number as signed degrees, if they are understood."""
+    has_side = (pl.col(coordinate) != "") & (pl.col(side) != "")
+    beside = pl.when(has_side).then(pl.format("{} {}", coordinate, side)).otherwise(coordinate).alias(coordinate)
+    texts = rows.select(beside).to_series()
+    odd = texts.filter((texts != "") & texts.cast(pl.Float64, strict=False).is_null()).unique()
+    return texts.replace({text: _degrees(coordinate, text) for text in odd})
+
+
+def _degrees(coordinate: str, text: str) -> str:
+    try:
+        return repr(round(signed_degrees(coordinate, text), 9))
+    except ValueError:  # a reject, with the text
+        return text
 
 
 def _relative(images_folder: Path) -> pl.Expr:
