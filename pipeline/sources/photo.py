@@ -14,12 +14,12 @@ from typing import Any
 from PIL import ExifTags, Image
 
 from pipeline.sources.degrees import signed_degrees
-from pipeline.sources.xmp import read_xmp
+from pipeline.sources.xmp import EQUIRECTANGULAR, read_xmp
 
 GPS, EXIF = ExifTags.IFD.GPSInfo, ExifTags.IFD.Exif
 TAGS, GPS_TAGS = ExifTags.Base, ExifTags.GPS
 REFERENCES = {"T": "true", "M": "magnetic"}
-PANORAMA, TURNED = "equirectangular", "orientation {}"
+TURNED = "orientation {}"
 ZERO_HEADING = "GPano heading 0, GPSImgDirection {}"  # some programs write 0 for an unknown heading
 UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, Image.DecompressionBombError)
 
@@ -42,9 +42,9 @@ def read_photo(path: bytes) -> Facts:
         size, orientation = image.size, exif.get(TAGS.Orientation)
     direction, pose = _heading(gps, xmp), _pose(xmp)
     facts = {**_time(exif, camera, gps, xmp), **_position(gps, xmp), **direction, **pose, **described}
-    projection = xmp.get("GPano:ProjectionType", PANORAMA if size[0] == 2 * size[1] else "")
-    if projection.lower() == PANORAMA:
-        facts["note"] = PANORAMA + _doubt(pose.get("heading"), direction.get("heading"))
+    projection = xmp.get("GPano:ProjectionType", EQUIRECTANGULAR if size[0] == 2 * size[1] else "")
+    if projection.lower() == EQUIRECTANGULAR:
+        facts["note"] = EQUIRECTANGULAR + _doubt(pose.get("heading"), direction.get("heading"))
     elif isinstance(orientation, int) and 1 < orientation <= 8:
         facts["note"] = TURNED.format(orientation)
     return facts

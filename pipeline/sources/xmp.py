@@ -3,6 +3,7 @@
 import html
 import re
 
+EQUIRECTANGULAR = "equirectangular"
 _SAID = re.compile(r"""(?<!/)\b((?:GPano|exif|drone-dji):\w+)\s*(?:=\s*(?:"([^"]*)"|'([^']*)')|>([^<]*)<)""")
 
 
