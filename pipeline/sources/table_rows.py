@@ -41,11 +41,8 @@ def read_rows(table: Path, given: Mapping[str, str], images_folder: Path) -> pl.
     texts = whole.select(_text(whole.schema[name], name).alias(meaning) for meaning, name in found.items())
     rows = texts.with_columns(pl.lit("").alias(column) for column in (*COLUMNS, *SIDES) if column not in found)
     reference = pl.col("heading_reference").str.to_lowercase()
-    _warn_of_times(table, rows["timestamp"])
-    time = timestamp_in_one_form(pl.col("timestamp"))
     read = (
-        rows.with_columns(*map(number_in_one_form, NUMBERS), _relative(images_folder))
-        .with_columns(pl.when(time != "").then(time).otherwise("timestamp").alias("timestamp"))
+        rows.with_columns(*map(number_in_one_form, NUMBERS), _relative(images_folder), _times(table, rows["timestamp"]))
         .with_columns(reference.replace_strict(REFERENCES, default="", return_dtype=pl.String))
         .with_columns(*zone_and_band())
     )
@@ -53,12 +50,14 @@ def read_rows(table: Path, given: Mapping[str, str], images_folder: Path) -> pl.
     return with_bands_for_hemispheres(read).select(COLUMNS)
 
 
-def _warn_of_times(table: Path, times: pl.Series) -> None:
-    """Say how many times are written in a form that is not understood: they are left out."""
-    odd = times.to_frame().filter(pl.col("timestamp") != "", timestamp_in_one_form(pl.col("timestamp")) == "")
+def _times(table: Path, written: pl.Series) -> pl.Series:
+    """Return times in one form. Those that are not understood stay as they are, to be counted, and are reported."""
+    times = written.to_frame().select(timestamp_in_one_form(pl.col("timestamp"))).to_series()
+    odd = written.filter((written != "") & (times == ""))
     if len(odd):
         text = "%s: %s timestamps are not understood, as %r, and left out: write them as 2014-06-16 10:20:30"
-        logger.warning(text, table, f"{len(odd):,}", odd["timestamp"][0])
+        logger.warning(text, table, f"{len(odd):,}", odd[0])
+    return times.zip_with(times != "", written).alias("timestamp")
 
 
 def _text(kind: pl.DataType, name: str) -> pl.Expr:
