@@ -1,4 +1,4 @@
-"""The rows of a user's table, CSV or Parquet, as the texts that a manifest's fields are read from.
+"""The rows of a user's table as the texts that a manifest's fields are read from.
 
 Everything becomes text first, so that what is no number can be shown as it stands in the table.
 """
