@@ -43,18 +43,19 @@ def _rows_by_sizes(width: int, height: int, full_width: float, xmp: Mapping[str,
     full_height = _size(xmp, "FullPanoHeightPixels") or full_width / 2
     area_width = _size(xmp, "CroppedAreaImageWidthPixels") or full_width
     area_height = _size(xmp, "CroppedAreaImageHeightPixels") or area_width * height / width
-    top = _size(xmp, "CroppedAreaTopPixels") or 0.0
+    left, top = _size(xmp, "CroppedAreaLeftPixels") or 0.0, _size(xmp, "CroppedAreaTopPixels")
     if not _is_like(full_width / full_height, WIDTH / HEIGHT):
         raise BadImageError(Status.WRONG_SIZE, f"GPano's whole panorama is {full_width:g}x{full_height:g}, not 2:1")
     if area_width < (1 - TOLERANCE) * full_width:
         shown = FULL_TURN * area_width / full_width
-        raise BadImageError(Status.PARTIAL_PANORAMA, f"shows {shown:.0f} of {FULL_TURN:g} degrees, as GPano says")
+        raise BadImageError(Status.PARTIAL_PANORAMA, f"shows {shown:.0f} of {FULL_TURN:g} degrees (GPano)")
     if not _is_like(width / height, area_width / area_height):
         area = f"{area_width:g}x{area_height:g}"
         raise BadImageError(Status.WRONG_SIZE, f"{width}x{height} pixels have other proportions than GPano's {area}")
     scale = HEIGHT / full_height
-    rows = (top * scale, (top + area_height) * scale)
-    left = _size(xmp, "CroppedAreaLeftPixels") or 0.0
+    if top is None and area_height * scale < HEIGHT - ROUNDING:
+        raise BadImageError(Status.WRONG_SIZE, "GPano lacks CroppedAreaTopPixels: the rows are unknown")
+    rows = ((top or 0.0) * scale, ((top or 0.0) + area_height) * scale)
     if left + area_width > (1 + TOLERANCE) * full_width or rows[1] > HEIGHT + ROUNDING:
         raise BadImageError(Status.WRONG_SIZE, "GPano's cropped area goes beyond its whole panorama")
     return next((each for each in (WHOLE, STRIP) if _is_near(rows, each)), rows)
@@ -77,12 +78,12 @@ def elevation_of(row: float) -> float:
 
 
 def _size(xmp: Mapping[str, str], tag: str) -> float | None:
-    """Return a size in pixels, or None if it is missing or no positive number."""
+    """Return a size in pixels, or None if it is missing, negative or no number."""
     try:
         size = float(xmp[f"GPano:{tag}"])
     except (KeyError, ValueError):
         return None
-    return size if 0 < size < float("inf") else None
+    return size if 0 <= size < math.inf else None
 
 
 def _is_like(ratio: float, other: float) -> bool:

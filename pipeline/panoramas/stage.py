@@ -38,7 +38,7 @@ CUT_AS = ".crops.json"
 OUTPUT = "--output-folder"
 PANORAMAS_AT_A_TIME = 16
 OK, NO_NAME, NO_HEADING = Status.OK.value, "no name", "no heading"
-# A note of `read_photo` that a heading may be wrong: it is taken, and the note goes into `detail`.
+# What `read_photo` notes on a heading that may be wrong. The heading is used, and the note goes into `detail`.
 DOUBT = pl.col("note").str.extract(r"(GPano heading 0, GPSImgDirection .*)").alias("doubt")
 ROW = pl.Schema({**pl.Schema(CROPPED), "status": pl.String()})
 logger = logging.getLogger(__name__)
@@ -210,7 +210,7 @@ def _check_any_cut(summary: dict[str, Any], outcomes: list[Outcome], panoramas_f
         logger.warning("not cut: %s: %s%s", path, status, f", {detail}" if detail else "")
     doubtful = [each.row for each in outcomes if each.row[3] == OK and each.row[4]]
     if doubtful:
-        logger.warning("%s headings may be wrong, as of %s: %s", f"{len(doubtful):,}", doubtful[0][0], doubtful[0][4])
+        logger.warning("doubtful headings: %s, as of %s: %s", f"{len(doubtful):,}", doubtful[0][0], doubtful[0][4])
     if not summary["cut"]:
         why = ", ".join(filter(None, bad[0][3:]))
         raise UserError(f"{panoramas_folder}: none of {len(outcomes):,} panoramas can be cut. {bad[0][0]}: {why}.")

@@ -66,13 +66,13 @@ def columns_of(text: str) -> dict[str, str]:
 def find_columns(table: Path, schema: Mapping[str, pl.DataType], given: Mapping[str, str]) -> dict[str, str]:
     """Return the column of a table for each meaning that it has one for: those given, else those of a known name.
 
-    Lists, structures and bytes are no such columns.
+    Columns of lists, structures, bytes and durations are not read.
 
     Raises:
         UserError: A column that was given is missing or unreadable, one that is needed is missing, or several columns
             could have the same meaning.
     """
-    names = [name for name, kind in schema.items() if not (kind.is_nested() or kind == pl.Binary)]
+    names = [name for name, kind in schema.items() if not (kind.is_nested() or kind in (pl.Binary, pl.Duration))]
     for meaning, name in given.items():
         if name not in schema:
             raise UserError(f"{table} has no column {name} (for {meaning}). It has {', '.join(schema)}.")
@@ -89,8 +89,8 @@ def find_columns(table: Path, schema: Mapping[str, pl.DataType], given: Mapping[
             found[meaning] = alike[0]
     if "utm_east" not in found and _plain(found.get("utm_band", "")) == HEMISPHERE:
         found.setdefault("latitude_ref", found.pop("utm_band"))
-    for name in schema.keys() - names:
-        if any(_plain(name) in (meaning, *others) for meaning, others in ALSO_CALLED.items()):
+    for name in schema:
+        if name not in names and any(_plain(name) in (meaning, *others) for meaning, others in ALSO_CALLED.items()):
             logger.warning("%s: column %s holds %s and is not read", table, name, schema[name])
     _check_enough(table, schema, found)
     return found

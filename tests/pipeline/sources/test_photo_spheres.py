@@ -68,8 +68,14 @@ WHOLE = sizes(FULL, FULL)
 @pytest.mark.parametrize(
     ("said", "size", "status", "detail"),
     [
-        (HALF, (256, 128), "partial panorama", "shows 180 of 360 degrees, as GPano says"),
+        (HALF, (256, 128), "partial panorama", "shows 180 of 360 degrees (GPano)"),
         (HALF, (512, 256), "partial panorama", "shows 180 of 360"),
+        (
+            {**WHOLE, "CroppedAreaTopPixels": "", "CroppedAreaImageHeightPixels": "79"},
+            (512, 79),
+            "wrong size",
+            "lacks CroppedAreaTop",
+        ),
         (sizes((1000, 500), (900, 450)), (512, 256), "partial panorama", "shows 324 of 360"),
         ({"FullPanoWidthPixels": "1000", "CroppedAreaImageWidthPixels": "500"}, FULL, "partial panorama", "shows 180"),
         (
@@ -171,7 +177,7 @@ def test_a_heading_of_exactly_0_beside_another_direction_is_noted(
     status, why, crops = cut_with_good(attributes(said), of_rows(0, 1, FULL))
     assert (status, why) == ("ok", "GPano heading 0, GPSImgDirection 90.0")
     assert {path.name.split("@")[9] for path in crops} == {"0", "90", "180", "270"}
-    assert "1 headings may be wrong, as of x.jpg: GPano heading 0, GPSImgDirection 90.0" in caplog.text
+    assert "doubtful headings: 1, as of x.jpg: GPano heading 0, GPSImgDirection 90.0" in caplog.text
 
 
 def test_one_partial_panorama_alone_is_one_message(make_photo: MakePhoto, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Tables in all the forms that programs give them, and files that are no table."""
 
+import datetime
 import json
 import unicodedata
 from collections.abc import Callable
@@ -178,7 +179,14 @@ def test_one_of_two_columns_can_be_chosen(build: Build) -> None:
 def test_lists_that_nobody_needs_are_no_hindrance(
     photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    row = {**ROW, "image": {"bytes": b"x"}, "tags": ["x"], "track": [1.0, 2.0], "time": b"\x01"}
+    row = {
+        **ROW,
+        "image": {"bytes": b"x"},
+        "tags": ["x"],
+        "track": [1.0, 2.0],
+        "time": b"\x01",
+        "date": datetime.timedelta(1),
+    }
     pl.DataFrame([row]).write_parquet(tmp_path / "table.parquet")
     assert read_table(manifest_of(tmp_path / "table.parquet"), "manifest")["path"].to_list() == ["a/1.jpg"]
     assert "column track holds List(Float64) and is not read" in caplog.text
