@@ -77,7 +77,7 @@ def find_columns(table: Path, schema: Mapping[str, pl.DataType], given: Mapping[
         if name not in schema:
             raise UserError(f"{table} has no column {name} (for {meaning}). It has {', '.join(schema)}.")
         if name not in names:
-            raise UserError(f"{table}: column {name} holds {schema[name]}. {meaning} takes text or numbers.")
+            raise UserError(f"{table}: column {name} holds {_kind(schema[name])}. {meaning} takes text or numbers.")
         _check_single(table, meaning, [each for each in names if _written(each) == _written(name)])
     found = dict(given)
     for meaning, others in ALSO_CALLED.items():
@@ -91,7 +91,7 @@ def find_columns(table: Path, schema: Mapping[str, pl.DataType], given: Mapping[
         found.setdefault("latitude_ref", found.pop("utm_band"))
     for name in schema:
         if name not in names and any(_plain(name) in (meaning, *others) for meaning, others in ALSO_CALLED.items()):
-            logger.warning("%s: column %s holds %s and is not read", table, name, schema[name])
+            logger.warning("%s: column %s holds %s and is not read", table, name, _kind(schema[name]))
     _check_enough(table, schema, found)
     return found
 
@@ -113,8 +113,14 @@ def _plain(name: str) -> str:
     return _written(name).strip().lower().replace(" ", "_").replace("-", "_")
 
 
+def _kind(kind: pl.DataType) -> str:
+    return type(kind).__name__
+
+
 def _check_enough(table: Path, schema: Mapping[str, pl.DataType], found: Mapping[str, str]) -> None:
-    there = "It has " + ", ".join(f"{name} ({kind})" if kind.is_nested() else name for name, kind in schema.items())
+    there = "It has " + ", ".join(
+        f"{name} ({_kind(kind)})" if kind.is_nested() else name for name, kind in schema.items()
+    )
     if "path" not in found:
         raise UserError(f"{table}: no column has the images' paths. Give --columns path=... {there} (its first line).")
     if not any(all(meaning in found for meaning in pair) for pair in POSITIONS):

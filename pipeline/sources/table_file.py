@@ -75,16 +75,14 @@ def _in_utf8(table: Path, first: bytes) -> Path | bytes:
     """Return a text file's content in UTF-8 with lines that end in LF; the file itself where it is like that."""
     is_utf16 = first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # Excel's "Unicode text"
     has_cr_lines = b"\r" in first.rstrip(b"\r\n")  # as on old Macs
-    encoding = "utf-16" if is_utf16 else "utf-8-sig" if _is_utf8(table) else "cp1252"
-    if encoding == "utf-8-sig" and not has_cr_lines:
+    if not (is_utf16 or has_cr_lines) and _is_utf8(table):
         return table
+    content = table.read_bytes()
     try:
-        text = table.read_bytes().decode(encoding)
+        text = content.decode("utf-16") if is_utf16 else _of_utf8_or_1252(table, content)
     except UnicodeDecodeError:
         name = "damaged UTF-16" if is_utf16 else "neither UTF-8 nor Windows-1252"
         raise UserError(f"{table} is {name}. Save the table as CSV in UTF-8.") from None
-    if encoding == "cp1252" and "\0" not in text:
-        logger.warning("%s is not UTF-8: read as Windows-1252. If names come out wrong, save it as UTF-8.", table)
     return (text.replace("\r\n", "\n").replace("\r", "\n") if has_cr_lines else text).encode()
 
 
@@ -98,6 +96,21 @@ def _is_utf8(table: Path) -> bool:
         except UnicodeDecodeError:
             return False
     return True
+
+
+def _of_utf8_or_1252(table: Path, content: bytes) -> str:
+    """Return a text whose lines are UTF-8 or, as Excel saves CSV, Windows-1252."""
+    lines, num_odd = [], 0
+    for line in content.removeprefix(codecs.BOM_UTF8).splitlines(keepends=True):
+        try:
+            lines.append(line.decode())
+        except UnicodeDecodeError:
+            lines.append(line.decode("cp1252"))
+            num_odd += 1
+    if num_odd and b"\0" not in content:
+        text = "%s is not UTF-8: %s lines are read as Windows-1252. If names come out wrong, save it as UTF-8."
+        logger.warning(text, table, f"{num_odd:,}")
+    return "".join(lines)
 
 
 def _read_csv(table: Path, content: Path | bytes, header: str) -> pl.DataFrame:

@@ -78,19 +78,20 @@ def number_in_one_form(name: str) -> pl.Expr:
 
 
 def _signed(rows: pl.DataFrame, coordinate: str, side: str) -> pl.Series:
-    """Return a coordinate's texts with those that are no plain number as signed degrees, if they are understood."""
-    has_side = (pl.col(coordinate) != "") & (pl.col(side) != "")
-    beside = pl.when(has_side).then(pl.format("{} {}", coordinate, side)).otherwise(coordinate).alias(coordinate)
-    texts = rows.select(beside).to_series()
-    odd = texts.filter((texts != "") & texts.cast(pl.Float64, strict=False).is_null()).unique()
-    return texts.replace({text: _degrees(coordinate, text) for text in odd})
+    """Return a coordinate's texts, as signed degrees where a side is written or the text is no plain number."""
+    written = rows.select(text=coordinate, side=side)
+    is_plain = pl.col("text").cast(pl.Float64, strict=False).is_not_null() & (pl.col("side") == "")
+    odd = written.filter(pl.col("text") != "", ~is_plain).unique()
+    degrees = pl.Series("degrees", [_degrees(coordinate, *row) for row in odd.iter_rows()], pl.String)
+    found = written.join(odd.with_columns(degrees), on=["text", "side"], how="left", maintain_order="left")
+    return found.select(pl.coalesce("degrees", "text").alias(coordinate)).to_series()
 
 
-def _degrees(coordinate: str, text: str) -> str:
+def _degrees(coordinate: str, text: str, side: str) -> str:
     try:
-        return repr(round(signed_degrees(coordinate, text), 9))
-    except ValueError:  # a reject, with the text
-        return text
+        return repr(round(signed_degrees(coordinate, text, side), 9))
+    except ValueError:  # both together are no number, and so a reject
+        return f"{text} {side}".rstrip()
 
 
 def _relative(images_folder: Path) -> pl.Expr:
