@@ -44,15 +44,16 @@ def read_photo(path: bytes) -> Facts:
     facts = {**_time(exif, camera, gps, xmp), **_position(gps, xmp), **direction, **pose, **described}
     projection = xmp.get("GPano:ProjectionType", EQUIRECTANGULAR if size[0] == 2 * size[1] else "")
     if projection.lower() == EQUIRECTANGULAR:
-        facts["note"] = EQUIRECTANGULAR + _doubt(pose.get("heading"), direction.get("heading"))
+        facts["note"] = EQUIRECTANGULAR + _doubt(facts, direction.get("heading"))
     elif isinstance(orientation, int) and 1 < orientation <= 8:
         facts["note"] = TURNED.format(orientation)
     return facts
 
 
-def _doubt(of_pose: str | None, direction: str | None) -> str:
+def _doubt(facts: Facts, direction: str | None) -> str:
     """Return a note on a pose that looks exactly north beside a direction that does not."""
-    is_doubtful = _number(of_pose) == 0 and _number(direction) not in (None, 0, 360)
+    is_north = facts.get("heading_source") == "xmp" and _number(facts["heading"]) == 0
+    is_doubtful = is_north and _number(direction) not in (None, 0, 360)
     return f"; {ZERO_HEADING.format(direction)}" if is_doubtful else ""
 
 

@@ -116,8 +116,7 @@ class TableSource:
 
     def _with_names_of_files(self, rows: pl.DataFrame, blocks: Iterable[Texts]) -> pl.DataFrame:
         """Return the rows with paths written as the files are where only the Unicode normalisation form differs."""
-        paths = rows["path"].unique()
-        odd = paths.filter(paths.str.contains(NOT_ASCII))
+        odd = rows["path"].filter(rows["path"].str.contains(NOT_ASCII)).unique()
         if odd.is_empty():
             return rows
         found = [pl.Series("file", [], pl.String)]

@@ -117,7 +117,7 @@ def _read_csv(table: Path, content: Path | bytes, header: str) -> pl.DataFrame:
     is_told = header.startswith(TOLD_SEPARATOR) and len(header) == len(TOLD_SEPARATOR) + 1
     separator = header[-1] if is_told else max(SEPARATORS, key=header.count)
     try:
-        rows = pl.read_csv(content, separator=separator, skip_rows=int(is_told), infer_schema=False)
+        rows = pl.read_csv(content, separator=separator, skip_rows=int(is_told), infer_schema=False, glob=False)
     except pl.exceptions.NoDataError:
         raise UserError(f"{table} is empty.") from None
     except pl.exceptions.PolarsError as error:

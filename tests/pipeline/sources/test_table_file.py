@@ -108,6 +108,12 @@ def test_a_folder_of_parquet_files_is_one_table(photos: Path, tmp_path: Path) ->
     assert len(read_table(manifest_of(table), "manifest")) == 3
 
 
+@pytest.mark.parametrize("name", ["photos [1].csv", "photos*.txt"])
+def test_a_name_is_no_pattern(photos: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(CONTENT)
+    assert read_table(manifest_of(tmp_path / name), "manifest")["path"].to_list() == ["a/1.jpg"]
+
+
 def test_parquet_is_known_by_its_content(build: Build, tmp_path: Path) -> None:
     pl.DataFrame([ROW]).write_parquet(tmp_path / "x")
     assert read_table(build((tmp_path / "x").read_bytes()), "manifest")["path"].to_list() == ["a/1.jpg"]
