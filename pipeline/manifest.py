@@ -197,6 +197,7 @@ def _log_summary(name: str, summary: dict[str, Any]) -> None:
     notes = {
         "repeats": "listed more than once, taken once",
         "without_heading": "without a heading",
+        "odd_times": "with a timestamp that is not understood, left out",
         "apart_over_1_m": "with UTM and latitude/longitude more than 1 m apart",
         "apart_over_1_km": "with them more than 1 km apart, kept",
     }

@@ -146,6 +146,7 @@ def count(images: pl.DataFrame) -> Counts:
     """Return the counts of a partition's rows, and its first and last year."""
     usable = pl.col("reject").is_null()
     reason = pl.col("reject").struct.field("reason")
+    is_odd_time = pl.col("is_odd_time") if "is_odd_time" in images.columns else pl.lit(False)  # names have no such time
     counts = images.select(
         usable=usable.sum(),
         rejects=(~usable).sum(),
@@ -153,6 +154,7 @@ def count(images: pl.DataFrame) -> Counts:
         without_heading=(usable & pl.col("heading").is_null()).sum(),
         **{f"{HEADINGS}{odd}": (usable & (pl.col("odd_heading") == odd)).sum() for odd in ODD_HEADINGS},
         **{f"{KEPT_UTM}{fault}": (usable & (pl.col("utm_fault") == fault)).sum() for fault in UTM_FAULTS},
+        odd_times=(usable & is_odd_time).sum(),
         apart_over_1_m=(usable & (pl.col("apart_m") > NOTICEABLY_APART_M)).sum(),
         apart_over_1_km=(usable & (pl.col("apart_m") > FAR_APART_M)).sum(),
         first_year=pl.col("year").filter(usable).min(),

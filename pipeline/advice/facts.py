@@ -79,7 +79,7 @@ def _count(images: pl.LazyFrame) -> dict[str, Any]:
         distinct_headings=heading.drop_nulls().n_unique(),
         magnetic=(pl.col("heading_reference") == "magnetic").sum(),
         from_track=(pl.col("heading_source") == "track").sum(),
-        panoramas=(pl.col("note") == "equirectangular").sum(),
+        panoramas=pl.col("note").str.starts_with("equirectangular").sum(),
         turned=pl.col("note").str.starts_with("orientation").sum(),
         with_latitude=pl.col("latitude").is_not_null().sum(),
         rounded=(decimals <= COARSE_DECIMALS).sum(),

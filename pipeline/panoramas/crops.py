@@ -2,8 +2,9 @@
 
 A panorama is equirectangular: columns are azimuths, all 360 degrees of them, with the heading at the centre column, and
 rows are elevations. A whole one is twice as wide as high. A strip is what SF-XL keeps of one: of 3328x1664 the 512 rows
-from row 512. Crops begin at multiples of 360 / n degrees from the left edge, at the nearest column: of 3328 columns and
-12 crops, 277.33 apart, that is 0, 277, 555, 832 and so on; names have the exact angle. The last ones go on at the left.
+from row 512. One of another height says in XMP which rows it shows. Crops begin at multiples of 360 / n degrees from
+the left edge, at the nearest column: of 3328 columns and 12 crops, 277.33 apart, that is 0, 277, 555, 832 and so on;
+names have the exact angle. The last ones go on at the left.
 """
 
 import functools
@@ -18,13 +19,22 @@ import numpy.typing as npt
 from PIL import Image
 
 from data_manifest.errors import refused
+from pipeline.panoramas.extent import (
+    HEIGHT,
+    STRIP,
+    STRIP_HEIGHT,
+    WIDTH,
+    Rows,
+    check_strip_shown,
+    elevation_of,
+    rows_shown,
+)
 from pipeline.panoramas.settings import LEFT, PERSPECTIVE, CropSettings
 from pipeline.settings import FULL_TURN
+from pipeline.sources.xmp import read_xmp
 from pipeline.verification import with_pillow
 from pipeline.verification.image_parts import BadImageError, Status
 
-WIDTH, HEIGHT, STRIP_TOP, STRIP_HEIGHT = 3328, 1664, 512, 512  # of SF-XL's panoramas
-TOLERANCE = 0.01  # of the sides' ratio
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -55,22 +65,22 @@ def cut(panorama: Image.Image, settings: CropSettings) -> Iterator[Image.Image]:
     """Give the crops of a panorama, from its left edge on.
 
     Raises:
-        BadImageError: It is neither a whole panorama nor a strip, or a strip is too low for the field of view.
+        BadImageError: It is no panorama, as `rows_shown` says, or too low for the crops.
     """
-    ratio = panorama.width / panorama.height
-    is_whole = math.isclose(ratio, WIDTH / HEIGHT, rel_tol=TOLERANCE)
-    if not is_whole and not math.isclose(ratio, WIDTH / STRIP_HEIGHT, rel_tol=TOLERANCE):
-        size = f"{panorama.width}x{panorama.height}"
-        raise BadImageError(Status.WRONG_SIZE, f"{size} is neither 2:1, a whole panorama, nor 3328:512, a strip")
+    rows = rows_shown(*panorama.size, read_xmp(panorama.info.get("xmp")))
     if settings.projection == PERSPECTIVE:
-        yield from _views(panorama, is_whole, settings)
+        yield from _views(panorama, rows, settings)
     else:
-        yield from _windows(_strip_of(panorama) if is_whole else panorama, settings)
+        yield from _windows(_strip_of(panorama, rows), settings)
 
 
-def _strip_of(panorama: Image.Image) -> Image.Image:
+def _strip_of(panorama: Image.Image, rows: Rows) -> Image.Image:
+    if rows == STRIP:
+        return panorama
+    check_strip_shown(rows)
     scale = panorama.width / WIDTH
-    return panorama.crop((0, round(STRIP_TOP * scale), panorama.width, round((STRIP_TOP + STRIP_HEIGHT) * scale)))
+    top, bottom = (round((row - rows[0]) * scale) for row in STRIP)
+    return panorama.crop((0, max(top, 0), panorama.width, min(bottom, panorama.height)))
 
 
 def _windows(strip: Image.Image, settings: CropSettings) -> Iterator[Image.Image]:
@@ -83,15 +93,15 @@ def _windows(strip: Image.Image, settings: CropSettings) -> Iterator[Image.Image
         yield window if window.size == size else window.resize(size, Image.Resampling.LANCZOS)
 
 
-def _views(panorama: Image.Image, is_whole: bool, settings: CropSettings) -> Iterator[Image.Image]:
-    """Give what a level camera sees; of a strip, which shows more above the horizon, with its sensor shifted upwards.
+def _views(panorama: Image.Image, rows: Rows, settings: CropSettings) -> Iterator[Image.Image]:
+    """Give what a level camera sees, with its sensor shifted where the rows do not reach as far up as down.
 
     So upright lines stay upright.
     """
     shrink = int(panorama.width * settings.fov / FULL_TURN / settings.crop_size)
     source = panorama.reduce(shrink) if shrink > 1 else panorama
     pixels = np.asarray(source)
-    view = _view(pixels.shape[0], is_whole, settings)
+    view = _view(pixels.shape[0], rows, settings)
     columns = view.azimuths / FULL_TURN * pixels.shape[1] - 0.5
     for number in range(settings.crops_num):
         yield Image.fromarray(_sample(pixels, view, columns + number * pixels.shape[1] / settings.crops_num))
@@ -118,9 +128,9 @@ class _View:
 
 
 @functools.lru_cache(maxsize=8)  # panoramas are of few sizes, and this takes as long as a crop
-def _view(height: int, is_whole: bool, settings: CropSettings) -> _View:
-    azimuths, elevations = _directions(0.0 if is_whole else _shift(settings), settings)
-    rows = _rows_of(elevations, height, is_whole)
+def _view(height: int, shown: Rows, settings: CropSettings) -> _View:
+    azimuths, elevations = _directions(_shift(shown, settings), settings)
+    rows = _rows_of(elevations, height, shown)
     above = np.floor(rows).astype(np.intp)
     first, end = max(0, int(above.min())), min(height, int(above.max()) + 2)
     column = np.arange(settings.crop_size)
@@ -139,29 +149,26 @@ def _directions(shift: float, settings: CropSettings) -> tuple[npt.NDArray[np.fl
     return azimuths, elevations
 
 
-def _elevation_of_row(row: float) -> float:
-    return 90 - 180 * row / HEIGHT
-
-
-def _shift(settings: CropSettings) -> float:
-    """Return how far up the middle of a strip is, as a tangent.
+def _shift(rows: Rows, settings: CropSettings) -> float:
+    """Return how far up the middle of a view is, as a tangent: 0, the horizon, if the rows allow it.
 
     Raises:
-        BadImageError: The field of view is larger than what a strip shows.
+        BadImageError: The field of view is larger than what the rows show.
     """
-    edges = (_elevation_of_row(STRIP_TOP), _elevation_of_row(STRIP_TOP + STRIP_HEIGHT))
-    top, bottom = (math.tan(math.radians(edge)) for edge in edges)
+    top, bottom = (math.tan(math.radians(elevation_of(row))) for row in rows)
     most = math.degrees(2 * math.atan((top - bottom) / 2))
     if settings.fov > most:
         raise BadImageError(Status.WRONG_SIZE, f"a strip shows {most:.1f} degrees, less than fov = {settings.fov:g}")
-    return (top + bottom) / 2
+    if rows == STRIP:
+        return (top + bottom) / 2
+    half = math.tan(math.radians(settings.fov / 2))
+    return min(max(0.0, bottom + half), top - half)
 
 
-def _rows_of(elevations: npt.NDArray[np.float64], height: int, is_whole: bool) -> npt.NDArray[np.float64]:
+def _rows_of(elevations: npt.NDArray[np.float64], height: int, shown: Rows) -> npt.NDArray[np.float64]:
     """Return the rows, with fractions, at which elevations are in an image of so many rows."""
     rows_of_whole = (90 - elevations) / 180 * HEIGHT
-    first, num_rows = (0, HEIGHT) if is_whole else (STRIP_TOP, STRIP_HEIGHT)
-    return (rows_of_whole - first) / num_rows * height - 0.5
+    return (rows_of_whole - shown[0]) / (shown[1] - shown[0]) * height - 0.5
 
 
 def _sample(pixels: Pixels, view: _View, columns: npt.NDArray[np.float64]) -> Pixels:

@@ -32,25 +32,27 @@ from pipeline.panoramas.settings import CropSettings
 from pipeline.sources.source import NAMES_SOURCE, Source
 from pipeline.verification.image_parts import BadImageError, Status
 
-VERSION = 1
+VERSION = 2
 STAGE = "crops"
 CUT_AS = ".crops.json"
 OUTPUT = "--output-folder"
 PANORAMAS_AT_A_TIME = 16
 OK, NO_NAME, NO_HEADING = Status.OK.value, "no name", "no heading"
+# What `read_photo` notes on a heading that may be wrong. The heading is used, and the note goes into `detail`.
+DOUBT = pl.col("note").str.extract(r"(GPano heading 0, GPSImgDirection .*)").alias("doubt")
 ROW = pl.Schema({**pl.Schema(CROPPED), "status": pl.String()})
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Some panoramas that are to be cut: path, heading and name of each; crops are written in `unfinished` first."""
+    """Some panoramas to cut: path, heading, name and doubt of each; crops are written in `unfinished` first."""
 
     panoramas_folder: Path
     output_folder: Path
     unfinished: Path
     settings: CropSettings
-    panoramas: tuple[tuple[str, float, str], ...]
+    panoramas: tuple[tuple[str, float, str, str | None], ...]
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def crop_panoramas(
     ):
         pieces = (
             Piece(panoramas_folder.absolute(), output_folder.absolute(), unfinished, settings, tuple(part.iter_rows()))
-            for part in cuttable.select("path", "heading", "name").iter_slices(PANORAMAS_AT_A_TIME)
+            for part in cuttable.select("path", "heading", "name", DOUBT).iter_slices(PANORAMAS_AT_A_TIME)
         )
         for done in run_all(cut_piece, pieces, None, executor):
             outcomes += done
@@ -166,7 +168,7 @@ def cut_piece(piece: Piece) -> list[Outcome]:
     return [_cut_one(piece, *panorama) for panorama in piece.panoramas]
 
 
-def _cut_one(piece: Piece, path: str, heading: float, name: str) -> Outcome:
+def _cut_one(piece: Piece, path: str, heading: float, name: str, doubt: str | None) -> Outcome:
     from pipeline.panoramas.crops import crop_headings, cut, read_panorama  # and so Pillow, which planning does without
 
     source, settings = piece.panoramas_folder / path, piece.settings
@@ -175,7 +177,7 @@ def _cut_one(piece: Piece, path: str, heading: float, name: str) -> Outcome:
         return Outcome((path, heading, 0, Status.VANISHED.value, None))
     targets = [piece.output_folder / crop_path(path, name, each) for each in crop_headings(heading, settings)]
     if all(_has_time(target, modified_ns) for target in targets):
-        return Outcome((path, heading, len(targets), OK, None), was_there=True)
+        return Outcome((path, heading, len(targets), OK, doubt), was_there=True)
     try:
         panorama = read_panorama(source)
         for crop, target in zip(cut(panorama, settings), targets, strict=True):
@@ -186,7 +188,7 @@ def _cut_one(piece: Piece, path: str, heading: float, name: str) -> Outcome:
             unfinished.replace(target)
     except BadImageError as error:
         return Outcome((path, heading, 0, error.status.value, error.detail))
-    return Outcome((path, heading, len(targets), OK, None))
+    return Outcome((path, heading, len(targets), OK, doubt))
 
 
 def _has_time(file: Path, modified_ns: int) -> bool:
@@ -207,7 +209,9 @@ def _check_any_cut(summary: dict[str, Any], outcomes: list[Outcome], panoramas_f
     bad = [each.row for each in outcomes if each.row[3] != OK]
     for path, _, _, status, detail in bad[:3]:
         logger.warning("not cut: %s: %s%s", path, status, f", {detail}" if detail else "")
+    doubtful = [each.row for each in outcomes if each.row[3] == OK and each.row[4]]
+    if doubtful:
+        logger.warning("doubtful headings: %s, as of %s: %s", f"{len(doubtful):,}", doubtful[0][0], doubtful[0][4])
     if not summary["cut"]:
-        raise UserError(
-            f"{panoramas_folder}: none of {len(outcomes):,} panoramas could be cut, as {bad[0][0]}: {bad[0][3]}"
-        )
+        why = ", ".join(filter(None, bad[0][3:]))
+        raise UserError(f"{panoramas_folder}: none of {len(outcomes):,} panoramas can be cut. {bad[0][0]}: {why}.")

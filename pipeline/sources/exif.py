@@ -34,6 +34,7 @@ from pipeline.reading import distinct_paths
 from pipeline.sources.photo import UNREADABLE, Facts, read_photo
 from pipeline.sources.settings import FROM_TRACK, SourceSettings
 from pipeline.sources.source import WRITTEN, Reader, read_fields
+from pipeline.sources.table_rows import number_in_one_form
 from pipeline.sources.track import fill_headings
 from pipeline.texts import Texts
 from pipeline.threads import usable_cores
@@ -42,7 +43,7 @@ PHOTOS_PER_PARTITION = 5_000
 THREADS = 16  # that wait for the disk, most of the time
 READ_ALONE, READ_AT_A_TIME = 20, 500  # the first of so many photos are read alone, to see whether the disk is slow
 SLOW_DISK = 3  # times the work, spent waiting: more than other programs on a busy machine make one wait
-VERSION = 3  # of what is read of a photo
+VERSION = 4  # of what is read of a photo
 JOBS_FOR_PROCESSES = 3  # with fewer partitions to start processes takes longer than it spares
 OTHER_PHOTOS = (".heic", ".heif", ".avif", ".webp", ".dng", ".tif", ".tiff")
 logger = logging.getLogger(__name__)
@@ -77,7 +78,8 @@ class PhotoReader:
         columns = {name: [each.get(name, "") for each in facts] for name in COLUMNS}
         rows = paths.hstack(pl.DataFrame(columns, schema=dict.fromkeys(COLUMNS, pl.String)))
         found = pl.struct("reason", "detail")
-        rows = rows.with_columns(reject=pl.when(pl.col("reason") != "").then(found)).drop("reason", "detail")
+        reject = pl.when(pl.col("reason") != "").then(found)
+        rows = rows.with_columns(number_in_one_form("heading"), reject=reject).drop("reason", "detail")
         images = read_fields(rows, strict, negative_headings)
         if self.from_track:
             sequence = pl.col("path").str.replace(r"[^/]*$", "")
@@ -116,7 +118,8 @@ def _read_one(folder: bytes, path: str, is_utf8: bool) -> Facts:
         text = "no image that can be read" if "cannot identify" in text else text
         return {"reason": Reason.UNREADABLE.value, "detail": text or type(error).__name__}
     if "latitude" not in facts:
-        return {**facts, "reason": Reason.NO_POSITION.value, "detail": "the file says no GPS position"}
+        detail = facts.get("unclear", "the file has no GPS position")
+        return {**facts, "reason": Reason.NO_POSITION.value, "detail": detail}
     return facts
 
 

@@ -1,29 +1,35 @@
 """What one photo's file says of itself: position, heading and time, from its EXIF, XMP and Mapillary's description.
 
-Headers alone are read: no picture is decoded. Where several say something, Mapillary's description comes before XMP's
-pose, and that before EXIF: whoever wrote them did so after the camera, and on purpose.
+Only headers are read: no picture is decoded. Where several give a heading, Mapillary's description comes before XMP's
+pose, and that before EXIF; of positions, Mapillary's comes before EXIF's, and that before XMP's.
 """
 
 import json
 import math
 import re
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 from PIL import ExifTags, Image
 
+from pipeline.sources.degrees import signed_degrees
+from pipeline.sources.xmp import EQUIRECTANGULAR, read_xmp
+
 GPS, EXIF = ExifTags.IFD.GPSInfo, ExifTags.IFD.Exif
 TAGS, GPS_TAGS = ExifTags.Base, ExifTags.GPS
 REFERENCES = {"T": "true", "M": "magnetic"}
-PANORAMA, TURNED = "equirectangular", "orientation {}"
+TURNED = "orientation {}"
+ZERO_HEADING = "GPano heading 0, GPSImgDirection {}"  # some programs write 0 for an unknown heading
 UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, Image.DecompressionBombError)
-_GPANO = re.compile(r"GPano:(ProjectionType|Pose(?:Heading|Pitch|Roll)Degrees)\s*(?:=\s*[\"']|>)\s*([^\"'<]*)")
 
 Facts = dict[str, str]
 
 
 def read_photo(path: bytes) -> Facts:
-    """Return the fields that a photo tells, as texts; of what it does not tell there is none.
+    """Return the fields that a photo gives, as texts; those that it does not give are missing.
+
+    Without a clear position, `unclear` says what is wrong with the one that is written, if any.
 
     Raises:
         OSError: The file cannot be read; `UNREADABLE` has what else a file that is no whole image brings about.
@@ -32,51 +38,99 @@ def read_photo(path: bytes) -> Facts:
         exif = image.getexif()
         gps, camera = exif.get_ifd(GPS), exif.get_ifd(EXIF)
         described = _mapillary(exif.get(TAGS.ImageDescription))
-        pano = _gpano(image.info.get("xmp"))
+        xmp = read_xmp(image.info.get("xmp"))
         size, orientation = image.size, exif.get(TAGS.Orientation)
-    facts = {**_time(exif, camera, gps), **_position(gps), **_heading(gps), **pano, **described}
-    is_panorama = facts.pop("projection", "") == PANORAMA or size[0] == 2 * size[1]
-    if is_panorama:
-        facts["note"] = PANORAMA
+    direction, pose = _heading(gps, xmp), _pose(xmp)
+    facts = {**_time(exif, camera, gps, xmp), **_position(gps, xmp), **direction, **pose, **described}
+    projection = xmp.get("GPano:ProjectionType", EQUIRECTANGULAR if size[0] == 2 * size[1] else "")
+    if projection.lower() == EQUIRECTANGULAR:
+        facts["note"] = EQUIRECTANGULAR + _doubt(facts, direction.get("heading"))
     elif isinstance(orientation, int) and 1 < orientation <= 8:
         facts["note"] = TURNED.format(orientation)
     return facts
 
 
-def _position(gps: Mapping[int, Any]) -> Facts:
-    latitude = _degrees(gps.get(GPS_TAGS.GPSLatitude), _letter(gps.get(GPS_TAGS.GPSLatitudeRef)), "S")
-    longitude = _degrees(gps.get(GPS_TAGS.GPSLongitude), _letter(gps.get(GPS_TAGS.GPSLongitudeRef)), "W")
+def _doubt(facts: Facts, direction: str | None) -> str:
+    """Return a note on a pose that looks exactly north beside a direction that does not."""
+    is_north = facts.get("heading_source") == "xmp" and _number(facts["heading"]) == 0
+    is_doubtful = is_north and _number(direction) not in (None, 0, 360)
+    return f"; {ZERO_HEADING.format(direction)}" if is_doubtful else ""
+
+
+def _position(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> Facts:
+    """Return the first clear position, or in `unclear` what is wrong with the first one."""
+    in_exif = {
+        "Latitude": (gps.get(GPS_TAGS.GPSLatitude), gps.get(GPS_TAGS.GPSLatitudeRef)),
+        "Longitude": (gps.get(GPS_TAGS.GPSLongitude), gps.get(GPS_TAGS.GPSLongitudeRef)),
+    }
+    in_xmp = {name: (xmp.get(f"exif:GPS{name}"), xmp.get(f"exif:GPS{name}Ref")) for name in in_exif}
+    of_drone = {name: (_signed(xmp.get(f"drone-dji:Gps{name}")), None) for name in in_exif}
+    unclear: Facts = {}
+    for prefix, written in (("GPS", in_exif), ("exif:GPS", in_xmp), ("drone-dji:Gps", of_drone)):
+        if all(value is None for value, _ in written.values()):
+            continue
+        try:
+            degrees = {name.lower(): _degrees(prefix, name, *written[name]) for name in written}
+        except ValueError as error:
+            unclear.setdefault("unclear", str(error))
+        else:
+            return _texts(**degrees, height=_height(gps))
+    return unclear
+
+
+def _degrees(prefix: str, name: str, value: Any, side: Any) -> float:
+    if value is None:
+        raise ValueError(f"there is no {prefix}{name}")
+    value = _text(value) if isinstance(value, str | bytes) else value
+    try:
+        return signed_degrees(name.lower(), value, _text(side))
+    except ValueError as error:
+        raise ValueError(f"{prefix}{name} = {_shown(value)} {_text(side)}".rstrip() + f": {error}") from None
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(_shown, value))
+    return f"{value.numerator}/0" if getattr(value, "denominator", 1) == 0 else str(value)
+
+
+def _signed(number: str | None) -> str | None:
+    """Return a number of DJI's, which is north or east where it has no sign, with a sign."""
+    return f"+{number}" if number and number[0].isdigit() else number
+
+
+def _height(gps: Mapping[int, Any]) -> float | None:
     height = _number(gps.get(GPS_TAGS.GPSAltitude))
-    if height is not None and gps.get(GPS_TAGS.GPSAltitudeRef) in (1, b"\x01"):  # below the sea
-        height = -height
-    if latitude is None or longitude is None:
-        return {}
-    return _texts(latitude=latitude, longitude=longitude, height=height)
+    is_below_sea = gps.get(GPS_TAGS.GPSAltitudeRef) in (1, b"\x01")
+    return -height if height is not None and is_below_sea else height
 
 
-def _heading(gps: Mapping[int, Any]) -> Facts:
-    heading = _number(gps.get(GPS_TAGS.GPSImgDirection))
-    if heading is None or not 0 <= heading <= 360:
-        return {}
-    reference = REFERENCES.get(_letter(gps.get(GPS_TAGS.GPSImgDirectionRef)), "")
-    return {**_texts(heading=heading), "heading_source": "exif", "heading_reference": reference}
+def _heading(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> Facts:
+    """Return EXIF's direction, or that which XMP has of EXIF."""
+    in_exif = gps.get(GPS_TAGS.GPSImgDirection), gps.get(GPS_TAGS.GPSImgDirectionRef)
+    in_xmp = xmp.get("exif:GPSImgDirection"), xmp.get("exif:GPSImgDirectionRef")
+    for source, (value, reference) in (("exif", in_exif), ("xmp", in_xmp)):
+        if heading := _written(value):
+            known = REFERENCES.get(_text(reference).upper()[:1], "")
+            return {"heading": heading, "heading_source": source, "heading_reference": known}
+    return {}
 
 
-def _time(exif: Mapping[int, Any], camera: Mapping[int, Any], gps: Mapping[int, Any]) -> Facts:
+def _time(exif: Mapping[int, Any], camera: Mapping[int, Any], gps: Mapping[int, Any], xmp: Mapping[str, str]) -> Facts:
     """Return when the photo was taken, by the camera's clock, else by GPS, else when the file was written."""
-    clock = gps.get(GPS_TAGS.GPSTimeStamp)
+    clock, date = gps.get(GPS_TAGS.GPSTimeStamp), _text(gps.get(GPS_TAGS.GPSDateStamp))
     of_gps = None
-    if isinstance(clock, tuple) and len(clock) == 3 and all(_number(each) is not None for each in clock):
-        of_gps = f"{gps.get(GPS_TAGS.GPSDateStamp)} " + ":".join(f"{int(each):02d}" for each in clock)
-    for text in (
+    if date and isinstance(clock, tuple) and len(clock) == 3 and all(_number(each) is not None for each in clock):
+        of_gps = f"{date} " + ":".join(f"{int(each):02d}" for each in clock)
+    for value in (
         camera.get(TAGS.DateTimeOriginal),
         camera.get(TAGS.DateTimeDigitized),
         of_gps,
         exif.get(TAGS.DateTime),
+        xmp.get("exif:DateTimeOriginal"),
     ):
-        found = re.match(r"(\d{4})[:-](\d\d)[:-](\d\d)[ T](\d\d):(\d\d):(\d\d)", str(text))
-        if found and found[1] != "0000":
-            return {"timestamp": "{}{}{}_{}{}{}".format(*found.groups())}
+        if re.search("[1-9]", text := _text(value)):  # cameras write zeros or blanks where their clock is not set
+            return {"timestamp": text}
     return {}
 
 
@@ -96,49 +150,44 @@ def _mapillary(description: Any) -> Facts:
         facts |= _texts(latitude=latitude, longitude=longitude, height=_number(told.get("MAPAltitude")))
     compass = told.get("MAPCompassHeading")
     for name, reference in (("TrueHeading", "true"), ("MagneticHeading", "magnetic")):
-        heading = _number(compass.get(name)) if isinstance(compass, dict) else None
-        if heading is not None and 0 <= heading <= 360:
-            facts |= {**_texts(heading=heading), "heading_source": "mapillary", "heading_reference": reference}
+        if isinstance(compass, dict) and (heading := _written(compass.get(name))):
+            facts |= {"heading": heading, "heading_source": "mapillary", "heading_reference": reference}
             break
-    if found := re.match(r"(\d{4})_(\d\d)_(\d\d)_(\d\d)_(\d\d)_(\d\d)", str(told.get("MAPCaptureTime"))):
-        facts["timestamp"] = "{}{}{}_{}{}{}".format(*found.groups())
+    if time := _text(told.get("MAPCaptureTime")):
+        facts["timestamp"] = time
     return facts
 
 
-def _gpano(xmp: Any) -> Facts:
-    """Return the pose of a photo sphere, as attributes or elements of XMP; its heading counts from true north."""
-    if not isinstance(xmp, bytes) or b"GPano:" not in xmp:
-        return {}
-    told = dict(reversed(_GPANO.findall(xmp.decode("utf-8", "replace"))))
-    pose = {field: _number(told.get(f"Pose{field.title()}Degrees")) for field in ("heading", "pitch", "roll")}
-    facts = _texts(**pose)
-    if "heading" in facts:
-        facts |= {"heading_source": "xmp", "heading_reference": "true"}
-    return {**facts, "projection": told.get("ProjectionType", "").strip()}
-
-
-def _degrees(parts: Any, letter: str, negative: str) -> float | None:
-    """Return degrees given as degrees, minutes and seconds, and the letter of the side; None if they are not."""
-    if not isinstance(parts, tuple) or not parts or len(parts) > 3:
-        return None
-    numbers = [_number(part) for part in parts]
-    if any(number is None for number in numbers[:1]):
-        return None
-    value = sum((number or 0.0) / unit for unit, number in zip((1, 60, 3600), numbers, strict=False))
-    return -value if letter == negative else value
+def _pose(xmp: Mapping[str, str]) -> Facts:
+    """Return the pose of a photo sphere; its heading counts from true north."""
+    pitch, roll = (_number(xmp.get(f"GPano:Pose{name}Degrees")) for name in ("Pitch", "Roll"))
+    facts = _texts(pitch=pitch, roll=roll)
+    if heading := _written(xmp.get("GPano:PoseHeadingDegrees")):
+        facts |= {"heading": heading, "heading_source": "xmp", "heading_reference": "true"}
+    return facts
 
 
 def _number(value: Any) -> float | None:
-    """Return a finite number, else None: cameras write 0/0 where they know nothing."""
+    """Return a finite number, else None: cameras write 0/0 for what they do not know."""
     try:
-        number: float = float(value)
+        number = float(Fraction(value) if isinstance(value, str) and "/" in value else value)
     except (TypeError, ValueError, ArithmeticError):
         return None
     return number if math.isfinite(number) else None
 
 
-def _letter(value: Any) -> str:
-    return str(value or "").strip("\0 ").upper()[:1]
+def _written(value: Any) -> str:
+    """Return a number's text, or what is written in place of one; empty if nothing is, or no finite number."""
+    number = _number(value)
+    if number is not None:
+        return repr(round(number, 9))
+    return "" if isinstance(value, str) and "/" in value else _text(value)
+
+
+def _text(value: Any) -> str:
+    """Return a text without the blanks and zeros around it; empty for what is no text."""
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    return text.strip("\0 \t\r\n") if isinstance(text, str) else ""
 
 
 def _texts(**numbers: float | None) -> Facts:

@@ -24,8 +24,8 @@ class SourceSettings(Settings):
     )
     table: Path | None = setting(
         None,
-        "CSV or Parquet file with a row for each image, for source = table; {part} in it stands for train, "
-        "val-database, val-queries, test-database or test-queries",
+        "CSV, JSON or Parquet file, or folder of Parquet files, with one row per image, for source = table; {part} in "
+        "it stands for train, val-database, val-queries, test-database or test-queries",
     )
     columns: str | None = setting(
         None,

@@ -19,6 +19,7 @@ from pipeline.names import FIELDS, HEADING_ORIGIN, Reason, parse_fields, rules
 from pipeline.reading import read_names, with_positions
 from pipeline.rules import find_rejects, reject_when, written
 from pipeline.sources.settings import SourceSettings
+from pipeline.sources.times import timestamp_in_one_form
 from pipeline.texts import Texts
 
 WRITTEN = FIELDS[1:-1]  # what a source may say of an image
@@ -150,7 +151,11 @@ def read_fields(texts: pl.DataFrame, strict: bool, negative_headings: bool = Fal
             `heading_reference`, and `reject`, what the source itself found wrong.
         strict: As in `build_manifest`.
         negative_headings: As in `heading_in_range`.
+
+    The images also have `is_odd_time`: whether a timestamp is written that is not understood.
     """
+    times = timestamp_in_one_form(pl.col("timestamp"))
+    texts = texts.with_columns(timestamp=times, is_odd_time=(pl.col("timestamp") != "") & (times == ""))
     rows = parse_fields(texts, negative_headings)
     found = find_rejects(rows, rules(strict, of_names=False))
     images = rows.with_columns(reject=pl.coalesce("reject", found, _reject_nowhere()))

@@ -8,6 +8,7 @@ rows of its paths from it.
 import contextlib
 import dataclasses
 import hashlib
+import logging
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
 from pathlib import Path
@@ -15,7 +16,6 @@ from typing import Any, NoReturn
 
 import polars as pl
 
-from data_manifest.artefacts import digest_of_file
 from data_manifest.errors import UserError
 from data_manifest.references import folder_of
 from pipeline.headings import NEGATIVE
@@ -27,12 +27,15 @@ from pipeline.sources.columns import columns_of
 from pipeline.sources.listing_with import ListingWith
 from pipeline.sources.settings import FROM_TRACK, SourceSettings
 from pipeline.sources.source import WRITTEN, Reader, read_fields
+from pipeline.sources.table_file import digest_of_table
 from pipeline.sources.table_rows import read_rows
 from pipeline.sources.track import fill_headings
 from pipeline.texts import Texts, feed
 
 ROWS_FILE = "rows.parquet"
-VERSION = 2  # of how a table is read
+NOT_ASCII = r"[^\x00-\x7f]"
+logger = logging.getLogger(__name__)
+VERSION = 3  # of how a table is read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,19 +99,17 @@ class TableSource:
 
     def inputs(self, listing: Listing) -> Mapping[str, str]:
         """Return the digest of the table's content."""
-        try:
-            return {"table": digest_of_file(self.table)}
-        except UserError as error:
-            raise UserError(f"table = {error}") from error
+        return {"table": digest_of_table(self.table)}
 
     def open(self, listing: Listing, scratch: Path) -> tuple[Listing, Reader]:
         """Return the images that there are or that the table names, and what says what they are."""
         given = columns_of(self.options.columns) if self.options.columns else {}
         rows = read_rows(self.table, given, folder_of(listing.origin))
         refuse_swapped(self.table, rows)
-        rows = _one_row_a_path(rows)
         sizes = listing.sizes(scratch)
-        missing = _without_file(rows["path"], listing.images(sizes).blocks())
+        files = listing.images(sizes)
+        rows = _one_row_a_path(self._with_names_of_files(rows, files.blocks()))
+        missing = _without_file(rows["path"], files.blocks())
         if len(missing) == len(rows):
             self._refuse_other_images(listing, rows["path"][0], len(rows))
         rows = _say_missing(rows, missing)
@@ -117,6 +118,28 @@ class TableSource:
         rows_file = scratch / ROWS_FILE
         rows.drop("sequence").sort("path").write_parquet(rows_file, row_group_size=1 << 16)
         return ListingWith(listing, sizes, missing["path"]), TableReader(rows_file)
+
+    def _with_names_of_files(self, rows: pl.DataFrame, blocks: Iterable[Texts]) -> pl.DataFrame:
+        """Return the rows with paths written as the files are where only the Unicode normalisation form differs."""
+        odd = rows["path"].filter(rows["path"].str.contains(NOT_ASCII)).unique()
+        if odd.is_empty():
+            return rows
+        found = [pl.Series("file", [], pl.String)]
+        for block in blocks:
+            files = block.column().cast(pl.String, strict=False).drop_nulls()
+            found.append(files.filter(files.str.contains(NOT_ASCII)).alias("file"))
+        files = pl.concat(found).unique()
+        one_form = pl.DataFrame({"file": files.filter(~files.is_in(odd.implode()))})
+        one_form = one_form.with_columns(form=pl.col("file").str.normalize("NFC")).unique("form", keep="none")
+        renamed = (
+            pl.DataFrame({"path": odd.filter(~odd.is_in(files.implode()))})
+            .with_columns(form=pl.col("path").str.normalize("NFC"))
+            .join(one_form, on="form")
+        )
+        if len(renamed):
+            text = "%s: %s paths match a file in another Unicode normalisation form (NFC or NFD)"
+            logger.info(text, self.table, f"{len(renamed):,}")
+        return rows.with_columns(pl.col("path").replace(renamed["path"], renamed["file"]))
 
     def _refuse_other_images(self, listing: Listing, first: str, num_rows: int) -> NoReturn:
         """Say that no row names an image, and what is likely wrong with the first one's path.
@@ -170,8 +193,8 @@ def refuse_swapped(table: Path, rows: pl.DataFrame) -> None:
         UserError: It has, in more than half of its rows with both.
     """
     degrees = rows.select(pl.col("latitude", "longitude").cast(pl.Float64, strict=False)).drop_nulls()
-    is_longitude = pl.col("latitude").abs().is_between(90, 180, closed="right")
-    swapped = degrees.filter(is_longitude & (pl.col("longitude").abs() <= 90))
+    could_be_longitude = pl.col("latitude").abs().is_between(90, 180, closed="right")
+    swapped = degrees.filter(could_be_longitude & (pl.col("longitude").abs() <= 90))
     if len(swapped) * 2 > len(degrees):
         latitude, longitude = swapped.row(0)
         raise UserError(

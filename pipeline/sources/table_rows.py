@@ -1,4 +1,4 @@
-"""The rows of a user's table, CSV or Parquet, as the texts that a manifest's fields are read from.
+"""The rows of a user's table as the texts that a manifest's fields are read from.
 
 Everything becomes text first, so that what is no number can be shown as it stands in the table.
 """
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import polars as pl
 
-from data_manifest.errors import UserError
 from pipeline.names import NUMBERS
 from pipeline.sources.columns import find_columns
+from pipeline.sources.degrees import COORDINATES, signed_degrees
 from pipeline.sources.source import WRITTEN
 from pipeline.sources.table_file import read_table_file
 from pipeline.sources.times import timestamp_in_one_form
@@ -20,6 +20,7 @@ from pipeline.sources.zones import with_bands_for_hemispheres, zone_and_band
 
 NOTHING = ("nan", "na", "n/a", "null", "none", "unknown", "-")  # as programs write an empty number
 COLUMNS = ("path", *WRITTEN, "heading_reference", "sequence")
+SIDES = ("latitude_ref", "longitude_ref")
 REFERENCES = {"true": "true", "t": "true", "magnetic": "magnetic", "m": "magnetic"}
 logger = logging.getLogger(__name__)
 
@@ -36,25 +37,27 @@ def read_rows(table: Path, given: Mapping[str, str], images_folder: Path) -> pl.
         UserError: The table cannot be read, or lacks what is needed.
     """
     whole = read_table_file(table)
-    found = find_columns(table, whole.columns, given)
+    found = find_columns(table, whole.schema, given)
     texts = whole.select(_text(whole.schema[name], name).alias(meaning) for meaning, name in found.items())
-    rows = texts.with_columns(pl.lit("").alias(column) for column in COLUMNS if column not in found)
+    rows = texts.with_columns(pl.lit("").alias(column) for column in (*COLUMNS, *SIDES) if column not in found)
     reference = pl.col("heading_reference").str.to_lowercase()
-    _warn_of_times(table, rows["timestamp"])
     read = (
-        rows.with_columns(*map(_number, NUMBERS), _relative(images_folder), timestamp_in_one_form(pl.col("timestamp")))
+        rows.with_columns(*map(number_in_one_form, NUMBERS), _relative(images_folder), _times(table, rows["timestamp"]))
         .with_columns(reference.replace_strict(REFERENCES, default="", return_dtype=pl.String))
         .with_columns(*zone_and_band())
     )
+    read = read.with_columns(_signed(read, name, side) for name, side in zip(COORDINATES, SIDES, strict=True))
     return with_bands_for_hemispheres(read).select(COLUMNS)
 
 
-def _warn_of_times(table: Path, times: pl.Series) -> None:
-    """Say how many times are written in a form that is not understood: they are left out."""
-    odd = times.to_frame().filter(pl.col("timestamp") != "", timestamp_in_one_form(pl.col("timestamp")) == "")
+def _times(table: Path, written: pl.Series) -> pl.Series:
+    """Return times in one form. Those that are not understood stay as they are, to be counted, and are reported."""
+    times = written.to_frame().select(timestamp_in_one_form(pl.col("timestamp"))).to_series()
+    odd = written.filter((written != "") & (times == ""))
     if len(odd):
         text = "%s: %s timestamps are not understood, as %r, and left out: write them as 2014-06-16 10:20:30"
-        logger.warning(text, table, f"{len(odd):,}", odd["timestamp"][0])
+        logger.warning(text, table, f"{len(odd):,}", odd[0])
+    return times.zip_with(times != "", written).alias("timestamp")
 
 
 def _text(kind: pl.DataType, name: str) -> pl.Expr:
@@ -63,17 +66,32 @@ def _text(kind: pl.DataType, name: str) -> pl.Expr:
         text = pl.col(name).dt.strftime("%Y%m%d")
     elif isinstance(kind, pl.Datetime):
         text = pl.col(name).dt.strftime("%Y%m%d_%H%M%S")
-    elif kind.is_nested() or kind == pl.Binary:
-        raise UserError(f"column {name} holds {kind}: expected text or numbers")
     else:
         text = pl.col(name).cast(pl.String)
     return text.fill_null("").str.strip_chars()
 
 
-def _number(name: str) -> pl.Expr:
+def number_in_one_form(name: str) -> pl.Expr:
     """Return a number's text with a decimal point, empty where a program wrote that there is none."""
     text = pl.col(name).str.strip_chars("° ").str.replace(r"^([+-]?\d+),(\d+)$", "$1.$2")
     return pl.when(text.str.to_lowercase().is_in(NOTHING)).then(pl.lit("")).otherwise(text).alias(name)
+
+
+def _signed(rows: pl.DataFrame, coordinate: str, side: str) -> pl.Series:
+    """Return a coordinate's texts, as signed degrees where a side is written or the text is no plain number."""
+    written = rows.select(text=coordinate, side=side)
+    is_plain = pl.col("text").cast(pl.Float64, strict=False).is_not_null() & (pl.col("side") == "")
+    odd = written.filter(pl.col("text") != "", ~is_plain).unique()
+    degrees = pl.Series("degrees", [_degrees(coordinate, *row) for row in odd.iter_rows()], pl.String)
+    found = written.join(odd.with_columns(degrees), on=["text", "side"], how="left", maintain_order="left")
+    return found.select(pl.coalesce("degrees", "text").alias(coordinate)).to_series()
+
+
+def _degrees(coordinate: str, text: str, side: str) -> str:
+    try:
+        return repr(round(signed_degrees(coordinate, text, side), 9))
+    except ValueError:  # both together are no number, and so a reject
+        return f"{text} {side}".rstrip()
 
 
 def _relative(images_folder: Path) -> pl.Expr:

@@ -2,41 +2,59 @@
 
 import polars as pl
 
-# 2014-06-16, 2014:06:16 15:15:06, 2014/06/16T15:15, 20140616_151506, 201406, 2014_06_16_15_15_06_123
-_CLOCK = r"(?:[ T_]*(\d\d)[:_]?(\d\d)(?:[:_]?(\d\d))?)?"
-_WRITTEN = rf"^((?:19|20)\d\d)(?:[-:/_.]?(\d\d)(?:[-:/_.]?(\d\d){_CLOCK})?)?(?:\D|$)"
-# Day, month and year with dots, which nobody writes in another order; with slashes some do.
-_WITH_DOTS = r"^(\d{1,2})\.(\d{1,2})\.((?:19|20)\d\d)(.*)$"
-_YEAR_FIRST = r"^((?:19|20)\d\d)[-:/.](\d{1,2})[-:/.](\d{1,2})(\D.*)?$"
-_SECONDS, _MILLISECONDS = r"^1[0-8]\d{8}(?:\.\d*)?$", r"^1[0-8]\d{11}$"  # since 1970: what begins with 19 is a year
+_YEAR = "((?:19|20)[0-9]{2})"
+# Each form of a date, and which of its groups are the year, the month, the day and what follows. Day and month with
+# slashes are in either order, so that form is missing here.
+_DATES = (
+    (rf"^{_YEAR}[-:/_.]([0-9]{{1,2}})[-:/_.]([0-9]{{1,2}})([^0-9].*)?$", (1, 2, 3, 4)),
+    (rf"^([0-9]{{1,2}})\.([0-9]{{1,2}})\.{_YEAR}([^0-9].*)?$", (3, 2, 1, 4)),
+    (rf"^{_YEAR}([0-9]{{2}})([0-9]{{2}})(.*)$", (1, 2, 3, 4)),
+)
+_YEAR_AND_MONTH = rf"^{_YEAR}(?:[-:/_]?(0[1-9]|1[0-2]))?$"
+_FRACTION, _HALF_OF_DAY = r"(?:[.,:_][0-9]+)?", r"\s*(?:([AaPp])\.?\s*[Mm]\.?)?"
+_ZONE = r"\s*(?:[Zz]|[A-Z]{3,4}|(?:UTC|GMT)?\s*[+-][0-9]{2}(?::?[0-9]{2})?)?"
+_CLOCK = rf"^[T_,\s]*([0-9]{{1,2}}[:._]|[0-9]{{2}})([0-9]{{2}})(?:[:._]?([0-9]{{2}}))?{_FRACTION}{_HALF_OF_DAY}{_ZONE}$"
+_SECONDS, _MILLISECONDS = r"^1[0-8][0-9]{8}(?:\.[0-9]*)?$", r"^1[0-8][0-9]{11}$"  # since 1970: 19 begins a year
 
 
 def timestamp_in_one_form(text: pl.Expr) -> pl.Expr:
-    """Return times as YYYYMMDD_hhmmss, as far as they are told; empty where it is no time, or which one is doubtful.
+    """Return times as YYYYMMDD_hhmmss, as far as they are given; empty where they are not understood.
 
-    Seconds and milliseconds since 1970 are UTC; other times are those of the place, as they are written.
+    Not understood are days and hours that do not exist (2021-02-30, 13:00 PM) and dates that could be two days
+    (06/07/2021). Seconds and milliseconds since 1970 are UTC; other times are local, as written.
     """
-    text = _with_two_digits(text)
-    day = pl.concat_str(*(text.str.extract(_WRITTEN, part).fill_null("") for part in (1, 2, 3)))
-    hour = pl.concat_str(*(text.str.extract(_WRITTEN, part).fill_null("") for part in (4, 5, 6)))
-    written = pl.when(hour != "").then(day + "_" + hour).otherwise(day)
+    text = text.str.replace(r"^([0-9]+)\.0*$", "$1")  # of a program that knows numbers with fractions only
+    dates = (_moment(*(text.str.extract(form, group) for group in groups)) for form, groups in _DATES)
+    year, month = (text.str.extract(_YEAR_AND_MONTH, group) for group in (1, 2))
+    return pl.coalesce(_since_1970(text), *dates, year + month.fill_null(""), pl.lit(""))
+
+
+def _since_1970(text: pl.Expr) -> pl.Expr:
     milliseconds = (
         pl.when(text.str.contains(_MILLISECONDS))
         .then(text.cast(pl.Int64, strict=False))
         .when(text.str.contains(_SECONDS))
         .then((text.cast(pl.Float64, strict=False) * 1000).cast(pl.Int64, strict=False))
     )
-    since_1970 = pl.from_epoch(milliseconds, time_unit="ms").dt.strftime("%Y%m%d_%H%M%S")
-    return pl.coalesce(since_1970, pl.when(text.str.contains(_WRITTEN)).then(written), pl.lit(""))
+    return pl.from_epoch(milliseconds, time_unit="ms").dt.strftime("%Y%m%d_%H%M%S")
 
 
-def _with_two_digits(text: pl.Expr) -> pl.Expr:
-    """Return times with the year first, and month and day in two digits each, where they are told apart."""
+def _moment(year: pl.Expr, month: pl.Expr, day: pl.Expr, rest: pl.Expr) -> pl.Expr:
+    """Return a date and the clock in the rest of its text, null where one of them cannot be."""
+    date = year + month.str.zfill(2) + day.str.zfill(2)
+    is_day = date.str.to_date("%Y%m%d", strict=False).is_not_null()
+    is_blank = rest.fill_null("").str.strip_chars() == ""
+    return pl.when(is_day).then(pl.when(is_blank).then(date).otherwise(date + "_" + _clock(rest)))
 
-    def in_order(form: str, *parts: int) -> pl.Expr:
-        year, month, day, rest = (text.str.extract(form, part).fill_null("") for part in parts)
-        return pl.concat_str(year, month.str.zfill(2), day.str.zfill(2), separator="-") + rest
 
-    with_dots = pl.when(text.str.contains(_WITH_DOTS)).then(in_order(_WITH_DOTS, 3, 2, 1, 4))
-    year_first = pl.when(text.str.contains(_YEAR_FIRST)).then(in_order(_YEAR_FIRST, 1, 2, 3, 4))
-    return pl.coalesce(with_dots, year_first, text)
+def _clock(text: pl.Expr) -> pl.Expr:
+    """Return hhmmss or hhmm of a clock of 24 or, with AM or PM, 12 hours; null where it cannot be."""
+    hour, minute, second = (
+        text.str.extract(_CLOCK, group).str.strip_chars(":._").cast(pl.Int8, strict=False) for group in (1, 2, 3)
+    )
+    half = text.str.extract(_CLOCK, 4).str.to_lowercase()
+    of_24 = pl.when(half.is_null()).then(hour).otherwise(hour % 12 + pl.when(half == "p").then(12).otherwise(0))
+    is_hour = pl.when(half.is_null()).then(hour <= 23).otherwise(hour.is_between(1, 12))
+    is_time = is_hour & (minute <= 59) & (second.fill_null(0) <= 59)
+    parts = (part.cast(pl.String).str.zfill(2) for part in (of_24, minute, second))
+    return pl.when(is_time).then(pl.concat_str(*parts, ignore_nulls=True))

@@ -21,6 +21,8 @@ class Status(StrEnum):
     BOMB = "decompression bomb"
     UNSUPPORTED = "unsupported"
     WRONG_SIZE = "wrong size"
+    PARTIAL_PANORAMA = "partial panorama"
+    OTHER_PROJECTION = "other projection"
     CHECKSUM_DIFFERS = "checksum differs"
 
 

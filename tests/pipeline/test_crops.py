@@ -178,7 +178,7 @@ def test_what_the_machine_refuses_is_no_damage_of_a_panorama(panoramas: Path) ->
         "import sys, resource\nfrom pathlib import Path\nimport PIL.JpegImagePlugin\n"
         "from pipeline.panoramas import crops\n"
         "from pipeline.panoramas.stage import Piece, cut_piece\nfrom pipeline.panoramas.settings import CropSettings\n"
-        "source = Path(sys.argv[1])\nfound = tuple((p.name, 0.0, p.name) for p in source.iterdir())\n"
+        "source = Path(sys.argv[1])\nfound = tuple((p.name, 0.0, p.name, None) for p in source.iterdir())\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
         "cut_piece(Piece(source, Path(sys.argv[2]), Path(sys.argv[2]), CropSettings(), found))\n"
     )

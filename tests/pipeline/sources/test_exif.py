@@ -70,7 +70,7 @@ def test_what_photos_say(tmp_path: Path) -> None:
         "magnetic.jpg": (*here, 90.5, "exif", "magnetic", "20140616_102030", "orientation 6"),
         "pose.jpg": (*here, 123.5, "xmp", "true", "20140616_102030", None),
         "told.jpg": (-33.9, 18.4, 12.25, "mapillary", "true", "20160504_131111", None),
-        "odd.png": (*here, None, None, None, None, None),
+        "odd.png": (*here, 40.0, "exif", None, None, None),
     }
     assert (rows["magnetic.jpg"]["height"], rows["pose.jpg"]["pitch"]) == (-3.5, -4.0)
 
@@ -96,7 +96,7 @@ def test_photos_that_are_of_no_use(tmp_path: Path) -> None:
     manifest = build_manifest(photos, tmp_path / "A", source=make_source(EXIF))
     assert read_table(manifest, "manifest")["path"].to_list() == ["good.jpg"]
     assert rejects_of(manifest) == {
-        "nowhere.jpg": "no position: the file says no GPS position",
+        "nowhere.jpg": "no position: the file has no GPS position",
         "null.jpg": "no position: latitude 0, longitude 0: what is written where no position is known",
         "text.jpg": "cannot be read: no image that can be read",
         "empty.jpg": "cannot be read: no image that can be read",
