@@ -11,7 +11,7 @@ from types import TracebackType
 from data_manifest.errors import UserError
 
 ExceptHook = Callable[[type[BaseException], BaseException, TracebackType | None], object]
-LOGGERS = ("data_manifest", "pipeline", "training", "evaluation")
+LOGGERS = ("data_manifest", "pipeline", "training", "evaluation", "luigi_tasks")
 LUIGI_LOGGER = "luigi-interface"
 SYSTEM_LIMITS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)  # mended outside the program
 # Lines between two errors of a chain in Python's tracebacks. Group 1: the first error is named as the cause.
