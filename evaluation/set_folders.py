@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_manifest.errors import UserError
+from data_manifest.hidden import is_system_folder
 from evaluation.protocols import NAMED_SETS, NamedSet
 from evaluation.settings import ChosenSets
 
@@ -31,7 +32,7 @@ class SetFolders:
 def _first_file(folder: Path) -> str:
     """Return the name of a file in a folder, or in the first folders below it; empty if there is none."""
     with os.scandir(folder) as entries:
-        for entry in (each for each in entries if not each.name.startswith(".")):
+        for entry in (each for each in entries if not is_system_folder(os.fsencode(each.name))):
             name = _first_file(Path(entry.path)) if entry.is_dir() else entry.name
             if name:
                 return name

@@ -98,13 +98,15 @@ def build_manifest(
         with Progress(f"manifest of {name}", len(jobs), "partitions", on_percentage) as progress, chosen as where:
             made = list(run_all(build_partition, jobs, progress, where))
         _check_unchanged(listing, source, recipe)
-        summary |= summarise(made)
+        summary |= summarise(made) | listing.skipped.counts
         sources = (_source(job.key, job.images, strict, reader) for job in jobs)
         pairs = zip(sources, made, strict=True)
         summary["sources"] = {source: part.name for source, part in pairs if source and not part.repeats}
         shutil.rmtree(scratch)
         _check_any_usable(listing, summary, staging, source)
         _log_summary(name, summary)
+        if listing.skipped:
+            logger.info("%s: skipped %s", name, listing.skipped)
     return recipe.folder(artifacts)
 
 

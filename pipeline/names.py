@@ -98,8 +98,10 @@ def reject_by_path() -> pl.Expr:
     path = pl.col("path")
     unsafe = _is_absolute(path) | path.str.contains(r"(^|/)\.\.(/|$)")
     expected = pl.lit(f"expected {', '.join(IMAGE_SUFFIXES)}")
+    of_macos = path.str.contains(r"(^|/)\._[^/]*$")
     return pl.coalesce(
         reject_when(unsafe, Reason.UNSAFE_PATH, path),
+        reject_when(of_macos, Reason.NOT_AN_IMAGE, pl.lit("macOS metadata beside a photo")),
         reject_when(~_is_image(path), Reason.NOT_AN_IMAGE, expected),
     )
 

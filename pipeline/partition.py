@@ -18,7 +18,7 @@ from pipeline.reading import decode_paths, distinct_paths
 from pipeline.sources.source import NAMES, Reader
 from pipeline.texts import Texts
 
-VERSION = 3
+VERSION = 4
 COUNTS_NOTE = "counts"
 Counts = Mapping[str, int | None]
 
