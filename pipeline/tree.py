@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_manifest.errors import UserError
+from data_manifest.heif import HEIF_SUFFIXES
 from data_manifest.hidden import is_hidden, is_system_folder
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", *HEIF_SUFFIXES)
 TRUSTED_AFTER_NS = 2_000_000_000
 _SUFFIXES = tuple(suffix.encode() for suffix in IMAGE_SUFFIXES)
 logger = logging.getLogger(__name__)

@@ -16,6 +16,7 @@ from pipeline.tree import TRUSTED_AFTER_NS
 
 STATE = ("path", "bytes", "modified_ns")
 GONE = -1
+NAMED_HEIF = r"(?i)\.hei[cf]$"
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Seen:
     images: int
     there: int
     digest: str
+    heif: bool = False  # whether any of them is named as HEIC
 
 
 def look_at_files(manifest_file: Path, images_folder: Path) -> Seen:
@@ -77,4 +79,5 @@ def seen_in(states: pl.DataFrame) -> Seen:
     for name in STATE[1:]:
         content.update(np.ascontiguousarray(states[name].fill_null(GONE).to_numpy()).data)
     there = len(states) - states["bytes"].null_count()
-    return Seen(len(states), there, content.hexdigest()[:DIGEST_LENGTH])
+    heif = states["path"].str.contains(NAMED_HEIF).any()
+    return Seen(len(states), there, content.hexdigest()[:DIGEST_LENGTH], heif)

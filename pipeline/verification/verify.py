@@ -26,6 +26,7 @@ from data_manifest.artefacts import (
     recipes_of,
 )
 from data_manifest.errors import UserError
+from data_manifest.heif import can_read_heif
 from data_manifest.progress import Percentage, Progress
 from data_manifest.tables import scan_table, table_files
 from pipeline.executor import run_all
@@ -100,6 +101,8 @@ def checks_recipe(
     decisive = {"check": check, "expected_size": settings.expected_size, "max_pixels": settings.max_pixels}
     if settings.checksum is not None:
         decisive["checksum"] = digest_of_checksums(settings.checksum, images_folder)
+    if any(part.heif for part in files.partitions) and not can_read_heif():
+        decisive["heif"] = False  # with the extra, HEIC is checked
     inputs = {"manifest": manifest["digest"], "files": files.fingerprint}
     return Recipe(STAGE, manifest["name"], VERSION, decisive, inputs)
 

@@ -288,7 +288,7 @@ def test_what_makes_another_manifest(build: Callable[..., Path]) -> None:
 
 def test_a_recipe_by_literal(tmp_path: Path, listing_of: ListingOf) -> None:
     recipe = manifest_recipe("sf-xl-processed-train", listing_of(["a.jpg"]), strict=True)
-    assert recipe == Recipe("manifest", "sf-xl-processed-train", 3, {"strict": True}, {"images": "7732d1b8cb130d43"})
+    assert recipe == Recipe("manifest", "sf-xl-processed-train", 4, {"strict": True}, {"images": "7732d1b8cb130d43"})
 
 
 @pytest.mark.parametrize("paths", [(MANGLED,), ("x.jpg", "y.jpg", f"../{GOOD}"), (b"\xff.jpg",)])
