@@ -17,7 +17,7 @@ from data_manifest.artefacts import (
     read_recipe,
 )
 from data_manifest.errors import UserError
-from data_manifest.progress import Progress
+from data_manifest.progress import Progress, working
 from data_manifest.schemas import SCHEMA_VERSION
 from data_manifest.staging import dead_staging
 from data_manifest.tables import read_table
@@ -85,7 +85,8 @@ def build_manifest(
     with publishing(shared, recipe, summary) as staging:
         scratch = staging / "scratch"
         scratch.mkdir()
-        listing, reader = source.open(listing, scratch)
+        with working(f"opening the source of {name}"):
+            listing, reader = source.open(listing, scratch)
 
         def made_before(key: str, images: Images) -> str | None:
             return names.get(_source(key, images, strict, reader) or "")

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from data_manifest.errors import UserError
 from data_manifest.heif import HEIF_SUFFIXES
 from data_manifest.hidden import is_hidden, is_system_folder
+from data_manifest.progress import Progress
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", *HEIF_SUFFIXES)
 TRUSTED_AFTER_NS = 2_000_000_000
@@ -80,16 +81,18 @@ def scan_tree(root: Path, known: Mapping[bytes, Folder]) -> dict[bytes, Folder]:
     found: dict[bytes, Folder] = {}
     real_root = os.path.realpath(os.fsencode(root))
     pending = [(real_root, b"", frozenset({real_root}))]
-    while pending:
-        path, relative, above = pending.pop()
-        found[relative] = folder = _look_at(path, known.get(relative))
-        for name in folder.children:
-            child = path.removesuffix(b"/") + b"/" + name
-            real = os.path.realpath(child) if os.path.islink(child) else child  # noqa: PTH114 -- bytes
-            if real in above:
-                logger.warning("%s leads back to a folder above it: not followed", os.fsdecode(child))
-            else:
-                pending.append((real, relative + name + b"/", above | {real}))
+    with Progress(f"listing {root}", None, "folders") as progress:
+        while pending:
+            path, relative, above = pending.pop()
+            found[relative] = folder = _look_at(path, known.get(relative))
+            progress.advance()
+            for name in folder.children:
+                child = path.removesuffix(b"/") + b"/" + name
+                real = os.path.realpath(child) if os.path.islink(child) else child  # noqa: PTH114 -- bytes
+                if real in above:
+                    logger.warning("%s leads back to a folder above it: not followed", os.fsdecode(child))
+                else:
+                    pending.append((real, relative + name + b"/", above | {real}))
     return found
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from data_manifest.progress import working
 from training.augmentation import Augmentation
 from training.checkpoints import load_checkpoint, refuse_other_settings
 from training.checks import check_images, check_room
@@ -71,7 +72,8 @@ def train(
     """
     check_batch_size(training.batch_size, number_of_processes())
     device = resolve_device(runtime.device)
-    groups = choose_groups(groups_folder, training.groups_num, training.batch_size, training.group_indices)
+    with working("reading the groups"):
+        groups = choose_groups(groups_folder, training.groups_num, training.batch_size, training.group_indices)
     settings = settings_of_run(groups_folder, groups, network, augmentation, training)
     checkpoint, best_model = load_checkpoint(run_folder), run_folder / BEST_MODEL
     if checkpoint is not None:
@@ -79,8 +81,10 @@ def train(
         if checkpoint["epoch"] >= epochs_needed(checkpoint["metrics"], training):
             logger.info("%s is complete: %d epochs are done", run_folder, checkpoint["epoch"])
             return best_model
-    state = start_or_resume(checkpoint, settings, groups, network, training, device, augmentation.size)
-    check_images(groups_folder, images_folder, groups)
+    with working("loading the network"):
+        state = start_or_resume(checkpoint, settings, groups, network, training, device, augmentation.size)
+    with working("checking an image of each group"):
+        check_images(groups_folder, images_folder, groups)
     check_room(state, run_folder)
     saver = Saver(state, training.iterations_per_epoch, run_folder, runtime)
     skipped = SkippedImages(run_folder, runtime.max_skipped_share)
@@ -93,7 +97,8 @@ def train(
             turn = state.epoch % len(groups)
             group, classifier = groups[turn], state.classifiers[turn].to(device)
             plan = EpochPlan.of(training, group.num_classes, state.epoch)
-            members = read_members(groups_folder, group.index, run_folder)
+            with working("reading the images of the group"):
+                members = read_members(groups_folder, group.index, run_folder)
             dataset = GroupDataset(images_folder, members, plan, augment, in_batches)
             log_plan(plan, group, training.epochs_num)
             with EpochProgress(plan, state.part, training.epochs_num, on_percentage) as progress:

@@ -28,6 +28,7 @@ from data_manifest.artefacts import DIGEST_LENGTH
 from data_manifest.errors import is_of_the_machine, refused
 from data_manifest.heif import HEIF_SUFFIXES, NEEDS_HEIF, can_read_heif, is_named_heif
 from data_manifest.hidden import is_hidden, is_system_folder
+from data_manifest.progress import Progress
 from data_manifest.references import folder_of
 from pipeline.listing import Listing
 from pipeline.name_parts import Parts
@@ -144,8 +145,11 @@ def state_of_listing(listing: Listing) -> str:
 
     content = hashlib.sha256()
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(THREADS) as threads:
-        for state in threads.map(state_of, sorted(listing.sizes(Path(scratch)))):
-            content.update(state)
+        folders = sorted(listing.sizes(Path(scratch)))
+        with Progress("checking the times of photos", len(folders), "folders") as progress:
+            for state in threads.map(state_of, folders):
+                content.update(state)
+                progress.advance()
     return content.hexdigest()[:DIGEST_LENGTH]
 
 
