@@ -100,10 +100,10 @@ def photos_in(paths: list[Path]) -> list[Path]:
     Raises:
         UserError: None of the paths has a photo.
     """
-    found = {path: _photos(path) for path in paths}
-    if not any(found.values()):
+    found = [(path, _photos(path)) for path in paths]
+    if not any(photos for _, photos in found):
         raise UserError(why_no_photo(paths[0]))
-    return [photo for path, photos in found.items() for photo in photos or [path]]
+    return [photo for path, photos in found for photo in photos or [path]]
 
 
 def why_no_photo(path: Path) -> str:

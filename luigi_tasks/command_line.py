@@ -24,9 +24,8 @@ def explain_mistyped_words() -> None:
 def missing_task(name: str) -> str:
     """Return the message for a task that does not exist."""
     closest = suggestions(name, task_names())
-    return f"No task {name}. " + (
-        f"Closest: {', '.join(closest)}." if closest else f"Tasks: {', '.join(task_names())}."
-    )
+    advice = f"Closest: {', '.join(closest)}." if closest else f"Tasks: {', '.join(task_names())}."
+    return f"No task {name}. {advice}"
 
 
 def build_parser(root_task: str | None = None, **more: Any) -> argparse.ArgumentParser:

@@ -16,20 +16,10 @@ from luigi_tasks.parameters import CONFIG_SECTION, PLACES
 
 # Luigi's sections that have no class, or one in a module that is imported later.
 LUIGI_SECTIONS = (
-    *("DEFAULT", "retcode", "cors", "resources", "logging", "task_history", "batch_notifier", "prometheus", "datadog"),
-    *(
-        "artifactory",
-        "azureblob",
-        "bigquery",
-        "dataproc",
-        "dockerconfig",
-        "elasticsearch",
-        "gcs",
-        "hadoop",
-        "hadoopcli",
-    ),
-    *("hdfs", "hive", "kubernetes", "mongodb", "mssql", "mysql", "OpenPai", "pig", "postgres", "presto", "pyspark"),
-    *("redis", "redshift", "s3", "salesforce", "sge", "spark", "sqlalchemy", "webhdfs"),
+    *("retcode", "cors", "resources", "logging", "task_history", "batch_notifier", "prometheus", "datadog"),
+    *("artifactory", "azureblob", "bigquery", "dataproc", "dockerconfig", "elasticsearch", "gcs", "hadoop"),
+    *("hadoopcli", "hdfs", "hive", "kubernetes", "mongodb", "mssql", "mysql", "OpenPai", "pig", "postgres"),
+    *("presto", "pyspark", "redis", "redshift", "s3", "salesforce", "sge", "spark", "sqlalchemy", "webhdfs"),
 )
 OUR_SECTIONS = sorted({section for section, _ in PLACES.values()})
 STAGE_SECTIONS = ("training", "evaluation", "groups", "manifest")  # not ours, but meant for us
@@ -39,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 def check_configuration() -> None:
-    """Check what the configuration files say, as far as it concerns this pipeline.
+    """Check the sections, names and values of the configuration files that concern this pipeline.
 
     Raises:
         UserError: A file is missing or unreadable, a value cannot be expanded, or a value would be ignored: it has an
@@ -95,7 +85,7 @@ def _letters(word: str) -> str:
 
 
 def _section_meant(section: str, names: Collection[str]) -> str | None:
-    """Return the section of ours that an unknown one was meant to be, if it was: by its name, or by what is in it."""
+    """Return our section that an unknown one stands for, by its name or by the names in it, or None."""
     for ours in OUR_SECTIONS:
         if ours in _letters(section) or nearest(section, [ours], NEAR_SECTION):
             return ours
@@ -118,7 +108,7 @@ def _closest_parameter(name: str, section: str) -> str:
 
 
 def _check_default_section(sections: Mapping[str, Collection[str]]) -> None:
-    """Check that [DEFAULT] has no parameters: Luigi takes them only where a file has the section [cosplace]."""
+    """Check that [DEFAULT] has no parameters: they would be ignored unless [cosplace] exists too."""
     values = (_raw(section, name) for section, names in sections.items() for name in names)
     used = set(re.findall(r"%\((.+?)\)s", "\n".join(values)))
     for name in luigi.configuration.get_config().defaults():

@@ -15,8 +15,8 @@ from data_manifest import progress
 from data_manifest.tables import read_table
 from evaluation.evaluate import evaluate_matches
 from evaluation.matching import Matches
-from evaluation.settings import Threshold
 from evaluation.search import search
+from evaluation.settings import Threshold
 from pipeline.advice.advise import advise
 from pipeline.groups import build_groups
 from pipeline.listing import list_images
