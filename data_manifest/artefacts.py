@@ -20,6 +20,7 @@ from typing import Any
 
 from data_manifest.durable import fsync
 from data_manifest.errors import UserError, writing_in
+from data_manifest.progress import working
 from data_manifest.schemas import SCHEMA_VERSION
 from data_manifest.staging import remove_dead_staging, staging_folder
 
@@ -169,7 +170,8 @@ def publishing(artifacts: Path, recipe: Recipe, summary: Mapping[str, Any] | Non
             _write_recipe(recipe.stored(), staging)  # says, while the build lasts, what it needs
             yield staging
             _write_recipe({**recipe.stored(), "summary": dict(summary or {})}, staging)
-            _publish(staging, recipe.folder(artifacts))
+            with working(f"publishing {recipe.stage} {recipe.name}"):
+                _publish(staging, recipe.folder(artifacts))
         make_current(recipe.folder(artifacts))
         remove_dead_staging(artifacts)
 

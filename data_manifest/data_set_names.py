@@ -15,6 +15,7 @@ from pathlib import Path
 
 from data_manifest.artefacts import digest_of
 from data_manifest.errors import UserError
+from data_manifest.hidden import is_system_folder
 from data_manifest.references import LIST_SUFFIX
 
 CLAIMS = ".names"
@@ -91,9 +92,9 @@ def _allowed(character: str) -> str:
 
 
 def first_file(folder: Path) -> Path | None:
-    """Return a file in a folder or below it, hidden ones left out; None if there is none."""
+    """Return a file in a folder or below it; None if there is none. Hidden files and system folders do not count."""
     with os.scandir(folder) as entries:
-        for entry in (each for each in entries if not each.name.startswith(".")):
+        for entry in (each for each in entries if not is_system_folder(os.fsencode(each.name))):
             found = first_file(Path(entry.path)) if entry.is_dir() else Path(entry.path)
             if found is not None:
                 return found

@@ -22,15 +22,17 @@ PATIENCE_SECONDS = 30
 IMAGES_AT_A_TIME = 2_048
 THREADS = 16  # one stat on a network file system takes up to a millisecond
 MISSING = -1
+NAMED_HEIF = r"(?i)\.hei[cf]$"
 
 
 @dataclass(frozen=True)
 class PartitionStates:
-    """Summary of the file states of one partition: images listed, images present, digest of all states."""
+    """Summary of the file states of one partition: images listed, images present, digest of all, any HEIC."""
 
     images: int
     present: int
     digest: str
+    heif: bool
 
 
 @dataclass(frozen=True)
@@ -186,4 +188,5 @@ def summarise_states(states: pl.DataFrame) -> PartitionStates:
     for name in STATE[1:]:
         content.update(states[name].fill_null(MISSING).rechunk().to_numpy().data)
     present = len(states) - states["bytes"].null_count()
-    return PartitionStates(len(states), present, content.hexdigest()[:DIGEST_LENGTH])
+    heif = states["path"].str.contains(NAMED_HEIF).any()
+    return PartitionStates(len(states), present, content.hexdigest()[:DIGEST_LENGTH], heif)

@@ -4,8 +4,12 @@ Training and evaluation read images by the same rules: else a network would be a
 """
 
 import io
+from pathlib import Path
+from typing import IO
 
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from data_manifest.heif import NEEDS_HEIF, can_read_heif, is_heif
 
 DEEP = "I;16"  # how the names of Pillow's modes of 16 bits begin
 SCAN = b"\xff\xda"  # where the pixels of a JPEG begin
@@ -15,6 +19,22 @@ TURNS = {
     **{2: TURN.FLIP_LEFT_RIGHT, 3: TURN.ROTATE_180, 4: TURN.FLIP_TOP_BOTTOM, 5: TURN.TRANSPOSE},
     **{6: TURN.ROTATE_270, 7: TURN.TRANSVERSE, 8: TURN.ROTATE_90},
 }
+
+
+def open_picture(source: Path | str | bytes | IO[bytes]) -> Image.Image:
+    """Open an image file or its content, HEIC included if the extra `heif` is installed.
+
+    Raises:
+        UnidentifiedImageError: The file is not an image, or is HEIC without the extra: the message has the remedy.
+        OSError: The file cannot be read; Pillow's decoders raise other kinds too.
+    """
+    with_heif = can_read_heif()
+    try:
+        return Image.open(source)
+    except UnidentifiedImageError:
+        if not with_heif and is_heif(source):
+            raise UnidentifiedImageError(NEEDS_HEIF) from None
+        raise
 
 
 def as_shown(image: Image.Image, mode: str = "RGB") -> Image.Image:

@@ -1,21 +1,53 @@
 """Progress of long work: a bar with rate and time left on a terminal, a plain line now and then in a log."""
 
+import contextlib
 import logging
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 
 from tqdm import tqdm
 
-SECONDS_BETWEEN_LINES = 10.0
+SECONDS_TO_FIRST_LINE, SECONDS_BETWEEN_LINES = 1.0, 10.0
 Percentage = Callable[[int], None] | None  # what is told of progress, as a whole number from 0 to 100
 logger = logging.getLogger(__name__)
 
 
+class Heartbeat:
+    """Calls a function after a second, and every 10 seconds after that, for as long as a context lasts."""
+
+    def __init__(self, show: Callable[[], object]) -> None:
+        self._show, self._ended = show, threading.Event()
+
+    def _run(self) -> None:
+        seconds = SECONDS_TO_FIRST_LINE
+        while not self._ended.wait(seconds):
+            self._show()
+            seconds = SECONDS_BETWEEN_LINES
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._run, daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[None]:
+    """Log what is being done, if it takes more than a second: for work that cannot be counted. Also a decorator."""
+    started = time.monotonic()
+    with Heartbeat(lambda: logger.info("%s: %.0f s so far", what, time.monotonic() - started)):
+        yield
+
+
 class Progress:
     """Counts units of work, from 0 to `total`; use it as a context manager.
+
+    In a log, the first line appears after a second, whether or not a unit is done by then.
 
     Args:
         what: What is being done, as in "extracting descriptors".
@@ -37,18 +69,23 @@ class Progress:
         self._log_lines = not on_terminal
         self._done, self._done_before, self._started = done, done, time.monotonic()
         self._last_line = self._started
+        self._shown_facts: dict[str, str] = {}
+        self._heartbeat = Heartbeat(self._log_line)
 
     def advance(self, units: int = 1, **facts: str) -> None:
         """Count units as done, and show facts such as `loss="1.23"` beside the bar."""
         self._done += units
+        self._shown_facts = facts
         if facts:
             self._bar.set_postfix(facts, refresh=False)
         self._bar.update(units)
-        now = time.monotonic()
-        if self._log_lines and now - self._last_line >= SECONDS_BETWEEN_LINES:
-            self._last_line = now
-            logger.info("%s", self._line(facts))
+        if self._log_lines and time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._log_line()
         self._report_percentage()
+
+    def _log_line(self) -> None:
+        self._last_line = time.monotonic()
+        logger.info("%s", self._line(self._shown_facts))
 
     def time_for(self, units: int, just_done: int = 0) -> str | None:
         """Return how long so many units take at the rate so far, as in 1:23:45; None before there is one.
@@ -66,7 +103,8 @@ class Progress:
         time_left = self.time_for(self.total - self._done) if self.total else None
         left = f", {time_left} left" if time_left else ""
         shown = "".join(f", {name} {value}" for name, value in facts.items())
-        return f"{self.what}: {self._done:,}{share}, {self._rate():,.1f} {self.unit}/s{left}{shown}"
+        rate = f", {self._rate():,.1f} {self.unit}/s" if self._rate() else ""
+        return f"{self.what}: {self._done:,}{share}{rate}{left}{shown}"
 
     def _report_percentage(self) -> None:
         if not self.total or self._on_percentage is None:
@@ -77,11 +115,14 @@ class Progress:
             self._on_percentage(percentage)
 
     def __enter__(self) -> Self:
+        if self._log_lines:
+            self._heartbeat.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._heartbeat.__exit__()
         self._bar.close()
 
 

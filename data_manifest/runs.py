@@ -5,7 +5,6 @@ A run folder has one writer at a time, by a lock that ends with the process that
 """
 
 import contextlib
-import fcntl
 import json
 import logging
 import os
@@ -15,6 +14,7 @@ from pathlib import Path
 from data_manifest.artefacts import Recipe
 from data_manifest.durable import write_text
 from data_manifest.errors import UserError
+from data_manifest.locks import fcntl
 from data_manifest.references import RUN_FILE
 
 LOCK_FILE = ".lock"

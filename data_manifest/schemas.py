@@ -80,7 +80,9 @@ LISTED_FOLDERS = pa.schema(
         _column("listed_ns", pa.int64(), "the clock, just before it was listed, nanoseconds; 0: list it each time"),
         _column("count", pa.int64(), "images in it, not below"),
         _column("digest", pa.string(), "of the sorted names of these images"),
-        _column("children", pa.list_(pa.binary()), "names of the folders in it"),
+        _column("children", pa.list_(pa.binary()), "names of the folders in it that are listed"),
+        _column("hidden_images", pa.int64(), "hidden images in it, not listed"),
+        _column("skipped_folders", pa.list_(pa.binary()), "names of the folders in it that are not listed"),
     ]
 )
 _CELL = (

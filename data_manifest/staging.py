@@ -7,7 +7,6 @@ number is asked. Of other hosts the age must agree: a file system may keep their
 """
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
@@ -18,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data_manifest.errors import UserError
+from data_manifest.locks import fcntl
 
 STAGING = ".staging"
 LOCK_SUFFIX = ".lock"

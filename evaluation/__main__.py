@@ -6,6 +6,7 @@ from pathlib import Path
 
 from data_manifest.console import configure_logging
 from data_manifest.errors import UserError
+from data_manifest.progress import working
 from evaluation.settings import EXACT, HNSW, IVFPQ, TOP
 
 
@@ -45,20 +46,25 @@ def _at_least_one(text: str) -> int:
 
 def localize(options: argparse.Namespace) -> int:
     """Show where photos were taken; return 1 if one of them could not be opened."""
-    from evaluation.localize import Localizer
-    from evaluation.located import show
-    from evaluation.lookup_database import find_database, photos_in
-    from evaluation.models import find_model
-    from evaluation.panel import check_panel, draw_panel
+    with working("loading PyTorch and faiss"):
+        from evaluation.localize import Localizer
+        from evaluation.located import show
+        from evaluation.lookup_database import find_database, photos_in
+        from evaluation.models import find_model
+        from evaluation.panel import check_panel, draw_panel
 
     photos = photos_in(options.photos)
     if options.panel is not None:  # before a database is described, perhaps for hours
         check_panel(options.panel)
-    model = find_model(options.model, options.backbone, options.fc_output_dim)
+    with working("loading the model"):
+        model = find_model(options.model, options.backbone, options.fc_output_dim)
     database = find_database(
         options.database, model, options.index, device=options.device, num_workers=options.num_workers
     )
-    located = Localizer(model, database, options.device).localize(photos, options.top)
+    with working("loading the database"):
+        localizer = Localizer(model, database, options.device)
+    with working(f"looking up {len(photos):,} photos"):
+        located = localizer.localize(photos, options.top)
     print(show(located, options.format))
     if options.panel is not None:
         draw_panel(located, database.images.images_folder, options.panel)

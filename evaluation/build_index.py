@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from data_manifest.artefacts import Recipe, find_published, format_bytes, publishing, read_recipe
 from data_manifest.errors import UserError
+from data_manifest.progress import Progress, working
 from evaluation.build_descriptors import open_descriptors
 from evaluation.descriptors import Descriptors
 from evaluation.search import Float32s, Found, pieces
@@ -55,7 +56,8 @@ def build_index(descriptors: Path, kind: str, artifacts: Path) -> Path:
         return published
     logger.info("building an index %s of %s descriptors", kind, f"{len(database):,}")
     index = _build(settings, database)
-    with publishing(artifacts, recipe, {"made": f"{kind} of {len(database):,} descriptors"}) as staging:
+    made = {"made": f"{kind} of {len(database):,} descriptors"}
+    with publishing(artifacts, recipe, made) as staging, working("writing the index"):
         faiss.write_index(index, str(staging / INDEX_FILE))
     return recipe.folder(artifacts)
 
@@ -74,6 +76,7 @@ def open_index(folder: Path) -> faiss.Index:
     return index
 
 
+@working("searching the index")
 def search_index(index: faiss.Index, descriptors: Descriptors, queries: Float32s, k: int) -> Found:
     """Return squared distances and database rows of each query's best matches among the index's candidates, best first.
 
@@ -139,9 +142,12 @@ def _build(settings: dict[str, Any], database: Descriptors) -> faiss.Index:
         index.hnsw.efConstruction = settings["looked_at"]  # by faiss's own 40 it misses most where images are many
     else:
         index = faiss.index_factory(dim, f"IVF{settings['cells']},PQ{settings['code_bytes']}x8")
-        index.train(_sample(database, 4 * POINTS_A_CENTRE * max(settings["cells"], CODE_VALUES)))
-    for _, piece in pieces(database):
-        index.add(piece)
+        with working("training the index"):
+            index.train(_sample(database, 4 * POINTS_A_CENTRE * max(settings["cells"], CODE_VALUES)))
+    with Progress("adding to the index", len(database), "descriptors") as progress:
+        for _, piece in pieces(database):
+            index.add(piece)
+            progress.advance(len(piece))
     return index
 
 

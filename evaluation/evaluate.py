@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from data_manifest.image_size import ImageSize
-from data_manifest.progress import Progress
+from data_manifest.progress import Progress, working
 from evaluation.breakdown import Apart, Pairs, breakdown_table, nearest_positives
 from evaluation.descriptors import Descriptors, Extraction, extract_descriptors
 from evaluation.image_list import ImageList
@@ -99,6 +99,7 @@ def evaluate(
     return evaluate_matches("", (tables[0], descriptors), (tables[1], query_descriptors), Matches(matches), threshold)
 
 
+@working("measuring the recalls")
 def evaluate_matches(
     test_set: str,
     database: tuple[pl.DataFrame, Descriptors],

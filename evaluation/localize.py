@@ -30,7 +30,7 @@ from evaluation.build_index import open_index, search_index
 from evaluation.descriptors import Extraction, describe_batch
 from evaluation.folding import ready_to_describe
 from evaluation.images import to_tensor
-from evaluation.lookup_database import Database
+from evaluation.lookup_database import Database, why_no_photo
 from evaluation.models import TrainedModel
 from evaluation.opening import open_image, resize_shorter_side
 from evaluation.positives import Positions, distances_m
@@ -121,6 +121,8 @@ class Localizer:
         return located
 
     def _localize(self, photo: Path, top: int) -> Located:
+        if not photo.is_file():
+            return Located(str(photo), error=why_no_photo(photo))
         try:
             pixels = self._read(photo)
         except UserError as error:
@@ -150,7 +152,7 @@ class Localizer:
     def _read(self, photo: Path) -> Tensor:
         """A photo of a phone has many times the pixels of a database image, and would be another scale to the model."""
         mode = preprocessing_of(self._network).mode
-        image = open_image(photo, mode, enough=self._side)
+        image = open_image(photo, mode, enough=self._side, advice=None)
         if self.database.resized_to is not None or min(image.size) > self._side:
             image = resize_shorter_side(image, self._side)
         return to_tensor(image)

@@ -1,6 +1,6 @@
 """The database that photos are looked up in: what an evaluation used, described by the model that is asked."""
 
-import itertools
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,10 @@ from PIL import Image
 
 from data_manifest.artefacts import find_by_digest, read_recipe
 from data_manifest.errors import UserError
+from data_manifest.heif import HEIF_SUFFIXES
+from data_manifest.hidden import is_hidden, is_system_folder
 from data_manifest.lookup import find_artefact, read_recipe_of
+from data_manifest.pictures import open_picture
 from data_manifest.references import MANIFEST_STAGES
 from evaluation.build_descriptors import IMAGES_FOLDER, build_descriptors
 from evaluation.build_index import build_index
@@ -43,7 +46,7 @@ class Database:
         """Return the shorter side of a table's first image, in pixels, to which larger photos are reduced."""
         path = self.images.images_folder / str(table["path"][0])
         try:
-            with Image.open(path) as image:
+            with open_picture(path) as image:
                 return min(image.size)
         except OSError as error:
             raise UserError(f"{path} cannot be opened: are the database's images elsewhere now? ({error})") from error
@@ -101,19 +104,29 @@ def find_database(
 def photos_in(paths: list[Path]) -> list[Path]:
     """Return photos: of a folder, all images in it and below, by name; of a file, itself.
 
+    A path without a photo is returned as it is, so that it does not stop the others.
+
     Raises:
-        UserError: One is not there, or a folder has no image.
+        UserError: None of the paths has a photo.
     """
-    return list(itertools.chain.from_iterable(_photos(path) for path in paths))
+    found = [(path, _photos(path)) for path in paths]
+    if not any(photos for _, photos in found):
+        raise UserError(why_no_photo(paths[0]))
+    return [photo for path, photos in found for photo in photos or [path]]
+
+
+def why_no_photo(path: Path) -> str:
+    """Return why a path has no photo."""
+    return f"{path}: no image in this folder" if path.is_dir() else f"{path}: no such file or folder"
 
 
 def _photos(path: Path) -> list[Path]:
-    if not path.exists():
-        raise UserError(f"{path}: there is no such file or folder")
+    """Return the photos of a path: HEIC too, whether it can be read or not, and nothing that systems keep there."""
     if not path.is_dir():
-        return [path]
-    readable = Image.registered_extensions()
-    photos = sorted(each for each in path.rglob("*") if each.suffix.lower() in readable and each.is_file())
-    if not photos:
-        raise UserError(f"{path}: there is no image in it")
-    return photos
+        return [path] if path.exists() else []
+    readable, photos = {*Image.registered_extensions(), *HEIF_SUFFIXES}, []
+    for parent, folders, names in os.walk(path):
+        folders[:] = [name for name in folders if not is_system_folder(os.fsencode(name))]
+        listed = (name for name in names if not is_hidden(os.fsencode(name)))
+        photos += [Path(parent, name) for name in listed if Path(name).suffix.lower() in readable]
+    return sorted(photos)

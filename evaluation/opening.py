@@ -5,10 +5,13 @@ from pathlib import Path
 from PIL import Image
 
 from data_manifest.errors import UserError
-from data_manifest.pictures import as_shown
+from data_manifest.heif import NEEDS_HEIF
+from data_manifest.pictures import as_shown, open_picture
+
+ADVICE = "fix the file, or take it out of the images folder and build the manifest again"
 
 
-def open_image(path: Path, mode: str = "RGB", enough: int | None = None) -> Image.Image:
+def open_image(path: Path, mode: str = "RGB", enough: int | None = None, advice: str | None = ADVICE) -> Image.Image:
     """Return the decoded image in a mode of Pillow's, turned as its orientation flag says.
 
     Args:
@@ -16,20 +19,21 @@ def open_image(path: Path, mode: str = "RGB", enough: int | None = None) -> Imag
         mode: Pillow's name of what it is brought to: RGB, or L for shades of grey.
         enough: Decode a JPEG of many pixels at a half, a quarter or an eighth of its sides, where its shorter side has
             this many still: several times as fast.
+        advice: What to do about an image that cannot be opened.
 
     Raises:
         UserError: The file is missing, broken or no image.
     """
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             if enough is not None:
                 image.draft(None, (enough, enough))
             return as_shown(image, mode)
     except Exception as error:  # Pillow's decoders raise many kinds, SyntaxError and struct.error among them
-        raise UserError(
-            f"{path} cannot be opened as an image ({error}): mend the file, "
-            "or take it out of the images folder and build the manifest again"
-        ) from error
+        if str(error) == NEEDS_HEIF:
+            raise UserError(f"{path} cannot be opened. {NEEDS_HEIF}") from error
+        text = f"{path} cannot be opened as an image ({error})"
+        raise UserError(f"{text}: {advice}" if advice else text) from error
 
 
 def resize_shorter_side(image: Image.Image, shorter_side: int) -> Image.Image:

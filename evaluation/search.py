@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data_manifest.errors import UserError
+from data_manifest.progress import Progress
 
 PIECE_BYTES = 1 << 27
 Float32s = npt.NDArray[np.float32]
@@ -38,9 +39,11 @@ def search(database: Float32s, queries: Float32s, k: int, piece_bytes: int = PIE
     _refuse_an_empty_side(database, queries)
     queries = np.ascontiguousarray(queries)
     best = faiss.ResultHeap(len(queries), min(k, len(database)))
-    for first, piece in pieces(database, piece_bytes):
-        squared_distances, rows = faiss.knn(queries, piece, min(k, len(piece)))
-        best.add_result(squared_distances, rows + first)
+    with Progress("searching", len(database), "database images") as progress:
+        for first, piece in pieces(database, piece_bytes):
+            squared_distances, rows = faiss.knn(queries, piece, min(k, len(piece)))
+            best.add_result(squared_distances, rows + first)
+            progress.advance(len(piece))
     best.finalize()
     return best.D, best.I
 

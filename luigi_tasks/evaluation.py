@@ -6,6 +6,7 @@ from pathlib import Path
 
 from data_manifest.artefacts import Recipe
 from data_manifest.image_size import ImageSize
+from data_manifest.progress import working
 from evaluation.recipe import (
     ImageDigests,
     Model,
@@ -89,10 +90,11 @@ class ExtractDescriptors(StageOfImages):
 
     def run(self) -> None:
         """Embed the images; an interrupted run resumes at its last chunk, unless files changed."""
-        from evaluation.build_descriptors import build_descriptors
-        from evaluation.descriptors import Extraction
-        from evaluation.models import TrainedModel
-        from training.network import resolve_device
+        with working("loading PyTorch"):
+            from evaluation.build_descriptors import build_descriptors
+            from evaluation.descriptors import Extraction
+            from evaluation.models import TrainedModel
+            from training.network import resolve_device
 
         runtime, manifest, (path, model) = self.settings(RuntimeSettings), self.manifest(), model_of(self)
         batch_size, device = self.settings(EvaluationSettings).infer_batch_size, resolve_device(runtime.device)
@@ -153,7 +155,8 @@ class EvaluateCosPlace(StageOfImages):
 
     def run(self) -> None:
         """Evaluate, and publish predictions and recalls."""
-        from evaluation.stage import ListedSet, evaluate_on_sets
+        with working("loading PyTorch and faiss"):
+            from evaluation.stage import ListedSet, evaluate_on_sets
 
         def listed_set(each: SetFolders) -> ListedSet:
             database, queries = (

@@ -4,16 +4,14 @@ All are read from the section [cosplace] of the configuration, whichever task th
 """
 
 import dataclasses
-import difflib
 import shlex
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import luigi
 from luigi.util import inherits
 
-from data_manifest.errors import UserError
 from data_manifest.settings import Settings, value_of
 from evaluation.report.settings import ReportSettings
 from evaluation.settings import ChosenSets, EvaluationSettings, RetrievalSettings
@@ -56,6 +54,9 @@ TaskKind = TypeVar("TaskKind", bound=luigi.Task)
 def place_of(parameter: str) -> tuple[str, str]:
     """Return the section and the name that a parameter has in the configuration."""
     return ELSEWHERE.get(parameter, (CONFIG_SECTION, parameter))
+
+
+PLACES = {field.name: place_of(field.name) for kind in KINDS for field in dataclasses.fields(kind)}
 
 
 class SettingParameter(luigi.Parameter[Any]):
@@ -113,29 +114,6 @@ def takes(*kinds: type[Settings]) -> Callable[[type[TaskKind]], type[TaskKind]]:
         return inheriting
 
     return decorate
-
-
-def refuse_unknown_settings() -> None:
-    """Check the names in the configuration's sections of parameters.
-
-    Raises:
-        UserError: One is no parameter, so that its value would be ignored.
-    """
-    configuration = luigi.configuration.get_config()
-    places = {field.name: place_of(field.name) for kind in KINDS for field in dataclasses.fields(kind)}
-    for section in sorted({section for section, _ in places.values()}):
-        for name in configuration.options(section) if configuration.has_section(section) else ():
-            if (section, name) not in places.values():
-                raise UserError(f"[{section}] {name}: there is no such parameter{hint_at(name, section, places)}")
-
-
-def hint_at(name: str, section: str, places: Mapping[str, tuple[str, str]]) -> str:
-    """Return a question for the parameter that was meant by a name in a section, if one is like it."""
-    alike = difflib.get_close_matches(name, places, n=1)
-    if not alike:
-        return ""
-    its_section, its_name = places[alike[0]]
-    return f"; is it {its_name}?" if its_section == section else f"; is it [{its_section}] {its_name}?"
 
 
 def command_of(task: luigi.Task) -> str:

@@ -17,7 +17,8 @@ from luigi.task_register import TaskClassException
 from data_manifest.artefacts import Recipe, describe, is_published, make_current
 from data_manifest.console import configure_logging, show_mistake
 from data_manifest.settings import Settings
-from luigi_tasks.parameters import refuse_unknown_settings
+from luigi_tasks.command_line import explain_mistyped_words
+from luigi_tasks.configuration import check_configuration
 from pipeline.cluster import ClusterSettings, executor_at
 from pipeline.dataset import DatasetSettings
 
@@ -46,6 +47,7 @@ set_luigi_defaults()
 # A worker that Luigi forks would hang: polars' threads hold locks that no thread of the copy ever releases.
 multiprocessing.set_start_method("spawn", force=True)
 configure_logging()
+explain_mistyped_words()
 sys.excepthook = show_mistake(sys.excepthook, TaskClassException)
 
 SettingsKind = TypeVar("SettingsKind", bound=Settings)
@@ -58,7 +60,7 @@ class Stage(luigi.Task):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        refuse_unknown_settings()
+        check_configuration()
         for kind in self.kinds:  # a mistake in any setting is told before work starts
             self.settings(kind)
 

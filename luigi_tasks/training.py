@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_manifest.artefacts import Recipe, is_published, read_recipe
 from data_manifest.errors import UserError
+from data_manifest.progress import working
 from evaluation.recipe import decisive_settings as evaluation_settings
 from evaluation.recipe import validation_digest
 from evaluation.settings import EvaluationSettings
@@ -190,8 +191,9 @@ class TrainCosPlace(StageOfImages):
 
     def run(self) -> None:
         """Train, and publish the best model."""
-        from evaluation.stage import Validation
-        from training.stage import train_cosplace
+        with working("loading PyTorch and faiss"):
+            from evaluation.stage import Validation
+            from training.stage import train_cosplace
 
         runtime = self.settings(RuntimeSettings)
         with stopping_luigi():

@@ -15,7 +15,7 @@ import polars as pl
 from data_manifest.artefacts import CURRENT, is_published, read_recipe
 from data_manifest.data_set_names import data_set_name
 from data_manifest.errors import UserError
-from data_manifest.progress import Progress
+from data_manifest.progress import Progress, working
 from data_manifest.references import MANIFEST_STAGES
 from data_manifest.tables import table_files
 from pipeline.cells import count_classes
@@ -141,6 +141,7 @@ def _count(images: pl.LazyFrame, rules: Rules, made: Made | None = None) -> Part
     return Part(made, count_years(images), [count_classes(images, rule) for rule in rules])
 
 
+@working("adding up the counts")
 def _together(parts: list[Part], rules: Rules, summary: dict[str, Any], manifest: Path | None) -> Counted:
     counted = {rule: complete_frames([part.by_class[number] for part in parts]) for number, rule in enumerate(rules)}
     by_class = {rule: add_up(each) for rule, each in counted.items()}

@@ -4,9 +4,9 @@ import os
 import tempfile
 from pathlib import Path
 
-from PIL import Image
-
 from data_manifest.errors import UserError
+from data_manifest.heif import can_read_heif, is_named_heif
+from data_manifest.pictures import open_picture
 from pipeline.listing import Listing
 
 
@@ -18,7 +18,7 @@ def check_first_image(listing: Listing, images_folder: Path) -> None:
     """
     path = images_folder / os.fsdecode(_first_path(listing))
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             image.load()
     except Exception as error:  # Pillow's decoders raise many kinds, SyntaxError and struct.error among them
         raise UserError(
@@ -32,4 +32,7 @@ def _first_path(listing: Listing) -> bytes:
         folders = listing.sizes(Path(scratch))
         if not folders:
             raise UserError(f"{listing.origin}: no image in it")
-        return next(iter(next(listing.images([min(folders)]).blocks())))
+        first = next(listing.images([min(folders)]).blocks())
+        # Without the extra, HEIC is a reject of the manifest: it does not stop a training on the other photos.
+        readable = (path for path in first if can_read_heif() or not is_named_heif(path))
+        return next(readable, next(iter(first)))

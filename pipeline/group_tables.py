@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from data_manifest.artefacts import link_or_copy
-from data_manifest.progress import Percentage, Progress, share
+from data_manifest.progress import Percentage, Progress, share, working
 from pipeline.aside import Putting, aside_of, put_aside
 from pipeline.cells import CLASS_KEY
 from pipeline.classes import cells_with_unknown_frames, classes_of_each, complete_frames
@@ -78,7 +78,8 @@ class GroupTables:
         fresh = bundled.filter(pl.col("class_before").is_null()).select(*CLASS_KEY, *NUMBERS, "bundle")
         runs = list(classes_of_each(complete_frames(counted), fresh))
         self._put_aside(self._still_to_put_aside(runs), 55, 60)
-        bundles = list(self._bundles(bundled, pl.concat(runs)))
+        with working("assigning classes to files"):
+            bundles = list(self._bundles(bundled, pl.concat(runs)))
         with Progress("writing groups", len(bundles), "bundles", share(self.on_percentage, 60, 100)) as progress:
             list(run_all(write_bundle, bundles, progress, self.executor))
         shutil.rmtree(self._scratch)

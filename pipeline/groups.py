@@ -11,7 +11,7 @@ import polars as pl
 from data_manifest import schemas
 from data_manifest.artefacts import Recipe, find_published, publishing, read_recipe
 from data_manifest.errors import UserError
-from data_manifest.progress import Percentage, Progress
+from data_manifest.progress import Percentage, Progress, working
 from data_manifest.staging import remove_dead_staging
 from data_manifest.tables import table_files, write_table
 from pipeline.classes import add_up, complete_frames, number_classes
@@ -97,11 +97,12 @@ def _build(
     with publishing(artifacts, recipe, summary) as staging:
         tables = GroupTables(files, settings, staging, earlier, on_percentage, executor)
         counted = tables.count()
-        total = add_up(complete_frames(counted))
-        summary |= {**summarise_classes(total, settings), **left_out}
-        check_any_class(summary, settings)
-        classes = number_classes(total.filter(pl.col("num_images") >= settings.min_images_per_class), settings)
-        write_table(classes, staging / "classes" / "classes.parquet", schemas.CLASSES)
+        with working("numbering the classes"):
+            total = add_up(complete_frames(counted))
+            summary |= {**summarise_classes(total, settings), **left_out}
+            check_any_class(summary, settings)
+            classes = number_classes(total.filter(pl.col("num_images") >= settings.min_images_per_class), settings)
+            write_table(classes, staging / "classes" / "classes.parquet", schemas.CLASSES)
         summary["files_from_before"] = tables.write_members(classes, counted)
         summary["made"] = (
             f"{summary['classes']:,} classes of {summary['images']:,} images in {summary['groups']:,} groups"

@@ -35,17 +35,14 @@ def read_folders(cache: Path) -> dict[bytes, Folder]:
     except (OSError, pl.exceptions.PolarsError):
         return {}
     return {
-        path: Folder(modified_ns, changed_ns, listed_ns, count, digest, tuple(children))
-        for path, modified_ns, changed_ns, listed_ns, count, digest, children in rows.iter_rows()
+        path: Folder(modified_ns, changed_ns, listed_ns, count, digest, tuple(children), hidden, tuple(skipped))
+        for path, modified_ns, changed_ns, listed_ns, count, digest, children, hidden, skipped in rows.iter_rows()
     }
 
 
 def write_folders(folders: Mapping[bytes, Folder], cache: Path) -> None:
     """Keep what a scan found."""
-    rows = [
-        (path, each.modified_ns, each.changed_ns, each.listed_ns, each.count, each.digest, each.children)
-        for path, each in folders.items()
-    ]
+    rows = [(path, *(getattr(folder, name) for name in LISTED_FOLDERS.names[1:])) for path, folder in folders.items()]
     frame = pl.DataFrame(rows, schema=pl.Schema(LISTED_FOLDERS), orient="row")
     with contextlib.suppress(OSError):  # as on a disk that is full or cannot be written to
         cache.mkdir(parents=True, exist_ok=True)

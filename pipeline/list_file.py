@@ -16,6 +16,7 @@ import xxhash
 
 from data_manifest.artefacts import digest_of
 from data_manifest.errors import UserError
+from data_manifest.progress import Progress
 from pipeline import bytewise
 from pipeline.runs import Run, clean_line
 from pipeline.threads import usable_cores
@@ -38,8 +39,15 @@ def scan_list(list_file: Path, scratch: Path) -> dict[bytes, list[Run]]:
         UserError: The list cannot be read, or is UTF-16, as some Windows shells write it.
     """
     runs: dict[bytes, list[Run]] = {}
-    with ThreadPoolExecutor(usable_cores()) as threads:
-        for in_piece in threads.map(partial(_scan_piece, list_file, scratch), pieces(list_file)):
+    cut = pieces(list_file)
+    megabytes = [(end - begin) >> 20 for begin, end in cut]
+    with (
+        ThreadPoolExecutor(usable_cores()) as threads,
+        Progress(f"scanning {list_file.name}", sum(megabytes), "MB") as progress,
+    ):
+        scanned = threads.map(partial(_scan_piece, list_file, scratch), cut)
+        for in_piece, done in zip(scanned, megabytes, strict=True):
+            progress.advance(done)
             for folder, run in in_piece:
                 in_folder = runs.setdefault(folder, [])
                 if in_folder and in_folder[-1].can_go_on_with(run, PIECE_BYTES):
@@ -77,8 +85,15 @@ def digest_of_list(list_file: Path) -> str:
     """
     try:
         starts = range(0, max(list_file.stat().st_size, 1), DIGESTED_BYTES)
-        with ThreadPoolExecutor(usable_cores()) as threads:
-            return digest_of(list(threads.map(partial(_digest_of_part, list_file), starts)))
+        with (
+            ThreadPoolExecutor(usable_cores()) as threads,
+            Progress(f"reading {list_file.name}", len(starts) * DIGESTED_BYTES >> 20, "MB") as progress,
+        ):
+            digests = []
+            for digest in threads.map(partial(_digest_of_part, list_file), starts):
+                progress.advance(DIGESTED_BYTES >> 20)
+                digests.append(digest)
+            return digest_of(digests)
     except OSError as error:
         raise UserError(f"{list_file}: cannot be read: {error.strerror}") from error
 

@@ -1,8 +1,10 @@
 """What images there are: those of a folder, or the lines of the list file beside it. No image is opened."""
 
 import hashlib
+import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +20,7 @@ from pipeline.tree import IMAGE_SUFFIXES, list_names, scan_tree
 
 HEAD_BYTES = 1 << 16
 BYTES_OF_A_NAME = 92  # in SF-XL
+SHOWN_FOLDERS = 5
 
 
 class Images(Protocol):
@@ -36,6 +39,7 @@ class Listing(Protocol):
 
     origin: Path
     fingerprint: str  # a digest of what images there are
+    skipped: "Skipped"
 
     def estimate(self) -> tuple[int, int]:
         """Return about how many images there are, and about how many bytes their paths have together, at no cost."""
@@ -55,6 +59,29 @@ class Listing(Protocol):
         Raises:
             UserError: They may not be.
         """
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """What is not listed: hidden images, and folders that are hidden or that systems keep, by their names."""
+
+    hidden_images: int = 0
+    folders: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The counts, as a manifest's summary has them."""
+        return {"hidden_images": self.hidden_images, "skipped_folders": sum(self.folders.values())}
+
+    def __bool__(self) -> bool:
+        return any(self.counts.values())
+
+    def __str__(self) -> str:
+        most = sorted(self.folders, key=lambda name: (-self.folders[name], name))
+        names = ", ".join(most[:SHOWN_FOLDERS]) + (", ..." if len(most) > SHOWN_FOLDERS else "")
+        images = f"{self.hidden_images:,} hidden images" if self.hidden_images else ""
+        folders = f"{sum(self.folders.values()):,} folders ({names})" if self.folders else ""
+        return " and ".join(filter(None, (images, folders)))
 
 
 @dataclass(frozen=True)
@@ -82,7 +109,9 @@ class ImagesOfRuns:
 
 
 class ListedImages:
-    """The images that a list file names."""
+    """The images that a list file names, whatever they are called."""
+
+    skipped = Skipped()
 
     def __init__(self, origin: Path, cache: Path | None) -> None:
         self.origin = origin
@@ -153,12 +182,18 @@ class FoundImages:
         self.folders = scan_tree(origin, known)
         if cache and self.folders != known and self._has_any():
             write_folders(self.folders, cache)
+        self.skipped = self._skipped()
         if not self._has_any():
-            raise UserError(f"{origin}: no image in it (looked for {', '.join(IMAGE_SUFFIXES)})")
+            but = f"; skipped {self.skipped}" if self.skipped else ""
+            raise UserError(f"{origin}: no image in it (looked for {', '.join(IMAGE_SUFFIXES)}{but})")
         self.fingerprint = self.images(sorted(path for path, folder in self.folders.items() if folder.count)).digest
 
     def _has_any(self) -> bool:
         return any(folder.count for folder in self.folders.values())
+
+    def _skipped(self) -> Skipped:
+        names = Counter(os.fsdecode(name) for folder in self.folders.values() for name in folder.skipped_folders)
+        return Skipped(sum(folder.hidden_images for folder in self.folders.values()), names)
 
     def estimate(self) -> tuple[int, int]:
         """Return how many images there are, and the bytes of their paths if their names are as long as SF-XL's."""

@@ -19,7 +19,7 @@ from data_manifest.artefacts import (
 )
 from data_manifest.data_set_names import data_set_name
 from data_manifest.errors import UserError
-from data_manifest.progress import Progress
+from data_manifest.progress import Progress, working
 from data_manifest.schemas import SCHEMA_VERSION
 from data_manifest.staging import dead_staging
 from data_manifest.tables import read_table
@@ -86,7 +86,8 @@ def build_manifest(
     with publishing(shared, recipe, summary) as staging:
         scratch = staging / "scratch"
         scratch.mkdir()
-        listing, reader = source.open(listing, scratch)
+        with working(f"opening the source of {name}"):
+            listing, reader = source.open(listing, scratch)
 
         def made_before(key: str, images: Images) -> str | None:
             return names.get(_source(key, images, strict, reader) or "")
@@ -100,13 +101,15 @@ def build_manifest(
             made = list(run_all(build_partition, jobs, progress, where))
             _read_again(jobs, made, where)
         _check_unchanged(listing, source, recipe)
-        summary |= summarise(made)
+        summary |= summarise(made) | listing.skipped.counts
         sources = (_source(job.key, job.images, strict, reader) for job in jobs)
         pairs = zip(sources, made, strict=True)
         summary["sources"] = {source: part.name for source, part in pairs if source and not part.repeats}
         shutil.rmtree(scratch)
         _check_any_usable(listing, summary, staging, source)
         _log_summary(name, summary)
+        if listing.skipped:
+            logger.info("%s: skipped %s", name, listing.skipped)
     return recipe.folder(artifacts)
 
 

@@ -184,6 +184,12 @@ _UTM = [written(field) for field in ("utm_east", "utm_north", "utm_zone", "utm_b
 RULES: tuple[Rule, ...] = (
     Rule(_is_unsafe(pl.col("path")), rejected(Reason.UNSAFE_PATH, pl.col("path")), strict=False, in_one_part=True),
     Rule(
+        pl.col("path").str.contains(r"(^|/)\._[^/]*$"),
+        rejected(Reason.NOT_AN_IMAGE, pl.lit("macOS metadata beside a photo")),
+        strict=False,
+        in_one_part=True,
+    ),
+    Rule(
         ~pl.col("path").str.contains(SUFFIX),
         rejected(Reason.NOT_AN_IMAGE, pl.lit(f"expected {', '.join(IMAGE_SUFFIXES)}")),
         strict=False,

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data_manifest.progress import Progress
 from pipeline.listing import Images, ImagesOfRuns, Listing
 from pipeline.runs import Run
 
@@ -35,7 +36,10 @@ def partitions(listing: Listing, scratch: Path, rows: int = ROWS_PER_PARTITION) 
         images = listing.images(folders)
         bits = max(0, (sum(sizes[folder] for folder in folders) - 1) // rows).bit_length()
         if bits:
-            yield from _cut_by_name(key, images, bits, scratch / f"lines-of-{key}")
+            count = sum(sizes[folder] for folder in folders)
+            with Progress("cutting a large folder", count, "images") as progress:
+                cut = list(_cut_by_name(key, images, bits, scratch / f"lines-of-{key}", progress))
+            yield from cut
         else:
             yield key, images
 
@@ -65,7 +69,9 @@ def _hash_of(folder: bytes) -> str:
     return hashlib.blake2b(folder, digest_size=HASH_BITS // 8).hexdigest()
 
 
-def _cut_by_name(key: str, images: Images, bits: int, scratch: Path) -> Iterator[tuple[str, Images]]:
+def _cut_by_name(
+    key: str, images: Images, bits: int, scratch: Path, progress: Progress
+) -> Iterator[tuple[str, Images]]:
     """Cut the images of a huge folder into 2^bits parts, written to a file, by the checksums of their paths."""
     runs: dict[int, list[Run]] = {}
     with scratch.open("wb") as file:
@@ -77,6 +83,7 @@ def _cut_by_name(key: str, images: Images, bits: int, scratch: Path) -> Iterator
                 content = b"".join(block[row] + separator for row in rows)
                 runs.setdefault(part, []).append(Run(scratch, file.tell(), len(content), len(rows), separator))
                 file.write(content)
+            progress.advance(len(block))
     yield from ((f"{key}-{part:04x}", ImagesOfRuns(tuple(runs[part]))) for part in sorted(runs))
 
 

@@ -10,6 +10,7 @@ import polars as pl
 from data_manifest.artefacts import bytes_in
 from data_manifest.classes import group_sizes
 from data_manifest.errors import UserError
+from data_manifest.progress import working
 from data_manifest.settings import Settings, setting
 from pipeline.classes import number_classes
 from pipeline.counting import Counted, count_images, counting_rule
@@ -82,6 +83,7 @@ def plan_groups(
     return counted, plans_of(counted, groupings, epoch)
 
 
+@working("comparing groupings")
 def plans_of(counted: Counted, groupings: Sequence[GroupSettings], epoch: EpochSettings) -> list[Plan]:
     """Return a plan for each grouping, of images that were counted for these."""
     return [_plan(counted, settings, epoch) for settings in groupings]

@@ -21,6 +21,7 @@ from data_manifest import schemas
 from data_manifest.artefacts import Recipe, find_published, publishing, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.hemisphere import hemisphere
+from data_manifest.progress import working
 from data_manifest.settings import Settings, setting
 from data_manifest.tables import read_table, write_table
 from pipeline.dataset import PARTS
@@ -108,7 +109,9 @@ def split_manifest(manifest: Path, artifacts: Path, settings: SplitSettings) -> 
     made_from = read_recipe(manifest)
     recipes = {part: split_recipe(part, made_from["name"], made_from["digest"], settings) for part in PARTS}
     published = {part: find_published(artifacts, recipe, adopt={}) for part, recipe in recipes.items()}
-    if not all(published.values()):
+    if all(published.values()):
+        return {part: recipe.folder(artifacts) for part, recipe in recipes.items()}
+    with working(f"splitting {made_from['name']}"):
         images = read_table(manifest, "manifest").sort("path")
         assigned = assign_parts(images, settings)
         for part, recipe in recipes.items():

@@ -15,11 +15,15 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from data_manifest.errors import UserError
 from data_manifest.file_states import TRUSTED_AFTER_NS
+from data_manifest.heif import HEIF_SUFFIXES
+from data_manifest.hidden import is_hidden, is_system_folder
+from data_manifest.progress import Progress
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", *HEIF_SUFFIXES)
 _SUFFIXES = tuple(suffix.encode() for suffix in IMAGE_SUFFIXES)
 logger = logging.getLogger(__name__)
 
@@ -34,7 +38,9 @@ class Folder:
         listed_ns: The clock, just before it was listed; 0 if it is to be listed each time.
         count: Images in it, not below.
         digest: Of the sorted names of these images.
-        children: Names of the folders in it.
+        children: Names of the folders in it that are listed.
+        hidden_images: Hidden images in it, which are not listed.
+        skipped_folders: Names of the folders in it that are not listed.
     """
 
     modified_ns: int
@@ -43,6 +49,8 @@ class Folder:
     count: int
     digest: str
     children: tuple[bytes, ...]
+    hidden_images: int = 0
+    skipped_folders: tuple[bytes, ...] = ()
 
     def is_unchanged(self, modified_ns: int, changed_ns: int) -> bool:
         """Return whether the folder is certainly the same, given the times that it has now."""
@@ -61,6 +69,8 @@ def is_settled(times_ns: Iterable[int], looked_at_ns: int) -> bool:
 def scan_tree(root: Path, known: Mapping[bytes, Folder]) -> dict[bytes, Folder]:
     """Return the folder and all folders below it, links to folders followed, by path relative to it.
 
+    Hidden images and folders below it are skipped, and folders that systems keep there, as @eaDir.
+
     Args:
         root: The folder.
         known: What an earlier scan found; what of it can be trusted is not listed again.
@@ -71,16 +81,18 @@ def scan_tree(root: Path, known: Mapping[bytes, Folder]) -> dict[bytes, Folder]:
     found: dict[bytes, Folder] = {}
     real_root = os.path.realpath(os.fsencode(root))
     pending = [(real_root, b"", frozenset({real_root}))]
-    while pending:
-        path, relative, above = pending.pop()
-        found[relative] = folder = _look_at(path, known.get(relative))
-        for name in folder.children:
-            child = path.removesuffix(b"/") + b"/" + name
-            real = os.path.realpath(child) if os.path.islink(child) else child  # noqa: PTH114 -- bytes
-            if real in above:
-                logger.warning("%s leads back to a folder above it: not followed", os.fsdecode(child))
-            else:
-                pending.append((real, relative + name + b"/", above | {real}))
+    with Progress(f"listing {root}", None, "folders") as progress:
+        while pending:
+            path, relative, above = pending.pop()
+            found[relative] = folder = _look_at(path, known.get(relative))
+            progress.advance()
+            for name in folder.children:
+                child = path.removesuffix(b"/") + b"/" + name
+                real = os.path.realpath(child) if os.path.islink(child) else child  # noqa: PTH114 -- bytes
+                if real in above:
+                    logger.warning("%s leads back to a folder above it: not followed", os.fsdecode(child))
+                else:
+                    pending.append((real, relative + name + b"/", above | {real}))
     return found
 
 
@@ -91,7 +103,7 @@ def list_names(root: Path, relative: bytes, digest: str) -> list[bytes]:
         UserError: The folder cannot be read, or its names have another digest by now.
     """
     path = os.fsencode(root) + b"/" + relative
-    images, _, _ = _list(path)
+    images = _list(path).images
     if digest_of_names(images) != digest:
         raise UserError(f"{os.fsdecode(path)} has changed while it was being read: run again")
     return images
@@ -109,31 +121,53 @@ def _look_at(path: bytes, before: Folder | None) -> Folder:
         raise UserError(f"{os.fsdecode(path)}: cannot be listed: {error.strerror}") from error
     if before is not None and before.is_unchanged(state.st_mtime_ns, state.st_ctime_ns):
         return before
-    images, children, has_links = _list(path)
-    listed_ns = 0 if has_links else now_ns
-    digest = digest_of_names(images)
-    return Folder(state.st_mtime_ns, state.st_ctime_ns, listed_ns, len(images), digest, tuple(children))
+    found = _list(path)
+    return Folder(
+        modified_ns=state.st_mtime_ns,
+        changed_ns=state.st_ctime_ns,
+        listed_ns=0 if found.has_links else now_ns,
+        count=len(found.images),
+        digest=digest_of_names(found.images),
+        children=tuple(found.children),
+        hidden_images=found.hidden_images,
+        skipped_folders=tuple(found.skipped_folders),
+    )
 
 
-def _list(path: bytes) -> tuple[list[bytes], list[bytes], bool]:
-    """Return the sorted names of the images and of the folders in a folder, and whether links may lead to folders.
+class _Entries(NamedTuple):
+    """What is in a folder: sorted names of images and folders, and whether links may lead to folders.
 
     Where a link leads may change without a change of the folder that it is in, as when a disk is mounted.
     """
-    images, children, has_links = [], [], False
+
+    images: list[bytes]
+    children: list[bytes]
+    has_links: bool
+    hidden_images: int
+    skipped_folders: list[bytes]
+
+
+def _list(path: bytes) -> _Entries:
+    images: list[bytes] = []
+    children: list[bytes] = []
+    skipped_folders: list[bytes] = []
+    hidden_images, has_links = 0, False
     try:
         with os.scandir(path) as entries:
             for entry in entries:
                 if _is_folder(entry):
-                    children.append(entry.name)
+                    (skipped_folders if is_system_folder(entry.name) else children).append(entry.name)
                     has_links |= entry.is_symlink()
                 elif entry.name.lower().endswith(_SUFFIXES):
-                    images.append(entry.name)
+                    if is_hidden(entry.name):
+                        hidden_images += 1
+                    else:
+                        images.append(entry.name)
                 else:
                     has_links |= entry.is_symlink()
     except OSError as error:
         raise UserError(f"{os.fsdecode(path)}: cannot be listed: {error.strerror}") from error
-    return sorted(images), sorted(children), has_links
+    return _Entries(sorted(images), sorted(children), has_links, hidden_images, sorted(skipped_folders))
 
 
 def _is_folder(entry: os.DirEntry[bytes]) -> bool:

@@ -13,7 +13,7 @@ PACKAGES = ("data_manifest", "pipeline", "training", "evaluation")
 DRAWING = {"matplotlib", "mpl_toolkits", "jinja2", "markupsafe"}
 NUMERICS = {"numpy", "polars", "pyarrow"}
 ALLOWED = {
-    "data_manifest": {"data_manifest", "polars", "pyarrow", "tqdm", "PIL"},
+    "data_manifest": {"data_manifest", "polars", "pyarrow", "tqdm", "PIL", "pillow_heif"},
     "pipeline": {"pipeline", "data_manifest", "dask", "distributed", "utm", "PIL", "simplejpeg", "xxhash", *NUMERICS},
     "training": {"training", "data_manifest", "torch", "torchvision", "PIL", "simplejpeg", *NUMERICS},
     "evaluation": {

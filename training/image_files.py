@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from data_manifest.errors import TOO_MANY_FILES, UserError
-from data_manifest.pictures import as_shown, orientation_of_jpeg, turned
+from data_manifest.pictures import as_shown, open_picture, orientation_of_jpeg, turned
 
 JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 COLOURS = ("YCbCr", "Gray", "RGB")  # spaces that the fast decoder brings to RGB
@@ -61,9 +61,9 @@ def _decode(content: bytes) -> np.ndarray:
         if content.rfind(JPEG_END) < content.rfind(JPEG_SCAN):
             raise ValueError("it ends before its end marker")
     else:
-        with Image.open(io.BytesIO(content)) as image:
+        with open_picture(io.BytesIO(content)) as image:
             image.verify()  # the checksums of a PNG, which decoding may pass over
-    with Image.open(io.BytesIO(content)) as image:
+    with open_picture(io.BytesIO(content)) as image:
         return np.array(as_shown(image))
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from data_manifest.progress import working
 from training.augmentation import Augmentation
 from training.checkpoints import load_checkpoint, refuse_other_settings
 from training.checks import check_images, check_room, check_workers
@@ -75,7 +76,8 @@ def train(
     """
     check_batch_size(training.batch_size, number_of_processes())
     device = resolve_device(runtime.device)
-    groups = choose_groups(groups_folder, training.groups_num, training.batch_size, training.group_indices)
+    with working("reading the groups"):
+        groups = choose_groups(groups_folder, training.groups_num, training.batch_size, training.group_indices)
     settings = settings_of_run(groups_folder, groups, network, augmentation, training)
     checkpoint, best_model = load_checkpoint(run_folder), run_folder / BEST_MODEL
     if checkpoint is not None:
@@ -84,9 +86,11 @@ def train(
             logger.info("%s is complete: %d epochs are done", run_folder, checkpoint["epoch"])
             return best_model
     training = set_randomness(training, runtime)  # after the settings, which keep a seed of -1
-    state = start_or_resume(checkpoint, settings, groups, network, training, device, augmentation.size)
+    with working("loading the network"):
+        state = start_or_resume(checkpoint, settings, groups, network, training, device, augmentation.size)
     augment, in_batches = Augmentation(augmentation, network.channels), augments_in_batches(runtime, device)
-    first_images = check_images(groups_folder, images_folder, groups)
+    with working("checking an image of each group"):
+        first_images = check_images(groups_folder, images_folder, groups)
     check_workers(first_images, augment, in_batches, training, runtime.num_workers)
     check_room(state, run_folder)
     if is_first():
@@ -102,7 +106,8 @@ def train(
             turn = state.epoch % len(groups)
             group, classifier = groups[turn], state.classifiers[turn].to(device)
             plan = EpochPlan.of(training, group.num_classes, state.epoch)
-            members = read_members(groups_folder, group.index, run_folder)
+            with working("reading the images of the group"):
+                members = read_members(groups_folder, group.index, run_folder)
             dataset = GroupDataset(images_folder, members, plan, augment, in_batches)
             log_plan(plan, group, training.epochs_num)
             with EpochProgress(plan, state.part, training.epochs_num, on_percentage) as progress:

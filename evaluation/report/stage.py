@@ -7,6 +7,7 @@ from pathlib import Path
 from data_manifest.artefacts import find_published, publishing, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.file_states import ImageStates, stat_manifest
+from data_manifest.progress import Progress, working
 from data_manifest.tables import read_table
 from evaluation.recipe import files_of
 from evaluation.report import text
@@ -67,8 +68,10 @@ def write_report(
         if settings.report_queries:
             _require_unchanged(sources)  # once the thumbnails are made: they would be of other images
         plots = [plot for section in sections for plot in section.plots]
-        for plot in plots:
-            plot.write(staging)
+        with Progress("drawing figures", len(plots), "figures") as progress:
+            for plot in plots:
+                plot.write(staging)
+                progress.advance()
         (staging / PAGE).write_text(render_page(_title(sources), _facts(sources), sections))
         summary["made"] = f"{PAGE} with {len(plots)} figures"
     return recipe.folder(artifacts)
@@ -77,12 +80,16 @@ def write_report(
 def _sections(
     sources: Sources, settings: ReportSettings, command: str, on_percentage: Callable[[int], None] | None
 ) -> list[Section]:
-    results = read_results(sources.tested)
+    with working("counting images, groups and recalls for the report"):
+        results = read_results(sources.tested)
+        counted = [
+            data_section(sources),
+            groups_section(sources),
+            training_section(sources),
+            results_section(results),
+        ]
     return [
-        data_section(sources),
-        groups_section(sources),
-        training_section(sources),
-        results_section(results),
+        *counted,
         pictures_section(results, settings.report_queries, on_percentage),
         recipe_section(sources, command),
     ]

@@ -12,6 +12,7 @@ from data_manifest.artefacts import CURRENT, is_published
 from data_manifest.data_set_names import data_set_name
 from data_manifest.errors import UserError
 from data_manifest.lookup import find_artefact
+from data_manifest.progress import working
 from pipeline.advice.facts import Facts, find_facts
 from pipeline.advice.remarks import BATCH, Remark, all_remarks, use_headings
 from pipeline.counting import count_images
@@ -70,13 +71,16 @@ def advise(manifest: Path, artifacts: Path) -> Advice:
     Raises:
         UserError: It is none.
     """
-    facts = find_facts(manifest)
+    with working("reading the manifest"):
+        facts = find_facts(manifest)
     groupings = _groupings(facts)
     counted = count_images(manifest, artifacts, [*groupings, GroupSettings()])
     *tried, published = plans_of(counted, [*groupings, GroupSettings()], EpochSettings(batch_size=BATCH))
     plan = choose(tried)
     trained = None if plan is None else trained_on(plan)
-    return Advice(facts, list(all_remarks(facts, trained)), plan, published, tried, _commands(facts, plan))
+    with working("checking the images"):
+        remarks = list(all_remarks(facts, trained))
+    return Advice(facts, remarks, plan, published, tried, _commands(facts, plan))
 
 
 def _groupings(facts: Facts) -> list[GroupSettings]:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from data_manifest.errors import refused
+from data_manifest.pictures import open_picture
 from pipeline.panoramas.extent import (
     HEIGHT,
     STRIP,
@@ -46,7 +47,7 @@ def read_panorama(path: Path) -> Image.Image:
         UserError: The machine does not give it.
     """
     try:
-        with with_pillow.told(), Image.open(path) as image:
+        with with_pillow.told(), open_picture(path) as image:
             image.load()
             return image if image.mode == "RGB" else image.convert("RGB")  # which would copy it in any case
     except OSError as error:

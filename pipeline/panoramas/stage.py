@@ -21,7 +21,7 @@ from data_manifest.artefacts import Recipe, digest_of, find_published, publishin
 from data_manifest.data_set_names import data_set_name
 from data_manifest.errors import UserError, writing_in
 from data_manifest.file_states import stat_file
-from data_manifest.progress import Percentage, Progress
+from data_manifest.progress import Percentage, Progress, working
 from data_manifest.schemas import CROPPED
 from data_manifest.staging import remove_dead_staging, staging_folder
 from data_manifest.tables import write_table
@@ -73,9 +73,13 @@ def crops_recipe(
 ) -> Recipe:
     """Return what makes crops: the panoramas as they lie on the disk, where the crops go, and how they are cut."""
     paths = paths_of(listing)["path"]
-    states = digest_of(sorted((path, *stat_file(f"{panoramas_folder}/{path}")) for path in paths))
+    with Progress("checking the times of panoramas", len(paths), "panoramas") as progress:
+        states = []
+        for path in paths:
+            states.append((path, *stat_file(f"{panoramas_folder}/{path}")))
+            progress.advance()
     decisive = {**settings.as_dict(), **source.settings, "output_folder": str(output_folder.resolve())}
-    inputs = {"panoramas": states, **source.inputs(listing)}
+    inputs = {"panoramas": digest_of(sorted(states)), **source.inputs(listing)}
     return Recipe(STAGE, data_set_name(panoramas_folder, artifacts), VERSION, decisive, inputs)
 
 
@@ -115,7 +119,8 @@ def crop_panoramas(
     with writing_in(output_folder, OUTPUT):
         output_folder.mkdir(parents=True, exist_ok=True)
         _check_same_kind(output_folder, {**settings.as_dict(), **source.settings})
-    names = read_panoramas(listing, source)
+    with working("reading where the panoramas were taken"):
+        names = read_panoramas(listing, source)
     cuttable = names.filter(pl.col("reject").is_null(), pl.col("heading").is_not_null())
     outcomes = _without_use(names, source)
     remove_dead_staging(output_folder)

@@ -26,6 +26,9 @@ import polars as pl
 
 from data_manifest.artefacts import DIGEST_LENGTH
 from data_manifest.errors import is_of_the_machine, refused
+from data_manifest.heif import HEIF_SUFFIXES, NEEDS_HEIF, can_read_heif, is_named_heif
+from data_manifest.hidden import is_hidden, is_system_folder
+from data_manifest.progress import Progress
 from data_manifest.references import folder_of
 from pipeline.listing import Listing
 from pipeline.name_parts import Parts
@@ -45,7 +48,7 @@ READ_ALONE, READ_AT_A_TIME = 20, 500  # the first of so many photos are read alo
 SLOW_DISK = 3  # times the work, spent waiting: more than other programs on a busy machine make one wait
 VERSION = 4  # of what is read of a photo
 JOBS_FOR_PROCESSES = 3  # with fewer partitions to start processes takes longer than it spares
-OTHER_PHOTOS = (".heic", ".heif", ".avif", ".webp", ".dng", ".tif", ".tiff")
+OTHER_PHOTOS = (".avif", ".webp", ".dng", ".tif", ".tiff")
 logger = logging.getLogger(__name__)
 COLUMNS = (*WRITTEN, "heading_source", "heading_reference", "reason", "detail")
 
@@ -130,6 +133,8 @@ def state_of_files(images_folder: Path, paths: Texts) -> bytes:
         try:
             found = os.stat(folder + path)  # noqa: PTH116 -- bytes
             content.update(b"%d %d\n" % (found.st_size, found.st_mtime_ns))
+            if is_named_heif(path) and can_read_heif():  # with the extra, another manifest
+                content.update(b"read\n")
         except OSError:
             content.update(b"0 0\n")
     return content.digest()
@@ -144,17 +149,23 @@ def state_of_listing(listing: Listing) -> str:
 
     content = hashlib.sha256()
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(THREADS) as threads:
-        for state in threads.map(state_of, sorted(listing.sizes(Path(scratch)))):
-            content.update(state)
+        folders = sorted(listing.sizes(Path(scratch)))
+        with Progress("checking the times of photos", len(folders), "folders") as progress:
+            for state in threads.map(state_of, folders):
+                content.update(state)
+                progress.advance()
     return content.hexdigest()[:DIGEST_LENGTH]
 
 
 def _warn_of_others(folder: Path) -> None:
     """Say how many photos of other kinds there are, as phones and cameras save them: nothing else tells of them."""
     found: Counter[str] = Counter()
-    for _, _, names in os.walk(folder):
-        found.update(suffix for name in names if (suffix := Path(name).suffix.lower()) in OTHER_PHOTOS)
-    for suffix, count in sorted(found.items()):
+    for _, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not is_system_folder(os.fsencode(name))]
+        found.update(Path(name).suffix.lower() for name in names if not is_hidden(os.fsencode(name)))
+    if not can_read_heif() and (count := sum(found[suffix] for suffix in HEIF_SUFFIXES)):
+        logger.warning("%s: %s HEIC photos are rejected. %s", folder, f"{count:,}", NEEDS_HEIF)
+    for suffix, count in sorted((suffix, found[suffix]) for suffix in OTHER_PHOTOS if found[suffix]):
         text = "%s: %s photos %s are not read: convert them to JPEG, keeping the metadata (see docs/data.md)"
         logger.warning(text, folder, f"{count:,}", suffix)
 

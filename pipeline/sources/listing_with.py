@@ -29,7 +29,7 @@ class ListingWith:
     """A listing, and paths beside it that have no file."""
 
     def __init__(self, listing: Listing, sizes: Mapping[bytes, int], paths: pl.Series) -> None:
-        self.origin, self.fingerprint = listing.origin, listing.fingerprint
+        self.origin, self.fingerprint, self.skipped = listing.origin, listing.fingerprint, listing.skipped
         self._listing, self._sizes = listing, sizes
         self._paths: dict[bytes, list[bytes]] = {}
         for path in map(str.encode, paths):

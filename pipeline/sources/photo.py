@@ -13,6 +13,7 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
+from data_manifest.pictures import open_picture
 from pipeline.sources.degrees import signed_degrees
 from pipeline.sources.xmp import EQUIRECTANGULAR, read_xmp
 
@@ -34,7 +35,7 @@ def read_photo(path: bytes) -> Facts:
     Raises:
         OSError: The file cannot be read; `UNREADABLE` has what else a file that is no whole image brings about.
     """
-    with Image.open(path) as image:
+    with open_picture(path) as image:
         exif = image.getexif()
         gps, camera = exif.get_ifd(GPS), exif.get_ifd(EXIF)
         described = _mapillary(exif.get(TAGS.ImageDescription))

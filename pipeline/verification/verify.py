@@ -25,7 +25,8 @@ from data_manifest.artefacts import (
 )
 from data_manifest.errors import UserError
 from data_manifest.file_states import ImageStates, stat_manifest
-from data_manifest.progress import Percentage, Progress
+from data_manifest.heif import can_read_heif
+from data_manifest.progress import Percentage, Progress, working
 from data_manifest.tables import scan_table, table_files
 from pipeline.executor import run_all
 from pipeline.tree import IMAGE_SUFFIXES
@@ -63,7 +64,10 @@ def checks_recipe(
     """
     decisive = {"check": check, "expected_size": settings.expected_size, "max_pixels": settings.max_pixels}
     if settings.checksum is not None:
-        decisive["checksum"] = digest_of_checksums(settings.checksum, images_folder)
+        with working(f"reading {settings.checksum}"):
+            decisive["checksum"] = digest_of_checksums(settings.checksum, images_folder)
+    if any(part.heif for part in files.partitions) and not can_read_heif():
+        decisive["heif"] = False  # with the extra, HEIC is checked
     inputs = {"manifest": manifest["digest"], "files": files.digest}
     return Recipe(STAGE, manifest["name"], VERSION, decisive, inputs)
 
@@ -115,7 +119,8 @@ def verify_images(
         ]
         _check_partitions(partitions, files, recipe.name, on_percentage, executor)
         checks = scan_table(staging, STAGE)
-        summary |= summarise(checks) | _missing(listed, manifest)
+        with working("counting the checks"):
+            summary |= summarise(checks) | _missing(listed, manifest)
         shutil.rmtree(staging / "scratch")
         _log_summary(recipe.name, summary, checks)
     shutil.rmtree(kept, ignore_errors=True)
@@ -162,7 +167,8 @@ def _put_aside_checksums(settings: VerifySettings, images_folder: Path, scratch:
     if settings.checksum is None:
         return None
     file = scratch / "checksums.arrow"
-    read_checksums(settings.checksum, images_folder).write_ipc(file)
+    with working(f"reading {settings.checksum}"):
+        read_checksums(settings.checksum, images_folder).write_ipc(file)
     return file
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from PIL import Image, UnidentifiedImageError
 
 from data_manifest.errors import is_of_the_machine
+from data_manifest.heif import NEEDS_HEIF
+from data_manifest.pictures import open_picture
 from pipeline.verification.image_parts import BadImageError, BytesAt, Picture, Status
 
 SHOWN_BYTES = 12
@@ -24,13 +26,14 @@ def read_header(at: BytesAt, size: int) -> Picture:
     """
     content = at(0, size)
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with open_picture(io.BytesIO(content)) as image:
             if image.format == "GIF" and not content.rstrip(b"\0").endswith(GIF_END):
                 raise BadImageError(Status.TRUNCATED, f"no end in {size:,} bytes")  # Pillow takes the frames there are
             notes = (f"a {image.format} by its content", *animated(getattr(image, "n_frames", 1)))
             return Picture(*image.size, image.mode, notes)
-    except UnidentifiedImageError:
-        raise BadImageError(Status.NOT_AN_IMAGE, f"begins with {content[:SHOWN_BYTES]!r}") from None
+    except UnidentifiedImageError as error:
+        why = NEEDS_HEIF if str(error) == NEEDS_HEIF else f"begins with {content[:SHOWN_BYTES]!r}"
+        raise BadImageError(Status.NOT_AN_IMAGE, why) from None
     except Image.DecompressionBombError as error:
         raise BadImageError(Status.BOMB, str(error)) from error
     except DAMAGE as error:
@@ -43,7 +46,7 @@ def decode(content: bytes, picture: Picture) -> None:
     Raises:
         BadImageError: Pillow could not.
     """
-    with told(), Image.open(io.BytesIO(content)) as image:
+    with told(), open_picture(io.BytesIO(content)) as image:
         image.load()
 
 
@@ -58,7 +61,8 @@ def told() -> Iterator[None]:
     try:
         yield
     except UnidentifiedImageError as error:
-        raise BadImageError(Status.NOT_AN_IMAGE, "of no kind that Pillow knows") from error
+        why = NEEDS_HEIF if str(error) == NEEDS_HEIF else "of no kind that Pillow knows"
+        raise BadImageError(Status.NOT_AN_IMAGE, why) from error
     except Image.DecompressionBombError as error:
         raise BadImageError(Status.BOMB, _in_words(error)) from error
     except DAMAGE as error:

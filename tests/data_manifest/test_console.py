@@ -1,12 +1,15 @@
 import errno
 import logging
+import multiprocessing
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
+from torch._utils import ExceptionWrapper
 
-from data_manifest.console import LOGGERS, LUIGI_LOGGER, ShowUserErrors, configure_logging, mistake_in
+from data_manifest.console import LOGGERS, LUIGI_LOGGER, ShowUserErrors, configure_logging, mistake_in, show_mistake
 from data_manifest.errors import UserError
 
 
@@ -46,6 +49,118 @@ def test_a_mistake_in_the_text_of_a_traceback() -> None:
     assert mistake_in(record(text)) == "train: there is no such folder\nsecond line"
     assert mistake_in(record(traceback_of(KeyError("a bug of ours")))) is None
     assert mistake_in(record("about data_manifest.errors.UserError: in the middle of a line")) is None
+
+
+def chained(*errors: Exception, explicit: bool = True) -> str:
+    """Return the traceback of errors that are each raised because of the one before, or while it was handled."""
+
+    def raise_last(chain: tuple[Exception, ...]) -> None:
+        *before, last = chain
+        if not before:
+            raise last
+        try:
+            raise_last(tuple(before))
+        except Exception as error:
+            if explicit:
+                raise last from error
+            raise last  # noqa: B904 -- that is the case to test
+
+    try:
+        raise_last(errors)
+    except Exception:
+        return traceback.format_exc()
+    raise AssertionError("nothing was raised")
+
+
+LUIGI = "Will not run BuildGroups(M=10.0) or any dependencies due to error in complete() method:\n"
+
+
+def wrapper() -> ValueError:
+    """Return what Luigi raises from an error in a parameter's value."""
+    return ValueError("BuildGroups[args=(), kwargs={}]: Error when parsing the default value of 'M'")
+
+
+class NoSpaceError(UserError):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            chained(UserError("a.csv: no such file"), UserError("table = a.csv: no such file")),
+            "table = a.csv: no such file",
+        ),
+        (chained(UserError("first"), UserError("second"), explicit=False), "second"),
+        (
+            chained(KeyError("k"), UserError("no column k\n\nColumns: a, b"), explicit=False),
+            "no column k\n\nColumns: a, b",
+        ),
+        (chained(UserError("first"), UserError("line 1\nline 2"), UserError("last\nof three")), "last\nof three"),
+        (chained(UserError("M = 'x': expected a number"), wrapper()), "M = 'x': expected a number"),
+        (chained(ValueError("one"), UserError("two"), wrapper()), "two"),
+        (chained(NoSpaceError("a class of its own")), "a class of its own"),
+        (chained(PermissionError(errno.EACCES, "Permission denied", "/a")), "[Errno 13] Permission denied: '/a'"),
+        (chained(FileNotFoundError(errno.ENOENT, "No such file", "/a")), None),
+        (chained(UserError("a mistake"), KeyError("and a bug"), explicit=False), None),
+        (chained(KeyError("a bug"), KeyError("another")), None),
+        (chained(UserError("a mistake"), KeyError("a bug"), wrapper(), explicit=False), None),
+    ],
+)
+def test_of_a_chain_of_errors_the_last_one_counts(text: str, expected: str | None) -> None:
+    assert mistake_in(record(text)) == expected
+    assert mistake_in(record(LUIGI + text)) == expected
+
+
+def error_of(raise_it: Callable[[], object]) -> Exception:
+    try:
+        raise_it()
+    except Exception as error:
+        return error
+    raise AssertionError("nothing was raised")
+
+
+def make_a_mistake() -> None:
+    try:
+        raise KeyError("k")
+    except KeyError as error:
+        raise UserError("no column k\nin a.csv") from error
+
+
+def have_a_bug() -> None:
+    try:
+        make_a_mistake()
+    except UserError:
+        raise KeyError("a bug")  # noqa: B904 -- that is the case to test
+
+
+@pytest.fixture(scope="module")
+def from_a_process() -> list[Exception]:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return [error_of(pool.submit(work).result) for work in (make_a_mistake, have_a_bug)]
+
+
+def test_an_error_that_comes_from_another_process(from_a_process: list[Exception]) -> None:
+    mistake, bug = from_a_process
+    for expected, error in (("no column k\nin a.csv", mistake), (None, bug)):
+        assert mistake_in(record(error=error)) == expected
+        assert mistake_in(record("".join(traceback.format_exception(error)))) == expected
+
+
+def test_a_bug_that_comes_up_while_a_mistake_is_handled_stays_a_bug() -> None:
+    assert mistake_in(record(error=error_of(have_a_bug))) is None
+
+
+@pytest.mark.parametrize("work", [make_a_mistake, lambda: (_ for _ in ()).throw(UserError("no column k\nin a.csv"))])
+def test_an_error_in_a_worker_of_a_loader(work: Callable[[], object], capsys: pytest.CaptureFixture[str]) -> None:
+    wrapped = ExceptionWrapper(  # type: ignore[no-untyped-call]
+        (lambda error: (type(error), error, error.__traceback__))(error_of(work)), "in DataLoader worker process 0"
+    )
+    error = error_of(wrapped.reraise)
+    assert mistake_in(record(error=error)) == "no column k\nin a.csv"
+    assert mistake_in(record("".join(traceback.format_exception(error)))) == "no column k\nin a.csv"
+    show_mistake(sys.__excepthook__)(type(error), error, None)
+    assert capsys.readouterr().err == "ERROR: no column k\nin a.csv\n"
 
 
 def test_a_mistake_is_shown_once_and_without_its_traceback() -> None:

@@ -1,11 +1,13 @@
 import io
 import logging
 import sys
+import threading
 import time
 
 import pytest
 
-from data_manifest.progress import Progress
+from data_manifest import progress as progress_module
+from data_manifest.progress import Progress, working
 
 
 class Clock:
@@ -36,6 +38,29 @@ def test_a_line_every_ten_seconds(clock: Clock, caplog: pytest.LogCaptureFixture
         "extracting descriptors: 400 of 2,000 images (20%), 40.0 images/s, 00:40 left, loss 1.23",
         "extracting descriptors: 800 of 2,000 images (40%), 40.0 images/s, 00:30 left, loss 1.23",
     ]
+
+
+def test_a_first_line_comes_before_anything_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = threading.Event()
+    monkeypatch.setattr(progress_module, "SECONDS_TO_FIRST_LINE", 0.01)
+    monkeypatch.setattr(progress_module.logger, "info", lambda *arguments: shown.set())
+    with Progress("listing", 3, "folders"):
+        assert shown.wait(30)
+    shown.clear()
+    with working("publishing"):
+        assert shown.wait(30)
+
+
+def test_no_line_comes_after_the_end(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "data_manifest.progress")
+    before = threading.active_count()
+    for _ in range(20):
+        with Progress("listing", 3, "folders") as progress, working("publishing"):
+            progress.advance(3)
+    for thread in threading.enumerate()[before:]:
+        thread.join(30)
+    assert threading.active_count() <= before
+    assert caplog.messages == []
 
 
 def test_what_was_done_before_does_not_count_for_the_rate(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:

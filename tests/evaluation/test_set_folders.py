@@ -62,6 +62,15 @@ def test_published_sets_and_folders_in_their_form_are_read_by_names(tmp_path: Pa
     assert SetFolders(town, "queries").by_names
 
 
+def test_a_thumbnail_does_not_say_how_a_set_is_named(tmp_path: Path) -> None:
+    for first, name in (("@eaDir", "@0@1@@@@@@@@@@@@@.jpg"), (".thumbnails", "IMG_1.jpg")):
+        folder = make(tmp_path / first, f"database/{first}", "queries") / "database" / first
+        (folder / name).touch()
+    assert not SetFolders(tmp_path / "@eaDir", "queries").by_names, "there is no photo"
+    (tmp_path / ".thumbnails" / "database" / "@0@1@@@@@@@@@@@@@.jpg").touch()
+    assert SetFolders(tmp_path / ".thumbnails", "queries").by_names
+
+
 @pytest.mark.parametrize(
     ("test_sets", "message"),
     [

@@ -196,8 +196,13 @@ def test_the_command_line(evaluation: Path, training: Path, tmp_path: Path, caps
     assert features[0]["properties"]["path"] == "green.png"
 
     (tmp_path / "broken.jpg").touch()
-    assert main([*words[:-1], str(tmp_path / "broken.jpg"), *fixed]) == 1
-    assert "cannot be opened" in capsys.readouterr().out
+    several = [tmp_path / "none.jpg", tmp_path / "broken.jpg", photo]
+    assert main([*words[:-1], *map(str, several), *fixed]) == 1
+    missing, broken, found = capsys.readouterr().out.split("\n\n")
+    assert missing == f"{several[0]}\n  {several[0]}: no such file or folder"
+    assert f"{several[1]} cannot be opened as an image" in broken
+    assert "manifest" not in broken
+    assert "green.png" in found
 
 
 @pytest.mark.parametrize(
@@ -222,7 +227,8 @@ def test_a_mistake_is_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "evaluation", "localize", "--model", "none", "--database", "none", "none.jpg"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr == "error: none.jpg: there is no such file or folder\n"
+    assert done.stderr.endswith("error: none.jpg: no such file or folder\n")
+    assert "Traceback" not in done.stderr
 
 
 def test_what_is_no_model_or_database_is_refused(evaluation: Path, training: Path, tmp_path: Path) -> None:
@@ -238,7 +244,7 @@ def test_what_is_no_model_or_database_is_refused(evaluation: Path, training: Pat
     (tmp_path / "copied.pth").write_bytes((training / "model.pth").read_bytes())
     assert find_model(tmp_path / "copied.pth") == TrainedModel(tmp_path / "copied.pth", BACKBONE, DIM)
     assert find_model(tmp_path / "weights.pth", "VGG16", 64) == TrainedModel(tmp_path / "weights.pth", "VGG16", 64)
-    with pytest.raises(UserError, match="there is no image in it"):
+    with pytest.raises(UserError, match="no image in this folder"):
         photos_in([training])
 
 

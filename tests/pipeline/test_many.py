@@ -11,7 +11,7 @@ import pytest
 
 from data_manifest.artefacts import read_recipe
 from data_manifest.tables import read_table, table_files
-from pipeline.listing import Images
+from pipeline.listing import Images, Skipped
 from pipeline.manifest import build_manifest
 from pipeline.partitions import ROWS_PER_PARTITION, folders_by_key, partitions
 from pipeline.runs import Run
@@ -99,7 +99,7 @@ def test_a_million_small_folders_are_few_partitions() -> None:
 class Counted:
     """A listing of one folder that says that it has so many images, and has a few thousand at hand."""
 
-    origin, fingerprint, digest = Path("counted"), "", None
+    origin, fingerprint, digest, skipped = Path("counted"), "", None, Skipped()
 
     def __init__(self, count: int) -> None:
         self.count = count

@@ -77,11 +77,11 @@ def test_what_photos_say(tmp_path: Path) -> None:
 
 def test_photos_of_kinds_that_are_not_read_are_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_photo(tmp_path / "photos" / "good.jpg", GPS)
-    for name in ("1.HEIC", "more/2.heic", "3.txt"):
+    for name in ("1.WebP", "more/2.webp", "3.txt", "@eaDir/4.webp", "._5.webp"):
         (tmp_path / "photos" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "photos" / name).touch()
     build_manifest(tmp_path / "photos", tmp_path / "A", source=make_source(EXIF))
-    assert "2 photos .heic are not read: convert them to JPEG" in caplog.text
+    assert "2 photos .webp are not read: convert them to JPEG" in caplog.text
     assert ".txt" not in caplog.text
 
 

@@ -1,0 +1,199 @@
+"""HEIC photos in every stage that opens images, with the extra `heif` and without it."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from data_manifest.errors import UserError
+from data_manifest.heif import can_read_heif
+from data_manifest.tables import read_table
+from evaluation.lookup_database import photos_in
+from evaluation.opening import open_image
+from pipeline.first_image import check_first_image
+from pipeline.listing import list_images
+from pipeline.manifest import build_manifest
+from pipeline.panoramas.crops import read_panorama
+from pipeline.sources.choose import make_source
+from pipeline.sources.settings import SourceSettings
+from pipeline.verification.image_parts import BadImageError
+from pipeline.verification.settings import HEADER, VerifySettings
+from pipeline.verification.verify import verify_images
+from training.image_files import UnreadableImageError, read_image
+
+ADVICE = "HEIC needs an extra package: pip install pillow-heif"
+GPS = {1: "N", 2: (48.0, 51.0, 2.16), 3: "E", 4: (2.0, 20.0, 5.28), 17: 90.5, 16: "T"}
+LONG_AGO = 1_500_000_000
+FROM_EXIF = SourceSettings(source="exif")
+
+
+def picture() -> Image.Image:
+    """A picture whose left half is red and whose right half is blue."""
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    pixels[:, :32, 0] = pixels[:, 32:, 2] = 220
+    return Image.fromarray(pixels)
+
+
+def write(path: Path, orientation: int = 1) -> None:
+    assert can_read_heif()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif.get_ifd(0x8825).update(GPS)
+    image = picture()
+    if path.suffix.lower() == ".heic":
+        image.info["exif"] = exif.tobytes()  # from which the encoder takes the turn, as phones write it
+        image.save(path, "HEIF", quality=95)
+    else:
+        image.save(path, exif=exif, quality=95)
+    os.utime(path, (LONG_AGO, LONG_AGO))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    write(tmp_path / "photos" / "a.HEIC")
+    write(tmp_path / "photos" / "b.jpg")
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def _no_extra(photos: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have pillow-heif not installed, once the photos are written."""
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setattr(Image, "ID", [each for each in Image.ID if each != "HEIF"])
+    monkeypatch.delitem(Image.EXTENSION, ".heic")
+    can_read_heif.cache_clear()
+    yield
+    monkeypatch.undo()
+    can_read_heif.cache_clear()
+
+
+def test_exif_gives_a_heic_photo_the_place_of_the_same_jpeg(photos: Path, tmp_path: Path) -> None:
+    manifest = read_table(build_manifest(photos, tmp_path / "A", source=make_source(FROM_EXIF)), "manifest")
+    assert manifest["path"].to_list() == ["a.HEIC", "b.jpg"]
+    assert manifest["latitude"].to_list() == [pytest.approx(48.8506)] * 2
+    assert manifest["heading"].to_list() == [90.5] * 2
+
+
+@pytest.mark.usefixtures("_no_extra")
+def test_without_the_extra_it_is_a_reject_until_that_is_installed(
+    photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = build_manifest(photos, tmp_path / "A", source=make_source(FROM_EXIF))
+    assert read_table(without, "manifest")["path"].to_list() == ["b.jpg"]
+    assert read_table(without, "rejects").row(0) == ("a.HEIC", "cannot be read", ADVICE)
+    assert f"1 HEIC photos are rejected. {ADVICE}" in caplog.text
+    check_first_image(list_images(photos), photos)
+    monkeypatch.undo()
+    can_read_heif.cache_clear()
+    assert can_read_heif()
+    with_extra = build_manifest(photos, tmp_path / "A", source=make_source(FROM_EXIF))
+    assert with_extra != without
+    assert read_table(with_extra, "manifest")["path"].to_list() == ["a.HEIC", "b.jpg"]
+
+
+@pytest.mark.usefixtures("_no_extra")
+def test_the_extra_does_not_matter_to_photos_of_other_kinds(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photos / "a.HEIC").unlink()
+    manifest = build_manifest(photos, tmp_path / "A", source=make_source(FROM_EXIF))
+    checks = verify_images(manifest, photos, tmp_path / "A")
+    monkeypatch.undo()
+    can_read_heif.cache_clear()
+    assert build_manifest(photos, tmp_path / "A", source=make_source(FROM_EXIF)) == manifest
+    assert verify_images(manifest, photos, tmp_path / "A") == checks
+
+
+def test_a_name_says_where_a_heic_photo_was_taken(tmp_path: Path) -> None:
+    name = "@0545981.19@4184971.70@10@S@@@@@174@@@@201409@@.heic"
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / name).touch()
+    assert read_table(build_manifest(tmp_path / "photos", tmp_path / "A"), "manifest")["path"].to_list() == [name]
+
+
+def checks_of(photos: Path, artifacts: Path, check: str) -> dict[str, tuple[object, ...]]:
+    table = pl.DataFrame({"path": ["a.HEIC", "b.jpg"], "latitude": 48.85, "longitude": 2.33})
+    table.write_csv(artifacts.with_name("places.csv"))
+    source = make_source(SourceSettings(source="table", table=artifacts.with_name("places.csv")))
+    manifest = build_manifest(photos, artifacts, source=source)
+    checks = read_table(verify_images(manifest, photos, artifacts, check, VerifySettings()), "checks")
+    return {row[0]: row[1:] for row in checks.select("path", "status", "width", "height", "detail").iter_rows()}
+
+
+@pytest.mark.parametrize("check", [HEADER, "decode"])
+def test_a_whole_heic_photo_is_verified_and_half_of_one_is_bad(photos: Path, tmp_path: Path, check: str) -> None:
+    assert checks_of(photos, tmp_path / "A", check) == {
+        "a.HEIC": ("ok", 64, 48, "a HEIF by its content"),
+        "b.jpg": ("ok", 64, 48, None),
+    }
+    whole = (photos / "a.HEIC").read_bytes()
+    (photos / "a.HEIC").write_bytes(whole[: len(whole) * 2 // 3])
+    os.utime(photos / "a.HEIC", (LONG_AGO, LONG_AGO))
+    assert checks_of(photos, tmp_path / "A", check)["a.HEIC"][0] != "ok"
+
+
+@pytest.mark.usefixtures("_no_extra")
+def test_what_cannot_be_verified_is_verified_once_the_extra_is_there(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert checks_of(photos, tmp_path / "A", "decode")["a.HEIC"] == ("not an image", None, None, ADVICE)
+    monkeypatch.undo()
+    can_read_heif.cache_clear()
+    assert checks_of(photos, tmp_path / "A", "decode")["a.HEIC"][:3] == ("ok", 64, 48)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_training_and_evaluation_read_it_as_the_same_jpeg(tmp_path: Path, orientation: int) -> None:
+    for name in ("a.heic", "a.jpg"):
+        write(tmp_path / name, orientation)
+    trained = [read_image(tmp_path / name).permute(1, 2, 0).numpy() for name in ("a.heic", "a.jpg")]
+    evaluated = [np.asarray(open_image(tmp_path / name)) for name in ("a.heic", "a.jpg")]
+    assert trained[0].shape == ((48, 64, 3) if orientation == 1 else (64, 48, 3))
+    for heic, jpeg in (trained, evaluated):
+        assert np.abs(heic.astype(int) - jpeg).mean() < 4
+    assert np.array_equal(trained[0], evaluated[0])
+    assert read_panorama(tmp_path / "a.heic").size == open_image(tmp_path / "a.heic").size
+
+
+@pytest.mark.usefixtures("_no_extra")
+def test_without_the_extra_each_says_what_to_install(photos: Path) -> None:
+    with pytest.raises(UnreadableImageError, match=ADVICE):
+        read_image(photos / "a.HEIC")
+    with pytest.raises(UserError) as error:
+        open_image(photos / "a.HEIC")
+    assert str(error.value) == f"{photos}/a.HEIC cannot be opened. {ADVICE}"
+    with pytest.raises(BadImageError) as bad:
+        read_panorama(photos / "a.HEIC")
+    assert bad.value.detail == ADVICE
+    (photos / "b.jpg").unlink()
+    with pytest.raises(UserError, match=ADVICE):
+        check_first_image(list_images(photos), photos)
+
+
+def test_a_broken_heic_photo_is_not_blamed_on_the_extra(tmp_path: Path) -> None:
+    (tmp_path / "a.heic").write_bytes(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic")
+    with pytest.raises(UserError, match=r"a\.heic cannot be opened as an image .*: fix the file"):
+        open_image(tmp_path / "a.heic")
+
+
+@pytest.mark.usefixtures("_no_extra")
+def test_photos_in_folders_include_heic_and_no_thumbnails(photos: Path) -> None:
+    for name in ("@eaDir/b.jpg", ".thumbnails/b.jpg", "._b.jpg", "deep/c.heif", "notes.txt"):
+        (photos / name).parent.mkdir(exist_ok=True)
+        (photos / name).touch()
+    assert photos_in([photos]) == [photos / "a.HEIC", photos / "b.jpg", photos / "deep" / "c.heif"]
+
+
+def test_a_missing_photo_does_not_stop_the_others(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    paths = [tmp_path / "none.jpg", photos / "b.jpg", tmp_path / "empty"]
+    assert photos_in(paths) == paths
+    for alone, why in ((paths[0], "no such file or folder"), (paths[2], "no image in this folder")):
+        with pytest.raises(UserError, match=f"{alone}: {why}"):
+            photos_in([alone])

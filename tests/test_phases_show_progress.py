@@ -1,0 +1,238 @@
+"""Every phase that can take long shows a line: its slow function is held until there is one."""
+
+import importlib
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_manifest import progress
+from data_manifest.tables import read_table
+from evaluation.evaluate import evaluate_matches
+from evaluation.matching import Matches
+from evaluation.search import search
+from evaluation.settings import Threshold
+from pipeline.advice.advise import advise
+from pipeline.groups import build_groups
+from pipeline.listing import list_images
+from pipeline.manifest import build_manifest
+from pipeline.panoramas.settings import CropSettings
+from pipeline.panoramas.stage import crop_panoramas
+from pipeline.partitions import partitions
+from pipeline.plan import EpochSettings, plan_groups
+from pipeline.settings import GroupSettings
+from pipeline.sources.choose import make_source
+from pipeline.sources.settings import SourceSettings
+from pipeline.split import SplitSettings, split_manifest
+from pipeline.verification.settings import HEADER
+from pipeline.verification.verify import verify_images
+
+GROUPING = GroupSettings(min_images_per_class=1)
+WAIT_S = 30  # until a phase without progress is given up
+
+
+class Lines(logging.Handler):
+    """The lines of progress, for threads that wait for them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[str] = []
+        self.changed = threading.Condition()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with self.changed:
+            self.shown.append(record.getMessage())
+            self.changed.notify_all()
+
+    def wait_for_another(self) -> str | None:
+        """Return the next line that is shown, or None if there is none for long."""
+        with self.changed:
+            count = len(self.shown)
+            self.changed.wait_for(lambda: len(self.shown) > count, WAIT_S)
+            return self.shown[count] if len(self.shown) > count else None
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Iterator[Lines]:
+    monkeypatch.setattr(progress, "SECONDS_TO_FIRST_LINE", 0.02)
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.02)
+    handler = Lines()
+    caplog.set_level(logging.INFO, progress.logger.name)
+    progress.logger.addHandler(handler)
+    yield handler
+    progress.logger.removeHandler(handler)
+
+
+Hold = Callable[[str], list[str | None]]
+
+
+@pytest.fixture
+def hold(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> Hold:
+    """Have a function wait for a line of progress when it is first called; return a list for that line."""
+
+    def hold(target: str) -> list[str | None]:
+        module_name, name = target.rsplit(".", 1)
+        module, seen, lock = importlib.import_module(module_name), list[str | None](), threading.Lock()
+        original = getattr(module, name)
+
+        def waiting(*arguments: Any, **named: Any) -> Any:
+            with lock:
+                if not seen:
+                    seen.append(lines.wait_for_another())
+            return original(*arguments, **named)
+
+        monkeypatch.setattr(module, name, waiting)
+        return seen
+
+    return hold
+
+
+def name(number: int) -> str:
+    east, north = 545981.19 + 40 * (number % 8), 4184971.70 + 300 * (number // 8)
+    return f"@{east:.2f}@{north:.2f}@10@S@@@pano{number}@@174@@@@{201401 + number % 12}@@.jpg"
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Path:
+    """A folder that is listed in a file, in no order of folders."""
+    text = "".join(f"{number % 7}/{name(number)}\n" for number in range(200))
+    (tmp_path / "train_images_paths.txt").write_text(text)
+    return tmp_path / "train"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for number in range(64):
+        path = tmp_path / "train" / str(number % 3) / name(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 4)).save(path)
+    return tmp_path / "train"
+
+
+@pytest.mark.parametrize(
+    ("slow", "shown"),
+    [
+        ("pipeline.list_file._digest_of_part", "reading train_images_paths.txt: 0 of 32 MB"),
+        ("pipeline.list_file._scan_piece", "scanning train_images_paths.txt: 0 MB"),
+        ("pipeline.manifest.build_partition", "manifest of city: 0 of 1 partitions"),
+        ("data_manifest.artefacts.fsync", "publishing manifest city: 0 s so far"),
+    ],
+)
+def test_a_manifest_of_a_list(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:
+    seen = hold(slow)
+    build_manifest(listed, tmp_path / "A", "city")
+    assert str(seen[0]).startswith(shown)
+
+
+def test_a_listing_of_a_tree(tree: Path, hold: Hold) -> None:
+    seen = hold("pipeline.tree._list")
+    list_images(tree)
+    assert str(seen[0]).startswith(f"listing {tree}: 0 folders")
+
+
+def test_the_cuts_of_a_large_folder(listed: Path, tmp_path: Path, hold: Hold) -> None:
+    seen = hold("pipeline.partitions._split_where_changed")
+    assert list(partitions(list_images(listed), tmp_path, rows=5))
+    assert str(seen[0]).startswith("cutting a large folder: 0 of ")
+
+
+def test_photos_by_their_exif(tree: Path, tmp_path: Path, hold: Hold) -> None:
+    times, others = hold("pipeline.sources.exif.state_of_files"), hold("pipeline.sources.exif._warn_of_others")
+    with pytest.raises(Exception, match="none of the 64 files is a usable image"):
+        build_manifest(tree, tmp_path / "A", "city", source=make_source(SourceSettings(source="exif")))
+    assert str(times[0]).startswith("checking the times of photos: 0 of 3 folders")
+    assert str(others[0]).startswith("opening the source of city")
+
+
+@pytest.mark.parametrize(
+    ("slow", "shown"),
+    [
+        ("pipeline.verification.verify.look_at_files", "looking at the files: 0 of 1 partitions"),
+        ("pipeline.verification.verify.check_piece", "verifying city: 0 of 64 images"),
+        ("pipeline.verification.verify.summarise", "counting the checks"),
+    ],
+)
+def test_a_verification(tree: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:
+    manifest = build_manifest(tree, tmp_path / "A", "city")
+    seen = hold(slow)
+    verify_images(manifest, tree, tmp_path / "A", HEADER)
+    assert str(seen[0]).startswith(shown)
+
+
+def test_a_split(listed: Path, tmp_path: Path, hold: Hold) -> None:
+    manifest = build_manifest(listed, tmp_path / "A", "city")
+    seen = hold("pipeline.split.assign_parts")
+    split_manifest(manifest, tmp_path / "A", SplitSettings(split="time"))
+    assert str(seen[0]).startswith("splitting city")
+
+
+@pytest.mark.parametrize(
+    ("slow", "shown"),
+    [
+        ("pipeline.groups.number_classes", "numbering the classes"),
+        ("pipeline.group_tables.put_aside", "sorting images: 0 of 1 partitions"),
+        ("pipeline.group_tables.write_bundle", "writing groups: 0 of "),
+    ],
+)
+def test_groups(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:
+    manifest = build_manifest(listed, tmp_path / "A", "city")
+    seen = hold(slow)
+    build_groups(manifest, tmp_path / "A", GROUPING)
+    assert str(seen[0]).startswith(shown)
+
+
+@pytest.mark.parametrize(
+    ("slow", "shown"),
+    [
+        ("pipeline.panoramas.stage.state_of", "checking the times of panoramas: 0 of 64 panoramas"),
+        ("pipeline.panoramas.stage.read_panoramas", "reading where the panoramas were taken"),
+        ("pipeline.panoramas.stage.cut_piece", "cutting: 0 of 64 panoramas"),
+    ],
+)
+def test_crops(tree: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:
+    seen = hold(slow)
+    crop_panoramas(tree, tmp_path / "crops", tmp_path / "A", CropSettings(crop_size=8))
+    assert str(seen[0]).startswith(shown)
+
+
+@pytest.mark.parametrize(
+    ("slow", "shown"),
+    [
+        ("pipeline.counting.count", "counting images: 0 of 1 partitions"),
+        ("pipeline.counting.add_up", "adding up the counts"),
+        ("pipeline.plan._plan", "comparing groupings"),
+    ],
+)
+def test_a_plan(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:
+    seen = hold(slow)
+    plan_groups(listed, tmp_path / "A", [GROUPING], EpochSettings())
+    assert str(seen[0]).startswith(shown)
+
+
+@pytest.mark.parametrize(
+    ("slow", "shown"),
+    [
+        ("pipeline.advice.advise.find_facts", "reading the manifest"),
+        ("pipeline.advice.advise.all_remarks", "checking the images"),
+    ],
+)
+def test_advice(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:
+    manifest = build_manifest(listed, tmp_path / "A", "city")
+    seen = hold(slow)
+    advise(manifest, tmp_path / "A")
+    assert str(seen[0]).startswith(shown)
+
+
+def test_an_evaluation(listed: Path, tmp_path: Path, hold: Hold) -> None:
+    table = read_table(build_manifest(listed, tmp_path / "A", "city"), "manifest")
+    descriptors = np.random.default_rng(0).standard_normal((len(table), 8)).astype(np.float32)
+    found, positives = hold("faiss.knn"), hold("evaluation.evaluate.find_positives")
+    _, rows = search(descriptors, descriptors, 5)
+    evaluate_matches("", (table, descriptors), (table, descriptors), Matches(rows), Threshold(25.0), (1, 5))
+    assert str(found[0]).startswith("searching: 0 of 200 database images")
+    assert str(positives[0]).startswith("measuring the recalls")

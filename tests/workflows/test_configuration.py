@@ -1,0 +1,114 @@
+"""What a configuration file may say: each case is a file as a user writes it."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from luigi.configuration import LuigiConfigParser
+
+import workflows
+from data_manifest.errors import UserError
+from luigi_tasks.configuration import check_configuration, warn_of_unread_sections
+
+
+def use(content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have Luigi read a configuration file with this content, and no other."""
+    (tmp_path / "luigi.cfg").write_text(content)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LUIGI_CONFIG_PATH", raising=False)
+    monkeypatch.setattr(LuigiConfigParser, "_instance", None)
+    monkeypatch.setattr(LuigiConfigParser, "_config_paths", ["luigi.cfg"])
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        *("CosPlace", "COSPLACE", "cosplace ", "cos_place", "cos-place", "cosplce", "cosplaces", "cosplace_train"),
+        *("training", "Evaluation", "BuildGroups", "build_groups", "TrainCosPlace", "TrainCosPlaces", "WriteReport"),
+    ],
+)
+def test_a_section_in_another_spelling_is_refused(
+    section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(f"[core]\nlog_level = ERROR\n[{section}]\nM = 77\nhost = x\n", tmp_path, monkeypatch)
+    with pytest.raises(UserError, match="is not read") as error:
+        check_configuration()
+    assert str(error.value) == f"luigi.cfg, line 3: [{section}] is not read. Parameters go in [cosplace]."
+
+
+MISTAKES = {
+    "dask": ("[Dask]\nscheduler = x\n", "line 1: [Dask] is not read. Parameters go in [dask]."),
+    "cluster": ("[dask_cluster]\naddress = x\n", "line 1: [dask_cluster] is not read. Parameters go in [dask]."),
+    "only our names": (
+        "[settings]\nM = 3\nalpha = 9\n",
+        "line 1: [settings] is not read. Parameters go in [cosplace].",
+    ),
+    "default section": ("[DEFAULT]\nM = 3\n", "line 2: [DEFAULT] M is not supported. Parameters go in [cosplace]."),
+    "misspelt default": ("[DEFAULT]\nbach_size = 3\n", "line 2: [DEFAULT] bach_size is not supported. Parameters go"),
+    "other case": ("[cosplace]\nm = 3\n", "line 2: [cosplace] m: no such parameter. Closest: M."),
+    "dashes": ("[cosplace]\ntrain-folder = x\n", "[cosplace] train-folder: no such parameter. Closest: train_folder."),
+    "nothing like it": ("[cosplace]\nqqqqqqqq = x\n", "line 2: [cosplace] qqqqqqqq: no such parameter."),
+    "other section": (
+        "[cosplace]\ndask_scheduler = x\n",
+        "dask_scheduler: no such parameter. Closest: [dask] scheduler.",
+    ),
+    "misspelt in dask": ("[dask]\nscheduller = x\n", "[dask] scheduller: no such parameter. Closest: scheduler."),
+    "not for dask": ("[dask]\nM = 3\n", "[dask] M: no such parameter. Closest: [cosplace] M."),
+    "percent": ("[core]\n# 5%\nlog_level = 5%\n", "line 3: [core] log_level = 5%: write %% for a percent sign."),
+    "reference": ("[cosplace]\nM = %(side)s\n", "line 2: [cosplace] M = %(side)s: side is not set."),
+    "variable": ("[cosplace]\nM = ${NO_SIDE}\n", "M = ${NO_SIDE}: the environment variable NO_SIDE is not set."),
+    "percent by default": ("[DEFAULT]\nroot = 5%\n[cosplace]\nM = %(root)s\n", "[DEFAULT] root = 5%: write %% for"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_what_would_be_ignored_or_fail_is_refused(
+    content: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(content, tmp_path, monkeypatch)
+    with pytest.raises(UserError) as error:
+        check_configuration()
+    assert message in str(error.value)
+    assert str(error.value).startswith("luigi.cfg, line ")
+
+
+@pytest.mark.filterwarnings("ignore:The use of the configuration:DeprecationWarning")
+def test_sections_of_luigi_and_values_that_refer_to_others_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sections = "core worker retcode scheduler email smtp sendgrid batch_email batch-notifier execution_summary cors"
+    sections += " resources logging task_history task-history hdfs s3 spark mysql prometheus datadog"
+    content = "".join(f"[{section}]\nx = 1\n" for section in sections.split())
+    use(f"{content}[DEFAULT]\nroot = /d\n[cosplace]\ntrain_folder = %(root)s/50%%\n", tmp_path, monkeypatch)
+    check_configuration()
+    warn_of_unread_sections()
+    assert caplog.messages == []
+    task: Any = workflows.BuildGroups
+    assert str(task().train_folder) == "/d/50%"
+
+
+def test_an_unknown_section_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    use("[retcodes]\ntask_failed = 3\n\n[OurOtherJob]\nM = 3\nhost = x\n", tmp_path, monkeypatch)
+    caplog.set_level(logging.WARNING, "luigi_tasks")
+    check_configuration()
+    warn_of_unread_sections()
+    assert caplog.messages == [
+        "WARNING: luigi.cfg, line 1: [retcodes] is read by neither Luigi nor this pipeline. Closest: [retcode].",
+        "WARNING: luigi.cfg, line 4: [OurOtherJob] is read by neither Luigi nor this pipeline. "
+        "Our parameters go in [cosplace].",
+    ]
+
+
+def test_a_file_that_luigi_passes_over_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use("", tmp_path, monkeypatch)
+    monkeypatch.setenv("LUIGI_CONFIG_PATH", "mine.cfg")
+    with pytest.raises(UserError, match=r"LUIGI_CONFIG_PATH = mine.cfg: no such file"):
+        check_configuration()
+    monkeypatch.delenv("LUIGI_CONFIG_PATH")
+    (tmp_path / "luigi.cfg").unlink()
+    (tmp_path / "luigi.cfg").mkdir()
+    with pytest.raises(UserError, match=r"luigi.cfg cannot be read: Is a directory"):
+        check_configuration()
