@@ -129,7 +129,7 @@ def require_folder(images_folder: Path) -> None:
 
 
 def settled_states(paths: pl.Series, images_folder: Path, skip_errors: bool = False) -> pl.DataFrame:
-    """Return what `stat_images` does, in one thread.
+    """Return the states of image files as `stat_images` does, in one thread.
 
     Raises:
         UserError: As for `stat_images`.

@@ -26,13 +26,13 @@ class ImageList:
     files: ImageStates | None = None
 
     def with_files(self) -> Self:
-        """Return the list with the states of its files, which are read unless they are known."""
+        """Return the list with the states of its files; reads them unless they are known."""
         if self.files is not None:
             return self
         return dataclasses.replace(self, files=stat_manifest(self.manifest_folder, self.images_folder))
 
     def digests(self) -> ImageDigests:
-        """Return what identifies the images."""
+        """Return the digests of the manifest and of the states of the files."""
         files = self.with_files().files
         assert files is not None
         return ImageDigests(read_recipe(self.manifest_folder)["digest"], files.digest)

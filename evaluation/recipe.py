@@ -32,7 +32,7 @@ class Model:
 
 @dataclasses.dataclass(frozen=True)
 class ImageDigests:
-    """What identifies a list of images: the digests of its manifest and of the states of its files."""
+    """Digests of a list of images: of its manifest, and of the states of its files."""
 
     manifest: str
     files: str
@@ -126,7 +126,7 @@ def evaluation_recipe(
 
 
 def files_of(role: str) -> str:
-    """Return the name, among an evaluation's inputs, of the digest of the files of its database or queries."""
+    """Return the key of the files' digest of the database or the queries in an evaluation's inputs."""
     return f"{role}_files"
 
 

@@ -82,12 +82,12 @@ def evaluate_cosplace(
         UserError: The weights are not those of such a network, a list is empty, or an image cannot be opened.
     """
     settings, retrieval = settings or EvaluationSettings(), retrieval or RetrievalSettings()
-    database, queries = database.with_files(), queries.with_files()
     trained = TrainedModel(model, backbone, fc_output_dim, grayscale)
     image_size = size_for(model, settings, image_size)
     asked = read_recipe(queries.manifest_folder)["name"]
     name = named.name if named else asked
     decisive = recipe_settings(settings, image_size, retrieval, named)
+    database, queries = database.with_files(), queries.with_files()
     recipe = evaluation_recipe(asked, trained.facts, database.digests(), queries.digests(), decisive)
     if published := find_published(artifacts, recipe):
         return published

@@ -60,7 +60,7 @@ def size_of(stage: Stage) -> ImageSize:
 
 
 def digests_of(manifest: BuildManifest | SplitDataset) -> ImageDigests:
-    """Return what identifies the images of a manifest."""
+    """Return the digests of a manifest and of the states of its files."""
     return ImageDigests(manifest.recipe().digest, files_of(manifest).digest)
 
 
