@@ -6,7 +6,7 @@ from pathlib import Path
 
 from data_manifest.artefacts import CURRENT, is_published, read_recipe
 from data_manifest.errors import UserError
-from evaluation.recipe import Model, model_digest
+from evaluation.recipe import Model
 from training.network import MODEL_FILE, GeoLocalizationNet, load_network
 from training.network.identity import describe, identify
 from training.network.weights import read_model
@@ -31,7 +31,7 @@ class TrainedModel:
     @cached_property
     def facts(self) -> Model:
         """What makes its descriptors what they are."""
-        return Model(model_digest(self.path), self.backbone, self.fc_output_dim)
+        return Model.of(self.path, self.backbone, self.fc_output_dim)
 
     @cached_property
     def network(self) -> GeoLocalizationNet:

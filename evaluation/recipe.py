@@ -3,11 +3,12 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from data_manifest.artefacts import Recipe, digest_of, digest_of_file, is_published, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.image_size import PUBLISHED_IMAGE_SIZE, ImageSize
+from data_manifest.references import WEIGHTS
 from evaluation.protocols import NamedSet
 from evaluation.settings import EvaluationSettings, RetrievalSettings, Threshold
 
@@ -18,11 +19,38 @@ COMPARISON_VERSION = 1
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """What is evaluated: the digest of the weights, and the network that they are for."""
+    """A model that is evaluated.
+
+    Args:
+        digest: Of a published training, or of the content of another file of weights.
+        weights: Of the content of the file: trained twice, the same recipe may give other weights.
+        backbone: The network.
+        fc_output_dim: The dimension of its descriptors.
+    """
 
     digest: str
+    weights: str
     backbone: str
     fc_output_dim: int
+
+    @classmethod
+    def of(cls, file: Path, backbone: str, fc_output_dim: int) -> Self:
+        """Return the model in a file of weights.
+
+        Raises:
+            UserError: There is no such file.
+        """
+        if not is_published(file.parent):
+            content = digest_of_file(file)
+            return cls(content, content, backbone, fc_output_dim)
+        training = read_recipe(file.parent)
+        weights = training.get("summary", {}).get(WEIGHTS) or digest_of_file(file)
+        return cls(training["digest"], weights, backbone, fc_output_dim)
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """The digests, as a recipe names them."""
+        return {"model": self.digest, WEIGHTS: self.weights}
 
     @property
     def network(self) -> dict[str, Any]:
@@ -52,12 +80,12 @@ def given_model(path: Path, backbone: str, fc_output_dim: int, defaults: tuple[s
     """
     asked: dict[str, Any] = {"backbone": backbone, "fc_output_dim": fc_output_dim}
     if not is_published(path.parent):
-        return Model(model_digest(path), **asked)
+        return Model.of(path, **asked)
     settings = read_recipe(path.parent)["settings"]
     for (name, value), default in zip(asked.items(), defaults, strict=True):
         if value not in (default, settings[name]):
             raise UserError(f"{name} = {value}: {path} has {settings[name]}; leave it out, or give another model")
-    return Model(model_digest(path), **{name: settings[name] for name in asked})
+    return Model.of(path, **{name: settings[name] for name in asked})
 
 
 def resized_to(settings: EvaluationSettings, image_size: ImageSize | int) -> int | None:
@@ -119,7 +147,7 @@ def evaluation_recipe(
     name: str, model: Model, database: ImageDigests, queries: ImageDigests, settings: Mapping[str, Any]
 ) -> Recipe:
     """Return what makes an evaluation: a model, two lists of images, and what `recipe_settings` gave."""
-    inputs = {"model": model.digest}
+    inputs = model.inputs
     for role, images in (("database", database), ("queries", queries)):
         inputs |= {role: images.manifest, files_of(role): images.files}
     return Recipe("evaluation", name, VERSION, {**model.network, **settings}, inputs)
@@ -133,7 +161,7 @@ def files_of(role: str) -> str:
 def descriptors_recipe(name: str, model: Model, images: ImageDigests, resized_to: int | None, precision: str) -> Recipe:
     """Return what makes descriptors: a model, a list of images, their size, and the numbers that are computed with."""
     settings = {**model.network, "resized_to": resized_to, "precision": precision}
-    inputs = {"model": model.digest, "images": images.manifest, "files": images.files}
+    inputs = {**model.inputs, "images": images.manifest, "files": images.files}
     return Recipe("descriptors", name, DESCRIPTORS_VERSION, settings, inputs)
 
 
@@ -152,14 +180,3 @@ def comparison_recipe(evaluations: list[tuple[str, str]]) -> Recipe:
 def validation_digest(database_digest: str, queries_digest: str) -> str:
     """Return a digest of the images of a validation set, from those of their manifests."""
     return digest_of({"database": database_digest, "queries": queries_digest})
-
-
-def model_digest(model: Path) -> str:
-    """Return the digest of a published model, or of the content of any other file of weights.
-
-    Raises:
-        UserError: There is no such file.
-    """
-    if is_published(model.parent):
-        return str(read_recipe(model.parent)["digest"])
-    return digest_of_file(model)

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from pathlib import Path
 
-from data_manifest.artefacts import Recipe
+from data_manifest.artefacts import Recipe, is_published
 from data_manifest.image_size import ImageSize
 from data_manifest.progress import working
 from evaluation.recipe import (
@@ -47,8 +47,9 @@ def model_of(stage: Stage) -> tuple[Path, Model]:
     if given := network.resume_model:
         return given, pinned_model(given, network.backbone, network.fc_output_dim, DEFAULTS)
     (training,) = training_of(stage)
-    folder = training.artefact()
-    return folder / MODEL_FILE, Model(folder.name, network.backbone, network.fc_output_dim)
+    folder, asked = training.artefact(), (network.backbone, network.fc_output_dim)
+    model = Model.of(folder / MODEL_FILE, *asked) if is_published(folder) else Model(folder.name, "", *asked)
+    return folder / MODEL_FILE, model
 
 
 def size_of(stage: Stage) -> ImageSize:

@@ -5,11 +5,12 @@ import dataclasses
 import functools
 import logging
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_manifest.artefacts import Recipe, is_published, read_recipe
+from data_manifest.data_set_names import data_set_identity
 from data_manifest.errors import UserError
 from data_manifest.progress import working
 from evaluation.recipe import decisive_settings as evaluation_settings
@@ -159,14 +160,16 @@ class TrainCosPlace(StageOfImages):
         chosen = self.chosen_groups()
         groups = read_recipe(chosen) if chosen else self.clone(BuildGroups).recipe().stored()
         database, queries = (manifest.recipe().digest for manifest in self.manifests("val"))
-        return self.recipe_on(groups, validation_digest(database, queries))
+        images = [self.dataset.images("train"), *(manifest.images_folder for manifest in self.manifests("val"))]
+        folders = [data_set_identity(folder, self.dataset.artifacts_folder) for folder in images]
+        return self.recipe_on(groups, validation_digest(database, queries), folders)
 
-    def recipe_on(self, groups: dict[str, Any], validation_images: str) -> Recipe:
-        """Return what makes a model of groups with this recipe."""
+    def recipe_on(self, groups: dict[str, Any], validation_images: str = "", folders: Sequence[str] = ()) -> Recipe:
+        """Return what makes a model of groups; without validation images and folders, one of any images."""
         augmentation = self.settings(AugmentationSettings)
         settings = pinned_settings(self.settings(NetworkSettings), augmentation, self.settings(TrainingSettings))
         validation = evaluation_settings(self.settings(EvaluationSettings), augmentation.size)
-        return training_recipe(groups, settings, ValidatedBy(validation, validation_images))
+        return training_recipe(groups, settings, ValidatedBy(validation, validation_images), folders)
 
     def artefact(self) -> Path:
         """Return where the model is or will be, with a note on its images that changed since it was trained."""
@@ -183,10 +186,9 @@ class TrainCosPlace(StageOfImages):
         """Return the model of today's groups, or else one of the same settings that was finished on earlier ones."""
         if self.chosen_groups():
             return super().artefact()
-        images = self.dataset.images("train")
         name, verified = self.manifest_of("train").name(), verified_alike(self.settings(VerifiedSettings).verified)
         any_images = groups_recipe(name, "", self.settings(GroupSettings), verified).stored()
-        finished = finished_training(self.dataset.artifacts_folder, self.recipe_on(any_images, ""), images)
+        finished = finished_training(self.dataset.artifacts_folder, self.recipe_on(any_images))
         return still_finished(finished, super().artefact) if finished else super().artefact()
 
     def run(self) -> None:

@@ -1,7 +1,7 @@
 """What makes a trained model the one it is. Imports no torch, so that asking whether it is there costs no time."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -42,16 +42,20 @@ class ValidationSet(Protocol):
         """A digest of its images."""
 
 
-def training_recipe(groups: Mapping[str, Any], settings: dict[str, Any], validation: ValidationSet) -> Recipe:
+def training_recipe(
+    groups: Mapping[str, Any], settings: dict[str, Any], validation: ValidationSet, folders: Sequence[str]
+) -> Recipe:
     """Return what makes a trained model.
 
     Args:
         groups: The recipe of the groups, with `digest`, as `read_recipe` gives it.
         settings: What `decisive_settings` gave.
         validation: What the best model is chosen by.
+        folders: The identities of the image folders, as `data_set_identity` gives them: two data sets may have the
+            same names of images, and so the same groups.
     """
     more = {"grouping": dict(groups["settings"]), "validation": dict(validation.settings)}
-    inputs = {"groups": groups["digest"], "validation": validation.digest}
+    inputs = {"groups": groups["digest"], "validation": validation.digest, "folders": list(folders)}
     return Recipe(STAGE, groups["name"], VERSION, {**settings, **more}, inputs)
 
 
@@ -68,15 +72,14 @@ def run_of(artifacts: Path, model: Path) -> Path:
     return run_folder(artifacts, recipe)
 
 
-def finished_training(artifacts: Path, recipe: Recipe, images_folder: Path) -> Path | None:
-    """Return the newest model of a recipe but for its inputs: trained on whatever images this folder had then.
+def finished_training(artifacts: Path, recipe: Recipe) -> Path | None:
+    """Return the newest model of a data set and its settings, whatever its images were then; None if there is none.
 
-    None if there is none. A finished training stays finished when images are added: days of work are not done again
-    unasked.
+    A finished training stays finished when images are added: days of work are not repeated unasked.
     """
     wanted = {key: value for key, value in recipe.as_dict().items() if key != "inputs"}
     for path in artefacts_of(artifacts, recipe):
         found = read_recipe(path)
-        if found.items() >= wanted.items() and found["summary"][IMAGES_FOLDER] == str(images_folder.resolve()):
+        if found.items() >= wanted.items():
             return path
     return None

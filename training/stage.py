@@ -10,10 +10,12 @@ import polars as pl
 from torch import nn
 
 from data_manifest import schemas
-from data_manifest.artefacts import Recipe, find_published, link_or_copy, publishing, read_recipe
+from data_manifest.artefacts import Recipe, digest_of_file, find_published, link_or_copy, publishing, read_recipe
+from data_manifest.data_set_names import data_set_identity
 from data_manifest.errors import UserError
 from data_manifest.image_size import ImageSize
 from data_manifest.metrics import best_epoch
+from data_manifest.references import WEIGHTS
 from data_manifest.runs import only_writer, write_run_file
 from data_manifest.tables import make_frame, read_table, write_table
 from training.card import write_model_card
@@ -83,7 +85,13 @@ def train_cosplace(
     network, augmentation = network or NetworkSettings(), augmentation or AugmentationSettings()
     training, runtime = training or TrainingSettings(), runtime or RuntimeSettings()
     groups = groups.resolve()  # `current` may come to lead elsewhere meanwhile
-    recipe = training_recipe(read_recipe(groups), decisive_settings(network, augmentation, training), validation)
+    folders = [images_folder, *(folder for folder, _ in validation.images.values())]
+    recipe = training_recipe(
+        read_recipe(groups),
+        decisive_settings(network, augmentation, training),
+        validation,
+        [data_set_identity(folder, artifacts) for folder in folders],
+    )
     summary = {IMAGES_FOLDER: str(images_folder.resolve())}
     if published := find_published(artifacts, recipe, adopt=summary):
         return published
@@ -116,9 +124,10 @@ def train_cosplace(
 def _publish_untrained(
     artifacts: Path, recipe: Recipe, summary: dict[str, str], network: NetworkSettings, size: ImageSize, seed: int
 ) -> Path:
-    made = f"{_named(network)}, untrained"
-    with publishing(artifacts, recipe, {**summary, "made": made}) as staging:
+    summary["made"] = made = f"{_named(network)}, untrained"
+    with publishing(artifacts, recipe, summary) as staging:
         save_network(build_network(network, seed_to_use(seed), size), staging / MODEL_FILE)
+        summary[WEIGHTS] = digest_of_file(staging / MODEL_FILE)
         no_epochs = make_frame([], schemas.METRICS)
         write_table(no_epochs, staging / METRICS_TABLE, schemas.METRICS)
         write_model_card(staging, recipe, no_epochs, made)
@@ -142,8 +151,10 @@ def _publish_best(
     if best["recall_1"]:
         early = early and f"{early},"
         made = f"best of {needed} epochs{early} is {best['epoch'] + 1}, with R@1 {best['recall_1']:.1f} in validation"
-    with publishing(artifacts, recipe, {**summary, "made": made}) as staging:
+    summary["made"] = made
+    with publishing(artifacts, recipe, summary) as staging:
         shutil.copyfile(best_model, staging / MODEL_FILE)
+        summary[WEIGHTS] = digest_of_file(staging / MODEL_FILE)
         write_table(metrics, staging / METRICS_TABLE, schemas.METRICS)
         for table in WHAT:
             if (run / table).is_dir():

@@ -1,5 +1,6 @@
 """What makes another evaluation."""
 
+import dataclasses
 import hashlib
 from pathlib import Path
 
@@ -18,7 +19,6 @@ from evaluation.recipe import (
     descriptors_recipe,
     evaluation_recipe,
     given_model,
-    model_digest,
     recipe_settings,
     size_for,
 )
@@ -26,7 +26,7 @@ from evaluation.settings import EvaluationSettings, RetrievalSettings
 from training.network import build_network, save_network
 from training.settings import NetworkSettings
 
-MODEL = Model("0123456789abcdef", "ResNet18", 512)
+MODEL = Model("0123456789abcdef", "fedcba9876543210", "ResNet18", 512)
 DATABASE, QUERIES = ImageDigests("database", "files"), ImageDigests("queries", "other files")
 
 
@@ -49,8 +49,8 @@ def test_the_paths_literally() -> None:
     descriptors = descriptors_recipe("city", MODEL, DATABASE, None, "fp32")
     comparison = comparison_recipe([("city", "0123"), ("town", "4567")])
     assert [str(recipe.folder(Path("artifacts"))) for recipe in (evaluation, descriptors, comparison)] == [
-        "artifacts/evaluation/city/74ee86cba5254a0f",
-        "artifacts/descriptors/city/3c610d216eab88cf",
+        "artifacts/evaluation/city/d049259205857282",
+        "artifacts/descriptors/city/adeed88b737b5dc1",
         "artifacts/comparison/test-sets/68942eb5bd3cfb16",
     ]
 
@@ -62,8 +62,9 @@ def test_what_training_validates_with_keeps_its_digest() -> None:
 def test_what_matters() -> None:
     resized = EvaluationSettings(resize_test_imgs=True)
     others = [
-        digest_with(Model("another", "ResNet18", 512)),
-        digest_with(Model("0123456789abcdef", "ResNet50", 512)),
+        digest_with(dataclasses.replace(MODEL, digest="another")),
+        digest_with(dataclasses.replace(MODEL, weights="trained again")),
+        digest_with(dataclasses.replace(MODEL, backbone="ResNet50")),
         digest_with(settings=EvaluationSettings(positive_dist_threshold=10)),
         digest_with(settings=resized),
         digest_with(settings=resized, image_size=224),
@@ -84,7 +85,8 @@ def test_what_matters() -> None:
 def test_what_makes_other_descriptors() -> None:
     same = ("city", MODEL, DATABASE, None, "fp32")
     others = [
-        ("city", Model("another", "ResNet18", 512), DATABASE, None, "fp32"),
+        ("city", dataclasses.replace(MODEL, digest="another"), DATABASE, None, "fp32"),
+        ("city", dataclasses.replace(MODEL, weights="trained again"), DATABASE, None, "fp32"),
         ("city", MODEL, ImageDigests("other images", "files"), None, "fp32"),
         ("city", MODEL, ImageDigests("database", "changed files"), None, "fp32"),
         ("city", MODEL, DATABASE, 512, "fp32"),
@@ -104,7 +106,7 @@ def test_what_does_not_matter() -> None:
 def test_weights_of_ones_own_count_by_their_content(tmp_path: Path) -> None:
     (tmp_path / "a.pth").write_bytes(b"weights")
     (tmp_path / "b.pth").write_bytes(b"weights")
-    assert model_digest(tmp_path / "a.pth") == model_digest(tmp_path / "b.pth")
+    assert Model.of(tmp_path / "a.pth", "ResNet18", 512) == Model.of(tmp_path / "b.pth", "ResNet18", 512)
 
 
 def test_the_size_that_images_are_resized_to(tmp_path: Path) -> None:
@@ -125,15 +127,19 @@ def test_a_size_counts_by_the_shorter_side_that_images_are_resized_to() -> None:
     assert decisive_settings(resize, ImageSize(64, 48))["resized_to"] == 48
 
 
-def test_a_published_training_says_which_network_it_is_and_other_files_do_not(tmp_path: Path) -> None:
+@pytest.mark.parametrize("summary", [{}, {"weights": hashlib.sha256(b"weights").hexdigest()[:16]}])
+def test_a_published_training_says_which_network_it_is_and_other_files_do_not(
+    summary: dict[str, str], tmp_path: Path
+) -> None:
     recipe = Recipe("training", "city", 1, {"backbone": "VGG16", "fc_output_dim": 64}, {})
-    with publishing(tmp_path, recipe, {}) as staging:
+    content = hashlib.sha256(b"weights").hexdigest()[:16]
+    with publishing(tmp_path, recipe, summary) as staging:
         (staging / "model.pth").write_bytes(b"weights")
     published, file = recipe.folder(tmp_path) / "model.pth", tmp_path / "model.pth"
     file.write_bytes(b"weights")
     defaults = ("ResNet18", 512)
     for asked in (defaults, ("VGG16", 64)):
-        assert given_model(published, *asked, defaults) == Model(recipe.digest, "VGG16", 64)
-        assert given_model(file, *asked, defaults) == Model(hashlib.sha256(b"weights").hexdigest()[:16], *asked)
+        assert given_model(published, *asked, defaults) == Model(recipe.digest, content, "VGG16", 64)
+        assert given_model(file, *asked, defaults) == Model(content, content, *asked)
     with pytest.raises(UserError, match=r"^fc_output_dim = 32: .* has 64; leave it out, or give another model$"):
         given_model(published, "ResNet18", 32, defaults)

@@ -24,18 +24,19 @@ def recipe_with(
     augmentation: AugmentationSettings | None = None,
     training: TrainingSettings | None = None,
     validation: Validation | None = None,
+    folders: tuple[str, ...] = ("train", "database", "queries"),
 ) -> Any:
     settings = decisive_settings(
         network or NetworkSettings(), augmentation or AugmentationSettings(), training or TrainingSettings()
     )
-    return training_recipe(GROUPS, settings, validation or Validation())
+    return training_recipe(GROUPS, settings, validation or Validation(), folders)
 
 
 def test_the_digest_and_the_paths_literally() -> None:
     recipe = recipe_with()
-    assert recipe.digest == "783b1f14be55ca6a"
-    assert recipe.folder(Path("artifacts")) == Path("artifacts/training/city-train/783b1f14be55ca6a")
-    assert run_folder(Path("artifacts"), recipe) == Path("artifacts/runs/city-train/f489b85e6e3cab93")
+    assert recipe.digest == "74bcd7b06f9efb13"
+    assert recipe.folder(Path("artifacts")) == Path("artifacts/training/city-train/74bcd7b06f9efb13")
+    assert run_folder(Path("artifacts"), recipe) == Path("artifacts/runs/city-train/360f89e5d64f90a0")
 
 
 def test_more_epochs_are_another_model_of_the_same_run() -> None:
@@ -52,7 +53,7 @@ def test_a_run_says_what_it_trains_on(tmp_path: Path) -> None:
         assert json.loads((run / "run.json").read_text()) == recipe.stored()
     assert [path.name for path in run.iterdir()] == ["run.json"]
     (user,) = read_users(tmp_path)
-    assert user.inputs == frozenset(["0123456789abcdef", "fedcba9876543210"])
+    assert user.inputs == frozenset(["0123456789abcdef", "fedcba9876543210", "train", "database", "queries"])
 
 
 def test_what_makes_another_run() -> None:
@@ -62,6 +63,8 @@ def test_what_makes_another_run() -> None:
         recipe_with(training=TrainingSettings(seed=1)),
         recipe_with(validation=Validation(settings={"positive_dist_threshold": 10.0})),
         recipe_with(validation=Validation(digest="another")),
+        recipe_with(folders=("train at night", "database", "queries")),
+        recipe_with(folders=("train", "database", "queries at night")),
     ]
     folders = {run_folder(Path("a"), recipe) for recipe in [recipe_with(), *others]}
     assert len(folders) == 1 + len(others)
