@@ -114,7 +114,7 @@ def test_missing_and_empty_folders(tmp_path: Path) -> None:
     (tmp_path / "train" / "deep").mkdir(parents=True)
     with pytest.raises(UserError) as error:
         list_images(tmp_path / "train")
-    assert str(error.value) == f"{tmp_path / 'train'}: no image in it (looked for .jpg, .jpeg, .png)"
+    assert str(error.value) == f"{tmp_path / 'train'}: no image in it (looked for .jpg, .jpeg, .png, .heic, .heif)"
 
 
 def test_a_file_is_no_folder(train: Path) -> None:

@@ -305,7 +305,7 @@ def test_an_empty_list(tmp_path: Path, content: bytes) -> None:
     list_file.write_bytes(content)
     with pytest.raises(UserError) as error:
         build_manifest(tmp_path / "train", tmp_path / "A")
-    assert str(error.value) == f"{list_file}: no image in it (looked for .jpg, .jpeg, .png)"
+    assert str(error.value) == f"{list_file}: no image in it (looked for .jpg, .jpeg, .png, .heic, .heif)"
     assert list_artefacts(tmp_path / "A") == []
 
 

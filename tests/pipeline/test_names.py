@@ -87,12 +87,12 @@ def test_the_mangled_name_is_a_reject_of_training_and_has_a_position_elsewhere()
         ("@.jpg", "wrong number of fields: 2 fields, expected 16"),
         ("x" + GOOD_NAMES[0], "wrong number of fields: x before the first @"),
         (".jpg", "wrong number of fields: 1 fields, expected 16"),
-        ("", "not an image name: expected .jpg, .jpeg, .png"),
-        (GOOD_NAMES[0].replace(".jpg", ".txt"), "not an image name: expected .jpg, .jpeg, .png"),
-        (GOOD_NAMES[0] + "/", "not an image name: expected .jpg, .jpeg, .png"),
-        (GOOD_NAMES[0] + " ", "not an image name: expected .jpg, .jpeg, .png"),
-        (GOOD_NAMES[0].replace(".jpg", ""), "not an image name: expected .jpg, .jpeg, .png"),
-        (GOOD_NAMES[0].replace(".jpg", "jpg"), "not an image name: expected .jpg, .jpeg, .png"),
+        ("", "not an image name: expected .jpg, .jpeg, .png, .heic, .heif"),
+        (GOOD_NAMES[0].replace(".jpg", ".txt"), "not an image name: expected .jpg, .jpeg, .png, .heic, .heif"),
+        (GOOD_NAMES[0] + "/", "not an image name: expected .jpg, .jpeg, .png, .heic, .heif"),
+        (GOOD_NAMES[0] + " ", "not an image name: expected .jpg, .jpeg, .png, .heic, .heif"),
+        (GOOD_NAMES[0].replace(".jpg", ""), "not an image name: expected .jpg, .jpeg, .png, .heic, .heif"),
+        (GOOD_NAMES[0].replace(".jpg", "jpg"), "not an image name: expected .jpg, .jpeg, .png, .heic, .heif"),
     ],
 )
 def test_what_is_no_name(name: str, expected: str, strict: bool) -> None:

@@ -7,9 +7,14 @@ from typing import Any
 import pytest
 from luigi.configuration import LuigiConfigParser
 
-import workflows
 from data_manifest.errors import UserError
 from luigi_tasks.configuration import check_configuration, warn_of_unread_sections
+
+
+@pytest.fixture(autouse=True)
+def _tasks() -> None:
+    """Register the tasks: not at the top, since that sets up logging for all tests."""
+    import workflows  # noqa: F401
 
 
 def use(content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,6 +89,8 @@ def test_sections_of_luigi_and_values_that_refer_to_others_are_taken(
     check_configuration()
     warn_of_unread_sections()
     assert caplog.messages == []
+    import workflows
+
     task: Any = workflows.BuildGroups
     assert str(task().train_folder) == "/d/50%"
 
