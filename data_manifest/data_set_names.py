@@ -93,11 +93,19 @@ def _allowed(character: str) -> str:
 
 def first_file(folder: Path) -> Path | None:
     """Return a file in a folder or below it; None if there is none. Hidden files and system folders do not count."""
-    with os.scandir(folder) as entries:
-        for entry in (each for each in entries if not is_system_folder(os.fsencode(each.name))):
-            found = first_file(Path(entry.path)) if entry.is_dir() else Path(entry.path)
-            if found is not None:
-                return found
+    waiting, seen = [folder], set[tuple[int, int]]()
+    while waiting:
+        with contextlib.suppress(OSError):  # a folder that cannot be read
+            here = waiting.pop()
+            state = here.stat()
+            if (state.st_dev, state.st_ino) in seen:  # links may lead in a circle
+                continue
+            seen.add((state.st_dev, state.st_ino))
+            with os.scandir(here) as entries:
+                for entry in (each for each in entries if not is_system_folder(os.fsencode(each.name))):
+                    if entry.is_file():
+                        return Path(entry.path)
+                    waiting.append(Path(entry.path))
     return None
 
 

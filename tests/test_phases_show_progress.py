@@ -152,7 +152,7 @@ def test_photos_by_their_exif(tree: Path, tmp_path: Path, hold: Hold) -> None:
 @pytest.mark.parametrize(
     ("slow", "shown"),
     [
-        ("pipeline.verification.verify.look_at_files", "looking at the files: 0 of 1 partitions"),
+        ("data_manifest.file_states.settled_states", "checking image files: 0 of 64 images"),
         ("pipeline.verification.verify.check_piece", "verifying city: 0 of 64 images"),
         ("pipeline.verification.verify.summarise", "counting the checks"),
     ],
@@ -189,7 +189,7 @@ def test_groups(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str)
 @pytest.mark.parametrize(
     ("slow", "shown"),
     [
-        ("pipeline.panoramas.stage.state_of", "checking the times of panoramas: 0 of 64 panoramas"),
+        ("pipeline.panoramas.stage.stat_file", "checking the times of panoramas: 0 of 64 panoramas"),
         ("pipeline.panoramas.stage.read_panoramas", "reading where the panoramas were taken"),
         ("pipeline.panoramas.stage.cut_piece", "cutting: 0 of 64 panoramas"),
     ],

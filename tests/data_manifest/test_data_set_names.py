@@ -149,6 +149,13 @@ def test_a_damaged_record_is_named(content: str, tmp_path: Path, artifacts: Path
         data_set_name(make_city(tmp_path), artifacts)
 
 
+def test_links_in_a_circle_have_no_first_file(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "itself").symlink_to("itself")
+    assert first_file(tmp_path) is None
+
+
 def test_the_first_file_is_below_and_not_hidden(tmp_path: Path) -> None:
     assert first_file(tmp_path) is None
     (tmp_path / "empty").mkdir()
