@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -211,22 +210,6 @@ def test_a_configuration_of_ones_own_wins_over_what_the_pipeline_needs_by_defaul
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["ERROR", "30", "50.0", "true"]
-
-
-@pytest.mark.slow
-def test_a_finished_model_is_not_taken_for_that_of_another_folder_of_the_same_name(
-    city: Path, luigi: Luigi, tmp_path: Path
-) -> None:
-    twin = tmp_path / "elsewhere" / tmp_path.name / "city"
-    twin.parent.mkdir(parents=True)
-    shutil.copytree(city, twin)
-    write_images(twin / "train" / "36.15", (2019,))
-    command = ("TrainCosPlace", *TINY, "--epochs-num", "0")
-    assert "TrainCosPlace made" in luigi(*command, "--dataset-folder", str(city)).stdout
-    assert "TrainCosPlace made" in luigi(*command, "--dataset-folder", str(twin)).stdout
-    missing = luigi(*command, "--dataset-folder", str(tmp_path / "missing" / tmp_path.name / "city"))
-    assert missing.returncode != 0
-    assert "there is no such folder" in missing.stderr
 
 
 @pytest.mark.slow
