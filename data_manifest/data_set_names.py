@@ -20,6 +20,7 @@ from data_manifest.references import LIST_SUFFIX
 
 CLAIMS = ".names"
 MAX_NAME_BYTES = 180  # file systems take 255, and the parts of a split get a suffix
+PART_ENDS = ("-train", "-val-database", "-val-queries", "-test-database", "-test-queries")  # those suffixes
 logger = logging.getLogger(__name__)
 
 
@@ -45,7 +46,7 @@ class Claim:
 
     def has_moved_to(self, folder: Path) -> bool:
         """Return whether the owner is gone from its place, and its known file is in a folder."""
-        if self.witness is None or os.path.lexists(self.folder):
+        if self.witness is None or self.state is None or os.path.lexists(self.folder):
             return False
         return _state_of(folder / self.witness) == self.state
 
@@ -53,7 +54,8 @@ class Claim:
 def data_set_name(images_folder: Path, artifacts: Path, claim: bool = True) -> str:
     """Return the name of a folder of images among the artifacts, which no other folder there has.
 
-    That is its `plain_name`, or, where another folder owns that, the same with `-2`, `-3` and so on.
+    That is its `plain_name`, or the same with `-2`, `-3` and so on, where another folder owns that, or where a split
+    would give that name to a part.
 
     Args:
         images_folder: The folder.
@@ -91,12 +93,19 @@ def _allowed(character: str) -> str:
     return character if is_word or character in "._-" else "_"
 
 
-def first_file(folder: Path) -> Path | None:
-    """Return a file in a folder or below it; None if there is none. Hidden files and system folders do not count."""
+def first_file(folder: Path, above: frozenset[str] = frozenset()) -> Path | None:
+    """Return a file in a folder or below it; None if there is none.
+
+    Hidden files, system folders, and links that lead nowhere or back to one of the real folders `above` do not count.
+    """
+    real = os.path.realpath(folder)
+    if real in above:
+        return None
     with os.scandir(folder) as entries:
-        for entry in (each for each in entries if not is_system_folder(os.fsencode(each.name))):
-            found = first_file(Path(entry.path)) if entry.is_dir() else Path(entry.path)
-            if found is not None:
+        for path in (Path(each.path) for each in entries if not is_system_folder(os.fsencode(each.name))):
+            if path.is_file():
+                return path
+            if path.is_dir() and (found := first_file(path, above | {real})):
                 return found
     return None
 
@@ -110,7 +119,11 @@ def _find(images_folder: Path, artifacts: Path, claim: bool) -> tuple[str, str]:
     plain, real = plain_name(images_folder), Path(os.path.realpath(images_folder))
     numbered = itertools.chain([plain], (f"{plain}-{number}" for number in itertools.count(2)))
     owners = ((each, _read(_path_of(each, artifacts))) for each in numbered)
-    name, owner = next((each, owner) for each, owner in owners if owner is None or owner.allows(real))
+    name, owner = next(
+        (each, owner)
+        for each, owner in owners
+        if (owner.allows(real) if owner else not _clashes_with_parts(each, real, artifacts))
+    )
     if owner is not None and owner.folder == str(real):
         return name, owner.identity
     claimed = owner or _new_claim(real, artifacts)
@@ -120,8 +133,14 @@ def _find(images_folder: Path, artifacts: Path, claim: bool) -> tuple[str, str]:
             if owner is None and not _write_new(claimed, _path_of(name, artifacts)):
                 return _find(images_folder, artifacts, claim)  # another process claimed the name first
             if name != plain:
-                logger.info("%s gets the name %s: another folder is called %s", real, name, plain)
+                logger.info("%s gets the name %s: %s is taken", real, name, plain)
     return name, claimed.identity
+
+
+def _clashes_with_parts(name: str, real: Path, artifacts: Path) -> bool:
+    """Return whether a split gives a part of another folder this name, or a part of this folder another's name."""
+    others = [path.stem for path, each in _all_claims(artifacts) if not each.allows(real)]
+    return any(f"{name}{end}" in others or name in (f"{other}{end}" for other in others) for end in PART_ENDS)
 
 
 def _new_claim(real: Path, artifacts: Path) -> Claim:
