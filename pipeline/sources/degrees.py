@@ -84,7 +84,7 @@ def _side(text: str) -> str:
 
 
 def _sum(degrees: float, minutes: float = 0.0, seconds: float = 0.0) -> float:
-    if not (0 <= minutes < 60 and 0 <= seconds < 60):
+    if not (0 <= minutes < 60 and 0 <= seconds <= 60):  # programs round 59.99996 seconds to 60
         raise ValueError("minutes and seconds go from 0 to less than 60")
     if (degrees % 1 and (minutes or seconds)) or (minutes % 1 and seconds):
         raise ValueError("a fraction before the last part")
