@@ -56,7 +56,7 @@ def read_table_file(table: Path) -> pl.DataFrame:
 
 def _read_file(table: Path) -> pl.DataFrame:
     with table.open("rb") as file:
-        first = file.readline()
+        first = next((line for line in file if line.strip()), b"")
     if first.startswith(PARQUET_BEGIN) or table.suffix.lower() in PARQUET_SUFFIXES:
         return _read_parquet(table)
     for begin, kind in OTHER_BEGINS.items():
@@ -64,7 +64,7 @@ def _read_file(table: Path) -> pl.DataFrame:
             raise UserError(f"{table} is {kind}. Save the table as CSV or Parquet.")
     content = _in_utf8(table, first)
     if isinstance(content, bytes):
-        first = content.partition(b"\n")[0]
+        first = content.lstrip().partition(b"\n")[0]
     if b"\0" in first:
         raise UserError(f"{table} is neither text nor Parquet. Save the table as CSV in UTF-8.")
     header = first.decode("utf-8-sig").strip()

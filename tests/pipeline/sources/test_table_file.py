@@ -44,6 +44,10 @@ def manifest_of(table: Path, **options: Any) -> Path:
         json.dumps([ROW], indent=2).encode("utf-8-sig"),
         json.dumps(ROW).encode() + b"\n" + json.dumps({**ROW, "tags": ["x"]}).encode() + b"\n",
         json.dumps(ROW, ensure_ascii=False).encode("utf-16"),
+        b"\n \r\n" + json.dumps([ROW]).encode(),
+        ("\n\n" + json.dumps(ROW)).encode("utf-16"),
+        b"\r\n" + WITH_SEMICOLONS.encode(),
+        ("\n" + WITH_SEMICOLONS).encode("cp1252"),
     ],
 )
 def test_the_same_rows_in_several_forms(build: Build, content: bytes) -> None:
