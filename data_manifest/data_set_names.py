@@ -32,7 +32,7 @@ class Claim:
         folder: Its real path, symlinks resolved.
         witness: One of its files, relative to it; None if it has none.
         state: Size in bytes and modification time in nanoseconds of that file.
-        identity: Digest of the above when the data set was first seen; it stays when the folder moves.
+        identity: Digest of the above when the data set was first seen; kept when the folder moves.
     """
 
     folder: str
@@ -69,7 +69,7 @@ def data_set_name(images_folder: Path, artifacts: Path, claim: bool = True) -> s
 
 
 def data_set_identity(images_folder: Path, artifacts: Path) -> str:
-    """Return what identifies a folder of images wherever it is moved to: of another folder it is another.
+    """Return an identifier of a folder of images, which it keeps when it moves and which no other folder has.
 
     Raises:
         UserError: The record of a name is damaged.
@@ -113,8 +113,7 @@ def first_file(folder: Path, above: frozenset[str] = frozenset()) -> Path | None
 def _find(images_folder: Path, artifacts: Path, claim: bool) -> tuple[str, str]:
     """Return the name and the identity of a folder, and record that it owns the name if asked to.
 
-    Nothing is recorded of a folder that is not there and has no list of images, nor in an artifacts folder that cannot
-    be written.
+    Nothing is recorded if neither the folder nor a list of its images exists, or if artifacts cannot be written.
     """
     plain, real = plain_name(images_folder), Path(os.path.realpath(images_folder))
     numbered = itertools.chain([plain], (f"{plain}-{number}" for number in itertools.count(2)))
@@ -128,7 +127,7 @@ def _find(images_folder: Path, artifacts: Path, claim: bool) -> tuple[str, str]:
         return name, owner.identity
     claimed = owner or _new_claim(real, artifacts)
     if claim and (real.is_dir() or Path(f"{real}{LIST_SUFFIX}").is_file()):
-        with contextlib.suppress(OSError):  # what is made there fails later, with a message
+        with contextlib.suppress(OSError):  # the stage that writes there reports it
             _move_claims(real, artifacts)
             if owner is None and not _write_new(claimed, _path_of(name, artifacts)):
                 return _find(images_folder, artifacts, claim)  # another process claimed the name first
@@ -144,7 +143,7 @@ def _clashes_with_parts(name: str, real: Path, artifacts: Path) -> bool:
 
 
 def _new_claim(real: Path, artifacts: Path) -> Claim:
-    """Return a claim of a folder, with the identity that it has already, if it is known."""
+    """Return a new claim of a folder. A data set that has another name already keeps its identity."""
     witness = first_file(real) if real.is_dir() else None
     path, state = (str(witness.relative_to(real)), _state_of(witness)) if witness is not None else (None, None)
     same = (each.identity for _, each in _all_claims(artifacts) if each.allows(real))
@@ -175,7 +174,7 @@ def _all_claims(artifacts: Path) -> list[tuple[Path, Claim]]:
 
 
 def _write_new(claim: Claim, path: Path) -> bool:
-    """Write a claim, whole at once; return False if another process has claimed the name since."""
+    """Write a claim atomically; return False if another process has claimed the name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = _write(claim, path.parent)
     try:
