@@ -20,6 +20,7 @@ from data_manifest.references import LIST_SUFFIX
 
 CLAIMS = ".names"
 MAX_NAME_BYTES = 180  # file systems take 255, and the parts of a split get a suffix
+PART_ENDS = ("-train", "-val-database", "-val-queries", "-test-database", "-test-queries")  # those suffixes
 logger = logging.getLogger(__name__)
 
 
@@ -31,7 +32,7 @@ class Claim:
         folder: Its real path, symlinks resolved.
         witness: One of its files, relative to it; None if it has none.
         state: Size in bytes and modification time in nanoseconds of that file.
-        identity: Digest of the above when the data set was first seen; it stays when the folder moves.
+        identity: Digest of the above when the data set was first seen; kept when the folder moves.
     """
 
     folder: str
@@ -45,7 +46,7 @@ class Claim:
 
     def has_moved_to(self, folder: Path) -> bool:
         """Return whether the owner is gone from its place, and its known file is in a folder."""
-        if self.witness is None or os.path.lexists(self.folder):
+        if self.witness is None or self.state is None or os.path.lexists(self.folder):
             return False
         return _state_of(folder / self.witness) == self.state
 
@@ -53,7 +54,8 @@ class Claim:
 def data_set_name(images_folder: Path, artifacts: Path, claim: bool = True) -> str:
     """Return the name of a folder of images among the artifacts, which no other folder there has.
 
-    That is its `plain_name`, or, where another folder owns that, the same with `-2`, `-3` and so on.
+    That is its `plain_name`, or the same with `-2`, `-3` and so on, where another folder owns that, or where a split
+    would give that name to a part.
 
     Args:
         images_folder: The folder.
@@ -67,7 +69,7 @@ def data_set_name(images_folder: Path, artifacts: Path, claim: bool = True) -> s
 
 
 def data_set_identity(images_folder: Path, artifacts: Path) -> str:
-    """Return what identifies a folder of images wherever it is moved to: of another folder it is another.
+    """Return an identifier of a folder of images, which it keeps when it moves and which no other folder has.
 
     Raises:
         UserError: The record of a name is damaged.
@@ -112,28 +114,37 @@ def first_file(folder: Path) -> Path | None:
 def _find(images_folder: Path, artifacts: Path, claim: bool) -> tuple[str, str]:
     """Return the name and the identity of a folder, and record that it owns the name if asked to.
 
-    Nothing is recorded of a folder that is not there and has no list of images, nor in an artifacts folder that cannot
-    be written.
+    Nothing is recorded if neither the folder nor a list of its images exists, or if artifacts cannot be written.
     """
     plain, real = plain_name(images_folder), Path(os.path.realpath(images_folder))
     numbered = itertools.chain([plain], (f"{plain}-{number}" for number in itertools.count(2)))
     owners = ((each, _read(_path_of(each, artifacts))) for each in numbered)
-    name, owner = next((each, owner) for each, owner in owners if owner is None or owner.allows(real))
+    name, owner = next(
+        (each, owner)
+        for each, owner in owners
+        if (owner.allows(real) if owner else not _clashes_with_parts(each, real, artifacts))
+    )
     if owner is not None and owner.folder == str(real):
         return name, owner.identity
     claimed = owner or _new_claim(real, artifacts)
     if claim and (real.is_dir() or Path(f"{real}{LIST_SUFFIX}").is_file()):
-        with contextlib.suppress(OSError):  # what is made there fails later, with a message
+        with contextlib.suppress(OSError):  # the stage that writes there reports it
             _move_claims(real, artifacts)
             if owner is None and not _write_new(claimed, _path_of(name, artifacts)):
                 return _find(images_folder, artifacts, claim)  # another process claimed the name first
             if name != plain:
-                logger.info("%s gets the name %s: another folder is called %s", real, name, plain)
+                logger.info("%s gets the name %s: %s is taken", real, name, plain)
     return name, claimed.identity
 
 
+def _clashes_with_parts(name: str, real: Path, artifacts: Path) -> bool:
+    """Return whether a split gives a part of another folder this name, or a part of this folder another's name."""
+    others = [path.stem for path, each in _all_claims(artifacts) if not each.allows(real)]
+    return any(f"{name}{end}" in others or name in (f"{other}{end}" for other in others) for end in PART_ENDS)
+
+
 def _new_claim(real: Path, artifacts: Path) -> Claim:
-    """Return a claim of a folder, with the identity that it has already, if it is known."""
+    """Return a new claim of a folder. A data set that has another name already keeps its identity."""
     witness = first_file(real) if real.is_dir() else None
     path, state = (str(witness.relative_to(real)), _state_of(witness)) if witness is not None else (None, None)
     same = (each.identity for _, each in _all_claims(artifacts) if each.allows(real))
@@ -164,7 +175,7 @@ def _all_claims(artifacts: Path) -> list[tuple[Path, Claim]]:
 
 
 def _write_new(claim: Claim, path: Path) -> bool:
-    """Write a claim, whole at once; return False if another process has claimed the name since."""
+    """Write a claim atomically; return False if another process has claimed the name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = _write(claim, path.parent)
     try:

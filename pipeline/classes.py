@@ -14,7 +14,7 @@ FRAME_OF_CELL = ("utm_zone", "hemisphere", *CELL)
 
 
 def cells_with_unknown_frames(keys: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """Return the cells of which an image lacks the zone or the hemisphere, from frames with `FRAME_OF_CELL`."""
+    """Return the cells with an image of unknown zone or hemisphere, from frames with `FRAME_OF_CELL`."""
     unknown = pl.any_horizontal(pl.col("utm_zone", "hemisphere").is_null())
     return pl.concat(each.filter(unknown).select(CELL) for each in keys).unique()
 
@@ -22,8 +22,9 @@ def cells_with_unknown_frames(keys: Iterable[pl.DataFrame]) -> pl.DataFrame:
 def complete_frames(counted: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
     """Return the counts of each partition with unknown zones and hemispheres taken from images of the same cell.
 
-    A cell gives its zone if it has only one, and then a cell of a zone its hemisphere. All partitions must be given, so
-    that the result does not depend on how images are partitioned. Rows and their order are kept.
+    Images without a zone get the one known zone of their cell, if it has only one; then images without a hemisphere get
+    the one known hemisphere of their cell and zone. All partitions must be given, so that the result does not depend on
+    how images are partitioned. Rows and their order are kept.
     """
     cells = cells_with_unknown_frames(counted)
     if cells.is_empty():

@@ -117,7 +117,7 @@ def changed_cells(changed: pl.DataFrame, unknown: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         changed: What `changed_classes` gave.
-        unknown: The cells of today of which an image lacks the zone or the hemisphere.
+        unknown: Today's cells with an image of unknown zone or hemisphere.
     """
     unknown = pl.concat([unknown, cells_with_unknown_frames([changed])]).unique()
     return changed.select(CELL).unique().join(unknown, on=CELL, how="semi")

@@ -5,10 +5,10 @@ import polars as pl
 from pipeline.settings import FULL_TURN
 
 MINUS_1 = -1.0
-# A negated heading begins at -360; one that a quarter turn was added to ends at 450. Marks of "unknown" are outside:
+# Negated headings go down to -360, headings with a quarter turn added up to 450. Usual marks of "unknown" are outside:
 # 511, 999, 9999, 32767, 65535, -999, -9999.
 LOWEST, HIGHEST = -FULL_TURN, 450.0
-NOISE = 1e-6  # degrees: what is less below 0 comes from arithmetic
+NOISE = 1e-6  # degrees: a heading less than this below 0 is a rounding error
 NEGATIVE = "below 0, turned by 360 degrees"
 MINUS_1_UNKNOWN = "-1, taken as unknown"
 MINUS_1_TURNED = "-1, taken as 359 degrees because other headings are negative"

@@ -120,9 +120,9 @@ def _cut(listing: Listing, scratch: Path, source: Source) -> Iterator[tuple[str,
 
 
 def _read_again(jobs: list[Partition], made: list[Made], where: Executor | None) -> None:
-    """Replace the partitions whose headings of -1 mean something else in the whole data set than they were read as.
+    """Read those partitions again that give headings of -1 the wrong meaning.
 
-    That is known only now; it depends on the images, not on how they are partitioned.
+    The meaning depends on all images of the data set, so it is known only when all partitions have been read.
     """
     negative, wrong = read_otherwise([part.counts for part in made])
     if not wrong:

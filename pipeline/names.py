@@ -67,7 +67,7 @@ def parse_names(paths: pl.DataFrame, strict: bool, negative_headings: bool = Fal
 
 
 def parse_rows(paths: pl.DataFrame, strict: bool, negative_headings: bool = False) -> pl.DataFrame:
-    """Return what `parse_names` does with everything that rules and counts read beside it."""
+    """Return what `parse_names` does, and the other columns that rules and counts read."""
     rows = parse_fields(_split(paths), negative_headings)
     not_said = (pl.lit(None, pl.String).alias(column) for column in HEADING_ORIGIN)
     return rows.with_columns(*not_said, find_rejects(rows, rules(strict)))
@@ -96,7 +96,7 @@ def parse_fields(texts: pl.DataFrame, negative_headings: bool = False) -> pl.Dat
 
 
 def rules(strict: bool, of_names: bool = True) -> list[Rule]:
-    """Return the rules of `RULES` for training or else for a test set, and those of names or only of any fields."""
+    """Return the rules for training (strict) or for test sets; without `of_names`, only those for all sources."""
     return [rule for rule in RULES if (strict or not rule.strict) and (of_names or not rule.columns & ABOUT_NAMES)]
 
 
@@ -159,7 +159,7 @@ def _is_unsafe(path: pl.Expr) -> pl.Expr:
 
 
 def _number_rule(field: str) -> Rule:
-    """Reject a field that is filled with no number, or with one that it cannot be."""
+    """Return the rule that a field holds nothing or a number in its range."""
     fails = (written(field) != "") & pl.col(field).is_null()
     if field == "heading":  # null for numbers that stand for "unknown" as well
         fails &= pl.col("odd_heading").is_null()
@@ -173,14 +173,14 @@ def _number_rule(field: str) -> Rule:
 
 
 def _is_swapped() -> pl.Expr:
-    """Return whether latitude and longitude, as written, could be only in the other order."""
+    """Return whether latitude and longitude, as written, make sense only in the other order."""
     latitude, longitude = (_any_number(written(field), field).abs() for field in ("latitude", "longitude"))
     return latitude.is_between(90, 180, closed="right") & (longitude <= 90)
 
 
 _NUM_FIELDS = rejected(Reason.WRONG_FIELDS, pl.format("{} fields, expected " + str(len(FIELDS)), "num_fields"))
 _UTM = [written(field) for field in ("utm_east", "utm_north", "utm_zone", "utm_band")]
-# The first that a name breaks is its reject. A rule holds for names read part by part as well, see `reading`.
+# The first rule that a name breaks gives its reject. `reading` applies the same rules to names read part by part.
 RULES: tuple[Rule, ...] = (
     Rule(_is_unsafe(pl.col("path")), rejected(Reason.UNSAFE_PATH, pl.col("path")), strict=False, in_one_part=True),
     Rule(

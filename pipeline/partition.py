@@ -22,7 +22,7 @@ from pipeline.utm_faults import UTM_FAULTS
 
 VERSION = 4
 COUNTS_NOTE = "counts"
-HEADINGS, KEPT_UTM = "headings: ", "UTM kept: "  # how counts of these begin, before what is odd about them
+HEADINGS, KEPT_UTM = "headings: ", "UTM kept: "  # prefixes of the names of counts; what is odd follows
 Counts = Mapping[str, int | None]
 
 
@@ -38,7 +38,7 @@ class Partition:
         earlier: Artefacts that may have the very same partition.
         name_before: What its files are called there, where that is known without reading the images.
         reader: Says what the images are.
-        negative_headings: As in `heading_in_range`; None while the other partitions are not read.
+        negative_headings: As in `heading_in_range`; None until all partitions have been read once.
     """
 
     key: str
@@ -84,10 +84,10 @@ def build_partition(partition: Partition) -> Made:
 
 
 def read_otherwise(counts: Sequence[Counts]) -> tuple[bool, list[int]]:
-    """Return whether a data set has negative headings other than -1, and which partitions were read as if otherwise.
+    """Return whether a data set has negative headings other than -1, and which partitions give -1 the wrong meaning.
 
     Args:
-        counts: What `count` gave of each partition of the data set.
+        counts: What `count` returned for each partition of the data set.
     """
     negative = any(each[f"{HEADINGS}{NEGATIVE}"] for each in counts)
     wrong = f"{HEADINGS}{MINUS_1_UNKNOWN if negative else MINUS_1_TURNED}"

@@ -22,7 +22,7 @@ from pipeline.rules import REJECT, Rule, any_fails, reject_when, written_column
 from pipeline.texts import Texts
 
 PARTS = ((*PLACE, "apart_m"), TURN, SHOT)
-IN_EACH_PART = {"num_fields", "is_whole"}  # if they are odd, each name with the part that shows it has them odd
+IN_EACH_PART = {"num_fields", "is_whole"}  # odd values in one name with a part are odd in all names with that part
 READ_WITH_PARTS = (  # the columns that a rule may read of each part
     {*PLACE, *map(written_column, PLACE), "before", *IN_EACH_PART},
     {*TURN, *map(written_column, TURN), *IN_EACH_PART},

@@ -19,7 +19,7 @@ class Rule:
         fails: Which rows break the rule; null counts as false.
         reject: Their struct of reason and detail, built only for rows that fail.
         strict: Whether the rule holds for training only.
-        in_one_part: Whether it reads whole paths and yet a single part of a name breaks it, whatever the others are.
+        in_one_part: Whether one part of a name breaks it whatever the others are, although it reads the whole path.
     """
 
     fails: pl.Expr
@@ -61,7 +61,7 @@ def any_fails(rules: Iterable[Rule]) -> pl.Expr:
 def find_rejects(rows: pl.DataFrame, rules: list[Rule]) -> pl.Series:
     """Return the reject of each row by the first rule that it breaks, else null.
 
-    Reasons and details are built only for rows that fail, which are few as a rule.
+    Reasons and details are built only for rows that fail, which are usually few.
     """
     numbered = rows.with_columns(row=pl.int_range(pl.len(), dtype=pl.UInt32))
     failing = numbered.filter(any_fails(rules))

@@ -37,7 +37,8 @@ STAGE = "crops"
 CUT_AS = ".crops.json"
 OUTPUT = "--output-folder"
 PANORAMAS_AT_A_TIME = 16
-OK, NO_NAME, NO_HEADING = Status.OK.value, "no name", "no heading"
+OK, NO_NAME, NO_HEADING, SAME_CROPS = Status.OK.value, "no name", "no heading", "same crops"
+FOLDER, STEM = pl.col("path").str.extract("^(.*/)"), pl.col("name").str.replace(r"\.\w+$", "")
 # What `read_photo` notes on a heading that may be wrong. The heading is used, and the note goes into `detail`.
 DOUBT = pl.col("note").str.extract(r"(GPano heading 0, GPSImgDirection .*)").alias("doubt")
 ROW = pl.Schema({**pl.Schema(CROPPED), "status": pl.String()})
@@ -122,7 +123,10 @@ def crop_panoramas(
     with working("reading where the panoramas were taken"):
         names = read_panoramas(listing, source)
     cuttable = names.filter(pl.col("reject").is_null(), pl.col("heading").is_not_null())
+    is_last = pl.struct(FOLDER.alias("folder"), STEM, "heading").is_last_distinct()  # a.jpg of a.heic and a.jpg
+    cuttable, repeated = cuttable.filter(is_last), cuttable.filter(~is_last)["path"]
     outcomes = _without_use(names, source)
+    outcomes += [Outcome((path, None, 0, SAME_CROPS, "another panorama gives the same names")) for path in repeated]
     remove_dead_staging(output_folder)
     with (
         writing_in(output_folder, OUTPUT),

@@ -9,6 +9,7 @@ import re
 # Of each coordinate: the side that counts as positive, the other one, and the most degrees it can have.
 COORDINATES = {"latitude": ("N", "S", 90), "longitude": ("E", "W", 180)}
 SIDES = {"N": "N", "NORTH": "N", "S": "S", "SOUTH": "S", "E": "E", "EAST": "E", "W": "W", "WEST": "W"}
+NOT_UNDERSTOOD = "not understood"
 _SIDE, _NUMBER = f"({'|'.join(sorted(SIDES, key=len, reverse=True))})", r"([0-9]+(?:\.[0-9]+)?)"
 # Primes, quotes, the masculine ordinal and the minus sign, as the characters that keyboards have.
 _PLAIN = str.maketrans({"\u2032": "'", "\u2019": "'", "\u2033": '"', "\u201d": '"', "\u00ba": "°", "\u2212": "-"})
@@ -56,7 +57,7 @@ def _read_text(text: str) -> tuple[str, tuple[float, ...], str]:
     """Return the sign, the numbers and the side that a text has."""
     found = _TEXT.fullmatch(text.strip("\0 ").translate(_PLAIN).upper())
     if not found:
-        raise ValueError("not understood")
+        raise ValueError(NOT_UNDERSTOOD)
     before, sign, degrees, separator, minutes, seconds, after = found.groups(default="")
     if before and after:
         raise ValueError("a side on both ends")
@@ -84,7 +85,7 @@ def _side(text: str) -> str:
 
 
 def _sum(degrees: float, minutes: float = 0.0, seconds: float = 0.0) -> float:
-    if not (0 <= minutes < 60 and 0 <= seconds < 60):
+    if not (0 <= minutes < 60 and 0 <= seconds <= 60):  # programs round 59.99996 seconds to 60
         raise ValueError("minutes and seconds go from 0 to less than 60")
     if (degrees % 1 and (minutes or seconds)) or (minutes % 1 and seconds):
         raise ValueError("a fraction before the last part")

@@ -96,7 +96,7 @@ def _shown(value: Any) -> str:
 
 
 def _signed(number: str | None) -> str | None:
-    """Return a number of DJI's, which is north or east where it has no sign, with a sign."""
+    """Return DJI's number with a sign: north and east may be written without one."""
     return f"+{number}" if number and number[0].isdigit() else number
 
 
@@ -107,7 +107,7 @@ def _height(gps: Mapping[int, Any]) -> float | None:
 
 
 def _heading(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> Facts:
-    """Return EXIF's direction, or that which XMP has of EXIF."""
+    """Return the direction in EXIF, or else in XMP."""
     in_exif = gps.get(GPS_TAGS.GPSImgDirection), gps.get(GPS_TAGS.GPSImgDirectionRef)
     in_xmp = xmp.get("exif:GPSImgDirection"), xmp.get("exif:GPSImgDirectionRef")
     for source, (value, reference) in (("exif", in_exif), ("xmp", in_xmp)):

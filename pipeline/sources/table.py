@@ -162,10 +162,14 @@ class TableSource:
         """Return the rows with the headings that are missing estimated."""
         folder = pl.col("path").str.replace(r"[^/]*$", "")
         sequence = pl.when(pl.col("sequence") != "").then("sequence").otherwise(folder)
-        no_reject = rows.with_columns(is_utf8=pl.lit(True), sequence=sequence, reject=pl.lit(None, REJECT))
+        has_file = pl.col("reason").is_null()
+        no_reject = rows.with_columns(
+            is_utf8=pl.lit(True), sequence=sequence, reject=pl.lit(None, REJECT), has_file=has_file
+        )
         texts = no_reject.drop("reason", "detail")
         images = read_fields(texts, strict=False)
-        if (images["odd_heading"] == NEGATIVE).any():
+        usable = images.filter("has_file", pl.col("reject").is_null())
+        if (usable["odd_heading"] == NEGATIVE).any():
             images = read_fields(texts, strict=False, negative_headings=True)
         images = fill_headings(images, self.options.camera_turn)
         filled = images.filter(pl.col("heading_source") == "track").select(

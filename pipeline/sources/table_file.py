@@ -56,7 +56,7 @@ def read_table_file(table: Path) -> pl.DataFrame:
 
 def _read_file(table: Path) -> pl.DataFrame:
     with table.open("rb") as file:
-        first = file.readline()
+        first = next((line for line in file if line.strip()), b"")
     if first.startswith(PARQUET_BEGIN) or table.suffix.lower() in PARQUET_SUFFIXES:
         return _read_parquet(table)
     for begin, kind in OTHER_BEGINS.items():
@@ -64,7 +64,7 @@ def _read_file(table: Path) -> pl.DataFrame:
             raise UserError(f"{table} is {kind}. Save the table as CSV or Parquet.")
     content = _in_utf8(table, first)
     if isinstance(content, bytes):
-        first = content.partition(b"\n")[0]
+        first = content.lstrip().partition(b"\n")[0]
     if b"\0" in first:
         raise UserError(f"{table} is neither text nor Parquet. Save the table as CSV in UTF-8.")
     header = first.decode("utf-8-sig").strip()
@@ -72,7 +72,7 @@ def _read_file(table: Path) -> pl.DataFrame:
 
 
 def _in_utf8(table: Path, first: bytes) -> Path | bytes:
-    """Return a text file's content in UTF-8 with lines that end in LF; the file itself where it is like that."""
+    """Return a text file's content in UTF-8 with lines that end in LF; its path if it has that form already."""
     is_utf16 = first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # Excel's "Unicode text"
     has_cr_lines = b"\r" in first.rstrip(b"\r\n")  # as on old Macs
     if not (is_utf16 or has_cr_lines) and _is_utf8(table):
@@ -130,7 +130,7 @@ def _read_csv(table: Path, content: Path | bytes, header: str) -> pl.DataFrame:
 
 
 def _distinct(names: Iterable[str]) -> list[str]:
-    """Return names that differ, those that occur again as polars numbers them."""
+    """Return distinct names: repeated ones are numbered as polars does."""
     found: list[str] = []
     for name in names:
         found.append(f"{name}_duplicated_{len(found)}" if name in found else name)
@@ -162,7 +162,7 @@ def _read_folder(table: Path) -> pl.DataFrame:
 
 
 def _parquet_files(table: Path) -> list[Path]:
-    """Return the Parquet files below a folder, sorted; not those that programs hide by a name with . or _ before it."""
+    """Return the Parquet files below a folder, sorted. Names that begin with . or _ are hidden and skipped."""
 
     def refuse(error: OSError) -> None:
         raise UserError(f"{table} cannot be read: {error.strerror}") from None

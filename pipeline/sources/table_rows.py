@@ -12,7 +12,7 @@ import polars as pl
 
 from pipeline.names import NUMBERS
 from pipeline.sources.columns import find_columns
-from pipeline.sources.degrees import COORDINATES, signed_degrees
+from pipeline.sources.degrees import COORDINATES, NOT_UNDERSTOOD, signed_degrees
 from pipeline.sources.source import WRITTEN
 from pipeline.sources.table_file import read_table_file
 from pipeline.sources.times import timestamp_in_one_form
@@ -90,8 +90,9 @@ def _signed(rows: pl.DataFrame, coordinate: str, side: str) -> pl.Series:
 def _degrees(coordinate: str, text: str, side: str) -> str:
     try:
         return repr(round(signed_degrees(coordinate, text, side), 9))
-    except ValueError:  # both together are no number, and so a reject
-        return f"{text} {side}".rstrip()
+    except ValueError as error:  # with the cause, this is not a number and so a reject
+        cause = "" if str(error) == NOT_UNDERSTOOD else f" ({error})"
+        return f"{text} {side}".rstrip() + cause
 
 
 def _relative(images_folder: Path) -> pl.Expr:

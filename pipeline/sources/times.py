@@ -23,7 +23,7 @@ def timestamp_in_one_form(text: pl.Expr) -> pl.Expr:
     Not understood are days and hours that do not exist (2021-02-30, 13:00 PM) and dates that could be two days
     (06/07/2021). Seconds and milliseconds since 1970 are UTC; other times are local, as written.
     """
-    text = text.str.replace(r"^([0-9]+)\.0*$", "$1")  # of a program that knows numbers with fractions only
+    text = text.str.replace(r"^([0-9]+)\.0*$", "$1")  # of programs that store all numbers as floats
     dates = (_moment(*(text.str.extract(form, group) for group in groups)) for form, groups in _DATES)
     year, month = (text.str.extract(_YEAR_AND_MONTH, group) for group in (1, 2))
     return pl.coalesce(_since_1970(text), *dates, year + month.fill_null(""), pl.lit(""))

@@ -14,5 +14,5 @@ def read_xmp(packet: object) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, *values in _SAID.findall(packet.decode("utf-8", "replace")):
         if value := html.unescape("".join(values)).strip():
-            found.setdefault(name, value)
+            found.setdefault(name.replace("Longtitude", "Longitude"), value)  # the spelling of some DJI drones
     return found

@@ -7,12 +7,15 @@ import pytest
 from data_manifest.data_set_names import (
     CLAIMS,
     MAX_NAME_BYTES,
+    PART_ENDS,
     data_set_identity,
     data_set_name,
     first_file,
     plain_name,
 )
 from data_manifest.errors import UserError
+from pipeline.dataset import PARTS
+from pipeline.split import part_name
 
 
 def make_folder(folder: Path, content: str = "image", name: str = "@1@2@.jpg") -> Path:
@@ -40,7 +43,7 @@ def test_a_name_belongs_to_the_first_folder_and_stays_with_it(
     day, night = (make_city(tmp_path / each) for each in ("昼", "夜"))
     for _ in range(2):
         assert [data_set_name(each, artifacts) for each in (day, night)] == ["sf-xl-city", "sf-xl-city-2"]
-    assert caplog.messages == [f"{night} gets the name sf-xl-city-2: another folder is called sf-xl-city"]
+    assert caplog.messages == [f"{night} gets the name sf-xl-city-2: sf-xl-city is taken"]
     assert data_set_name(make_city(tmp_path / "dawn"), artifacts, claim=False) == "sf-xl-city-3"
     assert data_set_identity(day, artifacts) != data_set_identity(night, artifacts)
 
@@ -199,3 +202,44 @@ def test_long_names_keep_their_end() -> None:
     name = plain_name(Path("/", "夜" * 80, "街" * 80, "train"))
     assert len(name.encode()) <= MAX_NAME_BYTES
     assert name.endswith("街-train")
+
+
+def test_a_dangling_link_does_not_identify_a_folder(tmp_path: Path, artifacts: Path) -> None:
+    folders = [tmp_path / disk / "xl" / "city" for disk in "ab"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "@1@2@.jpg").symlink_to("/nowhere/1.jpg")
+    name, identity = data_set_name(folders[0], artifacts), data_set_identity(folders[0], artifacts)
+    folders[0].rename(tmp_path / "gone")
+    assert data_set_name(folders[1], artifacts) != name
+    assert data_set_identity(folders[1], artifacts) != identity
+
+
+@pytest.mark.parametrize("target", [".", "..", "here", "/nowhere"])
+def test_links_that_lead_back_or_nowhere_are_passed_over(tmp_path: Path, artifacts: Path, target: str) -> None:
+    folder = tmp_path / "photos" / "city"
+    folder.mkdir(parents=True)
+    (folder / "here").symlink_to(target)
+    assert data_set_name(folder, artifacts) == plain_name(folder)
+    assert first_file(folder) is None
+    (folder / "1.jpg").touch()
+    assert first_file(folder) == folder / "1.jpg"
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("split_first", [True, False])
+def test_no_folder_shares_a_name_with_a_part_of_split_photos(
+    tmp_path: Path, artifacts: Path, part: str, split_first: bool
+) -> None:
+    photos = make_folder(tmp_path / "photos")
+    real = make_folder(tmp_path / f"photos-{part.replace('/', '-')}")
+    both = (photos, real) if split_first else (real, photos)
+    for _ in range(2):
+        first, second = (data_set_name(each, artifacts) for each in both)
+        assert first == plain_name(both[0])
+        assert second == f"{plain_name(both[1])}-2"
+        assert data_set_name(real, artifacts) != part_name(data_set_name(photos, artifacts), part)
+
+
+def test_the_ends_of_names_are_those_of_a_split() -> None:
+    assert {part_name("photos", part) for part in PARTS} == {f"photos{end}" for end in PART_ENDS}

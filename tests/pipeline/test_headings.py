@@ -210,6 +210,16 @@ def test_minus_1_and_headings_from_the_track(tmp_path: Path) -> None:
         assert read_table(manifest, "manifest").sort("path")["heading"].to_list() == pytest.approx(expected)
 
 
+def test_a_row_without_a_file_does_not_change_headings_from_the_track(tmp_path: Path) -> None:
+    photos, table = tmp_path / "photos", tmp_path / "photos.csv"
+    write(photos, "0.jpg", "1.jpg")
+    rows = [f"{n}.jpg,500000,{5_000_000 + 10 * n},31,20140616_10000{n},{h}" for n, h in enumerate([-1, -1, -90])]
+    table.write_text("\n".join(["path,utm_east,utm_north,utm_zone,timestamp,heading", *rows]))
+    source = make_source(SourceSettings(source="table", table=table, heading="from-track"))
+    manifest = build_manifest(photos, tmp_path / "A", "city", source=source)
+    assert read_table(manifest, "manifest")["heading"].to_list() == pytest.approx([0, 0])
+
+
 def test_minus_1_of_panoramas(tmp_path: Path, name_with: NameWith) -> None:
     for other, expected in ((90, [None, 90]), (-90, [359, 270])):
         names = [name_with(pano_id="a", heading=-1), name_with(pano_id="b", heading=other)]

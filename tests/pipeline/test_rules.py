@@ -15,15 +15,8 @@ NameWith = Callable[..., str]
 FAULTS = [
     *({"utm_east": "x"}, {"utm_north": "1e9"}, {"utm_zone": "61"}, {"utm_zone": "S"}, {"utm_band": "I"}),
     *({"latitude": "91"}, {"longitude": "-181"}, {"heading": "north"}, {"pitch": "nan"}, {"roll": "1_0"}),
-    *(
-        {"height": "--5"},
-        {"before": "x"},
-        {"before": "._"},
-        {"before": "../"},
-        {"extension": ".txt"},
-        {"extension": "@.jpg"},
-    ),
-    *({"pano_id": "a/b"}, {"utm_east": "4184971.70", "utm_north": "545981.19"}),
+    *({"height": "--5"}, {"before": "x"}, {"before": "../"}, {"extension": ".txt"}, {"extension": "@.jpg"}),
+    *({"pano_id": "a/b"}, {"utm_east": "4184971.70", "utm_north": "545981.19"}, {"before": "._"}),
 ]
 
 

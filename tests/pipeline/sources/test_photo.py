@@ -90,6 +90,7 @@ CLEAR: list[tuple[Mapping[int, Any], tuple[float, float]]] = [
     ({**HERE, 2: "48.8506", 4: "2.3348"}, (48.8506, 2.3348)),
     ({2: "N 48 51 2.16", 4: "2:20:5.28E"}, (LATITUDE, LONGITUDE)),
     ({2: b"-33.9\0", 4: "+18.4"}, (-33.9, 18.4)),
+    ({**HERE, 2: ((48, 1), (50, 1), (600000, 10000)), 4: "2 deg 19' 60.00\" E"}, (48 + 51 / 60, 2 + 20 / 60)),
 ]
 
 
@@ -117,6 +118,7 @@ ELEMENTS = (
         (described(exif_GPSLatitude="48 deg 51' 2.16&quot; N", exif_GPSLongitude="2 E"), (LATITUDE, 2.0)),
         (ELEMENTS + "</x:xmpmeta>", (LATITUDE, -LONGITUDE)),
         (described(drone__dji_GpsLatitude="48.8506", drone__dji_GpsLongitude="-2.3348"), (48.8506, -2.3348)),
+        (described(drone__dji_GpsLatitude="+48.8506", drone__dji_GpsLongtitude="2.3348"), (48.8506, 2.3348)),
     ],
 )
 def test_a_position_in_xmp_only(make_photo: MakePhoto, tmp_path: Path, xmp: str, place: tuple[float, float]) -> None:

@@ -13,6 +13,7 @@ from pipeline.panoramas.settings import CropSettings
 from pipeline.panoramas.stage import crop_panoramas
 from pipeline.sources.choose import make_source
 from pipeline.sources.settings import SourceSettings
+from pipeline.sources.source import NAMES_SOURCE
 
 MakePhoto = Callable[..., Path]
 SOURCE = make_source(SourceSettings(source="exif"))
@@ -194,3 +195,23 @@ def test_a_partial_panorama_is_refused_whatever_says_where_it_was_taken(make_pho
     settings = CropSettings(crop_size=16, crops_num=1)
     rows = read_table(crop_panoramas(tmp_path / "panoramas", tmp_path / "crops", tmp_path / "A", settings), "cropped")
     assert sorted(rows["status"].cast(str)) == ["ok", "partial panorama"]
+
+
+@pytest.mark.parametrize("in_names", [True, False])
+def test_of_two_panoramas_whose_crops_have_the_same_names_one_is_cut(
+    make_photo: MakePhoto, tmp_path: Path, in_names: bool
+) -> None:
+    stem = "@0545981.19@4184971.70@10@S@037.81098@-122.47762@p@@90@@@@201409@@" if in_names else "p"
+    panoramas = tmp_path / "panoramas"
+    for path in (f"{stem}.jpeg", f"{stem}.jpg", f"other/{stem}.jpg"):
+        make_photo(panoramas / path, GPS, image=of_rows(0, 1, FULL))
+    settings, source = CropSettings(crop_size=16, crops_num=4), NAMES_SOURCE if in_names else SOURCE
+    for _ in range(2):
+        artifact = crop_panoramas(panoramas, tmp_path / "crops", tmp_path / "A", settings, source=source)
+        rows = {row["path"]: (row["status"], row["crops"]) for row in read_table(artifact, "cropped").to_dicts()}
+        assert rows == {
+            f"{stem}.jpeg": ("same crops", 0),
+            f"{stem}.jpg": ("ok", 4),
+            f"other/{stem}.jpg": ("ok", 4),
+        }
+        assert len(list((tmp_path / "crops").rglob("*.jpg"))) == 8

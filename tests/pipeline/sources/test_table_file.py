@@ -44,6 +44,10 @@ def manifest_of(table: Path, **options: Any) -> Path:
         json.dumps([ROW], indent=2).encode("utf-8-sig"),
         json.dumps(ROW).encode() + b"\n" + json.dumps({**ROW, "tags": ["x"]}).encode() + b"\n",
         json.dumps(ROW, ensure_ascii=False).encode("utf-16"),
+        b"\n \r\n" + json.dumps([ROW]).encode(),
+        ("\n\n" + json.dumps(ROW)).encode("utf-16"),
+        b"\r\n" + WITH_SEMICOLONS.encode(),
+        ("\n" + WITH_SEMICOLONS).encode("cp1252"),
     ],
 )
 def test_the_same_rows_in_several_forms(build: Build, content: bytes) -> None:
@@ -234,26 +238,29 @@ def test_sides_beside_degrees(build: Build, columns: str, written: str, place: t
 
 
 @pytest.mark.parametrize(
-    ("columns", "written"),
+    ("columns", "written", "detail"),
     [
-        ("lat,lon", "-48.85 N,2.33"),
-        ("lat,lon", "48.85 E,2.33"),
-        ("lat,lon", "48.85,2.33 O"),
-        ("lat,lon", '"48,51N",2.33'),
-        ("lat,lon", '"48°51\'",2.33'),
-        ("lat,lon", '"48°61\'N",2.33'),
-        ("lat,lon", "91 S,2.33"),
-        ("lat,lat_ref,lon", "-48.85,N,2.33"),
-        ("lat,lat_ref,lon", "48.85,?,2.33"),
-        ("lat,lat_ref,lon", "48.85 N,S,2.33"),
+        ("lat,lon", "-48.85 N,2.33", "latitude = -48.85 N (a negative number contradicts N)"),
+        ("lat,lon", "48.85 E,2.33", "latitude = 48.85 E (E is neither N nor S)"),
+        ("lat,lon", "48.85,2.33 O", "longitude = 2.33 O"),
+        ("lat,lon", '"48,51N",2.33', "latitude = 48,51N (the comma could separate minutes or be a decimal comma)"),
+        ("lat,lon", '"48°51\'",2.33', "latitude = 48°51' (neither N nor S is given)"),
+        ("lat,lon", '"48°61\'N",2.33', "latitude = 48°61'N (minutes and seconds go from 0 to less than 60)"),
+        ("lat,lon", "91 S,2.33", "latitude = 91 S (more than 90 degrees)"),
+        ("lat,lat_ref,lon", "-48.85,N,2.33", "latitude = -48.85 N (a negative number contradicts N)"),
+        ("lat,lat_ref,lon", "48.85,?,2.33", "latitude = 48.85 ? (? is neither N nor S)"),
+        ("lat,lat_ref,lon", "48.85 N,S,2.33", "latitude = 48.85 N S (S contradicts N)"),
     ],
 )
 @pytest.mark.parametrize("strict", [True, False])
-def test_sides_that_contradict_or_are_not_understood(build: Build, columns: str, written: str, strict: bool) -> None:
+def test_sides_that_contradict_or_are_not_understood(
+    build: Build, columns: str, written: str, detail: str, strict: bool
+) -> None:
     good = "a/2.jpg," + ",".join({"lat": "1", "lon": "2"}.get(name, "") for name in columns.split(","))
     folder = build(f"path,{columns}\na/1.jpg,{written}\n{good}\n", strict=strict)
-    reasons = dict(read_table(folder, "rejects").select("path", pl.col("reason").cast(pl.String)).iter_rows())
-    assert reasons["a/1.jpg"] == ("not a number" if strict else "no position")
+    (reject,) = read_table(folder, "rejects").filter(pl.col("path") == "a/1.jpg").to_dicts()
+    assert reject["reason"] == ("not a number" if strict else "no position")
+    assert not strict or reject["detail"] == detail
 
 
 def test_a_latitude_that_is_no_longitude_either_is_not_called_swapped(build: Build) -> None:
