@@ -1,8 +1,10 @@
+import contextlib
 import io
 import logging
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -23,17 +25,36 @@ class Terminal(io.StringIO):
         return True
 
 
+Beat = Callable[[], object]
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-def test_a_line_every_ten_seconds(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.fixture
+def beat(monkeypatch: pytest.MonkeyPatch) -> Beat:
+    """Return a function that logs the line of the last Progress that was made."""
+    shows: list[Beat] = []
+
+    class Heartbeat(contextlib.nullcontext[None]):
+        def __init__(self, show: Beat) -> None:
+            super().__init__()
+            shows.append(show)
+
+    monkeypatch.setattr(progress_module, "Heartbeat", Heartbeat)
+    return lambda: shows[-1]()
+
+
+def test_the_line_of_a_log(clock: Clock, beat: Beat, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "data_manifest.progress")
     with Progress("extracting descriptors", 2000, "images") as progress:
-        for _ in range(10):
+        for number in range(10):
             clock.now += 2.5
             progress.advance(100, loss="1.23")
+            if number in (3, 7):
+                beat()
     assert caplog.messages == [
         "extracting descriptors: 400 of 2,000 images (20%), 40.0 images/s, 00:40 left, loss 1.23",
         "extracting descriptors: 800 of 2,000 images (40%), 40.0 images/s, 00:30 left, loss 1.23",
@@ -51,6 +72,18 @@ def test_a_first_line_comes_before_anything_is_done(monkeypatch: pytest.MonkeyPa
         assert shown.wait(30)
 
 
+def test_each_line_comes_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "data_manifest.progress")
+    monkeypatch.setattr(progress_module, "SECONDS_TO_FIRST_LINE", 0.2)
+    monkeypatch.setattr(progress_module, "SECONDS_BETWEEN_LINES", 0.2)
+    ends = time.monotonic() + 1.3
+    with Progress("embedding", 10**9, "images") as progress:
+        while time.monotonic() < ends:
+            progress.advance()
+            time.sleep(0.001)
+    assert 1 <= len(caplog.messages) <= 6
+
+
 def test_no_line_comes_after_the_end(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "data_manifest.progress")
     before = threading.active_count()
@@ -63,24 +96,28 @@ def test_no_line_comes_after_the_end(monkeypatch: pytest.MonkeyPatch, caplog: py
     assert caplog.messages == []
 
 
-def test_what_was_done_before_does_not_count_for_the_rate(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_was_done_before_does_not_count_for_the_rate(
+    clock: Clock, beat: Beat, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "data_manifest.progress")
     told: list[int] = []
     with Progress("training", 2000, "images", told.append, done=1000) as progress:
         assert progress.time_for(100) is None
         clock.now += 20
         progress.advance(200)
+        beat()
         assert progress.time_for(36000) == "1:00:00"
     assert caplog.messages == ["training: 1,200 of 2,000 images (60%), 10.0 images/s, 01:20 left"]
     assert told == [60]
 
 
-def test_an_unknown_total(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unknown_total(clock: Clock, beat: Beat, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "data_manifest.progress")
     told: list[int] = []
     with Progress("listing", None, "files", told.append) as progress:
         clock.now += 20
         progress.advance(1000)
+        beat()
     assert caplog.messages == ["listing: 1,000 files, 50.0 files/s"]
     assert told == []
 
