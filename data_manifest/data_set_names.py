@@ -40,11 +40,11 @@ class Claim:
     identity: str
 
     def allows(self, folder: Path) -> bool:
-        """Return whether a real folder may use the name: it owns it, or is the owner, moved."""
+        """Return whether a folder, given by its real path, owns the name, perhaps after a move."""
         return self.folder == str(folder) or self.has_moved_to(folder)
 
     def has_moved_to(self, folder: Path) -> bool:
-        """Return whether the owner is gone from its place, and its known file is in a folder."""
+        """Return whether the owner was moved to a folder: its path is gone, and the folder has its known file."""
         if self.witness is None or os.path.lexists(self.folder):
             return False
         return _state_of(folder / self.witness) == self.state
@@ -67,7 +67,7 @@ def data_set_name(images_folder: Path, artifacts: Path, claim: bool = True) -> s
 
 
 def data_set_identity(images_folder: Path, artifacts: Path) -> str:
-    """Return what identifies a folder of images wherever it is moved to: of another folder it is another.
+    """Return the identity of a folder of images: it differs between folders and stays when one is moved.
 
     Raises:
         UserError: The record of a name is damaged.
@@ -104,8 +104,7 @@ def first_file(folder: Path) -> Path | None:
 def _find(images_folder: Path, artifacts: Path, claim: bool) -> tuple[str, str]:
     """Return the name and the identity of a folder, and record that it owns the name if asked to.
 
-    Nothing is recorded of a folder that is not there and has no list of images, nor in an artifacts folder that cannot
-    be written.
+    Nothing is recorded for a missing folder without a list of images, nor in an artifacts folder without write access.
     """
     plain, real = plain_name(images_folder), Path(os.path.realpath(images_folder))
     numbered = itertools.chain([plain], (f"{plain}-{number}" for number in itertools.count(2)))
@@ -115,7 +114,7 @@ def _find(images_folder: Path, artifacts: Path, claim: bool) -> tuple[str, str]:
         return name, owner.identity
     claimed = owner or _new_claim(real, artifacts)
     if claim and (real.is_dir() or Path(f"{real}{LIST_SUFFIX}").is_file()):
-        with contextlib.suppress(OSError):  # what is made there fails later, with a message
+        with contextlib.suppress(OSError):  # artifacts without write access: publishing fails later
             _move_claims(real, artifacts)
             if owner is None and not _write_new(claimed, _path_of(name, artifacts)):
                 return _find(images_folder, artifacts, claim)  # another process claimed the name first
@@ -125,7 +124,7 @@ def _find(images_folder: Path, artifacts: Path, claim: bool) -> tuple[str, str]:
 
 
 def _new_claim(real: Path, artifacts: Path) -> Claim:
-    """Return a claim of a folder, with the identity that it has already, if it is known."""
+    """Return a new claim of a folder, which keeps the identity that the folder already has."""
     witness = first_file(real) if real.is_dir() else None
     path, state = (str(witness.relative_to(real)), _state_of(witness)) if witness is not None else (None, None)
     same = (each.identity for _, each in _all_claims(artifacts) if each.allows(real))
@@ -133,7 +132,7 @@ def _new_claim(real: Path, artifacts: Path) -> Claim:
 
 
 def _move_claims(real: Path, artifacts: Path) -> None:
-    """Have the names of a data set follow it to the folder that it was moved to."""
+    """Update the records of a data set that was moved to a folder."""
     for path, each in _all_claims(artifacts):
         if each.has_moved_to(real):
             _write(dataclasses.replace(each, folder=str(real)), path.parent).replace(path)
@@ -156,7 +155,7 @@ def _all_claims(artifacts: Path) -> list[tuple[Path, Claim]]:
 
 
 def _write_new(claim: Claim, path: Path) -> bool:
-    """Write a claim, whole at once; return False if another process has claimed the name since."""
+    """Write a claim atomically; return False if another process has claimed the name since."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = _write(claim, path.parent)
     try:
