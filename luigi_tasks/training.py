@@ -23,8 +23,8 @@ from pipeline.groups import groups_recipe
 from pipeline.settings import GroupSettings
 from pipeline.verification.settings import VerifiedSettings
 from pipeline.verification.verified import verified_alike
-from training.image_changes import TRAIN, VALIDATION, warn_of_changes
-from training.recipe import decisive_settings, finished_training, run_of, training_recipe
+from training.image_changes import TRAIN, VALIDATION, note_changed_images
+from training.recipe import decisive_settings, finished_training, training_recipe
 from training.seeds import publish_seeds, seeds_recipe
 from training.settings import (
     AugmentationSettings,
@@ -62,12 +62,6 @@ def note_newer_groups(finished: Path, today: Path) -> None:
         "%s was trained on other images than there are today; to train on those, run BuildGroups and give --groups-path"
     )
     logger.warning(text, finished)
-
-
-@functools.cache  # checked and logged once per process
-def note_changed_images(model: Path, artifacts: Path, folders: tuple[tuple[str, Path], ...]) -> None:
-    """Warn of images that changed since a model was trained; `folders` are those of its images, by table."""
-    warn_of_changes(model, dict(folders), remove=[model, run_of(artifacts, model)])
 
 
 @functools.cache
