@@ -1,4 +1,3 @@
-import contextlib
 import io
 import logging
 import sys
@@ -10,6 +9,7 @@ import pytest
 
 from data_manifest import progress as progress_module
 from data_manifest.progress import Progress, working
+from tests.helpers import progress_lines_on_request
 
 
 class Clock:
@@ -35,16 +35,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def beat(monkeypatch: pytest.MonkeyPatch) -> Beat:
-    """Return a function that logs the line of the last Progress that was made."""
-    shows: list[Beat] = []
-
-    class Heartbeat(contextlib.nullcontext[None]):
-        def __init__(self, show: Beat) -> None:
-            super().__init__()
-            shows.append(show)
-
-    monkeypatch.setattr(progress_module, "Heartbeat", Heartbeat)
-    return lambda: shows[-1]()
+    return progress_lines_on_request(monkeypatch)
 
 
 def test_the_line_of_a_log(clock: Clock, beat: Beat, caplog: pytest.LogCaptureFixture) -> None:
