@@ -1,7 +1,6 @@
 """Look inside an artefacts folder, and tidy it up: `python -m data_manifest summary artifacts/manifest/my-images`."""
 
 import argparse
-import io
 import json
 import os
 import sys
@@ -11,6 +10,7 @@ from typing import Any
 
 from data_manifest import classes, contents, garbage, rejects, summary
 from data_manifest.bars import glyphs_for
+from data_manifest.console import escape_unprintable
 from data_manifest.errors import UserError
 from data_manifest.lookup import find_artefact, read_recipe_of
 from data_manifest.references import CHECK_STAGES, MANIFEST_STAGES
@@ -113,8 +113,7 @@ def _glyphs() -> str:
 
 
 if __name__ == "__main__":
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a path may have letters that the terminal has not
+    escape_unprintable()
     try:
         main()
         sys.stdout.flush()

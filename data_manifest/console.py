@@ -2,6 +2,7 @@
 
 import builtins
 import errno
+import io
 import logging
 import re
 import sys
@@ -28,8 +29,15 @@ _FROM_LOADER = re.compile(r"Caught \w+ in .*\nOriginal Traceback ")
 _ERRNO = re.compile(r"\[Errno (\d+)\]")
 
 
+def escape_unprintable() -> None:
+    """Write characters that the terminal's encoding lacks as escapes, as in \\u663c, instead of raising an error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def configure_logging() -> None:
     """Show the log lines of this project on standard error, and users' mistakes that Luigi logs as plain messages."""
+    escape_unprintable()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     for name in LOGGERS:

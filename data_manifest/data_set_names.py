@@ -41,11 +41,11 @@ class Claim:
     identity: str
 
     def allows(self, folder: Path) -> bool:
-        """Return whether a real folder may use the name: it owns it, or is the owner, moved."""
+        """Return whether a folder, given by its real path, owns the name, perhaps after a move."""
         return self.folder == str(folder) or self.has_moved_to(folder)
 
     def has_moved_to(self, folder: Path) -> bool:
-        """Return whether the owner is gone from its place, and its known file is in a folder."""
+        """Return whether the owner was moved to a folder: its path is gone, and the folder has its known file."""
         if self.witness is None or self.state is None or os.path.lexists(self.folder):
             return False
         return _state_of(folder / self.witness) == self.state
@@ -69,7 +69,7 @@ def data_set_name(images_folder: Path, artifacts: Path, claim: bool = True) -> s
 
 
 def data_set_identity(images_folder: Path, artifacts: Path) -> str:
-    """Return an identifier of a folder of images, which it keeps when it moves and which no other folder has.
+    """Return the identity of a folder of images: it differs between folders and stays when one is moved.
 
     Raises:
         UserError: The record of a name is damaged.
@@ -152,7 +152,7 @@ def _new_claim(real: Path, artifacts: Path) -> Claim:
 
 
 def _move_claims(real: Path, artifacts: Path) -> None:
-    """Have the names of a data set follow it to the folder that it was moved to."""
+    """Update the records of a data set that was moved to a folder."""
     for path, each in _all_claims(artifacts):
         if each.has_moved_to(real):
             _write(dataclasses.replace(each, folder=str(real)), path.parent).replace(path)

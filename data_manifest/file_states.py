@@ -1,4 +1,4 @@
-"""Sizes and modification times of image files, which tell whether an image changed since it was read."""
+"""Sizes and modification times of image files, by which images are recognized as changed since they were read."""
 
 import hashlib
 import os
@@ -183,7 +183,7 @@ def summarise_states(states: pl.DataFrame) -> PartitionStates:
     """Return the summary of a partition's file states."""
     content = hashlib.sha256()
     paths = states["path"].cast(pl.Binary).rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
-    for buffer in paths.buffers()[1:]:  # offsets and bytes, so that no two lists of paths look the same
+    for buffer in paths.buffers()[1:]:  # offsets and bytes: different lists give different digests
         content.update(buffer or b"")
     for name in STATE[1:]:
         content.update(states[name].fill_null(MISSING).rechunk().to_numpy().data)

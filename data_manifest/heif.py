@@ -1,4 +1,4 @@
-"""HEIC, as phones save photos: read if the extra `heif` is installed."""
+"""HEIC images, as phones save them, which can be read if the extra `heif` is installed."""
 
 import functools
 from pathlib import Path
@@ -12,7 +12,7 @@ _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1
 
 @functools.cache
 def can_read_heif() -> bool:
-    """Register the decoder of HEIC with Pillow, and return whether there is one."""
+    """Register the HEIC decoder with Pillow, and return whether it is installed."""
     try:
         from pillow_heif import register_heif_opener
     except ImportError:
@@ -22,7 +22,7 @@ def can_read_heif() -> bool:
 
 
 def is_heif(source: Path | str | bytes | IO[bytes]) -> bool:
-    """Return whether an image file, given by its path or opened, begins as HEIC does."""
+    """Return whether an image file, given by its path or opened, has the signature of HEIC."""
     if isinstance(source, Path | str | bytes):
         with open(source, "rb") as file:  # noqa: PTH123 -- a Path cannot be made of bytes
             return is_heif(file)
@@ -32,5 +32,5 @@ def is_heif(source: Path | str | bytes | IO[bytes]) -> bool:
 
 
 def is_named_heif(path: bytes) -> bool:
-    """Return whether a file is named as HEIC is."""
+    """Return whether a file name has a suffix of HEIC."""
     return path.lower().endswith(_SUFFIXES)

@@ -68,7 +68,6 @@ class Progress:
         self._bar = tqdm(desc=what, total=total, unit=f" {unit}", disable=not on_terminal, leave=False, initial=done)
         self._log_lines = not on_terminal
         self._done, self._done_before, self._started = done, done, time.monotonic()
-        self._last_line = self._started
         self._shown_facts: dict[str, str] = {}
         self._heartbeat = Heartbeat(self._log_line)
 
@@ -79,12 +78,9 @@ class Progress:
         if facts:
             self._bar.set_postfix(facts, refresh=False)
         self._bar.update(units)
-        if self._log_lines and time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
-            self._log_line()
         self._report_percentage()
 
     def _log_line(self) -> None:
-        self._last_line = time.monotonic()
         logger.info("%s", self._line(self._shown_facts))
 
     def time_for(self, units: int, just_done: int = 0) -> str | None:

@@ -22,7 +22,7 @@ STAGES = (
 MANIFEST_STAGES = ("manifest", "verified")  # whose artefacts hold the tables manifest and rejects
 CHECK_STAGES = ("checks", "crops")  # whose artefacts say of each file a status: ok, or what is wrong
 LIST_SUFFIX = "_images_paths.txt"  # of a list of images, beside their folder
-WEIGHTS = "weights"  # in a training's summary, and in the inputs of what its model made: the digest of its weights
+WEIGHTS = "weights"  # key of the digest of a model's weights, in summaries of trainings and inputs of evaluations
 RUNS, RUN_FILE = "runs", "run.json"  # in the folder of a run: the recipe of what it makes
 REMOVED = "removed-"  # begins the last part of the name of a staging folder in which an artefact waits to be deleted
 

@@ -57,7 +57,7 @@ class Match:
 
 
 FROM_MANIFEST = [field.name for field in dataclasses.fields(Match) if field.name not in ("rank", "score", "changed")]
-TRIED = 100
+TRIED = 100  # database images among which one is looked for that is as it was embedded
 logger = logging.getLogger(__name__)
 
 
@@ -142,7 +142,7 @@ class Localizer:
         return Located(str(photo), tuple(matches), self._spread_m(rows[0]))
 
     def _changed_among(self, rows: npt.NDArray[np.int64]) -> list[str]:
-        """Return the paths of database images whose files changed after they were embedded; missing ones are not."""
+        """Return the paths of database images that changed after they were embedded; missing files do not count."""
         folder = self.database.images.images_folder
         if not folder.is_dir():
             return []

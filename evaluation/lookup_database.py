@@ -121,7 +121,7 @@ def why_no_photo(path: Path) -> str:
 
 
 def _photos(path: Path) -> list[Path]:
-    """Return the photos of a path: HEIC too, whether it can be read or not, and nothing that systems keep there."""
+    """Return the photos of a path, HEIC included even if it cannot be read, without hidden files and system folders."""
     if not path.is_dir():
         return [path] if path.exists() else []
     readable, photos = {*Image.registered_extensions(), *HEIF_SUFFIXES}, []

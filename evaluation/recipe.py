@@ -22,8 +22,8 @@ class Model:
     """A model that is evaluated.
 
     Args:
-        digest: Of a published training, or of the content of another file of weights.
-        weights: Of the content of the file: trained twice, the same recipe may give other weights.
+        digest: Digest of a published training, or of the content of another file of weights.
+        weights: Digest of the content of the file, because the same recipe may give other weights the next time.
         backbone: The network.
         fc_output_dim: The dimension of its descriptors.
     """
@@ -60,7 +60,7 @@ class Model:
 
 @dataclasses.dataclass(frozen=True)
 class ImageDigests:
-    """Digests of a list of images: of its manifest, and of the states of its files."""
+    """Digests of a list of images: its manifest, and the states of its files."""
 
     manifest: str
     files: str

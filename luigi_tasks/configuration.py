@@ -22,8 +22,8 @@ LUIGI_SECTIONS = (
     *("presto", "pyspark", "redis", "redshift", "s3", "salesforce", "sge", "spark", "sqlalchemy", "webhdfs"),
 )
 OUR_SECTIONS = sorted({section for section, _ in PLACES.values()})
-STAGE_SECTIONS = ("training", "evaluation", "groups", "manifest")  # not ours, but meant for us
-NEAR, NEAR_SECTION = 0.6, 0.8  # of difflib: cosplce is 0.93 from cosplace, task is 0.75 from dask
+STAGE_SECTIONS = ("training", "evaluation", "groups", "manifest")  # unknown sections that were meant for this pipeline
+NEAR, NEAR_SECTION = 0.6, 0.8  # least ratios of difflib: cosplce and cosplace have 0.93, task and dask 0.75
 CONFIG_PATH = "LUIGI_CONFIG_PATH"
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def _letters(word: str) -> str:
 
 
 def _section_meant(section: str, names: Collection[str]) -> str | None:
-    """Return our section that an unknown one stands for, by its name or by the names in it, or None."""
+    """Return our section that an unknown one was meant to be, by its name or the names in it, or None."""
     for ours in OUR_SECTIONS:
         if ours in _letters(section) or nearest(section, [ours], NEAR_SECTION):
             return ours

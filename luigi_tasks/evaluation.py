@@ -206,7 +206,7 @@ class WriteReport(StageOfImages):
             evaluation.artefact(),
             self.dataset.artifacts_folder,
             self.settings(ReportSettings),
-            images_folders={each.recipe().digest: each.images_folder for each in manifests},
+            images_folders={digests_of(each): each.images_folder for each in manifests},
             command=command_of(self),
             on_percentage=self.set_progress_percentage,
         )

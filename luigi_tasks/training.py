@@ -23,8 +23,8 @@ from pipeline.groups import groups_recipe
 from pipeline.settings import GroupSettings
 from pipeline.verification.settings import VerifiedSettings
 from pipeline.verification.verified import verified_alike
-from training.image_changes import TRAIN, VALIDATION, warn_of_changes
-from training.recipe import decisive_settings, finished_training, run_of, training_recipe
+from training.image_changes import TRAIN, VALIDATION, note_changed_images
+from training.recipe import decisive_settings, finished_training, training_recipe
 from training.seeds import publish_seeds, seeds_recipe
 from training.settings import (
     AugmentationSettings,
@@ -43,13 +43,13 @@ logger = logging.getLogger(__name__)
 
 
 def still_finished(finished: Path, today: Callable[[], Path]) -> Path:
-    """Return today's model if it is published, else a finished one with a note that the images have changed since.
+    """Return today's model if it is finished, else a finished one with a note that the images have changed since.
 
     Days of training are not thrown away because images came or went meanwhile.
     """
     with contextlib.suppress(UserError):  # the images may be gone: a finished model does not need them
         model = today()
-        if is_published(model):
+        if is_published(model) or model.name == finished.name:  # of a renamed folder, to be published under its name
             return model
         note_newer_groups(finished, model)
     return finished
@@ -62,12 +62,6 @@ def note_newer_groups(finished: Path, today: Path) -> None:
         "%s was trained on other images than there are today; to train on those, run BuildGroups and give --groups-path"
     )
     logger.warning(text, finished)
-
-
-@functools.cache  # checked and logged once per process
-def note_changed_images(model: Path, artifacts: Path, folders: tuple[tuple[str, Path], ...]) -> None:
-    """Warn of images that changed since a model was trained; `folders` are those of its images, by table."""
-    warn_of_changes(model, dict(folders), remove=[model, run_of(artifacts, model)])
 
 
 @functools.cache
@@ -165,7 +159,7 @@ class TrainCosPlace(StageOfImages):
         return self.recipe_on(groups, validation_digest(database, queries), folders)
 
     def recipe_on(self, groups: dict[str, Any], validation_images: str = "", folders: Sequence[str] = ()) -> Recipe:
-        """Return what makes a model of groups; without validation images and folders, one of any images."""
+        """Return what makes a model of groups; without validation images, one of any images of the folders."""
         augmentation = self.settings(AugmentationSettings)
         settings = pinned_settings(self.settings(NetworkSettings), augmentation, self.settings(TrainingSettings))
         validation = evaluation_settings(self.settings(EvaluationSettings), augmentation.size)
@@ -188,7 +182,9 @@ class TrainCosPlace(StageOfImages):
             return super().artefact()
         name, verified = self.manifest_of("train").name(), verified_alike(self.settings(VerifiedSettings).verified)
         any_images = groups_recipe(name, "", self.settings(GroupSettings), verified).stored()
-        finished = finished_training(self.dataset.artifacts_folder, self.recipe_on(any_images))
+        artifacts, images = self.dataset.artifacts_folder, self.dataset.images("train")
+        of_folder = self.recipe_on(any_images, folders=[data_set_identity(images, artifacts)])
+        finished = finished_training(artifacts, of_folder, images)
         return still_finished(finished, super().artefact) if finished else super().artefact()
 
     def run(self) -> None:

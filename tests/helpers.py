@@ -1,7 +1,12 @@
-"""What tests of several packages compare: files and tables, as bytes by their place."""
+"""What tests of several packages share: files and tables as bytes by their place, and lines of progress on request."""
 
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from data_manifest import progress
 from data_manifest.artefacts import list_artefacts, list_current
 
 
@@ -32,3 +37,16 @@ def published_files(artifacts: Path) -> dict[str, bytes]:
         for path, content in files_in(folder).items()
         if path != "recipe.json"
     }
+
+
+def progress_lines_on_request(monkeypatch: pytest.MonkeyPatch) -> Callable[[], object]:
+    """Return a function that logs the line of the newest Progress, which is no longer logged as time passes."""
+    shows: list[Callable[[], object]] = []
+
+    class Heartbeat(contextlib.nullcontext[None]):
+        def __init__(self, show: Callable[[], object]) -> None:
+            super().__init__()
+            shows.append(show)
+
+    monkeypatch.setattr(progress, "Heartbeat", Heartbeat)
+    return lambda: shows[-1]()

@@ -86,7 +86,7 @@ class GroupDataset(Dataset[Sample | UserError]):
 
 
 def prepare(image: Tensor, augmentation: Augmentation, seed: int, in_batches: bool) -> tuple[Tensor, Change | None]:
-    """Return an image as a worker sends it, and the change that is left to the network's device."""
+    """Return an image as a worker sends it, and the augmentation that is left to the network's device."""
     size = augmentation.size
     if not in_batches:
         return augmentation(image, seed), None

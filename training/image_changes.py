@@ -1,5 +1,6 @@
 """States of a training's image files, recorded when it starts, and warnings about images that changed since."""
 
+import functools
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from data_manifest.errors import writing_in
 from data_manifest.file_states import changed_images, stat_images
 from data_manifest.progress import Progress
 from data_manifest.tables import scan_table, write_table
+from training.recipe import run_of
 
 TRAIN, VALIDATION = "train_files", {"database": "val_database_files", "queries": "val_queries_files"}
 WHAT = {TRAIN: "training", VALIDATION["database"]: "validation database", VALIDATION["queries"]: "validation query"}
@@ -40,6 +42,12 @@ def record_or_compare(run: Path, table: str, images_folder: Path, lists: Mapping
             if not file.exists():
                 paths = images.select("path").collect()["path"]
                 write_table(stat_images(paths, images_folder, progress, skip_errors=True), file, schemas.FILES)
+
+
+@functools.cache  # checked and logged once per process
+def note_changed_images(model: Path, artifacts: Path, folders: tuple[tuple[str, Path], ...]) -> None:
+    """Warn of images that changed since a published model was trained; `folders` are those of its images, by table."""
+    warn_of_changes(model, dict(folders), remove=[model, run_of(artifacts, model)])
 
 
 def warn_of_changes(folder: Path, images_folders: Mapping[str, Path], remove: Sequence[Path]) -> None:

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 def set_randomness(training: TrainingSettings, runtime: RuntimeSettings) -> TrainingSettings:
     """Set whether cuDNN is deterministic, and return the settings with the seed to use.
 
-    As in the published code, a run with a seed uses only deterministic algorithms, and a run without one any.
+    As in the published code, cuDNN is deterministic if there is a seed.
     """
     torch.backends.cudnn.benchmark = runtime.cudnn_benchmark
     torch.backends.cudnn.deterministic = training.seed != NO_SEED and not runtime.cudnn_benchmark

@@ -72,14 +72,27 @@ def run_of(artifacts: Path, model: Path) -> Path:
     return run_folder(artifacts, recipe)
 
 
-def finished_training(artifacts: Path, recipe: Recipe) -> Path | None:
+def finished_training(artifacts: Path, recipe: Recipe, images_folder: Path) -> Path | None:
     """Return the newest model of a data set and its settings, whatever its images were then; None if there is none.
 
-    A finished training stays finished when images are added: days of work are not repeated unasked.
+    A finished training stays finished when images are added, and when their folder is moved or renamed: days of work
+    are not repeated unasked.
+
+    Args:
+        artifacts: Where artifacts are published.
+        recipe: What makes the model. Of its inputs, only the identity of the folder of training images counts.
+        images_folder: That folder, by which models are recognized whose recipe has no identities yet.
     """
-    wanted = {key: value for key, value in recipe.as_dict().items() if key != "inputs"}
-    for path in artefacts_of(artifacts, recipe):
+    wanted = {key: value for key, value in recipe.as_dict().items() if key not in ("inputs", "name")}
+    for path in artefacts_of(artifacts, recipe, any_name=True):
         found = read_recipe(path)
-        if found.items() >= wanted.items():
+        if found.items() >= wanted.items() and _is_of(found, recipe.inputs["folders"][0], images_folder):
             return path
     return None
+
+
+def _is_of(model: Mapping[str, Any], identity: str, images_folder: Path) -> bool:
+    """Return whether a model, given by its recipe, was trained on a folder of images."""
+    if folders := model["inputs"].get("folders"):
+        return bool(folders[0] == identity)
+    return bool(model["summary"][IMAGES_FOLDER] == str(images_folder.resolve()))

@@ -143,8 +143,8 @@ class AugmentationSettings(Settings):
     def as_dict(self) -> dict[str, Any]:
         """Return the values as JSON knows them, with the default image size filled in.
 
-        The range of crops is added except at 0.5: the first version drew from [r, 1], which is the same only there.
-        So runs and models of other values do not count as the same, and those at the default keep their digests.
+        The range of crops is added except at 0.5, where it is the same as in the first version, which drew from [r, 1]:
+        so models trained at the default keep their digests.
         """
         crops = {} if self.random_resized_crop == 0.5 else {"crop_scale": list(self.crop_scale)}
         return {**super().as_dict(), "image_size": self.size.plain, **crops}

@@ -19,7 +19,7 @@ from data_manifest.references import WEIGHTS
 from data_manifest.runs import only_writer, write_run_file
 from data_manifest.tables import make_frame, read_table, write_table
 from training.card import write_model_card
-from training.image_changes import VALIDATION, WHAT, record_or_compare
+from training.image_changes import TRAIN, VALIDATION, WHAT, note_changed_images, record_or_compare
 from training.network import build_network, save_network
 from training.patience import epochs_needed
 from training.processes import is_first
@@ -85,15 +85,18 @@ def train_cosplace(
     network, augmentation = network or NetworkSettings(), augmentation or AugmentationSettings()
     training, runtime = training or TrainingSettings(), runtime or RuntimeSettings()
     groups = groups.resolve()  # `current` may come to lead elsewhere meanwhile
-    folders = [images_folder, *(folder for folder, _ in validation.images.values())]
+    validated = ((VALIDATION[role], folder) for role, (folder, _) in validation.images.items())
+    folders = ((TRAIN, images_folder), *validated)
     recipe = training_recipe(
         read_recipe(groups),
         decisive_settings(network, augmentation, training),
         validation,
-        [data_set_identity(folder, artifacts) for folder in folders],
+        [data_set_identity(folder, artifacts) for _, folder in folders],
     )
     summary = {IMAGES_FOLDER: str(images_folder.resolve())}
     if published := find_published(artifacts, recipe, adopt=summary):
+        if is_first():
+            note_changed_images(published, artifacts, folders)
         return published
     network.warn_if_unwise()
     validation.check()

@@ -30,8 +30,8 @@ def render_page(title: str, facts: Sequence[tuple[str, str]], sections: Sequence
         lstrip_blocks=True,
     )
     values: dict[str, Any] = {"title": title, "facts": facts, "sections": sections, "states": STATES}
-    style = as_css() + (TEMPLATES / "page.css").read_text()
-    script = (TEMPLATES / "page.js").read_text()
+    style = as_css() + (TEMPLATES / "page.css").read_text("utf-8")
+    script = (TEMPLATES / "page.js").read_text("utf-8")
     return environment.get_template("page.html").render(
         **values, style=Markup(style), script=Markup(script), raw=Markup
     )

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from data_manifest.artefacts import find_by_digest, read_recipe
+from data_manifest.artefacts import find_by_digest, is_published, read_recipe
 from data_manifest.errors import UserError
-from data_manifest.references import MANIFEST_STAGES, folder_of
+from data_manifest.references import MANIFEST_STAGES
+from evaluation.recipe import ImageDigests, files_of
 from evaluation.settings import METRES
 
 
@@ -77,13 +78,13 @@ class Sources:
     train_images: Artefact | None
 
     @classmethod
-    def of(cls, asked: Path, artifacts: Path, folders: Mapping[str, Path] | None = None) -> Self:
+    def of(cls, asked: Path, artifacts: Path, folders: Mapping[ImageDigests, Path] | None = None) -> Self:
         """Find what an evaluation, or a comparison of several, was made from.
 
         Args:
             asked: Its folder.
             artifacts: Where its inputs are published.
-            folders: Where images lie, by the digest of their manifest; by default where they were listed.
+            folders: Folders of images, by their digests; by default those that were evaluated.
 
         Raises:
             UserError: There is no such evaluation, or the manifests of its images, or the images, are gone.
@@ -115,25 +116,27 @@ def _evaluations(asked: Artefact, artifacts: Path) -> list[Artefact]:
     digests = asked.recipe["inputs"].get("evaluations")
     if not digests:
         raise UserError(f"{asked.folder} is of the stage {asked.recipe['stage']}: a report shows evaluations")
-    found = [_published(artifacts, digest, "evaluation") for digest in digests]
-    missing = [digest for digest, each in zip(digests, found, strict=True) if each is None]
+    names = asked.settings["test_sets"]  # two sets may have the same digest, as a set and its copy
+    folders = [artifacts / "evaluation" / name / digest for name, digest in zip(names, digests, strict=True)]
+    missing = [folder.name for folder in folders if not is_published(folder)]
     if missing:
         raise UserError(
             f"the evaluations {', '.join(missing)} of {asked.folder} are not in {artifacts}: evaluate again"
         )
-    return [each for each in found if each is not None]
+    return [Artefact.read(folder) for folder in folders]
 
 
-def _images(artifacts: Path, evaluation: Artefact, role: str, folders: Mapping[str, Path]) -> Images:
-    digest = evaluation.recipe["inputs"].get(role, "")
+def _images(artifacts: Path, evaluation: Artefact, role: str, folders: Mapping[ImageDigests, Path]) -> Images:
+    inputs = evaluation.recipe["inputs"]
+    digest, files = inputs.get(role, ""), inputs.get(files_of(role), "")
     manifest = _published(artifacts, digest, *MANIFEST_STAGES)
     if manifest is None:
         raise UserError(
             f"the manifest {digest} of the {role} of {evaluation.folder} is not in {artifacts}: "
             "build it again with BuildManifest, or evaluate again"
         )
-    listed = folder_of(Path(manifest.recipe["summary"]["origin"]))
-    folder = folders.get(digest, listed)
+    evaluated = Path(evaluation.recipe["summary"][f"{role}_folder"])
+    folder = folders.get(ImageDigests(digest, files), evaluated)
     if not folder.is_dir():
         raise UserError(f"{folder}: there is no such folder; the report shows the images of the {role} in it")
     return Images(manifest, folder)

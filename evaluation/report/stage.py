@@ -9,7 +9,7 @@ from data_manifest.errors import UserError
 from data_manifest.file_states import ImageStates, stat_manifest
 from data_manifest.progress import Progress, working
 from data_manifest.tables import read_table
-from evaluation.recipe import files_of
+from evaluation.recipe import ImageDigests, files_of
 from evaluation.report import text
 from evaluation.report.blocks import Section
 from evaluation.report.data import data_section
@@ -33,7 +33,7 @@ def write_report(
     artifacts: Path,
     settings: ReportSettings | None = None,
     *,
-    images_folders: Mapping[str, Path] | None = None,
+    images_folders: Mapping[ImageDigests, Path] | None = None,
     command: str | None = None,
     on_percentage: Callable[[int], None] | None = None,
 ) -> Path:
@@ -46,7 +46,7 @@ def write_report(
         evaluation: Folder of a published evaluation, or of a comparison of several.
         artifacts: Where artefacts are published.
         settings: How many pictures are shown.
-        images_folders: Where the images of a manifest lie, by its digest; by default where they lay when it was built.
+        images_folders: Folders of images, by their digests; by default those that were evaluated.
         command: What makes all of it again, for the page; the call of this function if none is given.
         on_percentage: Told of the progress.
 
@@ -72,7 +72,7 @@ def write_report(
             for plot in plots:
                 plot.write(staging)
                 progress.advance()
-        (staging / PAGE).write_text(render_page(_title(sources), _facts(sources), sections))
+        (staging / PAGE).write_text(render_page(_title(sources), _facts(sources), sections), "utf-8")
         summary["made"] = f"{PAGE} with {len(plots)} figures"
     return recipe.folder(artifacts)
 

@@ -63,7 +63,9 @@ def plot_recalls(metrics: pl.DataFrame) -> Plot | None:
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(known), borderaxespad=0, columnspacing=1.2)
     _finish(axes, metrics)
     best = best_epoch(metrics).row(0, named=True)
-    alt = f"Validation recalls by epoch; R@1 is best, {best['recall_1']:.1f} percent, after epoch {best['epoch']}."
+    alt = "Validation recalls by epoch; no R@1 is above 0."
+    if best["recall_1"]:
+        alt = f"Validation recalls by epoch; R@1 is best, {best['recall_1']:.1f} percent, after epoch {best['epoch']}."
     return Plot("validation", "Recall in validation", alt, figure, metrics.select("epoch", *known))
 
 
@@ -104,6 +106,6 @@ def _table_of_epochs(metrics: pl.DataFrame) -> Table:
         speed, waiting = f"{epoch['images_per_second']:,.0f}", f"{epoch['data_wait_share']:.0%}"
         rows.append([f"{epoch['epoch']}", f"{epoch['group_index']}", f"{epoch['loss']:.3f}", *recalls, speed, waiting])
     head = ("epoch", "group", "loss", "R@1", "R@5", "R@10", "R@20", "images/s", "waiting")
-    best = int(metrics["recall_1"].arg_max() or 0) if metrics["recall_1"].is_not_null().any() else None
-    strong = () if best is None else (best,)
+    published = best_epoch(metrics)["epoch"][0]
+    strong = [row for row, epoch in enumerate(metrics["epoch"]) if epoch == published]
     return Table("Epochs", head, rows, numbers=range(len(head)), strong=strong, folded=len(rows) > 12)

@@ -1,16 +1,21 @@
 import errno
 import logging
 import multiprocessing
+import os
+import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import pytest
 from torch._utils import ExceptionWrapper
 
 from data_manifest.console import LOGGERS, LUIGI_LOGGER, ShowUserErrors, configure_logging, mistake_in, show_mistake
 from data_manifest.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def record(
@@ -211,3 +216,12 @@ def test_log_lines_go_to_standard_error_once(capsys: pytest.CaptureFixture[str])
     assert "details" not in shown.err
     assert len(logging.getLogger(LUIGI_LOGGER).filters) == 1
     assert sys.stderr is not None
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_output_that_the_encoding_lacks_is_escaped(encoding: str) -> None:
+    code = "import data_manifest.console as c; c.configure_logging(); print('made \u6771\u4eac-train \u00b1 1')"
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, check=True)
+    plus_minus = "\\xb1" if encoding == "ascii" else "\u00b1"
+    assert done.stdout.decode(encoding) == f"made \\u6771\\u4eac-train {plus_minus} 1\n"

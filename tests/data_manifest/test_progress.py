@@ -3,11 +3,13 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
 from data_manifest import progress as progress_module
 from data_manifest.progress import Progress, working
+from tests.helpers import progress_lines_on_request
 
 
 class Clock:
@@ -23,17 +25,27 @@ class Terminal(io.StringIO):
         return True
 
 
+Beat = Callable[[], object]
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-def test_a_line_every_ten_seconds(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.fixture
+def beat(monkeypatch: pytest.MonkeyPatch) -> Beat:
+    return progress_lines_on_request(monkeypatch)
+
+
+def test_a_line_comes_only_from_the_heartbeat(clock: Clock, beat: Beat, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "data_manifest.progress")
     with Progress("extracting descriptors", 2000, "images") as progress:
-        for _ in range(10):
+        for number in range(10):
             clock.now += 2.5
             progress.advance(100, loss="1.23")
+            if number in (3, 7):
+                beat()
     assert caplog.messages == [
         "extracting descriptors: 400 of 2,000 images (20%), 40.0 images/s, 00:40 left, loss 1.23",
         "extracting descriptors: 800 of 2,000 images (40%), 40.0 images/s, 00:30 left, loss 1.23",
@@ -53,34 +65,38 @@ def test_a_first_line_comes_before_anything_is_done(monkeypatch: pytest.MonkeyPa
 
 def test_no_line_comes_after_the_end(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "data_manifest.progress")
-    before = threading.active_count()
+    before = set(threading.enumerate())
     for _ in range(20):
         with Progress("listing", 3, "folders") as progress, working("publishing"):
             progress.advance(3)
-    for thread in threading.enumerate()[before:]:
+    for thread in {*threading.enumerate()} - before:
         thread.join(30)
-    assert threading.active_count() <= before
+        assert not thread.is_alive()
     assert caplog.messages == []
 
 
-def test_what_was_done_before_does_not_count_for_the_rate(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_was_done_before_does_not_count_for_the_rate(
+    clock: Clock, beat: Beat, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "data_manifest.progress")
     told: list[int] = []
     with Progress("training", 2000, "images", told.append, done=1000) as progress:
         assert progress.time_for(100) is None
         clock.now += 20
         progress.advance(200)
+        beat()
         assert progress.time_for(36000) == "1:00:00"
     assert caplog.messages == ["training: 1,200 of 2,000 images (60%), 10.0 images/s, 01:20 left"]
     assert told == [60]
 
 
-def test_an_unknown_total(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unknown_total(clock: Clock, beat: Beat, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "data_manifest.progress")
     told: list[int] = []
     with Progress("listing", None, "files", told.append) as progress:
         clock.now += 20
         progress.advance(1000)
+        beat()
     assert caplog.messages == ["listing: 1,000 files, 50.0 files/s"]
     assert told == []
 

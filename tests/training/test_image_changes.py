@@ -86,6 +86,17 @@ def test_a_run_that_resumes_says_how_many_images_have_changed(
     assert f"remove {second} and {run}, then run again" in caplog.text
 
 
+def test_a_finished_training_says_how_many_images_have_changed(
+    folder: Path, tiny: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    model = train(folder, tiny, 1)
+    repaint(next((folder / "images" / "g0").iterdir()))
+    (folder / "database" / "0.png").unlink()
+    assert train(folder, tiny, 1) == train(folder, tiny, 1) == model
+    changes = "1 of 12 training images changed, 1 of 2 validation database images are missing since training started"
+    assert caplog.text.count(changes) == 1
+
+
 def test_nothing_is_said_of_images_that_are_as_they_were_or_whose_folder_is_gone(
     folder: Path, tiny: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:

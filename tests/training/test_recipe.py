@@ -5,9 +5,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from data_manifest.artefacts import Recipe, publishing
 from data_manifest.references import read_users
 from data_manifest.runs import write_run_file
-from training.recipe import decisive_settings, run_folder, training_recipe
+from training.recipe import decisive_settings, finished_training, run_folder, training_recipe
 from training.settings import AugmentationSettings, NetworkSettings, TrainingSettings
 
 GROUPS = {"name": "city-train", "digest": "0123456789abcdef", "settings": {"M": 10.0}}
@@ -25,7 +26,7 @@ def recipe_with(
     training: TrainingSettings | None = None,
     validation: Validation | None = None,
     folders: tuple[str, ...] = ("train", "database", "queries"),
-) -> Any:
+) -> Recipe:
     settings = decisive_settings(
         network or NetworkSettings(), augmentation or AugmentationSettings(), training or TrainingSettings()
     )
@@ -84,6 +85,35 @@ def test_files_of_weights_count_by_their_content(tmp_path: Path) -> None:
     (tmp_path / "c.pth").write_bytes(b"others")
     a, b, c = (recipe_with(network=NetworkSettings(resume_model=tmp_path / f"{name}.pth")).digest for name in "abc")
     assert a == b != c
+
+
+def publish(recipe: Recipe, artifacts: Path, images_folder: Path) -> Path:
+    with publishing(artifacts, recipe, {"images_folder": str(images_folder)}):
+        pass
+    return recipe.folder(artifacts)
+
+
+def test_a_finished_training_is_found_again_by_its_folder_whatever_the_name(tmp_path: Path) -> None:
+    finished = publish(recipe_with(), tmp_path, tmp_path / "old")
+    grown = recipe_with(validation=Validation(digest="more images"), folders=("train",))
+    renamed = dataclasses.replace(grown, name="town-train")
+    assert finished_training(tmp_path, grown, tmp_path / "old") == finished
+    assert finished_training(tmp_path, renamed, tmp_path / "new") == finished
+    other_settings = recipe_with(training=TrainingSettings(seed=1), folders=("train",))
+    assert finished_training(tmp_path, other_settings, tmp_path / "old") is None
+
+
+def test_a_finished_training_of_another_folder_is_not_taken_for_its_name(tmp_path: Path) -> None:
+    publish(recipe_with(), tmp_path, tmp_path / "old")
+    assert finished_training(tmp_path, recipe_with(folders=("another",)), tmp_path / "old") is None
+
+
+def test_a_finished_training_from_before_there_were_identities_is_found_by_its_path(tmp_path: Path) -> None:
+    recipe = recipe_with()
+    before = {key: value for key, value in recipe.inputs.items() if key != "folders"}
+    finished = publish(dataclasses.replace(recipe, inputs=before), tmp_path, tmp_path / "here")
+    assert finished_training(tmp_path, recipe, tmp_path / "here") == finished
+    assert finished_training(tmp_path, recipe, tmp_path / "elsewhere") is None
 
 
 def test_another_random_crop_is_not_the_model_that_it_was_when_the_value_meant_the_opposite() -> None:

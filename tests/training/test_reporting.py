@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from data_manifest.errors import UserError
+from tests.helpers import progress_lines_on_request
 from training.reporting import EpochProgress, log_figures
 from training.sampling import EpochPlan
 from training.settings import RuntimeSettings
@@ -31,7 +32,7 @@ def test_a_run_that_waits_for_images_is_called_data_bound(caplog: pytest.LogCapt
 def test_a_line_has_loss_rate_and_the_time_left_for_epoch_and_run(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    now, percentages = [0.0], list[int]()
+    now, percentages, log_line = [0.0], list[int](), progress_lines_on_request(monkeypatch)
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     # A run of four epochs goes on with its second after 50 of 100 iterations.
     part = PartOfEpoch(50, torch.tensor(100.0, dtype=torch.float64))
@@ -40,6 +41,7 @@ def test_a_line_has_loss_rate_and_the_time_left_for_epoch_and_run(
             now[0] += 2.0
             part.iterations, part.loss_sum = part.iterations + 1, part.loss_sum + 1.0
             progress.advance_iteration()
+        log_line()
     # 100 images in 20 seconds: 400 images of the epoch are left, 2,000 of the two after it.
     rates = "5.0 images/s, 01:20 left, loss 1.833, run 08:00 left"
     assert caplog.messages[-1] == f"epoch 2 of 4: 600 of 1,000 images (60%), {rates}"

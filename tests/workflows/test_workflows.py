@@ -226,6 +226,9 @@ def test_a_data_set_that_is_moved_is_not_trained_on_again(city: Path, luigi: Lui
     assert "TrainCosPlace: nothing to do" in luigi(*command, str(moved)).stdout
     (moved / "train" / "36.14" / "odd.jpg").touch()
     assert "give --groups-path" in luigi(*command, str(moved)).stderr, "it is this folder's model now"
+    renamed = luigi(*command, str(moved.rename(tmp_path / "disk2" / "city")))
+    assert "TrainCosPlace: nothing to do" in renamed.stdout
+    assert "give --groups-path" in renamed.stderr
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from pathlib import Path
 HEAD = 1024
 LFS = b"version https://git-lfs"
 HTML = (b"<!doctype html", b"<html", b"<head", b"<?xml")
-OF_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # how files begin that torch before 1.6 saved
+OF_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # first bytes of files saved by torch before 1.6
 SIGNATURES = {  # by the bytes that a file begins with
     OF_TORCH: "a truncated or damaged file of torch.save: download or copy it again",
     b"PK\x03\x04": "a truncated zip archive, as of a download that broke off: download it again",

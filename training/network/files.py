@@ -21,7 +21,7 @@ from training.network.state_dicts import few, find_state_dict
 
 NEEDED = "Give a state dict or a checkpoint written by torch.save."
 BROKEN = "wrong checksum of its part"
-UNREADABLE = (  # what torch.load raises for files that it cannot read; damaged ones lead it into many kinds
+UNREADABLE = (  # what torch.load raises for files that it cannot read: many kinds for damaged ones
     *(OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError),
     *(EOFError, struct.error, pickle.UnpicklingError, zipfile.BadZipFile),
 )
@@ -69,7 +69,7 @@ def load_whole(path: Path) -> Any:
         if broken is not None:
             raise RuntimeError(f"{BROKEN} {broken}")
     with warnings.catch_warnings(), torch.serialization.safe_globals(_numpy_globals()):
-        warnings.simplefilter("ignore", UserWarning)  # of files that it then refuses, as TorchScript archives
+        warnings.simplefilter("ignore", UserWarning)  # about files that it then refuses, such as TorchScript archives
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
@@ -88,7 +88,7 @@ def _numpy_globals() -> list[Any]:
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Return the state dict in a file, with its metadata.
 
-    It may be in a checkpoint, or that of a wrapped network: see `find_state_dict`.
+    Checkpoints and the names of wrappers are unpacked, see `find_state_dict`.
 
     Raises:
         UserError: There is no such file, or it holds something else.

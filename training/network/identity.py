@@ -62,14 +62,14 @@ def describe(state: Mapping[str, Tensor]) -> str:
 
 
 def torchvision_name(state: Mapping[str, Tensor]) -> str | None:
-    """Return the backbone whose torchvision model a state dict is of, if it is of one."""
+    """Return the backbone whose torchvision weights a state dict holds, or None."""
     shapes = shapes_of(state)
     by_size = sorted(BACKBONES, key=lambda name: -len(network_shapes(name)))
     return next((name for name in by_size if torchvision_shapes(name).items() <= shapes.items()), None)
 
 
 def _closest(shapes: Shapes) -> tuple[str, Shapes]:
-    """Return the network that has most keys and shapes in common with some, and its shapes; of equals the smallest."""
+    """Return the name and the shapes of the network that shares most keys and shapes; of equals the smallest."""
     heads = {key: shapes.get(key, ()) for key in AGGREGATION}
     networks = {name: network_shapes(name) | heads for name in BACKBONES}
     return max(networks.items(), key=lambda each: (len(each[1].items() & shapes.items()), -len(each[1])))

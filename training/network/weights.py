@@ -148,7 +148,7 @@ def fill(network: GeoLocalizationNet, state: Mapping[str, Tensor], path: Path) -
 
 
 def _misfit(network: GeoLocalizationNet, state: Mapping[str, Tensor]) -> str:
-    """Return why a state dict cannot fill a network: it is of another one, or which keys differ."""
+    """Return why a state dict does not fit a network: another network's, or the keys that differ."""
     wanted = Identity(network.name, network.fc_output_dim, network.preprocessing.channels)
     found = identify(state)
     if found and found != wanted:

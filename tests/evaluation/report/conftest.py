@@ -101,7 +101,9 @@ def publish_training(artifacts: Path, groups: Path) -> str:
     return recipe.digest
 
 
-def publish_evaluation(images: Path, artifacts: Path, manifests: dict[str, Path], model: str) -> Path:
+def publish_evaluation(
+    images: Path, artifacts: Path, manifests: dict[str, Path], model: str, name: str = "town-test-queries_v1"
+) -> Path:
     """Publish an evaluation: right about the first place, late about the second one, of no use for the far query."""
     database, queries = (
         pl.read_parquet(manifests[name] / "manifest" / "*.parquet") for name in ("database", "queries")
@@ -122,15 +124,16 @@ def publish_evaluation(images: Path, artifacts: Path, manifests: dict[str, Path]
     }
     settings = {"positive_dist_threshold": 25.0, "resized_to": None}
     evaluated = Model(model, "0" * 16, "ResNet18", 32)
-    recipe = evaluation_recipe("town-test-queries_v1", evaluated, listed["database"], listed["queries"], settings)
+    recipe = evaluation_recipe(name, evaluated, listed["database"], listed["queries"], settings)
     counts = {"queries": 9, "queries_without_positive": 1, "database_images": 12}
     recalls = [{"test_set": "town", "k": k, "recall": recall, **counts} for k, recall in ((1, 44.4), (5, 88.9))]
-    with publishing(artifacts, recipe, {"made": "R@1: 44.4"}) as staging:
-        for name, content, schema in (
+    summary = {"made": "R@1: 44.4", **{f"{role}_folder": str(folder) for role, folder in folders.items()}}
+    with publishing(artifacts, recipe, summary) as staging:
+        for table_name, content, schema in (
             ("predictions", rows, schemas.PREDICTIONS),
             ("recalls", recalls, schemas.RECALLS),
         ):
-            write_table(table(content, schema), staging / name / f"{name}.parquet", schema)
+            write_table(table(content, schema), staging / table_name / f"{table_name}.parquet", schema)
     return recipe.folder(artifacts)
 
 

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from data_manifest.artefacts import read_recipe
+from evaluation.recipe import ImageDigests
 from evaluation.report.outcomes import RIGHT, WRONG
 from evaluation.report.page import render_page
 from evaluation.report.pictures import choose_shown, pictures_section, verdict
@@ -80,8 +81,9 @@ def test_each_query_has_its_matches_framed_and_what_would_be_right(town: Town) -
 
 
 def test_a_query_whose_file_is_gone(town: Town, tmp_path: Path) -> None:
-    digest = read_recipe(town.evaluation)["inputs"]["queries"]
-    (tested,) = Sources.of(town.evaluation, town.artifacts, {digest: tmp_path}).tested
+    inputs = read_recipe(town.evaluation)["inputs"]
+    digests = ImageDigests(inputs["queries"], inputs["queries_files"])
+    (tested,) = Sources.of(town.evaluation, town.artifacts, {digests: tmp_path}).tested
     page = render_page("town", [], [pictures_section([Result.read(tested)], 100)])
     assert page.count('aria-label="the query; its file cannot be opened"') == 9
 

@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from data_manifest.artefacts import Recipe, publishing, read_recipe
+from data_manifest.artefacts import publishing, read_recipe
 from data_manifest.errors import UserError
+from evaluation.recipe import ImageDigests, comparison_recipe
 from evaluation.report.settings import ReportSettings
 from evaluation.report.stage import write_report
 from tests.evaluation.report.conftest import COMMAND, HOSTILE, MODEL_DIGEST, Town, publish_evaluation
@@ -90,7 +91,8 @@ def test_a_model_from_elsewhere_has_no_groups_and_no_training(town: Town) -> Non
 
 def test_what_is_missing_is_named(town: Town, tmp_path: Path) -> None:
     others = ReportSettings(report_queries=3)
-    folders = {read_recipe(town.evaluation)["inputs"]["database"]: tmp_path / "nowhere"}
+    inputs = read_recipe(town.evaluation)["inputs"]
+    folders = {ImageDigests(inputs["database"], inputs["database_files"]): tmp_path / "nowhere"}
     with pytest.raises(UserError, match="there is no such folder; the report shows the images of the database in it"):
         write_report(town.evaluation, town.artifacts, others, images_folders=folders)
     manifest = (town.artifacts / "manifest" / "town-test-database" / "current").resolve()
@@ -117,8 +119,8 @@ def test_a_report_of_images_that_changed_since_they_were_evaluated_is_refused(to
 
 def test_several_test_sets_on_one_page(town: Town) -> None:
     """Two evaluations of one model, of which a comparison was made."""
-    digests = [folder.name for folder in (town.evaluation, evaluate_model_from_elsewhere(town))]
-    recipe = Recipe("comparison", "test-sets", 1, {}, {"evaluations": digests})
+    folders = (town.evaluation, evaluate_model_from_elsewhere(town))
+    recipe = comparison_recipe([(folder.parent.name, folder.name) for folder in folders])
     with publishing(town.artifacts, recipe, {"made": "recalls"}):
         pass
     report = write_report(recipe.folder(town.artifacts), town.artifacts, ReportSettings(report_queries=2))

@@ -1,10 +1,16 @@
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from data_manifest import schemas
+from data_manifest.tables import write_table
+from evaluation.report.blocks import Charts, Table
+from evaluation.report.sources import Artefact, Sources
 from evaluation.report.style import conventions
-from evaluation.report.training import plot_loss, plot_recalls, plot_throughput, resumed_at
+from evaluation.report.training import plot_loss, plot_recalls, plot_throughput, resumed_at, training_section
+from tests.evaluation.report.conftest import table
 
 
 def metrics(resumes: list[int], **columns: Any) -> pl.DataFrame:
@@ -39,3 +45,24 @@ def test_the_mean_throughput_is_told() -> None:
         plot = plot_throughput(metrics([0, 0], images_per_second=[100.0, 200.0], data_wait_share=[0.2, 0.4]))
     assert "150 images a second" in plot.alt
     assert plot.note == "30% of the time was spent waiting for images."
+
+
+@pytest.mark.parametrize(
+    ("recalls", "published", "alt"),
+    [
+        ([0.0, 0.0, 0.0], 3, "no R@1 is above 0."),
+        ([0.0, 20.0, 20.0], 2, "R@1 is best, 20.0 percent, after epoch 2."),
+    ],
+)
+def test_the_epoch_of_the_published_model_stands_out(
+    recalls: list[float], published: int, alt: str, tmp_path: Path
+) -> None:
+    rows = metrics([0, 0, 0], recall_1=recalls).with_columns(pl.col("epoch") - 1).to_dicts()
+    write_table(table(rows, schemas.METRICS), tmp_path / "metrics" / "metrics.parquet", schemas.METRICS)
+    training = Artefact(tmp_path, {"summary": {"made": "best"}})
+    with conventions():
+        section = training_section(Sources(training, [], training, None, None))
+    charts = next(block for block in section.blocks if isinstance(block, Charts))
+    epochs = next(block for block in section.blocks if isinstance(block, Table))
+    assert [epochs.rows[row][0] for row in epochs.strong] == [str(published)]
+    assert [plot.alt for plot in charts.plots if plot.name == "validation"] == [f"Validation recalls by epoch; {alt}"]
