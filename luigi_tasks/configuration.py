@@ -2,6 +2,7 @@
 
 import configparser
 import difflib
+import functools
 import logging
 import os
 import re
@@ -58,6 +59,7 @@ def warn_of_unread_sections() -> None:
             logger.warning("WARNING: %s is read by neither Luigi nor this pipeline. %s", _place(section), advice)
 
 
+@functools.cache  # Luigi walks all classes each time
 def luigi_sections() -> set[str]:
     """Return the sections that Luigi reads: one for each of its Config classes, and those without a class."""
     classes = (Register.get_task_cls(name) for name in Register.task_names())
