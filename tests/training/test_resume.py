@@ -87,7 +87,8 @@ def test_a_run_killed_at_any_iteration_ends_bit_for_bit_as_if_it_had_not_been(
     _train(folder, "whole", settings)
     choose, kills = random.Random(backbone), 0
     while True:
-        kill_after(choose.randrange(2, 5))  # a checkpoint each 2 iterations: at least 2 make sure that it gets on
+        # A checkpoint every 2 iterations: at least 2 make sure that it gets on. Starting workers takes seconds.
+        kill_after(choose.randrange(4, 7) if num_workers else choose.randrange(2, 5))
         torch.manual_seed(choose.randrange(1000))
         try:
             _train(folder, "killed", settings)
