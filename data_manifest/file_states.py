@@ -1,6 +1,7 @@
 """Sizes and modification times of image files, by which images are recognized as changed since they were read."""
 
 import hashlib
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,8 @@ STATE = ("path", "bytes", "modified_ns")
 TRUSTED_AFTER_NS = 2_000_000_000
 PATIENCE_SECONDS = 30
 IMAGES_AT_A_TIME = 2_048
-THREADS = 16  # one stat on a network file system takes up to a millisecond
+SLOW_STAT_S = 50e-6  # as on network file systems, where many requests at once pay; elsewhere they cost
+THREADS, THREADS_IF_SLOW = 2, 16
 MISSING = -1
 NAMED_HEIF = r"(?i)\.hei[cf]$"
 
@@ -113,9 +115,12 @@ def changed_images(
 
 def _in_threads(stat: Callable[[pl.Series], pl.DataFrame], paths: pl.Series, progress: Progress | None) -> pl.DataFrame:
     pieces = [paths[begin : begin + IMAGES_AT_A_TIME] for begin in range(0, max(1, len(paths)), IMAGES_AT_A_TIME)]
+    began = time.monotonic()
+    first = stat(pieces[0])
+    is_slow = time.monotonic() - began > SLOW_STAT_S * len(first)
     found: list[pl.DataFrame] = []
-    with ThreadPoolExecutor(THREADS) as threads:
-        for states in threads.map(stat, pieces):
+    with ThreadPoolExecutor(THREADS_IF_SLOW if is_slow else THREADS) as threads:
+        for states in itertools.chain([first], threads.map(stat, pieces[1:])):
             found.append(states)
             if progress is not None:
                 progress.advance(len(states))

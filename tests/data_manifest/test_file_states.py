@@ -2,6 +2,7 @@
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
@@ -113,3 +114,26 @@ def test_a_state_that_cannot_be_read(images: Path) -> None:
     with pytest.raises(UserError, match=r"a/1\.jpg: cannot read its size and time: Too many levels of symbolic links"):
         stat_images(paths, images)
     assert stat_images(paths, images, skip_errors=True)["bytes"].to_list() == [None, 1]
+
+
+@pytest.mark.parametrize(("slow_s", "most"), [(0.0, 16), (60.0, 2)])
+def test_slow_disks_are_asked_by_more_threads(
+    slow_s: float, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[int]()
+
+    def executor(count: int) -> ThreadPoolExecutor:
+        asked.append(count)
+        return ThreadPoolExecutor(count)
+
+    monkeypatch.setattr(file_states, "SLOW_STAT_S", slow_s)
+    monkeypatch.setattr(file_states, "IMAGES_AT_A_TIME", 3)
+    monkeypatch.setattr(file_states, "ThreadPoolExecutor", executor)
+    paths = [f"{number}.jpg" for number in range(10)]
+    for number, path in enumerate(paths):
+        (tmp_path / path).write_bytes(b"x" * number)
+        os.utime(tmp_path / path, (1, 1))
+    states = stat_images(pl.Series("path", paths), tmp_path)
+    assert states["bytes"].to_list() == list(range(10))
+    assert states["path"].to_list() == paths
+    assert asked == [most]
