@@ -104,10 +104,10 @@ def first_file(folder: Path) -> Path | None:
                 continue
             seen.add((state.st_dev, state.st_ino))
             with os.scandir(here) as entries:
-                for entry in (each for each in entries if not is_system_folder(os.fsencode(each.name))):
-                    if entry.is_file():
-                        return Path(entry.path)
-                    waiting.append(Path(entry.path))
+                for path in (Path(each.path) for each in entries if not is_system_folder(os.fsencode(each.name))):
+                    if path.is_file():
+                        return path
+                    waiting.append(path)
     return None
 
 
