@@ -63,8 +63,8 @@ def names() -> Iterator[str]:
 
 
 def digest(table: pl.DataFrame) -> str:
-    """Return a digest of the rows, with floats to a millionth because processors differ in the last bits."""
-    return hashlib.sha256(table.with_columns(cs.float().round(6)).write_csv().encode()).hexdigest()[:16]
+    """Return a digest of the rows, with floats to four decimals because processors differ in the last bits."""
+    return hashlib.sha256(table.with_columns(cs.float().round(4)).write_csv().encode()).hexdigest()[:16]
 
 
 @pytest.fixture(scope="module")
