@@ -15,6 +15,7 @@ from pathlib import Path
 
 from data_manifest.artefacts import digest_of
 from data_manifest.errors import UserError
+from data_manifest.file_states import stat_file
 from data_manifest.hidden import is_system_folder
 from data_manifest.references import LIST_SUFFIX
 
@@ -202,8 +203,5 @@ def _path_of(name: str, artifacts: Path) -> Path:
 
 
 def _state_of(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns
+    size, modified_ns = stat_file(str(path), skip_errors=True)
+    return None if size is None or modified_ns is None else (size, modified_ns)

@@ -14,6 +14,7 @@ import polars as pl
 
 from data_manifest.artefacts import DIGEST_LENGTH, digest_of
 from data_manifest.errors import UserError
+from data_manifest.heif import NAMED_HEIF
 from data_manifest.progress import Progress
 from data_manifest.tables import table_files
 
@@ -21,10 +22,9 @@ STATE = ("path", "bytes", "modified_ns")
 TRUSTED_AFTER_NS = 2_000_000_000
 PATIENCE_SECONDS = 30
 IMAGES_AT_A_TIME = 2_048
-SLOW_STAT_S = 50e-6  # as on network file systems, where many requests at once pay; elsewhere they cost
+SLOW_STAT_S = 50e-6  # many threads pay only where a file takes longer, as on network file systems
 THREADS, THREADS_IF_SLOW = 2, 16
 MISSING = -1
-NAMED_HEIF = r"(?i)\.hei[cf]$"
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """HEIC images, as phones save them, which can be read if the extra `heif` is installed."""
 
 import functools
+import re
 from pathlib import Path
 from typing import IO
 
 HEIF_SUFFIXES = (".heic", ".heif")
+NAMED_HEIF = rf"(?i)({'|'.join(map(re.escape, HEIF_SUFFIXES))})$"  # paths of HEIC images
 NEEDS_HEIF = "HEIC needs an extra package: pip install pillow-heif"
 _SUFFIXES = tuple(suffix.encode() for suffix in HEIF_SUFFIXES)
 _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")

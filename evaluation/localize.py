@@ -57,7 +57,7 @@ class Match:
 
 
 FROM_MANIFEST = [field.name for field in dataclasses.fields(Match) if field.name not in ("rank", "score", "changed")]
-TRIED = 100  # database images among which one is looked for that is as it was embedded
+TRIED = 100  # database images checked for an unchanged one, whose size is that of the model's input
 logger = logging.getLogger(__name__)
 
 

@@ -141,7 +141,7 @@ pinned_files = functools.cache(stat_manifest)  # once per process, as `listed`
 
 
 def files_of(manifest: BuildManifest | SplitDataset) -> ImageStates:
-    """Return the file states of a manifest's images; before it is published, states that no artifact has."""
+    """Return the file states of a manifest's images; before it is published, of no image."""
     folder = manifest.artefact()
     return pinned_files(folder, manifest.images_folder) if is_published(folder) else ImageStates(())
 

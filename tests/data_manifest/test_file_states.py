@@ -117,7 +117,7 @@ def test_a_state_that_cannot_be_read(images: Path) -> None:
 
 
 @pytest.mark.parametrize(("slow_s", "most"), [(0.0, 16), (60.0, 2)])
-def test_slow_disks_are_asked_by_more_threads(
+def test_slow_disks_are_read_by_more_threads(
     slow_s: float, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = list[int]()
