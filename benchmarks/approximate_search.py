@@ -94,7 +94,8 @@ def make_queries(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def publish(places: np.ndarray, artifacts: Path) -> Path:
     """Publish the images of the places as descriptors."""
-    from data_manifest.artefacts import Recipe, publishing
+    from data_manifest.store.publish import publishing
+    from data_manifest.store.recipe import Recipe
     from evaluation.build_descriptors import ARRAY
 
     recipe = Recipe("descriptors", "city", 1, {}, {})

@@ -153,8 +153,9 @@ def localize(options: argparse.Namespace) -> str:
     from PIL import Image
 
     from data_manifest import schemas
-    from data_manifest.artefacts import Recipe, publishing
-    from data_manifest.file_states import stat_images
+    from data_manifest.images.file_states import stat_images
+    from data_manifest.store.publish import publishing
+    from data_manifest.store.recipe import Recipe
     from data_manifest.tables import write_table
     from evaluation.image_list import ImageList
     from evaluation.localize import Localizer

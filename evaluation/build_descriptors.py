@@ -1,4 +1,4 @@
-"""Describe images once: the descriptors of a model and a list of images, as an artefact of their own.
+"""Describe images once: the descriptors of a model and a list of images, as an artifact of their own.
 
 What it takes hours to compute is written chunk by chunk into the run folder `<artifacts>/runs/<name>/<digest>/`, where
 a killed run goes on, and published when it is whole.
@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from data_manifest import schemas
-from data_manifest.artefacts import find_published, link_or_copy, publishing, read_recipe
 from data_manifest.errors import UserError, writing_in
-from data_manifest.file_states import changed_images
+from data_manifest.images.file_states import changed_images
 from data_manifest.progress import Progress
-from data_manifest.references import RUNS
-from data_manifest.runs import only_writer, write_run_file
+from data_manifest.store.files import link_or_copy
+from data_manifest.store.publish import find_published, publishing
+from data_manifest.store.recipe import read_recipe
+from data_manifest.store.references import RUNS
+from data_manifest.store.run_folders import only_writer, write_run_file
 from data_manifest.tables import write_table
 from evaluation.chunked_array import ChunkedArray
 from evaluation.descriptors import CHUNK_IMAGES, Descriptors, Extraction, describe_in_chunks
@@ -52,7 +54,7 @@ def build_descriptors(
     Args:
         model: What describes them.
         images: A manifest, and where its images lie.
-        artifacts: Where artefacts are published.
+        artifacts: Where artifacts are published.
         how: Batches, device and precision.
         resized_to: Pixels that the shorter side is resized to; None keeps each image's own size.
         on_percentage: Told of the progress.
@@ -112,6 +114,6 @@ def _describe_rest(
 
 
 def open_descriptors(folder: Path) -> Descriptors:
-    """Return the descriptors of a published artefact, mapped into memory: what is not looked at is not read."""
+    """Return the descriptors of a published artifact, mapped into memory: what is not looked at is not read."""
     descriptors: Descriptors = np.load(folder / ARRAY, mmap_mode="r")
     return descriptors

@@ -1,4 +1,4 @@
-"""Approximate search: an index of faiss over a database's descriptors, as an artefact of its own.
+"""Approximate search: an index of faiss over a database's descriptors, as an artifact of its own.
 
 Faster than exact search where many queries come one by one, at the price of some matches that it misses: how many, and
 the size, are measured and shown whenever it is used in an evaluation.
@@ -20,9 +20,11 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from data_manifest.artefacts import Recipe, find_published, format_bytes, publishing, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress, working
+from data_manifest.store.files import format_bytes
+from data_manifest.store.publish import find_published, publishing
+from data_manifest.store.recipe import Recipe, read_recipe
 from evaluation.build_descriptors import open_descriptors
 from evaluation.descriptors import Descriptors
 from evaluation.search import Float32s, Found, pieces
@@ -39,12 +41,12 @@ logger = logging.getLogger(__name__)
 
 
 def build_index(descriptors: Path, kind: str, artifacts: Path) -> Path:
-    """Build an index over published descriptors, and return the folder of the artefact.
+    """Build an index over published descriptors, and return the folder of the artifact.
 
     Args:
         descriptors: The folder of the descriptors.
         kind: ivfpq or hnsw.
-        artifacts: Where artefacts are published.
+        artifacts: Where artifacts are published.
 
     Raises:
         UserError: There are too few descriptors for it, or the disk is full.

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data_manifest.durable import write_text
+from data_manifest.store.fsync import write_text
 
 BLOCK = 1 << 20  # bytes written at once where the system cannot reserve them
 

@@ -11,7 +11,7 @@ import polars as pl
 import torch
 from torch import nn
 
-from data_manifest.image_size import ImageSize
+from data_manifest.images.image_size import ImageSize
 from data_manifest.progress import Progress, working
 from evaluation.breakdown import Apart, Pairs, breakdown_table, nearest_positives
 from evaluation.descriptors import Descriptors, Extraction, extract_descriptors

@@ -6,9 +6,9 @@ from typing import Self
 
 import polars as pl
 
-from data_manifest.artefacts import read_recipe
 from data_manifest.errors import UserError
-from data_manifest.file_states import ImageStates, stat_manifest, stat_partitions, summarise_states
+from data_manifest.images.file_states import ImageStates, stat_manifest, stat_partitions, summarise_states
+from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
 from evaluation.images import ImageFiles
 from evaluation.positives import POSITION_COLUMNS

@@ -22,8 +22,8 @@ import utm
 from torch import Tensor
 
 from data_manifest.errors import UserError
-from data_manifest.file_states import STATE, changed_images
 from data_manifest.hemisphere import hemisphere
+from data_manifest.images.file_states import STATE, changed_images
 from data_manifest.tables import read_table
 from evaluation.build_descriptors import FILES, open_descriptors
 from evaluation.build_index import open_index, search_index

@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from data_manifest.bars import table
+from data_manifest.inspect.bars import table
 from evaluation.localize import Located, Match
 
 CHANGED = "changed since it was embedded"

@@ -7,13 +7,14 @@ from pathlib import Path
 import polars as pl
 from PIL import Image
 
-from data_manifest.artefacts import find_by_digest, read_recipe
 from data_manifest.errors import UserError
-from data_manifest.heif import HEIF_SUFFIXES
-from data_manifest.hidden import is_hidden, is_system_folder
-from data_manifest.lookup import find_artefact, read_recipe_of
-from data_manifest.pictures import open_picture
-from data_manifest.references import MANIFEST_STAGES
+from data_manifest.images.heif import HEIF_SUFFIXES
+from data_manifest.images.hidden import is_hidden, is_system_folder
+from data_manifest.images.open_picture import open_picture
+from data_manifest.store.find import find_by_digest
+from data_manifest.store.lookup import find_artifact, read_recipe_of
+from data_manifest.store.recipe import read_recipe
+from data_manifest.store.references import MANIFEST_STAGES
 from evaluation.build_descriptors import IMAGES_FOLDER, build_descriptors
 from evaluation.build_index import build_index
 from evaluation.descriptors import Extraction
@@ -66,7 +67,7 @@ def find_database(
     Uses the model's descriptors of the images as they were then, or else embeds the images as they are now.
 
     Args:
-        path: The folder of either artefact, or the one above it.
+        path: The folder of either artifact, or the one above it.
         model: The model.
         index: exact, ivfpq or hnsw.
         batch_size: Images at a time, where they are still to be described.
@@ -74,10 +75,10 @@ def find_database(
         num_workers: Processes that load images then.
 
     Raises:
-        UserError: There is no such artefact, or the images' manifest is gone.
+        UserError: There is no such artifact, or the images' manifest is gone.
     """
     RetrievalSettings(index=index)  # refuses another word
-    folder = find_artefact(path)
+    folder = find_artifact(path)
     recipe = read_recipe_of(folder, "localize", ("evaluation", "descriptors"))
     artifacts, inputs, settings, summary = folder.parents[2], recipe["inputs"], recipe["settings"], recipe["summary"]
     if recipe["stage"] == "evaluation":

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from data_manifest.artefacts import CURRENT, is_published, read_recipe
 from data_manifest.errors import UserError
+from data_manifest.store.recipe import CURRENT, is_published, read_recipe
 from evaluation.recipe import Model
 from training.network import MODEL_FILE, GeoLocalizationNet, load_network
 from training.network.identity import describe, identify
@@ -52,7 +52,7 @@ def find_model(path: Path, backbone: str | None = None, fc_output_dim: int | Non
     """Return the model that a path means: a published training, or a file of weights.
 
     Args:
-        path: The folder of a training artefact, as in `artifacts/training/<data set>/current`, or the folder above it,
+        path: The folder of a training artifact, as in `artifacts/training/<data set>/current`, or the folder above it,
             or a file.
         backbone: The network that a file is for; a published training says so itself, and most files show it.
         fc_output_dim: The length of its descriptors; likewise.

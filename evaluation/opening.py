@@ -5,8 +5,8 @@ from pathlib import Path
 from PIL import Image
 
 from data_manifest.errors import UserError
-from data_manifest.heif import NEEDS_HEIF
-from data_manifest.pictures import as_shown, open_picture
+from data_manifest.images.heif import NEEDS_HEIF
+from data_manifest.images.open_picture import as_shown, open_picture
 
 ADVICE = "fix the file, or take it out of the images folder and build the manifest again"
 

@@ -3,7 +3,7 @@
 import polars as pl
 
 from data_manifest import schemas
-from data_manifest.bars import table
+from data_manifest.inspect.bars import table
 from data_manifest.tables import make_frame
 from evaluation.evaluate import Evaluation
 from evaluation.protocols import NamedSet

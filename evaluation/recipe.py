@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from data_manifest.artefacts import Recipe, digest_of, digest_of_file, is_published, read_recipe
 from data_manifest.errors import UserError
-from data_manifest.image_size import PUBLISHED_IMAGE_SIZE, ImageSize
-from data_manifest.references import WEIGHTS
+from data_manifest.images.image_size import PUBLISHED_IMAGE_SIZE, ImageSize
+from data_manifest.store.recipe import Recipe, digest_of, digest_of_file, is_published, read_recipe
+from data_manifest.store.references import WEIGHTS
 from evaluation.protocols import NamedSet
 from evaluation.settings import EvaluationSettings, RetrievalSettings, Threshold
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_manifest.data_set_names import first_file
 from data_manifest.errors import UserError
+from data_manifest.store.data_set_names import first_file
 from evaluation.protocols import NAMED_SETS, NamedSet
 from evaluation.settings import ChosenSets
 

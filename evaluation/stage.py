@@ -10,8 +10,9 @@ import polars as pl
 from torch import nn
 
 from data_manifest import schemas
-from data_manifest.artefacts import Recipe, find_published, publishing, read_recipe
-from data_manifest.image_size import PUBLISHED_IMAGE_SIZE, ImageSize
+from data_manifest.images.image_size import PUBLISHED_IMAGE_SIZE, ImageSize
+from data_manifest.store.publish import find_published, publishing
+from data_manifest.store.recipe import Recipe, read_recipe
 from data_manifest.tables import read_table, scan_table, write_table
 from evaluation.batches import check_workers
 from evaluation.build_descriptors import build_descriptors, open_descriptors
@@ -58,7 +59,7 @@ def evaluate_cosplace(
 ) -> Path:
     """Evaluate a file of weights on a test set, and return the folder of the published predictions and recalls.
 
-    What is published already is not made again. Descriptors are artefacts of their own: those of a database that other
+    What is published already is not made again. Descriptors are artifacts of their own: those of a database that other
     queries were looked up in are there already.
 
     Args:
@@ -67,7 +68,7 @@ def evaluate_cosplace(
         fc_output_dim: The length of its descriptors.
         database: The reference images.
         queries: The images to localise.
-        artifacts: Where artefacts are published.
+        artifacts: Where artifacts are published.
         settings: The threshold in metres, whether to resize, the batch size.
         retrieval: Precision, way of searching, each k of R@k.
         named: The test set that these images are, of `evaluation.protocols.NAMED_SETS`: it has a threshold of its own.
@@ -154,7 +155,7 @@ def evaluate_on_sets(
         backbone: Likewise.
         fc_output_dim: Likewise.
         sets: The test sets.
-        artifacts: Where artefacts are published.
+        artifacts: Where artifacts are published.
         how: Settings, device and so on.
     """
     folders = [

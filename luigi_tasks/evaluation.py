@@ -4,9 +4,9 @@ import dataclasses
 import functools
 from pathlib import Path
 
-from data_manifest.artefacts import Recipe, is_published
-from data_manifest.image_size import ImageSize
+from data_manifest.images.image_size import ImageSize
 from data_manifest.progress import working
+from data_manifest.store.recipe import Recipe, is_published
 from evaluation.recipe import (
     ImageDigests,
     Model,
@@ -47,7 +47,7 @@ def model_of(stage: Stage) -> tuple[Path, Model]:
     if given := network.resume_model:
         return given, pinned_model(given, network.backbone, network.fc_output_dim, DEFAULTS)
     (training,) = training_of(stage)
-    folder, asked = training.artefact(), (network.backbone, network.fc_output_dim)
+    folder, asked = training.artifact(), (network.backbone, network.fc_output_dim)
     model = Model.of(folder / MODEL_FILE, *asked) if is_published(folder) else Model(folder.name, "", *asked)
     return folder / MODEL_FILE, model
 
@@ -203,7 +203,7 @@ class WriteReport(StageOfImages):
         evaluation = self.requires()
         manifests = [each for test_set in evaluation.sets() for each in evaluation.manifests_of(test_set)]
         write_report(
-            evaluation.artefact(),
+            evaluation.artifact(),
             self.dataset.artifacts_folder,
             self.settings(ReportSettings),
             images_folders={digests_of(each): each.images_folder for each in manifests},

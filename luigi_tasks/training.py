@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_manifest.artefacts import Recipe, is_published, read_recipe
-from data_manifest.data_set_names import data_set_identity
 from data_manifest.errors import UserError
 from data_manifest.progress import working
+from data_manifest.store.data_set_names import data_set_identity
+from data_manifest.store.recipe import Recipe, is_published, read_recipe
 from evaluation.recipe import decisive_settings as evaluation_settings
 from evaluation.recipe import validation_digest
 from evaluation.settings import EvaluationSettings
@@ -90,7 +90,7 @@ def image_list(manifest: BuildManifest | SplitDataset) -> "ImageList":
     """Return the images of a manifest, for an evaluation."""
     from evaluation.image_list import ImageList
 
-    return ImageList(manifest.artefact(), manifest.images_folder)
+    return ImageList(manifest.artifact(), manifest.images_folder)
 
 
 def checked(manifests: "list[BuildManifest | SplitDataset]") -> "list[BuildManifest | SplitDataset]":
@@ -141,13 +141,13 @@ class TrainCosPlace(StageOfImages):
         return [*checked(self.manifests("val")), *groups]
 
     def chosen_groups(self) -> Path | None:
-        """Return the artefact of groups that was asked for, if one was; `current` is what it was at first."""
+        """Return the artifact of groups that was asked for, if one was; `current` is what it was at first."""
         path = self.settings(ChosenGroups).groups_path
         return path and resolved(path)
 
     def groups_folder(self) -> Path:
         """Return the folder of the groups to train on."""
-        return self.chosen_groups() or self.clone(BuildGroups).artefact()
+        return self.chosen_groups() or self.clone(BuildGroups).artifact()
 
     def recipe(self) -> Recipe:
         """Return what makes the model."""
@@ -165,7 +165,7 @@ class TrainCosPlace(StageOfImages):
         validation = evaluation_settings(self.settings(EvaluationSettings), augmentation.size)
         return training_recipe(groups, settings, ValidatedBy(validation, validation_images), folders)
 
-    def artefact(self) -> Path:
+    def artifact(self) -> Path:
         """Return where the model is or will be, with a note on its images that changed since it was trained."""
         model = self.model()
         if is_published(model):
@@ -179,13 +179,13 @@ class TrainCosPlace(StageOfImages):
     def model(self) -> Path:
         """Return the model of today's groups, or else one of the same settings that was finished on earlier ones."""
         if self.chosen_groups():
-            return super().artefact()
+            return super().artifact()
         name, verified = self.manifest_of("train").name(), verified_alike(self.settings(VerifiedSettings).verified)
         any_images = groups_recipe(name, "", self.settings(GroupSettings), verified).stored()
         artifacts, images = self.dataset.artifacts_folder, self.dataset.images("train")
         of_folder = self.recipe_on(any_images, folders=[data_set_identity(images, artifacts)])
         finished = finished_training(artifacts, of_folder, images)
-        return still_finished(finished, super().artefact) if finished else super().artefact()
+        return still_finished(finished, super().artifact) if finished else super().artifact()
 
     def run(self) -> None:
         """Train, and publish the best model."""
@@ -230,8 +230,8 @@ class TrainCosPlace(StageOfImages):
             "groups_path": self.groups_folder(),
             "images_folder": self.dataset.images("train"),
             "artifacts_folder": self.dataset.artifacts_folder,
-            **{"val_database_manifest": database.artefact(), "val_database": database.images_folder},
-            **{"val_queries_manifest": queries.artefact(), "val_queries": queries.images_folder},
+            **{"val_database_manifest": database.artifact(), "val_database": database.images_folder},
+            **{"val_queries_manifest": queries.artifact(), "val_queries": queries.images_folder},
         }
         check_batch_size(self.settings(TrainingSettings).batch_size, num_processes)
         arguments = arguments_for(folders, [self.settings(kind) for kind in KINDS])
@@ -252,7 +252,7 @@ class TrainSeeds(StageOfImages):
 
     def models(self) -> dict[int, Path]:
         """Return the folder of each seed's model."""
-        return {seed: training.artefact() for seed, training in self.trainings().items()}
+        return {seed: training.artifact() for seed, training in self.trainings().items()}
 
     def recipe(self) -> Recipe:
         """Return what makes the table."""

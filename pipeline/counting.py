@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from data_manifest.artefacts import CURRENT, is_published, read_recipe
-from data_manifest.data_set_names import data_set_name
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress, working
-from data_manifest.references import MANIFEST_STAGES
+from data_manifest.store.data_set_names import data_set_name
+from data_manifest.store.recipe import CURRENT, is_published, read_recipe
+from data_manifest.store.references import MANIFEST_STAGES
 from data_manifest.tables import table_files
 from pipeline.cells import count_classes
 from pipeline.classes import add_up, complete_frames
@@ -48,7 +48,7 @@ class Counted:
 
     Args:
         origin: The folder or the list file that the images were listed from.
-        manifest: The manifest's artefact, if there is one.
+        manifest: The manifest's artifact, if there is one.
         summary: As in the recipe of a manifest.
         by_year: `num_images` of each `year`, null for images without one.
         by_class: What `add_up` gives, by `counting_rule`.
@@ -77,12 +77,12 @@ def count_images(images: Path, artifacts: Path, groupings: Sequence[GroupSetting
         rescan: As in `list_images`.
 
     Raises:
-        UserError: The images cannot be listed, or the artefact is no manifest.
+        UserError: The images cannot be listed, or the artifact is no manifest.
     """
     rules = tuple(dict.fromkeys(map(counting_rule, groupings)))
-    for artefact in (images, images / CURRENT):
-        if is_published(artefact):
-            return _count_manifest(_require_manifest(artefact), rules)
+    for artifact in (images, images / CURRENT):
+        if is_published(artifact):
+            return _count_manifest(_require_manifest(artifact), rules)
     name = data_set_name(images, artifacts, claim=False)
     built_before = (artifacts / "manifest" / name).is_dir()  # if not, nothing is written, not even what is known of it
     listing = list_images(images, artifacts if built_before else None, rescan)
@@ -90,11 +90,11 @@ def count_images(images: Path, artifacts: Path, groupings: Sequence[GroupSetting
     return _count_manifest(manifest, rules) if is_published(manifest) else _count_names(listing, rules)
 
 
-def _require_manifest(artefact: Path) -> Path:
-    stage = read_recipe(artefact)["stage"]
+def _require_manifest(artifact: Path) -> Path:
+    stage = read_recipe(artifact)["stage"]
     if stage not in MANIFEST_STAGES:
-        raise UserError(f"{artefact} is an artefact of {stage}: give that of a manifest, or a folder of images")
-    return artefact
+        raise UserError(f"{artifact} is an artifact of {stage}: give that of a manifest, or a folder of images")
+    return artifact
 
 
 def _count_manifest(manifest: Path, rules: Rules) -> Counted:

@@ -3,8 +3,8 @@
 import logging
 from pathlib import Path
 
-from data_manifest.artefacts import disk_usage, format_bytes
 from data_manifest.errors import UserError
+from data_manifest.store.files import disk_usage, format_bytes
 
 # Measured on benchmarks/sfxl_names.py: 600,000 names of 100 bytes, 12 of each panorama, sorted by path as the tables
 # are, so that neighbours compress to little. Names with nothing in common took 75 and 47: the estimate is a low one.

@@ -13,9 +13,10 @@ from typing import Any
 
 import polars as pl
 
-from data_manifest.artefacts import Recipe, find_by_digest, is_published, recipes_of
-from data_manifest.references import MANIFEST_STAGES
 from data_manifest.schemas import SCHEMA_VERSION
+from data_manifest.store.find import find_by_digest, find_recipes
+from data_manifest.store.recipe import Recipe, is_published
+from data_manifest.store.references import MANIFEST_STAGES
 from data_manifest.tables import read_table
 from pipeline.aside import read_images
 from pipeline.cells import CLASS_KEY
@@ -35,7 +36,7 @@ class Earlier:
     """Groups that were made before by the same cells and groups, of other images or another least number of them.
 
     Args:
-        groups: Their artefact.
+        groups: Their artifact.
         manifest: The manifest that they were made of.
     """
 
@@ -54,7 +55,7 @@ class Earlier:
 
 def find_earlier(artifacts: Path, recipe: Recipe) -> Earlier | None:
     """Return the newest groups that are like those of a recipe, and whose manifest is still there."""
-    for groups, found in recipes_of(artifacts, recipe, any_name=True):
+    for groups, found in find_recipes(artifacts, recipe, any_name=True):
         if not _is_alike(found, recipe):
             continue
         if manifest := find_by_digest(artifacts, found["inputs"][MANIFEST], *MANIFEST_STAGES):

@@ -5,8 +5,8 @@ import tempfile
 from pathlib import Path
 
 from data_manifest.errors import UserError
-from data_manifest.heif import can_read_heif, is_named_heif
-from data_manifest.pictures import open_picture
+from data_manifest.images.heif import can_read_heif, is_named_heif
+from data_manifest.images.open_picture import open_picture
 from pipeline.listing import Listing
 
 

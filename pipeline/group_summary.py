@@ -5,8 +5,8 @@ from typing import Any
 
 import polars as pl
 
-from data_manifest.classes import group_sizes
 from data_manifest.errors import UserError
+from data_manifest.inspect.classes import group_sizes
 from pipeline.cells import group_index
 from pipeline.settings import GroupSettings
 from pipeline.verification.verified import LEFT_OUT_AS

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import polars as pl
 
-from data_manifest.artefacts import link_or_copy
 from data_manifest.progress import Percentage, Progress, share, working
+from data_manifest.store.files import link_or_copy
 from pipeline.aside import Putting, aside_of, put_aside
 from pipeline.cells import CLASS_KEY
 from pipeline.classes import cells_with_unknown_frames, classes_of_each, complete_frames
@@ -42,7 +42,7 @@ class GroupTables:
     Args:
         files: The partitions of the manifest.
         settings: The grouping.
-        folder: The artefact that is being made.
+        folder: The artifact that is being made.
         earlier: Groups to take over what is the same.
         on_percentage: Told of the progress.
         executor: Reads and writes the tables; threads of this process by default.

@@ -9,10 +9,11 @@ from typing import Any
 import polars as pl
 
 from data_manifest import schemas
-from data_manifest.artefacts import Recipe, find_published, publishing, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.progress import Percentage, Progress, working
-from data_manifest.staging import remove_dead_staging
+from data_manifest.store.publish import find_published, publishing
+from data_manifest.store.recipe import Recipe, read_recipe
+from data_manifest.store.staging import remove_dead_staging
 from data_manifest.tables import table_files, write_table
 from pipeline.classes import add_up, complete_frames, number_classes
 from pipeline.disk_space import check_space, room_for_groups
@@ -44,14 +45,14 @@ def build_groups(
     on_percentage: Percentage = None,
     executor: Executor | None = None,
 ) -> Path:
-    """Write the classes and members of all groups, and return the folder of the artefact.
+    """Write the classes and members of all groups, and return the folder of the artifact.
 
     What is published already is not made again. Group and class numbers depend on the images and the settings alone.
     Images without a heading are left out, unless alpha is 360, as are those of other years than `years`, if given.
 
     Args:
         manifest: Folder of a published manifest, or of what `leave_out_bad` made of one.
-        artifacts: Where artefacts are published.
+        artifacts: Where artifacts are published.
         settings: The grouping; the paper's by default.
         on_percentage: Told of the progress.
         executor: Reads and writes the tables; threads of this process by default.

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
-from data_manifest.artefacts import digest_of
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress
+from data_manifest.store.recipe import digest_of
 from pipeline import bytewise
 from pipeline.runs import Run, clean_line
 from pipeline.threads import usable_cores

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from data_manifest.artefacts import DIGEST_LENGTH
 from data_manifest.errors import UserError
-from data_manifest.references import LIST_SUFFIX
+from data_manifest.store.recipe import DIGEST_LENGTH
+from data_manifest.store.references import LIST_SUFFIX
 from pipeline import bytewise
 from pipeline.known import cache_folder, known_digest_of_list, read_folders, state_of, write_folders
 from pipeline.list_file import digest_of_list, scan_list

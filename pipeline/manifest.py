@@ -9,19 +9,14 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
-from data_manifest.artefacts import (
-    Recipe,
-    artefacts_of,
-    digest_of,
-    find_published,
-    publishing,
-    read_recipe,
-)
-from data_manifest.data_set_names import data_set_name
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress, working
 from data_manifest.schemas import SCHEMA_VERSION
-from data_manifest.staging import dead_staging
+from data_manifest.store.data_set_names import data_set_name
+from data_manifest.store.find import find_artifacts
+from data_manifest.store.publish import find_published, publishing
+from data_manifest.store.recipe import Recipe, digest_of, read_recipe
+from data_manifest.store.staging import dead_staging
 from data_manifest.tables import read_table
 from pipeline import bytewise
 from pipeline.disk_space import check_space, room_for_manifest
@@ -51,15 +46,15 @@ def build_manifest(
     executor: Executor | None = None,
     source: Source = NAMES_SOURCE,
 ) -> Path:
-    """Write the manifest and the rejects of a folder of images, and return the folder of the artefact.
+    """Write the manifest and the rejects of a folder of images, and return the folder of the artifact.
 
     What is published already is not made again.
 
     Args:
         images_folder: Holds images, at any depth; `<images_folder>_images_paths.txt` is taken instead of listing it if
             it is there.
-        artifacts: Where artefacts are published.
-        name: The data set's name among the artefacts; made from the folder's path by default.
+        artifacts: Where artifacts are published.
+        name: The data set's name among the artifacts; made from the folder's path by default.
         strict: For training: an image is rejected for any field that cannot be, and if UTM and latitude/longitude
             are more than 1 km apart. A database or query image is dropped for a missing UTM position alone.
         listing: The images, if they have been listed already.
@@ -77,7 +72,7 @@ def build_manifest(
     if published := find_published(artifacts, recipe, adopt=summary):
         return published
     shared = artifacts.absolute()  # jobs may go to machines that work in other folders
-    before, dead = artefacts_of(shared, recipe, any_name=True), dead_staging(shared)
+    before, dead = find_artifacts(shared, recipe, any_name=True), dead_staging(shared)
     names = {source: part for path in before for source, part in _sources_of(path).items()}
     may_be_there = bool(dead) or any(path.parent.name == name for path in before)
     check_space(artifacts, room_for_manifest(*listing.estimate()), f"manifest of {name}", at_most=may_be_there)
@@ -136,10 +131,10 @@ def _read_again(jobs: list[Partition], made: list[Made], where: Executor | None)
             made[number] = part
 
 
-def _sources_of(artefact: Path) -> dict[str, str]:
-    """Return the names of the partitions of an earlier artefact by what they depend on; a damaged one has none."""
+def _sources_of(artifact: Path) -> dict[str, str]:
+    """Return the names of the partitions of an earlier artifact by what they depend on; a damaged one has none."""
     with contextlib.suppress(UserError):
-        sources: dict[str, str] = read_recipe(artefact).get("summary", {}).get("sources", {})
+        sources: dict[str, str] = read_recipe(artifact).get("summary", {}).get("sources", {})
         return sources
     return {}
 

@@ -9,7 +9,7 @@ import polars as pl
 import xxhash
 
 from data_manifest import schemas
-from data_manifest.artefacts import link
+from data_manifest.store.files import link
 from data_manifest.tables import read_notes, write_table
 from pipeline.headings import MINUS_1_TURNED, MINUS_1_UNKNOWN, NEGATIVE, ODD_HEADINGS
 from pipeline.listing import Images
@@ -34,8 +34,8 @@ class Partition:
         key: What `partitions` calls it.
         images: Its images.
         strict: As in `build_manifest`.
-        folder: The artefact that is being made.
-        earlier: Artefacts that may have the very same partition.
+        folder: The artifact that is being made.
+        earlier: Artifacts that may have the very same partition.
         name_before: What its files are called there, where that is known without reading the images.
         reader: Says what the images are.
         negative_headings: As in `heading_in_range`; None until all partitions have been read once.
@@ -62,7 +62,7 @@ class Made:
 
 
 def build_partition(partition: Partition) -> Made:
-    """Write a partition's part of the manifest and the rejects, or link it from an earlier artefact.
+    """Write a partition's part of the manifest and the rejects, or link it from an earlier artifact.
 
     Raises:
         UserError: The images cannot be listed.
@@ -105,7 +105,7 @@ def key_of(name: str) -> str:
 
 
 def _is_linked(partition: Partition, name: str) -> bool:
-    """Link the files from an earlier artefact; return whether one had them."""
+    """Link the files from an earlier artifact; return whether one had them."""
     return any(_link(earlier, partition.folder, name) for earlier in partition.earlier)
 
 
@@ -123,7 +123,7 @@ def _digest(paths: Texts, strict: bool, state: bytes, negative_headings: bool) -
 
 
 def _link(earlier: Path, folder: Path, name: str) -> bool:
-    """Link both files of a partition from an earlier artefact; return whether that could be done.
+    """Link both files of a partition from an earlier artifact; return whether that could be done.
 
     The manifest's file is written last, so it is there only if the rejects' is.
     """

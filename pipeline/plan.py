@@ -7,11 +7,11 @@ from typing import Any
 
 import polars as pl
 
-from data_manifest.artefacts import bytes_in
-from data_manifest.classes import group_sizes
 from data_manifest.errors import UserError
+from data_manifest.inspect.classes import group_sizes
 from data_manifest.progress import working
 from data_manifest.settings import Settings, setting
+from data_manifest.store.files import bytes_in
 from pipeline.classes import number_classes
 from pipeline.counting import Counted, count_images, counting_rule
 from pipeline.disk_space import groups_bytes, manifest_bytes

@@ -5,8 +5,8 @@ from typing import Any
 
 import polars as pl
 
-from data_manifest.artefacts import format_bytes
 from data_manifest.ranges import as_ranges
+from data_manifest.store.files import format_bytes
 from pipeline.counting import Counted
 from pipeline.partition import HEADINGS, KEPT_UTM
 from pipeline.plan import Plan, bytes_of_manifest

@@ -18,11 +18,12 @@ from typing import Any
 import polars as pl
 
 from data_manifest import schemas
-from data_manifest.artefacts import Recipe, find_published, publishing, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.hemisphere import hemisphere
 from data_manifest.progress import working
 from data_manifest.settings import Settings, setting
+from data_manifest.store.publish import find_published, publishing
+from data_manifest.store.recipe import Recipe, read_recipe
 from data_manifest.tables import read_table, write_table
 from pipeline.dataset import PARTS
 from pipeline.names import Reason
@@ -86,19 +87,19 @@ def split_recipe(part: str, name: str, manifest_digest: str, settings: SplitSett
 
 
 def part_name(name: str, part: str) -> str:
-    """Return what a part of split photos is called among the artefacts, as in photos-val-queries."""
+    """Return what a part of split photos is called among the artifacts, as in photos-val-queries."""
     return f"{name}-{part.replace('/', '-')}"
 
 
 def split_manifest(manifest: Path, artifacts: Path, settings: SplitSettings) -> dict[str, Path]:
-    """Write the manifests of all parts of a body of photos, and return the artefact of each.
+    """Write the manifests of all parts of a body of photos, and return the artifact of each.
 
     What is published already is not made again. The same photos and settings give the same split; photos that are added
     may move blocks at the border between two parts.
 
     Args:
         manifest: Folder of the published manifest of all photos.
-        artifacts: Where artefacts are published.
+        artifacts: Where artifacts are published.
         settings: How to split.
 
     Raises:

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_manifest.errors import UserError
-from data_manifest.file_states import TRUSTED_AFTER_NS
-from data_manifest.heif import HEIF_SUFFIXES
-from data_manifest.hidden import is_hidden, is_system_folder
+from data_manifest.images.file_states import TRUSTED_AFTER_NS
+from data_manifest.images.heif import HEIF_SUFFIXES
+from data_manifest.images.hidden import is_hidden, is_system_folder
 from data_manifest.progress import Progress
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", *HEIF_SUFFIXES)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from data_manifest.errors import UserError
-from data_manifest.heif import can_read_heif
+from data_manifest.images.heif import can_read_heif
 from data_manifest.tables import read_table
 from evaluation.lookup_database import photos_in
 from evaluation.opening import open_image

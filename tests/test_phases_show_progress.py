@@ -120,7 +120,7 @@ def tree(tmp_path: Path) -> Path:
         ("pipeline.list_file._digest_of_part", "reading train_images_paths.txt: 0 of 32 MB"),
         ("pipeline.list_file._scan_piece", "scanning train_images_paths.txt: 0 MB"),
         ("pipeline.manifest.build_partition", "manifest of city: 0 of 1 partitions"),
-        ("data_manifest.artefacts.fsync", "publishing manifest city: 0 s so far"),
+        ("data_manifest.store.publish.fsync", "publishing manifest city: 0 s so far"),
     ],
 )
 def test_a_manifest_of_a_list(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:
@@ -152,7 +152,7 @@ def test_photos_by_their_exif(tree: Path, tmp_path: Path, hold: Hold) -> None:
 @pytest.mark.parametrize(
     ("slow", "shown"),
     [
-        ("data_manifest.file_states.settled_states", "checking image files: 0 of 64 images"),
+        ("data_manifest.images.file_states.settled_states", "checking image files: 0 of 64 images"),
         ("pipeline.verification.verify.check_piece", "verifying city: 0 of 64 images"),
         ("pipeline.verification.verify.summarise", "counting the checks"),
     ],

@@ -1,4 +1,4 @@
-"""What the README shows of the tables, run as it stands there, on a small folder of artefacts of the same names."""
+"""What the README shows of the tables, run as it stands there, on a small folder of artifacts of the same names."""
 
 import importlib.util
 import os

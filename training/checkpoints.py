@@ -5,8 +5,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from data_manifest.durable import fsync
 from data_manifest.errors import UserError
+from data_manifest.store.fsync import fsync
 from training.network.files import UNREADABLE, load_whole, write_unfinished
 
 LAST, BEFORE, BROKEN = "last_checkpoint.pth", "previous_checkpoint.pth", "broken_checkpoint.pth"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import polars as pl
 
-from data_manifest.artefacts import is_published, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.ranges import as_ranges
+from data_manifest.store.recipe import is_published, read_recipe
 from data_manifest.tables import read_table, scan_table
 from training.members import MEMBERS_FILE, Members
 
@@ -110,5 +110,5 @@ def read_members(groups_folder: Path, group_index: int, folder: Path) -> Members
 
 
 def digest_of_groups(groups_folder: Path) -> str | None:
-    """Return the digest of a published groups artefact, or None for a plain folder of tables."""
+    """Return the digest of a published groups artifact, or None for a plain folder of tables."""
     return read_recipe(groups_folder)["digest"] if is_published(groups_folder) else None

@@ -10,7 +10,7 @@ import polars as pl
 
 from data_manifest import schemas
 from data_manifest.errors import writing_in
-from data_manifest.file_states import changed_images, stat_images
+from data_manifest.images.file_states import changed_images, stat_images
 from data_manifest.progress import Progress
 from data_manifest.tables import scan_table, write_table
 from training.recipe import run_of

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from data_manifest.errors import TOO_MANY_FILES, UserError
-from data_manifest.pictures import as_shown, open_picture, orientation_of_jpeg, turned
+from data_manifest.images.open_picture import as_shown, open_picture, orientation_of_jpeg, turned
 
 JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 COLOURS = ("YCbCr", "Gray", "RGB")  # spaces that the fast decoder brings to RGB

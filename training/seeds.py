@@ -7,10 +7,11 @@ from pathlib import Path
 import polars as pl
 
 from data_manifest import schemas
-from data_manifest.artefacts import Recipe, find_published, publishing
-from data_manifest.bars import table
 from data_manifest.errors import UserError
+from data_manifest.inspect.bars import table
 from data_manifest.metrics import best_epoch
+from data_manifest.store.publish import find_published, publishing
+from data_manifest.store.recipe import Recipe
 from data_manifest.tables import read_table, write_table
 
 STAGE, VERSION = "seeds", 1
@@ -29,7 +30,7 @@ def publish_seeds(artifacts: Path, models: Mapping[int, Path]) -> Path:
     """Publish the validation recalls of models by seed, and their mean and standard deviation; return the folder.
 
     Args:
-        artifacts: Where artefacts are published.
+        artifacts: Where artifacts are published.
         models: The folders of published models.
 
     Raises:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from data_manifest.errors import UserError
-from data_manifest.image_size import PUBLISHED_IMAGE_SIZE, ImageSize
+from data_manifest.images.image_size import PUBLISHED_IMAGE_SIZE, ImageSize
 from data_manifest.settings import Settings, setting
 from training.backbones import BACKBONES
 
@@ -24,7 +24,7 @@ FP32, BF16, FP16 = PRECISIONS = ("fp32", "bf16", "fp16")
 IMAGENET, RANDOM = "imagenet", "none"  # values of backbone_weights that are no paths
 MODEL_FILE, BEST_MODEL = "model.pth", "best_model.pth"  # of a published model, and of a run
 NO_SEED = -1
-CURRENT = "current"  # the name that artefacts have for it, in a module that torch.hub cannot import
+CURRENT = "current"  # the name that artifacts have for it, in a module that torch.hub cannot import
 
 
 def _numbers_in_one_form(text: str, what: str = "group numbers") -> str:
@@ -249,7 +249,7 @@ class ChosenGroups(Settings):
     """Groups to train on that are not today's."""
 
     groups_path: Path | None = setting(
-        None, "folder of a groups artefact to train on, in place of that of the training images as they are now"
+        None, "folder of a groups artifact to train on, in place of that of the training images as they are now"
     )
 
 

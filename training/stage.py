@@ -1,4 +1,4 @@
-"""The training stage: from a groups artefact to a published model."""
+"""The training stage: from a groups artifact to a published model."""
 
 import contextlib
 import shutil
@@ -10,13 +10,15 @@ import polars as pl
 from torch import nn
 
 from data_manifest import schemas
-from data_manifest.artefacts import Recipe, digest_of_file, find_published, link_or_copy, publishing, read_recipe
-from data_manifest.data_set_names import data_set_identity
 from data_manifest.errors import UserError
-from data_manifest.image_size import ImageSize
+from data_manifest.images.image_size import ImageSize
 from data_manifest.metrics import best_epoch
-from data_manifest.references import WEIGHTS
-from data_manifest.runs import only_writer, write_run_file
+from data_manifest.store.data_set_names import data_set_identity
+from data_manifest.store.files import link_or_copy
+from data_manifest.store.publish import find_published, publishing
+from data_manifest.store.recipe import Recipe, digest_of_file, read_recipe
+from data_manifest.store.references import WEIGHTS
+from data_manifest.store.run_folders import only_writer, write_run_file
 from data_manifest.tables import make_frame, read_table, write_table
 from training.card import write_model_card
 from training.image_changes import TRAIN, VALIDATION, WHAT, note_changed_images, record_or_compare
@@ -63,15 +65,15 @@ def train_cosplace(
     runtime: RuntimeSettings | None = None,
     on_percentage: Callable[[int], None] | None = None,
 ) -> Path:
-    """Train on the groups of a published artefact, and return the folder of the published model and its metrics.
+    """Train on the groups of a published artifact, and return the folder of the published model and its metrics.
 
     An interrupted training goes on from its last checkpoint, which lies under `<artifacts>/runs/`. With more epochs
     than before it goes on as well. With 0 epochs the network is published as it starts.
 
     Args:
-        groups: Folder of a published groups artefact.
+        groups: Folder of a published groups artifact.
         images_folder: Where the members' paths begin.
-        artifacts: Where artefacts are published.
+        artifacts: Where artifacts are published.
         validation: Gives the recalls of a network, in percent by k; the model that is best at R@1 is kept.
         network: Which network, and where its weights start.
         augmentation: How images are augmented.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from data_manifest.errors import UserError
-from data_manifest.image_size import ImageSize
+from data_manifest.images.image_size import ImageSize
 from training.cosface import GroupClassifier
 from training.groups import Group, digest_of_groups
 from training.network import GeoLocalizationNet, build_network

@@ -7,14 +7,14 @@ import numpy as np
 import polars as pl
 from matplotlib.ticker import MaxNLocator
 
-from data_manifest.rejects import list_rejects
-from data_manifest.summary import summarise
+from data_manifest.inspect.rejects import list_rejects
+from data_manifest.inspect.summary import summarise
 from data_manifest.tables import scan_table
 from evaluation.report import text
 from evaluation.report.blocks import Block, Charts, Note, Section, Table
 from evaluation.report.maps import Extent, count_squares, draw_density, new_map, square_side
 from evaluation.report.plot import Plot
-from evaluation.report.sources import Artefact, Sources
+from evaluation.report.sources import Artifact, Sources
 from evaluation.report.style import COLOUR, TALL, leave_slots, new_chart, new_compass
 
 DEGREES_PER_BIN, FULL_TURN = 10, 360
@@ -37,7 +37,7 @@ def data_section(sources: Sources) -> Section:
     return Section("data", "Data", f"Where and when the {name} images were taken, and what was left out.", blocks)
 
 
-def _sets(sources: Sources) -> Iterator[tuple[str, Artefact]]:
+def _sets(sources: Sources) -> Iterator[tuple[str, Artifact]]:
     """Give each set of images once, with its name: `database`, or with that of the test set where there are several."""
     if sources.train_images is not None:
         yield "train", sources.train_images
@@ -61,7 +61,7 @@ def _table_of_sets(facts: dict[str, dict[str, Any]]) -> Table:
     return Table("The sets of images", head, rows, numbers=range(1, 6))
 
 
-def _table_of_rejects(part: str, manifest: Artefact) -> Table:
+def _table_of_rejects(part: str, manifest: Artifact) -> Table:
     found = list_rejects(manifest.folder, limit=EXAMPLES)
     rows = []
     for each in found["rejects_by_reason"]:

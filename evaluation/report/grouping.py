@@ -24,7 +24,7 @@ class Grouping:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], groups: Sequence[int], trained: Sequence[int]) -> Self:
-        """Take the settings of a groups artefact, its groups that have classes, and those trained on, if any are."""
+        """Take the settings of a groups artifact, its groups that have classes, and those trained on, if any are."""
         values = {name: settings[name] for name in ("M", "alpha", "N", "L")}
         return cls(**values, trained=trained, coloured=(trained or groups)[: len(GROUP_COLOURS)])
 

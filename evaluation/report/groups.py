@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from data_manifest.classes import count_by_size, group_sizes
+from data_manifest.inspect.classes import count_by_size, group_sizes
 from data_manifest.tables import read_table, scan_table
 from evaluation.report import text
 from evaluation.report.blocks import Block, Charts, Note, Section, Table
@@ -20,7 +20,7 @@ def groups_section(sources: Sources) -> Section:
     """Return the section on the groups that the model was trained on."""
     lead = "Cells of the map and bins of headings make classes; neighbouring classes come into different groups."
     if sources.groups is None:
-        missing = Note("The model was not trained in this artefacts folder, so that its groups are not known here.")
+        missing = Note("The model was not trained in this artifacts folder, so that its groups are not known here.")
         return Section("groups", "Groups", lead, [missing])
     classes = scan_table(sources.groups.folder, "classes")
     by_group = group_sizes(classes)

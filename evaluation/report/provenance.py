@@ -6,7 +6,7 @@ from pathlib import Path
 
 from evaluation.report.blocks import Block, Code, Section, Table
 from evaluation.report.settings import ReportSettings
-from evaluation.report.sources import Artefact, Sources
+from evaluation.report.sources import Artifact, Sources
 from evaluation.report.text import setting_text
 
 PACKAGES = (
@@ -24,35 +24,35 @@ PACKAGES = (
 
 def recipe_section(sources: Sources, command: str) -> Section:
     """Return the section on what made the model, its evaluation and this page."""
-    blocks: list[Block] = [Code(command, "The command that makes it again"), _table_of_artefacts(sources)]
-    blocks += [_table_of_settings(artefact) for artefact in sources.all() if artefact.settings]
+    blocks: list[Block] = [Code(command, "The command that makes it again"), _table_of_artifacts(sources)]
+    blocks += [_table_of_settings(artifact) for artifact in sources.all() if artifact.settings]
     blocks.append(_table_of_versions())
     return Section(
         "recipe", "Recipe", "What made this, to the last setting; a digest stands for all that is below it.", blocks
     )
 
 
-def _table_of_artefacts(sources: Sources) -> Table:
+def _table_of_artifacts(sources: Sources) -> Table:
     rows = [
         [
-            artefact.recipe["stage"],
-            artefact.recipe["name"],
-            artefact.recipe["summary"]["made"],
-            artefact.recipe["digest"],
+            artifact.recipe["stage"],
+            artifact.recipe["name"],
+            artifact.recipe["summary"]["made"],
+            artifact.recipe["digest"],
         ]
-        for artefact in sources.all()
+        for artifact in sources.all()
     ]
-    return Table("Artefacts, from the images to the evaluation", ("stage", "name", "what it is", "digest"), rows)
+    return Table("Artifacts, from the images to the evaluation", ("stage", "name", "what it is", "digest"), rows)
 
 
-def _table_of_settings(artefact: Artefact) -> Table:
+def _table_of_settings(artifact: Artifact) -> Table:
     rows = []
-    for name, value in artefact.settings.items():
+    for name, value in artifact.settings.items():
         if isinstance(value, dict):  # settings of what it was made with
             rows += [[f"{name}: {inner}", setting_text(each)] for inner, each in value.items()]
         else:
             rows.append([name, setting_text(value)])
-    return Table(f"Settings of {artefact.title}", ("setting", "value"), rows, folded=True)
+    return Table(f"Settings of {artifact.title}", ("setting", "value"), rows, folded=True)
 
 
 def _table_of_versions() -> Table:

@@ -4,10 +4,11 @@ import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from data_manifest.artefacts import find_published, publishing, read_recipe
 from data_manifest.errors import UserError
-from data_manifest.file_states import ImageStates, stat_manifest
+from data_manifest.images.file_states import ImageStates, stat_manifest
 from data_manifest.progress import Progress, working
+from data_manifest.store.publish import find_published, publishing
+from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
 from evaluation.recipe import ImageDigests, files_of
 from evaluation.report import text
@@ -44,7 +45,7 @@ def write_report(
 
     Args:
         evaluation: Folder of a published evaluation, or of a comparison of several.
-        artifacts: Where artefacts are published.
+        artifacts: Where artifacts are published.
         settings: How many pictures are shown.
         images_folders: Folders of images, by their digests; by default those that were evaluated.
         command: What makes all of it again, for the page; the call of this function if none is given.

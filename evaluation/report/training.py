@@ -19,7 +19,7 @@ def training_section(sources: Sources) -> Section:
     """Return the section on how the model was trained."""
     lead = "Each epoch trains on one group, with that group's own classifier, and is validated."
     if sources.training is None:
-        return _without("The model was not trained in this artefacts folder, so that nothing is known of its training.")
+        return _without("The model was not trained in this artifacts folder, so that nothing is known of its training.")
     metrics = read_table(sources.training.folder, "metrics").with_columns(pl.col("epoch") + 1)
     if metrics.is_empty():
         return _without("The model is evaluated as it starts: it was not trained.")

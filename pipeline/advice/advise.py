@@ -8,11 +8,11 @@ from pathlib import Path
 
 import polars as pl
 
-from data_manifest.artefacts import CURRENT, is_published
-from data_manifest.data_set_names import data_set_name
 from data_manifest.errors import UserError
-from data_manifest.lookup import find_artefact
 from data_manifest.progress import working
+from data_manifest.store.data_set_names import data_set_name
+from data_manifest.store.lookup import find_artifact
+from data_manifest.store.recipe import CURRENT, is_published
 from pipeline.advice.facts import Facts, find_facts
 from pipeline.advice.remarks import BATCH, Remark, all_remarks, use_headings
 from pipeline.counting import count_images
@@ -48,7 +48,7 @@ class Advice:
 
 
 def find_manifest(images: Path, artifacts: Path) -> Path:
-    """Return the manifest that is meant by a folder of images, the newest of them, or by an artefact.
+    """Return the manifest that is meant by a folder of images, the newest of them, or by an artifact.
 
     Raises:
         UserError: There is none.
@@ -62,7 +62,7 @@ def find_manifest(images: Path, artifacts: Path) -> Path:
             f"{images}: there is no manifest {current} of these images yet: run BuildManifest first, as in "
             f"luigi --module workflows BuildManifest --photos-folder {images} --part photos --source exif"
         )
-    return images if is_published(images) else find_artefact(images)
+    return images if is_published(images) else find_artifact(images)
 
 
 def advise(manifest: Path, artifacts: Path) -> Advice:

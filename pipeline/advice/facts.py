@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 
 from data_manifest.hemisphere import hemisphere
-from data_manifest.lookup import read_recipe_of
-from data_manifest.references import folder_of
+from data_manifest.store.lookup import read_recipe_of
+from data_manifest.store.references import folder_of
 from data_manifest.tables import scan_table
 from pipeline.settings import FULL_TURN
 from pipeline.sources.source import source_settings_of
@@ -26,7 +26,7 @@ class Facts:
     """Figures of the usable images of a manifest.
 
     Args:
-        manifest: The artefact.
+        manifest: The artifact.
         origin: The folder that the images are in.
         source_settings: How it is known where they were taken.
         figures: Counts and shares by name, as JSON knows them.

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from data_manifest.errors import refused
-from data_manifest.pictures import open_picture
+from data_manifest.images.open_picture import open_picture
 from pipeline.panoramas.extent import (
     HEIGHT,
     STRIP,

@@ -17,13 +17,14 @@ from typing import Any
 
 import polars as pl
 
-from data_manifest.artefacts import Recipe, digest_of, find_published, publishing
-from data_manifest.data_set_names import data_set_name
 from data_manifest.errors import UserError, writing_in
-from data_manifest.file_states import stat_file
+from data_manifest.images.file_states import stat_file
 from data_manifest.progress import Percentage, Progress, working
 from data_manifest.schemas import CROPPED
-from data_manifest.staging import remove_dead_staging, staging_folder
+from data_manifest.store.data_set_names import data_set_name
+from data_manifest.store.publish import find_published, publishing
+from data_manifest.store.recipe import Recipe, digest_of
+from data_manifest.store.staging import remove_dead_staging, staging_folder
 from data_manifest.tables import write_table
 from pipeline.executor import run_all
 from pipeline.listing import Listing, list_images
@@ -95,12 +96,12 @@ def crop_panoramas(
     on_percentage: Percentage = None,
     executor: Executor | None = None,
 ) -> Path:
-    """Cut panoramas into crops, and return the folder of an artefact that says what came of each panorama.
+    """Cut panoramas into crops, and return the folder of an artifact that says what came of each panorama.
 
     Args:
         panoramas_folder: Holds the panoramas.
         output_folder: Where the crops go.
-        artifacts: Where artefacts are published.
+        artifacts: Where artifacts are published.
         settings: How to cut; as SF-XL by default.
         listing: The panoramas, if they have been listed already.
         recipe: What makes the crops, if the panoramas have been looked at already.

@@ -24,12 +24,12 @@ from typing import Any
 
 import polars as pl
 
-from data_manifest.artefacts import DIGEST_LENGTH
 from data_manifest.errors import is_of_the_machine, refused
-from data_manifest.heif import HEIF_SUFFIXES, NEEDS_HEIF, can_read_heif, is_named_heif
-from data_manifest.hidden import is_hidden, is_system_folder
+from data_manifest.images.heif import HEIF_SUFFIXES, NEEDS_HEIF, can_read_heif, is_named_heif
+from data_manifest.images.hidden import is_hidden, is_system_folder
 from data_manifest.progress import Progress
-from data_manifest.references import folder_of
+from data_manifest.store.recipe import DIGEST_LENGTH
+from data_manifest.store.references import folder_of
 from pipeline.listing import Listing
 from pipeline.name_parts import Parts
 from pipeline.names import Reason

@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
-from data_manifest.pictures import open_picture
+from data_manifest.images.open_picture import open_picture
 from pipeline.sources.degrees import signed_degrees
 from pipeline.sources.xmp import EQUIRECTANGULAR, read_xmp
 

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import polars as pl
 
 from data_manifest.errors import UserError
-from data_manifest.references import folder_of
+from data_manifest.store.references import folder_of
 from pipeline.headings import NEGATIVE
 from pipeline.listing import Listing
 from pipeline.name_parts import Parts

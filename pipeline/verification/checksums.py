@@ -11,8 +11,8 @@ from pathlib import Path
 
 import polars as pl
 
-from data_manifest.artefacts import DIGEST_LENGTH
 from data_manifest.errors import UserError
+from data_manifest.store.recipe import DIGEST_LENGTH
 from pipeline.texts import feed
 
 ALGORITHMS = {32: "md5", 40: "sha1", 56: "sha224", 64: "sha256", 96: "sha384", 128: "sha512"}  # by hexadecimal digits

@@ -1,6 +1,6 @@
 """A manifest without its bad images: those whose check was not `ok` are rejects, with the check's status as reason.
 
-It is an artefact like the manifest, of a stage of its own, and groups are made of either. Partitions without a bad
+It is an artifact like the manifest, of a stage of its own, and groups are made of either. Partitions without a bad
 image are the same files.
 """
 
@@ -13,17 +13,12 @@ from typing import Any
 
 import polars as pl
 
-from data_manifest.artefacts import (
-    DIGEST_LENGTH,
-    Recipe,
-    find_published,
-    link_or_copy,
-    publishing,
-    read_recipe,
-)
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress
 from data_manifest.schemas import MANIFEST, REJECTS
+from data_manifest.store.files import link_or_copy
+from data_manifest.store.publish import find_published, publishing
+from data_manifest.store.recipe import DIGEST_LENGTH, Recipe, read_recipe
 from data_manifest.tables import bad_images, table_files, write_table
 from pipeline.executor import run_all
 from pipeline.partition import key_of, name_of
@@ -37,7 +32,7 @@ LEFT_OUT_AS = "images_left_out: "
 
 @dataclass(frozen=True)
 class Verified:
-    """What tells groups of verified images from others: which check they passed, and its artefact."""
+    """What tells groups of verified images from others: which check they passed, and its artifact."""
 
     check: str
     checks_digest: str
@@ -59,7 +54,7 @@ def verified_alike(check: str) -> Verified | None:
 
 
 def verified_by(made_from: Mapping[str, Any]) -> Verified | None:
-    """Return how the images of an artefact, given by its recipe, were verified; None for a plain manifest."""
+    """Return how the images of an artifact, given by its recipe, were verified; None for a plain manifest."""
     if made_from["stage"] != VERIFIED:
         return None
     return Verified(made_from["settings"]["check"], made_from["inputs"][CHECKS])
@@ -86,14 +81,14 @@ def verified_recipe(manifest: Mapping[str, Any], checks: Mapping[str, Any]) -> R
 
 
 def leave_out_bad(manifest: Path, checks: Path, artifacts: Path, executor: Executor | None = None) -> Path:
-    """Publish a manifest without its bad images, and return the folder of the artefact.
+    """Publish a manifest without its bad images, and return the folder of the artifact.
 
     What is published already is not made again.
 
     Args:
         manifest: Folder of a published manifest.
         checks: Folder of the published checks of its images.
-        artifacts: Where artefacts are published.
+        artifacts: Where artifacts are published.
         executor: Reads and writes the tables; threads of this process by default.
 
     Raises:
@@ -122,7 +117,7 @@ def leave_out_bad(manifest: Path, checks: Path, artifacts: Path, executor: Execu
 
 @dataclass(frozen=True)
 class _Job:
-    """A partition: its manifest, its checks, and the artefact that is being made."""
+    """A partition: its manifest, its checks, and the artifact that is being made."""
 
     manifest_file: Path
     checks_file: Path

@@ -14,19 +14,14 @@ from typing import Any
 
 import polars as pl
 
-from data_manifest.artefacts import (
-    Recipe,
-    digest_of,
-    find_published,
-    format_bytes,
-    publishing,
-    read_recipe,
-    recipes_of,
-)
 from data_manifest.errors import UserError
-from data_manifest.file_states import ImageStates, stat_manifest
-from data_manifest.heif import can_read_heif
+from data_manifest.images.file_states import ImageStates, stat_manifest
+from data_manifest.images.heif import can_read_heif
 from data_manifest.progress import Percentage, Progress, working
+from data_manifest.store.files import format_bytes
+from data_manifest.store.find import find_recipes
+from data_manifest.store.publish import find_published, publishing
+from data_manifest.store.recipe import Recipe, digest_of, read_recipe
 from data_manifest.tables import scan_table, table_files
 from pipeline.executor import run_all
 from pipeline.tree import IMAGE_SUFFIXES
@@ -48,7 +43,7 @@ from pipeline.verification.verifying import (
 
 VERSION = 1
 STAGE = "checks"
-KEPT = ".checks"  # in the artefacts folder: checks of runs that have not ended; a cache, as `.listings` is
+KEPT = ".checks"  # in the artifacts folder: checks of runs that have not ended; a cache, as `.listings` is
 EXAMPLES = 3
 REFUSED_AT_MOST = 1_000  # files that the machine does not give: with more of them, something is wrong with all
 logger = logging.getLogger(__name__)
@@ -82,14 +77,14 @@ def verify_images(
     on_percentage: Percentage = None,
     executor: Executor | None = None,
 ) -> Path:
-    """Check the images of a manifest, and return the folder of the artefact with the checks table.
+    """Check the images of a manifest, and return the folder of the artifact with the checks table.
 
     What is published already is not made again.
 
     Args:
         manifest: Folder of a published manifest.
         images_folder: Where its images lie.
-        artifacts: Where artefacts are published.
+        artifacts: Where artifacts are published.
         check: "header" reads the first and the last block of each file, "decode" decodes everything.
         settings: What makes an image a bad one, beside damage.
         files: The file states of the images, if they are known already.
@@ -108,7 +103,7 @@ def verify_images(
     shared, summary = artifacts.absolute(), dict[str, Any]()
     version = digest_of([VERSION, recipe.settings])
     kept = shared / KEPT / f"{recipe.name}-{version}"
-    earlier = tuple(path for path, stored in recipes_of(shared, recipe) if _is_alike(stored, recipe))
+    earlier = tuple(path for path, stored in find_recipes(shared, recipe) if _is_alike(stored, recipe))
     with publishing(shared, recipe, summary) as staging:
         (staging / "scratch").mkdir()
         kept.mkdir(parents=True, exist_ok=True)
@@ -128,7 +123,7 @@ def verify_images(
 
 
 def _is_alike(stored: Mapping[str, Any], recipe: Recipe) -> bool:
-    """Return whether the checks of an earlier artefact, given by its recipe, are of the same kind."""
+    """Return whether the checks of an earlier artifact, given by its recipe, are of the same kind."""
     return bool((stored["version"], stored["settings"]) == (recipe.version, dict(recipe.settings)))
 
 

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import polars as pl
 
-from data_manifest.artefacts import digest_of, link
 from data_manifest.errors import UserError
-from data_manifest.file_states import (
+from data_manifest.images.file_states import (
     STATE,
     PartitionStates,
     read_paths,
@@ -22,6 +21,8 @@ from data_manifest.file_states import (
     summarise_states,
 )
 from data_manifest.schemas import CHECKS
+from data_manifest.store.files import link
+from data_manifest.store.recipe import digest_of
 from data_manifest.tables import write_table
 from pipeline.partition import key_of, name_of
 from pipeline.verification.image_parts import Status
@@ -63,8 +64,8 @@ class Partition:
     Args:
         manifest_file: The file.
         checking: How they are checked.
-        folder: The artefact that is being made.
-        earlier: Artefacts with checks of the same version, the newest first.
+        folder: The artifact that is being made.
+        earlier: Artifacts with checks of the same version, the newest first.
     """
 
     manifest_file: Path
@@ -95,7 +96,7 @@ class Todo:
 
 
 def find_todo(partition: Partition) -> Todo:
-    """Link a partition's checks where an earlier artefact has them, or find the images whose check is not known."""
+    """Link a partition's checks where an earlier artifact has them, or find the images whose check is not known."""
     states = _states_of(partition)
     seen = summarise_states(states)
     version = digest_of([partition.checking.version, seen.digest])
@@ -118,7 +119,7 @@ def _states_of(partition: Partition) -> pl.DataFrame:
 def _known(partition: Partition, states: pl.DataFrame) -> pl.DataFrame:
     """Return the checks that are known of a partition's images, whether these are still the same or not.
 
-    Where the earlier artefact has no such partition, as when one was cut in two, they are looked for in all of it.
+    Where the earlier artifact has no such partition, as when one was cut in two, they are looked for in all of it.
     """
     pattern = f"{partition.key}-*.parquet"
     files = sorted(partition.checking.kept.glob(pattern))

@@ -1,4 +1,4 @@
-"""Descriptors as an artefact: made once, and after a kill gone on with at the chunk that it was at."""
+"""Descriptors as an artifact: made once, and after a kill gone on with at the chunk that it was at."""
 
 import errno
 import json
@@ -15,10 +15,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from data_manifest.artefacts import digest_of
 from data_manifest.errors import UserError
-from data_manifest.references import read_users
-from data_manifest.runs import only_writer
+from data_manifest.store.recipe import digest_of
+from data_manifest.store.references import read_users
+from data_manifest.store.run_folders import only_writer
 from evaluation import chunked_array
 from evaluation.build_descriptors import build_descriptors, open_descriptors
 from evaluation.descriptors import Extraction, extract_descriptors
@@ -62,9 +62,9 @@ class Given(TrainedModel):
 def images(tmp_path: Path, write_images: Callable[..., object], write_manifest: Callable[..., ImageList]) -> ImageList:
     write_images(SIZES)
     rows: Rows = [{"path": f"{number}.png", "utm_east": 0.0, "utm_north": 0.0} for number in range(len(SIZES))]
-    artefact = write_manifest("database", rows).manifest_folder
-    (artefact / "recipe.json").write_text(json.dumps({"name": "city", "digest": digest_of("city")}))
-    return ImageList(artefact, tmp_path)
+    artifact = write_manifest("database", rows).manifest_folder
+    (artifact / "recipe.json").write_text(json.dumps({"name": "city", "digest": digest_of("city")}))
+    return ImageList(artifact, tmp_path)
 
 
 def model(tmp_path: Path, network: nn.Module) -> TrainedModel:

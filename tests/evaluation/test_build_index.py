@@ -6,8 +6,9 @@ import faiss
 import numpy as np
 import pytest
 
-from data_manifest.artefacts import Recipe, publishing
 from data_manifest.errors import UserError
+from data_manifest.store.publish import publishing
+from data_manifest.store.recipe import Recipe
 from evaluation.build_index import build_index, open_index, search_index, size_of
 from evaluation.matching import find_matches
 from evaluation.search import search

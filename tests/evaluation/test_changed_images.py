@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_manifest.artefacts import Recipe, publishing, read_recipe
 from data_manifest.errors import UserError
+from data_manifest.store.publish import publishing
+from data_manifest.store.recipe import Recipe, read_recipe
 from data_manifest.tables import read_table
 from evaluation.build_descriptors import build_descriptors, open_descriptors
 from evaluation.image_list import ImageList

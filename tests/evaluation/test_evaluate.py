@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from data_manifest import schemas
 from data_manifest.errors import UserError
-from data_manifest.image_size import ImageSize
+from data_manifest.images.image_size import ImageSize
 from data_manifest.tables import write_table
 from evaluation.evaluate import Evaluation, evaluate
 from evaluation.image_list import ImageList

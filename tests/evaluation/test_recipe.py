@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from data_manifest.artefacts import Recipe, publishing
 from data_manifest.errors import UserError
-from data_manifest.image_size import ImageSize
+from data_manifest.images.image_size import ImageSize
+from data_manifest.store.publish import publishing
+from data_manifest.store.recipe import Recipe
 from evaluation.protocols import NAMED_SETS, NamedSet
 from evaluation.recipe import (
     ImageDigests,

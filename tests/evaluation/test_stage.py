@@ -15,8 +15,9 @@ import torch
 from PIL import Image
 
 from data_manifest import schemas
-from data_manifest.artefacts import Recipe, publishing, read_recipe
 from data_manifest.errors import UserError
+from data_manifest.store.publish import publishing
+from data_manifest.store.recipe import Recipe, read_recipe
 from data_manifest.tables import read_table, write_table
 from evaluation.__main__ import main
 from evaluation.image_list import ImageList

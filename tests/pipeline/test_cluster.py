@@ -17,10 +17,11 @@ from pathlib import Path
 import pytest
 from PIL import ExifTags, Image
 
-from data_manifest.artefacts import list_artefacts, read_recipe
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress
-from data_manifest.staging import STAGING
+from data_manifest.store.find import list_artifacts
+from data_manifest.store.recipe import read_recipe
+from data_manifest.store.staging import STAGING
 from pipeline import cluster as cluster_module
 from pipeline import manifest as manifest_module
 from pipeline import members
@@ -246,7 +247,7 @@ def test_images_are_verified_with_the_same_bytes(
 def test_other_sources_than_names_give_the_same_bytes(
     kind: str, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of photos in eight folders; the table and the artefacts lie in the driver's working folder."""
+    """Of photos in eight folders; the table and the artifacts lie in the driver's working folder."""
     monkeypatch.setattr(exif, "JOBS_FOR_PROCESSES", 100)
     monkeypatch.setattr(manifest_module, "partitions", lambda listing, scratch, *_: partitions(listing, scratch, 2))
     monkeypatch.chdir(tmp_path)
@@ -294,9 +295,9 @@ def test_a_driver_that_is_killed_leaves_a_folder_to_go_on_from(
         while not list((tmp_path / STAGING).glob("*/manifest/part-*.parquet")) and driver.poll() is None:
             time.sleep(0.002)
         driver.kill()
-    assert list_artefacts(tmp_path) == []
+    assert list_artifacts(tmp_path) == []
     assert build(images["list"], tmp_path, cluster.address) == local["list"]
-    (recipe,) = (read_recipe(path) for path in list_artefacts(tmp_path) if path.parents[1].name == "manifest")
+    (recipe,) = (read_recipe(path) for path in list_artifacts(tmp_path) if path.parents[1].name == "manifest")
     assert recipe["summary"]["partitions_from_before"] > 0
     assert list((tmp_path / STAGING).iterdir()) == []
 
@@ -316,7 +317,7 @@ def test_mistakes_and_limits_on_a_worker_are_told_as_such(cluster: Cluster, tmp_
             list(run_all(Path("/dev/full").write_text, ["x"], progress, executor))
         assert list(run_all(abs, [-1, -2], progress, executor)) == [1, 2], "and the cluster goes on"
         assert list(run_all(len, [bytes(15_000_000)], progress, executor)) == [15_000_000], "and nothing is warned of"
-    assert list_artefacts(tmp_path / "A") == []
+    assert list_artifacts(tmp_path / "A") == []
 
 
 def test_luigi_runs_on_the_cluster_that_its_configuration_or_command_names(

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from data_manifest.__main__ import main
-from data_manifest.artefacts import read_recipe
 from data_manifest.errors import UserError
+from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
 from pipeline.groups import build_groups
 from pipeline.manifest import build_manifest

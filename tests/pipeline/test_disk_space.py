@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from data_manifest.artefacts import list_artefacts
 from data_manifest.errors import UserError
-from data_manifest.staging import STAGING
+from data_manifest.store.find import list_artifacts
+from data_manifest.store.staging import STAGING
 from pipeline import groups as groups_module
 from pipeline.disk_space import check_space, room_for_groups, room_for_manifest
 from pipeline.groups import build_groups
@@ -132,7 +132,7 @@ def test_nothing_is_made_where_there_is_no_room(
     free(1000)
     with pytest.raises(UserError, match="groups of city: needs about"):
         build_groups(manifest, tmp_path / "A")
-    assert list_artefacts(tmp_path / "A") == [manifest]
+    assert list_artifacts(tmp_path / "A") == [manifest]
 
 
 def test_what_may_be_taken_over_is_not_refused(

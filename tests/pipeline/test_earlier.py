@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from data_manifest.artefacts import read_recipe
+from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
 from pipeline import earlier as earlier_module
 from pipeline import group_tables, members

@@ -10,8 +10,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from data_manifest.artefacts import Recipe, is_published, list_current, read_recipe
 from data_manifest.errors import UserError
+from data_manifest.store.find import list_current
+from data_manifest.store.recipe import Recipe, is_published, read_recipe
 from data_manifest.tables import read_table
 from pipeline import classes as classes_module
 from pipeline import manifest as manifest_module
@@ -42,7 +43,7 @@ def manifest(tmp_path: Path, listing_of: ListingOf) -> Manifest:
 
 @pytest.fixture
 def group(manifest: Manifest) -> Callable[..., Path]:
-    """Group names, and return the folder of the artefact."""
+    """Group names, and return the folder of the artifact."""
 
     def group(names: list[str], artifacts: str = "A", **values: Any) -> Path:
         folder = manifest(names, artifacts)
@@ -427,7 +428,7 @@ def test_no_class_at_all_is_told_and_publishes_nothing(
 
 
 def test_a_folder_that_is_no_manifest(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is no published artefact"):
+    with pytest.raises(UserError, match="is no published artifact"):
         build_groups(tmp_path, tmp_path / "A")
 
 

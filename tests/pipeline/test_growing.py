@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from data_manifest.artefacts import list_artefacts, list_current, read_recipe
 from data_manifest.errors import UserError
-from data_manifest.staging import STAGING
+from data_manifest.store.find import list_artifacts, list_current
+from data_manifest.store.recipe import read_recipe
+from data_manifest.store.staging import STAGING
 from data_manifest.tables import read_table
 from pipeline import bytewise
 from pipeline import groups as groups_module
@@ -29,8 +30,8 @@ NameWith = Callable[..., str]
 ROWS = 30
 
 
-def inodes_in(artefact: Path) -> dict[str, int]:
-    return {str(path.relative_to(artefact)): path.stat().st_ino for path in artefact.rglob("*.parquet")}
+def inodes_in(artifact: Path) -> dict[str, int]:
+    return {str(path.relative_to(artifact)): path.stat().st_ino for path in artifact.rglob("*.parquet")}
 
 
 @pytest.fixture
@@ -55,15 +56,15 @@ def build(tmp_path: Path) -> Callable[..., Path]:
     """Build the manifest of a folder in tmp_path/A, and check it against a build from nothing."""
 
     def build(folder: Path, listing: Listing | None = None, check: bool = True) -> Path:
-        artefact = build_manifest(folder, tmp_path / "A", "city", listing=listing)
+        artifact = build_manifest(folder, tmp_path / "A", "city", listing=listing)
         if not check:
-            return artefact
+            return artifact
         from_nothing = build_manifest(folder, tmp_path / "B", "city")
-        assert tables_in(artefact) == tables_in(from_nothing)
-        assert artefact.name == from_nothing.name
-        assert list_current(tmp_path / "A") == [artefact]
+        assert tables_in(artifact) == tables_in(from_nothing)
+        assert artifact.name == from_nothing.name
+        assert list_current(tmp_path / "A") == [artifact]
         shutil.rmtree(tmp_path / "B")
-        return artefact
+        return artifact
 
     return build
 
@@ -157,7 +158,7 @@ def test_many_changes_in_a_row(city: Path, build: Build, name_with: NameWith) ->
         build(city)
 
 
-def test_an_undone_change_is_the_artefact_of_before(city: Path, build: Build, name_with: NameWith) -> None:
+def test_an_undone_change_is_the_artifact_of_before(city: Path, build: Build, name_with: NameWith) -> None:
     before = build(city, check=False)
     write(city / "38.0", name_with())
     assert build(city) != before
@@ -299,7 +300,7 @@ def test_repeats_in_a_list_are_counted_again_each_time(city: Path, build: Build,
     before = build(city)
     write_list(city, [*lines, *lines[:3], f"37.5/{name_with(pano_id='new')}"], "{}\n")
     after = build(city)
-    assert [read_recipe(artefact)["summary"]["repeats"] for artefact in (before, after)] == [3, 3]
+    assert [read_recipe(artifact)["summary"]["repeats"] for artifact in (before, after)] == [3, 3]
     check_what_was_taken_over(before, after, 1)
 
 
@@ -330,7 +331,7 @@ def test_a_folder_that_changes_after_the_listing(
     change(city, name_with(pano_id="after"))
     with pytest.raises(UserError, match=r"37\.5/(: cannot be listed| has changed while it was being read: run again$)"):
         build_manifest(city, tmp_path / "A", "city", listing=listing)
-    assert list_artefacts(tmp_path / "A") == list_current(tmp_path / "A") == [before]
+    assert list_artifacts(tmp_path / "A") == list_current(tmp_path / "A") == [before]
     assert list((tmp_path / "A" / STAGING).iterdir()) == []
     check_what_was_taken_over(before, build(city), made_anew=1)
 
@@ -350,7 +351,7 @@ def test_a_list_that_changes_after_the_listing(
     monkeypatch.setattr(manifest_module, "partitions", meanwhile)
     with pytest.raises(UserError, match=f"{list_file}(: cannot be read: No such file| has changed while it was being)"):
         build_manifest(city, tmp_path / "A", "city")
-    assert list_artefacts(tmp_path / "A") == []
+    assert list_artifacts(tmp_path / "A") == []
 
 
 def test_a_manifest_of_an_older_version_is_no_hindrance(city: Path, tmp_path: Path, build: Build) -> None:

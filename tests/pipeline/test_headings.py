@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from data_manifest.__main__ import main
-from data_manifest.artefacts import read_recipe
+from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
 from pipeline.counting import count_images, counting_rule
 from pipeline.groups import build_groups

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from data_manifest.artefacts import is_published, list_artefacts, list_current, read_recipe
-from data_manifest.staging import STAGING
+from data_manifest.store.find import list_artifacts, list_current
+from data_manifest.store.recipe import is_published, read_recipe
+from data_manifest.store.staging import STAGING
 from pipeline import members
 from pipeline.groups import build_groups
 from pipeline.manifest import build_manifest
@@ -104,7 +105,7 @@ def finished_parts(artifacts: Path) -> set[str]:
 
 def published_files(artifacts: Path) -> dict[Path, int]:
     """When each published file was written."""
-    return {path: path.stat().st_mtime_ns for each in list_artefacts(artifacts) for path in each.rglob("*.*")}
+    return {path: path.stat().st_mtime_ns for each in list_artifacts(artifacts) for path in each.rglob("*.*")}
 
 
 @pytest.fixture(scope="module")
@@ -155,11 +156,11 @@ def finish(
         rows_per_partition(ROWS)
         monkeypatch.setattr(members, "ROWS_PER_FILE", ROWS_OF_BUNDLE)
         finished, published = finished_parts(tmp_path), published_files(tmp_path)
-        nothing_was_to_be_done = len(list_artefacts(tmp_path)) == 2
+        nothing_was_to_be_done = len(list_artifacts(tmp_path)) == 2
         manifest = build_manifest(train, tmp_path, "city")
         groups = build_groups(manifest, tmp_path)
         assert current_tables(tmp_path) == undisturbed[0]
-        assert list_artefacts(tmp_path) == list_current(tmp_path) == sorted([manifest, groups])
+        assert list_artifacts(tmp_path) == list_current(tmp_path) == sorted([manifest, groups])
         assert is_published(groups)
         left = [path.suffix for path in (tmp_path / STAGING).iterdir()]
         assert left == [] or (left == [".lock"] and nothing_was_to_be_done)
@@ -203,13 +204,13 @@ def test_killed_again_and_again(
 
 def test_stopped_from_the_keyboard(builder: Builder, tmp_path: Path, finish: Callable[[], int]) -> None:
     assert builder.wait(builder.start(tmp_path, die_at=100, how=signal.SIGINT)) == 1
-    assert list_artefacts(tmp_path) == []
+    assert list_artifacts(tmp_path) == []
     assert finish() > 0
 
 
 def test_two_builds_at_once(builder: Builder, tmp_path: Path, undisturbed: Undisturbed) -> None:
     first, second = builder.start(tmp_path), builder.start(tmp_path)
     assert (builder.wait(first), builder.wait(second)) == (0, 0)
-    assert list_artefacts(tmp_path) == list_current(tmp_path)
+    assert list_artifacts(tmp_path) == list_current(tmp_path)
     assert current_tables(tmp_path) == undisturbed[0]
     assert list((tmp_path / STAGING).iterdir()) == []

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from data_manifest.artefacts import Recipe, list_artefacts, list_current, read_recipe
 from data_manifest.errors import UserError
+from data_manifest.store.find import list_artifacts, list_current
+from data_manifest.store.recipe import Recipe, read_recipe
 from data_manifest.tables import read_table
 from pipeline import list_file as list_file_module
 from pipeline import manifest as manifest_module
@@ -296,7 +297,7 @@ def test_none_usable_publishes_nothing(
     )
     assert "Names are expected as @UTM_east@UTM_north@zone@band@latitude@longitude" in str(error.value)
     assert files_in(tmp_path / "A") == {}
-    assert list_artefacts(tmp_path / "A") == []
+    assert list_artifacts(tmp_path / "A") == []
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\r\n  \n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\r\n"])
@@ -306,7 +307,7 @@ def test_an_empty_list(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(UserError) as error:
         build_manifest(tmp_path / "train", tmp_path / "A")
     assert str(error.value) == f"{list_file}: no image in it (looked for .jpg, .jpeg, .png, .heic, .heif)"
-    assert list_artefacts(tmp_path / "A") == []
+    assert list_artifacts(tmp_path / "A") == []
 
 
 def test_none_usable_keeps_what_was_current(build: Callable[..., Path], tmp_path: Path) -> None:

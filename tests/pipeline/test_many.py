@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from data_manifest.artefacts import read_recipe
+from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table, table_files
 from pipeline.listing import Images, Skipped
 from pipeline.manifest import build_manifest
@@ -35,16 +35,16 @@ def name(number: int) -> str:
     return f"@0545{number % 1000:03}.19@4184971.70@10@S@@@pano{number}@@{number % 360}@@@@201409@@.jpg"
 
 
-def check_rows(artefact: Path, expected: Iterable[str]) -> None:
+def check_rows(artifact: Path, expected: Iterable[str]) -> None:
     """Check the paths of the manifest, and that of the rejects there is none."""
-    paths = read_table(artefact, "manifest", ["path"])["path"]
+    paths = read_table(artifact, "manifest", ["path"])["path"]
     assert paths.sort().equals(pl.Series("path", expected).sort())
-    assert read_recipe(artefact)["summary"]["files"] == len(paths)
-    assert len(read_table(artefact, "rejects")) == 0
+    assert read_recipe(artifact)["summary"]["files"] == len(paths)
+    assert len(read_table(artifact, "rejects")) == 0
 
 
-def rows_of_partitions(artefact: Path) -> list[int]:
-    return [pl.scan_parquet(file).select(pl.len()).collect().item() for file in table_files(artefact, "manifest")]
+def rows_of_partitions(artifact: Path) -> list[int]:
+    return [pl.scan_parquet(file).select(pl.len()).collect().item() for file in table_files(artifact, "manifest")]
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="peak memory is read from /proc")
@@ -53,9 +53,9 @@ def test_a_million_names_in_one_folder(tmp_path: Path) -> None:
     (tmp_path / "train_images_paths.txt").write_text("\n".join(names))
     words = [sys.executable, "-c", PEAK, str(tmp_path / "train"), str(tmp_path / "A")]
     done = subprocess.run(words, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
-    artefact, peak_bytes = done.stdout.split()
-    check_rows(Path(artefact), names)
-    rows = rows_of_partitions(Path(artefact))
+    artifact, peak_bytes = done.stdout.split()
+    check_rows(Path(artifact), names)
+    rows = rows_of_partitions(Path(artifact))
     assert len(rows) == 4
     assert max(rows) < 1.05 * ROWS_PER_PARTITION
     assert int(peak_bytes) < 1.2e9
@@ -67,9 +67,9 @@ def test_fifty_thousand_files_in_one_folder(tmp_path: Path, rows_per_partition: 
     (tmp_path / "train").mkdir()
     for each in names:
         (tmp_path / "train" / each).touch()
-    artefact = build_manifest(tmp_path / "train", tmp_path / "A")
-    check_rows(artefact, names)
-    assert len(rows_of_partitions(artefact)) == 8
+    artifact = build_manifest(tmp_path / "train", tmp_path / "A")
+    check_rows(artifact, names)
+    assert len(rows_of_partitions(artifact)) == 8
     (tmp_path / "train" / names[0]).rename(tmp_path / "train" / name(MILLION))
     again = build_manifest(tmp_path / "train", tmp_path / "A")
     check_rows(again, [*names[1:], name(MILLION)])
@@ -82,9 +82,9 @@ def test_thousands_of_folders(tmp_path: Path, rows_per_partition: Callable[[int]
     for each in names:
         (tmp_path / "train" / each).parent.mkdir(parents=True)
         (tmp_path / "train" / each).touch()
-    artefact = build_manifest(tmp_path / "train", tmp_path / "A")
-    check_rows(artefact, names)
-    rows = rows_of_partitions(artefact)
+    artifact = build_manifest(tmp_path / "train", tmp_path / "A")
+    check_rows(artifact, names)
+    rows = rows_of_partitions(artifact)
     assert 4 <= len(rows) <= 8
     assert max(rows) <= 1000
 

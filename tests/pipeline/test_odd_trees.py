@@ -11,9 +11,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from data_manifest.artefacts import list_artefacts, read_recipe
 from data_manifest.errors import UserError
-from data_manifest.staging import STAGING
+from data_manifest.store.find import list_artifacts
+from data_manifest.store.recipe import read_recipe
+from data_manifest.store.staging import STAGING
 from data_manifest.tables import read_table
 from pipeline.listing import list_images
 from pipeline.manifest import build_manifest
@@ -25,15 +26,15 @@ LONGEST = 255  # bytes of a name, on nearly all file systems
 
 def tables_of(images_folder: Path, artifacts: Path) -> tuple[set[str], dict[str, str]]:
     """The usable paths, and the rejects with their reasons; checked to be as many as the images that are found."""
-    artefact = build_manifest(images_folder, artifacts, strict=False)
-    usable = read_table(artefact, "manifest")["path"]
-    rejects = read_table(artefact, "rejects")
+    artifact = build_manifest(images_folder, artifacts, strict=False)
+    usable = read_table(artifact, "manifest")["path"]
+    rejects = read_table(artifact, "rejects")
     found = sum(
         name.lower().endswith((b".jpg", b".jpeg", b".png")) and not name.startswith(b".")
         for _, _, names in os.walk(os.fsencode(images_folder))
         for name in names
     )
-    assert len(usable) + len(rejects) == read_recipe(artefact)["summary"]["files"] == found
+    assert len(usable) + len(rejects) == read_recipe(artifact)["summary"]["files"] == found
     assert len({*usable, *rejects["path"]}) == found
     return set(usable), dict(rejects.select("path", "reason").iter_rows())
 
@@ -108,7 +109,7 @@ def test_what_vanishes_between_the_listing_and_its_use(tmp_path: Path, name_with
         shutil.rmtree(train / "3" if gone == "folder" else train)
     with pytest.raises(UserError, match=r"cannot be listed: No such file|has changed while it was being read: run"):
         build_manifest(train, tmp_path / "A", listing=listing)
-    assert list_artefacts(tmp_path / "A") == []
+    assert list_artifacts(tmp_path / "A") == []
     assert list((tmp_path / "A" / STAGING).iterdir()) == []
     if gone != "everything":
         usable, _ = tables_of(train, tmp_path / "A")

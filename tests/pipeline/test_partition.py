@@ -50,8 +50,8 @@ def make(tmp_path: Path) -> Make:
     ) -> Made:
         images = Given(paths) if before is None else Unreadable(paths)
         (tmp_path / folder).mkdir(exist_ok=True)
-        artefacts = tuple(tmp_path / each for each in earlier)
-        return build_partition(Partition("b01", images, strict, tmp_path / folder, artefacts, before))
+        artifacts = tuple(tmp_path / each for each in earlier)
+        return build_partition(Partition("b01", images, strict, tmp_path / folder, artifacts, before))
 
     return make
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from data_manifest.artefacts import read_recipe
 from data_manifest.errors import UserError
+from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
 from pipeline import counting, selection
 from pipeline.__main__ import main
@@ -58,7 +58,7 @@ def train(tmp_path: Path, name_with: NameWith, listing_of: ListingOf) -> Path:
 
 @pytest.fixture
 def run(train: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command on the folder, with the artefacts folder tmp_path/A, and return what it prints."""
+    """Run the command on the folder, with the artifacts folder tmp_path/A, and return what it prints."""
 
     def run(*arguments: str, images: Path = train) -> str:
         main(["plan", str(images), "--artifacts-folder", str(tmp_path / "A"), *arguments])
@@ -252,7 +252,7 @@ def test_every_parameter_of_the_grouping_is_an_option(run: Run, capsys: pytest.C
         (("train", "--alpha", "30", "0"), "alpha = 0: a heading bin is more than 0"),
         (("nowhere",), "nowhere: there is no such folder"),
         (("rejects",), "none of the 1 files is a usable image"),
-        (("A/groups/g/1",), "is an artefact of groups: give that of a manifest"),
+        (("A/groups/g/1",), "is an artifact of groups: give that of a manifest"),
     ],
 )
 def test_mistakes(train: Path, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from data_manifest.artefacts import read_recipe
 from data_manifest.errors import UserError
+from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
 from pipeline.known import cache_folder
 from pipeline.listing import list_images
@@ -36,13 +36,13 @@ def test_they_are_skipped_counted_and_reported(
     photos: Path, tmp_path: Path, name_with: NameWith, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "pipeline.manifest")
-    artefact = build_manifest(photos, tmp_path / "A", "photos")
-    assert read_table(artefact, "manifest")["path"].to_list() == [
+    artifact = build_manifest(photos, tmp_path / "A", "photos")
+    assert read_table(artifact, "manifest")["path"].to_list() == [
         name_with(pano_id=""),
         f"deep/{name_with(pano_id='deep')}",
     ]
-    assert read_table(artefact, "rejects").is_empty()
-    summary = read_recipe(artefact)["summary"]
+    assert read_table(artifact, "rejects").is_empty()
+    summary = read_recipe(artifact)["summary"]
     assert {name: summary[name] for name in ("files", "hidden_images", "skipped_folders")} == {
         "files": 2,
         "hidden_images": 3,
@@ -55,8 +55,8 @@ def test_they_are_skipped_counted_and_reported(
 def test_the_folder_that_is_asked_for_may_have_any_name(tmp_path: Path, name_with: NameWith, root: str) -> None:
     (tmp_path / root / "2019").mkdir(parents=True)
     (tmp_path / root / "2019" / name_with()).touch()
-    artefact = build_manifest(tmp_path / root, tmp_path / "A")
-    assert read_table(artefact, "manifest")["path"].to_list() == [f"2019/{name_with()}"]
+    artifact = build_manifest(tmp_path / root, tmp_path / "A")
+    assert read_table(artifact, "manifest")["path"].to_list() == [f"2019/{name_with()}"]
 
 
 def test_folders_that_a_user_may_have_named_are_listed(tmp_path: Path, name_with: NameWith) -> None:
@@ -64,8 +64,8 @@ def test_folders_that_a_user_may_have_named_are_listed(tmp_path: Path, name_with
     for folder in folders:
         (tmp_path / "photos" / folder).mkdir(parents=True)
         (tmp_path / "photos" / folder / name_with()).touch()
-    artefact = build_manifest(tmp_path / "photos", tmp_path / "A")
-    assert {Path(path).parent.name for path in read_table(artefact, "manifest")["path"]} == set(folders)
+    artifact = build_manifest(tmp_path / "photos", tmp_path / "A")
+    assert {Path(path).parent.name for path in read_table(artifact, "manifest")["path"]} == set(folders)
 
 
 def test_a_folder_of_nothing_else_says_what_was_skipped(tmp_path: Path) -> None:
@@ -79,9 +79,9 @@ def test_a_list_names_what_is_wanted_except_for_metadata(tmp_path: Path, name_wi
     wanted = [f".cache/{name_with()}", f"@eaDir/{name_with()}"]
     metadata = [f"._{name_with()}", f"deep/._{name_with()}", "deep/._1.jpg"]
     (tmp_path / "photos_images_paths.txt").write_text("\n".join([*wanted, *metadata]))
-    artefact = build_manifest(tmp_path / "photos", tmp_path / "A")
-    assert read_table(artefact, "manifest")["path"].to_list() == sorted(wanted)
-    rejects = read_table(artefact, "rejects")
+    artifact = build_manifest(tmp_path / "photos", tmp_path / "A")
+    assert read_table(artifact, "manifest")["path"].to_list() == sorted(wanted)
+    rejects = read_table(artifact, "rejects")
     assert rejects["path"].to_list() == sorted(metadata)
     assert set(rejects["reason"]) == {"not an image name"}
     assert set(rejects["detail"]) == {"macOS metadata beside a photo"}

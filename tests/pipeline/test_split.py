@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from data_manifest.artefacts import read_recipe
 from data_manifest.errors import UserError
-from data_manifest.summary import summarise
+from data_manifest.inspect.summary import summarise
+from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
 from pipeline.dataset import PARTS
 from pipeline.groups import build_groups

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import utm
 
-from data_manifest.artefacts import read_recipe
 from data_manifest.errors import UserError
+from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
 from pipeline import utm_faults
 from pipeline.manifest import build_manifest

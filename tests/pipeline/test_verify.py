@@ -15,8 +15,8 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from data_manifest.artefacts import read_recipe
 from data_manifest.errors import UserError
+from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
 from pipeline import executor as executor_module
 from pipeline.groups import build_groups
@@ -289,7 +289,7 @@ def test_groups_of_all_bad_images(train: Path) -> None:
         leave_out_bad(build_manifest(train, artifacts), verify(train), artifacts)
 
 
-def test_an_earlier_artefact_that_is_damaged_does_not_matter(train: Path) -> None:
+def test_an_earlier_artifact_that_is_damaged_does_not_matter(train: Path) -> None:
     first = verify(train)
     (first / "recipe.json").write_text("{")
     change(image(train, 7), b"damaged")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from data_manifest.errors import UserError
-from data_manifest.staging import STAGING
+from data_manifest.store.staging import STAGING
 from data_manifest.tables import read_table
 from pipeline import bytewise, group_tables
 from pipeline import worker as worker_module

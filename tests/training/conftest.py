@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from data_manifest import file_states, schemas
+from data_manifest import schemas
+from data_manifest.images import file_states
 from data_manifest.tables import write_table
 from training.network import build_network, save_network
 from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
-from data_manifest.image_size import ImageSize
+from data_manifest.images.image_size import ImageSize
 from training.augmentation import Augmentation
 from training.settings import AugmentationSettings
 

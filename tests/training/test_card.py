@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from data_manifest import schemas
-from data_manifest.artefacts import Recipe
-from data_manifest.image_size import ImageSize
+from data_manifest.images.image_size import ImageSize
+from data_manifest.store.recipe import Recipe
 from training.card import model_card
 from training.recipe import decisive_settings
 from training.settings import AugmentationSettings, NetworkSettings, TrainingSettings

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from data_manifest import shared_memory
-from data_manifest.artefacts import format_bytes
 from data_manifest.errors import UserError
+from data_manifest.store.files import format_bytes
 from tests.training.conftest import WriteGroups
 from training.checks import check_room, room_for_run
 from training.groups import choose_groups

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from data_manifest.errors import UserError
-from data_manifest.image_size import ImageSize
+from data_manifest.images.image_size import ImageSize
 from tests.training.conftest import WriteGroups
 from training.augmentation import Augmentation
 from training.dataset import GroupDataset, Sample

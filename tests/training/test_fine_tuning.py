@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from data_manifest import artefacts
 from data_manifest.errors import UserError
-from data_manifest.image_size import ImageSize
+from data_manifest.images.image_size import ImageSize
+from data_manifest.store.recipe import CURRENT
 from training.network import build_network, load_model, save_network
 from training.settings import AugmentationSettings, NetworkSettings, model_file
 from training.trainer import train
@@ -78,6 +78,6 @@ def test_a_folder_means_the_model_in_it(tmp_path: Path) -> None:
         (tmp_path / "run" / name).touch()
         assert NetworkSettings(resume_model=tmp_path / "run").resume_model == tmp_path / "run" / name
     (tmp_path / "city-train").mkdir()
-    (tmp_path / "city-train" / artefacts.CURRENT).symlink_to(tmp_path / "run")
+    (tmp_path / "city-train" / CURRENT).symlink_to(tmp_path / "run")
     assert model_file(tmp_path / "city-train") == tmp_path / "city-train" / "current" / "model.pth"
     assert model_file(tmp_path / "not_there_yet.pth") == tmp_path / "not_there_yet.pth"

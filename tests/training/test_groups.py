@@ -89,7 +89,7 @@ def test_members_are_an_uncompressed_arrow_file_that_is_mapped_and_not_sent(writ
     assert members.path(0, 1) == "g4/é0_1.png"
 
 
-def test_the_digest_of_a_published_artefact(tmp_path: Path) -> None:
+def test_the_digest_of_a_published_artifact(tmp_path: Path) -> None:
     assert digest_of_groups(tmp_path) is None
     (tmp_path / "recipe.json").write_text(json.dumps({"digest": "0123abc"}))
     assert digest_of_groups(tmp_path) == "0123abc"

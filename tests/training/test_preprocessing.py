@@ -9,7 +9,7 @@ import torchvision
 from PIL import Image
 
 from data_manifest.errors import UserError
-from data_manifest.image_size import ImageSize
+from data_manifest.images.image_size import ImageSize
 from training.network import (
     Preprocessing,
     build_network,

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from data_manifest.errors import UserError
-from data_manifest.image_size import ImageSize
+from data_manifest.images.image_size import ImageSize
 from pipeline.groups import build_groups
 from pipeline.manifest import build_manifest
 from pipeline.settings import GroupSettings
@@ -71,7 +71,7 @@ def _checkpoint(artifacts: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def of_two(arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The artefacts of two processes that nothing disturbs, started by torchrun as if on two machines."""
+    """The artifacts of two processes that nothing disturbs, started by torchrun as if on two machines."""
     artifacts = tmp_path_factory.mktemp("two")
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

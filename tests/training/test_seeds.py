@@ -6,7 +6,9 @@ import polars as pl
 import pytest
 
 from data_manifest import schemas
-from data_manifest.artefacts import Recipe, describe, publishing
+from data_manifest.store.find import describe
+from data_manifest.store.publish import publishing
+from data_manifest.store.recipe import Recipe
 from data_manifest.tables import read_table, write_table
 from training.seeds import publish_seeds, summarise
 

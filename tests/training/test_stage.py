@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 from torch import nn
 
-from data_manifest.artefacts import describe
 from data_manifest.errors import UserError
+from data_manifest.store.find import describe
 from tests.training.conftest import WriteGroups
 from training.settings import TrainingSettings
 from training.stage import train_cosplace

@@ -19,7 +19,7 @@ import torch
 import torchvision
 
 from data_manifest.errors import UserError
-from data_manifest.image_size import ImageSize
+from data_manifest.images.image_size import ImageSize
 from evaluation.models import find_model
 from training.network import (
     GeoLocalizationNet,

@@ -15,7 +15,7 @@ from pipeline.manifest import build_manifest
 from tests.helpers import current_tables
 from tests.workflows.conftest import ROOT
 
-# A script runs where disks can be mounted. `step` keeps what a command prints, its status, and what is in the artefacts
+# A script runs where disks can be mounted. `step` keeps what a command prints, its status, and what is in the artifacts
 # folder then; `unchecked` is a build on a disk that fills after its room was checked; `leave` shrinks the disk.
 SCRIPT = """
 step() { name=$1; shift; "$@" >"$WORK/$name.out" 2>"$WORK/$name.err"; echo $? >"$WORK/$name.status"
@@ -55,7 +55,7 @@ class Steps:
         return text
 
     def files(self, name: str) -> list[str]:
-        """What was in the artefacts folder after a step, but for the cache of listings."""
+        """What was in the artifacts folder after a step, but for the cache of listings."""
         return (self._work / f"{name}.files").read_text().split()
 
 
@@ -64,7 +64,7 @@ Script = Callable[..., Steps]
 
 @pytest.fixture
 def script(tmp_path: Path) -> Script:
-    """Run a script in which disks can be mounted, which are gone in the end; $A is the artefacts folder."""
+    """Run a script in which disks can be mounted, which are gone in the end; $A is the artifacts folder."""
     (tmp_path / "A").mkdir()
     (tmp_path / "own.cfg").touch()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "LUIGI_CONFIG_PATH": str(tmp_path / "own.cfg")}

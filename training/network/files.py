@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from data_manifest.durable import fsync
 from data_manifest.errors import UserError, is_of_the_machine
+from data_manifest.store.fsync import fsync
 from training.network.file_kinds import kind_of
 from training.network.state_dicts import few, find_state_dict
 

@@ -6,7 +6,7 @@ from typing import Any
 import torchvision
 from torch import Tensor, nn
 
-from data_manifest.image_size import ImageSize
+from data_manifest.images.image_size import ImageSize
 from training.backbones import BACKBONES
 from training.network.layers import build_aggregation
 from training.network.preprocessing import Preprocessing

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from data_manifest.errors import UserError
-from data_manifest.image_size import ImageSize
+from data_manifest.images.image_size import ImageSize
 from data_manifest.settings import normalise
 from training.network.downloads import RELEASE_URL, imagenet_weights, official_weights
 from training.network.files import read_state_dict, save_whole

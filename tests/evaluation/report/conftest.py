@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from data_manifest import schemas
-from data_manifest.artefacts import Recipe, publishing, read_recipe
-from data_manifest.file_states import stat_manifest
+from data_manifest.images.file_states import stat_manifest
+from data_manifest.store.publish import publishing
+from data_manifest.store.recipe import Recipe, read_recipe
 from data_manifest.tables import write_table
 from evaluation.recipe import ImageDigests, Model, evaluation_recipe
 from evaluation.report.stage import write_report

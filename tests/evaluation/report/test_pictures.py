@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from data_manifest.artefacts import read_recipe
+from data_manifest.store.recipe import read_recipe
 from evaluation.recipe import ImageDigests
 from evaluation.report.outcomes import RIGHT, WRONG
 from evaluation.report.page import render_page

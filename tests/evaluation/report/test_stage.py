@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from data_manifest.artefacts import publishing, read_recipe
 from data_manifest.errors import UserError
+from data_manifest.store.publish import publishing
+from data_manifest.store.recipe import read_recipe
 from evaluation.recipe import ImageDigests, comparison_recipe
 from evaluation.report.settings import ReportSettings
 from evaluation.report.stage import write_report
@@ -82,7 +83,7 @@ def evaluate_model_from_elsewhere(town: Town) -> Path:
 def test_a_model_from_elsewhere_has_no_groups_and_no_training(town: Town) -> None:
     report = write_report(evaluate_model_from_elsewhere(town), town.artifacts, ReportSettings(report_queries=0))
     page = (report / "report.html").read_text()
-    assert page.count("was not trained in this artefacts folder") == 2
+    assert page.count("was not trained in this artifacts folder") == 2
     assert "Where the database images are" in page
     assert "write_report(\n    Path(" in page, "what makes it again, where no command line asked for it"
     assert not (report / "figures" / "group_map").exists()

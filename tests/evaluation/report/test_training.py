@@ -7,7 +7,7 @@ import pytest
 from data_manifest import schemas
 from data_manifest.tables import write_table
 from evaluation.report.blocks import Charts, Table
-from evaluation.report.sources import Artefact, Sources
+from evaluation.report.sources import Artifact, Sources
 from evaluation.report.style import conventions
 from evaluation.report.training import plot_loss, plot_recalls, plot_throughput, resumed_at, training_section
 from tests.evaluation.report.conftest import table
@@ -59,7 +59,7 @@ def test_the_epoch_of_the_published_model_stands_out(
 ) -> None:
     rows = metrics([0, 0, 0], recall_1=recalls).with_columns(pl.col("epoch") - 1).to_dicts()
     write_table(table(rows, schemas.METRICS), tmp_path / "metrics" / "metrics.parquet", schemas.METRICS)
-    training = Artefact(tmp_path, {"summary": {"made": "best"}})
+    training = Artifact(tmp_path, {"summary": {"made": "best"}})
     with conventions():
         section = training_section(Sources(training, [], training, None, None))
     charts = next(block for block in section.blocks if isinstance(block, Charts))

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from PIL import ExifTags, Image
 
-from data_manifest.artefacts import read_recipe
 from data_manifest.errors import UserError
+from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
 from pipeline.groups import build_groups
 from pipeline.manifest import build_manifest

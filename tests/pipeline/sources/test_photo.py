@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from data_manifest.artefacts import read_recipe
+from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
 from pipeline.manifest import build_manifest
 from pipeline.sources.choose import make_source

@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 import utm
 
-from data_manifest.artefacts import read_recipe
 from data_manifest.errors import UserError
+from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
 from pipeline.manifest import build_manifest
 from pipeline.sources.choose import make_source
