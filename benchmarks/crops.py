@@ -35,7 +35,7 @@ OURS = """
 import sys
 from pathlib import Path
 from pipeline.panoramas.settings import CropSettings
-from pipeline.panoramas.stage import crop_panoramas
+from pipeline.panoramas.crop_panoramas import crop_panoramas
 if __name__ == "__main__":
     crop_panoramas(*map(Path, sys.argv[1:4]), CropSettings(projection=sys.argv[4]))
 """

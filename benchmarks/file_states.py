@@ -11,7 +11,7 @@ from pathlib import Path
 
 from measure import Command, Measured, as_seconds, machine, measure, median, note, peak_memory, table
 
-from pipeline.manifest import build_manifest
+from pipeline.manifest.build_manifest import build_manifest
 
 ROOT = Path(__file__).resolve().parent.parent
 TURNS = 9

@@ -8,21 +8,21 @@ from data_manifest.store.data_set_names import data_set_name
 from data_manifest.store.recipe import Recipe, is_published
 from luigi_tasks.parameters import takes
 from luigi_tasks.stage import Stage
-from pipeline.cluster import ClusterSettings
-from pipeline.dataset import PHOTOS, DatasetSettings, PartSettings
-from pipeline.groups import build_groups, groups_recipe
-from pipeline.listing import Listing, list_images
-from pipeline.manifest import build_manifest, manifest_recipe
+from pipeline.dataset_layout import PHOTOS, DatasetSettings, PartSettings
+from pipeline.execution.dask_cluster import ClusterSettings
+from pipeline.groups.build_groups import build_groups, groups_recipe
+from pipeline.groups.settings import GroupSettings
+from pipeline.listing.list_images import Listing, list_images
+from pipeline.manifest.build_manifest import build_manifest, manifest_recipe
+from pipeline.manifest.split_manifest import NONE as UNSPLIT
+from pipeline.manifest.split_manifest import SplitSettings, part_name, split_manifest, split_recipe
+from pipeline.panoramas.crop_panoramas import crop_panoramas, crops_recipe
 from pipeline.panoramas.settings import CropFolders, CropSettings
-from pipeline.panoramas.stage import crop_panoramas, crops_recipe
-from pipeline.settings import GroupSettings
-from pipeline.sources.choose import make_source
+from pipeline.sources.make_source import make_source
 from pipeline.sources.settings import SourceSettings
-from pipeline.split import NONE as UNSPLIT
-from pipeline.split import SplitSettings, part_name, split_manifest, split_recipe
+from pipeline.verification.drop_bad_images import leave_out_bad, verified_by, verified_recipe
 from pipeline.verification.settings import NO, CheckSettings, VerifiedSettings, VerifySettings
-from pipeline.verification.verified import leave_out_bad, verified_by, verified_recipe
-from pipeline.verification.verify import checks_recipe, verify_images
+from pipeline.verification.verify_images import checks_recipe, verify_images
 
 PANORAMAS = "panoramas"  # in place of a part of a data set
 

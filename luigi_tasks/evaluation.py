@@ -26,7 +26,7 @@ from luigi_tasks.data import BuildManifest, SplitDataset, StageOfImages, files_o
 from luigi_tasks.parameters import TRAINING_KINDS, command_of, takes
 from luigi_tasks.stage import Stage
 from luigi_tasks.training import TrainCosPlace, checked, image_list
-from pipeline.dataset import DatasetSettings, PartSettings
+from pipeline.dataset_layout import DatasetSettings, PartSettings
 from training.settings import MODEL_FILE, AugmentationSettings, NetworkSettings, RuntimeSettings
 
 DEFAULTS = NetworkSettings.backbone, NetworkSettings.fc_output_dim

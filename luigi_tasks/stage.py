@@ -21,8 +21,8 @@ from data_manifest.store.publish import make_current
 from data_manifest.store.recipe import Recipe, is_published
 from luigi_tasks.command_line import explain_mistyped_words
 from luigi_tasks.configuration import check_configuration
-from pipeline.cluster import ClusterSettings, executor_at
-from pipeline.dataset import DatasetSettings
+from pipeline.dataset_layout import DatasetSettings
+from pipeline.execution.dask_cluster import ClusterSettings, executor_at
 
 LUIGI_DEFAULTS = {
     # Artifacts are published whole, so that runs may overlap: no lock file is needed, nor a server to keep them apart.

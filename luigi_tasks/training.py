@@ -19,10 +19,10 @@ from evaluation.settings import EvaluationSettings
 from luigi_tasks.data import BuildGroups, BuildManifest, SplitDataset, StageOfImages
 from luigi_tasks.parameters import TRAINING_KINDS, takes
 from luigi_tasks.stage import Stage
-from pipeline.groups import groups_recipe
-from pipeline.settings import GroupSettings
+from pipeline.groups.build_groups import groups_recipe
+from pipeline.groups.settings import GroupSettings
+from pipeline.verification.drop_bad_images import verified_alike
 from pipeline.verification.settings import VerifiedSettings
-from pipeline.verification.verified import verified_alike
 from training.image_changes import TRAIN, VALIDATION, note_changed_images
 from training.recipe import decisive_settings, finished_training, training_recipe
 from training.seeds import publish_seeds, seeds_recipe
@@ -110,7 +110,7 @@ def checked(manifests: "list[BuildManifest | SplitDataset]") -> "list[BuildManif
 @functools.cache  # looked at once a command
 def check_image_of(manifest: BuildManifest) -> None:
     """Check that the images of a manifest are there, and that the first can be read."""
-    from pipeline.first_image import check_first_image
+    from pipeline.listing.check_first_image import check_first_image
 
     check_first_image(manifest.listing(), manifest.images_folder)
 

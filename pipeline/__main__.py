@@ -13,12 +13,12 @@ from pathlib import Path
 
 from data_manifest.console import configure_logging
 from data_manifest.errors import UserError
-from pipeline.advice import text as advice_text
-from pipeline.advice.advise import advise, find_manifest
-from pipeline.dataset import DatasetSettings
-from pipeline.plan import EpochSettings, plan_groups
-from pipeline.plan_text import as_json, as_text
-from pipeline.settings import GroupSettings
+from pipeline.dataset_layout import DatasetSettings
+from pipeline.groups.settings import GroupSettings
+from pipeline.planning import show_advice as advice_text
+from pipeline.planning.advise import advise, find_manifest
+from pipeline.planning.plan_groups import EpochSettings, plan_groups
+from pipeline.planning.show_plan import as_json, as_text
 
 GROUPING = tuple(field.name for field in dataclasses.fields(GroupSettings))
 

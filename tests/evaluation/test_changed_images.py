@@ -20,7 +20,7 @@ from evaluation.lookup_database import find_database
 from evaluation.models import find_model
 from evaluation.settings import RetrievalSettings
 from evaluation.stage import evaluate_cosplace
-from pipeline.manifest import build_manifest
+from pipeline.manifest.build_manifest import build_manifest
 from tests.evaluation.conftest import TinyNetwork
 from tests.evaluation.test_build_descriptors import HOW, Counting, Killed, model
 from training.network import GeoLocalizationNet, save_network

@@ -13,9 +13,9 @@ import polars.selectors as cs
 import pytest
 
 from data_manifest.tables import read_table
-from pipeline.groups import build_groups
-from pipeline.manifest import build_manifest
-from pipeline.settings import GroupSettings
+from pipeline.groups.build_groups import build_groups
+from pipeline.groups.settings import GroupSettings
+from pipeline.manifest.build_manifest import build_manifest
 
 NAMES = 50_000
 ODD = (  # each takes a usual name and changes what it must not be

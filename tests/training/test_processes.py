@@ -16,9 +16,9 @@ import torch
 
 from data_manifest.errors import UserError
 from data_manifest.images.image_size import ImageSize
-from pipeline.groups import build_groups
-from pipeline.manifest import build_manifest
-from pipeline.settings import GroupSettings
+from pipeline.groups.build_groups import build_groups
+from pipeline.groups.settings import GroupSettings
+from pipeline.manifest.build_manifest import build_manifest
 from tests.training.conftest import assert_same_future
 from tests.workflows.conftest import write_images
 from training.__main__ import main

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline.known import cache_folder, read_folders, write_folders
+from pipeline.listing.cache import cache_folder, read_folders, write_folders
 from tests.workflows.conftest import ROOT, Luigi
 
 GROUPING = ("--min-images-per-class", "1", "--M", "1000")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.groups import build_groups
-from pipeline.manifest import build_manifest
+from pipeline.groups.build_groups import build_groups
+from pipeline.manifest.build_manifest import build_manifest
 from tests.helpers import current_tables
 from tests.workflows.conftest import ROOT
 
@@ -32,9 +32,9 @@ copy_out() { cp -r "$A" "$WORK/out"; }
 UNCHECKED = """
 import sys
 import luigi.cmdline
-import pipeline.groups
-import pipeline.manifest
-pipeline.groups.check_space = pipeline.manifest.check_space = lambda *given, **named: None
+import pipeline.groups.build_groups
+import pipeline.manifest.build_manifest
+pipeline.groups.build_groups.check_space = pipeline.manifest.build_manifest.check_space = lambda *given, **named: None
 luigi.cmdline.luigi_run(sys.argv[1:])
 """
 

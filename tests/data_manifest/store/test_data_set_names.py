@@ -14,8 +14,8 @@ from data_manifest.store.data_set_names import (
     first_file,
     plain_name,
 )
-from pipeline.dataset import PARTS
-from pipeline.split import part_name
+from pipeline.dataset_layout import PARTS
+from pipeline.manifest.split_manifest import part_name
 
 
 def make_folder(folder: Path, content: str = "image", name: str = "@1@2@.jpg") -> Path:

@@ -21,9 +21,9 @@ from data_manifest.store.publish import make_current, publishing
 from data_manifest.store.recipe import Recipe
 from data_manifest.store.references import REMOVED
 from data_manifest.store.staging import STAGING
-from pipeline.groups import build_groups
-from pipeline.manifest import build_manifest
-from pipeline.settings import GroupSettings
+from pipeline.groups.build_groups import build_groups
+from pipeline.groups.settings import GroupSettings
+from pipeline.manifest.build_manifest import build_manifest
 
 Publish = Callable[..., Path]
 ROOT = Path(__file__).parents[3]

@@ -17,9 +17,9 @@ from data_manifest.store.recipe import Recipe, read_recipe
 from data_manifest.tables import write_table
 from evaluation.recipe import ImageDigests, Model, evaluation_recipe
 from evaluation.report.stage import write_report
-from pipeline.groups import build_groups
-from pipeline.manifest import build_manifest
-from pipeline.settings import GroupSettings
+from pipeline.groups.build_groups import build_groups
+from pipeline.groups.settings import GroupSettings
+from pipeline.manifest.build_manifest import build_manifest
 
 EAST, NORTH = 545000.0, 4181000.0
 PLACES = (0.0, 40.0, 70.0)  # metres east
