@@ -104,7 +104,8 @@ def describe(options: argparse.Namespace) -> str:
 
     from evaluation.descriptors import Extraction, extract_descriptors
     from evaluation.images import ImageFiles
-    from training.network import GeoLocalizationNet, normalise
+    from training.network.images import normalise
+    from training.network.model import GeoLocalizationNet
 
     torch.manual_seed(0)
     network = GeoLocalizationNet(options.backbone, DIM).eval()
@@ -161,7 +162,8 @@ def localize(options: argparse.Namespace) -> str:
     from evaluation.localize import Localizer
     from evaluation.lookup_database import Database
     from evaluation.models import TrainedModel
-    from training.network import GeoLocalizationNet, save_network
+    from training.network.model import GeoLocalizationNet
+    from training.network.weights import save_network
 
     count, place = 100_000, {"utm_east": 500_000.0, "utm_north": 4_000_000.0}
     with tempfile.TemporaryDirectory(dir=options.work) as name:

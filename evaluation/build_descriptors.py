@@ -28,7 +28,7 @@ from evaluation.image_list import ImageList
 from evaluation.images import ImageFiles
 from evaluation.models import TrainedModel
 from evaluation.recipe import descriptors_recipe
-from training.network import preprocessing_of
+from training.network.preprocessing import preprocessing_of
 
 ARRAY = "descriptors.npy"
 FILES = "files"

@@ -20,7 +20,7 @@ from evaluation.batches import Batch, batches_of_one_shape, load_batches
 from evaluation.folding import ready_to_describe
 from evaluation.images import ImageFiles
 from evaluation.settings import BF16, FP32
-from training.network import preprocessing_of
+from training.network.preprocessing import preprocessing_of
 
 Descriptors = npt.NDArray[np.float32]
 CHUNK_IMAGES = 4096  # some seconds on a GPU, a minute on a CPU

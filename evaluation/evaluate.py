@@ -24,7 +24,7 @@ from evaluation.recipe import resized_to
 from evaluation.search import search
 from evaluation.settings import EvaluationSettings, Threshold
 from evaluation.sharing import describe_together, number_of_processes, own_rows
-from training.network import preprocessing_of
+from training.network.preprocessing import preprocessing_of
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from torch.fx.experimental.optimization import fuse
 
-from training.network import GeoLocalizationNet, preprocessing_of
+from training.network.model import GeoLocalizationNet
+from training.network.preprocessing import preprocessing_of
 
 
 def ready_to_describe(network: nn.Module, device: torch.device) -> nn.Module:

@@ -37,7 +37,8 @@ from evaluation.positives import Positions, distances_m
 from evaluation.predictions import cosine_similarities
 from evaluation.search import search
 from evaluation.settings import TOP
-from training.network import preprocessing_of, resolve_device
+from training.network.images import resolve_device
+from training.network.preprocessing import preprocessing_of
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,7 @@ from evaluation.image_list import ImageList
 from evaluation.models import TrainedModel
 from evaluation.recipe import ImageDigests, descriptors_recipe, files_of
 from evaluation.settings import EXACT, EvaluationSettings, RetrievalSettings
-from training.network import resolve_device
+from training.network.images import resolve_device
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from pathlib import Path
 from data_manifest.errors import UserError
 from data_manifest.store.recipe import CURRENT, is_published, read_recipe
 from evaluation.recipe import Model
-from training.network import MODEL_FILE, GeoLocalizationNet, load_network
-from training.network.identity import describe, identify
-from training.network.weights import read_model
+from training.network.identify import describe, identify
+from training.network.model import GeoLocalizationNet
+from training.network.settings import MODEL_FILE
+from training.network.weights import load_network, read_model
 
 
 @dataclass(frozen=True)

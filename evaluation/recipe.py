@@ -138,7 +138,7 @@ def size_for(model: Path, settings: EvaluationSettings, image_size: ImageSize | 
         return ImageSize.of(image_size)
     if not settings.resize_test_imgs:
         return PUBLISHED_IMAGE_SIZE
-    from training.network import stated_image_size  # late: torch takes seconds to import
+    from training.network.weights import stated_image_size  # late: torch takes seconds to import
 
     return stated_image_size(model) or PUBLISHED_IMAGE_SIZE
 

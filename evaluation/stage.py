@@ -35,7 +35,7 @@ from evaluation.recipe import (
     validation_digest,
 )
 from evaluation.settings import EvaluationSettings, RetrievalSettings
-from training.network import resolve_device
+from training.network.images import resolve_device
 
 logger = logging.getLogger(__name__)
 

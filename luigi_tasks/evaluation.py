@@ -27,7 +27,8 @@ from luigi_tasks.parameters import TRAINING_KINDS, command_of, takes
 from luigi_tasks.stage import Stage
 from luigi_tasks.training import TrainCosPlace, checked, image_list
 from pipeline.dataset_layout import DatasetSettings, PartSettings
-from training.settings import MODEL_FILE, AugmentationSettings, NetworkSettings, RuntimeSettings
+from training.network.settings import MODEL_FILE, NetworkSettings
+from training.settings import AugmentationSettings, RuntimeSettings
 
 DEFAULTS = NetworkSettings.backbone, NetworkSettings.fc_output_dim
 pinned_model = functools.cache(given_model)  # looked up once a process: a given model is read from end to end
@@ -95,7 +96,7 @@ class ExtractDescriptors(StageOfImages):
             from evaluation.build_descriptors import build_descriptors
             from evaluation.descriptors import Extraction
             from evaluation.models import TrainedModel
-            from training.network import resolve_device
+            from training.network.images import resolve_device
 
         runtime, manifest, (path, model) = self.settings(RuntimeSettings), self.manifest(), model_of(self)
         batch_size, device = self.settings(EvaluationSettings).infer_batch_size, resolve_device(runtime.device)

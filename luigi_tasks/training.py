@@ -23,17 +23,11 @@ from pipeline.groups.build_groups import groups_recipe
 from pipeline.groups.settings import GroupSettings
 from pipeline.verification.drop_bad_images import verified_alike
 from pipeline.verification.settings import VerifiedSettings
-from training.image_changes import TRAIN, VALIDATION, note_changed_images
+from training.data.image_changes import TRAIN, VALIDATION, note_changed_images
+from training.network.settings import NetworkSettings
 from training.recipe import decisive_settings, finished_training, training_recipe
-from training.seeds import publish_seeds, seeds_recipe
-from training.settings import (
-    AugmentationSettings,
-    ChosenGroups,
-    NetworkSettings,
-    RuntimeSettings,
-    SeedsSettings,
-    TrainingSettings,
-)
+from training.settings import AugmentationSettings, ChosenGroups, RuntimeSettings, SeedsSettings, TrainingSettings
+from training.train_seeds import publish_seeds, seeds_recipe
 
 if TYPE_CHECKING:
     from evaluation.image_list import ImageList
@@ -121,7 +115,7 @@ def stopping_luigi() -> Iterator[None]:
 
     In a process of Luigi's own, multiprocessing would show that with a traceback: there the task has failed.
     """
-    from training.stopping import StoppedError
+    from training.loop.stopping import StoppedError
 
     try:
         yield
@@ -191,7 +185,7 @@ class TrainCosPlace(StageOfImages):
         """Train, and publish the best model."""
         with working("loading PyTorch and faiss"):
             from evaluation.stage import Validation
-            from training.stage import train_cosplace
+            from training.train_cosplace import train_cosplace
 
         runtime = self.settings(RuntimeSettings)
         with stopping_luigi():
@@ -223,7 +217,7 @@ class TrainCosPlace(StageOfImages):
         """Train in several processes, and publish the best model: what `python -m training` does."""
         from training.__main__ import KINDS
         from training.command_line import arguments_for, check_batch_size
-        from training.launch import launch
+        from training.distributed.launch import launch
 
         database, queries = self.manifests("val")
         folders = {

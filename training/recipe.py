@@ -8,7 +8,8 @@ from typing import Any, Protocol
 from data_manifest.store.find import find_artifacts
 from data_manifest.store.recipe import Recipe, digest_of_file, read_recipe
 from data_manifest.store.references import RUNS
-from training.settings import IMAGENET, RANDOM, AugmentationSettings, NetworkSettings, TrainingSettings
+from training.network.settings import IMAGENET, RANDOM, NetworkSettings
+from training.settings import AugmentationSettings, TrainingSettings
 
 STAGE, VERSION = "training", 1
 GROWING = ("epochs_num", "patience")  # settings that a run may be given other values of on its way

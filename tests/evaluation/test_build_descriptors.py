@@ -25,7 +25,8 @@ from evaluation.descriptors import Extraction, extract_descriptors
 from evaluation.image_list import ImageList
 from evaluation.models import TrainedModel
 from tests.evaluation.conftest import Rows, TinyNetwork
-from training.network import GeoLocalizationNet, save_network
+from training.network.model import GeoLocalizationNet
+from training.network.weights import save_network
 
 HOW = Extraction(2, torch.device("cpu"))
 SIZES = [(24, 16), (16, 24), (24, 16), (9, 9), (24, 16), (16, 24), (40, 8)]

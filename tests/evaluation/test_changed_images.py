@@ -23,7 +23,8 @@ from evaluation.stage import evaluate_cosplace
 from pipeline.manifest.build_manifest import build_manifest
 from tests.evaluation.conftest import TinyNetwork
 from tests.evaluation.test_build_descriptors import HOW, Counting, Killed, model
-from training.network import GeoLocalizationNet, save_network
+from training.network.model import GeoLocalizationNet
+from training.network.weights import save_network
 
 BACKBONE, DIM, SIDE = "SqueezeNet1_1", 8, 48
 LONG_AGO = 1_500_000_000

@@ -15,7 +15,7 @@ from data_manifest.tables import write_table
 from evaluation.evaluate import Evaluation, evaluate
 from evaluation.image_list import ImageList
 from evaluation.settings import EvaluationSettings
-from training.network import Preprocessing
+from training.network.preprocessing import Preprocessing
 
 CPU = torch.device("cpu")
 NORTH = 4184971.70

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from evaluation.folding import ready_to_describe
-from training.network import GeoLocalizationNet, preprocessing_of
+from training.network.model import GeoLocalizationNet
+from training.network.preprocessing import preprocessing_of
 
 CPU = torch.device("cpu")
 

@@ -24,8 +24,8 @@ from evaluation.recipe import (
     size_for,
 )
 from evaluation.settings import EvaluationSettings, RetrievalSettings
-from training.network import build_network, save_network
-from training.settings import NetworkSettings
+from training.network.settings import NetworkSettings
+from training.network.weights import build_network, save_network
 
 MODEL = Model("0123456789abcdef", "fedcba9876543210", "ResNet18", 512)
 DATABASE, QUERIES = ImageDigests("database", "files"), ImageDigests("queries", "other files")

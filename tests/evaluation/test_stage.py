@@ -27,7 +27,8 @@ from evaluation.models import TrainedModel, find_model
 from evaluation.protocols import NAMED_SETS
 from evaluation.settings import EvaluationSettings, RetrievalSettings
 from evaluation.stage import ListedSet, evaluate_cosplace, evaluate_on_sets
-from training.network import GeoLocalizationNet, save_network
+from training.network.model import GeoLocalizationNet
+from training.network.weights import save_network
 
 ROOT = Path(__file__).parents[2]
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 230), "grey": (128, 128, 128)}
