@@ -9,8 +9,8 @@ from data_manifest.errors import UserError
 from data_manifest.images.image_size import PUBLISHED_IMAGE_SIZE, ImageSize
 from data_manifest.store.recipe import Recipe, digest_of, digest_of_file, is_published, read_recipe
 from data_manifest.store.references import WEIGHTS
-from evaluation.protocols import NamedSet
 from evaluation.settings import EvaluationSettings, RetrievalSettings, Threshold
+from evaluation.test_sets.named_sets import NamedSet
 
 VERSION = 4
 DESCRIPTORS_VERSION = 3

@@ -30,7 +30,7 @@ from training.settings import AugmentationSettings, ChosenGroups, RuntimeSetting
 from training.train_seeds import publish_seeds, seeds_recipe
 
 if TYPE_CHECKING:
-    from evaluation.image_list import ImageList
+    from evaluation.descriptors.image_list import ImageList
 
 
 logger = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class ValidatedBy:
 
 def image_list(manifest: BuildManifest | SplitDataset) -> "ImageList":
     """Return the images of a manifest, for an evaluation."""
-    from evaluation.image_list import ImageList
+    from evaluation.descriptors.image_list import ImageList
 
     return ImageList(manifest.artifact(), manifest.images_folder)
 
@@ -184,7 +184,7 @@ class TrainCosPlace(StageOfImages):
     def run(self) -> None:
         """Train, and publish the best model."""
         with working("loading PyTorch and faiss"):
-            from evaluation.stage import Validation
+            from evaluation.evaluate_cosplace import Validation
             from training.train_cosplace import train_cosplace
 
         runtime = self.settings(RuntimeSettings)

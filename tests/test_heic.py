@@ -13,8 +13,8 @@ from PIL import Image
 from data_manifest.errors import UserError
 from data_manifest.images.heif import can_read_heif
 from data_manifest.tables import read_table
-from evaluation.lookup_database import photos_in
-from evaluation.opening import open_image
+from evaluation.descriptors.open_image import open_image
+from evaluation.localization.find_database import photos_in
 from pipeline.listing.check_first_image import check_first_image
 from pipeline.listing.list_images import list_images
 from pipeline.manifest.build_manifest import build_manifest

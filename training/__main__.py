@@ -53,8 +53,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _train(options: argparse.Namespace, runtime: RuntimeSettings) -> None:
-    from evaluation.image_list import ImageList
-    from evaluation.stage import Validation
+    from evaluation.descriptors.image_list import ImageList
+    from evaluation.evaluate_cosplace import Validation
     from training.distributed.percentages import teller_of_percentages
     from training.distributed.processes import is_first, joined_processes
     from training.train_cosplace import train_cosplace

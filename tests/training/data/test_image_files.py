@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageOps
 
 from data_manifest.errors import UserError
-from evaluation.opening import open_image
+from evaluation.descriptors.open_image import open_image
 from training.data.image_files import UnreadableImageError, read_image
 
 Factors = tuple[tuple[int, int], ...]

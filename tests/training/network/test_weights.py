@@ -20,7 +20,7 @@ import torchvision
 
 from data_manifest.errors import UserError
 from data_manifest.images.image_size import ImageSize
-from evaluation.models import find_model
+from evaluation.descriptors.trained_model import find_model
 from training.network.model import GeoLocalizationNet
 from training.network.settings import NetworkSettings
 from training.network.weights import build_network, load_model, load_network, save_network, stated_image_size
