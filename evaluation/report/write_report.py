@@ -11,20 +11,19 @@ from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
 from evaluation.recipe import ImageDigests, files_of
-from evaluation.report import text
+from evaluation.report import format_values as text
 from evaluation.report.charts.style import conventions
+from evaluation.report.find_inputs import Sources
 from evaluation.report.page.blocks import Section
 from evaluation.report.page.render_page import render_page
-from evaluation.report.recipe import PAGE, report_recipe
-from evaluation.report.sections.data import data_section
-from evaluation.report.sections.groups import groups_section
-from evaluation.report.sections.pictures import pictures_section
-from evaluation.report.sections.provenance import python_call, recipe_section
-from evaluation.report.sections.result import read_results
-from evaluation.report.sections.results import results_section
-from evaluation.report.sections.training import training_section
-from evaluation.report.settings import ReportSettings
-from evaluation.report.sources import Sources
+from evaluation.report.sections.data_section import data_section
+from evaluation.report.sections.groups_section import groups_section
+from evaluation.report.sections.pictures_section import pictures_section
+from evaluation.report.sections.query_outcomes import read_results
+from evaluation.report.sections.recipe_section import python_call, recipe_section
+from evaluation.report.sections.results_section import results_section
+from evaluation.report.sections.training_section import training_section
+from evaluation.report.settings import PAGE, ReportSettings, report_recipe
 
 logger = logging.getLogger(__name__)
 

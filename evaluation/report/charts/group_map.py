@@ -13,9 +13,9 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from matplotlib.transforms import blended_transform_factory
 
+from evaluation.report.charts.grouping import Grouping
 from evaluation.report.charts.plot import Plot
 from evaluation.report.charts.style import COLOUR, new_chart
-from evaluation.report.sections.grouping import Grouping
 
 FULL_TURN = 360
 SMALL, LARGE = 8, 12  # cells along a side of the map: so that groups repeat on it at least twice, up to N = 5

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from data_manifest.tables import write_table
 from evaluation.report.charts.style import COLOUR
-from evaluation.report.text import column_text
+from evaluation.report.format_values import column_text
 
 FIGURES = "figures"
 PNG_DPI = 200

@@ -9,7 +9,6 @@ from markupsafe import Markup
 
 from evaluation.report.charts.style import as_css
 from evaluation.report.page.blocks import Section
-from evaluation.report.sections.outcomes import STATES
 
 TEMPLATES = Path(__file__).parent
 
@@ -29,7 +28,7 @@ def render_page(title: str, facts: Sequence[tuple[str, str]], sections: Sequence
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    values: dict[str, Any] = {"title": title, "facts": facts, "sections": sections, "states": STATES}
+    values: dict[str, Any] = {"title": title, "facts": facts, "sections": sections}
     style = as_css() + (TEMPLATES / "page.css").read_text("utf-8")
     script = (TEMPLATES / "page.js").read_text("utf-8")
     return environment.get_template("page.html").render(

@@ -4,10 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from evaluation.report.charts.compass import plot_compass
 from evaluation.report.charts.group_map import Window, _arrows, classes_in, densest_window, plot_group_map
+from evaluation.report.charts.grouping import Grouping, plot_compass
 from evaluation.report.charts.style import GROUP_COLOURS, conventions
-from evaluation.report.sections.grouping import Grouping
 
 PAPER = {"M": 10.0, "alpha": 30.0, "N": 5, "L": 2}
 

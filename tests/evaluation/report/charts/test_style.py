@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from evaluation.report.charts.style import LIGHT_AND_DARK, new_chart, number_slots
-from evaluation.report.sections.training import RECALLS
+from evaluation.report.sections.training_section import RECALLS
 
 Vector = npt.NDArray[np.float64]
 READERS = {

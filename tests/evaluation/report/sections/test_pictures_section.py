@@ -7,12 +7,11 @@ from PIL import Image
 
 from data_manifest.store.recipe import read_recipe
 from evaluation.recipe import ImageDigests
+from evaluation.report.find_inputs import Sources
+from evaluation.report.make_thumbnails import NONE, make_thumbnails
 from evaluation.report.page.render_page import render_page
-from evaluation.report.sections.outcomes import RIGHT, WRONG
-from evaluation.report.sections.pictures import choose_shown, pictures_section, verdict
-from evaluation.report.sections.result import Result
-from evaluation.report.sources import Sources
-from evaluation.report.thumbnails import NONE, make_thumbnails
+from evaluation.report.sections.pictures_section import choose_shown, pictures_section, verdict
+from evaluation.report.sections.query_outcomes import RIGHT, WRONG, Result
 from tests.evaluation.report.conftest import Town
 
 

@@ -6,10 +6,10 @@ import polars as pl
 import pytest
 
 from evaluation.report.charts.style import conventions
+from evaluation.report.find_inputs import Sources
 from evaluation.report.page.blocks import Charts, Note, Table
-from evaluation.report.sections.result import Result
-from evaluation.report.sections.results import counted, plot_curve, results_section, table_of_recalls
-from evaluation.report.sources import Sources
+from evaluation.report.sections.query_outcomes import Result
+from evaluation.report.sections.results_section import counted, plot_curve, results_section, table_of_recalls
 from tests.evaluation.report.conftest import Town
 
 WARNING = "9 queries, published with 1,000"

@@ -7,7 +7,7 @@ import pytest
 from data_manifest.store.publish import publishing
 from data_manifest.store.recipe import read_recipe
 from evaluation.recipe import ImageDigests, comparison_recipe
-from evaluation.report.sources import Sources
+from evaluation.report.find_inputs import Sources
 from tests.evaluation.report.conftest import MODEL_DIGEST, Town, publish_evaluation
 
 

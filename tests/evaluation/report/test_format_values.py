@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from evaluation.report import text
+from evaluation.report import format_values as text
 
 
 @pytest.mark.parametrize(

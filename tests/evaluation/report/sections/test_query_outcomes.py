@@ -4,7 +4,8 @@ import polars as pl
 import pytest
 
 from data_manifest.tables import read_table
-from evaluation.report.sections.outcomes import (
+from evaluation.report.find_inputs import Sources
+from evaluation.report.sections.query_outcomes import (
     RIGHT,
     UNANSWERABLE,
     WRONG,
@@ -13,7 +14,6 @@ from evaluation.report.sections.outcomes import (
     read_outcomes,
     worst_first,
 )
-from evaluation.report.sources import Sources
 from tests.evaluation.report.conftest import Town
 
 

@@ -10,12 +10,12 @@ from matplotlib.ticker import MaxNLocator
 from data_manifest.inspect.rejects import list_rejects
 from data_manifest.inspect.summary import summarise
 from data_manifest.tables import scan_table
-from evaluation.report import text
+from evaluation.report import format_values as text
 from evaluation.report.charts.maps import Extent, count_squares, draw_density, new_map, square_side
 from evaluation.report.charts.plot import Plot
 from evaluation.report.charts.style import COLOUR, TALL, leave_slots, new_chart, new_compass
+from evaluation.report.find_inputs import Artifact, Sources
 from evaluation.report.page.blocks import Block, Charts, Note, Section, Table
-from evaluation.report.sources import Artifact, Sources
 
 DEGREES_PER_BIN, FULL_TURN = 10, 360
 EXAMPLES = 3

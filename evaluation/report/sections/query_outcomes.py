@@ -15,6 +15,12 @@ A row a query, in the order of the predictions:
 Differences of headings are from 0 to 180 degrees, and those of years from 0 up; null where one is not known.
 """
 
+import dataclasses
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -22,7 +28,9 @@ import polars as pl
 from data_manifest.tables import read_table
 from evaluation.metrics.breakdown import Pairs, Rows, nearest_positives
 from evaluation.metrics.positives import POSITION_COLUMNS, Positions, distances_m, find_positives
-from evaluation.report.sources import Tested
+from evaluation.report.charts.plot import Plot
+from evaluation.report.find_inputs import Tested
+from evaluation.report.page.blocks import Charts, Heading
 from evaluation.settings import Threshold
 
 RIGHT, WRONG, UNANSWERABLE = "right", "wrong", "unanswerable"
@@ -114,3 +122,42 @@ def worst_first(outcomes: pl.DataFrame) -> pl.DataFrame:
 def count_states(outcomes: pl.DataFrame) -> dict[str, int]:
     """Return the number of queries in each state."""
     return {state: int((outcomes["state"] == state).sum()) for state in STATES}
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """An evaluation with its tables, and what became of each query; `mark` tells it from others, if there are any."""
+
+    tested: Tested
+    recalls: pl.DataFrame
+    predictions: pl.DataFrame
+    outcomes: pl.DataFrame
+    mark: str = ""
+
+    @classmethod
+    def read(cls, tested: Tested, mark: str = "") -> Self:
+        """Read the tables of an evaluation."""
+        recalls, predictions = (read_table(tested.evaluation.folder, name) for name in ("recalls", "predictions"))
+        return cls(tested, recalls, predictions, read_outcomes(tested, predictions), mark)
+
+    def heading(self) -> list[Heading]:
+        """Return what stands above its part of a section, if there are others."""
+        return [Heading(self.tested.name)] if self.mark else []
+
+    def charts(self, plots: Sequence[Plot | None], heading: str = "", lead: str = "") -> Charts:
+        """Return those charts that there are, under names that no other test set's have."""
+        return Charts(
+            [dataclasses.replace(plot, name=plot.name + self.mark) for plot in plots if plot],
+            heading,
+            lead,
+            nested=bool(self.mark),
+        )
+
+
+def read_results(tested: Sequence[Tested]) -> list[Result]:
+    """Return the results on test sets; each has a mark of its own, be it that two have one name."""
+    if len(tested) == 1:
+        return [Result.read(tested[0])]
+    names = [re.sub(r"\W+", "_", each.name) for each in tested]
+    marks = [f"-{name}" if names.count(name) == 1 else f"-{name}_{place}" for place, name in enumerate(names, start=1)]
+    return [Result.read(each, mark) for each, mark in zip(tested, marks, strict=True)]

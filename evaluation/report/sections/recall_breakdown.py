@@ -8,7 +8,7 @@ import polars as pl
 from evaluation.metrics import breakdown
 from evaluation.report.charts.plot import Plot
 from evaluation.report.charts.style import COLOUR, draw_interval, leave_slots, new_chart
-from evaluation.report.sections.outcomes import RIGHT
+from evaluation.report.sections.query_outcomes import RIGHT
 from evaluation.settings import FRAMES, METRES
 
 Z = 1.96  # a normal distribution's 95 %

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import binomtest
 
 from evaluation.report.charts.style import conventions
-from evaluation.report.sections.breakdown import aspects, plot_matches_by, plot_recall_by, wilson
+from evaluation.report.sections.recall_breakdown import aspects, plot_matches_by, plot_recall_by, wilson
 
 DISTANCE, HEADING, YEARS = aspects("metres")
 

@@ -8,14 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.transforms import blended_transform_factory
 
 from data_manifest.tables import scan_table
-from evaluation.report import text
+from evaluation.report import format_values as text
 from evaluation.report.charts.maps import Extent, count_squares, draw_density, in_frame, new_map, square_side
 from evaluation.report.charts.plot import Plot
 from evaluation.report.charts.style import COLOUR, POINTS_AS_VECTORS, TALL, draw_interval, new_chart
 from evaluation.report.page.blocks import Block, Note, Section, Table
-from evaluation.report.sections.breakdown import aspects, plot_matches_by, plot_recall_by
-from evaluation.report.sections.outcomes import RIGHT, UNANSWERABLE, WRONG, count_states
-from evaluation.report.sections.result import Result
+from evaluation.report.sections.query_outcomes import RIGHT, UNANSWERABLE, WRONG, Result, count_states
+from evaluation.report.sections.recall_breakdown import aspects, plot_matches_by, plot_recall_by
 from evaluation.settings import FRAMES
 
 MARKS = {RIGHT: ("o", "right", 8), UNANSWERABLE: ("s", "unknown", 8), WRONG: ("X", "wrong", 14)}

@@ -4,10 +4,10 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from evaluation.report.find_inputs import Artifact, Sources
+from evaluation.report.format_values import setting_text
 from evaluation.report.page.blocks import Block, Code, Section, Table
 from evaluation.report.settings import ReportSettings
-from evaluation.report.sources import Artifact, Sources
-from evaluation.report.text import setting_text
 
 PACKAGES = (
     "cosplace-pipeline",

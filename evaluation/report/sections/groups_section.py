@@ -4,14 +4,13 @@ import polars as pl
 
 from data_manifest.inspect.classes import count_by_size, group_sizes
 from data_manifest.tables import read_table, scan_table
-from evaluation.report import text
-from evaluation.report.charts.compass import plot_compass
+from evaluation.report import format_values as text
 from evaluation.report.charts.group_map import plot_group_map
+from evaluation.report.charts.grouping import Grouping, plot_compass
 from evaluation.report.charts.plot import Plot
 from evaluation.report.charts.style import COLOUR, leave_slots, new_chart, number_slots
+from evaluation.report.find_inputs import Sources
 from evaluation.report.page.blocks import Block, Charts, Note, Section, Table
-from evaluation.report.sections.grouping import Grouping
-from evaluation.report.sources import Sources
 
 SINGLE_SIZES = 40  # up to so many images, a bar for each number of them
 

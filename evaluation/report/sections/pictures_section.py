@@ -11,11 +11,10 @@ import polars as pl
 
 from data_manifest.progress import Progress
 from data_manifest.tables import scan_table
-from evaluation.report import text
+from evaluation.report import format_values as text
+from evaluation.report.make_thumbnails import Thumbnail, make_thumbnails
 from evaluation.report.page.blocks import Block, Gallery, Note, Section
-from evaluation.report.sections.outcomes import RIGHT, STATES, UNANSWERABLE, worst_first
-from evaluation.report.sections.result import Result
-from evaluation.report.thumbnails import Thumbnail, make_thumbnails
+from evaluation.report.sections.query_outcomes import RIGHT, STATES, UNANSWERABLE, Result, worst_first
 
 MATCHES = 5
 SEED = 0

@@ -1,7 +1,7 @@
 import polars as pl
 
 from evaluation.report.charts.style import conventions
-from evaluation.report.sections.groups import plot_sizes
+from evaluation.report.sections.groups_section import plot_sizes
 
 
 def sizes(*images: int) -> list[tuple[int, int, int]]:

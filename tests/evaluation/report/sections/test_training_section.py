@@ -7,9 +7,15 @@ import pytest
 from data_manifest import schemas
 from data_manifest.tables import write_table
 from evaluation.report.charts.style import conventions
+from evaluation.report.find_inputs import Artifact, Sources
 from evaluation.report.page.blocks import Charts, Table
-from evaluation.report.sections.training import plot_loss, plot_recalls, plot_throughput, resumed_at, training_section
-from evaluation.report.sources import Artifact, Sources
+from evaluation.report.sections.training_section import (
+    plot_loss,
+    plot_recalls,
+    plot_throughput,
+    resumed_at,
+    training_section,
+)
 from tests.evaluation.report.conftest import table
 
 

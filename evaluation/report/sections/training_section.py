@@ -5,11 +5,11 @@ from matplotlib.axes import Axes
 
 from data_manifest.metrics import best_epoch
 from data_manifest.tables import read_table
-from evaluation.report import text
+from evaluation.report import format_values as text
 from evaluation.report.charts.plot import Plot
 from evaluation.report.charts.style import COLOUR, leave_slots, new_chart, number_slots
+from evaluation.report.find_inputs import Sources
 from evaluation.report.page.blocks import Charts, Note, Section, Table
-from evaluation.report.sources import Sources
 
 RECALLS = {"recall_1": "accent", "recall_5": "group1", "recall_10": "group5", "recall_20": "group7"}
 MARKERS = {"recall_1": "o", "recall_5": "s", "recall_10": "^", "recall_20": "D"}
