@@ -1,7 +1,7 @@
-"""The section of pictures: queries with their five best matches, the worst ones and a random sample."""
+"""The section of pictures: queries with their best matches, the worst ones and a random sample."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,25 +11,24 @@ import polars as pl
 
 from data_manifest.progress import Progress
 from data_manifest.tables import scan_table
-from evaluation.report import format_values as text
-from evaluation.report.make_thumbnails import Thumbnail, make_thumbnails
+from evaluation.report.format_values import format_distance
+from evaluation.report.make_thumbnails import make_thumbnails
 from evaluation.report.page.blocks import Block, Gallery, Note, Section
-from evaluation.report.sections.query_outcomes import RIGHT, STATES, UNANSWERABLE, Result, worst_first
+from evaluation.report.sections.query_outcomes import RIGHT, STATES, UNANSWERABLE, WRONG, SetResult, worst_first
 
 MATCHES = 5
 SEED = 0
 LEGEND = (
-    "✓ in a green frame: close enough to the query. ✗ in a dashed red frame: too far away. "
-    "In a dotted frame, where the first match is wrong: a database image that would have been right. "
-    "Below a match: its rank, how far it is from the query, how similar it is (1 is the same), year, and heading."
+    "✓ in a green frame: correct, within the threshold. ✗ in a dashed red frame: incorrect. Dotted frame, shown if "
+    "the first match is incorrect: a positive. Below a match: rank, distance to the query, similarity (1 is equal), "
+    "year and heading."
 )
-QUERY, RIGHT_MATCH, WRONG_MATCH, POSITIVE = "query", "right", "wrong", "positive"
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of a card: what it is to the query, what is said below it, and what one sees who does not see it."""
+    """A picture of a card; its role (query, right, wrong, positive) is its CSS class."""
 
     file: Path
     role: str
@@ -41,123 +40,95 @@ class Picture:
 
 @dataclass(frozen=True)
 class Card:
-    """A query with its matches; `sample` is its place in the random sample, -1 if it is not part of it."""
+    """A query with its matches; `sample` is its position in the random sample, or -1."""
 
     state: str
+    label: str
     verdict: str
     path: str
     sample: int
-    pictures: list[tuple[Picture, Thumbnail]]
+    pictures: list[Picture]
 
 
 def pictures_section(
-    results: Sequence[Result], limit: int, on_percentage: Callable[[int], None] | None = None
+    results: Sequence[SetResult], limit: int, on_percentage: Callable[[int], None] | None = None
 ) -> Section:
-    """Return the section of pictures, of so many queries of each test set."""
+    """Return the section of pictures, with at most `limit` queries per test set."""
     if not limit:
-        return Section("pictures", "Pictures", "No pictures were asked for: see --report-queries.")
+        return Section("pictures", "Pictures", "No pictures: --report-queries is 0.")
     shown = [choose_shown(result.outcomes, limit) for result in results]
-    cards = [list(_cards(rows, result)) for rows, result in zip(shown, results, strict=True)]
-    uses = Counter(picture.file for of_set in cards for _, pictures in of_set for picture in pictures)
+    cards = [_cards(rows, result) for rows, result in zip(shown, results, strict=True)]
+    uses = Counter(picture.file for of_set in cards for card in of_set for picture in card.pictures)
     with Progress("making thumbnails", len(uses), "pictures", on_percentage) as progress:
         thumbnails = make_thumbnails(uses, progress)
     blocks: list[Block] = [Note(LEGEND)]
     for rows, of_set, result in zip(shown, cards, results, strict=True):
-        blocks += [
-            *result.heading(),
-            Note(_said(rows, len(result.outcomes), limit)),
-            _gallery(of_set, result, thumbnails),
-        ]
-    lead = f"Queries with their {MATCHES} best matches, the best one first."
-    return Section("pictures", "Pictures", lead, blocks)
-
-
-def _said(shown: pl.DataFrame, num_queries: int, limit: int) -> str:
-    if len(shown) == num_queries:
-        return f"Shown are all {num_queries:,} queries."
-    sampled = int((shown["sample"] >= 0).sum())
-    return f"Shown are the {limit // 2:,} worst of {num_queries:,} queries, and {sampled:,} of all at random."
-
-
-def _gallery(
-    cards: Sequence[tuple[Row, list[Picture]]], result: Result, thumbnails: Mapping[Path, Thumbnail]
-) -> Gallery:
-    kept = int(result.predictions["rank"].to_numpy().max())
-    gallery = [
-        Card(
-            row["state"],
-            verdict(row, kept),
-            row["query_path"],
-            row["sample"],
-            [(each, thumbnails[each.file]) for each in own],
-        )
-        for row, own in cards
-    ]
-    counts = {state: sum(card.state == state for card in gallery) for state in STATES}
-    return Gallery(gallery, counts, nested=bool(result.mark))
+        counts = {label: sum(card.label == label for card in of_set) for label in STATES.values()}
+        note = Note(_count_shown(rows, len(result.outcomes), limit))
+        blocks += [*result.heading(), note, Gallery(of_set, thumbnails, counts, nested=bool(result.suffix))]
+    return Section("pictures", "Pictures", f"Queries with their {MATCHES} best matches, best first.", blocks)
 
 
 def choose_shown(outcomes: pl.DataFrame, limit: int) -> pl.DataFrame:
-    """Return the outcomes to show, the worst first, with their place in the random sample (-1: not in it).
+    """Return the outcomes to show, worst first, with their position in the random sample (-1: not sampled).
 
-    All of them if there are no more than the limit, else half as many of the worst, and the rest at random.
+    All are shown if there are at most `limit`, else the worst `limit // 2` and a sample of `limit - limit // 2`.
     """
     ordered = worst_first(outcomes)
     shuffled = np.random.default_rng(SEED).permutation(len(ordered))
     if len(ordered) > limit:
         shuffled = shuffled[: limit - limit // 2]
-    places = np.full(len(ordered), -1, dtype=np.int64)
-    places[shuffled] = np.arange(len(shuffled))
-    numbered = ordered.with_row_index("place").with_columns(sample=pl.Series(places))
-    return numbered.filter((pl.col("place") < limit // 2) | (pl.col("sample") >= 0)).drop("place")
+    positions = np.full(len(ordered), -1, dtype=np.int64)
+    positions[shuffled] = np.arange(len(shuffled))
+    sampled = ordered.with_columns(sample=pl.Series(positions))
+    return sampled.filter((pl.int_range(pl.len()) < limit // 2) | (pl.col("sample") >= 0))
 
 
-def _about(result: Result, paths: pl.Series) -> dict[str, Row]:
-    """Return heading and year of database images."""
-    wanted = paths.unique().alias("path").to_frame().lazy()
-    table = scan_table(result.tested.database.manifest.folder, "manifest").select("path", "heading", "year")
-    found = table.join(wanted, on="path", how="semi").collect(engine="streaming")
-    return {path: {"heading": heading, "year": year} for path, heading, year in found.iter_rows()}
+def _count_shown(shown: pl.DataFrame, num_queries: int, limit: int) -> str:
+    if len(shown) == num_queries:
+        return f"All {num_queries:,} queries."
+    sampled = int((shown["sample"] >= 0).sum())
+    return f"The {limit // 2:,} worst of {num_queries:,} queries, and a random sample of {sampled:,}."
 
 
-def _cards(shown: pl.DataFrame, result: Result) -> Iterator[tuple[Row, list[Picture]]]:
-    predictions = result.predictions
-    database, queries = result.tested.database.folder, result.tested.queries.folder
-    best = predictions.filter(pl.col("rank") <= MATCHES).join(shown.select("query_path"), on="query_path", how="semi")
-    about = _about(result, pl.concat([best["database_path"], shown["example"].drop_nulls()]))
+def _cards(shown: pl.DataFrame, result: SetResult) -> list[Card]:
+    """Return a card per query with the query, its matches and, if the first match is incorrect, a positive."""
+    database, queries = result.test_set.database, result.test_set.queries
+    best = result.predictions.filter(pl.col("rank") <= MATCHES).join(shown, on="query_path", how="semi")
+    num_matches = int(result.predictions["rank"].to_numpy().max())
+    paths = pl.concat([best["database_path"], shown["example"].drop_nulls()]).unique().alias("path").to_frame()
+    table = scan_table(database.manifest.folder, "manifest").select("path", "heading", "year")
+    images = {row["path"]: row for row in table.join(paths.lazy(), on="path", how="semi").collect().to_dicts()}
     matches = best.sort("query_path", "rank").partition_by("query_path", as_dict=True)
+    cards = []
     for row in shown.iter_rows(named=True):
-        path = row["query_path"]
-        pictures = [Picture(queries / path, QUERY, "query", _facts(row), path, "the query")]
+        path, state = row["query_path"], row["state"]
+        pictures = [Picture(queries.folder / path, "query", "query", _facts(row), path, "the query")]
         for match in matches[(path,)].iter_rows(named=True):
-            found = match["database_path"]
-            role, mark = (RIGHT_MATCH, "✓") if match["correct"] else (WRONG_MATCH, "✗")
-            off = text.distance(match["distance_m"], result.tested.unit)
-            facts = _facts(about[found], f"{match['score']:.3f}")
-            alt = f"match {match['rank']}, {role}: {off} from the query"
-            pictures.append(Picture(database / found, role, f"{mark} {match['rank']} · {off}", facts, found, alt))
-        if row["state"] != RIGHT and row["example"] is not None:
-            found = row["example"]
-            facts, alt = _facts(about[found]), "a database image that would be right"
-            pictures.append(Picture(database / found, POSITIVE, "would be right", facts, found, alt))
-        yield row, pictures
+            found, role, mark = match["database_path"], *((RIGHT, "✓") if match["correct"] else (WRONG, "✗"))
+            distance = format_distance(match["distance_m"], result.test_set.unit)
+            title, facts = f"{mark} {match['rank']} · {distance}", _facts(images[found], f"{match['score']:.3f}")
+            alt = f"match {match['rank']}, {STATES[role]}: {distance} from the query"
+            pictures.append(Picture(database.folder / found, role, title, facts, found, alt))
+        if state != RIGHT and (found := row["example"]) is not None:
+            facts, alt = _facts(images[found]), "a positive of the query"
+            pictures.append(Picture(database.folder / found, "positive", "positive", facts, found, alt))
+        cards.append(Card(state, STATES[state], describe_outcome(row, num_matches), path, row["sample"], pictures))
+    return cards
 
 
-def _facts(image: Row, *more: str) -> str:
-    known = [*more]
-    if image["year"] is not None:
-        known.append(f"{image['year']}")
-    if image["heading"] is not None:
-        known.append(text.degrees(image["heading"]))
-    return " · ".join(known)
+def _facts(image: Row, *facts: str) -> str:
+    year = [] if image["year"] is None else [f"{image['year']}"]
+    heading = [] if image["heading"] is None else [f"{image['heading']:.0f}°"]
+    return " · ".join([*facts, *year, *heading])
 
 
-def verdict(outcome: Row, kept: int) -> str:
-    """Return what became of a query, of which so many matches are kept, in words."""
+def describe_outcome(outcome: Row, num_matches: int) -> str:
+    """Return the outcome of a query in words, given the number of stored matches."""
     if outcome["state"] == UNANSWERABLE:
         return "no positive in the database"
     if outcome["first_right"] is None:
-        return f"wrong: none of the {kept} best matches is right"
+        return f"incorrect: none of the {num_matches} best matches is correct"
     if outcome["first_right"] == 1:
-        return "right at the first match"
-    return f"wrong: the first right match is number {outcome['first_right']}"
+        return "correct at the first match"
+    return f"incorrect: the first correct match has rank {outcome['first_right']}"

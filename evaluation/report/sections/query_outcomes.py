@@ -1,163 +1,143 @@
-"""What became of each query: where a positive was found, how far off the first match is, and what could be found.
+"""The result of each query: its first correct match, how far off the first match is, and its nearest positive.
 
-A row a query, in the order of the predictions:
+One row per query, in the order of the predictions:
 
 | column | meaning |
 |---|---|
-| `query_path`, `utm_east`, `utm_north`, `utm_zone`, `utm_band`, `latitude`, `heading`, `year` | as in its manifest |
-| `answerable` | the database has a positive |
-| `first_right` | rank of its first right match; null if none of those stored is right |
-| `state` | right: the first match is; unanswerable: there is no positive; else wrong |
-| `score`, `match_distance`, `match_heading`, `match_years` | of the first match: similarity; how far it is apart |
-| `nearest_distance`, `nearest_heading`, `nearest_years` | the least of these that any positive has |
-| `example` | a positive to show: the one that looks the same way or, if headings are unknown, the nearest |
+| `query_path`, `utm_east`, `utm_north`, `utm_zone`, `utm_band`, `latitude`, `heading`, `year` | from its manifest |
+| `answerable` | whether the database has a positive |
+| `first_right` | rank of the first correct match; null if no stored match is correct |
+| `state` | `right`: the first match is correct; `unanswerable`: there is no positive; else `wrong` |
+| `score`, `match_distance`, `match_heading`, `match_years` | similarity and differences of the first match |
+| `nearest_distance`, `nearest_heading`, `nearest_years` | the smallest difference of any positive |
+| `example` | the positive with the most similar heading or, if headings are unknown, the nearest one |
 
-Differences of headings are from 0 to 180 degrees, and those of years from 0 up; null where one is not known.
+Differences of headings are 0 to 180 degrees, those of years at least 0; null if unknown.
 """
 
 import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from data_manifest.tables import read_table
-from evaluation.metrics.breakdown import Pairs, Rows, nearest_positives
+from evaluation.metrics.breakdown import Pairs, nearest_positives
 from evaluation.metrics.positives import POSITION_COLUMNS, Positions, distances_m, find_positives
 from evaluation.report.charts.plot import Plot
-from evaluation.report.find_inputs import Tested
+from evaluation.report.find_inputs import EvaluatedSet
 from evaluation.report.page.blocks import Charts, Heading
-from evaluation.settings import Threshold
 
-RIGHT, WRONG, UNANSWERABLE = "right", "wrong", "unanswerable"
-STATES = (RIGHT, WRONG, UNANSWERABLE)
-ABOUT_IMAGES = ["path", *POSITION_COLUMNS, "pano_id", "heading", "year"]
-Numbers = npt.NDArray[np.float64]
+RIGHT, WRONG, UNANSWERABLE = "right", "wrong", "unanswerable"  # in the tables of figures, so never renamed
+STATES = {RIGHT: "correct", WRONG: "incorrect", UNANSWERABLE: "no positive"}  # with the label on the page
+IMAGE_COLUMNS = ["path", *POSITION_COLUMNS, "pano_id", "heading", "year"]
 
 
-def read_outcomes(tested: Tested, predictions: pl.DataFrame) -> pl.DataFrame:
+def read_outcomes(test_set: EvaluatedSet, predictions: pl.DataFrame) -> pl.DataFrame:
     """Return the table that this module describes."""
     database, queries = (
-        read_table(each.manifest.folder, "manifest", ABOUT_IMAGES) for each in (tested.database, tested.queries)
+        read_table(images.manifest.folder, "manifest", IMAGE_COLUMNS)
+        for images in (test_set.database, test_set.queries)
     )
     asked = predictions.select("query_path").unique(maintain_order=True)
     queries = asked.join(queries, left_on="query_path", right_on="path", how="left", maintain_order="left")
-    first = _first_matches(predictions, database)
-    threshold = Threshold(tested.evaluation.settings["positive_dist_threshold"], tested.unit)
-    offered = _positives(database, queries, threshold)
-    found = queries.join(first, on="query_path", how="left", maintain_order="left").hstack(offered)
-    answerable = pl.col("answerable") | pl.col("first_right").is_not_null()
-    state = pl.when(pl.col("first_right") == 1).then(pl.lit(RIGHT)).when(answerable).then(pl.lit(WRONG))
-    apart = [
-        heading_apart(pl.col("heading"), pl.col("heading_of_match")).alias("match_heading"),
-        (pl.col("year") - pl.col("year_of_match")).abs().alias("match_years"),
-    ]
-    return found.with_columns(answerable, state.otherwise(pl.lit(UNANSWERABLE)).alias("state"), *apart).drop(
-        "heading_of_match", "year_of_match"
-    )
-
-
-def _first_matches(predictions: pl.DataFrame, database: pl.DataFrame) -> pl.DataFrame:
-    """Return of each query the rank of its first right match, and its first match with heading and year."""
-    right = predictions.filter("correct").group_by("query_path").agg(first_right=pl.col("rank").min())
-    first = predictions.filter(pl.col("rank") == 1).select(
+    first_right = predictions.filter("correct").group_by("query_path").agg(first_right=pl.col("rank").min())
+    first_match = predictions.filter(pl.col("rank") == 1).select(
         "query_path", "score", pl.col("distance_m").alias("match_distance"), pl.col("database_path").alias("path")
     )
-    about = database.select("path", heading_of_match="heading", year_of_match="year")
-    return first.join(about, on="path", how="left").drop("path").join(right, on="query_path", how="left")
-
-
-def heading_apart(one: pl.Expr, other: pl.Expr) -> pl.Expr:
-    """Return how far two headings are apart, 0 to 180 degrees."""
-    turned = (one - other).abs() % 360
-    return pl.min_horizontal(turned, 360 - turned)
-
-
-def _positives(database: pl.DataFrame, queries: pl.DataFrame, threshold: Threshold) -> pl.DataFrame:
-    """Return of each query whether it has positives, the least that they are apart from it, and one to show."""
-    places, asked = (Positions.from_manifest(each, threshold.unit) for each in (database, queries))
-    positives, pairs = find_positives(places, asked, threshold.value), Pairs(queries, database)
-    nearest = nearest_positives(positives, asked, places, pairs)
-
-    def example(query: int, rows: Rows) -> str | None:
-        if not len(rows):
-            return None
-        nearby = _best(pairs.heading_difference(query, rows), distances_m(asked, query, places, rows))
-        return str(database["path"][int(rows[nearby])])
-
-    found = {
-        "nearest_distance": nearest.distance,
-        "nearest_heading": nearest.heading_difference,
-        "nearest_years": nearest.years_apart,
+    rows = database.with_row_index("row").select("path", "row")
+    first_match = first_match.join(rows, on="path", how="left").join(first_right, on="query_path", how="left")
+    found = queries.join(first_match, on="query_path", how="left", maintain_order="left")
+    pairs = Pairs(queries, database)
+    every_query, matched = np.arange(len(queries)), found["row"].to_numpy().astype(np.int64)
+    differences = {
+        "match_heading": pairs.heading_difference(every_query, matched),
+        "match_years": np.abs(pairs.years_apart(every_query, matched)),
     }
+    answerable = pl.col("answerable") | pl.col("first_right").is_not_null()
+    state = pl.when(pl.col("first_right") == 1).then(pl.lit(RIGHT)).when(answerable).then(pl.lit(WRONG))
+    return (
+        found.drop("path", "row")
+        .hstack(_find_nearest(test_set, database, queries, pairs))
+        .with_columns(answerable, state.otherwise(pl.lit(UNANSWERABLE)).alias("state"))
+        .with_columns(pl.Series(name, values).fill_nan(None) for name, values in differences.items())
+    )
+
+
+def _find_nearest(test_set: EvaluatedSet, database: pl.DataFrame, queries: pl.DataFrame, pairs: Pairs) -> pl.DataFrame:
+    """Return `answerable`, the smallest differences of the positives, and `example`, one row per query."""
+    database_positions, query_positions = (Positions.from_manifest(each, test_set.unit) for each in (database, queries))
+    threshold = test_set.evaluation.recipe["settings"]["positive_dist_threshold"]
+    positives = find_positives(database_positions, query_positions, threshold)
+    nearest = nearest_positives(positives, query_positions, database_positions, pairs)
+    examples: list[str | None] = []
+    for query, rows in enumerate(positives):
+        headings = np.nan_to_num(pairs.heading_difference(query, rows), nan=np.inf)
+        order = np.lexsort([distances_m(query_positions, query, database_positions, rows), headings])
+        examples.append(database["path"][int(rows[order[0]])] if len(rows) else None)
     return pl.DataFrame(
         {
             "answerable": [len(rows) > 0 for rows in positives],
-            **{name: pl.Series(values).fill_nan(None) for name, values in found.items()},
-            "example": pl.Series(list(map(example, range(len(positives)), positives)), dtype=pl.String),
+            "nearest_distance": pl.Series(nearest.distance).fill_nan(None),
+            "nearest_heading": pl.Series(nearest.heading_difference).fill_nan(None),
+            "nearest_years": pl.Series(nearest.years_apart).fill_nan(None),
+            "example": pl.Series(examples, dtype=pl.String),
         }
     )
 
 
-def _best(*keys: Numbers) -> int:
-    """Return the row with the least first key; among equals, and where it is not known, with the least second one."""
-    return int(np.lexsort([np.nan_to_num(key, nan=np.inf) for key in reversed(keys)])[0])
-
-
 def worst_first(outcomes: pl.DataFrame) -> pl.DataFrame:
-    """Return the outcomes with the worst first: found late or never, the surest mistake before the doubtful one.
+    """Return the outcomes sorted: late or missing correct matches first, confident mistakes before doubtful ones.
 
-    A query without a positive is no mistake of the model: these come after all mistakes.
+    Queries without a positive come after all mistakes, since the model cannot answer them.
     """
     order = pl.col("state").replace_strict({WRONG: 0, UNANSWERABLE: 1, RIGHT: 2}, return_dtype=pl.Int8)
-    late = pl.col("first_right").fill_null(np.iinfo(np.int32).max)
-    surest = pl.when(pl.col("state") == RIGHT).then("score").otherwise(-pl.col("score"))
-    return outcomes.sort(order, -late.cast(pl.Int64), surest, "query_path", maintain_order=True)
+    rank = pl.col("first_right").fill_null(np.iinfo(np.int32).max).cast(pl.Int64)
+    score = pl.when(pl.col("state") == RIGHT).then("score").otherwise(-pl.col("score"))
+    return outcomes.sort(order, -rank, score, "query_path", maintain_order=True)
 
 
 def count_states(outcomes: pl.DataFrame) -> dict[str, int]:
-    """Return the number of queries in each state."""
+    """Return the number of queries per state."""
     return {state: int((outcomes["state"] == state).sum()) for state in STATES}
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
-    """An evaluation with its tables, and what became of each query; `mark` tells it from others, if there are any."""
+class SetResult:
+    """The tables of an evaluation and the outcome of each query.
 
-    tested: Tested
+    `suffix` is unique to it and ends the names of its charts; empty if the report has one test set.
+    """
+
+    test_set: EvaluatedSet
     recalls: pl.DataFrame
     predictions: pl.DataFrame
     outcomes: pl.DataFrame
-    mark: str = ""
-
-    @classmethod
-    def read(cls, tested: Tested, mark: str = "") -> Self:
-        """Read the tables of an evaluation."""
-        recalls, predictions = (read_table(tested.evaluation.folder, name) for name in ("recalls", "predictions"))
-        return cls(tested, recalls, predictions, read_outcomes(tested, predictions), mark)
+    suffix: str = ""
 
     def heading(self) -> list[Heading]:
-        """Return what stands above its part of a section, if there are others."""
-        return [Heading(self.tested.name)] if self.mark else []
+        """Return the heading of its part of a section; empty if the report has one test set."""
+        return [Heading(self.test_set.name)] if self.suffix else []
 
     def charts(self, plots: Sequence[Plot | None], heading: str = "", lead: str = "") -> Charts:
-        """Return those charts that there are, under names that no other test set's have."""
-        return Charts(
-            [dataclasses.replace(plot, name=plot.name + self.mark) for plot in plots if plot],
-            heading,
-            lead,
-            nested=bool(self.mark),
-        )
+        """Return a block of the plots that are not None, under names unique to this test set."""
+        named = [dataclasses.replace(plot, name=plot.name + self.suffix) for plot in plots if plot]
+        return Charts(named, heading, lead, nested=bool(self.suffix))
 
 
-def read_results(tested: Sequence[Tested]) -> list[Result]:
-    """Return the results on test sets; each has a mark of its own, be it that two have one name."""
-    if len(tested) == 1:
-        return [Result.read(tested[0])]
-    names = [re.sub(r"\W+", "_", each.name) for each in tested]
-    marks = [f"-{name}" if names.count(name) == 1 else f"-{name}_{place}" for place, name in enumerate(names, start=1)]
-    return [Result.read(each, mark) for each, mark in zip(tested, marks, strict=True)]
+def read_results(test_sets: Sequence[EvaluatedSet]) -> list[SetResult]:
+    """Read the result on each test set."""
+    names = [re.sub(r"\W+", "_", each.name) for each in test_sets]
+    suffixes = [f"-{name}" if names.count(name) == 1 else f"-{name}_{i}" for i, name in enumerate(names, start=1)]
+    return [
+        read_result(each, suffix if len(test_sets) > 1 else "")
+        for each, suffix in zip(test_sets, suffixes, strict=True)
+    ]
+
+
+def read_result(test_set: EvaluatedSet, suffix: str = "") -> SetResult:
+    """Read the tables of an evaluation and find the outcome of each query."""
+    recalls, predictions = (read_table(test_set.evaluation.folder, name) for name in ("recalls", "predictions"))
+    return SetResult(test_set, recalls, predictions, read_outcomes(test_set, predictions), suffix)

@@ -1,35 +1,45 @@
 import polars as pl
 import pytest
 
-from evaluation.report import format_values as text
+from evaluation.report.format_values import (
+    format_column,
+    format_distance,
+    format_plural,
+    format_range,
+    format_setting,
+)
 
 
 @pytest.mark.parametrize(
-    ("metres", "said"), [(2.46, "2.5 m"), (25.4, "25.4 m"), (412.6, "413 m"), (9_949.0, "9,949 m"), (12_400.0, "12 km")]
+    ("metres", "text"), [(2.46, "2.5 m"), (25.4, "25.4 m"), (412.6, "413 m"), (9_949.0, "9,949 m"), (12_400.0, "12 km")]
 )
-def test_distances(metres: float, said: str) -> None:
-    assert text.distance(metres) == said
+def test_distances_in_metres(metres: float, text: str) -> None:
+    assert format_distance(metres) == text
 
 
-def test_distances_along_a_ride() -> None:
-    assert [text.distance(number, "frames") for number in (0.0, 1.0, 1200.0)] == ["0 frames", "1 frame", "1,200 frames"]
+def test_distances_in_frames() -> None:
+    assert [format_distance(number, "frames") for number in (0.0, 1.0, 1200.0)] == [
+        "0 frames",
+        "1 frame",
+        "1,200 frames",
+    ]
 
 
-def test_a_match_in_another_zone_has_no_distance() -> None:
-    assert text.distance(float("inf")) == "another zone"
+def test_distance_to_another_zone() -> None:
+    assert format_distance(float("inf")) == "another zone"
 
 
-def test_words_for_numbers() -> None:
-    assert text.plural(1, "query has", "queries have") == "1 query has"
-    assert text.plural(1200, "query has", "queries have") == "1,200 queries have"
-    assert [text.span(2013, 2013), text.span(2013, 2019), text.span(None, None)] == ["2013", "2013 to 2019", "-"]
-    assert [text.setting_text(value) for value in (None, True, 1e-05, 10.0, "auto")] == [
+def test_plurals_ranges_and_settings() -> None:
+    assert format_plural(1, "query has", "queries have") == "1 query has"
+    assert format_plural(1200, "query has", "queries have") == "1,200 queries have"
+    assert [format_range([2013, 2013]), format_range([2019, 2013]), format_range([])] == ["2013", "2013 to 2019", "-"]
+    assert [format_setting(value) for value in (None, True, 1e-05, 10.0, "auto")] == [
         *("none", "true", "1e-05", "10", "auto")
     ]
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "text"),
     [
         ([2013, None], ["2013", "-"]),
         ([30.0, 360.0, None], ["30", "360", "-"]),
@@ -38,5 +48,5 @@ def test_words_for_numbers() -> None:
         (["0-5", ">90"], ["0-5", ">90"]),
     ],
 )
-def test_numbers_of_a_column_align(values: list[object], said: list[str]) -> None:
-    assert text.column_text(pl.Series(values)) == said
+def test_numbers_of_a_column_have_equal_decimals(values: list[object], text: list[str]) -> None:
+    assert format_column(pl.Series(values)) == text
