@@ -5,8 +5,7 @@ from typing import Any
 import polars as pl
 from matplotlib.axes import Axes
 
-from data_manifest.metrics import best_epoch
-from data_manifest.tables import read_table
+from data_manifest.tables import best_epoch, read_table
 from evaluation.report.charts.plot import Plot
 from evaluation.report.charts.style import ABOVE, COLOUR, leave_slots, new_chart, number_slots
 from evaluation.report.find_inputs import ReportInputs
