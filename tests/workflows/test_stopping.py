@@ -71,7 +71,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(city: Path, luigi: Luigi, tm
     again = luigi(*command)
     assert again.returncode == 0, again.stderr
     assert f"going on with epoch 1, after iteration {done} of 40" in again.stderr
-    assert "TrainCosPlace made" in again.stdout
+    assert "TrainCosPlace: done (" in again.stdout
 
 
 @pytest.mark.slow

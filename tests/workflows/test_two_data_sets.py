@@ -26,8 +26,8 @@ def test_neither_takes_what_was_made_of_the_other(city: Path, luigi: Luigi, tmp_
     for folder in (day, night):
         done = luigi(*command, str(folder))
         assert done.returncode == 0, done.stderr
-        assert "TrainCosPlace made" in done.stdout
-        assert "EvaluateCosPlace made" in done.stdout
+        assert "TrainCosPlace: done (" in done.stdout
+        assert "EvaluateCosPlace: done (" in done.stdout
     artifacts = tmp_path / "artifacts"
     models = sorted(artifacts.glob("training/*/current"))
     assert [link.parent.name for link in models] == ["東京-city-train", "東京-city-train-2"]

@@ -42,12 +42,12 @@ def recipe_of(folder: Path) -> dict[str, Any]:
 def test_groups_are_built_and_a_second_run_does_nothing_and_says_so(city: Path, luigi: Luigi, tmp_path: Path) -> None:
     first = luigi("BuildGroups", "--dataset-folder", str(city), *GROUPING[:-2])
     assert first.returncode == 0, first.stderr
-    assert "BuildGroups made groups" in first.stdout
+    assert "BuildGroups: done (" in first.stdout
     assert "8 classes of 16 images in 1 groups" in first.stdout
     before = made_when(tmp_path)
     second = luigi("BuildGroups", "--dataset-folder", str(city), *GROUPING[:-2])
     assert second.returncode == 0
-    assert second.stdout.startswith("BuildGroups: nothing to do, there is groups")
+    assert second.stdout.startswith("BuildGroups: up to date (")
     assert second.stdout.count("\n") == 1
     assert before == made_when(tmp_path)
 
@@ -88,7 +88,7 @@ def test_the_whole_path_with_several_workers(city: Path, luigi: Luigi, tmp_path:
     assert untrained.returncode == 0, untrained.stderr
     trained = luigi(*arguments, "--epochs-num", "1")
     assert trained.returncode == 0, trained.stderr
-    assert "-city-test-queries_v1: R@1:" in trained.stdout
+    assert "EvaluateCosPlace: done (R@1:" in trained.stdout
     assert "8 queries, 0 without a positive, 8 database images" in trained.stdout
     evaluation = current(tmp_path)["evaluation/queries_v1"]
     predictions = pl.read_parquet(evaluation / "predictions" / "*.parquet")
@@ -99,16 +99,16 @@ def test_the_whole_path_with_several_workers(city: Path, luigi: Luigi, tmp_path:
     assert isinstance(best, float)
     assert recalls.filter(pl.col("k") == 1)["recall"].item() == pytest.approx(100 * best)
     again = luigi(*arguments, "--epochs-num", "1")
-    assert again.stdout.startswith("EvaluateCosPlace: nothing to do"), again.stdout
+    assert again.stdout.startswith("EvaluateCosPlace: up to date"), again.stdout
 
     model = current(tmp_path)["training/train"] / "model.pth"
     (run,) = (tmp_path / "artifacts" / "runs").glob("*/*/run.json")
     assert json.loads(run.read_text())["inputs"] == recipe_of(model.parent)["inputs"]
     given = luigi(*arguments, "--resume-model", str(model))
-    assert given.stdout.startswith("EvaluateCosPlace: nothing to do"), "the same model by its path is the same model"
+    assert given.stdout.startswith("EvaluateCosPlace: up to date"), "the same model by its path is the same model"
     write_images(city / "train" / "36.15", (2019,))
     changed = luigi("TrainCosPlace", "--dataset-folder", str(city), *TINY, "--epochs-num", "1")
-    assert "TrainCosPlace: nothing to do" in changed.stdout
+    assert "TrainCosPlace: up to date" in changed.stdout
     assert "give --groups-path" in changed.stderr, "newer images are a note, not a reason to throw away a training"
 
 
@@ -215,19 +215,19 @@ def test_a_configuration_of_ones_own_wins_over_what_the_pipeline_needs_by_defaul
 @pytest.mark.slow
 def test_a_data_set_that_is_moved_is_not_trained_on_again(city: Path, luigi: Luigi, tmp_path: Path) -> None:
     command = ("TrainCosPlace", *TINY, "--epochs-num", "0", "--dataset-folder")
-    assert "TrainCosPlace made" in luigi(*command, str(city)).stdout
+    assert "TrainCosPlace: done (" in luigi(*command, str(city)).stdout
     before = made_when(tmp_path)
     (tmp_path / "disk2").mkdir()
     moved = city.rename(tmp_path / "disk2" / "town")
-    assert "TrainCosPlace made" in luigi(*command, str(moved)).stdout
+    assert "TrainCosPlace: done (" in luigi(*command, str(moved)).stdout
     after = {path: when for path, when in made_when(tmp_path).items() if path not in before}
     assert sorted(after.values()) == sorted(before.values())
     assert len({path.stat().st_ino for path in (tmp_path / "artifacts").glob("training/*/*[!t]/model.pth")}) == 1
-    assert "TrainCosPlace: nothing to do" in luigi(*command, str(moved)).stdout
+    assert "TrainCosPlace: up to date" in luigi(*command, str(moved)).stdout
     (moved / "train" / "36.14" / "odd.jpg").touch()
     assert "give --groups-path" in luigi(*command, str(moved)).stderr, "it is this folder's model now"
     renamed = luigi(*command, str(moved.rename(tmp_path / "disk2" / "city")))
-    assert "TrainCosPlace: nothing to do" in renamed.stdout
+    assert "TrainCosPlace: up to date" in renamed.stdout
     assert "give --groups-path" in renamed.stderr
 
 
@@ -256,7 +256,7 @@ def test_groups_of_some_years(city: Path, luigi: Luigi, tmp_path: Path) -> None:
     both = luigi(*command, "--years", "2016, 2015")
     assert "8 classes of 16 images" in both.stdout
     assert recipe_of(current(tmp_path)["groups/train"])["settings"]["years"] == "2015-2016"
-    assert luigi(*command, "--years", "2015-2016").stdout.startswith("BuildGroups: nothing to do")
+    assert luigi(*command, "--years", "2015-2016").stdout.startswith("BuildGroups: up to date")
 
 
 @pytest.mark.slow
@@ -301,7 +301,7 @@ def test_a_grayscale_model_of_images_that_are_no_squares_needs_only_its_folder_t
 def test_other_validation_makes_another_model(city: Path, luigi: Luigi) -> None:
     command = ("TrainCosPlace", "--dataset-folder", str(city), *TINY, "--epochs-num", "0")
     luigi(*command)
-    assert "TrainCosPlace made" in luigi(*command, "--positive-dist-threshold", "1").stdout
+    assert "TrainCosPlace: done (" in luigi(*command, "--positive-dist-threshold", "1").stdout
 
 
 def test_a_folder_that_cannot_be_written_is_one_message(city: Path, luigi: Luigi, tmp_path: Path) -> None:
