@@ -16,7 +16,7 @@ from data_manifest.images.open_picture import as_shown, open_picture, orientatio
 JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 COLOURS = ("YCbCr", "Gray", "RGB")  # spaces that the fast decoder brings to RGB
 NEEDS_PILLOW = "subsampling"  # of a kind that it has no name for
-# What is wrong with the machine and not with the image: all images would seem bad. `is_of_the_machine` knows more of
+# What is wrong with the machine and not with the image: all images would seem bad. `is_io_error` knows more of
 # these, for which days of training are not stopped: one image that the disk or the rights do not give.
 OF_THE_MACHINE = (*TOO_MANY_FILES, errno.ENOMEM, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT)
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from data_manifest.errors import UserError, is_of_the_machine
+from data_manifest.errors import UserError, is_io_error
 from data_manifest.store.fsync import fsync
 from training.network.file_kinds import kind_of
 from training.network.state_dicts import few, find_state_dict
@@ -109,7 +109,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 def _problem(path: Path, error: Exception) -> str:
     """Return why a file cannot be loaded: a system error, Python objects in it, or its kind."""
     text = str(error)
-    if isinstance(error, OSError) and is_of_the_machine(error):
+    if isinstance(error, OSError) and is_io_error(error):
         return f"cannot be read: {error.strerror}"
     if text.startswith(BROKEN):
         return f"is damaged ({text}): download or copy it again"
