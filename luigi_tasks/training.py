@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_manifest.errors import UserError
+from data_manifest.images.data_set_names import data_set_identity
 from data_manifest.progress import working
-from data_manifest.store.data_set_names import data_set_identity
 from data_manifest.store.recipe import Recipe, is_published, read_recipe
 from evaluation.recipe import decisive_settings as evaluation_settings
 from evaluation.settings import EvaluationSettings

@@ -11,8 +11,8 @@ from torch import nn
 
 from data_manifest import schemas
 from data_manifest.errors import UserError
+from data_manifest.images.data_set_names import data_set_identity
 from data_manifest.images.image_size import ImageSize
-from data_manifest.store.data_set_names import data_set_identity
 from data_manifest.store.files import link_or_copy
 from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import Recipe, digest_of_file, read_recipe
