@@ -1,6 +1,12 @@
 """What tests of several packages share: files and tables as bytes by their place, and lines of progress on request."""
 
 import contextlib
+import multiprocessing
+import os
+import runpy
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +14,39 @@ import pytest
 
 from data_manifest import progress
 from data_manifest.artefacts import list_artefacts, list_current
+
+ROOT = Path(__file__).resolve().parents[1]
+SLOW_IMPORTS = ["torchvision", "polars", "scipy.stats", "PIL.Image", "tests.helpers"]
+
+
+def run_module(name: str, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run `python -m NAME` in the repository with more environment variables, and return its status and output.
+
+    It is forked from a server process that has imported torch, which would otherwise take seconds each time.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(SLOW_IMPORTS)
+    with tempfile.TemporaryDirectory() as folder:
+        process = context.Process(target=_run, args=(name, arguments, {**os.environ, **environment}, folder))
+        process.start()
+        process.join(timeout=300)
+        stdout, stderr = (Path(folder, stream).read_text() for stream in ("stdout", "stderr"))
+        assert process.exitcode is not None, f"{name} {arguments} still runs after 5 minutes: {stderr}"
+        return subprocess.CompletedProcess([name, *arguments], process.exitcode, stdout, stderr)
+
+
+def _run(name: str, arguments: tuple[str, ...], environment: dict[str, str], folder: str) -> None:
+    for number, stream in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(f"{folder}/{stream}", os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(ROOT)
+    sys.argv = [name, *arguments]
+    try:
+        runpy.run_module(name, run_name="__main__", alter_sys=True)
+    except Exception:
+        sys.excepthook(*sys.exc_info())
+        sys.exit(1)
 
 
 def files_in(folder: Path, pattern: str = "*") -> dict[str, bytes]:
