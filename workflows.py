@@ -1,7 +1,7 @@
 """The Luigi tasks: `luigi --module workflows TrainCosPlace --dataset-folder sf-xl/processed`.
 
 A task is a label on a plain function of `pipeline`, `training` or `evaluation`, and is complete when that function's
-artefact is published. What takes seconds to import (torch, faiss) is imported where it is used.
+artifact is published. What takes seconds to import (torch, faiss) is imported where it is used.
 """
 
 from luigi_tasks.configuration import check_configuration, warn_of_unread_sections

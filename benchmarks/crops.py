@@ -13,7 +13,7 @@ import numpy as np
 from measure import Command, machine, measure, median, note, table
 from PIL import Image
 
-from data_manifest.data_set_names import plain_name
+from data_manifest.store.data_set_names import plain_name
 
 ROOT = Path(__file__).resolve().parent.parent
 PLAIN = """
@@ -35,7 +35,7 @@ OURS = """
 import sys
 from pathlib import Path
 from pipeline.panoramas.settings import CropSettings
-from pipeline.panoramas.stage import crop_panoramas
+from pipeline.panoramas.crop_panoramas import crop_panoramas
 if __name__ == "__main__":
     crop_panoramas(*map(Path, sys.argv[1:4]), CropSettings(projection=sys.argv[4]))
 """

@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 from measure import machine, note, table
 
-from data_manifest.artefacts import list_current
+from data_manifest.store.find import list_current
 from data_manifest.tables import read_table
 
 ROOT = Path(__file__).resolve().parent.parent

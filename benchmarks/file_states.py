@@ -11,12 +11,12 @@ from pathlib import Path
 
 from measure import Command, Measured, as_seconds, machine, measure, median, note, peak_memory, table
 
-from pipeline.manifest import build_manifest
+from pipeline.manifest.build_manifest import build_manifest
 
 ROOT = Path(__file__).resolve().parent.parent
 TURNS = 9
 PLAIN = """
-import os, sys, polars as pl, data_manifest.file_states
+import os, sys, polars as pl, data_manifest.images.file_states
 paths = pl.read_parquet(sys.argv[1] + "/manifest/*.parquet", columns=["path"])["path"].to_list()
 for path in paths:
     os.stat(f"{sys.argv[2]}/{path}")
@@ -24,10 +24,10 @@ for path in paths:
 OURS = """
 import sys
 from pathlib import Path
-from data_manifest.file_states import stat_manifest
+from data_manifest.images.file_states import stat_manifest
 stat_manifest(Path(sys.argv[1]), Path(sys.argv[2]))
 """
-START = "import data_manifest.file_states"
+START = "import data_manifest.images.file_states"
 
 
 def make_tree(folder: Path, count: int) -> None:

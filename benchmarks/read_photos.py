@@ -29,8 +29,8 @@ for path in Path(sys.argv[1]).rglob("*.jpg"):
 OURS = """
 import sys
 from pathlib import Path
-from pipeline.manifest import build_manifest
-from pipeline.sources.choose import make_source
+from pipeline.manifest.build_manifest import build_manifest
+from pipeline.sources.make_source import make_source
 from pipeline.sources.settings import SourceSettings
 if __name__ == "__main__":
     build_manifest(*map(Path, sys.argv[1:3]), source=make_source(SourceSettings(source="exif")))

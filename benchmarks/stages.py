@@ -17,7 +17,8 @@ from pathlib import Path
 
 from measure import Command, Measured, as_gigabytes, as_seconds, measure, median, note, peak_memory
 
-from data_manifest.artefacts import list_current, read_recipe
+from data_manifest.store.find import list_current
+from data_manifest.store.recipe import read_recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS_TO_SETTLE = 2.5
@@ -52,7 +53,7 @@ class Rounds:
 
 @dataclass(frozen=True)
 class Data:
-    """A data set: the folder of images, which may be a list beside it alone, where its artefacts go, and its size."""
+    """A data set: the folder of images, which may be a list beside it alone, where its artifacts go, and its size."""
 
     train: Path
     artifacts: Path

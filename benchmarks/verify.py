@@ -18,8 +18,8 @@ import numpy as np
 from measure import Command, machine, measure, median, note, table
 from PIL import Image
 
-from pipeline.manifest import build_manifest
-from pipeline.verification.image_check import check_image
+from pipeline.manifest.build_manifest import build_manifest
+from pipeline.verification.check_image import check_image
 
 ROOT = Path(__file__).resolve().parent.parent
 TURNS = 3
@@ -28,7 +28,7 @@ QUALITY = 60  # gives 70 kB: SF-XL's crops have 25 to 50
 CODE = """
 import sys
 from pathlib import Path
-from pipeline.verification.verify import verify_images
+from pipeline.verification.verify_images import verify_images
 if __name__ == "__main__":
     verify_images(*map(Path, sys.argv[1:4]), check=sys.argv[4])
 """

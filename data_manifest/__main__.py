@@ -1,4 +1,4 @@
-"""Look inside an artefacts folder, and tidy it up: `python -m data_manifest summary artifacts/manifest/my-images`."""
+"""Look inside an artifacts folder, and tidy it up: `python -m data_manifest summary artifacts/manifest/my-images`."""
 
 import argparse
 import json
@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from data_manifest import classes, contents, garbage, rejects, summary
-from data_manifest.bars import glyphs_for
 from data_manifest.console import escape_unprintable
 from data_manifest.errors import UserError
-from data_manifest.lookup import find_artefact, read_recipe_of
-from data_manifest.references import CHECK_STAGES, MANIFEST_STAGES
+from data_manifest.inspect import classes, contents, rejects, summary
+from data_manifest.inspect.bars import glyphs_for
+from data_manifest.store import garbage
+from data_manifest.store.lookup import find_artifact, read_recipe_of
+from data_manifest.store.references import CHECK_STAGES, MANIFEST_STAGES
 
 Result = tuple[Any, str]  # what JSON shows, and what text does
 
@@ -38,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         return command
 
     paths = add("paths", _paths, "the current tables, each as a glob of Parquet files")
-    listing = add("list", _list, "all artefacts, old ones too")
+    listing = add("list", _list, "all artifacts, old ones too")
     look = add(
         "summary",
         _summary,
@@ -47,16 +48,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     why = add("rejects", _rejects, "which files are no usable images, and why", rejects.__doc__)
     sizes = add("classes", _classes, "classes and images of each group", classes.__doc__)
-    collect = add("gc", _gc, "remove old artefacts that nothing needs", garbage.__doc__)
+    collect = add("gc", _gc, "remove old artifacts that nothing needs", garbage.__doc__)
     for command in (paths, listing, collect):
         command.add_argument("--artifacts-folder", type=Path, default=Path("artifacts"), help="default: artifacts")
     for command in (look, why, sizes):
-        command.add_argument("path", type=Path, help="an artefact, as in artifacts/manifest/<data set>/current")
+        command.add_argument("path", type=Path, help="an artifact, as in artifacts/manifest/<data set>/current")
     why.add_argument("--reason", help="look at one reason alone")
     text = "files of each reason to show (default: %(default)s)"
     why.add_argument("--limit", type=int, default=rejects.LIMIT, metavar="N", help=text)
     collect.add_argument("--dry-run", action="store_true", help="show what would be removed, and remove nothing")
-    text = "artefacts of each stage and data set to keep, the newest first (default: %(default)s)"
+    text = "artifacts of each stage and data set to keep, the newest first (default: %(default)s)"
     collect.add_argument("--keep-newest", type=int, default=0, metavar="N", help=text)
     text = "stages to remove from (default: %(default)s; models are days of work, and go only if asked for)"
     collect.add_argument("--stages", default=",".join(garbage.DEFAULT_STAGES), help=text)
@@ -69,29 +70,29 @@ def _paths(options: argparse.Namespace) -> Result:
 
 
 def _list(options: argparse.Namespace) -> Result:
-    rows = contents.all_artefacts(_artifacts(options))
+    rows = contents.all_artifacts(_artifacts(options))
     return rows, contents.as_text(rows)
 
 
 def _summary(options: argparse.Namespace) -> Result:
-    artefact = find_artefact(options.path)
-    stage = read_recipe_of(artefact, "summary", (*MANIFEST_STAGES, *CHECK_STAGES, classes.STAGE))["stage"]
+    artifact = find_artifact(options.path)
+    stage = read_recipe_of(artifact, "summary", (*MANIFEST_STAGES, *CHECK_STAGES, classes.STAGE))["stage"]
     if stage == classes.STAGE:
         return _classes(options)
     if stage in CHECK_STAGES:
-        facts = rejects.list_rejects(artefact, limit=0)
+        facts = rejects.list_rejects(artifact, limit=0)
         return facts, f"{facts['made']}\n{rejects.show_rejects(facts, _glyphs())}"
-    facts = summary.summarise(artefact)
+    facts = summary.summarise(artifact)
     return facts, summary.show_summary(facts, _glyphs())
 
 
 def _rejects(options: argparse.Namespace) -> Result:
-    facts = rejects.list_rejects(find_artefact(options.path), options.reason, options.limit)
+    facts = rejects.list_rejects(find_artifact(options.path), options.reason, options.limit)
     return facts, rejects.show_rejects(facts, _glyphs())
 
 
 def _classes(options: argparse.Namespace) -> Result:
-    facts = classes.count_classes(find_artefact(options.path))
+    facts = classes.count_classes(find_artifact(options.path))
     return facts, classes.show_classes(facts, _glyphs())
 
 

@@ -1,6 +1,6 @@
 """The schema of every table: columns, types, and what a column means. There is no other home for them.
 
-`SCHEMA_VERSION` is part of every artefact's digest, models with days of work in them among them: raise it when a column
+`SCHEMA_VERSION` is part of every artifact's digest, models with days of work in them among them: raise it when a column
 changes its name, type or meaning. A column that is added raises the version of the stage that writes it alone.
 """
 

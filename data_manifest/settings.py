@@ -1,7 +1,7 @@
 """Settings of a stage: frozen dataclasses that bring their values to the right type and check them when made.
 
 Values arrive from a command line, a configuration file or Python, as `"10"`, `10` or `10.0`. They must mean the same,
-because a digest of the settings decides whether an artefact can be used again.
+because a digest of the settings decides whether an artifact can be used again.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from data_manifest.errors import UserError
-from data_manifest.image_size import ImageSize
+from data_manifest.images.image_size import ImageSize
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
@@ -32,7 +32,7 @@ def setting(
         help_text: What the field means.
         choices: The only values that it may take.
         form: Brings values that mean the same to one value; raises ValueError with the rule where a value breaks it.
-        added_later: Has artefacts that were made before the field came keep their digests: `as_dict` leaves it out
+        added_later: Has artifacts that were made before the field came keep their digests: `as_dict` leaves it out
             where it has its default.
     """
     more = {"form": form, "added_later": added_later}

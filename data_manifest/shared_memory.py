@@ -31,7 +31,7 @@ def check_shared_memory(batch_bytes: int, batches: int, num_workers: int, batch_
     Raises:
         UserError: They do not fit.
     """
-    from data_manifest.artefacts import disk_usage, format_bytes
+    from data_manifest.store.files import disk_usage, format_bytes
 
     if num_workers == 0 or not FOLDER.is_dir():
         return
@@ -68,6 +68,6 @@ def from_workers(batches: Iterator[Batch], batch_flag: str) -> Iterator[Batch]:
 
 
 def _size() -> str:
-    from data_manifest.artefacts import disk_usage, format_bytes
+    from data_manifest.store.files import disk_usage, format_bytes
 
     return f" ({FOLDER}: {format_bytes(disk_usage(FOLDER)[0])}; Docker: --shm-size)" if FOLDER.is_dir() else ""

@@ -1,4 +1,4 @@
-"""Reading and writing tables: a table is a folder of Parquet files, `<artefact>/<table>/*.parquet`.
+"""Reading and writing tables: a table is a folder of Parquet files, `<artifact>/<table>/*.parquet`.
 
 There is one writer, and it gives the same bytes for the same rows. Parquet bytes follow the chunks of what is written,
 which vary from run to run; so the rows are brought to one chunk and cut into row groups of one size.
@@ -14,8 +14,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data_manifest.durable import fsync
 from data_manifest.errors import UserError
+from data_manifest.store.fsync import fsync
 
 ROWS_PER_ROW_GROUP = 65_536
 COLUMNS_NOTE = "columns"
@@ -25,7 +25,7 @@ STATUS_TABLES = ("checks", "cropped")  # say of each file whether it is ok
 def write_table(frame: pl.DataFrame, path: Path, schema: pa.Schema, notes: Mapping[str, str] | None = None) -> None:
     """Write rows, in the order they have, as a Parquet file that appears whole or not at all.
 
-    The folder of the table is made, but not that of the artefact: where this is gone, nobody waits for the file.
+    The folder of the table is made, but not that of the artifact: where this is gone, nobody waits for the file.
     Several may write the same file at once: each writes one of its own, and the last stays. `notes` go into the file's
     metadata, where `read_notes` finds them without reading a row.
 
@@ -78,35 +78,35 @@ def read_notes(path: Path) -> dict[str, str]:
     return {key.decode(): value.decode() for key, value in metadata.items() if key != b"ARROW:schema"}
 
 
-def table_glob(artefact: Path, name: str) -> str:
-    """Return the glob that any Parquet reader takes for a table of an artefact."""
-    return f"{glob.escape(str(artefact))}/{name}/*.parquet"
+def table_glob(artifact: Path, name: str) -> str:
+    """Return the glob that any Parquet reader takes for a table of an artifact."""
+    return f"{glob.escape(str(artifact))}/{name}/*.parquet"
 
 
-def table_files(artefact: Path, name: str) -> list[Path]:
-    """Return the files of a table of an artefact, in the order of their names.
+def table_files(artifact: Path, name: str) -> list[Path]:
+    """Return the files of a table of an artifact, in the order of their names.
 
     Raises:
         UserError: There is no such table.
     """
-    files = sorted((artefact / name).glob("*.parquet"))
+    files = sorted((artifact / name).glob("*.parquet"))
     if not files:
-        raise UserError(f"{artefact / name} holds no Parquet file: is {artefact} the folder of a published artefact?")
+        raise UserError(f"{artifact / name} holds no Parquet file: is {artifact} the folder of a published artifact?")
     return files
 
 
-def scan_table(artefact: Path, name: str) -> pl.LazyFrame:
-    """Return a table of an artefact for lazy reading, its files in the order of their names.
+def scan_table(artifact: Path, name: str) -> pl.LazyFrame:
+    """Return a table of an artifact for lazy reading, its files in the order of their names.
 
     Raises:
         UserError: There is no such table.
     """
-    return pl.scan_parquet(table_files(artefact, name), glob=False)  # no glob: a folder's name may hold a [
+    return pl.scan_parquet(table_files(artifact, name), glob=False)  # no glob: a folder's name may hold a [
 
 
-def read_table(artefact: Path, name: str, columns: list[str] | None = None) -> pl.DataFrame:
-    """Return a table of an artefact, or some of its columns, with its files in the order of their names."""
-    table = scan_table(artefact, name)
+def read_table(artifact: Path, name: str, columns: list[str] | None = None) -> pl.DataFrame:
+    """Return a table of an artifact, or some of its columns, with its files in the order of their names."""
+    table = scan_table(artifact, name)
     return (table if columns is None else table.select(columns)).collect()
 
 
@@ -116,13 +116,13 @@ def bad_images(checks: pl.LazyFrame) -> pl.LazyFrame:
     return checks.filter(status != "ok").select("path", reason=status, detail=pl.col("detail").fill_null(""))
 
 
-def scan_rejects(artefact: Path) -> pl.LazyFrame:
-    """Return path, reason and detail of the files that an artefact rejects: of checks and crops, what is not ok.
+def scan_rejects(artifact: Path) -> pl.LazyFrame:
+    """Return path, reason and detail of the files that an artifact rejects: of checks and crops, what is not ok.
 
     Raises:
         UserError: There is no such table.
     """
     for table in STATUS_TABLES:
-        if (artefact / table).is_dir():
-            return bad_images(scan_table(artefact, table))
-    return scan_table(artefact, "rejects").with_columns(pl.col("reason").cast(pl.String))
+        if (artifact / table).is_dir():
+            return bad_images(scan_table(artifact, table))
+    return scan_table(artifact, "rejects").with_columns(pl.col("reason").cast(pl.String))

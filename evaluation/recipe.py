@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from data_manifest.artefacts import Recipe, digest_of, digest_of_file, is_published, read_recipe
 from data_manifest.errors import UserError
-from data_manifest.image_size import PUBLISHED_IMAGE_SIZE, ImageSize
-from data_manifest.references import WEIGHTS
-from evaluation.protocols import NamedSet
+from data_manifest.images.image_size import PUBLISHED_IMAGE_SIZE, ImageSize
+from data_manifest.store.recipe import Recipe, digest_of, digest_of_file, is_published, read_recipe
+from data_manifest.store.references import WEIGHTS
 from evaluation.settings import EvaluationSettings, RetrievalSettings, Threshold
+from evaluation.test_sets.named_sets import NamedSet
 
 VERSION = 4
 DESCRIPTORS_VERSION = 3
@@ -138,7 +138,7 @@ def size_for(model: Path, settings: EvaluationSettings, image_size: ImageSize | 
         return ImageSize.of(image_size)
     if not settings.resize_test_imgs:
         return PUBLISHED_IMAGE_SIZE
-    from training.network import stated_image_size  # late: torch takes seconds to import
+    from training.network.weights import stated_image_size  # late: torch takes seconds to import
 
     return stated_image_size(model) or PUBLISHED_IMAGE_SIZE
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from data_manifest.artefacts import list_current
+from data_manifest.store.find import list_current
 from data_manifest.tables import read_table
 from evaluation.report.recipe import PAGE
 
@@ -56,7 +56,7 @@ def run(title: str, command: list[str]) -> int:
 
 
 def current(stage: str) -> Path:
-    """Return the demo's current artefact of a stage: of the manifests, that of the images trained on."""
+    """Return the demo's current artifact of a stage: of the manifests, that of the images trained on."""
     found = [path for path in list_current(ARTIFACTS) if path.parent.parent.name == stage]
     return next((path for path in found if path.parent.name.endswith("-train")), found[0])
 

@@ -3,26 +3,26 @@
 import functools
 from pathlib import Path
 
-from data_manifest.artefacts import Recipe, is_published
-from data_manifest.data_set_names import data_set_name
-from data_manifest.file_states import ImageStates, stat_manifest
+from data_manifest.images.file_states import ImageStates, stat_manifest
+from data_manifest.store.data_set_names import data_set_name
+from data_manifest.store.recipe import Recipe, is_published
 from luigi_tasks.parameters import takes
 from luigi_tasks.stage import Stage
-from pipeline.cluster import ClusterSettings
-from pipeline.dataset import PHOTOS, DatasetSettings, PartSettings
-from pipeline.groups import build_groups, groups_recipe
-from pipeline.listing import Listing, list_images
-from pipeline.manifest import build_manifest, manifest_recipe
+from pipeline.dataset_layout import PHOTOS, DatasetSettings, PartSettings
+from pipeline.execution.dask_cluster import ClusterSettings
+from pipeline.groups.build_groups import build_groups, groups_recipe
+from pipeline.groups.settings import GroupSettings
+from pipeline.listing.list_images import Listing, list_images
+from pipeline.manifest.build_manifest import build_manifest, manifest_recipe
+from pipeline.manifest.split_manifest import NONE as UNSPLIT
+from pipeline.manifest.split_manifest import SplitSettings, part_name, split_manifest, split_recipe
+from pipeline.panoramas.crop_panoramas import crop_panoramas, crops_recipe
 from pipeline.panoramas.settings import CropFolders, CropSettings
-from pipeline.panoramas.stage import crop_panoramas, crops_recipe
-from pipeline.settings import GroupSettings
-from pipeline.sources.choose import make_source
+from pipeline.sources.make_source import make_source
 from pipeline.sources.settings import SourceSettings
-from pipeline.split import NONE as UNSPLIT
-from pipeline.split import SplitSettings, part_name, split_manifest, split_recipe
+from pipeline.verification.drop_bad_images import leave_out_bad, verified_by, verified_recipe
 from pipeline.verification.settings import NO, CheckSettings, VerifiedSettings, VerifySettings
-from pipeline.verification.verified import leave_out_bad, verified_by, verified_recipe
-from pipeline.verification.verify import checks_recipe, verify_images
+from pipeline.verification.verify_images import checks_recipe, verify_images
 
 PANORAMAS = "panoramas"  # in place of a part of a data set
 
@@ -60,7 +60,7 @@ class BuildManifest(Stage):
         return self.dataset.images(self.part)
 
     def name(self) -> str:
-        """Return what the images are called among the artefacts."""
+        """Return what the images are called among the artifacts."""
         return data_set_name(self.images_folder, self.dataset.artifacts_folder)
 
     def recipe(self) -> Recipe:
@@ -109,7 +109,7 @@ class SplitDataset(Stage):
         return self.dataset.images(PHOTOS)
 
     def name(self) -> str:
-        """Return what the part is called among the artefacts."""
+        """Return what the part is called among the artifacts."""
         return part_name(data_set_name(self.images_folder, self.dataset.artifacts_folder), self.part)
 
     def recipe(self) -> Recipe:
@@ -119,7 +119,7 @@ class SplitDataset(Stage):
 
     def run(self) -> None:
         """Write the manifests of all parts."""
-        split_manifest(self.requires().artefact(), self.dataset.artifacts_folder, self.settings(SplitSettings))
+        split_manifest(self.requires().artifact(), self.dataset.artifacts_folder, self.settings(SplitSettings))
 
 
 class StageOfImages(Stage):
@@ -142,7 +142,7 @@ pinned_files = functools.cache(stat_manifest)  # once per process, as `listed`
 
 def files_of(manifest: BuildManifest | SplitDataset) -> ImageStates:
     """Return the file states of a manifest's images; before it is published, of no image."""
-    folder = manifest.artefact()
+    folder = manifest.artifact()
     return pinned_files(folder, manifest.images_folder) if is_published(folder) else ImageStates(())
 
 
@@ -167,7 +167,7 @@ class VerifyImages(StageOfImages):
         """Check the images."""
         with self.executor() as executor:
             verify_images(
-                self.requires().artefact(),
+                self.requires().artifact(),
                 self.requires().images_folder,
                 self.dataset.artifacts_folder,
                 self.check,
@@ -203,9 +203,9 @@ class BuildGroups(StageOfImages):
         """Build the groups."""
         artifacts = self.dataset.artifacts_folder
         with self.executor() as executor:
-            images = self.manifest().artefact()
+            images = self.manifest().artifact()
             if self.verified != NO:
-                images = leave_out_bad(images, self.requires().artefact(), artifacts, executor)
+                images = leave_out_bad(images, self.requires().artifact(), artifacts, executor)
             build_groups(
                 images,
                 artifacts,

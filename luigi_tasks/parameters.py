@@ -15,21 +15,15 @@ from luigi.util import inherits
 from data_manifest.settings import Settings, value_of
 from evaluation.report.settings import ReportSettings
 from evaluation.settings import ChosenSets, EvaluationSettings, RetrievalSettings
-from pipeline.cluster import ClusterSettings
-from pipeline.dataset import DatasetSettings, PartSettings
+from pipeline.dataset_layout import DatasetSettings, PartSettings
+from pipeline.execution.dask_cluster import ClusterSettings
+from pipeline.groups.settings import GroupSettings
+from pipeline.manifest.split_manifest import SplitSettings
 from pipeline.panoramas.settings import CropFolders, CropSettings
-from pipeline.settings import GroupSettings
 from pipeline.sources.settings import SourceSettings
-from pipeline.split import SplitSettings
 from pipeline.verification.settings import CheckSettings, VerifiedSettings, VerifySettings
-from training.settings import (
-    AugmentationSettings,
-    ChosenGroups,
-    NetworkSettings,
-    RuntimeSettings,
-    SeedsSettings,
-    TrainingSettings,
-)
+from training.network.settings import NetworkSettings
+from training.settings import AugmentationSettings, ChosenGroups, RuntimeSettings, SeedsSettings, TrainingSettings
 
 CONFIG_SECTION = "cosplace"
 ELSEWHERE = {"dask_scheduler": ("dask", "scheduler")}  # section and name of parameters that are not in that section

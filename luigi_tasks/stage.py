@@ -1,4 +1,4 @@
-"""What all tasks have in common: settings from parameters, and completeness from artefacts.
+"""What all tasks have in common: settings from parameters, and completeness from artifacts.
 
 Importing this gives Luigi the values that the pipeline needs.
 """
@@ -14,16 +14,18 @@ from typing import Any, TypeVar
 import luigi
 from luigi.task_register import TaskClassException
 
-from data_manifest.artefacts import Recipe, describe, is_published, make_current
 from data_manifest.console import configure_logging, show_mistake
 from data_manifest.settings import Settings
+from data_manifest.store.find import describe
+from data_manifest.store.publish import make_current
+from data_manifest.store.recipe import Recipe, is_published
 from luigi_tasks.command_line import explain_mistyped_words
 from luigi_tasks.configuration import check_configuration
-from pipeline.cluster import ClusterSettings, executor_at
-from pipeline.dataset import DatasetSettings
+from pipeline.dataset_layout import DatasetSettings
+from pipeline.execution.dask_cluster import ClusterSettings, executor_at
 
 LUIGI_DEFAULTS = {
-    # Artefacts are published whole, so that runs may overlap: no lock file is needed, nor a server to keep them apart.
+    # Artifacts are published whole, so that runs may overlap: no lock file is needed, nor a server to keep them apart.
     "core": {"local_scheduler": "true", "no_lock": "true", "log_level": "WARNING"},
     "worker": {"check_complete_on_run": "true"},  # a task that ended without making what it promises has failed
     # What luigi exits with; without these it would be 0 whatever happened.
@@ -54,7 +56,7 @@ SettingsKind = TypeVar("SettingsKind", bound=Settings)
 
 
 class Stage(luigi.Task):
-    """A stage of the pipeline: complete when the artefact of its recipe is published."""
+    """A stage of the pipeline: complete when the artifact of its recipe is published."""
 
     kinds: tuple[type[Settings], ...] = ()
 
@@ -78,26 +80,26 @@ class Stage(luigi.Task):
         return executor_at(self.settings(ClusterSettings).dask_scheduler)
 
     def recipe(self) -> Recipe:
-        """Return what makes this stage's artefact, as inputs and settings stand today."""
+        """Return what makes this stage's artifact, as inputs and settings stand today."""
         raise NotImplementedError
 
-    def artefact(self) -> Path:
-        """Return where the artefact lies, or will."""
+    def artifact(self) -> Path:
+        """Return where the artifact lies, or will."""
         return self.recipe().folder(self.dataset.artifacts_folder)
 
     def complete(self) -> bool:
-        """Return whether the artefact is published."""
-        return is_published(self.artefact())
+        """Return whether the artifact is published."""
+        return is_published(self.artifact())
 
 
 @Stage.event_handler(luigi.Event.SUCCESS)
 def say_made(stage: Stage) -> None:
     """Tell what a stage has made."""
-    print(f"{stage.task_family} made {describe(stage.artefact())}", flush=True)
+    print(f"{stage.task_family} made {describe(stage.artifact())}", flush=True)
 
 
 @Stage.event_handler(luigi.Event.DEPENDENCY_PRESENT)
 def say_present(stage: Stage) -> None:
     """Tell what was there already, and make it the current one of its name."""
-    make_current(stage.artefact())
-    print(f"{stage.task_family}: nothing to do, there is {describe(stage.artefact())}", flush=True)
+    make_current(stage.artifact())
+    print(f"{stage.task_family}: nothing to do, there is {describe(stage.artifact())}", flush=True)

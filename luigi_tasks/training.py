@@ -9,34 +9,28 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_manifest.artefacts import Recipe, is_published, read_recipe
-from data_manifest.data_set_names import data_set_identity
 from data_manifest.errors import UserError
 from data_manifest.progress import working
+from data_manifest.store.data_set_names import data_set_identity
+from data_manifest.store.recipe import Recipe, is_published, read_recipe
 from evaluation.recipe import decisive_settings as evaluation_settings
 from evaluation.recipe import validation_digest
 from evaluation.settings import EvaluationSettings
 from luigi_tasks.data import BuildGroups, BuildManifest, SplitDataset, StageOfImages
 from luigi_tasks.parameters import TRAINING_KINDS, takes
 from luigi_tasks.stage import Stage
-from pipeline.groups import groups_recipe
-from pipeline.settings import GroupSettings
+from pipeline.groups.build_groups import groups_recipe
+from pipeline.groups.settings import GroupSettings
+from pipeline.verification.drop_bad_images import verified_alike
 from pipeline.verification.settings import VerifiedSettings
-from pipeline.verification.verified import verified_alike
-from training.image_changes import TRAIN, VALIDATION, note_changed_images
+from training.data.image_changes import TRAIN, VALIDATION, note_changed_images
+from training.network.settings import NetworkSettings
 from training.recipe import decisive_settings, finished_training, training_recipe
-from training.seeds import publish_seeds, seeds_recipe
-from training.settings import (
-    AugmentationSettings,
-    ChosenGroups,
-    NetworkSettings,
-    RuntimeSettings,
-    SeedsSettings,
-    TrainingSettings,
-)
+from training.settings import AugmentationSettings, ChosenGroups, RuntimeSettings, SeedsSettings, TrainingSettings
+from training.train_seeds import publish_seeds, seeds_recipe
 
 if TYPE_CHECKING:
-    from evaluation.image_list import ImageList
+    from evaluation.descriptors.image_list import ImageList
 
 
 logger = logging.getLogger(__name__)
@@ -88,9 +82,9 @@ class ValidatedBy:
 
 def image_list(manifest: BuildManifest | SplitDataset) -> "ImageList":
     """Return the images of a manifest, for an evaluation."""
-    from evaluation.image_list import ImageList
+    from evaluation.descriptors.image_list import ImageList
 
-    return ImageList(manifest.artefact(), manifest.images_folder)
+    return ImageList(manifest.artifact(), manifest.images_folder)
 
 
 def checked(manifests: "list[BuildManifest | SplitDataset]") -> "list[BuildManifest | SplitDataset]":
@@ -110,7 +104,7 @@ def checked(manifests: "list[BuildManifest | SplitDataset]") -> "list[BuildManif
 @functools.cache  # looked at once a command
 def check_image_of(manifest: BuildManifest) -> None:
     """Check that the images of a manifest are there, and that the first can be read."""
-    from pipeline.first_image import check_first_image
+    from pipeline.listing.check_first_image import check_first_image
 
     check_first_image(manifest.listing(), manifest.images_folder)
 
@@ -121,7 +115,7 @@ def stopping_luigi() -> Iterator[None]:
 
     In a process of Luigi's own, multiprocessing would show that with a traceback: there the task has failed.
     """
-    from training.stopping import StoppedError
+    from training.loop.stopping import StoppedError
 
     try:
         yield
@@ -141,13 +135,13 @@ class TrainCosPlace(StageOfImages):
         return [*checked(self.manifests("val")), *groups]
 
     def chosen_groups(self) -> Path | None:
-        """Return the artefact of groups that was asked for, if one was; `current` is what it was at first."""
+        """Return the artifact of groups that was asked for, if one was; `current` is what it was at first."""
         path = self.settings(ChosenGroups).groups_path
         return path and resolved(path)
 
     def groups_folder(self) -> Path:
         """Return the folder of the groups to train on."""
-        return self.chosen_groups() or self.clone(BuildGroups).artefact()
+        return self.chosen_groups() or self.clone(BuildGroups).artifact()
 
     def recipe(self) -> Recipe:
         """Return what makes the model."""
@@ -165,7 +159,7 @@ class TrainCosPlace(StageOfImages):
         validation = evaluation_settings(self.settings(EvaluationSettings), augmentation.size)
         return training_recipe(groups, settings, ValidatedBy(validation, validation_images), folders)
 
-    def artefact(self) -> Path:
+    def artifact(self) -> Path:
         """Return where the model is or will be, with a note on its images that changed since it was trained."""
         model = self.model()
         if is_published(model):
@@ -179,19 +173,19 @@ class TrainCosPlace(StageOfImages):
     def model(self) -> Path:
         """Return the model of today's groups, or else one of the same settings that was finished on earlier ones."""
         if self.chosen_groups():
-            return super().artefact()
+            return super().artifact()
         name, verified = self.manifest_of("train").name(), verified_alike(self.settings(VerifiedSettings).verified)
         any_images = groups_recipe(name, "", self.settings(GroupSettings), verified).stored()
         artifacts, images = self.dataset.artifacts_folder, self.dataset.images("train")
         of_folder = self.recipe_on(any_images, folders=[data_set_identity(images, artifacts)])
         finished = finished_training(artifacts, of_folder, images)
-        return still_finished(finished, super().artefact) if finished else super().artefact()
+        return still_finished(finished, super().artifact) if finished else super().artifact()
 
     def run(self) -> None:
         """Train, and publish the best model."""
         with working("loading PyTorch and faiss"):
-            from evaluation.stage import Validation
-            from training.stage import train_cosplace
+            from evaluation.evaluate_cosplace import Validation
+            from training.train_cosplace import train_cosplace
 
         runtime = self.settings(RuntimeSettings)
         with stopping_luigi():
@@ -223,15 +217,15 @@ class TrainCosPlace(StageOfImages):
         """Train in several processes, and publish the best model: what `python -m training` does."""
         from training.__main__ import KINDS
         from training.command_line import arguments_for, check_batch_size
-        from training.launch import launch
+        from training.distributed.launch import launch
 
         database, queries = self.manifests("val")
         folders = {
             "groups_path": self.groups_folder(),
             "images_folder": self.dataset.images("train"),
             "artifacts_folder": self.dataset.artifacts_folder,
-            **{"val_database_manifest": database.artefact(), "val_database": database.images_folder},
-            **{"val_queries_manifest": queries.artefact(), "val_queries": queries.images_folder},
+            **{"val_database_manifest": database.artifact(), "val_database": database.images_folder},
+            **{"val_queries_manifest": queries.artifact(), "val_queries": queries.images_folder},
         }
         check_batch_size(self.settings(TrainingSettings).batch_size, num_processes)
         arguments = arguments_for(folders, [self.settings(kind) for kind in KINDS])
@@ -252,7 +246,7 @@ class TrainSeeds(StageOfImages):
 
     def models(self) -> dict[int, Path]:
         """Return the folder of each seed's model."""
-        return {seed: training.artefact() for seed, training in self.trainings().items()}
+        return {seed: training.artifact() for seed, training in self.trainings().items()}
 
     def recipe(self) -> Recipe:
         """Return what makes the table."""

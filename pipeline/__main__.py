@@ -1,6 +1,6 @@
 """Look ahead: `python -m pipeline plan sf-xl/processed/train --M 5 10 20` says what groupings would give.
 
-Images come from a folder, or the list file beside it, or the artefact of a manifest. No table is written.
+Images come from a folder, or the list file beside it, or the artifact of a manifest. No table is written.
 `python -m pipeline advise photos` says of images whose manifest is built which grouping to use, and what is odd.
 """
 
@@ -13,12 +13,12 @@ from pathlib import Path
 
 from data_manifest.console import configure_logging
 from data_manifest.errors import UserError
-from pipeline.advice import text as advice_text
-from pipeline.advice.advise import advise, find_manifest
-from pipeline.dataset import DatasetSettings
-from pipeline.plan import EpochSettings, plan_groups
-from pipeline.plan_text import as_json, as_text
-from pipeline.settings import GroupSettings
+from pipeline.dataset_layout import DatasetSettings
+from pipeline.groups.settings import GroupSettings
+from pipeline.planning import show_advice as advice_text
+from pipeline.planning.advise import advise, find_manifest
+from pipeline.planning.plan_groups import EpochSettings, plan_groups
+from pipeline.planning.show_plan import as_json, as_text
 
 GROUPING = tuple(field.name for field in dataclasses.fields(GroupSettings))
 
@@ -35,7 +35,7 @@ def make_parser() -> argparse.ArgumentParser:
 def _add_advise(command: argparse.ArgumentParser) -> None:
     command.description = "Looks at density, headings, years and positions, and says what a colleague would."
     command.add_argument(
-        "images", type=Path, help="folder of images that BuildManifest has read, or the artefact of their manifest"
+        "images", type=Path, help="folder of images that BuildManifest has read, or the artifact of their manifest"
     )
     command.add_argument("--artifacts-folder", type=Path, default=Path("artifacts"), help="[%(default)s]")
     command.add_argument("--format", choices=("text", "json"), default="text", help="[%(default)s]")
@@ -52,7 +52,7 @@ def show_advice(options: argparse.Namespace) -> str:
 
 def _add_plan(command: argparse.ArgumentParser) -> None:
     command.description = "Several values of a parameter are compared: one row for each combination."
-    command.add_argument("images", type=Path, help="folder of images to train on, or artefact of their manifest")
+    command.add_argument("images", type=Path, help="folder of images to train on, or artifact of their manifest")
     for field in (*dataclasses.fields(GroupSettings), *dataclasses.fields(EpochSettings)):
         several = {"nargs": "+", "default": [field.default]} if field.name in GROUPING else {"default": field.default}
         shown = "none" if field.default is None else field.default

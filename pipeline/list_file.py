@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
-from data_manifest.artefacts import digest_of
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress
+from data_manifest.store.recipe import digest_of
 from pipeline import bytewise
+from pipeline.execution.usable_cores import usable_cores
 from pipeline.runs import Run, clean_line
-from pipeline.threads import usable_cores
 
 PIECE_BYTES = 32 << 20  # what a thread scans of a list, and the most that stands in one run
 DIGESTED_BYTES = 32 << 20  # of a part in a list's digest: with another number all lists are others

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from data_manifest.progress import Progress
-from pipeline.listing import Images, ImagesOfRuns, Listing
+from pipeline.listing.list_images import Images, ImagesOfRuns, Listing
 from pipeline.runs import Run
 
 HASH_BITS, CHECKSUM_BITS = 64, 32

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from data_manifest import progress
-from data_manifest.artefacts import list_artefacts, list_current
+from data_manifest.store.find import list_artifacts, list_current
 
 ROOT = Path(__file__).resolve().parents[1]
 SLOW_IMPORTS = ["torchvision", "polars", "scipy.stats", "PIL.Image", "tests.helpers"]
@@ -72,7 +72,7 @@ def published_files(artifacts: Path) -> dict[str, bytes]:
     """Return the files of all published artifacts, recipes left out, by their path in the artifacts folder."""
     return {
         f"{folder.relative_to(artifacts)}/{path}": content
-        for folder in list_artefacts(artifacts)
+        for folder in list_artifacts(artifacts)
         for path, content in files_in(folder).items()
         if path != "recipe.json"
     }

@@ -13,24 +13,24 @@ from PIL import Image
 
 from data_manifest import progress
 from data_manifest.tables import read_table
-from evaluation.evaluate import evaluate_matches
-from evaluation.matching import Matches
-from evaluation.search import search
+from evaluation.evaluate_network import evaluate_matches
+from evaluation.search.exact_search import search
+from evaluation.search.find_matches import Matches
 from evaluation.settings import Threshold
-from pipeline.advice.advise import advise
-from pipeline.groups import build_groups
-from pipeline.listing import list_images
-from pipeline.manifest import build_manifest
+from pipeline.groups.build_groups import build_groups
+from pipeline.groups.settings import GroupSettings
+from pipeline.listing.list_images import list_images
+from pipeline.manifest.build_manifest import build_manifest
+from pipeline.manifest.split_manifest import SplitSettings, split_manifest
+from pipeline.panoramas.crop_panoramas import crop_panoramas
 from pipeline.panoramas.settings import CropSettings
-from pipeline.panoramas.stage import crop_panoramas
 from pipeline.partitions import partitions
-from pipeline.plan import EpochSettings, plan_groups
-from pipeline.settings import GroupSettings
-from pipeline.sources.choose import make_source
+from pipeline.planning.advise import advise
+from pipeline.planning.plan_groups import EpochSettings, plan_groups
+from pipeline.sources.make_source import make_source
 from pipeline.sources.settings import SourceSettings
-from pipeline.split import SplitSettings, split_manifest
 from pipeline.verification.settings import HEADER
-from pipeline.verification.verify import verify_images
+from pipeline.verification.verify_images import verify_images
 
 GROUPING = GroupSettings(min_images_per_class=1)
 WAIT_S = 30  # until a phase without progress is given up
@@ -119,8 +119,8 @@ def tree(tmp_path: Path) -> Path:
     [
         ("pipeline.list_file._digest_of_part", "reading train_images_paths.txt: 0 of 32 MB"),
         ("pipeline.list_file._scan_piece", "scanning train_images_paths.txt: 0 MB"),
-        ("pipeline.manifest.build_partition", "manifest of city: 0 of 1 partitions"),
-        ("data_manifest.artefacts.fsync", "publishing manifest city: 0 s so far"),
+        ("pipeline.manifest.build_manifest.build_partition", "manifest of city: 0 of 1 partitions"),
+        ("data_manifest.store.publish.fsync", "publishing manifest city: 0 s so far"),
     ],
 )
 def test_a_manifest_of_a_list(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:
@@ -130,7 +130,7 @@ def test_a_manifest_of_a_list(listed: Path, tmp_path: Path, hold: Hold, slow: st
 
 
 def test_a_listing_of_a_tree(tree: Path, hold: Hold) -> None:
-    seen = hold("pipeline.tree._list")
+    seen = hold("pipeline.listing.folder_scan._list")
     list_images(tree)
     assert str(seen[0]).startswith(f"listing {tree}: 0 folders")
 
@@ -142,7 +142,10 @@ def test_the_cuts_of_a_large_folder(listed: Path, tmp_path: Path, hold: Hold) ->
 
 
 def test_photos_by_their_exif(tree: Path, tmp_path: Path, hold: Hold) -> None:
-    times, others = hold("pipeline.sources.exif.state_of_files"), hold("pipeline.sources.exif._warn_of_others")
+    times, others = (
+        hold("pipeline.sources.photo_source.state_of_files"),
+        hold("pipeline.sources.photo_source._warn_of_others"),
+    )
     with pytest.raises(Exception, match="none of the 64 files is a usable image"):
         build_manifest(tree, tmp_path / "A", "city", source=make_source(SourceSettings(source="exif")))
     assert str(times[0]).startswith("checking the times of photos: 0 of 3 folders")
@@ -152,9 +155,9 @@ def test_photos_by_their_exif(tree: Path, tmp_path: Path, hold: Hold) -> None:
 @pytest.mark.parametrize(
     ("slow", "shown"),
     [
-        ("data_manifest.file_states.settled_states", "checking image files: 0 of 64 images"),
-        ("pipeline.verification.verify.check_piece", "verifying city: 0 of 64 images"),
-        ("pipeline.verification.verify.summarise", "counting the checks"),
+        ("data_manifest.images.file_states.settled_states", "checking image files: 0 of 64 images"),
+        ("pipeline.verification.verify_images.check_piece", "verifying city: 0 of 64 images"),
+        ("pipeline.verification.verify_images.summarise", "counting the checks"),
     ],
 )
 def test_a_verification(tree: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:
@@ -166,7 +169,7 @@ def test_a_verification(tree: Path, tmp_path: Path, hold: Hold, slow: str, shown
 
 def test_a_split(listed: Path, tmp_path: Path, hold: Hold) -> None:
     manifest = build_manifest(listed, tmp_path / "A", "city")
-    seen = hold("pipeline.split.assign_parts")
+    seen = hold("pipeline.manifest.split_manifest.assign_parts")
     split_manifest(manifest, tmp_path / "A", SplitSettings(split="time"))
     assert str(seen[0]).startswith("splitting city")
 
@@ -174,9 +177,9 @@ def test_a_split(listed: Path, tmp_path: Path, hold: Hold) -> None:
 @pytest.mark.parametrize(
     ("slow", "shown"),
     [
-        ("pipeline.groups.number_classes", "numbering the classes"),
-        ("pipeline.group_tables.put_aside", "sorting images: 0 of 1 partitions"),
-        ("pipeline.group_tables.write_bundle", "writing groups: 0 of "),
+        ("pipeline.groups.build_groups.number_classes", "numbering the classes"),
+        ("pipeline.groups.group_tables.put_aside", "sorting images: 0 of 1 partitions"),
+        ("pipeline.groups.group_tables.write_bundle", "writing groups: 0 of "),
     ],
 )
 def test_groups(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:
@@ -189,9 +192,9 @@ def test_groups(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str)
 @pytest.mark.parametrize(
     ("slow", "shown"),
     [
-        ("pipeline.panoramas.stage.stat_file", "checking the times of panoramas: 0 of 64 panoramas"),
-        ("pipeline.panoramas.stage.read_panoramas", "reading where the panoramas were taken"),
-        ("pipeline.panoramas.stage.cut_piece", "cutting: 0 of 64 panoramas"),
+        ("pipeline.panoramas.crop_panoramas.stat_file", "checking the times of panoramas: 0 of 64 panoramas"),
+        ("pipeline.panoramas.crop_panoramas.read_panoramas", "reading where the panoramas were taken"),
+        ("pipeline.panoramas.crop_panoramas.cut_piece", "cutting: 0 of 64 panoramas"),
     ],
 )
 def test_crops(tree: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:
@@ -203,9 +206,9 @@ def test_crops(tree: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) ->
 @pytest.mark.parametrize(
     ("slow", "shown"),
     [
-        ("pipeline.counting.count", "counting images: 0 of 1 partitions"),
-        ("pipeline.counting.add_up", "adding up the counts"),
-        ("pipeline.plan._plan", "comparing groupings"),
+        ("pipeline.planning.count_images.count", "counting images: 0 of 1 partitions"),
+        ("pipeline.planning.count_images.add_up", "adding up the counts"),
+        ("pipeline.planning.plan_groups._plan", "comparing groupings"),
     ],
 )
 def test_a_plan(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:
@@ -217,8 +220,8 @@ def test_a_plan(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str)
 @pytest.mark.parametrize(
     ("slow", "shown"),
     [
-        ("pipeline.advice.advise.find_facts", "reading the manifest"),
-        ("pipeline.advice.advise.all_remarks", "checking the images"),
+        ("pipeline.planning.advise.find_facts", "reading the manifest"),
+        ("pipeline.planning.advise.all_remarks", "checking the images"),
     ],
 )
 def test_advice(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:
@@ -231,7 +234,7 @@ def test_advice(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str)
 def test_an_evaluation(listed: Path, tmp_path: Path, hold: Hold) -> None:
     table = read_table(build_manifest(listed, tmp_path / "A", "city"), "manifest")
     descriptors = np.random.default_rng(0).standard_normal((len(table), 8)).astype(np.float32)
-    found, positives = hold("faiss.knn"), hold("evaluation.evaluate.find_positives")
+    found, positives = hold("faiss.knn"), hold("evaluation.evaluate_network.find_positives")
     _, rows = search(descriptors, descriptors, 5)
     evaluate_matches("", (table, descriptors), (table, descriptors), Matches(rows), Threshold(25.0), (1, 5))
     assert str(found[0]).startswith("searching: 0 of 200 database images")

@@ -1,4 +1,4 @@
-"""What the README shows of the tables, run as it stands there, on a small folder of artefacts of the same names."""
+"""What the README shows of the tables, run as it stands there, on a small folder of artifacts of the same names."""
 
 import importlib.util
 import os
@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from data_manifest.__main__ import main
-from pipeline.groups import build_groups
-from pipeline.manifest import build_manifest
-from pipeline.settings import GroupSettings
+from pipeline.groups.build_groups import build_groups
+from pipeline.groups.settings import GroupSettings
+from pipeline.manifest.build_manifest import build_manifest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -8,7 +8,7 @@ from data_manifest.errors import UserError
 from data_manifest.settings import Settings
 
 FOLDERS = {
-    "groups_path": "folder of a groups artefact",
+    "groups_path": "folder of a groups artifact",
     "images_folder": "where the images of the groups lie",
     "artifacts_folder": "where everything that is made goes",
     "val_database_manifest": "folder of the manifest of the validation database",

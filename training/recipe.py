@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from data_manifest.artefacts import Recipe, artefacts_of, digest_of_file, read_recipe
-from data_manifest.references import RUNS
-from training.settings import IMAGENET, RANDOM, AugmentationSettings, NetworkSettings, TrainingSettings
+from data_manifest.store.find import find_artifacts
+from data_manifest.store.recipe import Recipe, digest_of_file, read_recipe
+from data_manifest.store.references import RUNS
+from training.network.settings import IMAGENET, RANDOM, NetworkSettings
+from training.settings import AugmentationSettings, TrainingSettings
 
 STAGE, VERSION = "training", 1
 GROWING = ("epochs_num", "patience")  # settings that a run may be given other values of on its way
@@ -84,7 +86,7 @@ def finished_training(artifacts: Path, recipe: Recipe, images_folder: Path) -> P
         images_folder: That folder, by which models are recognized whose recipe has no identities yet.
     """
     wanted = {key: value for key, value in recipe.as_dict().items() if key not in ("inputs", "name")}
-    for path in artefacts_of(artifacts, recipe, any_name=True):
+    for path in find_artifacts(artifacts, recipe, any_name=True):
         found = read_recipe(path)
         if found.items() >= wanted.items() and _is_of(found, recipe.inputs["folders"][0], images_folder):
             return path

@@ -1,6 +1,6 @@
 """What makes a report the one it is. Imports no matplotlib, so that asking whether it is there is quick."""
 
-from data_manifest.artefacts import Recipe
+from data_manifest.store.recipe import Recipe
 from evaluation.report.settings import ReportSettings
 
 STAGE, VERSION = "report", 2

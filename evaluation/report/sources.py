@@ -1,30 +1,31 @@
-"""What a report is made from: evaluations, and what led to them, found in the artefacts folder by their digests."""
+"""What a report is made from: evaluations, and what led to them, found in the artifacts folder by their digests."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from data_manifest.artefacts import find_by_digest, is_published, read_recipe
 from data_manifest.errors import UserError
-from data_manifest.references import MANIFEST_STAGES
+from data_manifest.store.find import find_by_digest
+from data_manifest.store.recipe import is_published, read_recipe
+from data_manifest.store.references import MANIFEST_STAGES
 from evaluation.recipe import ImageDigests, files_of
 from evaluation.settings import METRES
 
 
 @dataclass(frozen=True)
-class Artefact:
-    """A published artefact and its recipe."""
+class Artifact:
+    """A published artifact and its recipe."""
 
     folder: Path
     recipe: Mapping[str, Any]
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read an artefact's recipe.
+        """Read an artifact's recipe.
 
         Raises:
-            UserError: The folder is no published artefact.
+            UserError: The folder is no published artifact.
         """
         return cls(folder, read_recipe(folder))
 
@@ -44,7 +45,7 @@ class Artefact:
 class Images:
     """A manifest, and the folder that its paths lie in."""
 
-    manifest: Artefact
+    manifest: Artifact
     folder: Path
 
 
@@ -52,7 +53,7 @@ class Images:
 class Tested:
     """An evaluation, and the images that it is of."""
 
-    evaluation: Artefact
+    evaluation: Artifact
     database: Images
     queries: Images
 
@@ -69,13 +70,13 @@ class Tested:
 
 @dataclass(frozen=True)
 class Sources:
-    """What a report is on: evaluations of a model and, where it was trained in this artefacts folder, its training."""
+    """What a report is on: evaluations of a model and, where it was trained in this artifacts folder, its training."""
 
-    asked: Artefact
+    asked: Artifact
     tested: Sequence[Tested]
-    training: Artefact | None
-    groups: Artefact | None
-    train_images: Artefact | None
+    training: Artifact | None
+    groups: Artifact | None
+    train_images: Artifact | None
 
     @classmethod
     def of(cls, asked: Path, artifacts: Path, folders: Mapping[ImageDigests, Path] | None = None) -> Self:
@@ -89,7 +90,7 @@ class Sources:
         Raises:
             UserError: There is no such evaluation, or the manifests of its images, or the images, are gone.
         """
-        found = Artefact.read(asked)
+        found = Artifact.read(asked)
         evaluations = _evaluations(found, artifacts)
         training = _input(artifacts, evaluations[0], "model", "training")
         groups = training and _input(artifacts, training, "groups", "groups")
@@ -100,16 +101,16 @@ class Sources:
         ]
         return cls(found, tested, training, groups, train_images)
 
-    def all(self) -> list[Artefact]:
-        """Return the artefacts, from the images to the evaluations."""
+    def all(self) -> list[Artifact]:
+        """Return the artifacts, from the images to the evaluations."""
         of_sets = [
             part for each in self.tested for part in (each.database.manifest, each.queries.manifest, each.evaluation)
         ]
         chain = [self.train_images, self.groups, self.training, *of_sets]
-        return list({artefact.folder: artefact for artefact in chain if artefact is not None}.values())
+        return list({artifact.folder: artifact for artifact in chain if artifact is not None}.values())
 
 
-def _evaluations(asked: Artefact, artifacts: Path) -> list[Artefact]:
+def _evaluations(asked: Artifact, artifacts: Path) -> list[Artifact]:
     """Return the evaluations that are asked for: one, or those of which a comparison is made."""
     if asked.recipe["stage"] == "evaluation":
         return [asked]
@@ -123,10 +124,10 @@ def _evaluations(asked: Artefact, artifacts: Path) -> list[Artefact]:
         raise UserError(
             f"the evaluations {', '.join(missing)} of {asked.folder} are not in {artifacts}: evaluate again"
         )
-    return [Artefact.read(folder) for folder in folders]
+    return [Artifact.read(folder) for folder in folders]
 
 
-def _images(artifacts: Path, evaluation: Artefact, role: str, folders: Mapping[ImageDigests, Path]) -> Images:
+def _images(artifacts: Path, evaluation: Artifact, role: str, folders: Mapping[ImageDigests, Path]) -> Images:
     inputs = evaluation.recipe["inputs"]
     digest, files = inputs.get(role, ""), inputs.get(files_of(role), "")
     manifest = _published(artifacts, digest, *MANIFEST_STAGES)
@@ -142,11 +143,11 @@ def _images(artifacts: Path, evaluation: Artefact, role: str, folders: Mapping[I
     return Images(manifest, folder)
 
 
-def _input(artifacts: Path, artefact: Artefact, role: str, *stages: str) -> Artefact | None:
-    """Return what an artefact was made from in a role, or None if that is not there."""
-    return _published(artifacts, artefact.recipe["inputs"].get(role, ""), *stages)
+def _input(artifacts: Path, artifact: Artifact, role: str, *stages: str) -> Artifact | None:
+    """Return what an artifact was made from in a role, or None if that is not there."""
+    return _published(artifacts, artifact.recipe["inputs"].get(role, ""), *stages)
 
 
-def _published(artifacts: Path, digest: str, *stages: str) -> Artefact | None:
+def _published(artifacts: Path, digest: str, *stages: str) -> Artifact | None:
     folder = find_by_digest(artifacts, digest, *stages) if digest else None
-    return Artefact.read(folder) if folder else None
+    return Artifact.read(folder) if folder else None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.listing import Images, Listing
+from pipeline.listing.list_images import Images, Listing
 from pipeline.texts import Texts
 
 

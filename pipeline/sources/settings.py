@@ -5,7 +5,7 @@ from pathlib import Path
 
 from data_manifest.errors import UserError
 from data_manifest.settings import Settings, setting
-from pipeline.sources.columns import columns_in_one_form
+from pipeline.sources.table_columns import columns_in_one_form
 
 NAMES, TABLE, EXIF = "names", "table", "exif"
 GIVEN, FROM_TRACK = "given", "from-track"

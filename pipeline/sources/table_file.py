@@ -8,8 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
-from data_manifest.artefacts import digest_of, digest_of_file
 from data_manifest.errors import UserError
+from data_manifest.store.recipe import digest_of, digest_of_file
 
 SEPARATORS = ",;\t|"
 PARQUET_SUFFIXES = (".parquet", ".pq")

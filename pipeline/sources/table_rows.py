@@ -10,13 +10,13 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.names import NUMBERS
-from pipeline.sources.columns import find_columns
+from pipeline.metadata.sf_xl_names import NUMBERS
 from pipeline.sources.degrees import COORDINATES, NOT_UNDERSTOOD, signed_degrees
 from pipeline.sources.source import WRITTEN
+from pipeline.sources.table_columns import find_columns
 from pipeline.sources.table_file import read_table_file
-from pipeline.sources.times import timestamp_in_one_form
-from pipeline.sources.zones import with_bands_for_hemispheres, zone_and_band
+from pipeline.sources.table_times import timestamp_in_one_form
+from pipeline.sources.table_zones import with_bands_for_hemispheres, zone_and_band
 
 NOTHING = ("nan", "na", "n/a", "null", "none", "unknown", "-")  # as programs write an empty number
 COLUMNS = ("path", *WRITTEN, "heading_reference", "sequence")

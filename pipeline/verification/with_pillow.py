@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from PIL import Image, UnidentifiedImageError
 
 from data_manifest.errors import is_of_the_machine
-from data_manifest.heif import NEEDS_HEIF
-from data_manifest.pictures import open_picture
+from data_manifest.images.heif import NEEDS_HEIF
+from data_manifest.images.open_picture import open_picture
 from pipeline.verification.image_parts import BadImageError, BytesAt, Picture, Status
 
 SHOWN_BYTES = 12

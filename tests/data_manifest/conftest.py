@@ -1,4 +1,4 @@
-"""Artefacts that are quick to publish."""
+"""Artifacts that are quick to publish."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from data_manifest import schemas
-from data_manifest.artefacts import Recipe, publishing
+from data_manifest.store.publish import publishing
+from data_manifest.store.recipe import Recipe
 from data_manifest.tables import write_table
 
 Tables = dict[str, list[list[dict[str, Any]]]]
@@ -18,7 +19,7 @@ SCHEMA = pa.schema([pa.field("path", pa.string(), nullable=False)])
 
 @pytest.fixture
 def publish(tmp_path: Path) -> Callable[..., Path]:
-    """Publish an artefact with tables of one row in tmp_path/A, and return its folder."""
+    """Publish an artifact with tables of one row in tmp_path/A, and return its folder."""
 
     def publish(recipe: Recipe, tables: tuple[str, ...] = ("things",), text: str = "a.jpg") -> Path:
         with publishing(tmp_path / "A", recipe, {"made": "1 row"}) as staging:
@@ -31,7 +32,7 @@ def publish(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def publish_tables(tmp_path: Path) -> Callable[..., Path]:
-    """Publish an artefact with tables given as {name: parts of rows}, of the schemas' columns, in tmp_path/A."""
+    """Publish an artifact with tables given as {name: parts of rows}, of the schemas' columns, in tmp_path/A."""
 
     def publish_tables(recipe: Recipe, tables: Tables, summary: Mapping[str, Any] | None = None) -> Path:
         with publishing(tmp_path / "A", recipe, {"made": "by hand", **(summary or {})}) as staging:

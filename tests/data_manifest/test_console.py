@@ -208,8 +208,8 @@ def _loggers_as_before() -> Iterator[None]:
 def test_log_lines_go_to_standard_error_once(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging()
     configure_logging()
-    logging.getLogger("pipeline.groups").info("group %d: %s classes", 3, "1,204")
-    logging.getLogger("pipeline.groups").debug("details")
+    logging.getLogger("pipeline.groups.build_groups").info("group %d: %s classes", 3, "1,204")
+    logging.getLogger("pipeline.groups.build_groups").debug("details")
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.count("group 3: 1,204 classes") == 1

@@ -11,9 +11,10 @@ import polars as pl
 import pytest
 
 from data_manifest.__main__ import main
-from data_manifest.artefacts import Recipe, make_current
 from data_manifest.errors import UserError
-from data_manifest.references import STAGES
+from data_manifest.store.publish import make_current
+from data_manifest.store.recipe import Recipe
+from data_manifest.store.references import STAGES
 
 Publish = Callable[..., Path]
 PublishTables = Callable[..., Path]
@@ -58,7 +59,7 @@ def test_the_path_is_not_through_current(publish: Publish, tmp_path: Path, capsy
     assert [row["path"] for row in json.loads(capsys.readouterr().out)] == [f"{first}/things/*.parquet"]
 
 
-def test_list_shows_old_artefacts_too(publish: Publish, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_shows_old_artifacts_too(publish: Publish, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old, new = publish(GROUPS), publish(dataclasses.replace(GROUPS, version=2))
     main(["list", "--artifacts-folder", str(tmp_path / "A"), "--format", "json"])
     rows = json.loads(capsys.readouterr().out)
@@ -81,7 +82,7 @@ def test_nothing_there_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     main(["paths", "--artifacts-folder", str(tmp_path), "--format", "json"])
     assert json.loads(capsys.readouterr().out) == []
     main(["list", "--artifacts-folder", str(tmp_path)])
-    assert capsys.readouterr().out.strip() == "no artefacts"
+    assert capsys.readouterr().out.strip() == "no artifacts"
 
 
 def test_a_missing_folder_is_the_users_mistake(tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ def test_summary_of_groups_is_classes(city: tuple[Path, Path], capsys: pytest.Ca
     ("arguments", "message"),
     [
         (("summary", "none"), "none: there is no such file or folder"),
-        (("summary", "A/groups"), "A/groups is no published artefact; in it there are A/groups/sf-xl"),
+        (("summary", "A/groups"), "A/groups is no published artifact; in it there are A/groups/sf-xl"),
         (
             ("summary", "A/training/sf-xl"),
             "{model} is of the stage training: "

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from data_manifest.artefacts import digest_of
 from data_manifest.errors import UserError
 from data_manifest.settings import Settings, normalise, setting
+from data_manifest.store.recipe import digest_of
 
 
 @dataclasses.dataclass(frozen=True)

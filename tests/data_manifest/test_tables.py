@@ -132,16 +132,16 @@ def test_files_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
 
 
 def test_a_folder_may_be_called_as_a_glob(tmp_path: Path) -> None:
-    artefact = tmp_path / "data [2024] *"
-    for folder in (artefact, tmp_path / "data 2 x"):
+    artifact = tmp_path / "data [2024] *"
+    for folder in (artifact, tmp_path / "data 2 x"):
         folder.mkdir()
-    write_table(rows(2), artefact / "things" / "one.parquet", SCHEMA)
+    write_table(rows(2), artifact / "things" / "one.parquet", SCHEMA)
     write_table(rows(5), tmp_path / "data 2 x" / "things" / "one.parquet", SCHEMA)
-    assert len(scan_table(artefact, "things").collect()) == 2
+    assert len(scan_table(artifact, "things").collect()) == 2
 
 
 def test_a_table_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"things holds no Parquet file: is .* the folder of a published artefact\?"):
+    with pytest.raises(UserError, match=r"things holds no Parquet file: is .* the folder of a published artifact\?"):
         read_table(tmp_path, "things")
 
 

@@ -11,9 +11,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from data_manifest import file_states, schemas
+from data_manifest import schemas
+from data_manifest.images import file_states
 from data_manifest.tables import write_table
-from evaluation.image_list import ImageList
+from evaluation.descriptors.image_list import ImageList
 
 Rows = list[dict[str, object]]
 
@@ -64,16 +65,16 @@ def write_images(tmp_path: Path) -> Callable[[list[tuple[int, int]]], pa.Array]:
 
 @pytest.fixture
 def write_manifest(tmp_path: Path) -> Callable[[str, Rows], ImageList]:
-    """Write a manifest artefact whose images lie in the folder tmp_path/name; columns not given are null."""
+    """Write a manifest artifact whose images lie in the folder tmp_path/name; columns not given are null."""
 
     def write(name: str, rows: Rows) -> ImageList:
         empty = dict.fromkeys(schemas.MANIFEST.names)
         frame = pl.DataFrame(
             [{**empty, **row} for row in rows], schema=pl.DataFrame(schemas.MANIFEST.empty_table()).schema
         )
-        artefact = tmp_path / "artifacts" / name
-        artefact.mkdir(parents=True, exist_ok=True)
-        write_table(frame, artefact / "manifest" / "part.parquet", schemas.MANIFEST)
-        return ImageList(artefact, tmp_path / name)
+        artifact = tmp_path / "artifacts" / name
+        artifact.mkdir(parents=True, exist_ok=True)
+        write_table(frame, artifact / "manifest" / "part.parquet", schemas.MANIFEST)
+        return ImageList(artifact, tmp_path / name)
 
     return write

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import manifest
-from pipeline.listing import Images, Listing, list_images
-from pipeline.names import FIELDS
+from pipeline.listing.list_images import Images, Listing, list_images
+from pipeline.manifest import build_manifest as manifest
+from pipeline.metadata.sf_xl_names import FIELDS
 from pipeline.partitions import partitions
 
 SAN_FRANCISCO = {

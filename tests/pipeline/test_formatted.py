@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from data_manifest.tables import read_table
-from pipeline.dataset import DatasetSettings
-from pipeline.manifest import build_manifest
+from pipeline.dataset_layout import DatasetSettings
+from pipeline.manifest.build_manifest import build_manifest
 
 # The folder in a data set, a name, and of it UTM east and north, zone, heading, year and note.
 FORMATTED = {

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from data_manifest.tables import read_table
-from pipeline.groups import build_groups
-from pipeline.manifest import build_manifest
-from pipeline.settings import GroupSettings
+from pipeline.groups.build_groups import build_groups
+from pipeline.groups.settings import GroupSettings
+from pipeline.manifest.build_manifest import build_manifest
 
 SAMPLE = Path(__file__).parents[3] / "shared" / "tools" / "make_paris_sample.py"
 pytestmark = pytest.mark.skipif(not SAMPLE.is_file(), reason="../shared with the Paris photos is not here")

@@ -15,11 +15,11 @@ import polars as pl
 import polars.selectors as cs
 import pytest
 
-from data_manifest.artefacts import read_recipe
+from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
-from pipeline.groups import build_groups
-from pipeline.manifest import build_manifest
-from pipeline.settings import GroupSettings
+from pipeline.groups.build_groups import build_groups
+from pipeline.groups.settings import GroupSettings
+from pipeline.manifest.build_manifest import build_manifest
 
 NUM_NAMES = 260_000  # more than one partition
 NUM_TEST_SET_NAMES = 100_000

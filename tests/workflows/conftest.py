@@ -42,7 +42,7 @@ def city(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def luigi(tmp_path: Path) -> Luigi:
-    """Run `luigi --module workflows ...` with the project's luigi.cfg and an artefacts folder of the test's own."""
+    """Run `luigi --module workflows ...` with the project's luigi.cfg and an artifacts folder of the test's own."""
 
     def run(*arguments: str, config: str = "") -> subprocess.CompletedProcess[str]:
         own_config, artifacts = tmp_path / "own.cfg", tmp_path / "artifacts"

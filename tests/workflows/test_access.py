@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline.known import cache_folder, read_folders, write_folders
+from pipeline.listing.cache import cache_folder, read_folders, write_folders
 from tests.workflows.conftest import ROOT, Luigi
 
 GROUPING = ("--min-images-per-class", "1", "--M", "1000")
@@ -96,7 +96,7 @@ def test_a_folder_whose_entries_cannot_be_looked_at(build: Build, train: Path, p
 
 
 @pytest.mark.parametrize("mode", [0o500, 0o000])
-def test_an_artefacts_folder_that_cannot_be_written(build: Build, tmp_path: Path, permit: Permit, mode: int) -> None:
+def test_an_artifacts_folder_that_cannot_be_written(build: Build, tmp_path: Path, permit: Permit, mode: int) -> None:
     (tmp_path / "artifacts").mkdir()
     permit(tmp_path / "artifacts", mode)
     refused = build()
@@ -110,7 +110,7 @@ def test_an_artefacts_folder_that_cannot_be_written(build: Build, tmp_path: Path
 
 
 @pytest.mark.parametrize("place", ["manifest", "groups", ".staging", ".listings"])
-def test_a_folder_among_the_artefacts_that_cannot_be_written(
+def test_a_folder_among_the_artifacts_that_cannot_be_written(
     build: Build, train: Path, tmp_path: Path, permit: Permit, place: str
 ) -> None:
     assert build().returncode == 0

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.groups import build_groups
-from pipeline.manifest import build_manifest
+from pipeline.groups.build_groups import build_groups
+from pipeline.manifest.build_manifest import build_manifest
 from tests.helpers import current_tables
 from tests.workflows.conftest import ROOT
 
-# A script runs where disks can be mounted. `step` keeps what a command prints, its status, and what is in the artefacts
+# A script runs where disks can be mounted. `step` keeps what a command prints, its status, and what is in the artifacts
 # folder then; `unchecked` is a build on a disk that fills after its room was checked; `leave` shrinks the disk.
 SCRIPT = """
 step() { name=$1; shift; "$@" >"$WORK/$name.out" 2>"$WORK/$name.err"; echo $? >"$WORK/$name.status"
@@ -32,9 +32,9 @@ copy_out() { cp -r "$A" "$WORK/out"; }
 UNCHECKED = """
 import sys
 import luigi.cmdline
-import pipeline.groups
-import pipeline.manifest
-pipeline.groups.check_space = pipeline.manifest.check_space = lambda *given, **named: None
+import pipeline.groups.build_groups
+import pipeline.manifest.build_manifest
+pipeline.groups.build_groups.check_space = pipeline.manifest.build_manifest.check_space = lambda *given, **named: None
 luigi.cmdline.luigi_run(sys.argv[1:])
 """
 
@@ -55,7 +55,7 @@ class Steps:
         return text
 
     def files(self, name: str) -> list[str]:
-        """What was in the artefacts folder after a step, but for the cache of listings."""
+        """What was in the artifacts folder after a step, but for the cache of listings."""
         return (self._work / f"{name}.files").read_text().split()
 
 
@@ -64,7 +64,7 @@ Script = Callable[..., Steps]
 
 @pytest.fixture
 def script(tmp_path: Path) -> Script:
-    """Run a script in which disks can be mounted, which are gone in the end; $A is the artefacts folder."""
+    """Run a script in which disks can be mounted, which are gone in the end; $A is the artifacts folder."""
     (tmp_path / "A").mkdir()
     (tmp_path / "own.cfg").touch()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "LUIGI_CONFIG_PATH": str(tmp_path / "own.cfg")}

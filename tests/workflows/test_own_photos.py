@@ -11,7 +11,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from data_manifest.tables import read_table
-from pipeline.advice.facts import find_facts
+from pipeline.planning.image_statistics import find_facts
 
 Luigi = Callable[..., subprocess.CompletedProcess[str]]
 SHARED = Path(__file__).parents[3] / "shared"

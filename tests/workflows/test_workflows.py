@@ -25,7 +25,7 @@ TINY = (
 
 
 def current(tmp_path: Path) -> dict[str, Path]:
-    """Return the current artefact of each stage and name."""
+    """Return the current artifact of each stage and name."""
     links = (tmp_path / "artifacts").glob("[!.]*/*/current")
     return {f"{link.parent.parent.name}/{link.parent.name.split('-')[-1]}": link.resolve() for link in links}
 
@@ -352,8 +352,8 @@ def test_values_that_mean_the_same_are_one_task() -> None:
 def test_a_listing_is_taken_once_a_command_so_that_a_change_meanwhile_is_for_the_next(city: Path) -> None:
     code = (
         "import workflows, pathlib, sys; task = workflows.BuildManifest(dataset_folder=sys.argv[1]);"
-        "before = task.artefact(); next(pathlib.Path(sys.argv[1]).rglob('*.jpg')).unlink();"
-        "sys.exit(before != task.artefact())"
+        "before = task.artifact(); next(pathlib.Path(sys.argv[1]).rglob('*.jpg')).unlink();"
+        "sys.exit(before != task.artifact())"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", code, str(city)], env=environment, check=True)

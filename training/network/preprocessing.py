@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from data_manifest.errors import UserError
-from data_manifest.image_size import ImageSize
+from data_manifest.images.image_size import ImageSize
 from training.network.images import IMAGENET_MEAN, IMAGENET_STD, Statistics, imagenet_statistics, normalise
 
 MODES = {1: "L", 3: "RGB"}  # Pillow's names, by the number of channels
@@ -53,7 +53,7 @@ class Preprocessing:
 
     def __call__(self, image: Any) -> Tensor:
         """Return an image of Pillow's, in its own size, upright, as a network's input of one: [1, channels, h, w]."""
-        from data_manifest.pictures import as_shown  # who has one of Pillow's images has Pillow
+        from data_manifest.images.open_picture import as_shown  # who has one of Pillow's images has Pillow
 
         return self.normalise(pil_to_tensor(as_shown(image, self.mode)))[None]
 

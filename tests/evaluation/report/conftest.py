@@ -11,14 +11,15 @@ import pytest
 from PIL import Image
 
 from data_manifest import schemas
-from data_manifest.artefacts import Recipe, publishing, read_recipe
-from data_manifest.file_states import stat_manifest
+from data_manifest.images.file_states import stat_manifest
+from data_manifest.store.publish import publishing
+from data_manifest.store.recipe import Recipe, read_recipe
 from data_manifest.tables import write_table
 from evaluation.recipe import ImageDigests, Model, evaluation_recipe
-from evaluation.report.stage import write_report
-from pipeline.groups import build_groups
-from pipeline.manifest import build_manifest
-from pipeline.settings import GroupSettings
+from evaluation.report.write_report import write_report
+from pipeline.groups.build_groups import build_groups
+from pipeline.groups.settings import GroupSettings
+from pipeline.manifest.build_manifest import build_manifest
 
 EAST, NORTH = 545000.0, 4181000.0
 PLACES = (0.0, 40.0, 70.0)  # metres east

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from data_manifest.artefacts import publishing, read_recipe
+from data_manifest.store.publish import publishing
+from data_manifest.store.recipe import read_recipe
 from evaluation.recipe import ImageDigests, comparison_recipe
 from evaluation.report.sources import Sources
 from tests.evaluation.report.conftest import MODEL_DIGEST, Town, publish_evaluation
 
 
 def test_images_to_train_on_may_be_those_that_were_verified(town: Town, tmp_path: Path) -> None:
-    """A manifest without its bad images is an artefact of another stage."""
+    """A manifest without its bad images is an artifact of another stage."""
     artifacts = shutil.copytree(town.artifacts, tmp_path / "artifacts", symlinks=True)
     evaluation = artifacts / town.evaluation.relative_to(town.artifacts)
     plain = Sources.of(evaluation, artifacts).train_images

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline.manifest import build_manifest
-from pipeline.sources.choose import make_source
+from pipeline.manifest.build_manifest import build_manifest
+from pipeline.sources.make_source import make_source
 from pipeline.sources.settings import SourceSettings
 
 # A value is ASCII (text), rational numbers (tuple of pairs), signed ones (list of pairs), or bytes of no kind.

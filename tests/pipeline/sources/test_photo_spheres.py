@@ -9,9 +9,9 @@ from PIL import Image
 
 from data_manifest.errors import UserError
 from data_manifest.tables import read_table
+from pipeline.panoramas.crop_panoramas import crop_panoramas
 from pipeline.panoramas.settings import CropSettings
-from pipeline.panoramas.stage import crop_panoramas
-from pipeline.sources.choose import make_source
+from pipeline.sources.make_source import make_source
 from pipeline.sources.settings import SourceSettings
 from pipeline.sources.source import NAMES_SOURCE
 

@@ -12,8 +12,8 @@ import pytest
 
 from data_manifest.errors import UserError
 from data_manifest.tables import read_table
-from pipeline.manifest import build_manifest
-from pipeline.sources.choose import make_source
+from pipeline.manifest.build_manifest import build_manifest
+from pipeline.sources.make_source import make_source
 from pipeline.sources.settings import SourceSettings
 
 Build = Callable[..., Path]

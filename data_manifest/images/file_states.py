@@ -1,0 +1,197 @@
+"""Sizes and modification times of image files, by which images are recognized as changed since they were read."""
+
+import hashlib
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+
+from data_manifest.errors import UserError
+from data_manifest.images.heif import NAMED_HEIF
+from data_manifest.progress import Progress
+from data_manifest.store.recipe import DIGEST_LENGTH, digest_of
+from data_manifest.tables import table_files
+
+STATE = ("path", "bytes", "modified_ns")
+TRUSTED_AFTER_NS = 2_000_000_000
+PATIENCE_SECONDS = 30
+IMAGES_AT_A_TIME = 2_048
+SLOW_STAT_S = 50e-6  # many threads pay only where a file takes longer, as on network file systems
+THREADS, THREADS_IF_SLOW = 2, 16
+MISSING = -1
+
+
+@dataclass(frozen=True)
+class PartitionStates:
+    """Summary of the file states of one partition: images listed, images present, digest of all, any HEIC."""
+
+    images: int
+    present: int
+    digest: str
+    heif: bool
+
+
+@dataclass(frozen=True)
+class ImageStates:
+    """Summaries of the file states of a manifest's partitions."""
+
+    partitions: tuple[PartitionStates, ...]
+
+    @property
+    def digest(self) -> str:
+        """Digest of the paths, sizes and modification times of all images."""
+        return digest_of([part.digest for part in self.partitions])
+
+
+def stat_manifest(manifest: Path, images_folder: Path) -> ImageStates:
+    """Return a summary of the file states of a manifest's images, at the cost of one stat per image.
+
+    Raises:
+        UserError: The folder or all of its images are missing, or `stat_images` fails.
+    """
+    states = ImageStates(tuple(map(summarise_states, stat_partitions(manifest, images_folder))))
+    images = sum(part.images for part in states.partitions)
+    if images and not any(part.present for part in states.partitions):
+        raise UserError(
+            f"{images_folder}: none of the {images:,} images is there. Give the folder that the manifest was built from"
+        )
+    return states
+
+
+def stat_partitions(manifest: Path, images_folder: Path) -> Iterator[pl.DataFrame]:
+    """Yield the file states of each partition of a manifest, in the order of its rows, as `stat_images` does."""
+    files = table_files(manifest.absolute(), "manifest")
+    total = pl.scan_parquet(files, glob=False).select(pl.len()).collect().item()
+    with Progress("checking image files", total, "images") as progress:
+        for file in files:
+            yield stat_images(read_paths(file), images_folder, progress)
+
+
+def read_paths(file: Path) -> pl.Series:
+    """Return the column `path` of a Parquet file."""
+    return pl.read_parquet(file, columns=["path"], glob=False)["path"]
+
+
+def stat_images(
+    paths: pl.Series, images_folder: Path, progress: Progress | None = None, skip_errors: bool = False
+) -> pl.DataFrame:
+    """Return the states of image files in the order of their paths: path, bytes, modified_ns; null where missing.
+
+    A file modified less than 2 seconds ago could change once more and keep its time, so it is checked again later.
+
+    Args:
+        paths: Relative to the folder.
+        images_folder: The folder.
+        progress: Advanced by each image.
+        skip_errors: Treat a file whose state cannot be read as missing.
+
+    Raises:
+        UserError: The folder is missing, a file's state cannot be read, or files are still being written.
+    """
+    require_folder(images_folder)
+    stat = partial(settled_states, images_folder=images_folder, skip_errors=skip_errors)
+    return _in_threads(stat, paths, progress)
+
+
+def changed_images(
+    states: pl.DataFrame, images_folder: Path, progress: Progress | None = None, skip_errors: bool = False
+) -> pl.DataFrame:
+    """Return the states today of those images in `states` that have another state today; null where missing.
+
+    Arguments and errors are those of `stat_images`.
+    """
+    require_folder(images_folder)
+    stat = partial(_states, images_folder=images_folder, skip_errors=skip_errors)
+    today = _in_threads(stat, states["path"], progress)
+    differs = states["bytes"].ne_missing(today["bytes"]) | states["modified_ns"].ne_missing(today["modified_ns"])
+    return today.filter(differs)
+
+
+def _in_threads(stat: Callable[[pl.Series], pl.DataFrame], paths: pl.Series, progress: Progress | None) -> pl.DataFrame:
+    pieces = [paths[begin : begin + IMAGES_AT_A_TIME] for begin in range(0, max(1, len(paths)), IMAGES_AT_A_TIME)]
+    began = time.monotonic()
+    first = stat(pieces[0])
+    is_slow = time.monotonic() - began > SLOW_STAT_S * len(first)
+    found: list[pl.DataFrame] = []
+    with ThreadPoolExecutor(THREADS_IF_SLOW if is_slow else THREADS) as threads:
+        for states in itertools.chain([first], threads.map(stat, pieces[1:])):
+            found.append(states)
+            if progress is not None:
+                progress.advance(len(states))
+    return pl.concat(found)
+
+
+def require_folder(images_folder: Path) -> None:
+    """Raise UserError if a folder of images is missing."""
+    if not images_folder.is_dir():
+        raise UserError(f"{images_folder}: there is no such folder")
+
+
+def settled_states(paths: pl.Series, images_folder: Path, skip_errors: bool = False) -> pl.DataFrame:
+    """Return the states of image files as `stat_images` does, in one thread.
+
+    Raises:
+        UserError: As for `stat_images`.
+    """
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        began_ns = time.time_ns()
+        states = _states(paths, images_folder, skip_errors)
+        young = states.filter(pl.col("modified_ns").is_between(began_ns - TRUSTED_AFTER_NS, time.time_ns()))
+        if young.is_empty():
+            return states
+        if time.monotonic() > give_up_at:
+            raise UserError(
+                f"{images_folder}/{young['path'][0]}: still being written. Wait until all images are there, then run "
+                "again"
+            )
+        youngest_ns: int = young["modified_ns"].max()  # type: ignore[assignment]
+        time.sleep(max(0, youngest_ns + TRUSTED_AFTER_NS - time.time_ns() + 1) / 1e9)
+
+
+def _states(paths: pl.Series, images_folder: Path, skip_errors: bool = False) -> pl.DataFrame:
+    sizes, times = list[int | None](), list[int | None]()
+    for path in paths.to_list():
+        size, modified_ns = stat_file(f"{images_folder}/{path}", skip_errors)
+        sizes.append(size)
+        times.append(modified_ns)
+    columns = (paths, pl.Series(sizes, dtype=pl.Int64), pl.Series(times, dtype=pl.Int64))
+    return pl.DataFrame(dict(zip(STATE, columns, strict=True)))
+
+
+def stat_file(path: str, skip_errors: bool = False) -> tuple[int | None, int | None]:
+    """Return the size and the modification time in ns of a file, None if it is missing.
+
+    Raises:
+        UserError: They cannot be read.
+    """
+    try:
+        state = os.stat(path)  # noqa: PTH116 -- making a Path takes as long as the system call
+    except (FileNotFoundError, NotADirectoryError):
+        return None, None
+    except OSError as error:
+        if skip_errors:
+            return None, None
+        raise UserError(
+            f"{path}: cannot read its size and time: {error.strerror}. Check the disk and the permissions"
+        ) from error
+    return state.st_size, state.st_mtime_ns
+
+
+def summarise_states(states: pl.DataFrame) -> PartitionStates:
+    """Return the summary of a partition's file states."""
+    content = hashlib.sha256()
+    paths = states["path"].cast(pl.Binary).rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+    for buffer in paths.buffers()[1:]:  # offsets and bytes: different lists give different digests
+        content.update(buffer or b"")
+    for name in STATE[1:]:
+        content.update(states[name].fill_null(MISSING).rechunk().to_numpy().data)
+    present = len(states) - states["bytes"].null_count()
+    heif = states["path"].str.contains(NAMED_HEIF).any()
+    return PartitionStates(len(states), present, content.hexdigest()[:DIGEST_LENGTH], heif)

@@ -1,0 +1,117 @@
+"""What is in groups: classes and images of each group, and how many images the classes have.
+
+JSON keys: stage, name, digest, path, settings (of the grouping), groups, classes, images, cells (distinct squares of
+the map that have a class), by_group [group_index, classes, images, images_per_class], images_per_class {min, 10%, 25%,
+50%, 75%, 90%, 99%, max}, classes_by_images [from, to, classes]. A quantile of q is the smallest number of images that
+at least the share q of the classes do not exceed.
+"""
+
+from collections.abc import Mapping
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from data_manifest.inspect.bars import bar, chart, table
+from data_manifest.inspect.summary import identity, title
+from data_manifest.store.lookup import read_recipe_of
+from data_manifest.tables import scan_table
+
+STAGE = "groups"
+PERCENTS = (10, 25, 50, 75, 90, 99)
+SHOWN_GROUPS = 50
+CELL = ("utm_zone", "hemisphere", "cell_east", "cell_north")
+
+
+def count_classes(artifact: Path) -> dict[str, Any]:
+    """Return the counts of groups, under the keys that this module documents.
+
+    Raises:
+        UserError: The artifact is none of groups.
+    """
+    recipe = read_recipe_of(artifact, "classes", (STAGE,))
+    classes = scan_table(artifact, "classes")
+    groups = group_sizes(classes).to_dicts()
+    sizes = {row["num_images"]: row["len"] for row in _collect(classes.group_by("num_images").len())}
+    return {
+        **identity(recipe, artifact),
+        "settings": recipe["settings"],
+        "groups": len(groups),
+        "classes": sum(row["classes"] for row in groups),
+        "images": sum(row["images"] for row in groups),
+        "cells": _collect(classes.select(CELL).unique().select(cells=pl.len()))[0]["cells"],
+        "by_group": [{**row, "images_per_class": round(row["images"] / row["classes"], 1)} for row in groups],
+        "images_per_class": find_quantiles(sizes),
+        "classes_by_images": count_by_size(sizes),
+    }
+
+
+def group_sizes(classes: pl.LazyFrame) -> pl.DataFrame:
+    """Return `group_index`, `classes` and `images` of each group of a classes table that is not empty."""
+    sizes = classes.group_by("group_index").agg(classes=pl.len(), images=pl.col("num_images").cast(pl.Int64).sum())
+    return sizes.sort("group_index").collect(engine="streaming")
+
+
+def _collect(query: pl.LazyFrame) -> list[dict[str, Any]]:
+    """Return the rows of a small result, sorted by its first column."""
+    frame = query.collect(engine="streaming")
+    return frame.sort(frame.columns[0]).to_dicts()
+
+
+def find_quantiles(sizes: Mapping[int, int]) -> dict[str, int]:
+    """Return the quantiles of images per class; `sizes` has the number of classes by theirs, in ascending order."""
+    total = sum(sizes.values())
+    if not total:
+        return {}
+    up_to = list(zip(sizes, accumulate(sizes.values()), strict=True))
+    # In whole numbers: 90 % of 10 classes are 9, where 0.9 * 10 might be a little more.
+    inner = {percent: next(size for size, below in up_to if 100 * below >= percent * total) for percent in PERCENTS}
+    return {"min": min(sizes), **{f"{percent}%": size for percent, size in inner.items()}, "max": max(sizes)}
+
+
+def count_by_size(sizes: Mapping[int, int]) -> list[dict[str, int]]:
+    """Return the classes by their number of images, in ranges that double: 8 to 15, 16 to 31, ..."""
+    ranges = [size.bit_length() for size in sizes]
+    return [
+        {
+            "from": 2 ** (bits - 1),
+            "to": 2**bits - 1,
+            "classes": sum(count for size, count in sizes.items() if size.bit_length() == bits),
+        }
+        for bits in range(min(ranges, default=1), max(ranges, default=0) + 1)
+    ]
+
+
+def show_classes(facts: dict[str, Any], glyphs: str) -> str:
+    """Return the counts of groups as text."""
+    settings = ", ".join(f"{name} = {_number(value)}" for name, value in facts["settings"].items())
+    figures = table([(name, f"{facts[name]:,}") for name in ("groups", "classes", "images", "cells")])
+    quantiles = facts["images_per_class"]
+    quantile_rows = [list(quantiles), [f"{size:,}" for size in quantiles.values()]]
+    sizes = [(f"{row['from']:,} to {row['to']:,}", row["classes"]) for row in facts["classes_by_images"]]
+    parts = [
+        [title(facts), f"  {settings}", "", *figures],
+        _show_groups(facts["by_group"], glyphs),
+        ["quantiles of images a class", *table(quantile_rows, left=())],
+        chart("classes by their images", sizes, glyphs),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in parts)
+
+
+def _show_groups(groups: list[dict[str, Any]], glyphs: str) -> list[str]:
+    largest = max((row["images"] for row in groups), default=0)
+    rows = [
+        (
+            *(f"{row[key]:,}" for key in ("group_index", "classes", "images", "images_per_class")),
+            bar(row["images"], largest, glyphs),
+        )
+        for row in groups[:SHOWN_GROUPS]
+    ]
+    hidden = len(groups) - SHOWN_GROUPS
+    more = [f"  and {hidden:,} more groups: --format json has them all"] if hidden > 0 else []
+    return ["images by group", *table([("group", "classes", "images", "a class", ""), *rows], left=(4,)), *more]
+
+
+def _number(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,133 @@
+"""What is in a manifest: images and rejects by reason, year, UTM zone and heading. `summary` of groups is `classes`.
+
+JSON keys: stage, name, digest, path, origin (the images' folder or list file), files, images, rejects, repeats (listed
+more than once, taken once), panoramas (distinct pano_id), rejects_by_reason [reason, files], images_by_year [year,
+images], images_by_zone [utm_zone, utm_band, images], images_by_heading [from, to, images], without_heading, oddities
+[what, images] (headings and UTM positions that were written oddly). What is unknown is null.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from data_manifest.inspect.bars import chart, table
+from data_manifest.store.lookup import read_recipe_of
+from data_manifest.store.references import MANIFEST_STAGES
+from data_manifest.tables import scan_rejects, scan_table
+
+DEGREES_PER_BIN, FULL_TURN = 30, 360
+ODDITIES = ("headings: ", "UTM kept: ")  # how the counts of these begin in the recipe's summary
+FIGURES = ("files", "images", "rejects", "repeats", "panoramas")
+
+
+def identity(recipe: dict[str, Any], artifact: Path) -> dict[str, Any]:
+    """Return which artifact it is, as every command's JSON begins."""
+    return {**{key: recipe[key] for key in ("stage", "name", "digest")}, "path": str(artifact)}
+
+
+def summarise(artifact: Path) -> dict[str, Any]:
+    """Return the counts of a manifest, under the keys that this module documents.
+
+    Raises:
+        UserError: The artifact is no manifest.
+    """
+    recipe = read_recipe_of(artifact, "summary", MANIFEST_STAGES)
+    images = _count_images(scan_table(artifact, "manifest"))
+    rejects = count_reasons(artifact)
+    num_images, num_rejects = sum(row["images"] for row in images), sum(rejects.values())
+    by_bin = _add_up(images, "heading_bin")
+    return {
+        **identity(recipe, artifact),
+        "origin": recipe["summary"].get("origin"),
+        "files": num_images + num_rejects,
+        "images": num_images,
+        "rejects": num_rejects,
+        "repeats": recipe["summary"].get("repeats"),
+        "panoramas": _count_panoramas(scan_table(artifact, "manifest")),
+        "rejects_by_reason": [{"reason": reason, "files": count} for reason, count in rejects.items()],
+        "images_by_year": [{"year": year, "images": count} for (year,), count in _add_up(images, "year").items()],
+        "images_by_zone": [
+            {"utm_zone": zone, "utm_band": band, "images": count}
+            for (zone, band), count in _add_up(images, "utm_zone", "utm_band").items()
+        ],
+        "images_by_heading": [
+            {"from": start, "to": start + DEGREES_PER_BIN, "images": by_bin[start // DEGREES_PER_BIN,]}
+            for start in range(0, FULL_TURN, DEGREES_PER_BIN)
+        ],
+        "without_heading": by_bin[None,],
+        "oddities": [
+            {"what": what, "images": count}
+            for what, count in recipe["summary"].items()
+            if what.startswith(ODDITIES) and count
+        ],
+    }
+
+
+def _count_images(manifest: pl.LazyFrame) -> list[dict[str, Any]]:
+    """Return the images of each year, zone, band and heading bin: one pass over four narrow columns."""
+    # Whole degrees are divided as integers: exact, where a float's quotient may come to lie in the bin below.
+    heading_bin = pl.col("heading").floor().cast(pl.Int32) // DEGREES_PER_BIN
+    keys = ("year", "utm_zone", "utm_band", heading_bin.alias("heading_bin"))
+    return manifest.group_by(*keys).agg(images=pl.len()).collect(engine="streaming").to_dicts()
+
+
+def _add_up(rows: Iterable[dict[str, Any]], *keys: str) -> Counter[tuple[Any, ...]]:
+    """Return the images by some of the keys, in their order, the unknown last."""
+    total: Counter[tuple[Any, ...]] = Counter()
+    for row in rows:
+        total[tuple(row[key] for key in keys)] += row["images"]
+    in_order = sorted(total.items(), key=lambda each: [(value is None, value or 0) for value in each[0]])
+    return Counter(dict(in_order))
+
+
+def _count_panoramas(manifest: pl.LazyFrame) -> int:
+    """Return the number of distinct pano_id: by their hashes, which take a fraction of the memory.
+
+    That two of ten million have one hash of 64 bits is a matter of one in 400,000.
+    """
+    return int(manifest.select(pl.col("pano_id").drop_nulls().hash().n_unique()).collect(engine="streaming").item())
+
+
+def count_reasons(artifact: Path) -> dict[str, int]:
+    """Return the rejects of a manifest by reason, the most frequent first."""
+    counts = scan_rejects(artifact).group_by("reason").agg(files=pl.len())
+    rows: list[tuple[str, int]] = counts.collect(engine="streaming").rows()
+    return dict(sorted(rows, key=lambda row: (-row[1], row[0])))
+
+
+def show_summary(facts: dict[str, Any], glyphs: str) -> str:
+    """Return the counts of a manifest as text."""
+    headings = [(f"{row['from']} to {row['to']}", row["images"]) for row in facts["images_by_heading"]]
+    zones = [(_zone(row["utm_zone"], row["utm_band"]), row["images"]) for row in facts["images_by_zone"]]
+    charts = (
+        chart("rejects by reason", reasons(facts), glyphs),
+        chart("images by year", [(known(row["year"]), row["images"]) for row in facts["images_by_year"]], glyphs),
+        chart("images by UTM zone and band", zones, glyphs),
+        chart("images by heading, degrees", [*headings, ("none", facts["without_heading"])], glyphs),
+    )
+    odd = table([(row["what"], f"{row['images']:,}") for row in facts["oddities"]]) if facts["oddities"] else []
+    figures = table([(name, f"{facts[name]:,}") for name in FIGURES if facts[name] is not None])
+    parts = ([title(facts), *figures], ["odd values", *odd], *charts)
+    return "\n\n".join("\n".join(lines) for lines in parts if len(lines) > 1)
+
+
+def title(facts: dict[str, Any]) -> str:
+    """Return the line that says which artifact it is."""
+    return f"{facts['stage']} {facts['name']}, {facts['path']}"
+
+
+def reasons(facts: dict[str, Any]) -> list[tuple[str, int]]:
+    """Return the rows of the chart of rejects."""
+    return [(row["reason"], row["files"]) for row in facts["rejects_by_reason"]]
+
+
+def known(value: Any) -> str:
+    """Return a value as text, and what is unknown as such."""
+    return "none" if value is None else str(value)
+
+
+def _zone(zone: int | None, band: str | None) -> str:
+    return "none" if zone is None and band is None else f"{'?' if zone is None else zone}{band or '?'}"

@@ -1,0 +1,207 @@
+"""Names of data sets among the artifacts: each name belongs to one folder of images.
+
+`<artifacts>/.names/<name>.json` records the folder, and one of its files by which it is recognized after a move.
+"""
+
+import contextlib
+import dataclasses
+import itertools
+import json
+import logging
+import os
+import unicodedata
+import uuid
+from pathlib import Path
+
+from data_manifest.errors import UserError
+from data_manifest.images.file_states import stat_file
+from data_manifest.images.hidden import is_system_folder
+from data_manifest.store.recipe import digest_of
+from data_manifest.store.references import LIST_SUFFIX
+
+CLAIMS = ".names"
+MAX_NAME_BYTES = 180  # file systems take 255, and the parts of a split get a suffix
+PART_ENDS = ("-train", "-val-database", "-val-queries", "-test-database", "-test-queries")  # those suffixes
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """The folder that owns a name.
+
+    Args:
+        folder: Its real path, symlinks resolved.
+        witness: One of its files, relative to it; None if it has none.
+        state: Size in bytes and modification time in nanoseconds of that file.
+        identity: Digest of the above when the data set was first seen; kept when the folder moves.
+    """
+
+    folder: str
+    witness: str | None
+    state: tuple[int, int] | None
+    identity: str
+
+    def allows(self, folder: Path) -> bool:
+        """Return whether a folder, given by its real path, owns the name, perhaps after a move."""
+        return self.folder == str(folder) or self.has_moved_to(folder)
+
+    def has_moved_to(self, folder: Path) -> bool:
+        """Return whether the owner was moved to a folder: its path is gone, and the folder has its known file."""
+        if self.witness is None or self.state is None or os.path.lexists(self.folder):
+            return False
+        return _state_of(folder / self.witness) == self.state
+
+
+def data_set_name(images_folder: Path, artifacts: Path, claim: bool = True) -> str:
+    """Return the name of a folder of images among the artifacts, which no other folder there has.
+
+    That is its `plain_name`, or the same with `-2`, `-3` and so on, where another folder owns that, or where a split
+    would give that name to a part.
+
+    Args:
+        images_folder: The folder.
+        artifacts: Where artifacts are published.
+        claim: Record that the folder owns the name; False only looks it up.
+
+    Raises:
+        UserError: The record of a name is damaged.
+    """
+    return _find(images_folder, artifacts, claim)[0]
+
+
+def data_set_identity(images_folder: Path, artifacts: Path) -> str:
+    """Return the identity of a folder of images: it differs between folders and stays when one is moved.
+
+    Raises:
+        UserError: The record of a name is damaged.
+    """
+    return _find(images_folder, artifacts, claim=True)[1]
+
+
+def plain_name(images_folder: Path) -> str:
+    """Return the last parts of a folder's path, joined by hyphens: `sf-xl-processed-train` for `.../processed/train`.
+
+    Letters, digits and marks of all scripts stay, in NFC, and other characters become `_`.
+    """
+    folder = Path(os.path.normpath(images_folder.absolute()))
+    parts = folder.parts[1:][-4 if folder.parent.name in ("val", "test") else -3 :]
+    name = "".join(map(_allowed, unicodedata.normalize("NFC", "-".join(parts))))
+    return name.encode()[-MAX_NAME_BYTES:].decode(errors="ignore").lstrip(".") or "images"
+
+
+def _allowed(character: str) -> str:
+    is_word = unicodedata.category(character)[0] in "LMN"
+    return character if is_word or character in "._-" else "_"
+
+
+def first_file(folder: Path) -> Path | None:
+    """Return a file in a folder or below it; None if there is none. Hidden files and system folders do not count."""
+    waiting, seen = [folder], set[tuple[int, int]]()
+    while waiting:
+        with contextlib.suppress(OSError):  # a folder that cannot be read
+            here = waiting.pop()
+            state = here.stat()
+            if (state.st_dev, state.st_ino) in seen:  # links may lead in a circle
+                continue
+            seen.add((state.st_dev, state.st_ino))
+            with os.scandir(here) as entries:
+                for path in (Path(each.path) for each in entries if not is_system_folder(os.fsencode(each.name))):
+                    if path.is_file():
+                        return path
+                    waiting.append(path)
+    return None
+
+
+def _find(images_folder: Path, artifacts: Path, claim: bool) -> tuple[str, str]:
+    """Return the name and the identity of a folder, and record that it owns the name if asked to.
+
+    Nothing is recorded if neither the folder nor a list of its images exists, or if artifacts cannot be written.
+    """
+    plain, real = plain_name(images_folder), Path(os.path.realpath(images_folder))
+    numbered = itertools.chain([plain], (f"{plain}-{number}" for number in itertools.count(2)))
+    owners = ((each, _read(_path_of(each, artifacts))) for each in numbered)
+    name, owner = next(
+        (each, owner)
+        for each, owner in owners
+        if (owner.allows(real) if owner else not _clashes_with_parts(each, real, artifacts))
+    )
+    if owner is not None and owner.folder == str(real):
+        return name, owner.identity
+    claimed = owner or _new_claim(real, artifacts)
+    if claim and (real.is_dir() or Path(f"{real}{LIST_SUFFIX}").is_file()):
+        with contextlib.suppress(OSError):  # the stage that writes there reports it
+            _move_claims(real, artifacts)
+            if owner is None and not _write_new(claimed, _path_of(name, artifacts)):
+                return _find(images_folder, artifacts, claim)  # another process claimed the name first
+            if name != plain:
+                logger.info("%s gets the name %s: %s is taken", real, name, plain)
+    return name, claimed.identity
+
+
+def _clashes_with_parts(name: str, real: Path, artifacts: Path) -> bool:
+    """Return whether a split gives a part of another folder this name, or a part of this folder another's name."""
+    others = [path.stem for path, each in _all_claims(artifacts) if not each.allows(real)]
+    return any(f"{name}{end}" in others or name in (f"{other}{end}" for other in others) for end in PART_ENDS)
+
+
+def _new_claim(real: Path, artifacts: Path) -> Claim:
+    """Return a new claim of a folder. A data set that has another name already keeps its identity."""
+    witness = first_file(real) if real.is_dir() else None
+    path, state = (str(witness.relative_to(real)), _state_of(witness)) if witness is not None else (None, None)
+    same = (each.identity for _, each in _all_claims(artifacts) if each.allows(real))
+    return Claim(str(real), path, state, next(same, None) or digest_of([str(real), path, state]))
+
+
+def _move_claims(real: Path, artifacts: Path) -> None:
+    """Update the records of a data set that was moved to a folder."""
+    for path, each in _all_claims(artifacts):
+        if each.has_moved_to(real):
+            _write(dataclasses.replace(each, folder=str(real)), path.parent).replace(path)
+
+
+def _read(path: Path) -> Claim | None:
+    try:
+        stored = json.loads(path.read_text())
+        state = stored["state"] and tuple(stored["state"])
+        return Claim(stored["folder"], stored["witness"], state, stored["identity"])
+    except OSError:
+        return None
+    except (ValueError, LookupError, TypeError) as error:
+        raise UserError(f"{path} is damaged ({error}). Remove it and run again.") from error
+
+
+def _all_claims(artifacts: Path) -> list[tuple[Path, Claim]]:
+    found = ((path, _read(path)) for path in sorted((artifacts / CLAIMS).glob("*.json")))
+    return [(path, each) for path, each in found if each is not None]
+
+
+def _write_new(claim: Claim, path: Path) -> bool:
+    """Write a claim atomically; return False if another process has claimed the name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = _write(claim, path.parent)
+    try:
+        os.link(unfinished, path)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links
+        if path.exists():
+            return False
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return True
+
+
+def _write(claim: Claim, folder: Path) -> Path:
+    unfinished = folder / f"{uuid.uuid4().hex}.unfinished"
+    unfinished.write_text(json.dumps(dataclasses.asdict(claim)))
+    return unfinished
+
+
+def _path_of(name: str, artifacts: Path) -> Path:
+    return artifacts / CLAIMS / f"{name}.json"
+
+
+def _state_of(path: Path) -> tuple[int, int] | None:
+    size, modified_ns = stat_file(str(path), skip_errors=True)
+    return None if size is None or modified_ns is None else (size, modified_ns)

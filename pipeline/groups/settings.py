@@ -1,0 +1,77 @@
+"""The settings of the grouping, with the paper's values as defaults."""
+
+import dataclasses
+import logging
+import math
+
+from data_manifest.errors import UserError
+from data_manifest.settings import Settings, setting
+from pipeline.metadata.years import years_in_one_form
+
+FULL_TURN = 360.0  # degrees
+SMALLEST_M = 1e-3  # metres: the numbers of smaller cells would not fit the classes table
+MOST_NUMBERS = 2**31 - 1  # likewise for groups and heading bins
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class GroupSettings(Settings):
+    """How images become classes, and classes groups (paper, section 3.2)."""
+
+    M: float = setting(10.0, "side of a cell, in metres")
+    alpha: float = setting(30.0, "width of a heading bin, in degrees; 360 takes images without a heading as well")
+    N: int = setting(5, "spacing of classes in cells: two classes of a group are at least M * (N - 1) metres apart")
+    L: int = setting(2, "spacing of classes in heading bins: or at least alpha * (L - 1) degrees apart")
+    min_images_per_class: int = setting(10, "classes with fewer images than this are left out")
+    years: str | None = setting(
+        None,
+        "take only images of these years, as in 2013-2018, 2015, 2013,2015-2017, 2013- or =-2018; none takes all, "
+        "also those without a year",
+        form=years_in_one_form,
+        added_later=True,
+    )
+
+    def check(self) -> None:
+        """Refuse what cannot work."""
+        if self.M <= 0:
+            raise UserError(f"M = {self.M:g}: a cell needs a side of more than 0 metres")
+        if not 0 < self.alpha <= FULL_TURN:
+            raise UserError(f"alpha = {self.alpha:g}: a heading bin is more than 0 and at most 360 degrees wide")
+        for name in ("N", "L", "min_images_per_class"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} = {getattr(self, name)}: it must be at least 1")
+        self._check_numbers_fit()
+
+    def _check_numbers_fit(self) -> None:
+        if self.M < SMALLEST_M:
+            raise UserError(f"M = {self.M:g}: a cell needs a side of at least {SMALLEST_M:g} metres")
+        if FULL_TURN / self.alpha > MOST_NUMBERS:
+            raise UserError(f"alpha = {self.alpha:g}: that makes more than {MOST_NUMBERS:,} heading bins")
+        if self.N**2 * self.L > MOST_NUMBERS:
+            raise UserError(f"N = {self.N}, L = {self.L}: N * N * L makes more than {MOST_NUMBERS:,} groups")
+
+    @property
+    def uses_headings(self) -> bool:
+        """Whether the heading decides the class: not where one bin holds the full turn."""
+        return self.alpha < FULL_TURN
+
+    def warn_if_unwise(self) -> None:
+        """Warn of settings that work, but not as the paper means them."""
+        num_bins = math.ceil(FULL_TURN / self.alpha)
+        if not _divides_full_turn(self.alpha):
+            logger.warning("alpha = %g does not divide 360: the last heading bin is narrower", self.alpha)
+        if not self.uses_headings and self.L > 1:
+            logger.warning("alpha = 360 makes one heading bin: with L = %d most groups stay empty, use L = 1", self.L)
+        elif num_bins < self.L:
+            logger.warning("L = %d, but alpha makes %d heading bins: groups stay empty", self.L, num_bins)
+        elif 1 < self.L < num_bins and not _divides_full_turn(self.alpha * self.L):
+            text = "alpha * L = %g does not divide 360: classes of one group touch across north"
+            logger.warning(text, self.alpha * self.L)
+        if self.N == 1:
+            logger.warning("N = 1: neighbouring cells come into the same group, which the classifier cannot tell apart")
+
+
+def _divides_full_turn(degrees: float) -> bool:
+    """Return whether 360 is a multiple, where degrees such as 7.2 are not exact in binary."""
+    times = FULL_TURN / degrees
+    return math.isclose(times, round(times), rel_tol=1e-9)

@@ -1,0 +1,38 @@
+"""Whether the images of a data set can be read at all: one of them is opened, before work of days begins."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from data_manifest.errors import UserError
+from data_manifest.images.heif import can_read_heif, is_named_heif
+from data_manifest.images.open_picture import open_picture
+from pipeline.listing.list_images import Listing
+
+
+def check_first_image(listing: Listing, images_folder: Path) -> None:
+    """Check that an image of the first folder that has any is there and whole.
+
+    Raises:
+        UserError: It is not.
+    """
+    path = images_folder / os.fsdecode(_first_path(listing))
+    try:
+        with open_picture(path) as image:
+            image.load()
+    except Exception as error:  # Pillow's decoders raise many kinds, SyntaxError and struct.error among them
+        raise UserError(
+            f"{path} cannot be opened as an image ({error}): it is the first of {listing.origin}; is that the right "
+            "folder, and was it copied whole?"
+        ) from error
+
+
+def _first_path(listing: Listing) -> bytes:
+    with tempfile.TemporaryDirectory() as scratch:
+        folders = listing.sizes(Path(scratch))
+        if not folders:
+            raise UserError(f"{listing.origin}: no image in it")
+        first = next(listing.images([min(folders)]).blocks())
+        # Without the extra, HEIC is a reject of the manifest: it does not stop a training on the other photos.
+        readable = (path for path in first if can_read_heif() or not is_named_heif(path))
+        return next(readable, next(iter(first)))

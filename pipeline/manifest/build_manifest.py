@@ -1,0 +1,212 @@
+"""Build the manifest: what each image's name says, in Parquet, and a reject with its reason for each unusable one."""
+
+import contextlib
+import dataclasses
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+from data_manifest.errors import UserError
+from data_manifest.progress import Progress, working
+from data_manifest.schemas import SCHEMA_VERSION
+from data_manifest.store.data_set_names import data_set_name
+from data_manifest.store.find import find_artifacts
+from data_manifest.store.publish import find_published, publishing
+from data_manifest.store.recipe import Recipe, digest_of, read_recipe
+from data_manifest.store.staging import dead_staging
+from data_manifest.tables import read_table
+from pipeline import bytewise
+from pipeline.execution.disk_space import check_space, room_for_manifest
+from pipeline.execution.executor import run_all
+from pipeline.listing.folder_scan import IMAGE_SUFFIXES
+from pipeline.listing.list_images import Images, Listing, list_images
+from pipeline.manifest.build_partition import (
+    HEADINGS,
+    KEPT_UTM,
+    VERSION,
+    Made,
+    Partition,
+    build_partition,
+    read_otherwise,
+)
+from pipeline.partitions import partitions
+from pipeline.sources.source import NAMES_SOURCE, Reader, Source
+
+logger = logging.getLogger(__name__)
+
+
+def manifest_recipe(name: str, listing: Listing, strict: bool, source: Source = NAMES_SOURCE) -> Recipe:
+    """Return what makes a manifest: the paths, what is read of them, and whether doubtful positions are rejected."""
+    inputs = {"images": listing.fingerprint, **source.inputs(listing)}
+    return Recipe("manifest", name, VERSION, {"strict": strict, **source.settings}, inputs)
+
+
+def build_manifest(
+    images_folder: Path,
+    artifacts: Path,
+    name: str | None = None,
+    strict: bool = True,
+    listing: Listing | None = None,
+    on_percentage: Callable[[int], None] | None = None,
+    executor: Executor | None = None,
+    source: Source = NAMES_SOURCE,
+) -> Path:
+    """Write the manifest and the rejects of a folder of images, and return the folder of the artifact.
+
+    What is published already is not made again.
+
+    Args:
+        images_folder: Holds images, at any depth; `<images_folder>_images_paths.txt` is taken instead of listing it if
+            it is there.
+        artifacts: Where artifacts are published.
+        name: The data set's name among the artifacts; made from the folder's path by default.
+        strict: For training: an image is rejected for any field that cannot be, and if UTM and latitude/longitude
+            are more than 1 km apart. A database or query image is dropped for a missing UTM position alone.
+        listing: The images, if they have been listed already.
+        on_percentage: Told of the progress.
+        executor: Builds the partitions; what the source asks for by default: threads of this process for names.
+        source: Where it is written what the images are: by default in their names, as in SF-XL, so that none is opened.
+
+    Raises:
+        UserError: The images cannot be listed, none of them is usable, or there is no room for the tables.
+    """
+    name = name or data_set_name(images_folder, artifacts)
+    listing = listing or list_images(images_folder, artifacts)
+    recipe = manifest_recipe(name, listing, strict, source)
+    summary: dict[str, Any] = {"origin": str(listing.origin), **source.summary}
+    if published := find_published(artifacts, recipe, adopt=summary):
+        return published
+    shared = artifacts.absolute()  # jobs may go to machines that work in other folders
+    before, dead = find_artifacts(shared, recipe, any_name=True), dead_staging(shared)
+    names = {source: part for path in before for source, part in _sources_of(path).items()}
+    may_be_there = bool(dead) or any(path.parent.name == name for path in before)
+    check_space(artifacts, room_for_manifest(*listing.estimate()), f"manifest of {name}", at_most=may_be_there)
+    bytewise.say_if_slow(logger)
+    earlier = (*before, *dead)
+    with publishing(shared, recipe, summary) as staging:
+        scratch = staging / "scratch"
+        scratch.mkdir()
+        with working(f"opening the source of {name}"):
+            listing, reader = source.open(listing, scratch)
+
+        def made_before(key: str, images: Images) -> str | None:
+            return names.get(_source(key, images, strict, reader) or "")
+
+        jobs = [
+            Partition(key, images, strict, staging, earlier, made_before(key, images), reader)
+            for key, images in _cut(listing, scratch, source)
+        ]
+        chosen = source.executor(len(jobs)) if executor is None else contextlib.nullcontext(executor)
+        with Progress(f"manifest of {name}", len(jobs), "partitions", on_percentage) as progress, chosen as where:
+            made = list(run_all(build_partition, jobs, progress, where))
+            _read_again(jobs, made, where)
+        _check_unchanged(listing, source, recipe)
+        summary |= summarise(made) | listing.skipped.counts
+        sources = (_source(job.key, job.images, strict, reader) for job in jobs)
+        pairs = zip(sources, made, strict=True)
+        summary["sources"] = {source: part.name for source, part in pairs if source and not part.repeats}
+        shutil.rmtree(scratch)
+        _check_any_usable(listing, summary, staging, source)
+        _log_summary(name, summary)
+        if listing.skipped:
+            logger.info("%s: skipped %s", name, listing.skipped)
+    return recipe.folder(artifacts)
+
+
+def _cut(listing: Listing, scratch: Path, source: Source) -> Iterator[tuple[str, Images]]:
+    """Give the key and the images of each partition, of as many rows as the source asks for, if it does."""
+    rows = source.rows_per_partition
+    return partitions(listing, scratch) if rows is None else partitions(listing, scratch, rows)
+
+
+def _read_again(jobs: list[Partition], made: list[Made], where: Executor | None) -> None:
+    """Read those partitions again that give headings of -1 the wrong meaning.
+
+    The meaning depends on all images of the data set, so it is known only when all partitions have been read.
+    """
+    negative, wrong = read_otherwise([part.counts for part in made])
+    if not wrong:
+        return
+    for number in wrong:
+        for table in ("manifest", "rejects"):
+            (jobs[number].folder / table / made[number].name).unlink()
+    again = [dataclasses.replace(jobs[n], name_before=None, negative_headings=negative) for n in wrong]
+    with Progress("reading headings of -1 again", len(again), "partitions") as progress:
+        for number, part in zip(wrong, run_all(build_partition, again, progress, where), strict=True):
+            made[number] = part
+
+
+def _sources_of(artifact: Path) -> dict[str, str]:
+    """Return the names of the partitions of an earlier artifact by what they depend on; a damaged one has none."""
+    with contextlib.suppress(UserError):
+        sources: dict[str, str] = read_recipe(artifact).get("summary", {}).get("sources", {})
+        return sources
+    return {}
+
+
+def _source(key: str, images: Images, strict: bool, reader: Reader) -> str | None:
+    """Return what a partition's rows depend on, where that is known without reading the images."""
+    if not reader.by_paths_alone:
+        return None
+    return images.digest and digest_of([SCHEMA_VERSION, VERSION, strict, key, images.digest])
+
+
+def summarise(parts: list[Made]) -> dict[str, Any]:
+    """Return the counts of all partitions together."""
+    years = {"first_year": min, "last_year": max}
+    total: dict[str, Any] = {"files": 0, "repeats": sum(part.repeats for part in parts), "usable": 0, "rejects": 0}
+    for key in parts[0].counts if parts else ():
+        values = [value for part in parts if (value := part.counts[key]) is not None]
+        total[key] = years[key](values, default=None) if key in years else sum(values)
+    total["files"] = total["usable"] + total["rejects"]
+    total["partitions"] = len(parts)
+    total["partitions_from_before"] = sum(part.was_there for part in parts)
+    total["made"] = f"{total['usable']:,} usable images, {total['rejects']:,} rejects"
+    return total
+
+
+def _check_unchanged(listing: Listing, source: Source, recipe: Recipe) -> None:
+    listing.check_unchanged()
+    if not source.inputs(listing).items() <= recipe.inputs.items():
+        raise UserError(f"{listing.origin}: what is read of the images has changed while it was being read: run again")
+
+
+def _check_any_usable(listing: Listing, summary: dict[str, Any], staging: Path, source: Source) -> None:
+    if not summary["files"]:
+        raise UserError(f"{listing.origin}: no image in it (looked for {', '.join(IMAGE_SUFFIXES)})")
+    if summary["usable"]:
+        return
+    first = read_table(staging, "rejects").row(0, named=True)
+    example = f"{first['path']}: {first['reason']}, {first['detail']}"
+    raise UserError(
+        f"{listing.origin}: none of the {summary['files']:,} files is a usable image, as in {example}. "
+        f"{source.expected}"
+    )
+
+
+def _log_summary(name: str, summary: dict[str, Any]) -> None:
+    logger.info("%s: %s files, %s usable images", name, f"{summary['files']:,}", f"{summary['usable']:,}")
+    if summary["partitions_from_before"]:
+        text = "%s: %d of %d partitions were there already"
+        logger.info(text, name, summary["partitions_from_before"], summary["partitions"])
+    for key, count in summary.items():
+        if key.startswith("rejects: ") and count:
+            logger.info("%s: %s rejected: %s", name, f"{count:,}", key.removeprefix("rejects: "))
+        if key.startswith(HEADINGS) and count:
+            logger.info("%s: %s with heading %s", name, f"{count:,}", key.removeprefix(HEADINGS))
+        if key.startswith(KEPT_UTM) and count:
+            text = "%s: %s images kept with a UTM position that cannot be in its zone: %s"
+            logger.warning(text, name, f"{count:,}", key.removeprefix(KEPT_UTM))
+    notes = {
+        "repeats": "listed more than once, taken once",
+        "without_heading": "without a heading",
+        "odd_times": "with a timestamp that is not understood, left out",
+        "apart_over_1_m": "with UTM and latitude/longitude more than 1 m apart",
+        "apart_over_1_km": "with them more than 1 km apart, kept",
+    }
+    for key, meaning in notes.items():
+        if summary[key]:
+            logger.info("%s: %s %s", name, f"{summary[key]:,}", meaning)

@@ -1,0 +1,62 @@
+"""What is known of panoramas, whatever says it, and what their crops are called: always as SF-XL names them."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipeline.listing.list_images import Listing
+from pipeline.manifest.build_partition import count, read_otherwise
+from pipeline.metadata.read_names import decode_paths, distinct_paths
+from pipeline.metadata.sf_xl_names import FIELDS
+from pipeline.partitions import partitions
+from pipeline.sources.source import NAMES_SOURCE, Source
+
+HEADING = FIELDS.index("heading")
+# As wide as SF-XL writes them, so that names sort as the numbers do.
+FORMS = {"utm_east": "{:010.2f}", "utm_north": "{:010.2f}", "latitude": "{:09.5f}", "longitude": "{:09.5f}"}
+
+
+def paths_of(listing: Listing) -> pl.DataFrame:
+    """Return the paths of panoramas, sorted, as `decode_paths` gives them."""
+    with tempfile.TemporaryDirectory() as scratch:
+        parts = [decode_paths(distinct_paths(images).paths) for _, images in partitions(listing, Path(scratch))]
+    return pl.concat(parts).sort("path")
+
+
+def read_panoramas(listing: Listing, source: Source) -> pl.DataFrame:
+    """Return `path`, `heading`, `reject` and `name`, from which the names of the crops are made, of each panorama."""
+    with tempfile.TemporaryDirectory() as scratch:
+        listing, reader = source.open(listing, Path(scratch))
+        paths = paths_of(listing)
+        rows = reader.read(paths, strict=False)
+        negative, wrong = read_otherwise([count(rows)])
+        if wrong:
+            rows = reader.read(paths, strict=False, negative_headings=negative)
+    name = pl.col("path").str.split("/").list.last()
+    is_usual = (name.str.count_matches("@", literal=True) == len(FIELDS) - 1) & (source is NAMES_SOURCE)
+    rows = rows.with_columns(name=name)
+    others = rows.select((~is_usual).arg_true()).to_series()
+    names = rows["name"].scatter(others, [_name(row) for row in rows[others].iter_rows(named=True)])
+    return rows.with_columns(names)
+
+
+def _name(row: dict[str, Any]) -> str:
+    """Return the name that SF-XL would give a panorama; what it is called is its pano_id, unless it has one."""
+    fields = dict.fromkeys(FIELDS, "")
+    stem = row["path"].rpartition("/")[2].rpartition(".")[0]
+    for field in ("utm_zone", "utm_band", "timestamp"):
+        fields[field] = str(row[field] or "")
+    for field, form in FORMS.items():
+        fields[field] = "" if row[field] is None else form.format(row[field])
+    fields["pano_id"] = (row["pano_id"] or stem).replace("@", "_")
+    return "@".join(fields.values())
+
+
+def crop_path(path: str, name: str, heading: float) -> str:
+    """Return the path of a crop: in the folder of its panorama, with its own heading."""
+    folder, slash, _ = path.rpartition("/")
+    fields = name.split("@")
+    fields[HEADING], fields[-1] = f"{heading:.2f}".rstrip("0").rstrip("."), ".jpg"
+    return f"{folder}{slash}{'@'.join(fields)}"

@@ -1,0 +1,199 @@
+"""Cut a panorama into crops: windows of the panorama as it is, or the views that a camera would have had.
+
+A panorama is equirectangular: columns are azimuths, all 360 degrees of them, with the heading at the centre column, and
+rows are elevations. A whole one is twice as wide as high. A strip is what SF-XL keeps of one: of 3328x1664 the 512 rows
+from row 512. One of another height says in XMP which rows it shows. Crops begin at multiples of 360 / n degrees from
+the left edge, at the nearest column: of 3328 columns and 12 crops, 277.33 apart, that is 0, 277, 555, 832 and so on;
+names have the exact angle. The last ones go on at the left.
+"""
+
+import functools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from data_manifest.errors import refused
+from data_manifest.images.open_picture import open_picture
+from pipeline.groups.settings import FULL_TURN
+from pipeline.panoramas.extent import (
+    HEIGHT,
+    STRIP,
+    STRIP_HEIGHT,
+    WIDTH,
+    Rows,
+    check_strip_shown,
+    elevation_of,
+    rows_shown,
+)
+from pipeline.panoramas.settings import LEFT, PERSPECTIVE, CropSettings
+from pipeline.sources.xmp import read_xmp
+from pipeline.verification import with_pillow
+from pipeline.verification.image_parts import BadImageError, Status
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def read_panorama(path: Path) -> Image.Image:
+    """Return the pixels of a panorama.
+
+    Raises:
+        BadImageError: It is damaged, or no image.
+        UserError: The machine does not give it.
+    """
+    try:
+        with with_pillow.told(), open_picture(path) as image:
+            image.load()
+            return image if image.mode == "RGB" else image.convert("RGB")  # which would copy it in any case
+    except OSError as error:
+        raise refused(path, error) from error
+
+
+def crop_headings(heading: float, settings: CropSettings) -> list[float]:
+    """Return the heading that the name of each crop has, in degrees in [0, 360), of a panorama with a heading."""
+    seen = settings.fov if settings.projection == PERSPECTIVE else FULL_TURN * STRIP_HEIGHT / WIDTH
+    first = heading - FULL_TURN / 2 + (0.0 if settings.heading_of == LEFT else seen / 2)
+    turned = (first + FULL_TURN * number / settings.crops_num for number in range(settings.crops_num))
+    return [round(each % FULL_TURN, 2) % FULL_TURN for each in turned]
+
+
+def cut(panorama: Image.Image, settings: CropSettings) -> Iterator[Image.Image]:
+    """Give the crops of a panorama, from its left edge on.
+
+    Raises:
+        BadImageError: It is no panorama, as `rows_shown` says, or too low for the crops.
+    """
+    rows = rows_shown(*panorama.size, read_xmp(panorama.info.get("xmp")))
+    if settings.projection == PERSPECTIVE:
+        yield from _views(panorama, rows, settings)
+    else:
+        yield from _windows(_strip_of(panorama, rows), settings)
+
+
+def _strip_of(panorama: Image.Image, rows: Rows) -> Image.Image:
+    if rows == STRIP:
+        return panorama
+    check_strip_shown(rows)
+    scale = panorama.width / WIDTH
+    top, bottom = (round((row - rows[0]) * scale) for row in STRIP)
+    return panorama.crop((0, max(top, 0), panorama.width, min(bottom, panorama.height)))
+
+
+def _windows(strip: Image.Image, settings: CropSettings) -> Iterator[Image.Image]:
+    side, size = strip.height, (settings.crop_size, settings.crop_size)
+    for number in range(settings.crops_num):
+        left = round(number * strip.width / settings.crops_num)
+        window = strip.crop((left, 0, left + side, side))
+        if (beyond := left + side - strip.width) > 0:  # the seam: it goes on at the left edge
+            window.paste(strip.crop((0, 0, beyond, side)), (side - beyond, 0))
+        yield window if window.size == size else window.resize(size, Image.Resampling.LANCZOS)
+
+
+def _views(panorama: Image.Image, rows: Rows, settings: CropSettings) -> Iterator[Image.Image]:
+    """Give what a level camera sees, with its sensor shifted where the rows do not reach as far up as down.
+
+    So upright lines stay upright.
+    """
+    shrink = int(panorama.width * settings.fov / FULL_TURN / settings.crop_size)
+    source = panorama.reduce(shrink) if shrink > 1 else panorama
+    pixels = np.asarray(source)
+    view = _view(pixels.shape[0], rows, settings)
+    columns = view.azimuths / FULL_TURN * pixels.shape[1] - 0.5
+    for number in range(settings.crops_num):
+        yield Image.fromarray(_sample(pixels, view, columns + number * pixels.shape[1] / settings.crops_num))
+
+
+@dataclass(frozen=True)
+class _View:
+    """Where a level camera looks, in panoramas of one height: the same in whatever direction.
+
+    Args:
+        azimuths: Of each column, degrees from the left edge of the view: [size].
+        rows: The first and the one after the last row of the panorama that is seen.
+        above: Of each pixel, the number of the point above it, where points are counted along those rows, a column of
+            the view each: [size * size].
+        below: Likewise of the point below it.
+        down: How far down from the one to the other, 0 to 1: [size * size, 1].
+    """
+
+    azimuths: npt.NDArray[np.float64]
+    rows: tuple[int, int]
+    above: npt.NDArray[np.intp]
+    below: npt.NDArray[np.intp]
+    down: npt.NDArray[np.float32]
+
+
+@functools.lru_cache(maxsize=8)  # panoramas are of few sizes, and this takes as long as a crop
+def _view(height: int, shown: Rows, settings: CropSettings) -> _View:
+    azimuths, elevations = _directions(_shift(shown, settings), settings)
+    rows = _rows_of(elevations, height, shown)
+    above = np.floor(rows).astype(np.intp)
+    first, end = max(0, int(above.min())), min(height, int(above.max()) + 2)
+    column = np.arange(settings.crop_size)
+    points = [(np.clip(above + step, first, end - 1) - first) * settings.crop_size + column for step in (0, 1)]
+    down = (rows - above).astype(np.float32).reshape(-1, 1)
+    return _View(azimuths, (first, end), points[0].ravel(), points[1].ravel(), down)
+
+
+def _directions(shift: float, settings: CropSettings) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the azimuth of each column, from the left edge of the view, [size], and the elevation of each pixel."""
+    half = math.tan(math.radians(settings.fov / 2))
+    steps = (2 * (np.arange(settings.crop_size) + 0.5) / settings.crop_size - 1) * half
+    right, up = steps[None, :], shift - steps[:, None]
+    azimuths = np.degrees(np.arctan(steps)) + settings.fov / 2
+    elevations = np.degrees(np.arctan2(up, np.hypot(right, 1.0)))
+    return azimuths, elevations
+
+
+def _shift(rows: Rows, settings: CropSettings) -> float:
+    """Return how far up the middle of a view is, as a tangent: 0, the horizon, if the rows allow it.
+
+    Raises:
+        BadImageError: The field of view is larger than what the rows show.
+    """
+    top, bottom = (math.tan(math.radians(elevation_of(row))) for row in rows)
+    most = math.degrees(2 * math.atan((top - bottom) / 2))
+    if settings.fov > most:
+        raise BadImageError(Status.WRONG_SIZE, f"a strip shows {most:.1f} degrees, less than fov = {settings.fov:g}")
+    if rows == STRIP:
+        return (top + bottom) / 2
+    half = math.tan(math.radians(settings.fov / 2))
+    return min(max(0.0, bottom + half), top - half)
+
+
+def _rows_of(elevations: npt.NDArray[np.float64], height: int, shown: Rows) -> npt.NDArray[np.float64]:
+    """Return the rows, with fractions, at which elevations are in an image of so many rows."""
+    rows_of_whole = (90 - elevations) / 180 * HEIGHT
+    return (rows_of_whole - shown[0]) / (shown[1] - shown[0]) * height - 0.5
+
+
+def _sample(pixels: Pixels, view: _View, columns: npt.NDArray[np.float64]) -> Pixels:
+    """Return pixels between four of an image: along its rows, which go round, first, and then along its columns.
+
+    Args:
+        pixels: The image.
+        view: Where each pixel of the view is, down.
+        columns: The same across: [size], for a level camera has upright lines upright.
+    """
+    width, size = pixels.shape[1], len(columns)
+    left = np.floor(columns).astype(np.intp)
+    across = (columns - left).astype(np.float32)[:, None]
+    seen = pixels[slice(*view.rows)]
+    points = _between(seen.take(left % width, 1), seen.take((left + 1) % width, 1), across).reshape(-1, pixels.shape[2])
+    sampled = _between(points.take(view.above, 0, mode="clip"), points.take(view.below, 0, mode="clip"), view.down)
+    sampled += 0.5
+    return sampled.astype(np.uint8).reshape(size, size, -1)
+
+
+def _between(one: npt.NDArray[Any], other: npt.NDArray[Any], share: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return what lies between two arrays, a share of the way; floats that are given are used up."""
+    begin, way = one.astype(np.float32, copy=False), other.astype(np.float32, copy=False)
+    way -= begin
+    way *= share
+    way += begin
+    return way

@@ -1,0 +1,18 @@
+"""The source that settings ask for."""
+
+from pathlib import Path
+
+from pipeline.sources.settings import EXIF, PART, TABLE, SourceSettings
+from pipeline.sources.source import NAMES_SOURCE, Source
+from pipeline.sources.table_source import TableSource
+
+
+def make_source(settings: SourceSettings, part: str = "") -> Source:
+    """Return the source of the images of a part of the data set, as in `val/database`."""
+    if settings.source == EXIF:
+        from pipeline.sources.photo_source import PhotoSource  # Pillow, which the other sources do without
+
+        return PhotoSource(settings)
+    if settings.source == TABLE:
+        return TableSource(Path(str(settings.table).replace(PART, part.replace("/", "-"))), settings)
+    return NAMES_SOURCE

@@ -1,0 +1,320 @@
+import json
+import logging
+import math
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data_manifest.errors import UserError
+from data_manifest.store.recipe import read_recipe
+from data_manifest.tables import read_table
+from pipeline.__main__ import main
+from pipeline.groups import preselected_images as selection
+from pipeline.groups.build_groups import build_groups
+from pipeline.groups.settings import GroupSettings
+from pipeline.listing.cache import read_folders, write_folders
+from pipeline.listing.list_images import Images, Listing, list_images
+from pipeline.manifest.build_manifest import build_manifest
+from pipeline.partitions import partitions
+from pipeline.planning import count_images as counting
+from pipeline.planning.plan_groups import EpochSettings, Plan, plan_groups
+from training.settings import TrainingSettings
+
+ROOT = Path(__file__).parents[3]
+NameWith = Callable[..., str]
+ListingOf = Callable[..., Listing]
+Run = Callable[..., str]
+
+
+def fields_at(seed: int) -> Iterator[dict[str, Any]]:
+    """Fields of images on a small ground, some of them without a heading or a year."""
+    choose = random.Random(seed)
+    for number in range(500):
+        yield {
+            "utm_east": 500_000 + choose.randrange(-50, 50),
+            "utm_north": 4_180_000 + choose.randrange(-50, 50),
+            "heading": choose.choice(["", *range(0, 360, 30)]),
+            "timestamp": choose.choice(["", 2013, 2014, 2015]),
+            **{"pano_id": number, "latitude": "", "longitude": ""},
+        }
+
+
+@pytest.fixture
+def train(tmp_path: Path, name_with: NameWith, listing_of: ListingOf) -> Path:
+    """A folder of which only the list is there: 500 images, two of them listed again, and two rejects."""
+    paths = [f"{number % 7}/{name_with(**fields)}" for number, fields in enumerate(fields_at(seed=1))]
+    listing_of([*paths, *paths[:2], "0/@1@2.jpg", "notes.txt"])
+    return tmp_path / "train"
+
+
+@pytest.fixture
+def run(train: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command on the folder, with the artifacts folder tmp_path/A, and return what it prints."""
+
+    def run(*arguments: str, images: Path = train) -> str:
+        main(["plan", str(images), "--artifacts-folder", str(tmp_path / "A"), *arguments])
+        return capsys.readouterr().out
+
+    return run
+
+
+def plans_of(images: Path, tmp_path: Path, *groupings: GroupSettings) -> list[Plan]:
+    return plan_groups(images, tmp_path / "A", groupings, EpochSettings(batch_size=4, iterations_per_epoch=300))[1]
+
+
+def plainly_counted(settings: GroupSettings, years: tuple[int, ...]) -> dict[int, Counter[tuple[int, ...]]]:
+    """The rule in plain Python: group -> class -> images, without the classes that have too few."""
+    groups: dict[int, Counter[tuple[int, ...]]] = defaultdict(Counter)
+    for image in fields_at(seed=1):
+        if image["heading"] != "" and (not years or image["timestamp"] in years):
+            u, v = (math.floor(image[side] / settings.M) for side in ("utm_east", "utm_north"))
+            w = math.floor(image["heading"] / settings.alpha)
+            group = (u % settings.N * settings.N + v % settings.N) * settings.L + w % settings.L
+            groups[group][u, v, w] += 1
+    enough = {
+        group: Counter({key: count for key, count in classes.items() if count >= settings.min_images_per_class})
+        for group, classes in groups.items()
+    }
+    return {group: classes for group, classes in enough.items() if classes}
+
+
+@pytest.mark.parametrize(
+    ("values", "years"),
+    [
+        ({"M": 20, "alpha": 60, "N": 2, "L": 2, "min_images_per_class": 2}, ()),
+        ({"M": 50, "alpha": 90, "N": 3, "L": 1, "min_images_per_class": 8}, ()),
+        ({"M": 25, "alpha": 60, "N": 2, "L": 3, "min_images_per_class": 3, "years": "2014-"}, (2014, 2015)),
+    ],
+)
+def test_agreement_with_plain_python(
+    train: Path, tmp_path: Path, values: dict[str, Any], years: tuple[int, ...]
+) -> None:
+    settings = GroupSettings(**values)
+    (plan,) = plans_of(train, tmp_path, settings)
+    expected = plainly_counted(settings, years)
+    assert plan.groups.rows() == [
+        (group, len(classes), classes.total(), 4 * 300 / len(classes), len(classes) >= 4)
+        for group, classes in sorted(expected.items())
+    ]
+    sizes = [count for classes in expected.values() for count in classes.values()]
+    assert (plan.images_a_class["least"], plan.images_a_class["most"]) == (min(sizes), max(sizes))
+    assert plan.images_a_class["median"] in (statistics.median_low(sizes), statistics.median_high(sizes))
+    assert plan.summary["images"] == sum(sizes)
+    assert not plan.refused
+
+
+def test_what_is_planned_is_what_is_built(train: Path, tmp_path: Path) -> None:
+    groupings = [
+        GroupSettings(M=M, alpha=60, min_images_per_class=least, years=years)
+        for M in (25, 50)
+        for least in (1, 4)
+        for years in (None, "2013,2015")
+    ]
+    plans = plans_of(train, tmp_path, *groupings)
+    manifest = build_manifest(train, tmp_path / "B")
+    for plan in plans:
+        groups = build_groups(manifest, tmp_path / "B", plan.settings)
+        built = read_recipe(groups)["summary"]
+        assert plan.summary == {
+            name: value for name, value in built.items() if name not in ("made", "files_from_before")
+        }
+        classes = read_table(groups, "classes")
+        assert plan.groups["images"].sum() == classes["num_images"].sum()
+        assert plan.groups["group_index"].to_list() == classes["group_index"].unique().sort().to_list()
+
+
+def test_nothing_is_written(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    before = set(tmp_path.rglob("*"))
+    run("--M", "20")
+    assert set(tmp_path.rglob("*")) == before
+
+
+def test_partitions_do_not_change_the_counts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = json.loads(run("--format", "json", "--min-images-per-class", "1"))
+
+    def small(listing: Listing, scratch: Path) -> Iterator[tuple[str, Images]]:
+        return partitions(listing, scratch, rows=30)
+
+    monkeypatch.setattr(counting, "partitions", small)
+    cut = json.loads(run("--format", "json", "--min-images-per-class", "1"))
+    assert cut["images"].pop("partitions") > 10 > whole["images"].pop("partitions")
+    assert abs(cut["images"].pop("manifest_bytes") - whole["images"].pop("manifest_bytes")) < 100
+    assert cut == whole
+
+
+def test_a_manifest_that_is_there_is_read_in_place_of_the_names(
+    run: Run, train: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from_names = json.loads(run("--format", "json", "--M", "50"))
+    manifest = build_manifest(train, tmp_path / "A")
+
+    def fail(*arguments: Any, **more: Any) -> None:
+        raise AssertionError("names are read")
+
+    monkeypatch.setattr(counting, "read_names", fail)
+    found = json.loads(run("--format", "json", "--M", "50"))
+    for images in (manifest, manifest.parent / "current", manifest.parent):
+        assert json.loads(run("--format", "json", "--M", "50", images=images))["plans"] == from_names["plans"]
+    assert found["plans"] == from_names["plans"]
+    assert found["images"]["manifest"] == str(manifest)
+    assert found["images"]["manifest_bytes"] == sum(path.stat().st_size for path in manifest.rglob("*.*"))
+    with (tmp_path / "train_images_paths.txt").open("a") as lines:
+        lines.write("another.jpg\n")
+    with pytest.raises(AssertionError, match="names are read"):
+        run()  # it is the manifest of other images
+
+
+def test_one_plan_in_words(run: Run) -> None:
+    text = run("--M", "50", "--alpha", "90", "--N", "2", "--years", "2014-", "--min-images-per-class", "8")
+    lines = [line.strip() for line in text.splitlines()]
+    assert lines[0].endswith("train_images_paths.txt: 502 files, 500 usable images")
+    without = [image for image in fields_at(seed=1) if image["heading"] == ""]
+    years = Counter(image["timestamp"] for image in fields_at(seed=1))
+    for line in (
+        "rejected: 1, wrong number of fields",
+        "rejected: 1, not an image name",
+        "listed more than once, taken once: 2",
+        f"without a heading: {len(without)}",
+        f"years: without {years['']}, 2013 {years[2013]}, 2014 {years[2014]}, 2015 {years[2015]}",
+        "M = 50, alpha = 90, N = 2, L = 2, min_images_per_class = 8, years = 2014-",
+        f"left out: {years[2013]} images of other years",
+        f"left out: {years['']} images without a year",
+        "group  classes  images  times an epoch shows a class",
+    ):
+        assert line in lines
+    assert any(line.startswith("too few classes to train on, fewer than a batch has images: groups ") for line in lines)
+
+
+def test_several_values_are_a_row_each(run: Run) -> None:
+    text = run("--M", "25", "50.0", "50", "--min-images-per-class", "1", "2", "99", "--batch-size", "4")
+    start = text.splitlines().index("") + 1
+    header, *rows = text.splitlines()[start : text.splitlines().index("", start)]
+    assert header.split()[:8] == ["M", "alpha", "N", "L", "min_images_per_class", "years", "groups", "classes"]
+    assert [tuple(row.split()[:6]) for row in rows] == [
+        (M, "30", "5", "2", least, "all") for M in ("25", "50") for least in ("1", "2", "99")
+    ]
+    assert text.count("no groups would be built: min_images_per_class = 99: the largest class has") == 2
+
+
+def test_what_would_be_refused_is_told(run: Run) -> None:
+    assert "no groups would be built: years = 2030: none of the 500 images is of these years" in run("--years", "2030")
+    (plan,) = json.loads(run("--years", "2030", "--format", "json"))["plans"]
+    assert (plan["classes"], plan["by_group"], plan["images_a_class"]["median"]) == (0, [], None)
+    assert plan["refused"].endswith(" without a year")
+
+
+def test_images_that_were_selected_for_another_grouping_are_warned_of(
+    train: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, name_with: NameWith
+) -> None:
+    plans_of(train, tmp_path, GroupSettings(M=20))
+    assert not caplog.records
+    monkeypatch.setattr(selection, "ENOUGH_CLASSES", 1)
+    (tmp_path / "train_images_paths.txt").write_text(name_with())
+    with caplog.at_level(logging.WARNING):
+        plans_of(train, tmp_path, GroupSettings(), GroupSettings(M=20))
+    (message,) = caplog.messages
+    assert message.startswith("M = 20, alpha = 30, N = 5, L = 2: with M = 10")
+
+
+def test_an_epoch_is_the_published_one_unless_told_otherwise() -> None:
+    training = TrainingSettings()
+    assert EpochSettings() == EpochSettings(training.batch_size, training.iterations_per_epoch)
+    with pytest.raises(UserError, match="batch_size = 0: training needs at least 1"):
+        EpochSettings(batch_size=0)
+
+
+def test_every_parameter_of_the_grouping_is_an_option(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run("--help")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "--M M [M ...] side of a cell, in metres [10.0]" in shown
+    for option in ("--alpha", "--N", "--L", "--min-images-per-class", "--years"):
+        assert f"{option} " in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "--M", "ten"), "M = 'ten': expected a number"),
+        (("train", "--years", "2018-2013"), "years = '2018-2013': 2018-2013 runs backwards"),
+        (("train", "--alpha", "30", "0"), "alpha = 0: a heading bin is more than 0"),
+        (("nowhere",), "nowhere: there is no such folder"),
+        (("rejects",), "none of the 1 files is a usable image"),
+        (("A/groups/g/1",), "is an artifact of groups: give that of a manifest"),
+    ],
+)
+def test_mistakes(train: Path, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    (tmp_path / "rejects_images_paths.txt").write_text("@1@2.jpg\n")
+    (tmp_path / "A/groups/g/1").mkdir(parents=True)
+    (tmp_path / "A/groups/g/1/recipe.json").write_text('{"stage": "groups"}')
+    with pytest.raises(UserError, match=message.replace("(", r"\(")):
+        main(["plan", str(tmp_path / arguments[0]), *arguments[1:]])
+
+
+def test_in_a_process_of_its_own(train: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pipeline", "plan", str(train), "--format", "json"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def output(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+
+    done = output("--alpha", "50", "--years", "-2014")
+    assert json.loads(done.stdout)["plans"][0]["settings"]["years"] == "-2014"
+    assert "alpha = 50 does not divide 360" in done.stderr, "warnings are no part of the JSON"
+    mistaken = output("--M", "0")
+    assert mistaken.returncode != 0
+    assert (mistaken.stdout, mistaken.stderr) == ("", "error: M = 0: a cell needs a side of more than 0 metres\n")
+
+
+def test_the_listing_of_a_folder_is_not_kept_unless_its_manifest_was(
+    tmp_path: Path, name_with: NameWith, run: Run
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    (folder / name_with()).touch()
+    run(images=folder)
+    assert not (tmp_path / "A").exists()
+    build_manifest(folder, tmp_path / "A", listing=list_images(folder))
+    run(images=folder)
+    assert (tmp_path / "A" / ".listings").is_dir()
+
+
+def test_a_rescan_sees_what_a_modification_time_hides(tmp_path: Path, name_with: NameWith, run: Run) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    (folder / name_with(pano_id=1)).touch()
+    os.utime(folder, (1_600_000_000, 1_600_000_000))
+    build_manifest(folder, tmp_path / "A")
+    (cache,) = (tmp_path / "A" / ".listings").iterdir()
+    known = read_folders(cache)
+    (folder / name_with(pano_id=2)).touch()
+    state = folder.stat()  # as where neither time tells that an image came
+    same_times = {
+        path: replace(each, modified_ns=state.st_mtime_ns, changed_ns=state.st_ctime_ns, listed_ns=2**62)
+        for path, each in known.items()
+    }
+    write_folders(same_times, cache)
+    assert [
+        json.loads(run("--format", "json", *more, images=folder))["images"]["files"] for more in ((), ("--rescan",))
+    ] == [1, 2]
+
+
+def test_a_list_of_blank_lines_is_told(tmp_path: Path) -> None:
+    (tmp_path / "train_images_paths.txt").write_bytes(b"\n \n\r\n")
+    with pytest.raises(UserError, match=r"train_images_paths\.txt: no image in it$"):
+        counting.count_images(tmp_path / "train", tmp_path / "A", [GroupSettings()])

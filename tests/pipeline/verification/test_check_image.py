@@ -1,0 +1,221 @@
+"""Single images, whole and damaged in every way that was thought of."""
+
+import errno
+import io
+import os
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import simplejpeg
+from PIL import Image
+
+from pipeline.verification import check_image as image_check
+from pipeline.verification.check_image import Checked, check_image
+from pipeline.verification.settings import DECODE, HEADER, VerifySettings
+
+CHECKS = (HEADER, DECODE)
+EXIF_PHOTOS = sorted((Path(__file__).parents[4] / "shared" / "data" / "exif").glob("*/*.[jJ]*"))
+Check = Callable[..., Checked]
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    content = io.BytesIO()
+    image.save(content, kind, **options)
+    return content.getvalue()
+
+
+def picture() -> Image.Image:
+    """Something with edges and noise, so that all coefficients are used."""
+    rng = np.random.default_rng(0)
+    pixels = np.add.outer(np.arange(64), np.arange(96))[..., None] * [1, 2, 1] + rng.integers(0, 60, (64, 96, 3))
+    return Image.fromarray(pixels.astype(np.uint8))
+
+
+def with_thumbnail() -> bytes:
+    """A JPEG with another JPEG, end marker and all, in its header."""
+    thumbnail = encoded(picture().resize((24, 16)), "JPEG")
+    whole = encoded(picture(), "JPEG")
+    segment = b"Exif\0\0" + thumbnail
+    return whole[:2] + b"\xff\xe1" + (len(segment) + 2).to_bytes(2, "big") + segment + whole[2:]
+
+
+WHOLE = {
+    "baseline": encoded(picture(), "JPEG"),
+    "progressive": encoded(picture(), "JPEG", progressive=True),
+    "restarts": encoded(picture(), "JPEG", restart_marker_blocks=3),
+    "all samples": encoded(picture(), "JPEG", subsampling=0),
+    "grey": encoded(picture().convert("L"), "JPEG"),
+    "cmyk": encoded(picture().convert("CMYK"), "JPEG"),
+    "thumbnail": with_thumbnail(),
+    "png": encoded(picture(), "PNG"),
+    "palette": encoded(picture().quantize(), "PNG"),
+}
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Check:
+    """Check a content under a name."""
+
+    def check(content: bytes, how: str = DECODE, name: str = "x.jpg", **options: Any) -> Checked:
+        (tmp_path / name).write_bytes(content)
+        return check_image(str(tmp_path / name), how, **options)
+
+    return check
+
+
+@pytest.mark.parametrize("how", CHECKS)
+@pytest.mark.parametrize("kind", WHOLE)
+def test_a_whole_image_is_ok_also_with_bytes_after_its_end(check: Check, kind: str, how: str) -> None:
+    for more in (b"", b"\0" * 100, os.urandom(9000).replace(b"\xff", b"")):
+        found = check(WHOLE[kind] + more, how)
+        assert (found.status, found.width, found.height) == ("ok", 96, 64), found
+        assert found.bytes == len(WHOLE[kind] + more)
+
+
+@pytest.mark.parametrize("how", CHECKS)
+@pytest.mark.parametrize("kind", WHOLE)
+def test_every_cut_is_found(check: Check, kind: str, how: str) -> None:
+    content = WHOLE[kind]
+    near = {*range(1, 60), *range(len(content) - 40, len(content))}
+    for length in sorted(near | set(range(60, len(content), 37))):
+        found = check(content[:length], how)
+        assert found.status in ("truncated", "not an image"), (length, len(content), found)
+        assert length < 8 or found.status == "truncated"
+
+
+def test_a_cut_within_what_decoders_fill_in_with_grey_is_found_though_pillow_may_not(check: Check) -> None:
+    without_end = WHOLE["baseline"][:-2]
+    assert check(without_end, HEADER).status == check(without_end).status == "truncated"
+
+
+def flipped(content: bytes, seed: int) -> Iterator[bytes]:
+    choose = random.Random(seed)
+    for _ in range(200):
+        changed, bit = bytearray(content), choose.randrange(8 * len(content))
+        changed[bit // 8] ^= 1 << bit % 8
+        yield bytes(changed)
+
+
+def test_all_flipped_bits_are_found_in_a_png_and_some_in_a_jpeg_and_more_than_by_pillow(check: Check) -> None:
+    assert all(check(each).status != "ok" for each in flipped(WHOLE["png"], 1))
+    found = [check(each).status != "ok" for each in flipped(WHOLE["baseline"], 2)]
+    by_pillow = 0
+    for each in flipped(WHOLE["baseline"], 2):
+        try:
+            Image.open(io.BytesIO(each)).load()
+        except OSError:
+            by_pillow += 1
+    assert by_pillow < sum(found) < 200
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "mode", "detail"),
+    [
+        (WHOLE["png"], "x.jpg", "RGB", "a PNG by its content"),
+        (WHOLE["baseline"], "x.PNG", "RGB", "a JPEG by its content"),
+        (WHOLE["cmyk"], "x.JPG", "CMYK", None),
+        (WHOLE["palette"], "x.png", "P", None),
+        (encoded(Image.new("I;16", (9, 7)), "PNG"), "x.png", "I;16", "16 bits a sample"),
+        (encoded(picture(), "GIF", save_all=True, append_images=[picture().rotate(9)]), "x.jpg", "P",
+         "a GIF by its content; 2 frames: the first is taken"),
+        (encoded(picture(), "PNG", save_all=True, append_images=[picture().rotate(9)]), "x.png", "RGB",
+         "2 frames: the first is taken"),
+        (encoded(picture(), "WEBP"), "x.jpg", "RGB", "a WEBP by its content"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("how", CHECKS)
+def test_what_is_unusual_is_told(
+    check: Check, how: str, content: bytes, name: str, mode: str, detail: str | None
+) -> None:
+    found = check(content, how, name)
+    assert (found.status, found.mode, found.detail) == ("ok", mode, detail)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_exif_that_turns_the_picture(check: Check, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    found = check(encoded(picture(), "JPEG", exif=exif.tobytes()))
+    expected = "EXIF orientation 6: stored turned" if orientation == 6 else None
+    assert (found.status, found.width, found.detail) == ("ok", 96, expected)
+
+
+@pytest.mark.parametrize("how", CHECKS)
+def test_what_is_no_image(check: Check, how: str, tmp_path: Path) -> None:
+    assert check(b"", how).status == "zero bytes"
+    page = check(b"<!DOCTYPE html><html>404</html>", how)
+    assert (page.status, page.detail) == ("not an image", "begins with b'<!DOCTYPE ht'")
+    assert check(b"\0" * 5000, how).status == "not an image"
+    gone = check_image(str(tmp_path / "gone.jpg"), how)
+    assert (gone.status, gone.bytes, gone.width) == ("vanished", None, None)
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert check_image(str(tmp_path / "pipe.jpg"), how).status == "not an image"
+    (tmp_path / "folder.jpg").mkdir()
+    assert check_image(str(tmp_path / "folder.jpg"), how).status == "not an image"
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.EACCES])
+def test_an_error_of_the_machine_says_nothing_of_an_image(
+    check: Check, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuses(*_: object) -> int:
+        raise OSError(number, "refused")
+
+    monkeypatch.setattr(image_check, "_open_at_once", refuses)
+    with pytest.raises(OSError, match="refused"):
+        check(WHOLE["baseline"])
+
+
+@pytest.mark.parametrize("kind", ["baseline", "png"])
+def test_a_bomb_is_not_decoded(check: Check, kind: str) -> None:
+    few = VerifySettings(max_pixels=96 * 64 - 1)
+    assert check(WHOLE[kind], settings=few).status == "decompression bomb"
+    assert check(WHOLE[kind], settings=VerifySettings(max_pixels=96 * 64)).status == "ok"
+    huge = bytearray(WHOLE["baseline"])
+    frame = huge.index(b"\xff\xc0")
+    huge[frame + 5 : frame + 9] = b"\xff\xdc" * 2
+    assert check(bytes(huge), HEADER).status == "decompression bomb"
+
+
+def test_another_size_and_another_checksum(check: Check) -> None:
+    content = WHOLE["grey"]
+    assert check(content, settings=VerifySettings(expected_size="96 x 64")).status == "ok"
+    assert check(content, settings=VerifySettings(expected_size="64x96")).detail == "96x64, not 64x96"
+    assert check(content, HEADER, checksum="0" * 32).status == "checksum differs"
+
+
+def test_a_jpeg_that_is_decoded_by_hardly_anyone(check: Check) -> None:
+    arithmetic = WHOLE["baseline"].replace(b"\xff\xc0", b"\xff\xc9", 1)
+    assert check(arithmetic, HEADER).status == "unsupported"
+
+
+def test_a_jpeg_that_one_interface_of_libjpeg_refuses_and_another_reads(check: Check) -> None:
+    """Colours that are sampled more finely than brightness: seldom, and no damage."""
+    odd = bytearray(WHOLE["all samples"])
+    frame = odd.index(b"\xff\xc0")
+    odd[frame + 14] = odd[frame + 17] = 0x12
+    with pytest.raises(ValueError, match="subsampling"):
+        simplejpeg.decode_jpeg(bytes(odd), strict=True)
+    Image.open(io.BytesIO(odd)).load()
+    assert check(bytes(odd)).status == "ok"
+    assert check(bytes(odd[:-300])).status == "truncated"
+
+
+def test_a_header_check_reads_two_blocks_of_a_large_file(check: Check) -> None:
+    large = encoded(Image.effect_noise((900, 900), 90).convert("RGB"), "JPEG", quality=95)
+    found = check(large, HEADER)
+    assert found.status == "ok"
+    assert found.bytes_read <= 2 * 4096 < len(large) / 50
+
+
+@pytest.mark.skipif(not EXIF_PHOTOS, reason="../shared with real photos is not here")
+def test_real_photos_whole_and_cut(check: Check) -> None:
+    for path in EXIF_PHOTOS:
+        assert {check_image(str(path), how).status for how in CHECKS} == {"ok"}
+        content = path.read_bytes()
+        for share in (0.001, 0.01, 0.05, 0.5):
+            assert check(content[: int(share * len(content))], HEADER).status == "truncated", (path, share)
