@@ -15,7 +15,7 @@ import polars as pl
 
 from data_manifest.inspect.bars import bar, chart, table
 from data_manifest.inspect.summary import identity, title
-from data_manifest.store.lookup import read_recipe_of
+from data_manifest.store.find import read_recipe_of
 from data_manifest.tables import scan_table
 
 STAGE = "groups"

@@ -13,7 +13,7 @@ import polars as pl
 from data_manifest.errors import UserError
 from data_manifest.inspect.bars import chart, printable
 from data_manifest.inspect.summary import count_reasons, identity, reasons, title
-from data_manifest.store.lookup import read_recipe_of
+from data_manifest.store.find import read_recipe_of
 from data_manifest.store.references import CHECK_STAGES, MANIFEST_STAGES
 from data_manifest.tables import scan_rejects
 

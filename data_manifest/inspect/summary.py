@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from data_manifest.inspect.bars import chart, table
-from data_manifest.store.lookup import read_recipe_of
+from data_manifest.store.find import read_recipe_of
 from data_manifest.store.references import MANIFEST_STAGES
 from data_manifest.tables import scan_rejects, scan_table
 

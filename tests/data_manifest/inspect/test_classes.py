@@ -127,5 +127,5 @@ def test_not_all_of_very_many_groups_are_shown(publish_tables: PublishTables) ->
 
 def test_a_manifest_has_no_classes(publish_tables: PublishTables) -> None:
     manifest = publish_tables(Recipe("manifest", "city", 1, {}, {}), {"manifest": [[]]})
-    with pytest.raises(UserError, match="is of the stage manifest: classes looks into groups"):
+    with pytest.raises(UserError, match="is of the stage manifest: classes needs groups"):
         count_classes(manifest)

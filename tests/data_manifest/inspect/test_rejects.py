@@ -57,7 +57,7 @@ def test_other_mistakes(artifact: Path, publish_tables: PublishTables) -> None:
     with pytest.raises(UserError, match="--limit -1: how many files of each reason to show, from 0 up"):
         list_rejects(artifact, limit=-1)
     groups = publish_tables(Recipe("groups", "city", 1, {}, {}), {"classes": [[]]})
-    with pytest.raises(UserError, match="is of the stage groups: rejects looks into manifest"):
+    with pytest.raises(UserError, match="is of the stage groups: rejects needs manifest"):
         list_rejects(groups)
 
 
