@@ -4,11 +4,12 @@ import contextlib
 import multiprocessing
 import os
 import runpy
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -19,34 +20,54 @@ ROOT = Path(__file__).resolve().parents[1]
 SLOW_IMPORTS = ["torchvision", "polars", "scipy.stats", "PIL.Image", "tests.helpers"]
 
 
-def run_module(name: str, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run `python -m NAME` in the repository with more environment variables, and return its status and output.
+def fork(folder: Path, target: Callable[..., object], *arguments: object, **environment: str) -> BaseProcess:
+    """Start a function in a process that has imported torch already, which would take seconds each time.
 
-    It is forked from a server process that has imported torch, which would otherwise take seconds each time.
+    Args:
+        folder: Where its `stdout` and `stderr` are written.
+        target: A function of a module.
+        arguments: Of the function.
+        environment: Variables to add.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(SLOW_IMPORTS)
-    with tempfile.TemporaryDirectory() as folder:
-        process = context.Process(target=_run, args=(name, arguments, {**os.environ, **environment}, folder))
-        process.start()
-        process.join(timeout=300)
-        stdout, stderr = (Path(folder, stream).read_text() for stream in ("stdout", "stderr"))
-        assert process.exitcode is not None, f"{name} {arguments} still runs after 5 minutes: {stderr}"
-        return subprocess.CompletedProcess([name, *arguments], process.exitcode, stdout, stderr)
+    process = context.Process(target=_run, args=(folder, {**os.environ, **environment}, target, arguments))
+    process.start()
+    return process
 
 
-def _run(name: str, arguments: tuple[str, ...], environment: dict[str, str], folder: str) -> None:
+def _run(folder: Path, environment: dict[str, str], target: Callable[..., object], arguments: tuple[object]) -> None:
     for number, stream in ((1, "stdout"), (2, "stderr")):
-        os.dup2(os.open(f"{folder}/{stream}", os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+        os.dup2(os.open(folder / stream, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(ROOT)
-    sys.argv = [name, *arguments]
     try:
-        runpy.run_module(name, run_name="__main__", alter_sys=True)
+        target(*arguments)
     except Exception:
         sys.excepthook(*sys.exc_info())
         sys.exit(1)
+
+
+def run_forked(target: Callable[..., object], *arguments: object, **environment: str) -> "CompletedProcess[str]":
+    """Run a function as `fork` does, and return its status and output."""
+    with tempfile.TemporaryDirectory() as folder:
+        process = fork(Path(folder), target, *arguments, **environment)
+        process.join(timeout=300)
+        stdout, stderr = (Path(folder, stream).read_text() for stream in ("stdout", "stderr"))
+        assert process.exitcode is not None, f"{target.__name__}{arguments} still runs after 5 minutes: {stderr}"
+        return CompletedProcess(target.__name__, process.exitcode, stdout, stderr)
+
+
+def run_module(name: str, *arguments: str, **environment: str) -> "CompletedProcess[str]":
+    """Run `python -m NAME` in the repository as `fork` does, and return its status and output."""
+    return run_forked(as_main, name, *arguments, **environment)
+
+
+def as_main(name: str, *arguments: str) -> None:
+    """Run a module as `python -m NAME` does."""
+    sys.argv = [name, *arguments]
+    runpy.run_module(name, run_name="__main__", alter_sys=True)
 
 
 def files_in(folder: Path, pattern: str = "*") -> dict[str, bytes]:
