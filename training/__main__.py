@@ -55,12 +55,12 @@ def main(arguments: list[str] | None = None) -> None:
 def _train(options: argparse.Namespace, runtime: RuntimeSettings) -> None:
     from evaluation.descriptors.image_list import ImageList
     from evaluation.evaluate_cosplace import Validation
-    from training.distributed.percentages import teller_of_percentages
-    from training.distributed.processes import is_first, joined_processes
+    from training.distributed.launch import send_percentage
+    from training.distributed.processes import is_rank_zero, process_group
     from training.train_cosplace import train_cosplace
 
-    with joined_processes(runtime.device) as device:
-        if not is_first():
+    with process_group(runtime.device) as device:
+        if not is_rank_zero():
             _say_mistakes_alone()
         augmentation = _settings(AugmentationSettings, options)
         validation = Validation(
@@ -80,7 +80,7 @@ def _train(options: argparse.Namespace, runtime: RuntimeSettings) -> None:
             augmentation=augmentation,
             training=_settings(TrainingSettings, options),
             runtime=dataclasses.replace(runtime, device=device),
-            on_percentage=teller_of_percentages() if is_first() else None,
+            on_percentage=send_percentage if is_rank_zero() else None,
         )
 
 

@@ -22,7 +22,7 @@ from data_manifest.store.run_folders import only_writer, write_run_file
 from data_manifest.tables import make_frame, read_table, write_table
 from training.data.image_changes import TRAIN, VALIDATION, WHAT, note_changed_images, record_or_compare
 from training.data.skipped import SKIPPED, all_skipped
-from training.distributed.processes import is_first
+from training.distributed.processes import is_rank_zero
 from training.loop.patience import epochs_needed
 from training.loop.randomness import seed_to_use
 from training.loop.saving import METRICS_TABLE
@@ -98,7 +98,7 @@ def train_cosplace(
     )
     summary = {IMAGES_FOLDER: str(images_folder.resolve())}
     if published := find_published(artifacts, recipe, adopt=summary):
-        if is_first():
+        if is_rank_zero():
             note_changed_images(published, artifacts, folders)
         return published
     network.warn_if_unwise()
@@ -106,8 +106,8 @@ def train_cosplace(
     if training.epochs_num == 0:
         return _publish_untrained(artifacts, recipe, summary, network, augmentation.size, training.seed)
     run = run_folder(artifacts, recipe)
-    with only_writer(run) if is_first() else contextlib.nullcontext():
-        if is_first():
+    with only_writer(run) if is_rank_zero() else contextlib.nullcontext():
+        if is_rank_zero():
             write_run_file(run, recipe)
             for role, (folder, images) in validation.images.items():
                 record_or_compare(run, VALIDATION[role], folder, {role: images})
@@ -122,7 +122,7 @@ def train_cosplace(
             validate=validation,
             on_percentage=on_percentage,
         )
-        if not is_first():
+        if not is_rank_zero():
             return recipe.folder(artifacts)
         return _publish_best(artifacts, recipe, summary, run, best_model, training)
 

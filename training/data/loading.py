@@ -15,7 +15,7 @@ from data_manifest.shared_memory import from_workers
 from data_manifest.workers import end_with_parent, forkserver
 from training.data.batch_augmentation import augment_batch, pack
 from training.data.dataset import GroupDataset, Sample, Skipped
-from training.distributed.processes import number_of_processes, own_number
+from training.distributed.processes import rank, world_size
 from training.settings import RuntimeSettings
 
 if TYPE_CHECKING:  # worker processes import this module, and need no tables
@@ -98,7 +98,7 @@ def _load(
     dataset: GroupDataset, runtime: RuntimeSettings, device: torch.device, first_iteration: int
 ) -> Iterator[Collated | UserError]:
     """Start the workers, and return the batches that they read."""
-    process, processes = own_number(), number_of_processes()
+    process, processes = rank(), world_size()
     with warnings.catch_warnings():
         # More workers than cores are the user's choice: they help where the images lie on a slow disk.
         warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)

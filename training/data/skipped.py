@@ -14,7 +14,7 @@ from data_manifest.errors import UserError
 from data_manifest.tables import read_table, write_table
 from training.data.dataset import Skipped
 from training.data.sampling import EpochPlan
-from training.distributed.processes import number_of_processes, own_number
+from training.distributed.processes import rank, world_size
 
 SKIPPED = "skipped"
 ALWAYS_BORNE = 10  # skips of an epoch that stop no run, unless none are borne: in few samples, one is a large share
@@ -31,7 +31,7 @@ class SkippedImages:
 
     def __init__(self, run_folder: Path, max_share: float) -> None:
         self.max_share = max_share
-        self.file = run_folder / SKIPPED / f"process-{own_number()}.parquet"
+        self.file = run_folder / SKIPPED / f"process-{rank()}.parquet"
         self.rows = (
             {row["path"]: row for row in pl.read_parquet(self.file, glob=False).to_dicts()}
             if self.file.exists()
@@ -58,7 +58,7 @@ class SkippedImages:
         self._require_few(plan)
 
     def _require_few(self, plan: EpochPlan) -> None:
-        samples = plan.num_samples // number_of_processes()
+        samples = plan.num_samples // world_size()
         borne = max(self.max_share * samples, ALWAYS_BORNE) if self.max_share else 0
         if self.count > borne:
             raise UserError(

@@ -129,7 +129,9 @@ def test_one_that_is_killed_stops_all_and_the_run_goes_on_as_if_nothing_had_been
         os.kill(int(children[1]), signal.SIGKILL)
         _, said = launcher.communicate()
     assert launcher.returncode != 0
-    assert re.search(r"ERROR: process \d of 2 was killed by SIGKILL, so all were stopped: give the same", said), said
+    assert re.search(
+        r"ERROR: Rank \d of 2 was killed by SIGKILL, so all were stopped. Run the same command again", said
+    ), said
     again = _run([sys.executable, "-c", AGAIN, *command[3:]])
     assert re.search(r"going on with epoch [12]", again.stderr)
     assert again.stdout.split()[-1] == "100"
@@ -145,7 +147,7 @@ def test_shares_that_cannot_be_equal_are_refused(arguments: list[str], tmp_path:
 STOPPING = """
 import signal, sys
 from training.__main__ import main
-from training.distributed.processes import is_first
+from training.distributed.processes import is_rank_zero
 from training.loop.step import TrainStep
 
 step, steps = TrainStep.__call__, iter(range(int(sys.argv[1])))
@@ -153,7 +155,7 @@ step, steps = TrainStep.__call__, iter(range(int(sys.argv[1])))
 def stopped_after(self, *batch):
     loss = step(self, *batch)
     next(steps)
-    if steps.__length_hint__() == 0 and is_first():
+    if steps.__length_hint__() == 0 and is_rank_zero():
         signal.raise_signal(signal.SIGTERM)
     return loss
 
