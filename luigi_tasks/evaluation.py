@@ -96,7 +96,7 @@ class ExtractDescriptors(StageOfImages):
             from evaluation.descriptors.build_descriptors import build_descriptors
             from evaluation.descriptors.extract import Extraction
             from evaluation.descriptors.trained_model import TrainedModel
-            from training.network.images import resolve_device
+            from training.network.device import resolve_device
 
         runtime, manifest, (path, model) = self.settings(RuntimeSettings), self.manifest(), model_of(self)
         batch_size, device = self.settings(EvaluationSettings).infer_batch_size, resolve_device(runtime.device)

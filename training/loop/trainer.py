@@ -35,7 +35,7 @@ from training.loop.reporting import EpochProgress, log_figures, log_plan, metric
 from training.loop.saving import Saver
 from training.loop.state import settings_of_run, start_or_resume
 from training.loop.stopping import stop_requests
-from training.network.images import resolve_device
+from training.network.device import resolve_device
 from training.network.settings import BEST_MODEL, NetworkSettings
 from training.settings import AugmentationSettings, RuntimeSettings, TrainingSettings
 
