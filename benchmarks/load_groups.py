@@ -32,8 +32,9 @@ from training.data.groups import read_members
 from training.data.loading import read_batches
 from training.data.members import Members
 from training.data.sampling import EpochPlan
+from training.data.settings import AugmentationSettings
 from training.data.skipped import SkippedImages
-from training.settings import AugmentationSettings, RuntimeSettings
+from training.settings import RuntimeSettings
 
 GROUPS, PER_CLASS, WORKERS, BATCH = 8, 20, 8, 32
 TURNS, SECONDS_TO_FILL = 3, 3  # until each worker has its batches ready, or memory would be a matter of chance

@@ -27,8 +27,9 @@ from luigi_tasks.parameters import TRAINING_KINDS, command_of, takes
 from luigi_tasks.stage import Stage
 from luigi_tasks.training import TrainCosPlace, checked, image_list
 from pipeline.dataset_layout import DatasetSettings, PartSettings
+from training.data.settings import AugmentationSettings
 from training.network.settings import MODEL_FILE, NetworkSettings
-from training.settings import AugmentationSettings, RuntimeSettings
+from training.settings import RuntimeSettings
 
 DEFAULTS = NetworkSettings.backbone, NetworkSettings.fc_output_dim
 pinned_model = functools.cache(given_model)  # looked up once a process: a given model is read from end to end

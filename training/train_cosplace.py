@@ -21,6 +21,7 @@ from data_manifest.store.references import WEIGHTS
 from data_manifest.store.run_folders import only_writer, write_run_file
 from data_manifest.tables import make_frame, read_table, write_table
 from training.data.image_changes import TRAIN, VALIDATION, WHAT, note_changed_images, record_or_compare
+from training.data.settings import AugmentationSettings
 from training.data.skipped import SKIPPED, all_skipped
 from training.distributed.processes import is_rank_zero
 from training.loop.patience import epochs_needed
@@ -37,7 +38,7 @@ from training.recipe import (
     run_folder,
     training_recipe,
 )
-from training.settings import AugmentationSettings, RuntimeSettings, TrainingSettings
+from training.settings import RuntimeSettings, TrainingSettings
 
 
 class Validation(ValidationSet, Protocol):

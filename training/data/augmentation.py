@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 from torchvision.transforms import v2
 
 from training.data.jitter import BRIGHTNESS, CONTRAST, HUE, SATURATION, blend, grey_of, turn_hue
-from training.settings import AugmentationSettings
+from training.data.settings import AugmentationSettings
 
 SQUARE_RATIOS = (3 / 4, 4 / 3)  # how slim and how wide a crop may be that becomes a square
 

@@ -16,7 +16,6 @@ import torch
 from torch import nn
 
 from data_manifest.progress import working
-from training.command_line import check_batch_size
 from training.data.augmentation import Augmentation
 from training.data.dataset import GroupDataset
 from training.data.groups import choose_groups, read_members, scan_members
@@ -24,6 +23,7 @@ from training.data.image_changes import TRAIN, record_or_compare
 from training.data.loading import augments_in_batches
 from training.data.members import MEMBERS_FILE
 from training.data.sampling import EpochPlan
+from training.data.settings import AugmentationSettings
 from training.data.skipped import SkippedImages
 from training.distributed.processes import broadcast_from_rank0, is_rank_zero, world_size
 from training.loop.checkpoints import load_checkpoint, refuse_other_settings
@@ -37,7 +37,7 @@ from training.loop.state import settings_of_run, start_or_resume
 from training.loop.stopping import stop_requests
 from training.network.device import resolve_device
 from training.network.settings import BEST_MODEL, NetworkSettings
-from training.settings import AugmentationSettings, RuntimeSettings, TrainingSettings
+from training.settings import RuntimeSettings, TrainingSettings
 
 CPU = torch.device("cpu")
 logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def train(
     Raises:
         UserError: Settings, groups, images or checkpoints that training cannot go on with.
     """
-    check_batch_size(training.batch_size, world_size())
+    training.check_num_processes(world_size())
     device = resolve_device(runtime.device)
     with working("reading the groups"):
         groups = choose_groups(groups_folder, training.groups_num, training.batch_size, training.group_indices)

@@ -7,7 +7,7 @@ from torchvision.transforms import v2
 
 from data_manifest.images.image_size import ImageSize
 from training.data.augmentation import Augmentation
-from training.settings import AugmentationSettings
+from training.data.settings import AugmentationSettings
 
 
 def photo(height: int, width: int, seed: int = 0) -> Tensor:

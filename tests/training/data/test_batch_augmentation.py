@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from training.data.augmentation import Augmentation, Change
 from training.data.batch_augmentation import augment_batch, pack
 from training.data.resampling import crop_and_resize, resampling_matrices
-from training.settings import AugmentationSettings
+from training.data.settings import AugmentationSettings
 
 SETTINGS = AugmentationSettings(image_size=32)
 

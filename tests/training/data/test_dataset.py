@@ -17,8 +17,9 @@ from training.data.groups import read_members
 from training.data.image_files import read_image
 from training.data.loading import read_batches
 from training.data.sampling import EpochPlan
+from training.data.settings import AugmentationSettings
 from training.data.skipped import SkippedImages
-from training.settings import AugmentationSettings, RuntimeSettings
+from training.settings import RuntimeSettings
 
 CPU = torch.device("cpu")
 HERE = RuntimeSettings(num_workers=0)

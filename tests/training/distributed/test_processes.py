@@ -21,10 +21,10 @@ from pipeline.groups.settings import GroupSettings
 from pipeline.manifest.build_manifest import build_manifest
 from tests.training.conftest import assert_same_future
 from tests.workflows.conftest import write_images
-from training.__main__ import main
-from training.command_line import arguments_for
+from training.__main__ import arguments_for, main
+from training.data.settings import AugmentationSettings
 from training.network.settings import NetworkSettings
-from training.settings import AugmentationSettings, TrainingSettings
+from training.settings import TrainingSettings
 
 ROOT = Path(__file__).parents[3]
 NETWORK = NetworkSettings("SqueezeNet1_1", 16, backbone_weights="none", train_all_layers=True)
@@ -140,7 +140,7 @@ def test_one_that_is_killed_stops_all_and_the_run_goes_on_as_if_nothing_had_been
 
 def test_shares_that_cannot_be_equal_are_refused(arguments: list[str], tmp_path: Path) -> None:
     more = [f"--artifacts-folder={tmp_path}", "--batch-size=3", "--num-processes=2"]
-    with pytest.raises(UserError, match="batch_size = 3: 2 processes cannot have equal shares of a batch"):
+    with pytest.raises(UserError, match="batch_size = 3: not divisible by the number of processes, 2"):
         main([*arguments, *more])
 
 

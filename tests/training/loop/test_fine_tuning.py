@@ -12,10 +12,10 @@ from torch import Tensor
 from data_manifest.errors import UserError
 from data_manifest.images.image_size import ImageSize
 from data_manifest.store.recipe import CURRENT
+from training.data.settings import AugmentationSettings
 from training.loop.trainer import train
 from training.network.settings import NetworkSettings, model_file
 from training.network.weights import build_network, load_model, save_network
-from training.settings import AugmentationSettings
 
 WriteGroups = Callable[[dict[int, int]], Path]
 RESNET18 = NetworkSettings("ResNet18", 32, backbone_weights="none")
