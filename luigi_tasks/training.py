@@ -23,7 +23,7 @@ from pipeline.groups.build_groups import groups_recipe
 from pipeline.groups.settings import GroupSettings
 from pipeline.verification.drop_bad_images import verified_alike
 from pipeline.verification.settings import VerifiedSettings
-from training.data.image_changes import TRAIN, VALIDATION, note_changed_images
+from training.data.image_changes import TRAIN, VALIDATION, warn_of_changes_to_model
 from training.data.settings import AugmentationSettings
 from training.network.settings import NetworkSettings
 from training.recipe import decisive_settings, finished_training, training_recipe
@@ -168,7 +168,7 @@ class TrainCosPlace(StageOfImages):
             with contextlib.suppress(UserError):  # a finished model does not need a validation set
                 lists = zip(VALIDATION.values(), self.manifests("val"), strict=True)
                 folders += [(table, manifest.images_folder) for table, manifest in lists]
-            note_changed_images(model, self.dataset.artifacts_folder, tuple(folders))
+            warn_of_changes_to_model(model, self.dataset.artifacts_folder, tuple(folders))
         return model
 
     def model(self) -> Path:

@@ -20,7 +20,7 @@ from data_manifest.store.recipe import Recipe, digest_of_file, read_recipe
 from data_manifest.store.references import WEIGHTS
 from data_manifest.store.run_folders import only_writer, write_run_file
 from data_manifest.tables import make_frame, read_table, write_table
-from training.data.image_changes import TRAIN, VALIDATION, WHAT, note_changed_images, record_or_compare
+from training.data.image_changes import ROLES, TRAIN, VALIDATION, record_or_compare, warn_of_changes_to_model
 from training.data.settings import AugmentationSettings
 from training.data.skipped import SKIPPED, all_skipped
 from training.distributed.processes import is_rank_zero
@@ -100,7 +100,7 @@ def train_cosplace(
     summary = {IMAGES_FOLDER: str(images_folder.resolve())}
     if published := find_published(artifacts, recipe, adopt=summary):
         if is_rank_zero():
-            note_changed_images(published, artifacts, folders)
+            warn_of_changes_to_model(published, artifacts, folders)
         return published
     network.warn_if_unwise()
     validation.check()
@@ -163,7 +163,7 @@ def _publish_best(
         shutil.copyfile(best_model, staging / MODEL_FILE)
         summary[WEIGHTS] = digest_of_file(staging / MODEL_FILE)
         write_table(metrics, staging / METRICS_TABLE, schemas.METRICS)
-        for table in WHAT:
+        for table in ROLES:
             if (run / table).is_dir():
                 shutil.copytree(run / table, staging / table, copy_function=link_or_copy)
         if (skipped := all_skipped(run)) is not None:

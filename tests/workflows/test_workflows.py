@@ -320,7 +320,7 @@ def test_help_explains_every_parameter_with_its_default(luigi: Luigi) -> None:
         "--fc-output-dim FC_OUTPUT_DIM descriptor dimension [512]",
         "--lr LR learning rate of the network (Adam) [1e-05]",
         "--positive-dist-threshold POSITIVE_DIST_THRESHOLD a database image at most this many metres",
-        "--device DEVICE where the network runs: auto",
+        "--device DEVICE device of the network: auto",
     ):
         assert part in text
 

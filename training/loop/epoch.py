@@ -8,7 +8,7 @@ import torch
 from training.cosface import GroupClassifier
 from training.data.dataset import GroupDataset
 from training.data.loading import WaitTimer, read_batches
-from training.data.skipped import SkippedImages
+from training.data.skipped import SkippedLog
 from training.distributed.processes import all_reduce_mean, averaging_gradient, broadcast_buffers, rank
 from training.loop.schedule import learning_rates, set_learning_rate
 from training.loop.state import TrainingState
@@ -23,7 +23,7 @@ def train_iterations(
     device: torch.device,
     training: TrainingSettings,
     runtime: RuntimeSettings,
-    skipped: SkippedImages,
+    skipped: SkippedLog,
 ) -> Iterator[None]:
     """Train the network and a group's classifier, both on the device, for what remains of an epoch.
 

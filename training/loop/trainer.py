@@ -24,7 +24,7 @@ from training.data.loading import augments_in_batches
 from training.data.members import MEMBERS_FILE
 from training.data.sampling import EpochPlan
 from training.data.settings import AugmentationSettings
-from training.data.skipped import SkippedImages
+from training.data.skipped import SkippedLog
 from training.distributed.processes import broadcast_from_rank0, is_rank_zero, world_size
 from training.loop.checkpoints import load_checkpoint, refuse_other_settings
 from training.loop.checks import check_images, check_room, check_workers
@@ -98,7 +98,7 @@ def train(
         lists = {f"group-{group.index:06d}": scan_members(groups_folder, group.index) for group in groups}
         record_or_compare(run_folder, TRAIN, images_folder, lists)
     saver = Saver(state, training.iterations_per_epoch, run_folder, runtime)
-    skipped = SkippedImages(run_folder, runtime.max_skipped_share)
+    skipped = SkippedLog(run_folder, runtime.max_skipped_share)
     if training.epochs_num == 0:
         saver.save_model()
 
