@@ -27,8 +27,9 @@ from luigi_tasks.parameters import command_of, takes
 from luigi_tasks.stage import Stage
 from luigi_tasks.training import TRAINING_KINDS, TrainCosPlace, check_first_images, image_list
 from pipeline.dataset_layout import DatasetSettings, PartSettings
+from training.data.settings import AugmentationSettings
 from training.network.settings import MODEL_FILE, NetworkSettings
-from training.settings import AugmentationSettings, RuntimeSettings
+from training.settings import RuntimeSettings
 
 if TYPE_CHECKING:
     from evaluation.descriptors.image_list import ImageList
@@ -99,7 +100,7 @@ class ExtractDescriptors(StageOfModel):
             from evaluation.descriptors.build_descriptors import build_descriptors
             from evaluation.descriptors.extract import Extraction
             from evaluation.descriptors.trained_model import TrainedModel
-            from training.network.images import resolve_device
+            from training.network.device import resolve_device
 
         runtime, (path, model) = self.settings(RuntimeSettings), self.model()
         batch_size, device = self.settings(EvaluationSettings).infer_batch_size, resolve_device(runtime.device)
