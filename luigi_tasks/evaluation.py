@@ -57,7 +57,7 @@ class StageOfModel(StageOfImages):
         model = Model.of(folder / MODEL_FILE, *asked) if is_published(folder) else Model(folder.name, "", *asked)
         return folder / MODEL_FILE, model
 
-    def image_size(self) -> ImageSize:
+    def test_image_size(self) -> ImageSize:
         """Return the size to resize images to, which a given model may state in its file."""
         augmentation, given = self.settings(AugmentationSettings), self.settings(NetworkSettings).resume_model
         if given:
@@ -89,7 +89,7 @@ class ExtractDescriptors(StageOfModel):
 
     def shorter_side(self) -> int | None:
         """Return the pixels that the shorter side of each image is resized to, or None."""
-        return resized_to(self.settings(EvaluationSettings), self.image_size())
+        return resized_to(self.settings(EvaluationSettings), self.test_image_size())
 
     def recipe(self) -> Recipe:
         name, precision = self.manifest().recipe().name, self.settings(RetrievalSettings).infer_precision
@@ -144,7 +144,7 @@ class EvaluateCosPlace(StageOfModel):
 
     def recipe(self) -> Recipe:
         evaluation, retrieval = self.settings(EvaluationSettings), self.settings(RetrievalSettings)
-        model, image_size, recipes = self.model()[1], self.image_size(), []
+        model, image_size, recipes = self.model()[1], self.test_image_size(), []
         for each in self.sets():
             database, queries = self.manifests_of(each)
             settings = recipe_settings(evaluation, image_size, retrieval, each.named)
@@ -168,7 +168,7 @@ class EvaluateCosPlace(StageOfModel):
             self.artifacts_folder,
             settings=self.settings(EvaluationSettings),
             retrieval=self.settings(RetrievalSettings),
-            image_size=self.image_size(),
+            image_size=self.test_image_size(),
             grayscale=self.settings(NetworkSettings).grayscale,
             device=runtime.device,
             num_workers=runtime.num_workers,

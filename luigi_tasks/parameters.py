@@ -67,6 +67,7 @@ def takes(*kinds: type[Settings]) -> Callable[[type[TaskKind]], type[TaskKind]]:
         task.kinds = kinds  # type: ignore[attr-defined]
         for kind in kinds:
             for name, parameter in _parameters_of(kind).items():
+                assert not callable(getattr(task, name, None)), f"{task.__name__}: parameter {name} hides a method"
                 setattr(task, name, parameter)
                 parameter.__set_name__(task, name)  # Python calls it only in a class body
                 PLACES[name] = parameter.place
