@@ -70,7 +70,7 @@ class Atlas:
     """Textures by number; `sample` reads any mixture of them at once."""
 
     def __init__(self) -> None:
-        """Create a transparent, dark canvas; `scale` is in texels per metre."""
+        self._pieces: list[np.ndarray] = []
         self._tables: list[list[tuple[int, int, int]]] = []
         self._end = 0
         self._ready: tuple[np.ndarray, np.ndarray] | None = None

@@ -42,7 +42,7 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path, capsys: pyt
 
 def test_nothing_asked_for_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 1
-    assert "nothing to do" in capsys.readouterr().err
+    assert "No output given" in capsys.readouterr().err
 
 
 def test_the_command_exits_with_a_message_and_no_traceback(tmp_path: Path) -> None:
