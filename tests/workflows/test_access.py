@@ -1,21 +1,22 @@
 """Folders without permission, and file systems whose times lie, as a user of BuildGroups meets them."""
 
+import ctypes
 import os
-import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import polars as pl
 import pytest
 
 from pipeline.listing.cache import cache_folder, read_folders, write_folders
-from tests.workflows.conftest import ROOT, Luigi
+from tests.helpers import as_main, run_forked
+from tests.workflows.conftest import Luigi
 
 GROUPING = ("--min-images-per-class", "1", "--M", "1000")
-Build = Callable[..., subprocess.CompletedProcess[str]]
+Build = Callable[..., CompletedProcess[str]]
 
 
 def name(number: int) -> str:
@@ -30,23 +31,28 @@ def train(tmp_path: Path) -> Path:
     return tmp_path / "train"
 
 
+def luigi_without_privileges(*arguments: str) -> None:
+    """Run Luigi as someone whom permissions hold for, which they do not for root."""
+    if os.geteuid() == 0:
+        libc, version = ctypes.CDLL(None), 0x20080522
+        header, sets = (ctypes.c_uint32 * 2)(version, 0), (ctypes.c_uint32 * 6)()
+        assert libc.capget(header, sets) == 0
+        sets[0] &= ~(1 << 1 | 1 << 2)  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, of those in effect
+        assert libc.capset(header, sets) == 0
+    as_main("luigi", *arguments)
+
+
 @pytest.fixture
 def build(train: Path, tmp_path: Path) -> Build:
-    """Run BuildGroups as someone whom permissions hold for, which they do not for root."""
-    plainly: list[str] = []
-    if os.geteuid() == 0:
-        if shutil.which("setpriv") is None:
-            pytest.skip("root may read and write anything, and there is no setpriv to give that up")
-        plainly = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    """Run BuildGroups as `luigi_without_privileges` does."""
+    if sys.platform != "linux" and os.geteuid() == 0:
+        pytest.skip("root may read and write anything")
     (tmp_path / "own.cfg").touch()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "LUIGI_CONFIG_PATH": str(tmp_path / "own.cfg")}
 
-    def build() -> subprocess.CompletedProcess[str]:
-        words = [*plainly, sys.executable, "-m", "luigi", "--module", "workflows", "BuildGroups", *GROUPING]
-        folders = ["--train-folder", str(train), "--artifacts-folder", str(tmp_path / "artifacts")]
-        return subprocess.run(
-            [*words, *folders], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-        )
+    def build() -> CompletedProcess[str]:
+        folders = ("--train-folder", str(train), "--artifacts-folder", str(tmp_path / "artifacts"))
+        command = ("--module", "workflows", "BuildGroups", *GROUPING, *folders)
+        return run_forked(luigi_without_privileges, *command, LUIGI_CONFIG_PATH=str(tmp_path / "own.cfg"))
 
     return build
 

@@ -15,7 +15,7 @@ import torch
 from tests.workflows.conftest import ROOT, Luigi
 from tests.workflows.test_workflows import TINY
 
-LONG = (*TINY, "--iterations-per-epoch", "40", "--epochs-num", "1", "--checkpoint-iterations", "1")
+LONG = (*TINY, "--iterations-per-epoch", "20", "--epochs-num", "1", "--checkpoint-iterations", "1")
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(city: Path, luigi: Luigi, tm
     assert "give the same command again to go on from there" in said
     again = luigi(*command)
     assert again.returncode == 0, again.stderr
-    assert f"going on with epoch 1, after iteration {done} of 40" in again.stderr
+    assert f"going on with epoch 1, after iteration {done} of 20" in again.stderr
     assert "TrainCosPlace made" in again.stdout
 
 

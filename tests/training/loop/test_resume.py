@@ -3,8 +3,7 @@
 import os
 import random
 import signal
-import subprocess
-import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import torch
 from torch import nn
 
 from data_manifest.tables import read_table
+from tests.helpers import fork
 from tests.training.conftest import WriteGroups, assert_same_future
 from training.loop.step import TrainStep
 from training.loop.stopping import StoppedError
@@ -178,33 +178,22 @@ def test_a_signal_that_is_ignored_stays_ignored(write_groups: WriteGroups, monke
         signal.signal(signal.SIGHUP, before)
 
 
-SCRIPT = """
-import sys
-from pathlib import Path
-import torch
-from tests.training.loop.test_resume import ITERATIONS, _settings, _train
-if __name__ == "__main__":
+def train_and_print(folder: Path) -> None:
     torch.set_num_threads(1)
     settings = _settings("SqueezeNet1_0", num_workers=1)
-    _train(Path(sys.argv[1]), "killed", {**settings, "on_percentage": lambda percentage: print(percentage, flush=True)})
-"""
+    _train(folder, "killed", {**settings, "on_percentage": lambda percentage: print(percentage, flush=True)})
 
 
 @pytest.mark.slow
 def test_sigkill_and_the_same_command_again(write_groups: WriteGroups, tmp_path: Path) -> None:
-    folder = write_groups(SIZES)
-    (tmp_path / "script.py").write_text(SCRIPT)
-    root = str(Path(__file__).parents[3])
-    command, environment = (
-        [sys.executable, str(tmp_path / "script.py"), str(folder)],
-        {**os.environ, "PYTHONPATH": root},
-    )
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as killed:
-        assert killed.stdout is not None
-        for _ in range(random.Random(7).randrange(3, 2 * ITERATIONS)):
-            killed.stdout.readline()
-        killed.kill()
-    assert killed.returncode == -signal.SIGKILL
+    folder, lines = write_groups(SIZES), random.Random(7).randrange(3, 2 * ITERATIONS)
+    killed = fork(tmp_path, train_and_print, folder)
+    printed = tmp_path / "stdout"
+    while killed.is_alive() and (not printed.exists() or printed.read_text().count("\n") < lines):
+        time.sleep(0.01)
+    killed.kill()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
     _train(folder, "killed", _settings("SqueezeNet1_0"))
     _train(folder, "whole", _settings("SqueezeNet1_0"))
     _assert_same_end(folder / "killed", folder / "whole")

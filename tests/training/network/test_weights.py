@@ -3,8 +3,6 @@ import gzip
 import io
 import pickle
 import struct
-import subprocess
-import sys
 import tarfile
 import warnings
 import zipfile
@@ -21,6 +19,7 @@ import torchvision
 from data_manifest.errors import UserError
 from data_manifest.images.image_size import ImageSize
 from evaluation.descriptors.trained_model import find_model
+from tests.helpers import run_forked
 from training.network.model import GeoLocalizationNet
 from training.network.settings import NetworkSettings
 from training.network.weights import build_network, load_model, load_network, save_network, stated_image_size
@@ -32,24 +31,22 @@ def _random(backbone: str = "SqueezeNet1_0", fc_output_dim: int = 8, train_all_l
     return NetworkSettings(backbone, fc_output_dim, train_all_layers, backbone_weights="none")
 
 
-@pytest.mark.slow
+def load_and_compare(path: Path, expected_path: Path) -> None:
+    state = torch.load(path, weights_only=True)
+    assert list(state)[-3:] == ["aggregation.1.p", "aggregation.3.weight", "aggregation.3.bias"]
+    expected = torch.load(expected_path, weights_only=True)
+    network = load_network(path, "ResNet18", 8)
+    with torch.no_grad():
+        torch.testing.assert_close(network(expected["images"]), expected["descriptors"])
+
+
 def test_a_saved_network_loads_in_a_fresh_process_without_running_what_it_holds(tmp_path: Path) -> None:
     network, path = build_network(_random("ResNet18")).eval(), tmp_path / "model.pth"
     save_network(network, path)
     images = torch.rand(2, 3, 40, 48)
     torch.save({"images": images, "descriptors": network(images).detach()}, tmp_path / "expected.pth")
-    code = f"""if True:
-        import torch
-        from pathlib import Path
-        from training.network.weights import load_network
-        state = torch.load({str(path)!r}, weights_only=True)
-        assert list(state)[-3:] == ["aggregation.1.p", "aggregation.3.weight", "aggregation.3.bias"]
-        expected = torch.load({str(tmp_path / "expected.pth")!r}, weights_only=True)
-        network = load_network(Path({str(path)!r}), "ResNet18", 8)
-        with torch.no_grad():
-            torch.testing.assert_close(network(expected["images"]), expected["descriptors"])
-    """
-    subprocess.run([sys.executable, "-c", code], check=True)
+    done = run_forked(load_and_compare, path, tmp_path / "expected.pth")
+    assert done.returncode == 0, done.stderr
     assert [file.name for file in tmp_path.iterdir() if "unfinished" in file.name] == []
 
 
