@@ -141,7 +141,7 @@ def test_summary_of_groups_is_classes(city: tuple[Path, Path], capsys: pytest.Ca
         ),
         (
             ("rejects", "A/manifest/sf-xl", "--reason", "age"),
-            "--reason 'age': there is no such reason; it is one of odd name",
+            "--reason 'age': unknown reason. Choose from odd name.",
         ),
         (("gc", "--artifacts-folder", "none"), "--artifacts-folder none: there is no such folder"),
         (

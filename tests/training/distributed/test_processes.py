@@ -23,13 +23,13 @@ from pipeline.manifest.build_manifest import build_manifest
 from tests.helpers import as_main, fork, run_forked, run_module
 from tests.training.conftest import assert_same_future
 from tests.workflows.conftest import write_images
-from training.__main__ import main
-from training.command_line import arguments_for
+from training.__main__ import arguments_for, main
+from training.data.settings import AugmentationSettings
 from training.distributed.launch import launch
-from training.distributed.processes import is_first
+from training.distributed.processes import is_rank_zero
 from training.loop.step import TrainStep
 from training.network.settings import NetworkSettings
-from training.settings import AugmentationSettings, TrainingSettings
+from training.settings import TrainingSettings
 
 NETWORK = NetworkSettings("SqueezeNet1_1", 16, backbone_weights="none", train_all_layers=True)
 SIZE = AugmentationSettings(ImageSize(40, 48))
@@ -130,7 +130,7 @@ def test_one_that_is_killed_stops_all_and_the_run_goes_on_as_if_nothing_had_been
     launcher.join()
     said = (tmp_path / "stderr").read_text()
     assert launcher.exitcode != 0
-    assert re.search(r"ERROR: process \d of 2 was killed by SIGKILL, so all were stopped: give the same", said), said
+    assert re.search(r"ERROR: Rank \d of 2 was killed by SIGKILL, so all were stopped\. Run the same", said), said
     again = run_forked(_launch, command)
     assert again.returncode == 0, again.stderr
     assert re.search(r"going on with epoch [12]", again.stderr)
@@ -155,7 +155,7 @@ def _train(arguments: list[str], stopped_after: int | None = None) -> None:
 
     def stopping_step(self: TrainStep, images: torch.Tensor, class_indices: torch.Tensor) -> torch.Tensor:
         loss = step(self, images, class_indices)
-        if next(steps) == stopped_after and is_first():
+        if next(steps) == stopped_after and is_rank_zero():
             signal.raise_signal(signal.SIGTERM)
         return loss
 
