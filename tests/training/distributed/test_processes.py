@@ -110,13 +110,6 @@ def _assert_close(some: Path, other: Path) -> None:
     assert apart.max() < 2 * moved
 
 
-AGAIN = """
-import sys
-from training.distributed.launch import launch
-launch(2, sys.argv[1:], lambda done: print(done, flush=True))
-"""
-
-
 @pytest.mark.slow
 def test_one_that_is_killed_stops_all_and_the_run_goes_on_as_if_nothing_had_been(
     arguments: list[str], of_two: Path, tmp_path: Path
