@@ -1,4 +1,4 @@
-"""Folders without permission, and file systems whose times lie, as a user of BuildGroups meets them."""
+"""BuildGroups on folders without permissions and on file systems with wrong times."""
 
 import ctypes
 import os
@@ -12,8 +12,7 @@ import polars as pl
 import pytest
 
 from pipeline.listing.cache import cache_folder, read_folders, write_folders
-from tests.helpers import as_main, run_forked
-from tests.workflows.conftest import Luigi
+from tests.helpers import Luigi, as_main, run_forked
 
 GROUPING = ("--min-images-per-class", "1", "--M", "1000")
 Build = Callable[..., CompletedProcess[str]]
@@ -32,7 +31,7 @@ def train(tmp_path: Path) -> Path:
 
 
 def luigi_without_privileges(*arguments: str) -> None:
-    """Run Luigi as someone whom permissions hold for, which they do not for root."""
+    """Run Luigi without the capabilities that let root ignore permissions."""
     if os.geteuid() == 0:
         libc, version = ctypes.CDLL(None), 0x20080522
         header, sets = (ctypes.c_uint32 * 2)(version, 0), (ctypes.c_uint32 * 6)()
@@ -44,7 +43,7 @@ def luigi_without_privileges(*arguments: str) -> None:
 
 @pytest.fixture
 def build(train: Path, tmp_path: Path) -> Build:
-    """Run BuildGroups as `luigi_without_privileges` does."""
+    """Return a function that runs BuildGroups as a user whom permissions restrict."""
     if sys.platform != "linux" and os.geteuid() == 0:
         pytest.skip("root may read and write anything")
     (tmp_path / "own.cfg").touch()
@@ -59,7 +58,7 @@ def build(train: Path, tmp_path: Path) -> Build:
 
 @pytest.fixture
 def permit(tmp_path: Path) -> Iterator[Callable[[Path, int], None]]:
-    """Set the permissions of a folder, until the end of the test."""
+    """Set the permissions of a folder until the end of the test."""
     changed: list[Path] = []
 
     def permit(folder: Path, mode: int) -> None:
@@ -80,9 +79,7 @@ def images_in_groups(tmp_path: Path) -> int:
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o100, 0o200])
-def test_a_folder_of_images_that_cannot_be_read(
-    build: Build, train: Path, tmp_path: Path, permit: Permit, mode: int
-) -> None:
+def test_unreadable_image_folder(build: Build, train: Path, tmp_path: Path, permit: Permit, mode: int) -> None:
     permit(train / "37.2", mode)
     refused = build()
     assert refused.returncode != 0
@@ -93,7 +90,7 @@ def test_a_folder_of_images_that_cannot_be_read(
     assert images_in_groups(tmp_path) == 4
 
 
-def test_a_folder_whose_entries_cannot_be_looked_at(build: Build, train: Path, permit: Permit) -> None:
+def test_image_folder_without_execute_permission(build: Build, train: Path, permit: Permit) -> None:
     permit(train, 0o600)
     refused = build()
     assert refused.returncode != 0
@@ -102,7 +99,7 @@ def test_a_folder_whose_entries_cannot_be_looked_at(build: Build, train: Path, p
 
 
 @pytest.mark.parametrize("mode", [0o500, 0o000])
-def test_an_artifacts_folder_that_cannot_be_written(build: Build, tmp_path: Path, permit: Permit, mode: int) -> None:
+def test_unwritable_artifacts_folder(build: Build, tmp_path: Path, permit: Permit, mode: int) -> None:
     (tmp_path / "artifacts").mkdir()
     permit(tmp_path / "artifacts", mode)
     refused = build()
@@ -116,7 +113,7 @@ def test_an_artifacts_folder_that_cannot_be_written(build: Build, tmp_path: Path
 
 
 @pytest.mark.parametrize("place", ["manifest", "groups", ".staging", ".listings"])
-def test_a_folder_among_the_artifacts_that_cannot_be_written(
+def test_unwritable_folder_in_the_artifacts_folder(
     build: Build, train: Path, tmp_path: Path, permit: Permit, place: str
 ) -> None:
     assert build().returncode == 0
@@ -137,8 +134,8 @@ def test_a_folder_among_the_artifacts_that_cannot_be_written(
     assert images_in_groups(tmp_path) == 5
 
 
-def test_rescan_finds_what_the_times_do_not_tell(luigi: Luigi, train: Path, tmp_path: Path) -> None:
-    """As on a network file system: the folder has changed, its times seem to be those of the last listing."""
+def test_rescan_ignores_modification_times(luigi: Luigi, train: Path, tmp_path: Path) -> None:
+    """On some network file systems a changed folder keeps its old times."""
     command = ("BuildGroups", *GROUPING, "--train-folder", str(train))
     assert luigi(*command).returncode == 0
     cache = cache_folder(tmp_path / "artifacts", train)
