@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.helpers import ROOT
+
 PACKAGES = ("data_manifest", "pipeline", "training", "evaluation")
 DRAWING = {"matplotlib", "mpl_toolkits", "jinja2", "markupsafe"}
 TABLES = {"numpy", "polars", "pyarrow"}
