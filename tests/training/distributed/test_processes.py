@@ -132,7 +132,7 @@ def test_killed_process_stops_all_and_the_run_resumes_exactly(
 
 def test_batch_size_must_be_divisible_by_the_world_size(arguments: list[str], tmp_path: Path) -> None:
     more = [f"--artifacts-folder={tmp_path}", "--batch-size=3", "--num-processes=2"]
-    with pytest.raises(UserError, match="batch_size = 3: 2 processes cannot have equal shares of a batch"):
+    with pytest.raises(UserError, match="batch_size = 3: not divisible by the number of processes, 2"):
         main([*arguments, *more])
 
 
