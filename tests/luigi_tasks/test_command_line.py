@@ -4,7 +4,7 @@ import pytest
 from luigi.cmdline_parser import CmdlineParser
 from luigi.task_register import TaskClassException
 
-from tests.helpers import Luigi
+from tests.helpers import run_module
 
 MISTYPED = {
     "begin of a task": (("Train",), "No task Train. Closest: TrainSeeds, TrainCosPlace."),
@@ -32,14 +32,14 @@ def test_mistyped_word_is_one_message(
     assert shown.out == ""
 
 
-def test_unknown_task_ends_the_command(luigi: Luigi) -> None:
-    done = luigi("Train")
+def test_unknown_task_ends_the_command() -> None:
+    done = run_module("luigi", "--module", "workflows", "Train")
     assert done.returncode != 0
     assert done.stderr == "ERROR: No task Train. Closest: TrainSeeds, TrainCosPlace.\n"
 
 
-def test_help_shows_parameters_with_defaults(luigi: Luigi) -> None:
-    text = " ".join(luigi("TrainCosPlace", "--help").stdout.split())
+def test_help_shows_parameters_with_defaults() -> None:
+    text = " ".join(run_module("luigi", "--module", "workflows", "TrainCosPlace", "--help").stdout.split())
     for part in (
         "--M M side of a cell, in metres [10.0]",
         "--alpha ALPHA width of a heading bin, in degrees",

@@ -32,7 +32,6 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-@pytest.mark.slow
 def test_photo_folder_to_evaluation(luigi: Luigi, photos: Path, tmp_path: Path) -> None:
     own = ("--photos-folder", str(photos), "--source", "exif", "--split", "area", "--block-m", "80", "--margin-m", "5")
     grouping = ("--M", "20", "--alpha", "360", "--N", "2", "--L", "1", "--min-images-per-class", "1")

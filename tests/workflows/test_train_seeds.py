@@ -1,12 +1,10 @@
 from pathlib import Path
 
 import polars as pl
-import pytest
 
 from tests.helpers import TINY, Luigi, current_artifacts
 
 
-@pytest.mark.slow
 def test_seeds_give_one_model_each_and_a_table(city: Path, luigi: Luigi, tmp_path: Path) -> None:
     command = ("TrainSeeds", "--dataset-folder", str(city), *TINY, "--epochs-num", "1", "--seeds", "7,3")
     done = luigi(*command)

@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image, ImageOps
 
 from tests.helpers import Luigi
@@ -14,7 +13,6 @@ GROUPING = ("--M", "10", "--alpha", "360", "--N", "1", "--L", "1", "--min-images
 MACHINE = ("--num-workers", "0", "--device", "cpu", "--image-size", "64")
 
 
-@pytest.mark.slow
 def test_data_sets_with_equal_names_share_nothing(city: Path, luigi: Luigi, tmp_path: Path) -> None:
     day, night = tmp_path / "day" / "東京" / "city", tmp_path / "night" / "東京" / "city"
     day.parent.mkdir(parents=True)

@@ -5,12 +5,9 @@ import re
 import shlex
 from pathlib import Path
 
-import pytest
-
 from tests.helpers import TINY, Luigi, current_artifacts
 
 
-@pytest.mark.slow
 def test_command_in_the_report_reproduces_it(city: Path, luigi: Luigi, tmp_path: Path) -> None:
     city = city.rename(tmp_path / "a city; with 'quotes'")
     (tmp_path / "artifacts").mkdir()
