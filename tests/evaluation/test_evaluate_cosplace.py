@@ -3,6 +3,8 @@
 import json
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,7 +27,6 @@ from evaluation.localization.find_database import find_database, photos_in
 from evaluation.localization.localize import Localizer
 from evaluation.settings import EvaluationSettings, RetrievalSettings
 from evaluation.test_sets.named_sets import NAMED_SETS
-from tests.helpers import run_module
 from training.network.model import GeoLocalizationNet
 from training.network.weights import save_network
 
@@ -224,8 +225,9 @@ def test_no_match_at_all_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "argument --top: 0: at least 1 match is needed" in capsys.readouterr().err
 
 
-def test_a_mistake_is_one_line() -> None:
-    done = run_module("evaluation", "localize", "--model", "none", "--database", "none", "none.jpg")
+def test_a_mistake_is_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "evaluation", "localize", "--model", "none", "--database", "none", "none.jpg"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.endswith("error: none.jpg: no such file or folder\n")
     assert "Traceback" not in done.stderr

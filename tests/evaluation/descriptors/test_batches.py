@@ -20,7 +20,6 @@ from data_manifest.errors import UserError
 from evaluation.descriptors import batches
 from evaluation.descriptors.batches import batches_of_one_shape, check_workers, load_batches
 from evaluation.descriptors.images import ImageFiles
-from tests.helpers import fork
 
 SIZES = [(24, 16), (16, 24), (24, 16), (9, 9), (24, 16), (16, 24), (40, 8)]
 WriteImages = Callable[[list[tuple[int, int]]], pa.Array]
@@ -103,28 +102,32 @@ def runs(number: int) -> bool:
     return state != "Z"
 
 
-def load_and_wait(folder: Path) -> None:
-    """Start two workers, print their numbers and wait."""
-    files = ImageFiles(folder, pa.array([f"{number}.png" for number in range(64)]))
-    batches = load_batches(files, 2, num_workers=2)
-    next(batches)
-    print(*(each.pid for each in active_children()), flush=True)
-    time.sleep(60)
-
-
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc to look into")
 def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
     """Else they and the server that made them would keep each other alive for ever."""
     for number in range(64):
         Image.new("RGB", (8, 8)).save(tmp_path / f"{number}.png")
-    loads = fork(tmp_path, load_and_wait, tmp_path)
-    printed = tmp_path / "stdout"
-    while loads.is_alive() and (not printed.exists() or "\n" not in printed.read_text()):
-        time.sleep(0.01)
-    workers = [int(number) for number in printed.read_text().split()]
-    assert len(workers) == 2
-    loads.kill()
-    loads.join()
+    code = f"""
+from multiprocessing import active_children
+from pathlib import Path
+import pyarrow as pa
+from evaluation.descriptors.batches import load_batches
+from evaluation.descriptors.images import ImageFiles
+if __name__ == "__main__":
+    files = ImageFiles(Path({str(tmp_path)!r}), pa.array([f"{{number}}.png" for number in range(64)]))
+    batches = load_batches(files, 2, num_workers=2)
+    next(batches)
+    print(*(each.pid for each in active_children()), flush=True)
+    input()
+"""
+    (tmp_path / "loads.py").write_text(code)
+    command = [sys.executable, str(tmp_path / "loads.py")]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as loads:
+        assert loads.stdout is not None
+        workers = [int(number) for number in loads.stdout.readline().split()]
+        assert len(workers) == 2
+        loads.kill()
     for _ in range(200):
         if not any(map(runs, workers)):
             break

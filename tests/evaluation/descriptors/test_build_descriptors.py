@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,6 @@ from evaluation.descriptors.extract import Extraction, extract_descriptors
 from evaluation.descriptors.image_list import ImageList
 from evaluation.descriptors.trained_model import TrainedModel
 from tests.evaluation.conftest import Rows, TinyNetwork
-from tests.helpers import run_forked
 from training.network.model import GeoLocalizationNet
 from training.network.weights import save_network
 
@@ -138,18 +139,28 @@ def test_other_precision_and_size_are_other_descriptors(
     assert len(folders) == 3
 
 
-def build_and_die(threads: int, described: TrainedModel, images: ImageList, artifacts: Path) -> None:
-    """Build descriptors, and die when the third chunk is in the file and not yet counted."""
-    write_text = vars(chunked_array)["write_text"]
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from evaluation.descriptors import chunked_array
+from evaluation.descriptors.build_descriptors import build_descriptors
+from evaluation.descriptors.extract import Extraction
+from evaluation.descriptors.image_list import ImageList
+from evaluation.descriptors.trained_model import TrainedModel
 
-    def die_at_6(path: Path, text: str) -> None:
-        if text == "6\n":
-            os.kill(os.getpid(), signal.SIGKILL)
-        write_text(path, text)
+weights, manifest, images, artifacts = map(Path, sys.argv[1:])
+write_text = chunked_array.write_text
 
-    pytest.MonkeyPatch().setattr(chunked_array, "write_text", die_at_6)
-    torch.set_num_threads(threads)
-    build_descriptors(described, images, artifacts, HOW, resized_to=48, chunk_images=2)
+def note(path, text):
+    if text == "6\\n":  # the third chunk is in the file, and not yet counted
+        os.kill(os.getpid(), signal.SIGKILL)
+    write_text(path, text)
+
+chunked_array.write_text = note
+model, how = TrainedModel(weights, "SqueezeNet1_1", 8), Extraction(2, torch.device("cpu"))
+build_descriptors(model, ImageList(manifest, images), artifacts, how, resized_to=48, chunk_images=2)
+"""
 
 
 def test_sigkill_and_the_same_again_are_the_same_bytes(tmp_path: Path, images: ImageList) -> None:
@@ -157,7 +168,10 @@ def test_sigkill_and_the_same_again_are_the_same_bytes(tmp_path: Path, images: I
     weights = tmp_path / "model.pth"
     save_network(GeoLocalizationNet("SqueezeNet1_1", 8), weights)
     described = TrainedModel(weights, "SqueezeNet1_1", 8)
-    killed = run_forked(build_and_die, torch.get_num_threads(), described, images, tmp_path / "A")
+    words = [weights, images.manifest_folder, images.images_folder, tmp_path / "A"]
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONPATH": str(Path(__file__).parents[3])}
+    command = [sys.executable, "-c", KILLED, *map(str, words)]
+    killed = subprocess.run(command, env={**os.environ, **threads}, capture_output=True, text=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     (rows,) = (tmp_path / "A" / "runs").glob("*/*/descriptors.rows")
     assert rows.read_text() == "4\n"
