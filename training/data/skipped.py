@@ -55,9 +55,9 @@ class SkippedLog:
         samples = plan.num_samples // world_size()
         if self.count > (max(self.max_share * samples, TOLERATED_SKIPS) if self.max_share else 0):
             raise UserError(
-                f"{self.count} unreadable images in {samples} samples of epoch {plan.epoch + 1}, more than max_skipped_share "
-                f"= {self.max_share} allows. {self.file} lists {len(self.rows)} images: repair or restore them, or raise "
-                "--max-skipped-share."
+                f"{self.count} unreadable images in {samples} samples of epoch {plan.epoch + 1}, more than "
+                f"max_skipped_share = {self.max_share} allows. {self.file} lists {len(self.rows)} images: repair or "
+                "restore them, or raise --max-skipped-share."
             )
 
 
