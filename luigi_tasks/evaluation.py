@@ -18,8 +18,7 @@ from evaluation.recipe import (
     resized_to,
     size_for,
 )
-from evaluation.report.recipe import report_recipe
-from evaluation.report.settings import ReportSettings
+from evaluation.report.settings import ReportSettings, report_recipe
 from evaluation.settings import ChosenSets, EvaluationSettings, RetrievalSettings
 from evaluation.test_sets.set_folders import SetFolders, find_sets
 from luigi_tasks.data import BuildManifest, SplitDataset, StageOfImages, files_of

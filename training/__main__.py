@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from data_manifest.console import LOGGERS, configure_logging, show_mistake
+from data_manifest.console import LOGGERS, configure_logging, show_user_errors
 from data_manifest.settings import Settings
 from evaluation.settings import EvaluationSettings
 from training.data.settings import AugmentationSettings
@@ -124,5 +124,5 @@ def _log_only_errors() -> None:
 
 if __name__ == "__main__":
     configure_logging()
-    sys.excepthook = show_mistake(sys.excepthook)
+    sys.excepthook = show_user_errors(sys.excepthook)
     main()

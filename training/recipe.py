@@ -41,8 +41,8 @@ class ValidationSet(Protocol):
         """The settings of the validation, as JSON types."""
 
     @property
-    def digest(self) -> str:
-        """The digest of its images."""
+    def manifests(self) -> Mapping[str, str]:
+        """Digests of the manifests of its database and queries."""
 
 
 def training_recipe(
@@ -58,7 +58,7 @@ def training_recipe(
             equal groups.
     """
     more = {"grouping": dict(groups["settings"]), "validation": dict(validation.settings)}
-    inputs = {"groups": groups["digest"], "validation": validation.digest, "folders": list(folders)}
+    inputs = {"groups": groups["digest"], "validation": dict(validation.manifests), "folders": list(folders)}
     return Recipe(STAGE, groups["name"], VERSION, {**settings, **more}, inputs)
 
 

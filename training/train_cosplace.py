@@ -11,14 +11,13 @@ from torch import nn
 
 from data_manifest import schemas
 from data_manifest.errors import UserError
-from data_manifest.metrics import best_epoch
-from data_manifest.store.data_set_names import data_set_identity
+from data_manifest.images.data_set_names import data_set_identity
 from data_manifest.store.files import link_or_copy
 from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import Recipe, digest_of_file, read_recipe
 from data_manifest.store.references import WEIGHTS
 from data_manifest.store.run_folders import only_writer, write_run_file
-from data_manifest.tables import make_frame, read_table, write_table
+from data_manifest.tables import best_epoch, make_frame, read_table, write_table
 from training.data.image_changes import ROLES, TRAIN, VALIDATION, record_or_compare, warn_of_changes_to_model
 from training.data.settings import AugmentationSettings
 from training.data.skipped import SKIPPED, all_skipped

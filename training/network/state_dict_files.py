@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from data_manifest.errors import UserError, is_of_the_machine
+from data_manifest.errors import UserError, is_io_error
 from data_manifest.store.fsync import fsync
 
 NEEDED = "Give a state dict or a checkpoint written by torch.save."
@@ -155,7 +155,7 @@ def _unwrapped(key: str) -> str:
 def _problem(path: Path, error: Exception) -> str:
     """Return why a file cannot be loaded: a system error, Python objects in it, or its kind."""
     text = str(error)
-    if isinstance(error, OSError) and is_of_the_machine(error):
+    if isinstance(error, OSError) and is_io_error(error):
         return f"cannot be read: {error.strerror}"
     if text.startswith(BAD_CHECKSUM):
         return f"is damaged ({text}): download or copy it again"
