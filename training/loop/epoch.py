@@ -9,7 +9,7 @@ from training.cosface import GroupClassifier
 from training.data.dataset import GroupDataset
 from training.data.loading import WaitTimer, read_batches
 from training.data.skipped import SkippedLog
-from training.distributed.processes import all_reduce_mean, averaging_gradient, broadcast_buffers, rank
+from training.distributed.processes import all_reduce_mean, broadcast_buffers, rank
 from training.loop.schedule import learning_rates, set_learning_rate
 from training.loop.state import TrainingState
 from training.loop.step import TrainStep
@@ -39,15 +39,14 @@ def train_iterations(
     epoch.loss_sum = epoch.loss_sum.to(device)
     state.network.train()
     step = TrainStep(state, classifier, training.used_precision, runtime.compile)
-    with averaging_gradient(classifier.classifier.weight):
-        for images, class_indices in read_batches(dataset, runtime, device, skipped, epoch.iterations, timer):
-            # Stochastic depth and dropout draw from the global random state.
-            torch.manual_seed(plan.step_seed(epoch.iterations, rank()))
-            lr, classifiers_lr = learning_rates(training, plan, epoch.iterations)
-            set_learning_rate(state.optimizer, lr)
-            set_learning_rate(classifier.optimizer, classifiers_lr)
-            epoch.loss_sum += all_reduce_mean(step(images, class_indices))
-            epoch.iterations += 1
-            epoch.seconds, epoch.wait_seconds = time.perf_counter() - began, timer.seconds
-            yield
+    for images, class_indices in read_batches(dataset, runtime, device, skipped, epoch.iterations, timer):
+        # Stochastic depth and dropout draw from the global random state.
+        torch.manual_seed(plan.step_seed(epoch.iterations, rank()))
+        lr, classifiers_lr = learning_rates(training, plan, epoch.iterations)
+        set_learning_rate(state.optimizer, lr)
+        set_learning_rate(classifier.optimizer, classifiers_lr)
+        epoch.loss_sum += all_reduce_mean(step(images, class_indices))
+        epoch.iterations += 1
+        epoch.seconds, epoch.wait_seconds = time.perf_counter() - began, timer.seconds
+        yield
     broadcast_buffers(state.network)

@@ -15,7 +15,7 @@ from training.data.groups import Group
 from training.data.sampling import Stream, derive_seed
 from training.distributed.processes import data_parallel
 from training.network.model import GeoLocalizationNet
-from training.network.settings import RANDOM, NetworkSettings
+from training.network.settings import NetworkSettings
 from training.network.weights import build_network
 from training.settings import FP16, TrainingSettings
 
@@ -144,8 +144,8 @@ class TrainingState:
             "metrics": self.metrics,
         }
 
-    def restore(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the state of a checkpoint with the same settings."""
+    def resume(self, checkpoint: dict[str, Any], iterations: int) -> None:
+        """Continue from a checkpoint with the same settings; `iterations` are those of an epoch."""
         self.network.load_state_dict(checkpoint["network"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         for classifier, state in zip(self.classifiers, checkpoint["classifiers"], strict=True):
@@ -155,26 +155,7 @@ class TrainingState:
             setattr(self, name, checkpoint[name])
         loss_sum = torch.tensor(checkpoint["part"]["loss_sum"], dtype=torch.float64)
         self.epoch_state = EpochState(**checkpoint["part"] | {"loss_sum": loss_sum})
-
-
-def start_or_resume(
-    checkpoint: dict[str, Any] | None,
-    settings: dict[str, Any],
-    groups: list[Group],
-    network: NetworkSettings,
-    training: TrainingSettings,
-    device: torch.device,
-    image_size: ImageSize | None = None,
-) -> TrainingState:
-    """Return the state of a checkpoint with the same settings, or that before the first epoch."""
-    if checkpoint is None:
-        return TrainingState.start(settings, groups, network, training, device, image_size)
-    # The checkpoint has all weights: the initial ones may be gone.
-    network = dataclasses.replace(network, backbone_weights=RANDOM, resume_model=None)
-    state = TrainingState.start(settings, groups, network, training, device, image_size)
-    state.restore(checkpoint)
-    state.resumes += 1
-    best = f"  best val R@1 {state.best_recall:.1f}" if state.metrics else ""
-    iterations = f"{state.epoch_state.iterations:,}/{training.iterations_per_epoch:,}"
-    logger.info("resuming at epoch %d  iteration %s%s", state.epoch + 1, iterations, best)
-    return state
+        self.resumes += 1
+        best = f"  best val R@1 {self.best_recall:.1f}" if self.metrics else ""
+        place = self.epoch + 1, f"{self.epoch_state.iterations:,}/{iterations:,}"
+        logger.info("resuming at epoch %d  iteration %s%s", *place, best)

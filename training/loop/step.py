@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from data_manifest.errors import UserError
 from training.cosface import GroupClassifier
+from training.distributed.processes import all_reduce_mean
 from training.loop.state import TrainingState
 from training.settings import BF16, FP16, FP32
 
@@ -50,6 +51,8 @@ class TrainStep:
             for optimizer in self.optimizers:
                 optimizer.zero_grad()
             torch.autograd.backward(self.scaler.scale(loss))
+            if self.classifier.weight.grad is not None:  # DistributedDataParallel averages only the network's gradients
+                all_reduce_mean(self.classifier.weight.grad)
             for optimizer in self.optimizers:
                 self.scaler.step(optimizer)
             self.scaler.update()

@@ -29,10 +29,10 @@ from training.loop.epoch import train_iterations
 from training.loop.reporting import EpochProgress, log_metrics, log_plan, metrics_row
 from training.loop.saving import Saver
 from training.loop.schedule import epochs_needed
-from training.loop.state import start_or_resume
+from training.loop.state import TrainingState
 from training.loop.stopping import stop_requests
 from training.network.device import resolve_device
-from training.network.settings import BEST_MODEL, NetworkSettings
+from training.network.settings import BEST_MODEL, RANDOM, NetworkSettings
 from training.recipe import GROWING, decisive_settings
 from training.settings import NO_SEED, RuntimeSettings, TrainingSettings
 
@@ -57,16 +57,8 @@ def train(
     The best epoch has the highest R@1 above 0, the first of equals; without one, the last model is kept. Torch's global
     random state is seeded in each iteration and not restored, nor is cuDNN's determinism.
 
-    Args:
-        groups_folder: Folder of the tables `classes` and `members`.
-        images_folder: Folder that the members' paths are relative to.
-        run_folder: Folder of the checkpoints, the best model and the metrics.
-        network: The network, and its initial weights.
-        augmentation: The augmentation of the images.
-        training: The groups, batches, epochs and learning rates.
-        runtime: The device, processes and checkpoint interval.
-        validate: Returns the recalls of a network, in percent by k: 1, and if available 5, 10 and 20.
-        on_percentage: Called with the percentage done, each time it changes.
+    Args as in `train_cosplace`, but `groups_folder` may be any folder of the tables `classes` and `members`, and
+    `validate` returns the recalls of a network, in percent by k: 1, and if available 5, 10 and 20.
 
     Raises:
         UserError: Settings, groups, images or checkpoints do not allow training.
@@ -86,7 +78,11 @@ def train(
             return best_model
     training = _set_randomness(training, runtime)  # after `settings`, which keep a seed of -1
     with working("loading the network"):
-        state = start_or_resume(checkpoint, settings, groups, network, training, device, augmentation.size)
+        if checkpoint is not None:  # it has all weights, and the initial ones may be gone
+            network = dataclasses.replace(network, backbone_weights=RANDOM, resume_model=None)
+        state = TrainingState.start(settings, groups, network, training, device, augmentation.size)
+        if checkpoint is not None:
+            state.resume(checkpoint, training.iterations_per_epoch)
     augment, in_batches = Augmentation(augmentation, network.channels), augments_in_batches(runtime, device)
     with working("checking an image of each group"):
         first_images = check_images(groups_folder, images_folder, groups)

@@ -15,20 +15,18 @@ from training.network.identify import (
     Identity,
     channels_of,
     describe,
-    differences,
     identify,
     kept_names,
-    shapes_of,
     statement_of,
     stem_name,
     torchvision_name,
-    torchvision_shapes,
 )
 from training.network.model import GeoLocalizationNet, freeze_early_layers
 from training.network.preprocessing import Preprocessing
 from training.network.settings import IMAGENET, RANDOM, NetworkSettings, model_file
 from training.network.state_dict_files import read_state_dict, save_atomically
 
+MAX_ERROR_CHARACTERS = 300
 logger = logging.getLogger(__name__)
 
 
@@ -138,22 +136,23 @@ def fill(network: GeoLocalizationNet, state: Mapping[str, Tensor], path: Path) -
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
-        reason = str(error).strip().rpartition("\n")[2].strip()
-        raise UserError(f"{path} {_mismatch(network, state) or reason}") from error
+        wanted = Identity(network.name, network.fc_output_dim, network.preprocessing.channels)
+        found = identify(state)
+        if found and found != wanted:
+            grey = " --grayscale" if found.channels == 1 else ""
+            flags = f"--backbone {found.backbone} --fc-output-dim {found.fc_output_dim}{grey}"
+            text = f"seems to contain {describe(state)}, not {wanted}. Give {flags}, or another file."
+        elif torchvision_name(state):
+            text = f"seems to contain {describe(state)}, not a CosPlace network. Give it with --backbone-weights."
+        else:
+            text = f"does not fit {wanted}: {_differences(error)}"
+        raise UserError(f"{path} {text}") from error
 
 
-def _mismatch(network: GeoLocalizationNet, state: Mapping[str, Tensor]) -> str:
-    """Return why a state dict does not fit: it belongs to another network, or some keys differ."""
-    wanted = Identity(network.name, network.fc_output_dim, network.preprocessing.channels)
-    found = identify(state)
-    if found and found != wanted:
-        grey = " --grayscale" if found.channels == 1 else ""
-        flags = f"--backbone {found.backbone} --fc-output-dim {found.fc_output_dim}{grey}"
-        return f"seems to contain {describe(state)}, not {wanted}. Give {flags}, or another file."
-    if torchvision_name(state):
-        return f"seems to contain {describe(state)}, not a CosPlace network. Give it with --backbone-weights."
-    found_differences = differences(shapes_of(state), shapes_of(network.state_dict()))
-    return found_differences and f"does not fit {wanted}: {found_differences}"
+def _differences(error: RuntimeError) -> str:
+    """Return in one line the mismatched keys and shapes that torch lists, at most MAX_ERROR_CHARACTERS of it."""
+    text = " ".join(str(error).partition("\n")[2].split())
+    return text if len(text) <= MAX_ERROR_CHARACTERS else f"{text[:MAX_ERROR_CHARACTERS]}..."
 
 
 def _trained(state: Mapping[str, Tensor], path: Path, backbone: str, fc_output_dim: int) -> GeoLocalizationNet:
@@ -189,8 +188,7 @@ def _load_backbone_weights(network: GeoLocalizationNet, settings: NetworkSetting
         elif torchvision_name(state):
             text = f"seems to contain {describe(state)}, not torchvision's {network.name}. Change --backbone."
         else:
-            expected = torchvision_shapes(network.name)
-            text = f"does not fit torchvision's {network.name}: {differences(shapes_of(state), expected)}"
+            text = f"does not fit torchvision's {network.name}: {_differences(error)}"
         raise UserError(f"{source} {text}") from error
 
 
