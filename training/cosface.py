@@ -27,14 +27,7 @@ class CosFace(nn.Module):
 
 
 class GroupClassifier:
-    """A group's classifier and its optimizer.
-
-    Args:
-        fc_output_dim: Descriptor dimension.
-        num_classes: Classes of the group.
-        lr: Learning rate.
-        seed: Seed of the initial weights.
-    """
+    """A group's classifier, with initial weights from a seed, and its optimizer."""
 
     def __init__(self, fc_output_dim: int, num_classes: int, lr: float, seed: int) -> None:
         self.classifier = CosFace(fc_output_dim, num_classes, torch.Generator().manual_seed(seed))

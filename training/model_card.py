@@ -26,13 +26,7 @@ def write_model_card(folder: Path, recipe: Recipe, metrics: pl.DataFrame, made: 
 
 
 def model_card(recipe: Recipe, metrics: pl.DataFrame, made: str) -> str:
-    """Return the card.
-
-    Args:
-        recipe: Recipe of the model.
-        metrics: Table METRICS of the training; empty for an untrained network.
-        made: The model's origin in a few words.
-    """
+    """Return the card; `metrics`, the table METRICS, is empty for an untrained network, `made` a line on its origin."""
     settings = dict(recipe.settings)
     grouping, validation = settings.pop("grouping"), settings.pop("validation")
     title = f"{settings['backbone']} with {settings['fc_output_dim']}-dimensional descriptors"

@@ -76,14 +76,10 @@ def run_of(artifacts: Path, model: Path) -> Path:
 
 
 def finished_training(artifacts: Path, recipe: Recipe, images_folder: Path) -> Path | None:
-    """Return the newest model with the settings and the training images folder of a recipe, or None.
+    """Return the newest model with the settings of a recipe and its training images folder, or None.
 
-    The images may have changed, and their folder may have been renamed since: training is not repeated unasked.
-
-    Args:
-        artifacts: Folder of all artifacts.
-        recipe: The recipe; of its inputs, only the identity of the training images folder counts.
-        images_folder: That folder, to recognise models from before recipes contained identities.
+    The images may have changed, and their folder may have been renamed since: training is not repeated unasked. The
+    folder's path identifies it for models from before recipes contained identities.
     """
     wanted = {key: value for key, value in recipe.as_dict().items() if key not in ("inputs", "name")}
     for path in find_artifacts(artifacts, recipe, any_name=True):

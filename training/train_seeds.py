@@ -28,10 +28,6 @@ def seeds_recipe(models: Mapping[int, Path]) -> Recipe:
 def publish_seeds(artifacts: Path, models: Mapping[int, Path]) -> Path:
     """Publish the best validation recalls per seed, their mean and standard deviation; return the folder.
 
-    Args:
-        artifacts: Folder of all artifacts.
-        models: Folders of published models, by seed.
-
     Raises:
         UserError: The models are untrained.
     """

@@ -20,12 +20,8 @@ FILE_VARIABLE = "COSPLACE_PERCENTAGE_FILE"
 def launch(num_processes: int, arguments: Sequence[str], on_percentage: Callable[[int], None] | None = None) -> None:
     """Run `python -m training` in `num_processes` processes, and wait for them.
 
-    If one dies, the others are stopped. If this process dies, they save a checkpoint and stop.
-
-    Args:
-        num_processes: Number of processes.
-        arguments: Command-line arguments of each process.
-        on_percentage: Called with the percentage done every 10 seconds, in another thread, and at the end.
+    If one dies, the others are stopped. If this process dies, they save a checkpoint and stop. Every 10 seconds and at
+    the end, `on_percentage` is called, in another thread.
 
     Raises:
         UserError: A process was killed, or ended with an error that it has printed.

@@ -15,12 +15,10 @@ FOLDER = "tensorboard"
 
 
 class Curves:
-    """Writes a run's curves; a resumed run drops the points that were written after its checkpoint.
+    """Writes a run's curves.
 
-    Args:
-        state: The run. If it has no curves yet, they begin with the epochs already done.
-        iterations: Iterations per epoch.
-        run_folder: Folder of the run.
+    A resumed run drops the points that were written after its checkpoint. Curves that are enabled later begin with the
+    epochs already done.
     """
 
     def __init__(self, state: TrainingState, iterations: int, run_folder: Path) -> None:

@@ -82,11 +82,7 @@ def metrics_row(
 def log_metrics(row: dict[str, Any], epochs_num: int, best_recall: float | None, runtime: RuntimeSettings) -> None:
     """Log the metrics of an epoch, and advice if it waited long for images.
 
-    Args:
-        row: Row of the metrics table.
-        epochs_num: Number of epochs of the run.
-        best_recall: R@1 of an earlier, better epoch; None if this is the best.
-        runtime: The number of workers.
+    `best_recall` is the R@1 of an earlier, better epoch, or None if this one is the best.
     """
     share, recall = row["data_wait_share"], row["recall_1"]
     best = "best" if best_recall is None else f"best {best_recall:.1f}"

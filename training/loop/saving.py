@@ -22,14 +22,7 @@ METRICS_TABLE = Path("metrics", "metrics.parquet")
 
 
 class Saver:
-    """Saves a run to its folder.
-
-    Args:
-        state: The run.
-        iterations: Iterations per epoch.
-        run_folder: Folder of the run.
-        runtime: The checkpoint interval, and whether to write TensorBoard curves.
-    """
+    """Saves a run to its folder; `iterations` are those of an epoch."""
 
     def __init__(self, state: TrainingState, iterations: int, run_folder: Path, runtime: RuntimeSettings) -> None:
         self.state, self.run_folder = state, run_folder

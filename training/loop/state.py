@@ -24,19 +24,12 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass
 class EpochState:
-    """The progress of an epoch.
-
-    Args:
-        iterations: Iterations done.
-        loss_sum: Sum of their losses, float64, on the device.
-        seconds: Time that they took.
-        wait_seconds: Part of it spent waiting for images.
-    """
+    """The iterations done of an epoch, and the sum of their losses on the device."""
 
     iterations: int = 0
     loss_sum: Tensor = dataclasses.field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
     seconds: float = 0.0
-    wait_seconds: float = 0.0
+    wait_seconds: float = 0.0  # part of `seconds` spent waiting for images
 
     def mean_loss(self, epoch: int) -> float:
         """Return the mean loss so far; this waits for the GPU.
@@ -57,31 +50,20 @@ class EpochState:
 class TrainingState:
     """A run between two iterations.
 
-    Args:
-        settings: The settings that a resumed run must share.
-        network: The network, on the device.
-        forward: The network as called in training: itself, or wrapped for data-parallel training.
-        optimizer: Optimizer of the network, for all groups.
-        classifiers: One per group, in order; only that of the current epoch is on the device, the others on the CPU.
-        scaler: Scales the loss in fp16; does nothing in other precisions.
-        epoch: Number of the current epoch, from 0.
-        epoch_state: Its progress.
-        best_recall: Best R@1 so far, in percent; 0 until one is above 0.
-        resumes: Number of times the run was resumed.
-        metrics: A row of the metrics table per finished epoch.
+    The network is on the device, and so is the classifier of the current epoch's group; the others are on the CPU.
     """
 
-    settings: dict[str, Any]
+    settings: dict[str, Any]  # a resumed run must have the same
     network: GeoLocalizationNet
-    forward: nn.Module
-    optimizer: torch.optim.Optimizer
-    classifiers: list[GroupClassifier]
-    scaler: torch.amp.GradScaler
+    forward: nn.Module  # the network, wrapped for data-parallel training if there are several ranks
+    optimizer: torch.optim.Optimizer  # of the network
+    classifiers: list[GroupClassifier]  # by group
+    scaler: torch.amp.GradScaler  # does nothing except in fp16
     epoch: int = 0
     epoch_state: EpochState = dataclasses.field(default_factory=EpochState)
-    best_recall: float = 0.0
+    best_recall: float = 0.0  # in percent; 0 until an R@1 is above 0
     resumes: int = 0
-    metrics: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    metrics: list[dict[str, Any]] = dataclasses.field(default_factory=list)  # a row per finished epoch
 
     @classmethod
     def start(

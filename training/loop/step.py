@@ -17,14 +17,7 @@ DTYPES = {FP32: torch.float32, BF16: torch.bfloat16, FP16: torch.float16}
 
 
 class TrainStep:
-    """Trains a network and a group's classifier, both on the device.
-
-    Args:
-        state: Network, optimizer and gradient scaler.
-        classifier: The group's classifier.
-        precision: Precision of the network: fp32, bf16 or fp16.
-        compiled: Compile the network with torch.compile.
-    """
+    """Trains a network and a group's classifier, both on the device, in a precision of the network."""
 
     def __init__(self, state: TrainingState, classifier: GroupClassifier, precision: str, compiled: bool) -> None:
         self.scaler, self.optimizers = state.scaler, (state.optimizer, classifier.optimizer)
@@ -33,11 +26,7 @@ class TrainStep:
         self.network: Callable[[Tensor], Tensor] = compile_once(state.forward) if compiled else state.forward
 
     def __call__(self, images: Tensor, class_indices: Tensor) -> Tensor:
-        """Take one step of both optimizers; return the loss, on the device.
-
-        Args:
-            images: [b, c, h, w], from 0 to 255.
-            class_indices: [b], int64.
+        """Take one step of both optimizers on images [b, c, h, w], from 0 to 255, and classes [b]; return the loss.
 
         Raises:
             UserError: The GPU's memory is too small.

@@ -33,10 +33,7 @@ logger = logging.getLogger(__name__)
 def build_network(settings: NetworkSettings, seed: int = 0, image_size: ImageSize | None = None) -> GeoLocalizationNet:
     """Return a network to train, on the CPU: random weights, then the given ones, then early layers frozen.
 
-    Args:
-        settings: The network, and its initial weights.
-        seed: Seed of the random weights.
-        image_size: Size of the training images, which the model file will state.
+    Its file will state `image_size`, the size of the training images.
 
     Raises:
         UserError: Weights cannot be downloaded or read, or belong to another network.
@@ -67,10 +64,9 @@ def load_network(path: Path, backbone: str, fc_output_dim: int) -> GeoLocalizati
 
 
 def load_model(path: Path | str) -> GeoLocalizationNet:
-    """Return a trained network as `load_network` does, with backbone and dimension found in the file.
+    """Return the trained network of a weights file, or of a model's or run's folder, as `load_network` does.
 
-    Args:
-        path: A weights file, or the folder of a published model or run.
+    Its backbone and dimension are found in the file.
 
     Raises:
         UserError: The file cannot be read, or contains no known network.
