@@ -65,11 +65,11 @@ def test_sigterm_saves_and_the_same_command_resumes(city: Path, luigi: Luigi, tm
     assert process.returncode != 0
     assert "Traceback" not in said
     done = iterations_saved(tmp_path)
-    assert said.count(f"stopped: SIGTERM after iteration {done} of epoch 1; all is saved in ") == 1
-    assert "give the same command again to go on from there" in said
+    assert said.count(f"stopped: SIGTERM after iteration {done} of epoch 1; saved to ") == 1
+    assert "Run the same command again to resume." in said
     again = luigi(*command)
     assert again.returncode == 0, again.stderr
-    assert f"going on with epoch 1, after iteration {done} of 20" in again.stderr
+    assert f"resuming at epoch 1  iteration {done}/20" in again.stderr
     assert "TrainCosPlace made" in again.stdout
 
 
@@ -81,7 +81,7 @@ def test_ctrl_c_stops_luigi(city: Path, tmp_path: Path) -> None:
         _, said = process.communicate()
     assert process.returncode != 0
     assert "Traceback" not in said
-    assert f"after iteration {iterations_saved(tmp_path)} of epoch 1; all is saved in " in said
+    assert f"after iteration {iterations_saved(tmp_path)} of epoch 1; saved to " in said
 
 
 @pytest.mark.slow
@@ -90,7 +90,7 @@ def test_training_ends_when_luigi_is_killed(city: Path, tmp_path: Path) -> None:
     with training(tmp_path, *command) as process:
         process.kill()
         _, said = process.communicate()  # until the last process that can write there is gone
-    assert "stopped: the process that started it is gone after iteration" in said
+    assert "stopped: the parent process ended after iteration" in said
 
 
 def test_missing_test_set_is_an_error_before_training(city: Path, luigi: Luigi, tmp_path: Path) -> None:
