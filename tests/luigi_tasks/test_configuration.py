@@ -1,6 +1,5 @@
 """Mistakes in a configuration file."""
 
-import logging
 import os
 import subprocess
 import sys
@@ -11,13 +10,13 @@ import pytest
 from luigi.configuration import LuigiConfigParser
 
 from data_manifest.errors import UserError
-from luigi_tasks.configuration import check_configuration, warn_of_unread_sections
+from luigi_tasks.configuration import check_configuration
 from tests.helpers import ROOT
 
 
 @pytest.fixture(autouse=True)
 def _tasks() -> None:
-    """Register the tasks here, because importing them configures logging for all tests."""
+    """Register the tasks; not at the top, since the import sets up logging for all tests."""
     import workflows  # noqa: F401
 
 
@@ -37,7 +36,7 @@ def use(content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         *("training", "Evaluation", "BuildGroups", "build_groups", "TrainCosPlace", "TrainCosPlaces", "WriteReport"),
     ],
 )
-def test_misspelled_section_is_an_error(section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_misspelled_section_is_refused(section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use(f"[core]\nlog_level = ERROR\n[{section}]\nM = 77\nhost = x\n", tmp_path, monkeypatch)
     with pytest.raises(UserError, match="is not read") as error:
         check_configuration()
@@ -70,9 +69,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("content", "message"), MISTAKES.values(), ids=MISTAKES.keys())
-def test_mistake_in_a_section_is_an_error(
-    content: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mistakes_are_refused(content: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use(content, tmp_path, monkeypatch)
     with pytest.raises(UserError) as error:
         check_configuration()
@@ -81,37 +78,26 @@ def test_mistake_in_a_section_is_an_error(
 
 
 @pytest.mark.filterwarnings("ignore:The use of the configuration:DeprecationWarning")
-def test_luigi_sections_and_interpolation_are_valid(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_sections_of_luigi_and_references_to_other_values_are_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sections = "core worker retcode scheduler email smtp sendgrid batch_email batch-notifier execution_summary cors"
     sections += " resources logging task_history task-history hdfs s3 spark mysql prometheus datadog"
     content = "".join(f"[{section}]\nx = 1\n" for section in sections.split())
     use(f"{content}[DEFAULT]\nroot = /d\n[cosplace]\ntrain_folder = %(root)s/50%%\n", tmp_path, monkeypatch)
     check_configuration()
-    warn_of_unread_sections()
-    assert caplog.messages == []
     import workflows
 
     task: Any = workflows.BuildGroups
     assert str(task().train_folder) == "/d/50%"
 
 
-def test_unknown_section_is_a_warning(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    use("[retcodes]\ntask_failed = 3\n\n[OurOtherJob]\nM = 3\nhost = x\n", tmp_path, monkeypatch)
-    caplog.set_level(logging.WARNING, "luigi_tasks")
+def test_sections_of_other_programs_are_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use("[retcodes]\ntask_failed = 3\n\n[OurOtherJob]\nM = 3\nhost = x\n\n[resources]\nM = 2\n", tmp_path, monkeypatch)
     check_configuration()
-    warn_of_unread_sections()
-    assert caplog.messages == [
-        "WARNING: luigi.cfg, line 1: [retcodes] is read by neither Luigi nor this pipeline. Closest: [retcode].",
-        "WARNING: luigi.cfg, line 4: [OurOtherJob] is read by neither Luigi nor this pipeline. "
-        "Our parameters go in [cosplace].",
-    ]
 
 
-def test_missing_or_unreadable_configuration_file_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_and_unreadable_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use("", tmp_path, monkeypatch)
     monkeypatch.setenv("LUIGI_CONFIG_PATH", "mine.cfg")
     with pytest.raises(UserError, match=r"LUIGI_CONFIG_PATH = mine.cfg: no such file"):

@@ -17,12 +17,12 @@ def made_when(tmp_path: Path) -> dict[Path, int]:
 def test_second_run_reports_up_to_date_groups(city: Path, luigi: Luigi, tmp_path: Path) -> None:
     first = luigi("BuildGroups", "--dataset-folder", str(city), *GROUPING[:-2])
     assert first.returncode == 0, first.stderr
-    assert "BuildGroups made groups" in first.stdout
+    assert "BuildGroups: done (" in first.stdout
     assert "8 classes of 16 images in 1 groups" in first.stdout
     before = made_when(tmp_path)
     second = luigi("BuildGroups", "--dataset-folder", str(city), *GROUPING[:-2])
     assert second.returncode == 0
-    assert second.stdout.startswith("BuildGroups: nothing to do, there is groups")
+    assert second.stdout.startswith("BuildGroups: up to date (")
     assert second.stdout.count("\n") == 1
     assert before == made_when(tmp_path)
 
@@ -73,7 +73,7 @@ def test_years_select_images(city: Path, luigi: Luigi, tmp_path: Path) -> None:
     both = luigi(*command, "--years", "2016, 2015")
     assert "8 classes of 16 images" in both.stdout
     assert read_recipe(current_artifacts(tmp_path)["groups/train"])["settings"]["years"] == "2015-2016"
-    assert luigi(*command, "--years", "2015-2016").stdout.startswith("BuildGroups: nothing to do")
+    assert luigi(*command, "--years", "2015-2016").stdout.startswith("BuildGroups: up to date")
 
 
 MISTAKES = {

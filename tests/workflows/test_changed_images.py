@@ -42,9 +42,9 @@ def test_replaced_images_are_reevaluated_and_reported_for_a_finished_training(
     counts = "5 of 16 training images changed, 1 of 8 validation database images changed since training started"
     remove = f"remove {tmp_path / 'artifacts' / model.relative_to((tmp_path / 'artifacts').resolve())} and {run}"
     assert again.stderr.count(f"{counts}. To train on today's images, {remove}, then run again") == 1
-    assert "ExtractDescriptors: nothing to do, there is descriptors" in again.stdout, "the database is as it was"
+    assert "ExtractDescriptors: up to date (" in again.stdout, "the database is as it was"
 
     values = luigi(*command, "--recall-values", "1,2")
-    assert "ExtractDescriptors made" not in values.stdout
+    assert "ExtractDescriptors: done (" not in values.stdout
     assert recall_1(tmp_path) == 0.0
     assert counts in values.stderr

@@ -40,10 +40,11 @@ def test_photo_folder_to_evaluation(luigi: Luigi, photos: Path, tmp_path: Path) 
     size = ("--image-size", "32", "--num-workers", "0", "--positive-dist-threshold", "60")
     done = luigi("EvaluateCosPlace", *own, *grouping, *network, *training, *size)
     assert done.returncode == 0, done.stderr
-    made = [line.split(":")[0] for line in done.stdout.splitlines() if " made " in line]
-    assert "BuildManifest made manifest " + next(tmp_path.glob("artifacts/manifest/*-photos")).name in made
-    assert sum(line.startswith("SplitDataset made") for line in made) == 5
-    assert made[-1].startswith("EvaluateCosPlace made evaluation")
+    lines = done.stdout.splitlines()
+    (photos_manifest,) = tmp_path.glob("artifacts/manifest/*-photos")
+    assert any(line.startswith("BuildManifest: done") and f"{photos_manifest}/" in line for line in lines)
+    assert sum(line.startswith("SplitDataset: done (") for line in lines) == 5
+    assert lines[-1].startswith("EvaluateCosPlace: done (")
     queries, predictions = (
         {row[column] for each in tmp_path.glob(f"artifacts/{at}") for row in read_table(each, table).to_dicts()}
         for at, table, column in (
@@ -55,7 +56,7 @@ def test_photo_folder_to_evaluation(luigi: Luigi, photos: Path, tmp_path: Path) 
     (train,) = tmp_path.glob("artifacts/manifest/*-photos-train/current")
     assert find_facts(train).source == "exif", "what advice on a part rests on"
     again = luigi("BuildGroups", *own, *grouping)
-    assert "BuildGroups: nothing to do" in again.stdout
+    assert "BuildGroups: up to date" in again.stdout
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="../shared with the Paris photos is not here")

@@ -26,7 +26,7 @@ def test_several_test_sets_give_one_table_and_share_descriptors(city: Path, luig
     assert len([path for path in (tmp_path / "artifacts").glob("descriptors/*/*") if not path.is_symlink()]) == 3
     # Test sets in SF-XL's form are read by their names, whatever the photos are read by that one trains on.
     again = luigi(*command, "--test-sets", f"sf-xl-v1,{city / 'test'}", "--source", "exif")
-    assert again.stdout.startswith("EvaluateCosPlace: nothing to do"), again.stdout
+    assert again.stdout.startswith("EvaluateCosPlace: up to date"), again.stdout
 
     mistaken = luigi(*command, "--test-sets", "sf-xl-v3")
     assert mistaken.returncode != 0

@@ -70,7 +70,7 @@ def test_sigterm_saves_and_the_same_command_resumes(city: Path, luigi: Luigi, tm
     again = luigi(*command)
     assert again.returncode == 0, again.stderr
     assert f"resuming at epoch 1  iteration {done}/20" in again.stderr
-    assert "TrainCosPlace made" in again.stdout
+    assert "TrainCosPlace: done (" in again.stdout
 
 
 @pytest.mark.slow

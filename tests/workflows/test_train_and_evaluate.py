@@ -19,7 +19,7 @@ def test_train_and_evaluate_with_several_workers(city: Path, luigi: Luigi, tmp_p
     arguments = ("EvaluateCosPlace", "--dataset-folder", str(city), *TINY)
     trained = luigi(*arguments, "--epochs-num", "1", "--workers", "4")
     assert trained.returncode == 0, trained.stderr
-    assert "-city-test-queries_v1: R@1:" in trained.stdout
+    assert "EvaluateCosPlace: done (R@1:" in trained.stdout
     assert "8 queries, 0 without a positive, 8 database images" in trained.stdout
     evaluation = current_artifacts(tmp_path)["evaluation/queries_v1"]
     predictions = pl.read_parquet(evaluation / "predictions" / "*.parquet")
@@ -30,34 +30,34 @@ def test_train_and_evaluate_with_several_workers(city: Path, luigi: Luigi, tmp_p
     assert isinstance(best, float)
     assert recalls.filter(pl.col("k") == 1)["recall"].item() == pytest.approx(100 * best)
     again = luigi(*arguments, "--epochs-num", "1")
-    assert again.stdout.startswith("EvaluateCosPlace: nothing to do"), again.stdout
+    assert again.stdout.startswith("EvaluateCosPlace: up to date"), again.stdout
 
     model = current_artifacts(tmp_path)["training/train"] / "model.pth"
     (run,) = (tmp_path / "artifacts" / "runs").glob("*/*/run.json")
     assert json.loads(run.read_text())["inputs"] == read_recipe(model.parent)["inputs"]
     given = luigi(*arguments, "--resume-model", str(model))
-    assert given.stdout.startswith("EvaluateCosPlace: nothing to do"), "the same model by its path is the same model"
+    assert given.stdout.startswith("EvaluateCosPlace: up to date"), "the same model by its path is the same model"
     write_images(city / "train" / "36.15", (2019,))
     changed = luigi("TrainCosPlace", "--dataset-folder", str(city), *TINY, "--epochs-num", "1")
-    assert "TrainCosPlace: nothing to do" in changed.stdout
+    assert "TrainCosPlace: up to date" in changed.stdout
     assert "give --groups-path" in changed.stderr, "newer images are a note, not a reason to throw away a training"
 
 
 def test_moved_data_set_reuses_the_training(city: Path, luigi: Luigi, tmp_path: Path) -> None:
     command = ("TrainCosPlace", *TINY, "--epochs-num", "0", "--dataset-folder")
-    assert "TrainCosPlace made" in luigi(*command, str(city)).stdout
+    assert "TrainCosPlace: done (" in luigi(*command, str(city)).stdout
     before = made_when(tmp_path)
     (tmp_path / "disk2").mkdir()
     moved = city.rename(tmp_path / "disk2" / "town")
-    assert "TrainCosPlace made" in luigi(*command, str(moved)).stdout
+    assert "TrainCosPlace: done (" in luigi(*command, str(moved)).stdout
     after = {path: when for path, when in made_when(tmp_path).items() if path not in before}
     assert sorted(after.values()) == sorted(before.values())
     assert len({path.stat().st_ino for path in (tmp_path / "artifacts").glob("training/*/*[!t]/model.pth")}) == 1
-    assert "TrainCosPlace: nothing to do" in luigi(*command, str(moved)).stdout
+    assert "TrainCosPlace: up to date" in luigi(*command, str(moved)).stdout
     (moved / "train" / "36.14" / "odd.jpg").touch()
     assert "give --groups-path" in luigi(*command, str(moved)).stderr, "it is this folder's model now"
     renamed = luigi(*command, str(moved.rename(tmp_path / "disk2" / "city")))
-    assert "TrainCosPlace: nothing to do" in renamed.stdout
+    assert "TrainCosPlace: up to date" in renamed.stdout
     assert "give --groups-path" in renamed.stderr
 
 
@@ -116,4 +116,4 @@ def test_evaluation_reads_grayscale_and_image_size_from_the_model(city: Path, lu
 def test_validation_threshold_changes_the_model(city: Path, luigi: Luigi) -> None:
     command = ("TrainCosPlace", "--dataset-folder", str(city), *TINY, "--epochs-num", "0")
     luigi(*command)
-    assert "TrainCosPlace made" in luigi(*command, "--positive-dist-threshold", "1").stdout
+    assert "TrainCosPlace: done (" in luigi(*command, "--positive-dist-threshold", "1").stdout

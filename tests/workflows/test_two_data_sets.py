@@ -24,8 +24,8 @@ def test_data_sets_with_equal_names_share_nothing(city: Path, luigi: Luigi, tmp_
     for folder in (day, night):
         done = luigi(*command, str(folder))
         assert done.returncode == 0, done.stderr
-        assert "TrainCosPlace made" in done.stdout
-        assert "EvaluateCosPlace made" in done.stdout
+        assert "TrainCosPlace: done (" in done.stdout
+        assert "EvaluateCosPlace: done (" in done.stdout
     artifacts = tmp_path / "artifacts"
     models = sorted(artifacts.glob("training/*/current"))
     assert [link.parent.name for link in models] == ["東京-city-train", "東京-city-train-2"]

@@ -14,11 +14,11 @@ def test_command_in_the_report_reproduces_it(city: Path, luigi: Luigi, tmp_path:
     asked = ("--dataset-folder", str(city), *TINY, "--epochs-num", "0", "--report-queries", "3", "--years=-2015,2016")
     made = luigi("WriteReport", *asked, config="[cosplace]\npositive_dist_threshold = 3\n")
     assert made.returncode == 0, made.stderr
-    assert "WriteReport made report" in made.stdout
+    assert "WriteReport: done (" in made.stdout
     (page,) = current_artifacts(tmp_path)["report/queries_v1"].glob("report.html")
     (code,) = re.findall(r"<pre[^>]*><code>(.*?)</code></pre>", page.read_text(), re.DOTALL)
     luigi_word, module_option, module, *words = shlex.split(html.unescape(code))
     assert (luigi_word, module_option, module) == ("luigi", "--module", "workflows")
     assert words[words.index("--positive-dist-threshold") + 1] == "3.0", "what a configuration file says is told"
     again = luigi(*words)
-    assert again.stdout.startswith("WriteReport: nothing to do, there is report"), again.stdout + again.stderr
+    assert again.stdout.startswith("WriteReport: up to date ("), again.stdout + again.stderr
