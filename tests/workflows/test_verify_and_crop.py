@@ -1,14 +1,14 @@
-"""Verified images and cropped panoramas, as a user asks for them."""
+"""VerifyImages and CropPanoramas."""
 
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from tests.workflows.conftest import Luigi
+from tests.helpers import Luigi
 
 
-def test_groups_of_verified_images(city: Path, luigi: Luigi, tmp_path: Path) -> None:
+def test_groups_leave_out_bad_images(city: Path, luigi: Luigi, tmp_path: Path) -> None:
     first, second, *_ = sorted(city.glob("train/*/*.jpg"))
     first.write_bytes(first.read_bytes()[:300])
     second.write_bytes(b"")

@@ -1,5 +1,8 @@
-"""Checks of luigi.cfg: each case is a file as a user writes it."""
+"""Mistakes in a configuration file."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,7 @@ from luigi.configuration import LuigiConfigParser
 
 from data_manifest.errors import UserError
 from luigi_tasks.configuration import check_configuration
+from tests.helpers import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -103,3 +107,18 @@ def test_missing_and_unreadable_files_are_refused(tmp_path: Path, monkeypatch: p
     (tmp_path / "luigi.cfg").mkdir()
     with pytest.raises(UserError, match=r"luigi.cfg cannot be read: Is a directory"):
         check_configuration()
+
+
+def test_own_configuration_overrides_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "luigi.cfg").write_text("[core]\nautoload_range = false\nlog_level = ERROR\n[cosplace]\nM = 50\n")
+    code = (
+        "import workflows, luigi; configuration = luigi.configuration.get_config();"
+        "print(configuration.get('core', 'log_level'), configuration.get('retcode', 'task_failed'),"
+        "workflows.BuildGroups().M, configuration.get('core', 'local_scheduler'))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("LUIGI_CONFIG_PATH", None)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["ERROR", "30", "50.0", "true"]
