@@ -103,7 +103,7 @@ def describe(options: argparse.Namespace) -> str:
     from PIL import Image
 
     from evaluation.descriptors.extract import Extraction, extract_descriptors
-    from evaluation.descriptors.images import ImageFiles
+    from evaluation.descriptors.image_dataset import ImageDataset
     from training.network.images import normalise
     from training.network.model import GeoLocalizationNet
 
@@ -116,7 +116,7 @@ def describe(options: argparse.Namespace) -> str:
         for number, name in enumerate(names):
             noise = np.random.default_rng(number).integers(0, 256, (40, 40, 3), dtype=np.uint8)
             Image.fromarray(noise).resize(SIZES[number % len(SIZES)], Image.Resampling.BICUBIC).save(Path(folder, name))
-        files = ImageFiles(Path(folder), pa.array(names))
+        files = ImageDataset(Path(folder), pa.array(names))
 
         def plain() -> np.ndarray:
             with torch.inference_mode():

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from data_manifest.errors import UserError
 from data_manifest.shared_memory import check_shared_memory, from_workers
 from data_manifest.workers import end_with_parent, forkserver
-from evaluation.descriptors.images import ImageFiles
+from evaluation.descriptors.image_dataset import ImageDataset
 
 Sample = tuple[int, Tensor]  # row, image [3, h, w]
 Stack = tuple[Tensor, Tensor]  # rows [b], images [b, 3, h, w]
@@ -24,7 +24,7 @@ BATCH_FLAG = "--infer-batch-size"
 
 
 def load_batches(
-    images: ImageFiles, batch_size: int, num_workers: int, pin_memory: bool = False, first_row: int = 0
+    images: ImageDataset, batch_size: int, num_workers: int, pin_memory: bool = False, first_row: int = 0
 ) -> Generator[Batch, None, None]:
     """Yield all images from a row on in batches of `batch_size`, the last one smaller; in a batch, one entry a shape.
 
@@ -41,7 +41,7 @@ def load_batches(
         yield batch
 
 
-def check_workers(images: ImageFiles, batch_size: int, num_workers: int, first_row: int = 0) -> None:
+def check_workers(images: ImageDataset, batch_size: int, num_workers: int, first_row: int = 0) -> None:
     """Check that shared memory can hold the batches of workers, by the size of the first image.
 
     Raises:
@@ -85,7 +85,7 @@ def _bytes(stacks: list[Stack]) -> int:
 
 
 def _batches(
-    rows: range, images: ImageFiles, batch_size: int, num_workers: int, pin_memory: bool
+    rows: range, images: ImageDataset, batch_size: int, num_workers: int, pin_memory: bool
 ) -> Iterator[Batch | UserError]:
     workers = min(num_workers, math.ceil(len(rows) / batch_size))  # no process without a batch of its own
     with warnings.catch_warnings():
@@ -108,7 +108,7 @@ def _batches(
 class _Samples(Dataset[Sample | UserError]):
     """An image with its row, or its error as a value: raised in a worker, it would arrive with a traceback in it."""
 
-    def __init__(self, images: ImageFiles) -> None:
+    def __init__(self, images: ImageDataset) -> None:
         self.images = images
 
     def __len__(self) -> int:

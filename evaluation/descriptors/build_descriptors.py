@@ -24,8 +24,8 @@ from data_manifest.store.run_folders import only_writer, write_run_file
 from data_manifest.tables import write_table
 from evaluation.descriptors.chunked_array import ChunkedArray
 from evaluation.descriptors.extract import CHUNK_IMAGES, Descriptors, Extraction, describe_in_chunks
+from evaluation.descriptors.image_dataset import ImageDataset
 from evaluation.descriptors.image_list import ImageList
-from evaluation.descriptors.images import ImageFiles
 from evaluation.descriptors.trained_model import TrainedModel
 from evaluation.recipe import descriptors_recipe
 from training.network.preprocessing import preprocessing_of
@@ -95,7 +95,7 @@ def build_descriptors(
 
 def _describe_rest(
     model: TrainedModel,
-    files: ImageFiles,
+    files: ImageDataset,
     array: ChunkedArray,
     how: Extraction,
     on_percentage: Callable[[int], None] | None,

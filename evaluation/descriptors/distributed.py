@@ -9,7 +9,7 @@ import pyarrow as pa
 import torch.distributed as dist
 
 from evaluation.descriptors.extract import Descriptors
-from evaluation.descriptors.images import ImageFiles
+from evaluation.descriptors.image_dataset import ImageDataset
 
 
 def number_of_processes() -> int:
@@ -23,7 +23,7 @@ def own_rows(num_images: int) -> npt.NDArray[np.int64]:
     return np.arange(process, max(process + 1, num_images), processes)
 
 
-def describe_together(describe: Callable[[ImageFiles], Descriptors], images: ImageFiles) -> Descriptors:
+def describe_together(describe: Callable[[ImageDataset], Descriptors], images: ImageDataset) -> Descriptors:
     """Return the descriptors of images, in their order, from all the processes that train together.
 
     Args:

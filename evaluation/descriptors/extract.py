@@ -18,7 +18,7 @@ from data_manifest.errors import UserError
 from data_manifest.progress import Progress
 from evaluation.descriptors.batches import Batch, batches_of_one_shape, load_batches
 from evaluation.descriptors.fuse_conv_bn import ready_to_describe
-from evaluation.descriptors.images import ImageFiles
+from evaluation.descriptors.image_dataset import ImageDataset
 from evaluation.settings import BF16, FP32
 from training.network.preprocessing import preprocessing_of
 
@@ -46,7 +46,7 @@ class Extraction:
 
 
 def extract_descriptors(
-    network: nn.Module, images: ImageFiles, how: Extraction, progress: Progress | None = None
+    network: nn.Module, images: ImageDataset, how: Extraction, progress: Progress | None = None
 ) -> Descriptors:
     """Return the descriptors [num_images, dim], float32, in the order of the images.
 
@@ -60,7 +60,7 @@ def extract_descriptors(
 
 def describe_in_chunks(
     network: nn.Module,
-    images: ImageFiles,
+    images: ImageDataset,
     how: Extraction,
     progress: Progress | None = None,
     first_row: int = 0,
@@ -101,7 +101,7 @@ def _describe_chunk(
     network: nn.Module,
     loaded: Iterator[Batch],
     chunk: range,
-    images: ImageFiles,
+    images: ImageDataset,
     how: Extraction,
     progress: Progress | None,
 ) -> Descriptors:
@@ -160,7 +160,7 @@ def describe_batch(network: nn.Module, pixels: Tensor, how: Extraction) -> Descr
     return values
 
 
-def _check_finite(values: Descriptors, rows: Tensor, images: ImageFiles) -> None:
+def _check_finite(values: Descriptors, rows: Tensor, images: ImageDataset) -> None:
     """The search would answer a descriptor of NaN with matches that mean nothing."""
     finite = np.isfinite(values).all(axis=1)
     if not finite.all():

@@ -10,7 +10,7 @@ from data_manifest.errors import UserError
 from data_manifest.images.file_states import ImageStates, stat_manifest, stat_partitions, summarise_states
 from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
-from evaluation.descriptors.images import ImageFiles
+from evaluation.descriptors.image_dataset import ImageDataset
 from evaluation.metrics.positives import POSITION_COLUMNS
 from evaluation.recipe import ImageDigests
 
@@ -62,6 +62,6 @@ class ImageList:
             )
         return manifest
 
-    def images(self, manifest: pl.DataFrame, shorter_side: int | None, mode: str = "RGB") -> ImageFiles:
+    def images(self, manifest: pl.DataFrame, shorter_side: int | None, mode: str = "RGB") -> ImageDataset:
         """Return the images of the rows that `read` gave; `shorter_side` in pixels, None for each image's own size."""
-        return ImageFiles(self.images_folder, manifest["path"].to_arrow(), shorter_side, mode)
+        return ImageDataset(self.images_folder, manifest["path"].to_arrow(), shorter_side, mode)

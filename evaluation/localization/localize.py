@@ -28,7 +28,7 @@ from data_manifest.tables import read_table
 from evaluation.descriptors.build_descriptors import FILES, open_descriptors
 from evaluation.descriptors.extract import Extraction, describe_batch
 from evaluation.descriptors.fuse_conv_bn import ready_to_describe
-from evaluation.descriptors.images import to_tensor
+from evaluation.descriptors.image_dataset import to_tensor
 from evaluation.descriptors.open_image import open_image, resize_shorter_side
 from evaluation.descriptors.trained_model import TrainedModel
 from evaluation.localization.find_database import Database, why_no_photo

@@ -19,14 +19,14 @@ from data_manifest import shared_memory
 from data_manifest.errors import UserError
 from evaluation.descriptors import batches
 from evaluation.descriptors.batches import batches_of_one_shape, check_workers, load_batches
-from evaluation.descriptors.images import ImageFiles
+from evaluation.descriptors.image_dataset import ImageDataset
 
 SIZES = [(24, 16), (16, 24), (24, 16), (9, 9), (24, 16), (16, 24), (40, 8)]
 WriteImages = Callable[[list[tuple[int, int]]], pa.Array]
 
 
 def test_a_batch_has_an_entry_for_each_shape(tmp_path: Path, write_images: WriteImages) -> None:
-    images = ImageFiles(tmp_path, write_images(SIZES))
+    images = ImageDataset(tmp_path, write_images(SIZES))
     batches = list(load_batches(images, batch_size=4, num_workers=0))
     assert [[rows.tolist() for rows, _ in batch] for batch in batches] == [[[0, 2], [1], [3]], [[4], [5], [6]]]
     for rows, pixels in (entry for batch in batches for entry in batch):
@@ -34,7 +34,7 @@ def test_a_batch_has_an_entry_for_each_shape(tmp_path: Path, write_images: Write
 
 
 def test_workers_change_nothing(tmp_path: Path, write_images: WriteImages) -> None:
-    images = ImageFiles(tmp_path, write_images(SIZES))
+    images = ImageDataset(tmp_path, write_images(SIZES))
     for alone, shared in zip(load_batches(images, 2, 0), load_batches(images, 2, 2), strict=True):
         for (rows, pixels), (same_rows, same_pixels) in zip(alone, shared, strict=True):
             assert torch.equal(rows, same_rows)
@@ -42,7 +42,7 @@ def test_workers_change_nothing(tmp_path: Path, write_images: WriteImages) -> No
 
 
 def test_more_workers_than_cores_are_the_users_choice(tmp_path: Path, write_images: WriteImages) -> None:
-    images = ImageFiles(tmp_path, write_images([(8, 8)]))
+    images = ImageDataset(tmp_path, write_images([(8, 8)]))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(list(load_batches(images, batch_size=1, num_workers=1000))) == 1  # and one process only
@@ -52,7 +52,7 @@ def test_more_workers_than_cores_are_the_users_choice(tmp_path: Path, write_imag
 def test_a_corrupt_image_is_named_without_a_traceback(
     tmp_path: Path, write_images: WriteImages, num_workers: int
 ) -> None:
-    images = ImageFiles(tmp_path, write_images(SIZES))
+    images = ImageDataset(tmp_path, write_images(SIZES))
     (tmp_path / "4.png").write_bytes(b"no image")
     with pytest.raises(UserError, match=r"4\.png cannot be opened") as caught:
         list(load_batches(images, 2, num_workers))
@@ -60,7 +60,7 @@ def test_a_corrupt_image_is_named_without_a_traceback(
 
 
 def test_the_global_random_state_is_left_alone(tmp_path: Path, write_images: WriteImages) -> None:
-    images = ImageFiles(tmp_path, write_images(SIZES))
+    images = ImageDataset(tmp_path, write_images(SIZES))
     before = torch.get_rng_state()
     list(load_batches(images, 4, 0))
     assert torch.equal(torch.get_rng_state(), before)
@@ -71,7 +71,7 @@ def rows_of(stacks: list[batches.Stack]) -> list[list[int]]:
 
 
 def test_images_of_a_shape_wait_for_each_other(tmp_path: Path, write_images: WriteImages) -> None:
-    images = ImageFiles(tmp_path, write_images(SIZES))
+    images = ImageDataset(tmp_path, write_images(SIZES))
     stacks = list(batches_of_one_shape(load_batches(images, 2, 0), 2))
     assert rows_of(stacks) == [[0, 2], [1, 5], [4], [3], [6]]
     for rows, pixels in stacks:
@@ -79,7 +79,7 @@ def test_images_of_a_shape_wait_for_each_other(tmp_path: Path, write_images: Wri
 
 
 def test_a_batch_is_never_larger_than_asked_for(tmp_path: Path, write_images: WriteImages) -> None:
-    images = ImageFiles(tmp_path, write_images([(8, 8)] * 9))
+    images = ImageDataset(tmp_path, write_images([(8, 8)] * 9))
     assert rows_of(list(batches_of_one_shape(load_batches(images, 5, 0), 2))) == [[0, 1], [2, 3], [4, 5], [6, 7], [8]]
 
 
@@ -87,7 +87,7 @@ def test_too_many_that_wait_go_on_with_the_largest_part_first(
     tmp_path: Path, write_images: WriteImages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batches, "MOST_BYTES_WAITING", 3 * 3 * 24 * 16)
-    images = ImageFiles(tmp_path, write_images(SIZES))
+    images = ImageDataset(tmp_path, write_images(SIZES))
     stacks = list(batches_of_one_shape(load_batches(images, 1, 0), 100))
     assert rows_of(stacks)[0] == [0, 2]
     assert sorted(row for rows in rows_of(stacks) for row in rows) == list(range(len(SIZES)))
@@ -112,9 +112,9 @@ from multiprocessing import active_children
 from pathlib import Path
 import pyarrow as pa
 from evaluation.descriptors.batches import load_batches
-from evaluation.descriptors.images import ImageFiles
+from evaluation.descriptors.image_dataset import ImageDataset
 if __name__ == "__main__":
-    files = ImageFiles(Path({str(tmp_path)!r}), pa.array([f"{{number}}.png" for number in range(64)]))
+    files = ImageDataset(Path({str(tmp_path)!r}), pa.array([f"{{number}}.png" for number in range(64)]))
     batches = load_batches(files, 2, num_workers=2)
     next(batches)
     print(*(each.pid for each in active_children()), flush=True)
@@ -136,7 +136,7 @@ if __name__ == "__main__":
         pytest.fail("workers go on")
 
 
-class Killing(ImageFiles):
+class Killing(ImageDataset):
     """Images of which one kills the worker that reads it."""
 
     def __getitem__(self, row: int) -> torch.Tensor:
@@ -156,14 +156,14 @@ def test_a_worker_that_is_killed_ends_the_run_with_a_message(tmp_path: Path, wri
 def test_too_little_shared_memory_is_an_error_before_workers_start(
     tmp_path: Path, write_images: WriteImages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    images = ImageFiles(tmp_path, write_images([(24, 16)] * 30))
+    images = ImageDataset(tmp_path, write_images([(24, 16)] * 30))
     monkeypatch.setattr(shared_memory, "FOLDER", tmp_path)
     free = 3 * 16 * 24 * 2 * 5  # of 5 batches of 2 images
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=free, used=0, free=free))
     check_workers(images, batch_size=2, num_workers=2)
     with pytest.raises(UserError, match=r"3 workers need .* --infer-batch-size"):
         next(load_batches(images, batch_size=2, num_workers=3))
-    small = ImageFiles(tmp_path, images.paths, shorter_side=8)
+    small = ImageDataset(tmp_path, images.paths, shorter_side=8)
     check_workers(small, batch_size=2, num_workers=3)
 
 
@@ -182,9 +182,9 @@ import time
 from pathlib import Path
 import pyarrow as pa
 from evaluation.descriptors.batches import load_batches
-from evaluation.descriptors.images import ImageFiles
+from evaluation.descriptors.image_dataset import ImageDataset
 if __name__ == "__main__":
-    for batch in load_batches(ImageFiles(Path({str(tmp_path)!r}), pa.array({paths.to_pylist()!r})), 4, 2):
+    for batch in load_batches(ImageDataset(Path({str(tmp_path)!r}), pa.array({paths.to_pylist()!r})), 4, 2):
         time.sleep(0.5)
 """
     (tmp_path / "loads.py").write_text(code)
@@ -198,7 +198,7 @@ if __name__ == "__main__":
 
 
 def test_images_that_wait_for_their_shape_leave_shared_memory(tmp_path: Path, write_images: WriteImages) -> None:
-    images = ImageFiles(tmp_path, write_images([(8, 8), (16, 8)] * 6))
+    images = ImageDataset(tmp_path, write_images([(8, 8), (16, 8)] * 6))
     waiting = list(batches_of_one_shape(load_batches(images, 4, num_workers=1), 4))
     assert sorted(row for rows in rows_of(waiting) for row in rows) == list(range(12))
     assert not any(pixels.is_shared() for _, pixels in waiting)  # type: ignore[no-untyped-call]

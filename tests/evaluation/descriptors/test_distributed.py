@@ -10,16 +10,16 @@ import torch.distributed as dist
 
 from evaluation.descriptors.distributed import describe_together, own_rows
 from evaluation.descriptors.extract import Descriptors
-from evaluation.descriptors.images import ImageFiles
+from evaluation.descriptors.image_dataset import ImageDataset
 
 
 @pytest.mark.parametrize("num_images", [1, 2, 3, 7, 9])
 def test_each_image_is_described_by_one_process_and_all_get_those_of_all(
     monkeypatch: pytest.MonkeyPatch, num_images: int
 ) -> None:
-    images, done = ImageFiles(Path(), pa.array([str(row) for row in range(num_images)])), dict[int, Any]()
+    images, done = ImageDataset(Path(), pa.array([str(row) for row in range(num_images)])), dict[int, Any]()
 
-    def describe(part: ImageFiles) -> Descriptors:
+    def describe(part: ImageDataset) -> Descriptors:
         return np.array([[float(str(path))] for path in part.paths], np.float32)
 
     def gather(shares: list[Any], own: Descriptors) -> None:

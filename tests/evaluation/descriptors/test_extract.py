@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress
 from evaluation.descriptors.extract import Extraction, describe_in_chunks, extract_descriptors
-from evaluation.descriptors.images import ImageFiles
+from evaluation.descriptors.image_dataset import ImageDataset
 
 CPU = torch.device("cpu")
 SIZES = [(24, 16), (16, 24), (24, 16), (9, 9), (24, 16), (16, 24), (40, 8)]
@@ -26,7 +26,7 @@ def normalised(image: Tensor) -> Tensor:
 def test_mixed_sizes_give_the_descriptors_of_one_by_one_in_order(
     tmp_path: Path, network: nn.Module, write_images: WriteImages, batch_size: int, num_workers: int
 ) -> None:
-    images = ImageFiles(tmp_path, write_images(SIZES))
+    images = ImageDataset(tmp_path, write_images(SIZES))
     found = extract_descriptors(network, images, Extraction(batch_size, CPU, num_workers))
     network.eval()
     with torch.no_grad():
@@ -46,17 +46,17 @@ def test_images_of_one_shape_go_through_the_network_together(tmp_path: Path, wri
             assert torch.is_inference_mode_enabled()
             return images.mean(dim=(2, 3))
 
-    extract_descriptors(Recorder(), ImageFiles(tmp_path, write_images(SIZES)), Extraction(6, CPU))
+    extract_descriptors(Recorder(), ImageDataset(tmp_path, write_images(SIZES)), Extraction(6, CPU))
     assert sorted(shapes) == [(1, 3, 8, 40), (1, 3, 9, 9), (2, 3, 24, 16), (3, 3, 16, 24)]
     shapes.clear()
-    extract_descriptors(Recorder(), ImageFiles(tmp_path, write_images(SIZES)), Extraction(2, CPU))
+    extract_descriptors(Recorder(), ImageDataset(tmp_path, write_images(SIZES)), Extraction(2, CPU))
     assert sorted(shapes) == [(1, 3, 8, 40), (1, 3, 9, 9), (1, 3, 16, 24), (2, 3, 16, 24), (2, 3, 24, 16)]
 
 
 def test_chunks_follow_each_other_from_any_row_on(
     tmp_path: Path, network: nn.Module, write_images: WriteImages
 ) -> None:
-    images = ImageFiles(tmp_path, write_images(SIZES))
+    images = ImageDataset(tmp_path, write_images(SIZES))
     whole = extract_descriptors(network, images, Extraction(3, CPU))
     chunks = list(describe_in_chunks(network, images, Extraction(2, CPU), first_row=1, chunk_images=5))
     assert [len(chunk) for chunk in chunks] == [4, 2]
@@ -66,7 +66,7 @@ def test_chunks_follow_each_other_from_any_row_on(
 def test_sixteen_bits_are_used_when_asked_for_and_give_nearly_the_same(
     tmp_path: Path, network: nn.Module, write_images: WriteImages
 ) -> None:
-    images = ImageFiles(tmp_path, write_images(SIZES))
+    images = ImageDataset(tmp_path, write_images(SIZES))
     full = extract_descriptors(network, images, Extraction(4, CPU))
     half = extract_descriptors(network, images, Extraction(4, CPU, precision="bf16"))
     assert half.dtype == np.float32
@@ -80,10 +80,10 @@ def test_each_module_is_left_in_the_mode_it_was_in(
     batch_norm = next(module for module in network.modules() if isinstance(module, nn.BatchNorm2d))
     batch_norm.eval()
     modes = [module.training for module in network.modules()]
-    extract_descriptors(network, ImageFiles(tmp_path, write_images(SIZES)), Extraction(4, CPU))
+    extract_descriptors(network, ImageDataset(tmp_path, write_images(SIZES)), Extraction(4, CPU))
     assert [module.training for module in network.modules()] == modes
     with pytest.raises(UserError):
-        extract_descriptors(network, ImageFiles(tmp_path, pa.array(["no.png"])), Extraction(4, CPU))
+        extract_descriptors(network, ImageDataset(tmp_path, pa.array(["no.png"])), Extraction(4, CPU))
     assert [module.training for module in network.modules()] == modes
 
 
@@ -94,7 +94,7 @@ def test_a_descriptor_that_is_not_finite_is_refused(tmp_path: Path, write_images
             return values / (images.shape[3] != 9)
 
     with pytest.raises(UserError, match=r"3\.png is not finite"):
-        extract_descriptors(DividesByZero(), ImageFiles(tmp_path, write_images(SIZES)), Extraction(16, CPU))
+        extract_descriptors(DividesByZero(), ImageDataset(tmp_path, write_images(SIZES)), Extraction(16, CPU))
 
 
 def test_too_little_memory_names_the_setting_to_lower(tmp_path: Path, write_images: WriteImages) -> None:
@@ -103,17 +103,17 @@ def test_too_little_memory_names_the_setting_to_lower(tmp_path: Path, write_imag
             raise torch.OutOfMemoryError
 
     with pytest.raises(UserError, match=r"2 images of 24 x 16 .*infer_batch_size"):
-        extract_descriptors(TooLarge(), ImageFiles(tmp_path, write_images([(24, 16)] * 2)), Extraction(2, CPU))
+        extract_descriptors(TooLarge(), ImageDataset(tmp_path, write_images([(24, 16)] * 2)), Extraction(2, CPU))
 
 
 def test_an_empty_list_is_refused(tmp_path: Path, network: nn.Module) -> None:
     with pytest.raises(UserError, match="no images"):
-        extract_descriptors(network, ImageFiles(tmp_path, pa.array([], pa.string())), Extraction(2, CPU))
+        extract_descriptors(network, ImageDataset(tmp_path, pa.array([], pa.string())), Extraction(2, CPU))
 
 
 def test_progress_reaches_the_end(tmp_path: Path, network: nn.Module, write_images: WriteImages) -> None:
     percentages: list[int] = []
-    images = ImageFiles(tmp_path, write_images(SIZES))
+    images = ImageDataset(tmp_path, write_images(SIZES))
     with Progress("extracting descriptors", len(images), "images", percentages.append) as progress:
         extract_descriptors(network, images, Extraction(2, CPU), progress)
     assert percentages == sorted(percentages)

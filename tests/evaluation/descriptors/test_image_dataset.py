@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from data_manifest.errors import UserError
-from evaluation.descriptors.images import ImageFiles
+from evaluation.descriptors.image_dataset import ImageDataset
 from evaluation.descriptors.open_image import open_image, resize_shorter_side
 
 
@@ -15,7 +15,7 @@ def test_pixels_are_bytes_channel_by_channel(tmp_path: Path) -> None:
     image = Image.new("RGB", (3, 2), (0, 0, 0))
     image.putpixel((2, 1), (255, 128, 51))
     image.save(tmp_path / "a.png")
-    tensor = ImageFiles(tmp_path, pa.array(["a.png"]))[0]
+    tensor = ImageDataset(tmp_path, pa.array(["a.png"]))[0]
     assert tensor.dtype == torch.uint8
     assert tensor.tolist() == [[[0, 0, 0], [0, 0, value]] for value in (255, 128, 51)]
 
@@ -45,8 +45,8 @@ def test_resizing_is_antialiased() -> None:
 def test_images_keep_their_own_size_unless_asked(tmp_path: Path) -> None:
     Image.new("RGB", (30, 20)).save(tmp_path / "a.png")
     paths = pa.array(["a.png"])
-    assert ImageFiles(tmp_path, paths)[0].shape == (3, 20, 30)
-    assert ImageFiles(tmp_path, paths, shorter_side=10)[0].shape == (3, 10, 15)
+    assert ImageDataset(tmp_path, paths)[0].shape == (3, 20, 30)
+    assert ImageDataset(tmp_path, paths, shorter_side=10)[0].shape == (3, 10, 15)
 
 
 def _truncated(path: Path) -> None:
@@ -67,12 +67,12 @@ def test_what_cannot_be_opened_is_named(tmp_path: Path, spoil: object) -> None:
 
 def test_a_side_of_zero_pixels_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="image_size = 0"):
-        ImageFiles(tmp_path, pa.array(["a.png"]), shorter_side=0)
+        ImageDataset(tmp_path, pa.array(["a.png"]), shorter_side=0)
 
 
 def test_images_for_a_grayscale_network_have_one_channel(tmp_path: Path) -> None:
     Image.new("RGB", (3, 2), (255, 0, 0)).save(tmp_path / "a.png")
-    grey = ImageFiles(tmp_path, pa.array(["a.png"]), mode="L")[0]
+    grey = ImageDataset(tmp_path, pa.array(["a.png"]), mode="L")[0]
     assert grey.tolist() == [[[76] * 3] * 2]
 
 

@@ -18,7 +18,7 @@ from data_manifest.errors import UserError
 from evaluation.descriptors.open_image import open_image, resize_shorter_side
 
 
-class ImageFiles(Dataset[Tensor]):
+class ImageDataset(Dataset[Tensor]):
     """Images by row number: uint8 [channels, height, width].
 
     Args:
