@@ -18,7 +18,7 @@ COMPARISON_VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
-class Model:
+class ModelDigests:
     """A model that is evaluated.
 
     Args:
@@ -66,7 +66,7 @@ class ImageDigests:
     files: str
 
 
-def given_model(path: Path, backbone: str, fc_output_dim: int, defaults: tuple[str, int]) -> Model:
+def given_model(path: Path, backbone: str, fc_output_dim: int, defaults: tuple[str, int]) -> ModelDigests:
     """Return the model in a file of weights: a published training says itself which network it is.
 
     Args:
@@ -80,12 +80,12 @@ def given_model(path: Path, backbone: str, fc_output_dim: int, defaults: tuple[s
     """
     asked: dict[str, Any] = {"backbone": backbone, "fc_output_dim": fc_output_dim}
     if not is_published(path.parent):
-        return Model.of(path, **asked)
+        return ModelDigests.of(path, **asked)
     settings = read_recipe(path.parent)["settings"]
     for (name, value), default in zip(asked.items(), defaults, strict=True):
         if value not in (default, settings[name]):
             raise UserError(f"{name} = {value}: {path} has {settings[name]}; leave it out, or give another model")
-    return Model.of(path, **{name: settings[name] for name in asked})
+    return ModelDigests.of(path, **{name: settings[name] for name in asked})
 
 
 def resized_to(settings: EvaluationSettings, image_size: ImageSize | int) -> int | None:
@@ -144,21 +144,23 @@ def size_for(model: Path, settings: EvaluationSettings, image_size: ImageSize | 
 
 
 def evaluation_recipe(
-    name: str, model: Model, database: ImageDigests, queries: ImageDigests, settings: Mapping[str, Any]
+    name: str, model: ModelDigests, database: ImageDigests, queries: ImageDigests, settings: Mapping[str, Any]
 ) -> Recipe:
     """Return what makes an evaluation: a model, two lists of images, and what `recipe_settings` gave."""
     inputs = model.inputs
     for role, images in (("database", database), ("queries", queries)):
-        inputs |= {role: images.manifest, files_of(role): images.files}
+        inputs |= {role: images.manifest, files_key(role): images.files}
     return Recipe("evaluation", name, VERSION, {**model.network, **settings}, inputs)
 
 
-def files_of(role: str) -> str:
+def files_key(role: str) -> str:
     """Return the key of the files' digest of the database or the queries in an evaluation's inputs."""
     return f"{role}_files"
 
 
-def descriptors_recipe(name: str, model: Model, images: ImageDigests, resized_to: int | None, precision: str) -> Recipe:
+def descriptors_recipe(
+    name: str, model: ModelDigests, images: ImageDigests, resized_to: int | None, precision: str
+) -> Recipe:
     """Return what makes descriptors: a model, a list of images, their size, and the numbers that are computed with."""
     settings = {**model.network, "resized_to": resized_to, "precision": precision}
     inputs = {**model.inputs, "images": images.manifest, "files": images.files}

@@ -9,7 +9,7 @@ from data_manifest.progress import working
 from data_manifest.store.recipe import Recipe, is_published
 from evaluation.recipe import (
     ImageDigests,
-    Model,
+    ModelDigests,
     descriptors_recipe,
     evaluation_recipe,
     given_model,
@@ -42,14 +42,16 @@ def training_of(stage: Stage) -> list[TrainCosPlace]:
     return [stage.clone(TrainCosPlace, test_folder=None, test_queries=DatasetSettings.test_queries)]
 
 
-def model_of(stage: Stage) -> tuple[Path, Model]:
+def model_of(stage: Stage) -> tuple[Path, ModelDigests]:
     """Return the file of the model that is tested, and what makes its descriptors what they are."""
     network = stage.settings(NetworkSettings)
     if given := network.resume_model:
         return given, pinned_model(given, network.backbone, network.fc_output_dim, DEFAULTS)
     (training,) = training_of(stage)
     folder, asked = training.artifact(), (network.backbone, network.fc_output_dim)
-    model = Model.of(folder / MODEL_FILE, *asked) if is_published(folder) else Model(folder.name, "", *asked)
+    model = (
+        ModelDigests.of(folder / MODEL_FILE, *asked) if is_published(folder) else ModelDigests(folder.name, "", *asked)
+    )
     return folder / MODEL_FILE, model
 
 

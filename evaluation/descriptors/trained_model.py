@@ -6,7 +6,7 @@ from pathlib import Path
 
 from data_manifest.errors import UserError
 from data_manifest.store.recipe import CURRENT, is_published, read_recipe
-from evaluation.recipe import Model
+from evaluation.recipe import ModelDigests
 from training.network.identify import describe, identify
 from training.network.model import GeoLocalizationNet
 from training.network.settings import MODEL_FILE
@@ -30,9 +30,9 @@ class TrainedModel:
     grayscale: bool = False
 
     @cached_property
-    def facts(self) -> Model:
+    def facts(self) -> ModelDigests:
         """What makes its descriptors what they are."""
-        return Model.of(self.path, self.backbone, self.fc_output_dim)
+        return ModelDigests.of(self.path, self.backbone, self.fc_output_dim)
 
     @cached_property
     def network(self) -> GeoLocalizationNet:

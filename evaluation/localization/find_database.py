@@ -19,7 +19,7 @@ from evaluation.descriptors.build_descriptors import IMAGES_FOLDER, build_descri
 from evaluation.descriptors.extract import Extraction
 from evaluation.descriptors.image_list import ImageList
 from evaluation.descriptors.trained_model import TrainedModel
-from evaluation.recipe import ImageDigests, descriptors_recipe, files_of
+from evaluation.recipe import ImageDigests, descriptors_recipe, files_key
 from evaluation.search.build_index import build_index
 from evaluation.settings import EXACT, EvaluationSettings, RetrievalSettings
 from training.network.images import resolve_device
@@ -82,7 +82,7 @@ def find_database(
     recipe = read_recipe_of(folder, "localize", ("evaluation", "descriptors"))
     artifacts, inputs, settings, summary = folder.parents[2], recipe["inputs"], recipe["settings"], recipe["summary"]
     if recipe["stage"] == "evaluation":
-        of_manifest, of_files, of_folder = "database", files_of("database"), "database_folder"
+        of_manifest, of_files, of_folder = "database", files_key("database"), "database_folder"
     else:
         of_manifest, of_files, of_folder = "images", "files", IMAGES_FOLDER
     digest, images_folder = inputs[of_manifest], summary.get(of_folder)

@@ -7,7 +7,7 @@ from data_manifest.inspect.bars import table
 from data_manifest.tables import make_frame
 from evaluation.evaluate_network import Evaluation
 from evaluation.metrics.published_recalls import published_recalls
-from evaluation.recipe import Model
+from evaluation.recipe import ModelDigests
 from evaluation.settings import EXACT, FP32, RetrievalSettings
 from evaluation.test_sets.named_sets import NamedSet
 
@@ -15,7 +15,7 @@ from evaluation.test_sets.named_sets import NamedSet
 def recalls_table(
     evaluation: Evaluation,
     test_set: str,
-    model: Model,
+    model: ModelDigests,
     retrieval: RetrievalSettings,
     named: NamedSet | None = None,
     resized: bool = False,

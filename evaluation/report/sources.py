@@ -9,7 +9,7 @@ from data_manifest.errors import UserError
 from data_manifest.store.find import find_by_digest
 from data_manifest.store.recipe import is_published, read_recipe
 from data_manifest.store.references import MANIFEST_STAGES
-from evaluation.recipe import ImageDigests, files_of
+from evaluation.recipe import ImageDigests, files_key
 from evaluation.settings import METRES
 
 
@@ -129,7 +129,7 @@ def _evaluations(asked: Artifact, artifacts: Path) -> list[Artifact]:
 
 def _images(artifacts: Path, evaluation: Artifact, role: str, folders: Mapping[ImageDigests, Path]) -> Images:
     inputs = evaluation.recipe["inputs"]
-    digest, files = inputs.get(role, ""), inputs.get(files_of(role), "")
+    digest, files = inputs.get(role, ""), inputs.get(files_key(role), "")
     manifest = _published(artifacts, digest, *MANIFEST_STAGES)
     if manifest is None:
         raise UserError(

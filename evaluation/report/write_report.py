@@ -10,7 +10,7 @@ from data_manifest.progress import Progress, working
 from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
-from evaluation.recipe import ImageDigests, files_of
+from evaluation.recipe import ImageDigests, files_key
 from evaluation.report import text
 from evaluation.report.charts.style import conventions
 from evaluation.report.page.blocks import Section
@@ -103,7 +103,7 @@ def _require_unchanged(sources: Sources) -> None:
         for role, images in (("database", tested.database), ("queries", tested.queries)):
             key = (images.manifest.folder, images.folder)
             states[key] = states.get(key) or stat_manifest(*key)
-            if states[key].digest != tested.evaluation.recipe["inputs"].get(files_of(role)):
+            if states[key].digest != tested.evaluation.recipe["inputs"].get(files_key(role)):
                 raise UserError(
                     f"{images.folder}: images changed after they were evaluated. Run EvaluateCosPlace again, then "
                     "WriteReport"

@@ -13,7 +13,7 @@ from data_manifest.store.publish import publishing
 from data_manifest.store.recipe import Recipe
 from evaluation.recipe import (
     ImageDigests,
-    Model,
+    ModelDigests,
     comparison_recipe,
     decisive_settings,
     descriptors_recipe,
@@ -27,12 +27,12 @@ from evaluation.test_sets.named_sets import NAMED_SETS, NamedSet
 from training.network.settings import NetworkSettings
 from training.network.weights import build_network, save_network
 
-MODEL = Model("0123456789abcdef", "fedcba9876543210", "ResNet18", 512)
+MODEL = ModelDigests("0123456789abcdef", "fedcba9876543210", "ResNet18", 512)
 DATABASE, QUERIES = ImageDigests("database", "files"), ImageDigests("queries", "other files")
 
 
 def digest_with(
-    model: Model = MODEL,
+    model: ModelDigests = MODEL,
     settings: EvaluationSettings | None = None,
     image_size: int = 512,
     retrieval: RetrievalSettings | None = None,
@@ -107,7 +107,7 @@ def test_what_does_not_matter() -> None:
 def test_weights_of_ones_own_count_by_their_content(tmp_path: Path) -> None:
     (tmp_path / "a.pth").write_bytes(b"weights")
     (tmp_path / "b.pth").write_bytes(b"weights")
-    assert Model.of(tmp_path / "a.pth", "ResNet18", 512) == Model.of(tmp_path / "b.pth", "ResNet18", 512)
+    assert ModelDigests.of(tmp_path / "a.pth", "ResNet18", 512) == ModelDigests.of(tmp_path / "b.pth", "ResNet18", 512)
 
 
 def test_the_size_that_images_are_resized_to(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_published_training_says_which_network_it_is_and_other_files_do_not(
     file.write_bytes(b"weights")
     defaults = ("ResNet18", 512)
     for asked in (defaults, ("VGG16", 64)):
-        assert given_model(published, *asked, defaults) == Model(recipe.digest, content, "VGG16", 64)
-        assert given_model(file, *asked, defaults) == Model(content, content, *asked)
+        assert given_model(published, *asked, defaults) == ModelDigests(recipe.digest, content, "VGG16", 64)
+        assert given_model(file, *asked, defaults) == ModelDigests(content, content, *asked)
     with pytest.raises(UserError, match=r"^fc_output_dim = 32: .* has 64; leave it out, or give another model$"):
         given_model(published, "ResNet18", 32, defaults)
