@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _train(options: argparse.Namespace, runtime: RuntimeSettings) -> None:
     from evaluation.descriptors.image_list import ImageList
-    from evaluation.evaluate_cosplace import Validation
+    from evaluation.validation_set import ValidationSet
     from training.distributed.percentages import teller_of_percentages
     from training.distributed.processes import is_first, joined_processes
     from training.train_cosplace import train_cosplace
@@ -63,13 +63,12 @@ def _train(options: argparse.Namespace, runtime: RuntimeSettings) -> None:
         if not is_first():
             _say_mistakes_alone()
         augmentation = _settings(AugmentationSettings, options)
-        validation = Validation(
+        evaluation = _settings(EvaluationSettings, options)
+        validation = ValidationSet(
             ImageList(options.val_database_manifest, options.val_database),
             ImageList(options.val_queries_manifest, options.val_queries),
-            _settings(EvaluationSettings, options),
-            image_size=augmentation.size,
-            device=device,
-            num_workers=runtime.num_workers,
+            evaluation.extraction(augmentation.size, device, runtime.num_workers),
+            evaluation.positive_dist_threshold,
         )
         train_cosplace(
             options.groups_path,

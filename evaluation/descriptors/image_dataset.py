@@ -1,9 +1,4 @@
-"""The images of a manifest as tensors: opened, in RGB or shades of grey, resized if asked to.
-
-They stay bytes until they are on the network's device, where they are normalised: a quarter of what the workers would
-have to hand over otherwise. The paths stay one Arrow column, because millions of Python strings would fill the memory
-of every worker.
-"""
+"""The images of a manifest as a torch data set."""
 
 from pathlib import Path
 
@@ -22,36 +17,34 @@ class ImageDataset(Dataset[Tensor]):
     """Images by row number: uint8 [channels, height, width].
 
     Args:
-        images_folder: Where the relative paths lie.
-        paths: Strings, one an image.
-        shorter_side: Pixels that the shorter side is resized to; None keeps each image's own size.
-        mode: Pillow's name of what images are brought to: RGB, or L for shades of grey.
+        images_folder: Folder that the paths are relative to.
+        paths: Relative paths, in one Arrow column: as Python strings, millions would fill each worker's memory.
+        resized_to: Pixels of the shorter side; None keeps each image's own size.
+        mode: Mode of Pillow: RGB, or L for grayscale.
     """
 
-    def __init__(
-        self, images_folder: Path, paths: pa.Array, shorter_side: int | None = None, mode: str = "RGB"
-    ) -> None:
-        if shorter_side is not None and shorter_side < 1:
-            raise UserError(f"image_size = {shorter_side}: an image needs a side of at least 1 pixel")
+    def __init__(self, images_folder: Path, paths: pa.Array, resized_to: int | None = None, mode: str = "RGB") -> None:
+        if resized_to is not None and resized_to < 1:
+            raise UserError(f"image_size = {resized_to}: must be at least 1 pixel")
         self.images_folder = images_folder
         self.paths = paths
-        self.shorter_side = shorter_side
+        self.resized_to = resized_to
         self.mode = mode
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def path(self, row: int) -> Path:
-        """Return where an image lies."""
+        """Return the path of an image."""
         return self.images_folder / str(self.paths[row])
 
     def __getitem__(self, row: int) -> Tensor:
         image = open_image(self.path(row), self.mode)
-        if self.shorter_side is not None:
-            image = resize_shorter_side(image, self.shorter_side)
+        if self.resized_to is not None:
+            image = resize_shorter_side(image, self.resized_to)
         return to_tensor(image)
 
 
 def to_tensor(image: Image.Image) -> Tensor:
-    """Return an image in RGB or shades of grey as uint8 [channels, height, width]."""
+    """Return an RGB or grayscale image as uint8 [channels, height, width]."""
     return torch.from_numpy(np.atleast_3d(np.array(image))).permute(2, 0, 1).contiguous()

@@ -1,25 +1,22 @@
-"""The test sets that the literature compares on: where their images lie, what counts as right, how many there are.
+"""Test sets of the literature: folders, thresholds, and published numbers of images.
 
-Folders are those that SF-XL has, and those that its authors' VPR-datasets-downloader makes. Counts are the published
-ones; "24 k" is compared as such.
+Folders are those of SF-XL and of its authors' VPR-datasets-downloader.
 """
 
 from dataclasses import dataclass
 
-from evaluation.settings import FRAMES, Threshold
-
-WITHIN_25_M = Threshold(25.0)
+from evaluation.settings import FRAMES, WITHIN_25_M, Threshold
 
 
 @dataclass(frozen=True)
 class Count:
-    """A published number of images, exact, or in thousands as it was rounded."""
+    """A published number of images, rounded to a multiple of `unit`."""
 
     number: int
     unit: int = 1
 
     def agrees(self, found: int) -> bool:
-        """Return whether a number of images would be written so."""
+        """Return whether a number of images rounds to this one."""
         return abs(found - self.number) <= self.unit // 2
 
     def __str__(self) -> str:
@@ -28,31 +25,21 @@ class Count:
 
 @dataclass(frozen=True)
 class NamedSet:
-    """A test set that is known by name.
+    """A test set of the literature."""
 
-    Args:
-        name: As on a command line.
-        folders: Where it may lie in the folder of test sets; each would hold the database and the queries.
-        num_queries: As published.
-        num_database: As published.
-        queries: The folder of its queries.
-        threshold: What counts as a positive.
-        split: The part of SF-XL that it is, test or val, where it is one.
-    """
-
-    name: str
-    folders: tuple[str, ...]
+    name: str  # on the command line
+    folders: tuple[str, ...]  # possible places of its database and queries in the folder of test sets
     num_queries: Count
     num_database: Count
-    queries: str = "queries"
+    queries: str = "queries"  # name of the folder of its queries
     threshold: Threshold = WITHIN_25_M
-    split: str | None = None
+    split: str | None = None  # of SF-XL: test or val
 
     def warning(self, num_queries: int, num_database: int) -> str | None:
-        """Return how these numbers of images differ from the published ones, if they do."""
-        found = (("queries", num_queries, self.num_queries), ("database images", num_database, self.num_database))
+        """Return how these numbers of images differ from the published ones; None if they do not."""
+        counts = (("queries", num_queries, self.num_queries), ("database images", num_database, self.num_database))
         wrong = [
-            f"{number:,} {what}, published with {count}" for what, number, count in found if not count.agrees(number)
+            f"{number:,} {what}, published with {count}" for what, number, count in counts if not count.agrees(number)
         ]
         return "; ".join(wrong) or None
 
