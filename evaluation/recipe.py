@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from data_manifest.errors import UserError
 from data_manifest.images.image_size import PUBLISHED_IMAGE_SIZE, ImageSize
-from data_manifest.store.recipe import Recipe, digest_of, digest_of_file, is_published, read_recipe
+from data_manifest.store.recipe import Recipe, digest_of_file, is_published, read_recipe
 from data_manifest.store.references import WEIGHTS
 from evaluation.settings import EXACT, RECALL_VALUES, WITHIN_25_M, EvaluationSettings, Extraction, Threshold
 from evaluation.test_sets.named_sets import NamedSet
@@ -139,8 +139,3 @@ def comparison_recipe(evaluations: list[tuple[str, str]]) -> Recipe:
 def validation_settings(extraction: Extraction, positive_dist_threshold: float) -> dict[str, Any]:
     """Return the settings that recalls in validation depend on."""
     return {"positive_dist_threshold": float(positive_dist_threshold), "resized_to": extraction.resized_to}
-
-
-def validation_digest(database_digest: str, queries_digest: str) -> str:
-    """Return the digest of a validation set, from those of its two manifests."""
-    return digest_of({"database": database_digest, "queries": queries_digest})

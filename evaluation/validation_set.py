@@ -15,7 +15,7 @@ from evaluation.descriptors.distributed import all_gather_descriptors, rows_of_r
 from evaluation.descriptors.extract import extract_descriptors
 from evaluation.descriptors.image_list import ImageList
 from evaluation.metrics.evaluation import Evaluation, evaluate_matches
-from evaluation.recipe import validation_digest, validation_settings
+from evaluation.recipe import validation_settings
 from evaluation.search.find_matches import exact_matches
 from evaluation.settings import RECALL_VALUES, WITHIN_25_M, Extraction, Threshold
 from training.network.preprocessing import preprocessing_of
@@ -40,10 +40,10 @@ class ValidationSet:
         return validation_settings(self.extraction, self.threshold.value)
 
     @property
-    def digest(self) -> str:
-        """Digest of the images."""
-        database, queries = (read_recipe(each.manifest_folder)["digest"] for each in (self.database, self.queries))
-        return validation_digest(database, queries)
+    def manifests(self) -> dict[str, str]:
+        """Digests of the manifests of the `database` and of the `queries`."""
+        lists = (("database", self.database), ("queries", self.queries))
+        return {role: read_recipe(each.manifest_folder)["digest"] for role, each in lists}
 
     @property
     def images(self) -> dict[str, tuple[Path, pl.LazyFrame]]:

@@ -18,8 +18,7 @@ from evaluation.recipe import (
     recipe_of_sets,
     size_for,
 )
-from evaluation.report.recipe import report_recipe
-from evaluation.report.settings import ReportSettings
+from evaluation.report.settings import ReportSettings, report_recipe
 from evaluation.settings import ChosenSets, EvaluationSettings, Extraction, RetrievalSettings, Threshold
 from evaluation.test_sets.set_folders import SetFolders, find_sets
 from luigi_tasks.data import BuildManifest, SplitDataset, StageOfImages, files_of
@@ -27,8 +26,9 @@ from luigi_tasks.parameters import TRAINING_KINDS, command_of, takes
 from luigi_tasks.stage import Stage
 from luigi_tasks.training import TrainCosPlace, checked, image_list
 from pipeline.dataset_layout import DatasetSettings, PartSettings
+from training.data.settings import AugmentationSettings
 from training.network.settings import MODEL_FILE, NetworkSettings
-from training.settings import AugmentationSettings, RuntimeSettings
+from training.settings import RuntimeSettings
 
 if TYPE_CHECKING:
     from evaluation.descriptors.image_list import ImageList

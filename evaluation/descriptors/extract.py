@@ -19,7 +19,7 @@ from evaluation.descriptors.batches import Batch, batches_of_one_shape, load_bat
 from evaluation.descriptors.fuse_conv_bn import fuse_conv_bn
 from evaluation.descriptors.image_dataset import ImageDataset
 from evaluation.settings import BF16, Extraction
-from training.network.images import resolve_device
+from training.network.device import resolve_device
 from training.network.preprocessing import preprocessing_of
 
 Descriptors = npt.NDArray[np.float32]

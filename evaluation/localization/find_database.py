@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_manifest.errors import UserError
-from data_manifest.store.find import find_by_digest
-from data_manifest.store.lookup import find_artifact, read_recipe_of
+from data_manifest.store.find import find_artifact, find_by_digest, read_recipe_of
 from data_manifest.store.recipe import read_recipe
 from data_manifest.store.references import MANIFEST_STAGES
 from evaluation.descriptors.build_descriptors import IMAGES_FOLDER, build_descriptors

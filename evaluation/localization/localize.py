@@ -29,7 +29,7 @@ from evaluation.metrics.positives import Positions, distances_m
 from evaluation.search.build_index import open_index, search_index
 from evaluation.search.exact_search import Rows, search
 from evaluation.search.find_matches import cosine_similarities
-from training.network.images import resolve_device
+from training.network.device import resolve_device
 from training.network.preprocessing import preprocessing_of
 
 
