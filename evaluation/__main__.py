@@ -7,6 +7,7 @@ from pathlib import Path
 from data_manifest.console import configure_logging
 from data_manifest.errors import UserError
 from data_manifest.progress import working
+from evaluation.localization.find_photos import find_photos
 from evaluation.settings import EXACT, HNSW, IVFPQ
 
 
@@ -18,22 +19,17 @@ def make_parser() -> argparse.ArgumentParser:
     command = commands.add_parser("localize", help="show where photos were taken", description=text)
     add = command.add_argument
     add("photos", nargs="+", type=Path, metavar="PHOTO", help="a photo, or a folder of photos")
-    text = "folder of a training, as in artifacts/training/<data set>, or a file of weights"
-    add("--model", type=Path, required=True, help=text)
-    text = (
-        "folder of an evaluation or of descriptors, as in artifacts/evaluation/<data set>, whose database is searched"
-    )
+    add("--model", type=Path, required=True, help="folder of a training (artifacts/training/<data set>), or a file")
+    text = "folder of an evaluation (artifacts/evaluation/<data set>) or of descriptors, whose database is searched"
     add("--database", type=Path, required=True, help=text)
     add("--backbone", help="backbone of a file of weights that does not show it")
     add("--fc-output-dim", type=int, help="descriptor dimension of such a file")
     add("--top", type=_at_least_one, default=5, metavar="N", help="matches to show per photo [%(default)s]")
     add("--format", choices=("table", "json", "geojson"), default="table", help="output format [%(default)s]")
     add("--panel", type=Path, metavar="FILE", help="draw photos and matches to this image, as in out.png")
-    text = "search: exact, or an index as in EvaluateCosPlace [%(default)s]"
-    add("--index", choices=(EXACT, IVFPQ, HNSW), default=EXACT, help=text)
+    add("--index", choices=(EXACT, IVFPQ, HNSW), default=EXACT, help="as in EvaluateCosPlace [%(default)s]")
     add("--device", default="auto", help="where the network runs: auto, cpu, cuda or cuda:1 [%(default)s]")
     add("--num-workers", type=int, default=8, help="processes that load images to be embedded [%(default)s]")
-    command.set_defaults(run=localize)
     return parser
 
 
@@ -46,15 +42,14 @@ def _at_least_one(text: str) -> int:
 
 def localize(options: argparse.Namespace) -> int:
     """Show where photos were taken; return 1 if one of them cannot be opened."""
+    photos = find_photos(options.photos)
     with working("loading PyTorch and faiss"):
         from evaluation.descriptors.trained_model import find_model
         from evaluation.localization.find_database import find_database
-        from evaluation.localization.find_photos import find_photos
         from evaluation.localization.localize import Localizer
         from evaluation.localization.panel import check_panel, draw_panel
         from evaluation.localization.show_located import show
 
-    photos = find_photos(options.photos)
     if options.panel is not None:
         check_panel(options.panel)
     with working("loading the model"):
@@ -74,9 +69,7 @@ def localize(options: argparse.Namespace) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line, and return the exit status."""
-    options = make_parser().parse_args(arguments)
-    status: int = options.run(options)
-    return status
+    return localize(make_parser().parse_args(arguments))
 
 
 if __name__ == "__main__":

@@ -36,15 +36,11 @@ class ModelDigests:
         weights = training.get("summary", {}).get(WEIGHTS) or digest_of_file(file)
         return cls(training["digest"], weights, backbone, fc_output_dim)
 
-    @property
-    def inputs(self) -> dict[str, str]:
-        """The digests as inputs of a recipe."""
-        return {"model": self.digest, WEIGHTS: self.weights}
-
-    @property
-    def network(self) -> dict[str, Any]:
-        """The network as settings of a recipe."""
-        return {"backbone": self.backbone, "fc_output_dim": self.fc_output_dim}
+    def recipe(self, stage: str, name: str, version: int, settings: Mapping[str, Any], inputs: Any) -> Recipe:
+        """Return the recipe of a result of the model, with these settings and inputs and the model's own."""
+        network = {"backbone": self.backbone, "fc_output_dim": self.fc_output_dim}
+        own = {"model": self.digest, WEIGHTS: self.weights}
+        return Recipe(stage, name, version, {**network, **settings}, {**own, **inputs})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,10 +101,9 @@ def evaluation_recipe(
     name: str, model: ModelDigests, database: ImageDigests, queries: ImageDigests, settings: Mapping[str, Any]
 ) -> Recipe:
     """Return the recipe of an evaluation, with the settings of `evaluation_settings`."""
-    inputs = model.inputs
-    for role, images in (("database", database), ("queries", queries)):
-        inputs |= {role: images.manifest, files_key(role): images.files}
-    return Recipe("evaluation", name, VERSION, {**model.network, **settings}, inputs)
+    manifests = {"database": database.manifest, "queries": queries.manifest}
+    files = {files_key("database"): database.files, files_key("queries"): queries.files}
+    return model.recipe("evaluation", name, VERSION, settings, {**manifests, **files})
 
 
 def files_key(role: str) -> str:
@@ -118,9 +113,9 @@ def files_key(role: str) -> str:
 
 def descriptors_recipe(name: str, model: ModelDigests, images: ImageDigests, extraction: Extraction) -> Recipe:
     """Return the recipe of descriptors."""
-    settings = {**model.network, "resized_to": extraction.resized_to, "precision": extraction.precision}
-    inputs = {**model.inputs, "images": images.manifest, "files": images.files}
-    return Recipe("descriptors", name, DESCRIPTORS_VERSION, settings, inputs)
+    settings = {"resized_to": extraction.resized_to, "precision": extraction.precision}
+    inputs = {"images": images.manifest, "files": images.files}
+    return model.recipe("descriptors", name, DESCRIPTORS_VERSION, settings, inputs)
 
 
 def recipe_of_sets(evaluations: list[Recipe]) -> Recipe:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress
-from evaluation.descriptors.batches import Batch, batches_of_one_shape, load_batches
+from evaluation.descriptors.batches import batches_of_one_shape, load_batches
 from evaluation.descriptors.fuse_conv_bn import fuse_conv_bn
 from evaluation.descriptors.image_dataset import ImageDataset
 from evaluation.settings import BF16, Extraction
@@ -67,32 +67,16 @@ def extract_chunks(
     with _evaluation_mode(network), closing(loaded):
         fused = fuse_conv_bn(network, device)
         for start in range(first_row, len(images), batches_per_chunk * batch_size):
-            chunk = range(start, min(start + batches_per_chunk * batch_size, len(images)))
-            batches = itertools.islice(loaded, batches_per_chunk)
-            yield _extract_chunk(fused, device, batches, chunk, images, extraction, progress)
-
-
-def _extract_chunk(
-    network: nn.Module,
-    device: torch.device,
-    loaded: Iterator[Batch],
-    chunk: range,
-    images: ImageDataset,
-    extraction: Extraction,
-    progress: Progress | None,
-) -> Descriptors:
-    descriptors = np.empty((len(chunk), 0), np.float32)
-    for rows, pixels in batches_of_one_shape(loaded, extraction.batch_size):
-        passes = torch.split(pixels, _images_per_pass(pixels, device, extraction.precision))
-        embedded = [embed(network, each.to(device, non_blocking=True), extraction.precision) for each in passes]
-        values = np.concatenate(embedded)
-        _check_finite(values, rows, images)
-        if not descriptors.size:
-            descriptors = np.empty((len(chunk), values.shape[1]), np.float32)
-        descriptors[rows.numpy() - chunk.start] = values
-        if progress is not None:
-            progress.advance(len(rows))
-    return descriptors
+            chunk = np.empty((min(batches_per_chunk * batch_size, len(images) - start), 0), np.float32)
+            for rows, pixels in batches_of_one_shape(itertools.islice(loaded, batches_per_chunk), batch_size):
+                descriptors = embed(fused, pixels, device, extraction.precision)
+                _check_finite(descriptors, rows, images)
+                if not chunk.size:
+                    chunk = np.empty((len(chunk), descriptors.shape[1]), np.float32)
+                chunk[rows.numpy() - start] = descriptors
+                if progress is not None:
+                    progress.advance(len(rows))
+            yield chunk
 
 
 @contextmanager
@@ -107,31 +91,28 @@ def _evaluation_mode(network: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def _images_per_pass(pixels: Tensor, device: torch.device, precision: str) -> int:
-    if device.type != "cpu":
-        return len(pixels)
-    bytes_per_channel = pixels.shape[2] * pixels.shape[3] * (2 if precision == BF16 else 4)
-    return max(1, MAX_CPU_BYTES_PER_CHANNEL // bytes_per_channel)
-
-
 @torch.inference_mode()
-def embed(network: nn.Module, pixels: Tensor, precision: str) -> Descriptors:
-    """Return the descriptors [b, dim] of images [b, channels, h, w], uint8, on the network's device.
+def embed(network: nn.Module, pixels: Tensor, device: torch.device, precision: str) -> Descriptors:
+    """Return the descriptors [b, dim] of images [b, channels, h, w], uint8, by a network on a device.
 
     Raises:
         UserError: The device's memory is too small.
     """
+    bytes_per_channel = pixels.shape[2] * pixels.shape[3] * (2 if precision == BF16 else 4)
+    per_pass = max(1, MAX_CPU_BYTES_PER_CHANNEL // bytes_per_channel) if device.type == "cpu" else len(pixels)
+    descriptors = []
     try:
-        inputs = preprocessing_of(network).normalise(pixels).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(pixels.device.type, torch.bfloat16, enabled=precision == BF16):
-            outputs: Tensor = network(inputs)
-        descriptors: Descriptors = outputs.float().cpu().numpy()
+        for images in torch.split(pixels, per_pass):
+            inputs = preprocessing_of(network).normalise(images.to(device, non_blocking=True))
+            with torch.autocast(device.type, torch.bfloat16, enabled=precision == BF16):
+                outputs: Tensor = network(inputs.contiguous(memory_format=torch.channels_last))
+            descriptors.append(outputs.float().cpu().numpy())
     except torch.OutOfMemoryError as error:
         raise UserError(
             f"The device's memory is too small for {len(pixels)} images of {pixels.shape[3]} x {pixels.shape[2]} "
             "pixels. Lower --infer-batch-size, or give --resize-test-imgs and a smaller --image-size"
         ) from error
-    return descriptors
+    return np.concatenate(descriptors)
 
 
 def _check_finite(descriptors: Descriptors, rows: Tensor, images: ImageDataset) -> None:

@@ -104,7 +104,7 @@ class Localizer:
             pixels = self._read(photo)
         except UserError as error:
             return Located(str(photo), error=str(error))
-        query = embed(self._network, pixels[None].to(self._device), self.database.extraction.precision)
+        query = embed(self._network, pixels[None], self._device, self.database.extraction.precision)
         if self._index is None:
             rows = search(self._descriptors, query, top)[1]
         else:

@@ -70,14 +70,8 @@ def breakdown_table(
 ) -> pl.DataFrame:
     """Return the table BREAKDOWN, with the bins that have queries.
 
-    Args:
-        test_set: Name of the test set.
-        unit: Unit of distances: metres or frames.
-        correct: [num_queries, num_matches]: whether the match is a positive.
-        answerable: [num_queries]: whether the query has a positive.
-        nearest_positive: Differences to the positive that is nearest in each aspect.
-        best_match: Differences to the best match.
-        ks: Values of k for R@k.
+    `correct` and `answerable` are those of `measure_recalls`; differences are those to the positive that is nearest in
+    each aspect, and to the best match.
     """
     rows: list[dict[str, object]] = []
     for between, differences, has_image in (
@@ -87,20 +81,23 @@ def breakdown_table(
         for aspect in (DISTANCE[unit], HEADING, YEARS):
             values = np.abs(getattr(differences, aspect.name))
             for label, low, high, members in _bins(aspect, values, has_image):
-                names = {"test_set": test_set, "aspect": aspect.name, "between": between}
-                count = int(members.sum())
-                for k, recall in compute_recalls(correct[members], ks).items() if count else ():
-                    facts = {"label": label, "low": low, "high": high, "k": k, "queries": count, "recall": recall}
-                    rows.append({**names, **facts})
+                for k, recall in compute_recalls(correct[members], ks).items() if members.any() else ():
+                    names = (test_set, aspect.name, between, label)
+                    rows.append(
+                        dict(
+                            zip(
+                                schemas.BREAKDOWN.names, (*names, low, high, k, int(members.sum()), recall), strict=True
+                            )
+                        )
+                    )
     return make_frame(rows, schemas.BREAKDOWN)
 
 
 def _bins(aspect: Aspect, values: Floats, has_image: Bools) -> Iterator[tuple[str, float | None, float | None, Bools]]:
     """Yield label, low end, high end and members [num_queries] of each bin."""
-    bins = np.where(has_image & ~np.isnan(values), np.searchsorted(aspect.ends, values), -1)
-    ends = zip((0.0, *aspect.ends), (*aspect.ends, np.inf), strict=True)
-    for number, (label, (low, high)) in enumerate(zip(aspect.labels, ends, strict=True)):
-        yield label, low, high, bins == number
+    numbers = np.where(has_image & ~np.isnan(values), np.searchsorted(aspect.ends, values), -1)
+    for number, label in enumerate(aspect.labels):
+        yield label, (0.0, *aspect.ends)[number], (*aspect.ends, np.inf)[number], numbers == number
     yield UNKNOWN, None, None, has_image & np.isnan(values)
     yield NO_POSITIVE, None, None, ~has_image
 
