@@ -44,7 +44,7 @@ def evaluate_cosplace(
         queries: Queries.
         artifacts: Folder of all artifacts.
         extraction: How descriptors are extracted.
-        threshold: What counts as a positive; a named test set has its own.
+        threshold: Largest distance of a positive; a named test set has its own.
         index: exact, ivfpq or hnsw.
         recall_values: Values of k for R@k, in rising order.
         named: The named test set, of `NAMED_SETS`, that these images are.

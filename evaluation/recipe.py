@@ -19,7 +19,7 @@ COMPARISON_VERSION = 1  # raise when equal evaluations give another table
 
 @dataclasses.dataclass(frozen=True)
 class ModelDigests:
-    """What identifies a model in a recipe."""
+    """Digests and network that identify a model in a recipe."""
 
     digest: str  # of a published training, or of the content of another file of weights
     weights: str  # digest of the file's content: the same training may give other weights the next time

@@ -81,7 +81,7 @@ def extract_chunks(
 
 @contextmanager
 def _evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Restore each module's own mode afterwards: a frozen part may be in evaluation mode in training."""
+    """Switch to evaluation mode, then restore the mode of each module: frozen ones have their own."""
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:

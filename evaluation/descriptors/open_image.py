@@ -33,7 +33,7 @@ def open_image(path: Path, mode: str = "RGB", min_side: int | None = None) -> Im
 
 
 def resize_shorter_side(image: Image.Image, shorter_side: int) -> Image.Image:
-    """Return an image resized to a shorter side of so many pixels, with its proportions, antialiased."""
+    """Return an image resized to a shorter side in pixels, with its proportions, antialiased."""
     # The longer side is truncated to whole pixels, as torchvision and the published code do.
     width, height = (shorter_side * side // min(image.size) for side in image.size)
     return image.resize((width, height), Image.Resampling.BILINEAR)

@@ -24,7 +24,7 @@ class TrainedModel:
 
     @cached_property
     def digests(self) -> ModelDigests:
-        """What identifies the model in a recipe."""
+        """Digests that identify the model in a recipe."""
         return ModelDigests.of(self.path, self.backbone, self.fc_output_dim)
 
     @cached_property
