@@ -40,21 +40,19 @@ def find_database(
     recipe = read_recipe_of(folder, "localize", ("evaluation", "descriptors"))
     artifacts, inputs, settings, summary = folder.parents[2], recipe["inputs"], recipe["settings"], recipe["summary"]
     if recipe["stage"] == "evaluation":
-        precision, manifest_key, states_key, folder_key = (
-            *(settings["infer_precision"], "database", files_key("database"), "database_folder"),
-        )
+        manifest_key, states_key, folder_key = "database", files_key("database"), "database_folder"
     else:
-        precision, manifest_key, states_key, folder_key = settings["precision"], "images", "files", IMAGES_FOLDER
+        manifest_key, states_key, folder_key = "images", "files", IMAGES_FOLDER
     manifest = find_by_digest(artifacts, inputs[manifest_key], *MANIFEST_STAGES)
     if manifest is None or folder_key not in summary:
         raise UserError(f"{folder}: the manifest of its database is gone. Run EvaluateCosPlace again")
     images = ImageList(manifest, Path(summary[folder_key]))
+    precision = settings.get("infer_precision", settings.get("precision"))
     extraction = Extraction(settings["resized_to"], precision, device=device, num_workers=num_workers)
     digests = ImageDigests(inputs[manifest_key], inputs.get(states_key, ""))  # older artifacts have no states
     published = descriptors_recipe(read_recipe(manifest)["name"], model.digests, digests, extraction)
     descriptors = find_by_digest(artifacts, published.digest, published.stage)
     if descriptors is None:
         descriptors = build_descriptors(model, images, artifacts, extraction)
-    return Database(
-        images, descriptors, extraction, None if index == EXACT else build_index(descriptors, index, artifacts)
-    )
+    index_folder = None if index == EXACT else build_index(descriptors, index, artifacts)
+    return Database(images, descriptors, extraction, index_folder)
