@@ -24,7 +24,7 @@ class SetFolders:
 
     @property
     def by_names(self) -> bool:
-        """Whether the names of its images contain their positions, as in SF-XL."""
+        """True if the names of its images contain their positions, as in SF-XL."""
         if self.named is not None:
             return True
         first = first_file(self.folder / DATABASE)
