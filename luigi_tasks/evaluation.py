@@ -3,24 +3,22 @@
 import dataclasses
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from data_manifest.images.image_size import ImageSize
 from data_manifest.progress import working
 from data_manifest.store.recipe import Recipe, is_published
 from evaluation.recipe import (
     ImageDigests,
-    Model,
+    ModelDigests,
     descriptors_recipe,
     evaluation_recipe,
+    evaluation_settings,
     given_model,
     recipe_of_sets,
-    recipe_settings,
-    resized_to,
     size_for,
 )
 from evaluation.report.settings import ReportSettings, report_recipe
-from evaluation.settings import ChosenSets, EvaluationSettings, RetrievalSettings
+from evaluation.settings import ChosenSets, EvaluationSettings, Extraction, RetrievalSettings, Threshold
 from evaluation.test_sets.set_folders import SetFolders, find_sets
 from luigi_tasks.data import Manifest, StageOfImages, files_of
 from luigi_tasks.parameters import command_of, takes
@@ -33,6 +31,7 @@ from training.settings import RuntimeSettings
 
 if TYPE_CHECKING:
     from evaluation.descriptors.image_list import ImageList
+    from evaluation.descriptors.trained_model import TrainedModel
 
 DEFAULTS = NetworkSettings.backbone, NetworkSettings.fc_output_dim
 pinned_model = functools.cache(given_model)  # reads the whole file of a given model
@@ -48,21 +47,33 @@ class StageOfModel(StageOfImages):
             return []
         return [self.clone(TrainCosPlace, test_folder=None, test_queries=DatasetSettings.test_queries)]
 
-    def model(self) -> tuple[Path, Model]:
+    def model(self) -> tuple[Path, ModelDigests]:
+        """Return the file of the model, and its digests and network."""
         network = self.settings(NetworkSettings)
         if given := network.resume_model:
             return given, pinned_model(given, network.backbone, network.fc_output_dim, DEFAULTS)
         (training,) = self.training()
-        folder, asked = training.artifact(), (network.backbone, network.fc_output_dim)
-        model = Model.of(folder / MODEL_FILE, *asked) if is_published(folder) else Model(folder.name, "", *asked)
-        return folder / MODEL_FILE, model
+        file, asked = training.artifact() / MODEL_FILE, (network.backbone, network.fc_output_dim)
+        digests = (
+            ModelDigests.of(file, *asked) if is_published(file.parent) else ModelDigests(file.parent.name, "", *asked)
+        )
+        return file, digests
 
-    def test_image_size(self) -> ImageSize:
-        """Return the size to resize images to, which a given model may state in its file."""
-        augmentation, given = self.settings(AugmentationSettings), self.settings(NetworkSettings).resume_model
+    def trained_model(self) -> "TrainedModel":
+        """Return the model to load."""
+        from evaluation.descriptors.trained_model import TrainedModel
+
+        path, model = self.model()
+        return TrainedModel(path, model.backbone, model.fc_output_dim, self.settings(NetworkSettings).grayscale)
+
+    def extraction(self) -> Extraction:
+        """Return how descriptors are extracted; a given model may state its image size."""
+        augmentation, evaluation = self.settings(AugmentationSettings), self.settings(EvaluationSettings)
+        given, size = self.settings(NetworkSettings).resume_model, augmentation.size
         if given:
-            return pinned_size(given, self.settings(EvaluationSettings), augmentation.image_size)
-        return augmentation.size
+            size = pinned_size(given, evaluation, augmentation.image_size)
+        runtime, precision = self.settings(RuntimeSettings), self.settings(RetrievalSettings).infer_precision
+        return evaluation.extraction(size, runtime.device, runtime.num_workers, precision)
 
 
 def digests_of(manifest: Manifest) -> ImageDigests:
@@ -72,7 +83,7 @@ def digests_of(manifest: Manifest) -> ImageDigests:
 
 def pinned_images(manifest: Manifest) -> "ImageList":
     """Return the images of a manifest with the states of their files."""
-    return dataclasses.replace(image_list(manifest), files=files_of(manifest))
+    return dataclasses.replace(image_list(manifest), states=files_of(manifest))
 
 
 @takes(*TRAINING_KINDS, RetrievalSettings, PartSettings)
@@ -87,29 +98,18 @@ class ExtractDescriptors(StageOfModel):
     def manifest(self) -> Manifest:
         return self.manifest_of(self.part)
 
-    def shorter_side(self) -> int | None:
-        """Return the pixels that the shorter side of each image is resized to, or None."""
-        return resized_to(self.settings(EvaluationSettings), self.test_image_size())
-
     def recipe(self) -> Recipe:
-        name, precision = self.manifest().recipe().name, self.settings(RetrievalSettings).infer_precision
-        return descriptors_recipe(name, self.model()[1], digests_of(self.manifest()), self.shorter_side(), precision)
+        manifest = self.manifest()
+        return descriptors_recipe(manifest.recipe().name, self.model()[1], digests_of(manifest), self.extraction())
 
     def run(self) -> None:
         with working("loading PyTorch"):
             from evaluation.descriptors.build_descriptors import build_descriptors
-            from evaluation.descriptors.extract import Extraction
-            from evaluation.descriptors.trained_model import TrainedModel
-            from training.network.device import resolve_device
-
-        runtime, (path, model) = self.settings(RuntimeSettings), self.model()
-        batch_size, device = self.settings(EvaluationSettings).infer_batch_size, resolve_device(runtime.device)
         build_descriptors(
-            TrainedModel(path, model.backbone, model.fc_output_dim, self.settings(NetworkSettings).grayscale),
+            self.trained_model(),
             pinned_images(self.manifest()),
             self.artifacts_folder,
-            Extraction(batch_size, device, runtime.num_workers, self.settings(RetrievalSettings).infer_precision),
-            resized_to=self.shorter_side(),
+            self.extraction(),
             on_percentage=self.set_progress_percentage,
         )
 
@@ -142,38 +142,35 @@ class EvaluateCosPlace(StageOfModel):
         """Return the tasks of the manifests of a test set's database and queries."""
         return [task.manifest() for task in self.descriptors_of(each)]
 
+    def options_of(self, each: SetFolders) -> dict[str, Any]:
+        """Return the threshold, index and recall values of a test set."""
+        retrieval, metres = self.settings(RetrievalSettings), self.settings(EvaluationSettings).positive_dist_threshold
+        threshold = Threshold(metres, retrieval.positive_dist_unit)
+        options = {"index": retrieval.index, "recall_values": retrieval.ks, "named": each.named}
+        return {"threshold": threshold, **options}
+
     def recipe(self) -> Recipe:
-        evaluation, retrieval = self.settings(EvaluationSettings), self.settings(RetrievalSettings)
-        model, image_size, recipes = self.model()[1], self.test_image_size(), []
+        model, recipes = self.model()[1], []
         for each in self.sets():
             database, queries = self.manifests_of(each)
-            settings = recipe_settings(evaluation, image_size, retrieval, each.named)
+            settings = evaluation_settings(self.extraction(), **self.options_of(each))
             name, digests = queries.recipe().name, (digests_of(database), digests_of(queries))
             recipes.append(evaluation_recipe(name, model, *digests, settings))
         return recipe_of_sets(recipes)
 
     def run(self) -> None:
         with working("loading PyTorch and faiss"):
-            from evaluation.evaluate_cosplace import ListedSet, evaluate_on_sets
+            from evaluation.compare_evaluations import compare_evaluations
+            from evaluation.evaluate_cosplace import evaluate_cosplace
 
-        runtime, (path, model), test_sets = self.settings(RuntimeSettings), self.model(), []
+        model, folders = self.trained_model(), []
         for each in self.sets():
             database, queries = map(pinned_images, self.manifests_of(each))
-            test_sets.append(ListedSet(database, queries, each.named))
-        evaluate_on_sets(
-            path,
-            model.backbone,
-            model.fc_output_dim,
-            test_sets,
-            self.artifacts_folder,
-            settings=self.settings(EvaluationSettings),
-            retrieval=self.settings(RetrievalSettings),
-            image_size=self.test_image_size(),
-            grayscale=self.settings(NetworkSettings).grayscale,
-            device=runtime.device,
-            num_workers=runtime.num_workers,
-            on_percentage=self.set_progress_percentage,
-        )
+            options = {**self.options_of(each), "on_percentage": self.set_progress_percentage}
+            folders.append(
+                evaluate_cosplace(model, database, queries, self.artifacts_folder, self.extraction(), **options)
+            )
+        compare_evaluations(folders, self.artifacts_folder)
 
 
 @takes(*TRAINING_KINDS, RetrievalSettings, ChosenSets, ReportSettings)

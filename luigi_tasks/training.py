@@ -14,7 +14,7 @@ from data_manifest.images.data_set_names import data_set_identity
 from data_manifest.progress import working
 from data_manifest.settings import Settings
 from data_manifest.store.recipe import Recipe, is_published, read_recipe
-from evaluation.recipe import decisive_settings as evaluation_settings
+from evaluation.recipe import validation_settings
 from evaluation.settings import EvaluationSettings
 from luigi_tasks.data import BuildGroups, BuildManifest, Manifest, StageOfImages
 from luigi_tasks.parameters import takes
@@ -136,7 +136,10 @@ class TrainCosPlace(StageOfImages):
         """Return the recipe of a model of these groups, validation manifests and identities of folders."""
         augmentation = self.settings(AugmentationSettings)
         settings = pinned_settings(self.settings(NetworkSettings), augmentation, self.settings(TrainingSettings))
-        of_validation = evaluation_settings(self.settings(EvaluationSettings), augmentation.size)
+        evaluation = self.settings(EvaluationSettings)
+        of_validation = validation_settings(
+            evaluation.extraction(augmentation.size), evaluation.positive_dist_threshold
+        )
         return training_recipe(groups, settings, ValidatedBy(of_validation, validation), folders)
 
     def artifact(self) -> Path:
@@ -183,20 +186,18 @@ class TrainCosPlace(StageOfImages):
     def run_here(self, runtime: RuntimeSettings) -> None:
         """Train in this process."""
         with working("loading PyTorch and faiss"):
-            from evaluation.evaluate_cosplace import Validation
+            from evaluation.validation_set import ValidationSet
             from training.train_cosplace import train_cosplace
 
-        network, augmentation = self.settings(NetworkSettings), self.settings(AugmentationSettings)
         database, queries = map(image_list, self.manifests("val"))
-        where: dict[str, Any] = {"device": runtime.device, "num_workers": runtime.num_workers}
-        how = self.settings(EvaluationSettings)
-        validation = Validation(database, queries, how, image_size=augmentation.size, **where)
+        evaluation, augmentation = self.settings(EvaluationSettings), self.settings(AugmentationSettings)
+        extraction = evaluation.extraction(augmentation.size, runtime.device, runtime.num_workers)
         train_cosplace(
             self.groups_folder(),
             self.dataset.images("train"),
             self.artifacts_folder,
-            validation,
-            network=network,
+            ValidationSet(database, queries, extraction, evaluation.positive_dist_threshold),
+            network=self.settings(NetworkSettings),
             augmentation=augmentation,
             training=self.settings(TrainingSettings),
             runtime=runtime,

@@ -33,7 +33,7 @@ from training.settings import RuntimeSettings, TrainingSettings
 
 
 class Validator(ValidationSet, Protocol):
-    """Validates a network after each epoch; implemented by `evaluation.evaluate_cosplace.Validation`."""
+    """Validates a network after each epoch; implemented by `evaluation.validation_set.ValidationSet`."""
 
     def __call__(self, network: nn.Module) -> dict[int, float]:
         """Return the recalls of a network, in percent by k: 1, and if available 5, 10 and 20."""

@@ -30,5 +30,5 @@ def test_several_test_sets_give_one_table_and_share_descriptors(city: Path, luig
 
     mistaken = luigi(*command, "--test-sets", "sf-xl-v3")
     assert mistaken.returncode != 0
-    assert "nor a test set of that name; is it sf-xl-v" in mistaken.stderr
+    assert "Did you mean sf-xl-v" in mistaken.stderr
     assert "Traceback" not in mistaken.stderr
