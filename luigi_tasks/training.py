@@ -1,7 +1,6 @@
 """From groups to a model."""
 
 import contextlib
-import dataclasses
 import functools
 import logging
 import multiprocessing
@@ -70,14 +69,6 @@ def pinned_settings(
 ) -> dict[str, Any]:
     """Return what a model depends on, looked up once a process: files of weights are read from end to end."""
     return decisive_settings(network, augmentation, training)
-
-
-@dataclasses.dataclass(frozen=True)
-class ValidatedBy:
-    """The validation set that the best model is chosen by."""
-
-    settings: dict[str, Any]
-    manifests: Mapping[str, str]
 
 
 def image_list(manifest: BuildManifest | SplitDataset) -> "ImageList":
@@ -159,7 +150,7 @@ class TrainCosPlace(StageOfImages):
         augmentation = self.settings(AugmentationSettings)
         settings = pinned_settings(self.settings(NetworkSettings), augmentation, self.settings(TrainingSettings))
         of_validation = evaluation_settings(self.settings(EvaluationSettings), augmentation.size)
-        return training_recipe(groups, settings, ValidatedBy(of_validation, validation or {}), folders)
+        return training_recipe(groups, settings, of_validation, validation or {}, folders)
 
     def artifact(self) -> Path:
         """Return where the model is or will be, with a note on its images that changed since it was trained."""
