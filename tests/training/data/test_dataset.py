@@ -36,7 +36,8 @@ def _batches(
     folder: Path, runtime: RuntimeSettings = HERE, in_batches: bool = False, first_iteration: int = 0
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
     skipped = SkippedLog(folder / "run", runtime.max_skipped_share)
-    return list(read_batches(_dataset(folder, in_batches), runtime, CPU, skipped, first_iteration))
+    batches = read_batches(_dataset(folder, in_batches), runtime, CPU, skipped, first_iteration)
+    return [(images, class_indices) for images, class_indices, _ in batches]
 
 
 def test_sample_is_an_augmented_image_of_its_class(write_groups: WriteGroups) -> None:
