@@ -1,7 +1,6 @@
 """Tasks from groups to models."""
 
 import contextlib
-import dataclasses
 import functools
 import logging
 import multiprocessing
@@ -45,14 +44,6 @@ TRAINING_KINDS: tuple[type[Settings], ...] = (
 logger = logging.getLogger(__name__)
 resolved_path = functools.cache(Path.resolve)  # so that `current` leads to the same artifact during a command
 pinned_settings = functools.cache(decisive_settings)  # reads whole files of weights
-
-
-@dataclasses.dataclass(frozen=True)
-class ValidatedBy:
-    """The validation set that the best model is chosen by."""
-
-    settings: dict[str, Any]
-    manifests: Mapping[str, str]
 
 
 def image_list(manifest: Manifest) -> "ImageList":
@@ -140,7 +131,7 @@ class TrainCosPlace(StageOfImages):
         of_validation = validation_settings(
             evaluation.extraction(augmentation.size), evaluation.positive_dist_threshold
         )
-        return training_recipe(groups, settings, ValidatedBy(of_validation, validation), folders)
+        return training_recipe(groups, settings, of_validation, validation, folders)
 
     def artifact(self) -> Path:
         """Return the folder of the model, and log which of its images have changed since it was trained."""

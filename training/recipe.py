@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from data_manifest.store.find import find_artifacts
 from data_manifest.store.recipe import Recipe, digest_of_file, read_recipe
@@ -33,32 +33,25 @@ def decisive_settings(
     return settings
 
 
-class ValidationSet(Protocol):
-    """The images and settings that the best model is selected with."""
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """The settings of the validation, as JSON types."""
-
-    @property
-    def manifests(self) -> Mapping[str, str]:
-        """Digests of the manifests of its database and queries."""
-
-
 def training_recipe(
-    groups: Mapping[str, Any], settings: dict[str, Any], validation: ValidationSet, folders: Sequence[str]
+    groups: Mapping[str, Any],
+    settings: dict[str, Any],
+    validation: Mapping[str, Any],
+    manifests: Mapping[str, str],
+    folders: Sequence[str],
 ) -> Recipe:
     """Return the recipe of a trained model.
 
     Args:
         groups: Recipe of the groups with `digest`, from `read_recipe`.
         settings: Settings from `decisive_settings`.
-        validation: The validation set.
+        validation: Settings of the validation, as JSON types.
+        manifests: Digests of the manifests of the validation `database` and `queries`.
         folders: Identities of the image folders, from `data_set_identity`: two data sets with equal image names have
             equal groups.
     """
-    more = {"grouping": dict(groups["settings"]), "validation": dict(validation.settings)}
-    inputs = {"groups": groups["digest"], "validation": dict(validation.manifests), "folders": list(folders)}
+    more = {"grouping": dict(groups["settings"]), "validation": dict(validation)}
+    inputs = {"groups": groups["digest"], "validation": dict(manifests), "folders": list(folders)}
     return Recipe(STAGE, groups["name"], VERSION, {**settings, **more}, inputs)
 
 

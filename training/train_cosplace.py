@@ -4,7 +4,7 @@ import contextlib
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import polars as pl
 from torch import nn
@@ -28,15 +28,23 @@ from training.loop.trainer import seed_to_use, train
 from training.model_card import write_model_card
 from training.network.settings import MODEL_FILE, NetworkSettings
 from training.network.weights import build_network, save_network
-from training.recipe import IMAGES_FOLDER, ValidationSet, decisive_settings, run_folder, training_recipe
+from training.recipe import IMAGES_FOLDER, decisive_settings, run_folder, training_recipe
 from training.settings import RuntimeSettings, TrainingSettings
 
 
-class Validator(ValidationSet, Protocol):
+class Validator(Protocol):
     """Validates a network after each epoch; implemented by `evaluation.validation_set.ValidationSet`."""
 
     def __call__(self, network: nn.Module) -> dict[int, float]:
         """Return the recalls of a network, in percent by k: 1, and if available 5, 10 and 20."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The settings of the validation, as JSON types."""
+
+    @property
+    def manifests(self) -> Mapping[str, str]:
+        """Digests of the manifests of the `database` and the `queries`."""
 
     @property
     def images(self) -> Mapping[str, tuple[Path, pl.LazyFrame]]:
@@ -85,7 +93,8 @@ def train_cosplace(
     recipe = training_recipe(
         read_recipe(groups),
         decisive_settings(network, augmentation, training),
-        validation,
+        validation.settings,
+        validation.manifests,
         [data_set_identity(folder, artifacts) for _, folder in folders],
     )
     summary = {IMAGES_FOLDER: str(images_folder.resolve())}

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
 
 from data_manifest.store.publish import publishing
 from data_manifest.store.recipe import Recipe
@@ -17,23 +16,21 @@ from training.settings import TrainingSettings
 GROUPS = {"name": "city-train", "digest": "0123456789abcdef", "settings": {"M": 10.0}}
 
 
-@dataclasses.dataclass(frozen=True)
-class Validation:
-    settings: dict[str, Any] = dataclasses.field(default_factory=lambda: {"positive_dist_threshold": 25.0})
-    manifests: dict[str, str] = dataclasses.field(default_factory=lambda: {"database": "0" * 16, "queries": "1" * 16})
+MANIFESTS = {"database": "0" * 16, "queries": "1" * 16}
 
 
 def recipe_with(
     network: NetworkSettings | None = None,
     augmentation: AugmentationSettings | None = None,
     training: TrainingSettings | None = None,
-    validation: Validation | None = None,
+    threshold: float = 25.0,
+    manifests: dict[str, str] | None = None,
     folders: tuple[str, ...] = ("train", "database", "queries"),
 ) -> Recipe:
     settings = decisive_settings(
         network or NetworkSettings(), augmentation or AugmentationSettings(), training or TrainingSettings()
     )
-    return training_recipe(GROUPS, settings, validation or Validation(), folders)
+    return training_recipe(GROUPS, settings, {"positive_dist_threshold": threshold}, manifests or MANIFESTS, folders)
 
 
 def test_digest_and_paths() -> None:
@@ -65,8 +62,8 @@ def test_decisive_settings_change_the_run_folder() -> None:
         recipe_with(network=NetworkSettings(backbone="ResNet50")),
         recipe_with(augmentation=AugmentationSettings(image_size=224)),
         recipe_with(training=TrainingSettings(seed=1)),
-        recipe_with(validation=Validation(settings={"positive_dist_threshold": 10.0})),
-        recipe_with(validation=Validation(manifests={"database": "0" * 16, "queries": "another"})),
+        recipe_with(threshold=10.0),
+        recipe_with(manifests={"database": "0" * 16, "queries": "another"}),
         recipe_with(folders=("train at night", "database", "queries")),
         recipe_with(folders=("train", "database", "queries at night")),
     ]
@@ -98,9 +95,7 @@ def publish(recipe: Recipe, artifacts: Path, images_folder: Path) -> Path:
 
 def test_finished_training_is_found_by_its_images_folder(tmp_path: Path) -> None:
     finished = publish(recipe_with(), tmp_path, tmp_path / "old")
-    grown = recipe_with(
-        validation=Validation(manifests={"database": "more images", "queries": "1" * 16}), folders=("train",)
-    )
+    grown = recipe_with(manifests={"database": "more images", "queries": "1" * 16}, folders=("train",))
     renamed = dataclasses.replace(grown, name="town-train")
     assert finished_training(tmp_path, grown, tmp_path / "old") == finished
     assert finished_training(tmp_path, renamed, tmp_path / "new") == finished

@@ -17,7 +17,7 @@ SQUARE_RATIOS = (3 / 4, 4 / 3)  # range of a crop's width / height, for square i
 
 
 class AugmentationParams(NamedTuple):
-    """The parameters of one image's augmentation: colour jitter in an order of its own, then a crop in pixels."""
+    """The parameters of one image's augmentation: colour jitter in a random order, then a crop in pixels."""
 
     order: tuple[int, ...]
     brightness: float

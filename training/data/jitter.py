@@ -1,7 +1,7 @@
 """Colour jitter, in place on float32 pixels [..., channels, h, w] from 0 to 255, with 3 channels or 1.
 
-Results equal torchvision's up to rounding. Each channel is a function of the hue alone, which takes a fraction of the
-time of torchvision's conversion to HSV and back.
+Results equal torchvision's up to rounding. Each channel is computed from the hue, without torchvision's slow
+conversion to HSV and back.
 """
 
 import torch

@@ -3,7 +3,7 @@
 import signal
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import torch
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # worker processes import this module, and need no tables
     from training.data.skipped import SkippedLog
 
 BATCH_FLAG = "--batch-size"
-Batch = tuple[Tensor, Tensor]
+Batch = tuple[Tensor, Tensor, float]
 Item = TypeVar("Item")
 
 
@@ -34,52 +34,23 @@ class Collated(NamedTuple):
     skipped: Sequence[SkippedImage]
 
 
-class WaitTimer:
-    """Adds up the seconds spent waiting for an iterator's items."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def watch(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Yield the items, and time the wait for each."""
-        iterator = iter(items)
-        while True:
-            began = time.perf_counter()
-            try:
-                item = next(iterator)
-            except StopIteration:
-                return
-            finally:
-                self.seconds += time.perf_counter() - began
-            yield item
-
-
 def read_batches(
     dataset: GroupDataset,
     runtime: RuntimeSettings,
     device: torch.device,
     skipped: "SkippedLog",
     first_iteration: int = 0,
-    timer: WaitTimer | None = None,
 ) -> Iterator[Batch]:
-    """Yield this rank's share of the batches from an iteration on, on the device: images and classes [b], int64.
+    """Yield this rank's share of the batches from an iteration on: images, classes [b], seconds waited for the loader.
 
-    Images are uint8 [b, c, h, w], or float32 from 0 to 255 if the device augments them.
-
-    Args:
-        dataset: The samples of the epoch.
-        runtime: The number of workers.
-        device: Device of the network.
-        skipped: Counts unreadable images.
-        first_iteration: Number of the first batch.
-        timer: Times only the loader: on a busy GPU, copying and augmenting a batch wait for the network.
+    Both are on the device. Images are uint8 [b, c, h, w], or float32 from 0 to 255 if the device augments them. Copying
+    and augmenting them does not count as waiting: on a busy GPU, both wait for the network.
 
     Raises:
         UserError: A class has no readable image, too many images are unreadable, or a worker died.
     """
-    timer = timer or WaitTimer()
     # The iterator has no name: a traceback that holds this frame would keep its workers alive.
-    for batch in timer.watch(receive_batches(_load(dataset, runtime, device, first_iteration), BATCH_FLAG)):
+    for batch, waited in _timed(receive_batches(_load(dataset, runtime, device, first_iteration), BATCH_FLAG)):
         if isinstance(batch, UserError):
             raise batch
         if batch.skipped:
@@ -88,7 +59,15 @@ def read_batches(
         if batch.params is not None:
             augmentation = dataset.augmentation
             images = augment_batch(images, batch.params, augmentation.size, augmentation.channels)
-        yield images, class_indices
+        yield images, class_indices, waited
+
+
+def _timed(items: Iterator[Item]) -> Iterator[tuple[Item, float]]:
+    """Yield items with the seconds that each took to arrive."""
+    began = time.perf_counter()
+    for item in items:
+        yield item, time.perf_counter() - began
+        began = time.perf_counter()
 
 
 def _load(

@@ -1,6 +1,6 @@
 """The images of the group being trained on, memory-mapped from an Arrow file that all processes share.
 
-A loader worker receives only the path of the file, whatever the number of images.
+A loader worker receives only the path of the file.
 """
 
 import functools

@@ -80,7 +80,7 @@ def receiving_percentages(on_percentage: Callable[[int], None]) -> Iterator[None
 
 
 def send_percentage(percentage: int) -> None:
-    """Send the percentage done to the process that launched this one, if it asked for it."""
+    """Send the percentage done to the process that launched this one, if that receives it."""
     if file := os.environ.get(FILE_VARIABLE):
         with contextlib.suppress(OSError):  # the launcher is gone
             Path(file).write_text(str(percentage))

@@ -7,7 +7,7 @@ import torch
 
 from training.cosface import GroupClassifier
 from training.data.dataset import GroupDataset
-from training.data.loading import WaitTimer, read_batches
+from training.data.loading import read_batches
 from training.data.skipped import SkippedLog
 from training.distributed.processes import all_reduce_mean, broadcast_buffers, rank
 from training.loop.schedule import learning_rates, set_learning_rate
@@ -32,14 +32,14 @@ def train_iterations(
     Raises:
         UserError: A class has no readable image, too many images are unreadable, or the GPU's memory is too small.
     """
-    plan, epoch, timer = dataset.plan, state.epoch_state, WaitTimer()
+    plan, epoch = dataset.plan, state.epoch_state
     if epoch.iterations == plan.iterations:
         return
-    began, timer.seconds = time.perf_counter() - epoch.seconds, epoch.wait_seconds
+    began = time.perf_counter() - epoch.seconds
     epoch.loss_sum = epoch.loss_sum.to(device)
     state.network.train()
     step = TrainStep(state, classifier, training.used_precision, runtime.compile)
-    for images, class_indices in read_batches(dataset, runtime, device, skipped, epoch.iterations, timer):
+    for images, class_indices, waited in read_batches(dataset, runtime, device, skipped, epoch.iterations):
         # Stochastic depth and dropout draw from the global random state.
         torch.manual_seed(plan.step_seed(epoch.iterations, rank()))
         lr, classifiers_lr = learning_rates(training, plan, epoch.iterations)
@@ -47,6 +47,6 @@ def train_iterations(
         set_learning_rate(classifier.optimizer, classifiers_lr)
         epoch.loss_sum += all_reduce_mean(step(images, class_indices))
         epoch.iterations += 1
-        epoch.seconds, epoch.wait_seconds = time.perf_counter() - began, timer.seconds
+        epoch.seconds, epoch.wait_seconds = time.perf_counter() - began, epoch.wait_seconds + waited
         yield
     broadcast_buffers(state.network)

@@ -168,7 +168,7 @@ def _problem(path: Path, error: Exception) -> str:
 
 
 def _kind_of(path: Path) -> str:
-    """Return the kind of a file that is no state dict, and the remedy."""
+    """Return the kind of a file that torch cannot load, and the remedy."""
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     if zipfile.is_zipfile(path):
