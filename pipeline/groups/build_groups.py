@@ -1,7 +1,9 @@
-"""Build the groups: classes counted, spread over N * N * L groups, and the images of each class written by group."""
+"""Build the groups of a manifest: the classes of each group and their members."""
 
 import logging
+import shutil
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,29 +12,29 @@ import polars as pl
 
 from data_manifest import schemas
 from data_manifest.errors import UserError
-from data_manifest.progress import Percentage, Progress, working
+from data_manifest.progress import Percentage, Progress, share, working
 from data_manifest.store.publish import find_published, publishing
-from data_manifest.store.recipe import Recipe, read_recipe
+from data_manifest.store.recipe import Recipe, is_published, read_recipe
 from data_manifest.store.staging import remove_dead_staging
 from data_manifest.tables import table_files, write_table
 from pipeline.execution.disk_space import check_space, room_for_groups
 from pipeline.execution.executor import run_all
-from pipeline.groups.classes import add_up, complete_frames, number_classes
-from pipeline.groups.group_tables import GroupTables
+from pipeline.groups.classes import CLASS_KEY, FRAME, complete_frames, number_classes, sum_counts
+from pipeline.groups.gather import MEMBERS, VERSION, GatherJob, in_bundles, plan_files, write_members
 from pipeline.groups.preselected_images import warn_of_selection_in
-from pipeline.groups.reuse import Earlier, find_earlier
+from pipeline.groups.reuse import Earlier, find_earlier, without_reuse
 from pipeline.groups.settings import GroupSettings
+from pipeline.groups.spread import COUNTS, CountJob, SpreadJob, count_partition, read_counts, spread_partition
 from pipeline.groups.summary import check_any_class, log_summary, summarise_classes
 from pipeline.metadata.years import add_up_years, count_years_of, left_out_by_year
 from pipeline.verification.drop_bad_images import Verified, left_out_as_bad, verified_by
 
-VERSION = 5
-PATHS_LOOKED_AT = 10_000
+PATHS_SAMPLED = 10_000
 logger = logging.getLogger(__name__)
 
 
 def groups_recipe(name: str, manifest_digest: str, settings: GroupSettings, verified: Verified | None = None) -> Recipe:
-    """Return what makes groups: a manifest, how its bad images were left out if they were, and the settings."""
+    """Return the recipe of groups: the manifest, the settings, and how its images were verified, if they were."""
     more_settings, more_inputs = ({}, {}) if verified is None else (verified.settings, verified.inputs)
     inputs = {"manifest": manifest_digest, **more_inputs}
     return Recipe("groups", name, VERSION, {**settings.as_dict(), **more_settings}, inputs)
@@ -47,18 +49,19 @@ def build_groups(
 ) -> Path:
     """Write the classes and members of all groups, and return the folder of the artifact.
 
-    What is published already is not made again. Group and class numbers depend on the images and the settings alone.
-    Images without a heading are left out, unless alpha is 360, as are those of other years than `years`, if given.
+    An artifact that is published already is returned as it is. Group and class numbers depend only on the images and
+    the settings. Images without a heading are left out, unless alpha is 360, and so are those of other years than
+    `years`, if given.
 
     Args:
         manifest: Folder of a published manifest, or of what `leave_out_bad` made of one.
         artifacts: Where artifacts are published.
         settings: The grouping; the paper's by default.
-        on_percentage: Told of the progress.
+        on_percentage: Called with the percentage done.
         executor: Reads and writes the tables; threads of this process by default.
 
     Raises:
-        UserError: No class has enough images, no image is of the years asked for, or there is no room for the tables.
+        UserError: No class has enough images, no image is of the given years, or the disk is too full.
     """
     settings = settings or GroupSettings()
     settings.warn_if_unwise()
@@ -66,22 +69,36 @@ def build_groups(
     recipe = groups_recipe(made_from["name"], made_from["digest"], settings, verified_by(made_from))
     if published := find_published(artifacts, recipe, adopt={}):
         return published
-    files = table_files(manifest.absolute(), "manifest")  # jobs may go to machines that work in other folders
-    left_out = {**_leave_out_years(files, settings, executor), **left_out_as_bad(made_from)}
+    files = table_files(manifest.absolute(), "manifest")  # workers may run in other folders
+    left_out = {**_count_other_years(files, settings, executor), **left_out_as_bad(made_from)}
     warn_of_selection_in(files, settings)
-    remove_dead_staging(artifacts)  # nothing of it is taken over: it may be what the disk is full of
-    earlier = find_earlier(artifacts.absolute(), recipe)
+    remove_dead_staging(artifacts)  # before the disk is checked: it may be full of that
+    earlier = find_earlier(artifacts.absolute(), recipe, settings)
     needed_bytes = room_for_groups(*_estimate(files, made_from["summary"]["usable"]))
     check_space(artifacts, needed_bytes, f"groups of {recipe.name}", at_most=earlier is not None)
     build = partial(_build, artifacts.absolute(), recipe, files, settings, left_out, on_percentage, executor)
     try:
         build(earlier)
     except (FileNotFoundError, UserError):
-        if earlier is None or earlier.is_there():
+        if earlier is None or is_published(earlier.folder):
             raise
-        logger.info("%s has been removed meanwhile: nothing is taken over from it", earlier.groups)
+        logger.info("%s was removed while it was being reused: building without it", earlier.folder)
         build(None)
     return recipe.folder(artifacts)
+
+
+def _count_other_years(files: list[Path], settings: GroupSettings, executor: Executor | None) -> dict[str, int]:
+    if settings.years is None:
+        return {}
+    with Progress("counting years", len(files), "partitions") as progress:
+        counted = add_up_years(run_all(count_years_of, files, progress, executor))
+    return left_out_by_year(counted, settings.years)
+
+
+def _estimate(files: list[Path], num_images: int) -> tuple[int, int]:
+    """Return a number of images and the bytes of their paths, estimated from the first paths."""
+    lengths = pl.scan_parquet(files, glob=False).head(PATHS_SAMPLED).select(pl.col("path").str.len_bytes().mean())
+    return num_images, round(num_images * lengths.collect().item())
 
 
 def _build(
@@ -89,37 +106,102 @@ def _build(
     recipe: Recipe,
     files: list[Path],
     settings: GroupSettings,
-    left_out: dict[str, int],
+    left_out: dict[str, Any],
     on_percentage: Percentage,
     executor: Executor | None,
     earlier: Earlier | None,
 ) -> None:
     summary: dict[str, Any] = {}
     with publishing(artifacts, recipe, summary) as staging:
-        tables = GroupTables(files, settings, staging, earlier, on_percentage, executor)
-        counted = tables.count()
+        tables = _Tables(files, settings, staging, earlier, on_percentage, executor)
+        counts = tables.count_classes()
         with working("numbering the classes"):
-            total = add_up(complete_frames(counted))
+            total = sum_counts(complete_frames(counts).drop("partition"))
             summary |= {**summarise_classes(total, settings), **left_out}
             check_any_class(summary, settings)
-            classes = number_classes(total.filter(pl.col("num_images") >= settings.min_images_per_class), settings)
-            write_table(classes, staging / "classes" / "classes.parquet", schemas.CLASSES)
-        summary["files_from_before"] = tables.write_members(classes, counted)
+            classes = number_classes(total, settings)
+            write_table(classes.select(schemas.CLASSES.names), staging / "classes" / "classes.parquet", schemas.CLASSES)
+        summary["files_from_before"] = tables.write_members(counts, classes)
         summary["made"] = (
             f"{summary['classes']:,} classes of {summary['images']:,} images in {summary['groups']:,} groups"
         )
         log_summary(recipe.name, classes, summary, settings)
 
 
-def _estimate(files: list[Path], num_images: int) -> tuple[int, int]:
-    """Return a number of images with the bytes of their paths, if these are as long as the first ones."""
-    lengths = pl.scan_parquet(files, glob=False).head(PATHS_LOOKED_AT).select(pl.col("path").str.len_bytes().mean())
-    return num_images, round(num_images * lengths.collect().item())
+@dataclass(frozen=True)
+class _Tables:
+    """Writes class counts and members to the folder of an artifact, or links them from earlier groups."""
 
+    files: list[Path]
+    settings: GroupSettings
+    folder: Path
+    earlier: Earlier | None
+    on_percentage: Percentage
+    executor: Executor | None
 
-def _leave_out_years(files: list[Path], settings: GroupSettings, executor: Executor | None) -> dict[str, int]:
-    if settings.years is None:
-        return {}
-    with Progress("counting years", len(files), "partitions") as progress:
-        counted = add_up_years(run_all(count_years_of, files, progress, executor))
-    return left_out_by_year(counted, settings.years)
+    def count_classes(self) -> pl.DataFrame:
+        """Write the class counts of each partition, and return them as `read_counts` does."""
+        (self.folder / COUNTS).mkdir()
+        counts_files = [self.folder / COUNTS / file.name for file in self.files]
+        jobs = [
+            CountJob(file, self.settings, counts_file)
+            for file, counts_file in zip(self.files, counts_files, strict=True)
+            if self.earlier is None or not self.earlier.link_counts(file.name, counts_file)
+        ]
+        with Progress("counting classes", len(jobs), "partitions", share(self.on_percentage, 0, 30)) as progress:
+            list(run_all(count_partition, jobs, progress, self.executor))
+        with working("reading the counts"):
+            return read_counts(counts_files)
+
+    def write_members(self, counts: pl.DataFrame, classes: pl.DataFrame) -> int:
+        """Write the members of numbered classes, and return how many files were linked."""
+        scratch, members = self.folder / "scratch", self.folder / MEMBERS
+        scratch.mkdir()
+        members.mkdir()
+        with working("planning the files"):
+            planned = plan_files(classes)
+            planned, linked = self._link_members(planned, members)
+            planned = in_bundles(planned)
+            spread_jobs = self._spread_jobs(counts, planned, scratch)
+            spread_files = [job.spread_file for job in spread_jobs]
+            gather_jobs = [
+                GatherJob(
+                    members,
+                    bundle,
+                    number,
+                    spread_files,
+                    None if self.earlier is None else self.earlier.folder / MEMBERS,
+                )
+                for number, bundle in enumerate(planned.partition_by("bundle", maintain_order=True))
+            ]
+        with Progress("sorting images", len(spread_jobs), "partitions", share(self.on_percentage, 30, 60)) as progress:
+            list(run_all(spread_partition, spread_jobs, progress, self.executor))
+        with Progress("writing groups", len(gather_jobs), "bundles", share(self.on_percentage, 60, 100)) as progress:
+            list(run_all(write_members, gather_jobs, progress, self.executor))
+        shutil.rmtree(scratch)
+        return len(linked)
+
+    def _link_members(self, planned: pl.DataFrame, members: Path) -> tuple[pl.DataFrame, list[str]]:
+        if self.earlier is None:
+            return without_reuse(planned), []
+        planned = self.earlier.find_classes(planned)
+        same = planned.filter(pl.col("file") == pl.col("file_before"))["file"].unique(maintain_order=True)
+        linked = [name for name in same if self.earlier.link_members(name, members / name)]
+        return planned.filter(~pl.col("file").is_in(linked)), linked
+
+    def _spread_jobs(self, counts: pl.DataFrame, bundled: pl.DataFrame, scratch: Path) -> list[SpreadJob]:
+        """Return the jobs for partitions with images of classes that are not in earlier groups."""
+        fresh = bundled.filter(pl.col("file_before").is_null()).select(*CLASS_KEY, "number", batch="bundle")
+        keys = (
+            complete_frames(counts)
+            .select("partition", *CLASS_KEY)
+            .with_columns(counts.select(pl.col(FRAME).name.prefix("own_")))
+        )
+        found = (
+            keys.join(fresh, on=CLASS_KEY, nulls_equal=True).drop(FRAME).rename(lambda name: name.removeprefix("own_"))
+        )
+        num_batches = bundled["bundle"].n_unique()
+        return [
+            SpreadJob(self.files[partition], self.settings, classes, num_batches, scratch / f"{partition}.arrow")
+            for (partition,), classes in found.partition_by("partition", as_dict=True, include_key=False).items()
+        ]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.groups.cells import count_classes, group_index
+from pipeline.groups.classes import count_classes, group_index
 from pipeline.groups.settings import GroupSettings
 
 ENOUGH_CLASSES = 1000  # with fewer, as along a straight street, few groups need not mean anything

@@ -7,7 +7,7 @@ import polars as pl
 
 from data_manifest.errors import UserError
 from data_manifest.inspect.classes import group_sizes
-from pipeline.groups.cells import group_index
+from pipeline.groups.classes import group_index
 from pipeline.groups.settings import GroupSettings
 from pipeline.verification.drop_bad_images import LEFT_OUT_AS
 
