@@ -2,11 +2,12 @@
 
 import logging
 import shutil
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -19,17 +20,18 @@ from data_manifest.store.staging import remove_dead_staging
 from data_manifest.tables import table_files, write_table
 from pipeline.execution.disk_space import check_space, room_for_groups
 from pipeline.execution.executor import run_all
-from pipeline.groups.classes import CLASS_KEY, FRAME, complete_frames, number_classes, sum_counts
+from pipeline.groups.classes import CLASS_KEY, complete_frames, number_classes, sum_counts
 from pipeline.groups.gather import MEMBERS, VERSION, GatherJob, in_bundles, plan_files, write_members
 from pipeline.groups.preselected_images import warn_of_selection_in
 from pipeline.groups.reuse import Earlier, find_earlier, without_reuse
 from pipeline.groups.settings import GroupSettings
-from pipeline.groups.spread import COUNTS, CountJob, SpreadJob, count_partition, read_counts, spread_partition
+from pipeline.groups.spread import COUNTS, SpreadJob, read_counts, spread_partition
 from pipeline.groups.summary import check_any_class, log_summary, summarise_classes
 from pipeline.metadata.years import add_up_years, count_years_of, left_out_by_year
 from pipeline.verification.drop_bad_images import Verified, left_out_as_bad, verified_by
 
 PATHS_SAMPLED = 10_000
+Job = TypeVar("Job")
 logger = logging.getLogger(__name__)
 
 
@@ -116,7 +118,7 @@ def _build(
         tables = _Tables(files, settings, staging, earlier, on_percentage, executor)
         counts = tables.count_classes()
         with working("numbering the classes"):
-            total = sum_counts(complete_frames(counts).drop("partition"))
+            total = sum_counts(complete_frames(counts))
             summary |= {**summarise_classes(total, settings), **left_out}
             check_any_class(summary, settings)
             classes = number_classes(total, settings)
@@ -141,67 +143,67 @@ class _Tables:
 
     def count_classes(self) -> pl.DataFrame:
         """Write the class counts of each partition, and return them as `read_counts` does."""
+        self._scratch.mkdir()
         (self.folder / COUNTS).mkdir()
         counts_files = [self.folder / COUNTS / file.name for file in self.files]
-        jobs = [
-            CountJob(file, self.settings, counts_file)
-            for file, counts_file in zip(self.files, counts_files, strict=True)
-            if self.earlier is None or not self.earlier.link_counts(file.name, counts_file)
+        missing = [
+            number
+            for number, file in enumerate(counts_files)
+            if self.earlier is None or not self.earlier.link_counts(file.name, file)
         ]
-        with Progress("counting classes", len(jobs), "partitions", share(self.on_percentage, 0, 30)) as progress:
-            list(run_all(count_partition, jobs, progress, self.executor))
-        with working("reading the counts"):
+        jobs = [SpreadJob(self.files[n], self.settings, self._spread_file(n), counts_files[n]) for n in missing]
+        self._run(spread_partition, jobs, "sorting images", "partitions", 0, 50)
+        with working("reading the class counts"):
             return read_counts(counts_files)
 
     def write_members(self, counts: pl.DataFrame, classes: pl.DataFrame) -> int:
         """Write the members of numbered classes, and return how many files were linked."""
-        scratch, members = self.folder / "scratch", self.folder / MEMBERS
-        scratch.mkdir()
-        members.mkdir()
+        (self.folder / MEMBERS).mkdir()
         with working("planning the files"):
-            planned = plan_files(classes)
-            planned, linked = self._link_members(planned, members)
+            planned, num_linked = self._link_members(plan_files(classes))
             planned = in_bundles(planned)
-            spread_jobs = self._spread_jobs(counts, planned, scratch)
-            spread_files = [job.spread_file for job in spread_jobs]
-            gather_jobs = [
-                GatherJob(
-                    members,
-                    bundle,
-                    number,
-                    spread_files,
-                    None if self.earlier is None else self.earlier.folder / MEMBERS,
-                )
-                for number, bundle in enumerate(planned.partition_by("bundle", maintain_order=True))
-            ]
-        with Progress("sorting images", len(spread_jobs), "partitions", share(self.on_percentage, 30, 60)) as progress:
-            list(run_all(spread_partition, spread_jobs, progress, self.executor))
-        with Progress("writing groups", len(gather_jobs), "bundles", share(self.on_percentage, 60, 100)) as progress:
-            list(run_all(write_members, gather_jobs, progress, self.executor))
-        shutil.rmtree(scratch)
-        return len(linked)
+            fresh = self._find_fresh(counts, planned)
+            numbers = [n for n in fresh["partition"].unique().sort() if not self._spread_file(n).exists()]
+            jobs = [SpreadJob(self.files[n], self.settings, self._spread_file(n), None) for n in numbers]
+        self._run(spread_partition, jobs, "sorting images", "partitions", 50, 60)
+        with working("assigning images to files"):
+            bundles = list(self._gather_jobs(planned, fresh))
+        self._run(write_members, bundles, "writing groups", "bundles", 60, 100)
+        shutil.rmtree(self._scratch)
+        return num_linked
 
-    def _link_members(self, planned: pl.DataFrame, members: Path) -> tuple[pl.DataFrame, list[str]]:
+    @property
+    def _scratch(self) -> Path:
+        return self.folder / "scratch"
+
+    def _spread_file(self, partition: int) -> Path:
+        return self._scratch / f"{partition}.arrow"
+
+    def _run(self, work: Callable[[Job], None], jobs: list[Job], what: str, unit: str, begin: int, end: int) -> None:
+        with Progress(what, len(jobs), unit, share(self.on_percentage, begin, end)) as progress:
+            list(run_all(work, jobs, progress, self.executor))
+
+    def _link_members(self, planned: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+        """Link the files that earlier groups have; return the classes of the others, and how many were linked."""
         if self.earlier is None:
-            return without_reuse(planned), []
+            return without_reuse(planned), 0
         planned = self.earlier.find_classes(planned)
-        same = planned.filter(pl.col("file") == pl.col("file_before"))["file"].unique(maintain_order=True)
-        linked = [name for name in same if self.earlier.link_members(name, members / name)]
-        return planned.filter(~pl.col("file").is_in(linked)), linked
+        same = planned.filter(pl.col("file") == pl.col("file_before"))["file"].unique()
+        linked = [name for name in same if self.earlier.link_members(name, self.folder / MEMBERS / name)]
+        return planned.filter(~pl.col("file").is_in(linked)), len(linked)
 
-    def _spread_jobs(self, counts: pl.DataFrame, bundled: pl.DataFrame, scratch: Path) -> list[SpreadJob]:
-        """Return the jobs for partitions with images of classes that are not in earlier groups."""
-        fresh = bundled.filter(pl.col("file_before").is_null()).select(*CLASS_KEY, "number", batch="bundle")
-        keys = (
-            complete_frames(counts)
-            .select("partition", *CLASS_KEY)
-            .with_columns(counts.select(pl.col(FRAME).name.prefix("own_")))
-        )
-        found = (
-            keys.join(fresh, on=CLASS_KEY, nulls_equal=True).drop(FRAME).rename(lambda name: name.removeprefix("own_"))
-        )
-        num_batches = bundled["bundle"].n_unique()
-        return [
-            SpreadJob(self.files[partition], self.settings, classes, num_batches, scratch / f"{partition}.arrow")
-            for (partition,), classes in found.partition_by("partition", as_dict=True, include_key=False).items()
-        ]
+    def _find_fresh(self, counts: pl.DataFrame, planned: pl.DataFrame) -> pl.DataFrame:
+        """Return where the images of classes are that earlier groups do not have."""
+        images = pl.col("num_images").cast(pl.Int64)
+        end = images.cum_sum().over("partition")
+        places = complete_frames(counts).select(*CLASS_KEY, "partition", "class", begin=end - images, end=end)
+        fresh = planned.filter(pl.col("file_before").is_null()).select(*CLASS_KEY, "number", "bundle")
+        return places.join(fresh, on=CLASS_KEY, nulls_equal=True).drop(CLASS_KEY)
+
+    def _gather_jobs(self, planned: pl.DataFrame, fresh: pl.DataFrame) -> Iterator[GatherJob]:
+        of_bundle = fresh.partition_by("bundle", as_dict=True, include_key=False)
+        for (bundle,), classes in planned.partition_by("bundle", as_dict=True, include_key=False).items():
+            found = of_bundle.get((bundle,), fresh.clear()).partition_by("partition", as_dict=True, include_key=False)
+            spread = [(self._spread_file(number), places) for (number,), places in found.items()]
+            earlier = [] if self.earlier is None else self.earlier.files_of(classes)
+            yield GatherJob(self.folder / MEMBERS, classes, spread, earlier)

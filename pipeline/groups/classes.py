@@ -52,17 +52,10 @@ def group_index(settings: GroupSettings) -> pl.Expr:
     return ((u * settings.N + v) * settings.L + w).cast(pl.Int32).alias("group_index")
 
 
-def count_classes(images: pl.LazyFrame, settings: GroupSettings, hashes: pl.Expr | None = None) -> pl.DataFrame:
-    """Return the number of manifest rows per class, with `CLASS_KEY` and `num_images`.
-
-    Args:
-        images: Manifest rows; those of other years than `settings.years` are left out.
-        settings: The grouping.
-        hashes: A column to sum per class as well, modulo 2^64.
-    """
-    sums = () if hashes is None else (hashes,)
-    keys = images.filter(taken_in(settings.years)).select(*class_key(settings), *sums)
-    return keys.group_by(CLASS_KEY).agg(pl.len().cast(pl.Int32).alias("num_images"), pl.all().sum()).collect()
+def count_classes(images: pl.LazyFrame, settings: GroupSettings) -> pl.DataFrame:
+    """Return `num_images` per class of manifest rows; those of other years than `settings.years` are left out."""
+    keys = images.filter(taken_in(settings.years)).select(class_key(settings))
+    return keys.group_by(CLASS_KEY).agg(num_images=pl.len().cast(pl.Int32)).collect()
 
 
 def complete_frames(counts: pl.DataFrame) -> pl.DataFrame:
@@ -91,7 +84,8 @@ def _only_known(column: str, within: Sequence[str]) -> pl.Expr:
 
 def sum_counts(counts: pl.DataFrame) -> pl.DataFrame:
     """Return class counts summed over all partitions, one row per class."""
-    return counts.with_columns(pl.col("num_images").cast(pl.Int64)).group_by(CLASS_KEY).agg(pl.all().sum())
+    sums = pl.col("num_images").cast(pl.Int64), pl.col("^members_hash$")
+    return counts.group_by(CLASS_KEY).agg(each.sum() for each in sums)
 
 
 def number_classes(counted: pl.DataFrame, settings: GroupSettings) -> pl.DataFrame:

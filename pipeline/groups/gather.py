@@ -10,7 +10,7 @@ import polars as pl
 from data_manifest.schemas import MEMBERS as MEMBERS_SCHEMA
 from data_manifest.schemas import SCHEMA_VERSION
 from data_manifest.tables import write_table
-from pipeline.groups.spread import MEMBER, read_batch
+from pipeline.groups.spread import MEMBER, read_spread
 
 VERSION = 6  # of the groups: raise it when the same manifest and settings give other tables
 MEMBERS = "members"
@@ -63,36 +63,27 @@ class GatherJob:
 
     Args:
         folder: Where the files go.
-        classes: The planned classes of the bundle; `file_before` and `class_before` say which file of `earlier_folder`
-            has the same members under which class index, and are null where no file has.
-        batch: The batch to read of each spread file.
-        spread_files: What the partitions were spread into.
-        earlier_folder: The folder of the files of members of earlier groups.
+        classes: The planned classes of the bundle.
+        spread: Spread files, each with its classes that go into the bundle, as in `read_spread`.
+        earlier: Files of members of earlier groups, each with its classes that are the same: `number`, and
+            `class_before`, the class index there.
     """
 
     folder: Path
     classes: pl.DataFrame
-    batch: int
-    spread_files: Sequence[Path]
-    earlier_folder: Path | None
+    spread: Sequence[tuple[Path, pl.DataFrame]]
+    earlier: Sequence[tuple[Path, pl.DataFrame]]
 
 
 def write_members(job: GatherJob) -> None:
     """Write the files of members of a bundle, sorted by class and path."""
-    parts = [read_batch(file, job.batch) for file in job.spread_files]
-    parts += [
-        _read_earlier(job.earlier_folder / name, classes)
-        for (name,), classes in job.classes.drop_nulls("file_before").partition_by("file_before", as_dict=True).items()
-        if job.earlier_folder
-    ]
+    parts = [read_spread(*each) for each in job.spread] + [_read_earlier(*each) for each in job.earlier]
     numbers = job.classes.select("number", "group_index", "class_index")
-    members = in_order(pl.concat(parts)).join(numbers, on="number", maintain_order="left")
-    begin = 0
+    members = in_order(pl.concat(parts)).join(numbers, on="number", maintain_order="left").drop("number")
     sizes = job.classes.group_by("file", maintain_order=True).agg(pl.col("num_images").cast(pl.Int64).sum())
-    for file, size in sizes.iter_rows():
-        write_table(members.slice(begin, size).drop("number"), job.folder / file, MEMBERS_SCHEMA)
-        begin += size
-    assert begin == len(members), "the counts do not fit the members"
+    assert len(members) == sizes["num_images"].sum(), "the counts do not fit the members"
+    for (name, size), end in zip(sizes.iter_rows(), sizes["num_images"].cum_sum(), strict=True):
+        write_table(members.slice(end - size, size), job.folder / name, MEMBERS_SCHEMA)
 
 
 def _read_earlier(file: Path, classes: pl.DataFrame) -> pl.DataFrame:

@@ -1,17 +1,16 @@
-"""Read the partitions of a manifest: count the classes of each, and spread its images over the files of members."""
+"""Spread the images of each partition of a manifest by class, and count them."""
 
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.ipc
 
 from data_manifest.schemas import CLASS_COUNTS
 from data_manifest.tables import write_table
-from pipeline.groups.classes import CLASS_KEY, class_key, count_classes
+from pipeline.groups.classes import CLASS_KEY, class_key, group_index
 from pipeline.groups.settings import GroupSettings
 from pipeline.metadata.years import taken_in
 
@@ -22,25 +21,39 @@ HASHED_BY = {"polars": pl.__version__}  # other versions may hash otherwise
 
 
 @dataclass(frozen=True)
-class CountJob:
-    """Count the classes of one partition of the manifest and write them to `counts_file`."""
+class SpreadJob:
+    """Spread one partition.
+
+    Args:
+        manifest_file: The partition of the manifest.
+        settings: The grouping.
+        spread_file: The Arrow IPC file to write: `class`, the row of the class in the class counts, `path` and `year`.
+        counts_file: The table of class counts to write, or None if it is there already.
+    """
 
     manifest_file: Path
     settings: GroupSettings
-    counts_file: Path
+    spread_file: Path
+    counts_file: Path | None
 
 
-def count_partition(job: CountJob) -> None:
-    """Write the class counts of a partition, sorted by class, with a hash of the images of each class."""
-    images = pl.scan_parquet(job.manifest_file, glob=False)
-    counts = count_classes(images, job.settings, member_hash())
-    write_table(counts.sort(CLASS_KEY), job.counts_file, CLASS_COUNTS, HASHED_BY)
+def spread_partition(job: SpreadJob) -> None:
+    """Write the images of a partition sorted by class, and the class counts in the same order.
 
-
-def read_counts(files: list[Path]) -> pl.DataFrame:
-    """Return the class counts of partitions, with `partition`: the rank of its file."""
-    counts = (pl.read_parquet(file, glob=False) for file in files)
-    return pl.concat(each.with_columns(partition=pl.lit(number, pl.Int32)) for number, each in enumerate(counts))
+    Classes are sorted by group and key. Images without a heading come last in the counts and are not written.
+    """
+    taken = pl.scan_parquet(job.manifest_file, glob=False).filter(taken_in(job.settings.years))
+    images = taken.select(*MEMBER, *class_key(job.settings), member_hash()).collect()
+    classes = images.select(*CLASS_KEY, "members_hash").with_row_index("row").group_by(CLASS_KEY)
+    counts = (
+        classes.agg("row", pl.len().cast(pl.Int32).alias("num_images"), pl.col("members_hash").sum())
+        .sort(group_index(job.settings), *CLASS_KEY, nulls_last=[True] + [False] * len(CLASS_KEY))
+        .with_row_index("class")
+    )
+    rows = counts.filter(pl.col("heading_bin").is_not_null()).select("class", "row").explode("row", empty_as_null=False)
+    _write(rows.select("class", *(images[column].gather(rows["row"]) for column in MEMBER)), job.spread_file)
+    if job.counts_file is not None:
+        write_table(counts.select(CLASS_COUNTS.names), job.counts_file, CLASS_COUNTS, HASHED_BY)
 
 
 def member_hash() -> pl.Expr:
@@ -48,42 +61,30 @@ def member_hash() -> pl.Expr:
     return pl.struct(MEMBER).hash(HASH_SEED).alias("members_hash")
 
 
-@dataclass(frozen=True)
-class SpreadJob:
-    """Spread the images of one partition of the manifest over batches.
+def _write(images: pl.DataFrame, spread_file: Path) -> None:
+    """Write rows as one record batch to a file that appears complete."""
+    table = images.rechunk().to_arrow()
+    unfinished = spread_file.with_name(f".{spread_file.name}.{uuid.uuid4().hex}")
+    with pa.OSFile(str(unfinished), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    unfinished.replace(spread_file)
+
+
+def read_spread(spread_file: Path, classes: pl.DataFrame) -> pl.DataFrame:
+    """Return `number`, `path` and `year` of some classes of a partition; the rest of the file is not read.
 
     Args:
-        manifest_file: The partition.
-        settings: The grouping.
-        classes: `CLASS_KEY` as in the partition's counts, the `number` of the class, and the `batch` it belongs to,
-            which must not decrease with the number.
-        num_batches: Number of batches to write.
-        spread_file: The Arrow IPC file to write.
+        spread_file: What `spread_partition` wrote.
+        classes: `class`, `number`, and `begin` and `end`, the rows of the class in the file.
     """
-
-    manifest_file: Path
-    settings: GroupSettings
-    classes: pl.DataFrame
-    num_batches: int
-    spread_file: Path
-
-
-def spread_partition(job: SpreadJob) -> None:
-    """Write the images of some classes of a partition to an Arrow IPC file with one record batch per `batch`."""
-    taken = pl.scan_parquet(job.manifest_file, glob=False).filter(taken_in(job.settings.years))
-    images = taken.select(*MEMBER, *class_key(job.settings)).collect()
-    found = images.join(job.classes, on=CLASS_KEY, nulls_equal=True, maintain_order="left")
-    found = found.sort("number", maintain_order=True)
-    sizes = np.bincount(found["batch"].to_numpy(), minlength=job.num_batches)
-    (rows,) = found.select("number", *MEMBER).rechunk().to_arrow().to_batches()
-    unfinished = job.spread_file.with_name(f".{job.spread_file.name}.{uuid.uuid4().hex}")
-    with pa.OSFile(str(unfinished), "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
-        for end, size in zip(sizes.cumsum().tolist(), sizes.tolist(), strict=True):
-            writer.write_batch(rows.slice(end - size, size))
-    unfinished.replace(job.spread_file)
+    begin, end = classes.select(pl.col("begin").min(), pl.col("end").max()).row(0)
+    with pa.memory_map(str(spread_file)) as file:
+        rows = pa.ipc.open_file(file).get_batch(0).slice(begin, end - begin)
+    numbers = classes.select("class", "number")
+    return pl.DataFrame(rows).join(numbers, on="class", maintain_order="left").select("number", *MEMBER)
 
 
-def read_batch(spread_file: Path, batch: int) -> pl.DataFrame:
-    """Return `number`, `path` and `year` of one batch of an Arrow IPC file that `spread_partition` wrote."""
-    with pa.OSFile(str(spread_file), "rb") as file:
-        return pl.DataFrame(pa.ipc.open_file(file).get_batch(batch))
+def read_counts(counts_files: list[Path]) -> pl.DataFrame:
+    """Return the class counts of partitions, with `partition` and `class`: the ranks of the file and of the row."""
+    counts = (pl.read_parquet(file, glob=False).with_row_index("class") for file in counts_files)
+    return pl.concat(each.with_columns(partition=pl.lit(number, pl.Int32)) for number, each in enumerate(counts))

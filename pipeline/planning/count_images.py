@@ -19,7 +19,7 @@ from data_manifest.store.recipe import CURRENT, is_published, read_recipe
 from data_manifest.store.references import MANIFEST_STAGES
 from data_manifest.tables import table_files
 from pipeline.execution.executor import run_all
-from pipeline.groups.classes import complete_frames, count_classes
+from pipeline.groups.classes import complete_frames, count_classes, sum_counts
 from pipeline.groups.settings import GroupSettings
 from pipeline.listing.list_images import Images, Listing, list_images
 from pipeline.manifest.build_manifest import manifest_recipe, summarise
