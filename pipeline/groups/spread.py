@@ -16,6 +16,7 @@ from pipeline.metadata.years import taken_in
 
 MEMBER = ("path", "year")  # the columns of a member apart from its class
 HASH_SEED = 14
+ROWS_PER_BATCH = 16_384  # the kernel takes several times as long to write larger buffers
 COUNTS = "class_counts"
 HASHED_BY = {"polars": pl.__version__}  # other versions may hash otherwise
 
@@ -44,29 +45,29 @@ def spread_partition(job: SpreadJob) -> None:
     """
     taken = pl.scan_parquet(job.manifest_file, glob=False).filter(taken_in(job.settings.years))
     images = taken.select(*MEMBER, *class_key(job.settings), member_hash()).collect()
-    classes = images.select(*CLASS_KEY, "members_hash").with_row_index("row").group_by(CLASS_KEY)
-    counts = (
-        classes.agg("row", pl.len().cast(pl.Int32).alias("num_images"), pl.col("members_hash").sum())
-        .sort(group_index(job.settings), *CLASS_KEY, nulls_last=[True] + [False] * len(CLASS_KEY))
-        .with_row_index("class")
+    classes = images.group_by(CLASS_KEY).agg(
+        pl.len().cast(pl.Int32).alias("num_images"), pl.col("members_hash").sum(), *MEMBER
     )
-    rows = counts.filter(pl.col("heading_bin").is_not_null()).select("class", "row").explode("row", empty_as_null=False)
-    _write(rows.select("class", *(images[column].gather(rows["row"]) for column in MEMBER)), job.spread_file)
+    in_order = classes.sort(group_index(job.settings), *CLASS_KEY, nulls_last=[True] + [False] * len(CLASS_KEY))
+    members = in_order.with_row_index("class").filter(pl.col("heading_bin").is_not_null())
+    _write(members.select("class", *MEMBER).explode(MEMBER, empty_as_null=False), job.spread_file)
     if job.counts_file is not None:
-        write_table(counts.select(CLASS_COUNTS.names), job.counts_file, CLASS_COUNTS, HASHED_BY)
+        write_table(in_order.select(CLASS_COUNTS.names), job.counts_file, CLASS_COUNTS, HASHED_BY)
 
 
 def member_hash() -> pl.Expr:
     """Return a 64-bit hash of the path and year of manifest rows; it may change with the version of polars."""
-    return pl.struct(MEMBER).hash(HASH_SEED).alias("members_hash")
+    path, year = (pl.col(column).hash(HASH_SEED) for column in MEMBER)
+    return (path ^ year).alias("members_hash")
 
 
 def _write(images: pl.DataFrame, spread_file: Path) -> None:
-    """Write rows as one record batch to a file that appears complete."""
-    table = images.rechunk().to_arrow()
+    """Write rows to a file that appears complete, in record batches of `ROWS_PER_BATCH`."""
     unfinished = spread_file.with_name(f".{spread_file.name}.{uuid.uuid4().hex}")
-    with pa.OSFile(str(unfinished), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(table)
+    schema = images.clear().to_arrow().schema
+    with pa.OSFile(str(unfinished), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+        for rows in images.iter_slices(ROWS_PER_BATCH):
+            writer.write_table(rows.to_arrow(), ROWS_PER_BATCH)
     unfinished.replace(spread_file)
 
 
@@ -79,7 +80,9 @@ def read_spread(spread_file: Path, classes: pl.DataFrame) -> pl.DataFrame:
     """
     begin, end = classes.select(pl.col("begin").min(), pl.col("end").max()).row(0)
     with pa.memory_map(str(spread_file)) as file:
-        rows = pa.ipc.open_file(file).get_batch(0).slice(begin, end - begin)
+        reader = pa.ipc.open_file(file)
+        batches = [reader.get_batch(number) for number in range(begin // ROWS_PER_BATCH, -(-end // ROWS_PER_BATCH))]
+    rows = pa.Table.from_batches(batches).slice(begin % ROWS_PER_BATCH, end - begin)
     numbers = classes.select("class", "number")
     return pl.DataFrame(rows).join(numbers, on="class", maintain_order="left").select("number", *MEMBER)
 
