@@ -8,7 +8,9 @@ mode; they map images [b, 3, h, w], ImageNet-normalised, to descriptors [b, fc_o
 `network.preprocessing(image)` makes such an input of one of Pillow's images.
 """
 
-from training import network as _network
+from training.network import downloads as _downloads
+from training.network import model as _model
+from training.network import weights as _weights
 
 dependencies = ["torch", "torchvision"]
 
@@ -16,9 +18,9 @@ dependencies = ["torch", "torchvision"]
 def get_trained_model(
     backbone: str = "ResNet50",
     fc_output_dim: int | float | str = 2048,
-    release_url: str = _network.RELEASE_URL,
+    release_url: str = _downloads.RELEASE_URL,
     progress: bool = True,
-) -> _network.GeoLocalizationNet:
+) -> _model.GeoLocalizationNet:
     """Return a network with the official weights, downloaded once and then kept where torch.hub keeps its files.
 
     Args:
@@ -31,10 +33,10 @@ def get_trained_model(
     Raises:
         ValueError: There are no such weights (the message lists those that exist), or the download failed.
     """
-    return _network.load_official(backbone, fc_output_dim, release_url, progress)
+    return _weights.load_official(backbone, fc_output_dim, release_url, progress)
 
 
-def load_model(path: str) -> _network.GeoLocalizationNet:
+def load_model(path: str) -> _model.GeoLocalizationNet:
     """Return a trained network of one's own; which one it is, is found in its file.
 
     Args:
@@ -43,4 +45,4 @@ def load_model(path: str) -> _network.GeoLocalizationNet:
     Raises:
         ValueError: The file cannot be read, or is not a network of a known backbone.
     """
-    return _network.load_model(path)
+    return _weights.load_model(path)

@@ -26,14 +26,14 @@ from PIL import Image
 
 from data_manifest import schemas
 from data_manifest.tables import write_table
-from training.augmentation import Augmentation
-from training.dataset import GroupDataset
-from training.groups import read_members
-from training.loading import read_batches
-from training.members import Members
-from training.sampling import EpochPlan
+from training.data.augmentation import Augmentation
+from training.data.dataset import GroupDataset
+from training.data.groups import read_members
+from training.data.loading import read_batches
+from training.data.members import Members
+from training.data.sampling import EpochPlan
+from training.data.skipped import SkippedImages
 from training.settings import AugmentationSettings, RuntimeSettings
-from training.skipped import SkippedImages
 
 GROUPS, PER_CLASS, WORKERS, BATCH = 8, 20, 8, 32
 TURNS, SECONDS_TO_FILL = 3, 3  # until each worker has its batches ready, or memory would be a matter of chance

@@ -16,12 +16,13 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torchvision.transforms import v2
 
-from training.augmentation import Augmentation
-from training.groups import Group
-from training.network import normalise
-from training.settings import AugmentationSettings, NetworkSettings, TrainingSettings
-from training.state import TrainingState
-from training.step import TrainStep
+from training.data.augmentation import Augmentation
+from training.data.groups import Group
+from training.loop.state import TrainingState
+from training.loop.step import TrainStep
+from training.network.images import normalise
+from training.network.settings import NetworkSettings
+from training.settings import AugmentationSettings, TrainingSettings
 
 BATCH, STEPS, IMAGES = 4, 2, 15
 NETWORK = NetworkSettings("ResNet18", 512, backbone_weights="none")

@@ -18,8 +18,9 @@ from data_manifest.console import LOGGERS, configure_logging, show_mistake
 from data_manifest.settings import Settings
 from evaluation.settings import EvaluationSettings
 from training.command_line import FOLDERS, check_batch_size, flag_of
-from training.launch import launch
-from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
+from training.distributed.launch import launch
+from training.network.settings import NetworkSettings
+from training.settings import AugmentationSettings, RuntimeSettings, TrainingSettings
 
 KINDS: tuple[type[Settings], ...]
 KINDS = (NetworkSettings, AugmentationSettings, TrainingSettings, EvaluationSettings, RuntimeSettings)
@@ -52,11 +53,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _train(options: argparse.Namespace, runtime: RuntimeSettings) -> None:
-    from evaluation.image_list import ImageList
-    from evaluation.stage import Validation
-    from training.percentages import teller_of_percentages
-    from training.processes import is_first, joined_processes
-    from training.stage import train_cosplace
+    from evaluation.descriptors.image_list import ImageList
+    from evaluation.evaluate_cosplace import Validation
+    from training.distributed.percentages import teller_of_percentages
+    from training.distributed.processes import is_first, joined_processes
+    from training.train_cosplace import train_cosplace
 
     with joined_processes(runtime.device) as device:
         if not is_first():

@@ -11,20 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_manifest.errors import UserError
 from data_manifest.images.image_size import PUBLISHED_IMAGE_SIZE, ImageSize
 from data_manifest.settings import Settings, setting
-from training.backbones import BACKBONES
+from training.network.settings import require
 
 logger = logging.getLogger(__name__)
 
 
 PUBLISHED_GROUPS_NUM = 8
 FP32, BF16, FP16 = PRECISIONS = ("fp32", "bf16", "fp16")
-IMAGENET, RANDOM = "imagenet", "none"  # values of backbone_weights that are no paths
-MODEL_FILE, BEST_MODEL = "model.pth", "best_model.pth"  # of a published model, and of a run
 NO_SEED = -1
-CURRENT = "current"  # the name that artifacts have for it, in a module that torch.hub cannot import
 
 
 def _numbers_in_one_form(text: str, what: str = "group numbers") -> str:
@@ -51,66 +47,6 @@ def _precision(name: str) -> str:
 
 def _seeds_in_one_form(text: str) -> str:
     return _numbers_in_one_form(text, "seeds")
-
-
-def model_file(path: Path) -> Path:
-    """Return the file of weights that a path means: itself, or that in the folder of a published model or of a run.
-
-    The folder above published models means the current one.
-
-    Raises:
-        ValueError: It is a folder without one.
-    """
-    if not path.is_dir():
-        return path
-    for file in (path / MODEL_FILE, path / BEST_MODEL, path / CURRENT / MODEL_FILE):
-        if file.is_file():
-            return file
-    raise ValueError(f"this folder holds no model: neither {MODEL_FILE}, of a training that is done, nor {BEST_MODEL}")
-
-
-def _require(holds: bool, settings: Settings, field: str, rule: str) -> None:
-    if not holds:
-        raise UserError(f"{field} = {getattr(settings, field)}: {rule}")
-
-
-@dataclass(frozen=True)
-class NetworkSettings(Settings):
-    """Which network, and the weights it starts from."""
-
-    backbone: str = setting("ResNet18", "convolutional network to take descriptors from", choices=tuple(BACKBONES))
-    fc_output_dim: int = setting(512, "length of a descriptor, in numbers")
-    train_all_layers: bool = setting(False, "train the early layers of the backbone too, instead of freezing them")
-    backbone_weights: str = setting(
-        "imagenet",
-        "weights that the backbone starts from: imagenet (downloaded by torchvision), none (random), "
-        "or the path of a state dict of the torchvision model",
-    )
-    resume_model: Path | None = setting(
-        None,
-        "trained model to start from, or to evaluate: a file, as official weights are, or the folder of a model or run",
-        form=model_file,
-    )
-    grayscale: bool = setting(
-        False,
-        "train on images in shades of grey, by a network of one input channel; weights for colour are added up",
-        added_later=True,
-    )
-
-    def check(self) -> None:
-        """Raise UserError for a descriptor without numbers or weights without a name."""
-        _require(self.fc_output_dim > 0, self, "fc_output_dim", "a descriptor needs more than 0 numbers")
-        _require(bool(self.backbone_weights), self, "backbone_weights", "give imagenet, none, or a path")
-
-    @property
-    def channels(self) -> int:
-        """How many channels the images have that the network takes."""
-        return 1 if self.grayscale else 3
-
-    def warn_if_unwise(self) -> None:
-        """Warn of settings that work, but hardly as they are meant."""
-        if self.resume_model is None and self.backbone_weights == RANDOM and not self.train_all_layers:
-            logger.warning("backbone_weights = none: early layers stay random, because train_all_layers is not set")
 
 
 @dataclass(frozen=True)
@@ -151,11 +87,11 @@ class AugmentationSettings(Settings):
 
     def check(self) -> None:
         """Raise UserError for values that no augmentation can have."""
-        _require(self.size.shorter_side > 0, self, "image_size", "an image needs a side of more than 0 pixels")
+        require(self.size.shorter_side > 0, self, "image_size", "an image needs a side of more than 0 pixels")
         for field in ("brightness", "contrast", "saturation"):
-            _require(getattr(self, field) >= 0, self, field, "a strength is 0 or more")
-        _require(0 <= self.hue <= 0.5, self, "hue", "a shift of hue lies between 0 and 0.5 turns of the colour circle")
-        _require(0 <= self.random_resized_crop <= 1, self, "random_resized_crop", "give a value from 0 to 1")
+            require(getattr(self, field) >= 0, self, field, "a strength is 0 or more")
+        require(0 <= self.hue <= 0.5, self, "hue", "a shift of hue lies between 0 and 0.5 turns of the colour circle")
+        require(0 <= self.random_resized_crop <= 1, self, "random_resized_crop", "give a value from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -229,19 +165,19 @@ class TrainingSettings(Settings):
     def check(self) -> None:
         """Raise UserError for counts and rates that cannot train, and for two answers to which groups."""
         agree = not self.use_amp16 or self.precision in (None, FP16)
-        _require(agree, self, "precision", "but use_amp16 is set, which means fp16; leave one of the two out")
+        require(agree, self, "precision", "but use_amp16 is set, which means fp16; leave one of the two out")
         named = len(self.group_indices or ())
         agree = not named or self.groups_num in (named, PUBLISHED_GROUPS_NUM)
-        _require(agree, self, "groups_num", f"but groups = {self.groups} names {named}; leave one of the two out")
+        require(agree, self, "groups_num", f"but groups = {self.groups} names {named}; leave one of the two out")
         for field in ("groups_num", "batch_size", "iterations_per_epoch"):
-            _require(getattr(self, field) > 0, self, field, "training needs at least 1")
-        _require(self.epochs_num >= 0, self, "epochs_num", "0 or more is needed")
-        _require(self.seed >= NO_SEED, self, "seed", "give 0 or more, or -1 for none")
+            require(getattr(self, field) > 0, self, field, "training needs at least 1")
+        require(self.epochs_num >= 0, self, "epochs_num", "0 or more is needed")
+        require(self.seed >= NO_SEED, self, "seed", "give 0 or more, or -1 for none")
         for field in ("lr", "classifiers_lr"):
-            _require(getattr(self, field) > 0, self, field, "a learning rate lies above 0")
-        _require(self.warmup_iterations >= 0, self, "warmup_iterations", "0 or more is needed")
-        _require(0 < self.lr_decay <= 1, self, "lr_decay", "a factor that lies above 0 and is at most 1 is needed")
-        _require(self.patience is None or self.patience > 0, self, "patience", "give 1 epoch or more, or leave it out")
+            require(getattr(self, field) > 0, self, field, "a learning rate lies above 0")
+        require(self.warmup_iterations >= 0, self, "warmup_iterations", "0 or more is needed")
+        require(0 < self.lr_decay <= 1, self, "lr_decay", "a factor that lies above 0 and is at most 1 is needed")
+        require(self.patience is None or self.patience > 0, self, "patience", "give 1 epoch or more, or leave it out")
 
 
 @dataclass(frozen=True)
@@ -291,22 +227,22 @@ class RuntimeSettings(Settings):
     def check(self) -> None:
         """Raise UserError for an unknown device, counts and times that cannot be, or a package that is missing."""
         known = re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device) is not None
-        _require(known, self, "device", "choose auto, cpu, cuda, or cuda:1 and so on")
-        _require(self.num_workers >= 0, self, "num_workers", "0 or more processes are needed")
-        _require(self.num_processes > 0, self, "num_processes", "1 or more is needed")
-        _require(self.checkpoint_minutes > 0, self, "checkpoint_minutes", "more than 0 minutes are needed")
-        _require(
+        require(known, self, "device", "choose auto, cpu, cuda, or cuda:1 and so on")
+        require(self.num_workers >= 0, self, "num_workers", "0 or more processes are needed")
+        require(self.num_processes > 0, self, "num_processes", "1 or more is needed")
+        require(self.checkpoint_minutes > 0, self, "checkpoint_minutes", "more than 0 minutes are needed")
+        require(
             self.checkpoint_iterations is None or self.checkpoint_iterations > 0,
             *(self, "checkpoint_iterations", "give 1 iteration or more, or leave it out"),
         )
-        _require(0 <= self.max_skipped_share <= 1, self, "max_skipped_share", "a share lies between 0 and 1")
+        require(0 <= self.max_skipped_share <= 1, self, "max_skipped_share", "a share lies between 0 and 1")
         installed = importlib.util.find_spec("tensorboard") is not None
-        _require(
+        require(
             installed or not self.tensorboard,
             *(self, "tensorboard", "that package is not installed here: pip install tensorboard, or leave this out"),
         )
         both = self.device == "cpu" and self.augmentation_device == "cuda"
-        _require(not both, self, "augmentation_device", "with device = cpu, images can be varied on the cpu alone")
+        require(not both, self, "augmentation_device", "with device = cpu, images can be varied on the cpu alone")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from data_manifest.progress import Progress
-from evaluation.opening import open_image
+from evaluation.descriptors.open_image import open_image
 
 ROOM = 15_000_000  # characters of all pictures of a page: one of 1000 queries stays under 20 MB
 # Longest side in pixels and quality, the best first; the last is taken whatever comes of it.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from data_manifest import schemas
 from data_manifest.images import file_states
 from data_manifest.tables import write_table
-from evaluation.image_list import ImageList
+from evaluation.descriptors.image_list import ImageList
 
 Rows = list[dict[str, object]]
 

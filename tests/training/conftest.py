@@ -14,8 +14,9 @@ from PIL import Image
 from data_manifest import schemas
 from data_manifest.images import file_states
 from data_manifest.tables import write_table
-from training.network import build_network, save_network
-from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
+from training.network.settings import NetworkSettings
+from training.network.weights import build_network, save_network
+from training.settings import AugmentationSettings, RuntimeSettings, TrainingSettings
 
 IMAGES_PER_CLASS = 3
 BY_THE_WAY = ("images_per_second", "data_wait_share", "resumes")  # by the clock, and by interruptions

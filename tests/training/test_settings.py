@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from data_manifest.errors import UserError
-from training.backbones import BACKBONES
-from training.settings import AugmentationSettings, NetworkSettings, RuntimeSettings, TrainingSettings
+from training.network.backbones import BACKBONES
+from training.network.settings import NetworkSettings
+from training.settings import AugmentationSettings, RuntimeSettings, TrainingSettings
 
 
 def test_defaults_are_the_published_ones() -> None:
@@ -83,7 +84,7 @@ def test_groups_that_cannot_be_meant_are_refused(values: dict[str, Any], message
 def test_settings_need_no_torch_and_network_and_workers_no_tables() -> None:
     code = (
         "import sys, training.settings; assert 'torch' not in sys.modules\n"
-        "import training.network, training.loading  # what torch.hub and worker processes import\n"
+        "import training.network, training.data.loading  # what torch.hub and worker processes import\n"
         "assert not {'polars', 'luigi', 'faiss'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

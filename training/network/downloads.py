@@ -11,8 +11,8 @@ import torchvision
 from torch import Tensor
 
 from data_manifest.errors import UserError
-from training.backbones import BACKBONES, OFFICIAL_DIMS
-from training.network.files import UNREADABLE, load_whole, read_state_dict
+from training.network.backbones import BACKBONES, OFFICIAL_DIMS
+from training.network.state_dict_files import UNREADABLE, load_whole, read_state_dict
 
 RELEASE_URL = "https://github.com/gmberton/CosPlace/releases/download/v1.0"
 FAILURES = (*UNREADABLE, http.client.HTTPException)

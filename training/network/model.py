@@ -7,7 +7,7 @@ import torchvision
 from torch import Tensor, nn
 
 from data_manifest.images.image_size import ImageSize
-from training.backbones import BACKBONES
+from training.network.backbones import BACKBONES
 from training.network.layers import build_aggregation
 from training.network.preprocessing import Preprocessing
 
@@ -33,7 +33,7 @@ class GeoLocalizationNet(nn.Module):
     how images become its input.
 
     Args:
-        name: A name of the registry, `training.backbones.BACKBONES`.
+        name: A name of the registry, `training.network.backbones.BACKBONES`.
         fc_output_dim: Length of a descriptor.
         channels: Of the images: 3 for colours, 1 for shades of grey.
     """

@@ -11,8 +11,7 @@ from data_manifest.errors import UserError
 from data_manifest.images.image_size import ImageSize
 from data_manifest.settings import normalise
 from training.network.downloads import RELEASE_URL, imagenet_weights, official_weights
-from training.network.files import read_state_dict, save_whole
-from training.network.identity import (
+from training.network.identify import (
     Identity,
     channels_of,
     describe,
@@ -26,8 +25,9 @@ from training.network.identity import (
 )
 from training.network.model import GeoLocalizationNet, freeze_early_layers
 from training.network.preprocessing import Preprocessing
+from training.network.settings import IMAGENET, RANDOM, NetworkSettings, model_file
+from training.network.state_dict_files import read_state_dict, save_whole
 from training.network.state_dicts import differences
-from training.settings import IMAGENET, RANDOM, NetworkSettings, model_file
 
 logger = logging.getLogger(__name__)
 

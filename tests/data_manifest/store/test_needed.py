@@ -14,7 +14,6 @@ from data_manifest.store.needed import Rules, reasons_to_keep
 from data_manifest.store.publish import make_current, publishing
 from data_manifest.store.recipe import Recipe
 from data_manifest.store.references import STAGES, read_artifacts, read_users
-from evaluation.recipe import validation_digest
 
 Publish = Callable[..., Path]
 ALL = Rules(STAGES)
@@ -86,7 +85,7 @@ def test_a_digest_is_one_artifact_under_any_name(publish: Publish, kept: Kept) -
 
 def test_a_model_needs_the_manifests_it_was_validated_with(publish: Publish, kept: Kept) -> None:
     database, queries = recipe("manifest", name="val-database"), recipe("manifest", 7, name="val-queries")
-    model = recipe("training", groups="0", validation=validation_digest(database.digest, queries.digest))
+    model = recipe("training", groups="0", validation={"database": database.digest, "queries": queries.digest})
     for each in (database, queries, model):
         publish(each)
         publish(dataclasses.replace(each, version=8, inputs={}))

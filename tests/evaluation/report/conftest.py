@@ -16,7 +16,7 @@ from data_manifest.store.publish import publishing
 from data_manifest.store.recipe import Recipe, read_recipe
 from data_manifest.tables import write_table
 from evaluation.recipe import ImageDigests, Model, evaluation_recipe
-from evaluation.report.stage import write_report
+from evaluation.report.write_report import write_report
 from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
 from pipeline.manifest.build_manifest import build_manifest
@@ -87,7 +87,7 @@ def publish_training(artifacts: Path, groups: Path) -> str:
     grouping = read_recipe(groups)
     recipe = Recipe(
         *("training", "town-train", 1, {"backbone": "ResNet18", "fc_output_dim": 32, "grouping": grouping["settings"]}),
-        inputs={"groups": grouping["digest"], "validation": "f" * 16},
+        inputs={"groups": grouping["digest"], "validation": {"database": "f" * 16, "queries": "e" * 16}},
     )
     epochs = [
         {
