@@ -75,7 +75,7 @@ def build_groups(
     left_out = {**_count_other_years(files, settings, executor), **left_out_as_bad(made_from)}
     warn_of_selection_in(files, settings)
     remove_dead_staging(artifacts)  # before the disk is checked: it may be full of that
-    earlier = find_earlier(artifacts.absolute(), recipe, settings)
+    earlier = find_earlier(artifacts.absolute(), recipe)
     needed_bytes = room_for_groups(*_estimate(files, made_from["summary"]["usable"]))
     check_space(artifacts, needed_bytes, f"groups of {recipe.name}", at_most=earlier is not None)
     build = partial(_build, artifacts.absolute(), recipe, files, settings, left_out, on_percentage, executor)

@@ -1,6 +1,5 @@
 """Reuse what groups that were built before have in common with new ones: class counts and members."""
 
-import dataclasses
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +13,13 @@ from data_manifest.errors import UserError
 from data_manifest.store.files import link_or_copy
 from data_manifest.store.find import find_recipes
 from data_manifest.store.recipe import Recipe
-from data_manifest.tables import read_notes, table_files
-from pipeline.groups.classes import CLASS_KEY, complete_frames, number_classes, sum_counts
+from data_manifest.tables import read_notes, read_table, table_files
+from pipeline.groups.classes import CLASS_KEY, complete_frames, sum_counts
 from pipeline.groups.gather import MEMBERS, plan_files
-from pipeline.groups.settings import GroupSettings
 from pipeline.groups.spread import COUNTS, HASHED_BY, read_counts
 from pipeline.verification.drop_bad_images import CHECKS, VERIFIED
 
-MINIMUM = "min_images_per_class"
-ANY_VALUE = {MINIMUM: None, VERIFIED: None, "manifest": None, CHECKS: None}  # of settings and inputs
+ANY_VALUE = {"min_images_per_class": None, VERIFIED: None, "manifest": None, CHECKS: None}  # of settings and inputs
 UNREADABLE = (OSError, UserError, pa.ArrowInvalid, pl.exceptions.PolarsError)
 logger = logging.getLogger(__name__)
 
@@ -32,7 +29,6 @@ class Earlier:
     """Groups with the same cells, bins and group numbers, of other images or with another minimum per class."""
 
     folder: Path
-    settings: GroupSettings
 
     def link_counts(self, name: str, target: Path) -> bool:
         """Link the class counts of a partition; return whether they were there."""
@@ -50,10 +46,12 @@ class Earlier:
         """Return planned classes with `file_before` and `class_before`: where the same members are, null if nowhere."""
         try:
             counts = read_counts(table_files(self.folder, COUNTS))
+            classes = read_table(self.folder, "classes")
         except UNREADABLE as error:
             logger.warning("%s cannot be reused: %s", self.folder, error)
             return without_reuse(planned)
-        before = plan_files(number_classes(sum_counts(complete_frames(counts)), self.settings))
+        hashes = sum_counts(complete_frames(counts)).drop("num_images")
+        before = plan_files(classes.join(hashes, on=CLASS_KEY, nulls_equal=True, maintain_order="left"))
         sizes = before.group_by("file").agg(pl.col("num_images").cast(pl.Int64).sum())
         whole = [name for name, rows in sizes.iter_rows() if _num_rows(self.folder / MEMBERS / name) == rows]
         same = [*CLASS_KEY, "num_images", "members_hash"]
@@ -72,12 +70,11 @@ def without_reuse(planned: pl.DataFrame) -> pl.DataFrame:
     return planned.with_columns(file_before=pl.lit(None, pl.String), class_before=pl.lit(None, pl.Int32))
 
 
-def find_earlier(artifacts: Path, recipe: Recipe, settings: GroupSettings) -> Earlier | None:
+def find_earlier(artifacts: Path, recipe: Recipe) -> Earlier | None:
     """Return the newest groups that new ones by a recipe can reuse, or None."""
     for folder, stored in find_recipes(artifacts, recipe, any_name=True):
         if _decisive(stored) == _decisive(recipe.as_dict()):
-            minimum = stored["settings"][MINIMUM]
-            return Earlier(folder, dataclasses.replace(settings, min_images_per_class=minimum))
+            return Earlier(folder)
     return None
 
 
