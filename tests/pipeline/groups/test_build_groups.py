@@ -14,10 +14,8 @@ from data_manifest.errors import UserError
 from data_manifest.store.find import list_current
 from data_manifest.store.recipe import Recipe, is_published, read_recipe
 from data_manifest.tables import read_table
-from pipeline.groups import classes as classes_module
 from pipeline.groups import preselected_images as selection
 from pipeline.groups.build_groups import build_groups, groups_recipe
-from pipeline.groups.classes import classes_of_each
 from pipeline.groups.settings import GroupSettings
 from pipeline.listing.list_images import Images, Listing
 from pipeline.manifest import build_manifest as manifest_module
@@ -312,8 +310,8 @@ def test_one_group_of_many_is_a_hint_for_training(
 def test_a_file_for_each_group_and_sorted_rows(group: Callable[..., Path], name_with: NameWith) -> None:
     folder = group(list(random_images(name_with, 300, seed=5)))
     members, classes = read_table(folder, "members"), read_table(folder, "classes")
-    assert sorted(path.name for path in (folder / "members").iterdir()) == [
-        f"group-{number:06d}-0000.parquet" for number in classes["group_index"].unique().sort()
+    assert sorted(path.name.rpartition("-")[0] for path in (folder / "members").iterdir()) == [
+        f"group-{number:06d}-0000" for number in classes["group_index"].unique().sort()
     ]
     for file in (folder / "members").iterdir():
         assert set(pl.read_parquet(file)["group_index"]) == {int(file.stem.split("-")[1])}
@@ -343,32 +341,6 @@ def test_the_same_bytes_again_whatever_the_order_and_the_cuts(
     assert first_tables == second_tables
 
 
-def test_the_classes_of_each_partition(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(classes_module, "PARTITIONS_AT_A_TIME", 3)
-    choose = random.Random(8)
-
-    def key(number: int) -> dict[str, Any]:
-        return {
-            "utm_zone": number % 3 or None,
-            "hemisphere": "NS"[number % 2],
-            "cell_east": number,
-            "cell_north": -number,
-        }
-
-    def counts(numbers: list[int]) -> pl.DataFrame:
-        rows = [{**key(number), "heading_bin": None if number == 7 else 1, "num_images": 1} for number in numbers]
-        return pl.DataFrame(rows, schema=schema)
-
-    schema: dict[str, Any] = {"utm_zone": pl.Int8, "hemisphere": pl.String, "cell_east": pl.Int64}
-    schema |= {"cell_north": pl.Int64, "heading_bin": pl.Int32, "num_images": pl.Int32}
-    seen = [choose.sample(range(20), choose.randrange(1, 9)) for _ in range(10)] + [[7]]
-    classes = counts([*range(7), *range(8, 15)]).with_columns(
-        **{name: pl.col("cell_east").cast(pl.Int32) for name in ("group_index", "class_index", "piece", "bundle")}
-    )
-    found = [each["class_index"].sort().to_list() for each in classes_of_each([counts(each) for each in seen], classes)]
-    assert found == [sorted(number for number in each if number != 7 and number < 15) for each in seen]
-
-
 def test_a_class_keeps_its_key_when_images_are_added(group: Callable[..., Path], name_with: NameWith) -> None:
     images = random_images(name_with, 300, seed=7, utm_zone=10, utm_band="S")
     before, after = grouped(group(list(images)[:200])), grouped(group(list(images)))
@@ -380,8 +352,8 @@ def test_a_class_keeps_its_key_when_images_are_added(group: Callable[..., Path],
 def test_what_makes_groups(manifest: Manifest, name_with: NameWith, tmp_path: Path) -> None:
     recipe = groups_recipe("city", "0123456789abcdef", GroupSettings(M=20))
     settings = {"M": 20.0, "alpha": 30.0, "N": 5, "L": 2, "min_images_per_class": 10}
-    assert recipe == Recipe("groups", "city", 5, settings, {"manifest": "0123456789abcdef"})
-    assert recipe.digest == "77d80e54c10c9d0e"
+    assert recipe == Recipe("groups", "city", 6, settings, {"manifest": "0123456789abcdef"})
+    assert recipe.digest == "717402d2d8a03e17"
     folder = manifest([name_with(pano_id=number) for number in range(10)])
     groups = build_groups(folder, tmp_path / "A")
     assert groups == groups_recipe("city", folder.name, GroupSettings()).folder(tmp_path / "A")

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipeline.groups.cells import count_classes
+from pipeline.groups.classes import count_classes
 from pipeline.groups.preselected_images import PUBLISHED, selections_that_fit, warn_of_selection
 from pipeline.groups.settings import GroupSettings
 
