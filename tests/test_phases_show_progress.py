@@ -178,8 +178,8 @@ def test_a_split(listed: Path, tmp_path: Path, hold: Hold) -> None:
     ("slow", "shown"),
     [
         ("pipeline.groups.build_groups.number_classes", "numbering the classes"),
-        ("pipeline.groups.group_tables.put_aside", "sorting images: 0 of 1 partitions"),
-        ("pipeline.groups.group_tables.write_bundle", "writing groups: 0 of "),
+        ("pipeline.groups.build_groups.spread_partition", "sorting images: 0 of 1 partitions"),
+        ("pipeline.groups.build_groups.write_members", "writing groups: 0 of "),
     ],
 )
 def test_groups(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -25,8 +25,8 @@ from pipeline.groups.gather import MEMBERS, VERSION, GatherJob, in_bundles, plan
 from pipeline.groups.preselected_images import warn_of_selection_in
 from pipeline.groups.reuse import Earlier, find_earlier, without_reuse
 from pipeline.groups.settings import GroupSettings
-from pipeline.groups.spread import COUNTS, SpreadJob, read_counts, spread_partition
-from pipeline.groups.summary import check_any_class, log_summary, summarise_classes
+from pipeline.groups.spread import COUNTS, SpreadJob, places_in_spread_files, read_counts, spread_partition
+from pipeline.groups.summary import check_any_class, describe, log_summary, summarise_classes
 from pipeline.metadata.years import add_up_years, count_years_of, left_out_by_year
 from pipeline.verification.drop_bad_images import Verified, left_out_as_bad, verified_by
 
@@ -118,16 +118,16 @@ def _build(
         tables = _Tables(files, settings, staging, earlier, on_percentage, executor)
         counts = tables.count_classes()
         with working("numbering the classes"):
-            total = sum_counts(complete_frames(counts))
+            total = sum_counts(complete_frames(counts.with_row_index("row")))
+            places = places_in_spread_files(counts)
             summary |= {**summarise_classes(total, settings), **left_out}
             check_any_class(summary, settings)
             classes = number_classes(total, settings)
             write_table(classes.select(schemas.CLASSES.names), staging / "classes" / "classes.parquet", schemas.CLASSES)
-        summary["files_from_before"] = tables.write_members(counts, classes)
-        summary["made"] = (
-            f"{summary['classes']:,} classes of {summary['images']:,} images in {summary['groups']:,} groups"
-        )
         log_summary(recipe.name, classes, summary, settings)
+        del counts, total  # of tens of millions of images they take as much memory as writing the members
+        summary["files_from_before"] = tables.write_members(classes, places)
+        summary["made"] = describe(summary)
 
 
 @dataclass(frozen=True)
@@ -152,23 +152,23 @@ class _Tables:
             if self.earlier is None or not self.earlier.link_counts(file.name, file)
         ]
         jobs = [SpreadJob(self.files[n], self.settings, self._spread_file(n), counts_files[n]) for n in missing]
-        self._run(spread_partition, jobs, "sorting images", "partitions", 0, 50)
+        self._run(spread_partition, jobs, len(jobs), "sorting images", "partitions", 0, 50)
         with working("reading the class counts"):
             return read_counts(counts_files)
 
-    def write_members(self, counts: pl.DataFrame, classes: pl.DataFrame) -> int:
+    def write_members(self, classes: pl.DataFrame, places: pl.DataFrame) -> int:
         """Write the members of numbered classes, and return how many files were linked."""
         (self.folder / MEMBERS).mkdir()
         with working("planning the files"):
             planned, num_linked = self._link_members(plan_files(classes))
-            planned = in_bundles(planned)
-            fresh = self._find_fresh(counts, planned)
+            planned = in_bundles(planned).drop(*CLASS_KEY, "members_hash")
+            fresh = planned.filter(pl.col("file_before").is_null()).select("number", "bundle", "row").explode("row")
+            fresh = pl.concat([fresh.drop("row"), places[fresh["row"]]], how="horizontal")
             numbers = [n for n in fresh["partition"].unique().sort() if not self._spread_file(n).exists()]
             jobs = [SpreadJob(self.files[n], self.settings, self._spread_file(n), None) for n in numbers]
-        self._run(spread_partition, jobs, "sorting images", "partitions", 50, 60)
-        with working("assigning images to files"):
-            bundles = list(self._gather_jobs(planned, fresh))
-        self._run(write_members, bundles, "writing groups", "bundles", 60, 100)
+        self._run(spread_partition, jobs, len(jobs), "sorting images", "partitions", 50, 60)
+        bundles = self._gather_jobs(planned.drop("row"), fresh)
+        self._run(write_members, bundles, planned["bundle"].n_unique(), "writing groups", "bundles", 60, 100)
         shutil.rmtree(self._scratch)
         return num_linked
 
@@ -179,8 +179,10 @@ class _Tables:
     def _spread_file(self, partition: int) -> Path:
         return self._scratch / f"{partition}.arrow"
 
-    def _run(self, work: Callable[[Job], None], jobs: list[Job], what: str, unit: str, begin: int, end: int) -> None:
-        with Progress(what, len(jobs), unit, share(self.on_percentage, begin, end)) as progress:
+    def _run(
+        self, work: Callable[[Job], None], jobs: Iterable[Job], count: int, what: str, unit: str, begin: int, end: int
+    ) -> None:
+        with Progress(what, count, unit, share(self.on_percentage, begin, end)) as progress:
             list(run_all(work, jobs, progress, self.executor))
 
     def _link_members(self, planned: pl.DataFrame) -> tuple[pl.DataFrame, int]:
@@ -191,14 +193,6 @@ class _Tables:
         same = planned.filter(pl.col("file") == pl.col("file_before"))["file"].unique()
         linked = [name for name in same if self.earlier.link_members(name, self.folder / MEMBERS / name)]
         return planned.filter(~pl.col("file").is_in(linked)), len(linked)
-
-    def _find_fresh(self, counts: pl.DataFrame, planned: pl.DataFrame) -> pl.DataFrame:
-        """Return where the images of classes are that earlier groups do not have."""
-        images = pl.col("num_images").cast(pl.Int64)
-        end = images.cum_sum().over("partition")
-        places = complete_frames(counts).select(*CLASS_KEY, "partition", "class", begin=end - images, end=end)
-        fresh = planned.filter(pl.col("file_before").is_null()).select(*CLASS_KEY, "number", "bundle")
-        return places.join(fresh, on=CLASS_KEY, nulls_equal=True).drop(CLASS_KEY)
 
     def _gather_jobs(self, planned: pl.DataFrame, fresh: pl.DataFrame) -> Iterator[GatherJob]:
         of_bundle = fresh.partition_by("bundle", as_dict=True, include_key=False)

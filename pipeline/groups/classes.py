@@ -83,9 +83,9 @@ def _only_known(column: str, within: Sequence[str]) -> pl.Expr:
 
 
 def sum_counts(counts: pl.DataFrame) -> pl.DataFrame:
-    """Return class counts summed over all partitions, one row per class."""
-    sums = pl.col("num_images").cast(pl.Int64), pl.col("^members_hash$")
-    return counts.group_by(CLASS_KEY).agg(each.sum() for each in sums)
+    """Return class counts summed over all partitions, one row per class; a `row` column becomes lists."""
+    sums = pl.col("num_images").cast(pl.Int64).sum(), pl.col("^members_hash$").sum()
+    return counts.group_by(CLASS_KEY).agg(*sums, pl.col("^row$"))
 
 
 def number_classes(counted: pl.DataFrame, settings: GroupSettings) -> pl.DataFrame:

@@ -25,20 +25,14 @@ def plan_files(classes: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         classes: What `number_classes` returns, with `members_hash`.
-        version: The version of the code that writes the files.
     """
     images = pl.col("num_images").cast(pl.Int64)
     images_before = (images.cum_sum() - images).over("group_index")
     planned = classes.with_columns(piece=images_before // ROWS_PER_FILE)
     files = planned.partition_by("group_index", "piece", maintain_order=True)
-    names = pl.Series([_file_name(each) for each in files], dtype=pl.String)
-    file = pl.struct("group_index", "piece").rle_id()
-    return (
-        planned.with_columns(file=file)
-        .with_columns(names.gather(planned.select(file).to_series()).alias("file"))
-        .with_row_index("number")
-        .drop("piece")
-    )
+    names = pl.Series("file", [_file_name(each) for each in files], pl.Categorical)  # of a few bytes per class
+    rank = planned.select(pl.struct("group_index", "piece").rle_id()).to_series()
+    return planned.drop("piece").with_columns(names.gather(rank)).with_row_index("number")
 
 
 def _file_name(classes: pl.DataFrame) -> str:

@@ -67,7 +67,7 @@ class Earlier:
 
 def without_reuse(planned: pl.DataFrame) -> pl.DataFrame:
     """Return planned classes as `Earlier.find_classes` does where no class is found."""
-    return planned.with_columns(file_before=pl.lit(None, pl.String), class_before=pl.lit(None, pl.Int32))
+    return planned.with_columns(file_before=pl.lit(None, pl.Categorical), class_before=pl.lit(None, pl.Int32))
 
 
 def find_earlier(artifacts: Path, recipe: Recipe) -> Earlier | None:

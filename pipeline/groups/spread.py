@@ -88,6 +88,13 @@ def read_spread(spread_file: Path, classes: pl.DataFrame) -> pl.DataFrame:
 
 
 def read_counts(counts_files: list[Path]) -> pl.DataFrame:
-    """Return the class counts of partitions, with `partition` and `class`: the ranks of the file and of the row."""
+    """Return the class counts of partitions, with `partition`, the rank of the file, and `class`, the row in it."""
     counts = (pl.read_parquet(file, glob=False).with_row_index("class") for file in counts_files)
     return pl.concat(each.with_columns(partition=pl.lit(number, pl.Int32)) for number, each in enumerate(counts))
+
+
+def places_in_spread_files(counts: pl.DataFrame) -> pl.DataFrame:
+    """Return `partition`, `class`, and the rows `begin` to `end` of each class in the spread file, from all counts."""
+    images = pl.col("num_images").cast(pl.UInt32)
+    end = images.cum_sum().over("partition")
+    return counts.select("partition", "class", begin=end - images, end=end)
