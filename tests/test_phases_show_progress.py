@@ -207,7 +207,7 @@ def test_crops(tree: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) ->
     ("slow", "shown"),
     [
         ("pipeline.planning.count_images.count", "counting images: 0 of 1 partitions"),
-        ("pipeline.planning.count_images.add_up", "adding up the counts"),
+        ("pipeline.planning.count_images.sum_counts", "adding up the counts"),
         ("pipeline.planning.plan_groups._plan", "comparing groupings"),
     ],
 )

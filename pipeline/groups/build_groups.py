@@ -25,7 +25,14 @@ from pipeline.groups.gather import MEMBERS, VERSION, GatherJob, in_bundles, plan
 from pipeline.groups.preselected_images import warn_of_selection_in
 from pipeline.groups.reuse import Earlier, find_earlier, without_reuse
 from pipeline.groups.settings import GroupSettings
-from pipeline.groups.spread import COUNTS, SpreadJob, places_in_spread_files, read_counts, spread_partition
+from pipeline.groups.spread import (
+    COUNTS,
+    SpreadJob,
+    places_in_spread_files,
+    read_counts,
+    spread_file,
+    spread_partition,
+)
 from pipeline.groups.summary import check_any_class, describe, log_summary, summarise_classes
 from pipeline.metadata.years import add_up_years, count_years_of, left_out_by_year
 from pipeline.verification.drop_bad_images import Verified, left_out_as_bad, verified_by
@@ -151,7 +158,9 @@ class _Tables:
             for number, file in enumerate(counts_files)
             if self.earlier is None or not self.earlier.link_counts(file.name, file)
         ]
-        jobs = [SpreadJob(self.files[n], self.settings, self._spread_file(n), counts_files[n]) for n in missing]
+        jobs = [
+            SpreadJob(self.files[n], self.settings, spread_file(self._scratch, n), counts_files[n]) for n in missing
+        ]
         self._run(spread_partition, jobs, len(jobs), "sorting images", "partitions", 0, 50)
         with working("reading the class counts"):
             return read_counts(counts_files)
@@ -164,8 +173,8 @@ class _Tables:
             planned = in_bundles(planned).drop(*CLASS_KEY, "members_hash")
             fresh = planned.filter(pl.col("file_before").is_null()).select("number", "bundle", "row").explode("row")
             fresh = pl.concat([fresh.drop("row"), places[fresh["row"]]], how="horizontal")
-            numbers = [n for n in fresh["partition"].unique().sort() if not self._spread_file(n).exists()]
-            jobs = [SpreadJob(self.files[n], self.settings, self._spread_file(n), None) for n in numbers]
+            numbers = [n for n in fresh["partition"].unique().sort() if not spread_file(self._scratch, n).exists()]
+            jobs = [SpreadJob(self.files[n], self.settings, spread_file(self._scratch, n), None) for n in numbers]
         self._run(spread_partition, jobs, len(jobs), "sorting images", "partitions", 50, 60)
         bundles = self._gather_jobs(planned.drop("row"), fresh)
         self._run(write_members, bundles, planned["bundle"].n_unique(), "writing groups", "bundles", 60, 100)
@@ -175,9 +184,6 @@ class _Tables:
     @property
     def _scratch(self) -> Path:
         return self.folder / "scratch"
-
-    def _spread_file(self, partition: int) -> Path:
-        return self._scratch / f"{partition}.arrow"
 
     def _run(
         self, work: Callable[[Job], None], jobs: Iterable[Job], count: int, what: str, unit: str, begin: int, end: int
@@ -195,9 +201,7 @@ class _Tables:
         return planned.filter(~pl.col("file").is_in(linked)), len(linked)
 
     def _gather_jobs(self, planned: pl.DataFrame, fresh: pl.DataFrame) -> Iterator[GatherJob]:
-        of_bundle = fresh.partition_by("bundle", as_dict=True, include_key=False)
-        for (bundle,), classes in planned.partition_by("bundle", as_dict=True, include_key=False).items():
-            found = of_bundle.get((bundle,), fresh.clear()).partition_by("partition", as_dict=True, include_key=False)
-            spread = [(self._spread_file(number), places) for (number,), places in found.items()]
-            earlier = [] if self.earlier is None else self.earlier.files_of(classes)
-            yield GatherJob(self.folder / MEMBERS, classes, spread, earlier)
+        earlier = None if self.earlier is None else self.earlier.folder / MEMBERS
+        places = fresh.partition_by("bundle", as_dict=True, include_key=False)
+        for bundle, classes in planned.partition_by("bundle", as_dict=True, include_key=False).items():
+            yield GatherJob(self.folder / MEMBERS, classes, places.get(bundle, fresh.clear()), self._scratch, earlier)

@@ -1,7 +1,6 @@
 """Plan the files of members and gather each from the batches that the partitions were spread into."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import polars as pl
 from data_manifest.schemas import MEMBERS as MEMBERS_SCHEMA
 from data_manifest.schemas import SCHEMA_VERSION
 from data_manifest.tables import write_table
-from pipeline.groups.spread import MEMBER, read_spread
+from pipeline.groups.spread import MEMBER, read_spread, spread_file
 
 VERSION = 6  # of the groups: raise it when the same manifest and settings give other tables
 MEMBERS = "members"
@@ -58,20 +57,25 @@ class GatherJob:
     Args:
         folder: Where the files go.
         classes: The planned classes of the bundle.
-        spread: Spread files, each with its classes that go into the bundle, as in `read_spread`.
-        earlier: Files of members of earlier groups, each with its classes that are the same: `number`, and
-            `class_before`, the class index there.
+        places: Where their images are in the spread files: `number`, and the columns of `places_in_spread_files`.
+        scratch: The folder of the spread files.
+        earlier: The folder of the files of members that have the classes with a `file_before`.
     """
 
     folder: Path
     classes: pl.DataFrame
-    spread: Sequence[tuple[Path, pl.DataFrame]]
-    earlier: Sequence[tuple[Path, pl.DataFrame]]
+    places: pl.DataFrame
+    scratch: Path
+    earlier: Path | None
 
 
 def write_members(job: GatherJob) -> None:
     """Write the files of members of a bundle, sorted by class and path."""
-    parts = [read_spread(*each) for each in job.spread] + [_read_earlier(*each) for each in job.earlier]
+    places = job.places.partition_by("partition", as_dict=True)
+    parts = [read_spread(spread_file(job.scratch, partition), each) for (partition,), each in places.items()]
+    if job.earlier is not None:
+        reused = job.classes.drop_nulls("file_before").partition_by("file_before", as_dict=True)
+        parts += [_read_earlier(job.earlier / name, each) for (name,), each in reused.items()]
     numbers = job.classes.select("number", "group_index", "class_index")
     members = in_order(pl.concat(parts)).join(numbers, on="number", maintain_order="left").drop("number")
     sizes = job.classes.group_by("file", maintain_order=True).agg(pl.col("num_images").cast(pl.Int64).sum())

@@ -58,12 +58,6 @@ class Earlier:
         found = before.filter(pl.col("file").is_in(whole)).select(*same, file_before="file", class_before="class_index")
         return planned.join(found, on=same, how="left", nulls_equal=True, maintain_order="left")
 
-    def files_of(self, classes: pl.DataFrame) -> list[tuple[Path, pl.DataFrame]]:
-        """Return the files of members that have some of the classes that `find_classes` returned, with these."""
-        found = classes.drop_nulls("file_before").select("number", "class_before", "file_before")
-        by_file = found.partition_by("file_before", as_dict=True, include_key=False)
-        return [(self.folder / MEMBERS / name, each) for (name,), each in by_file.items()]
-
 
 def without_reuse(planned: pl.DataFrame) -> pl.DataFrame:
     """Return planned classes as `Earlier.find_classes` does where no class is found."""

@@ -28,13 +28,13 @@ class SpreadJob:
     Args:
         manifest_file: The partition of the manifest.
         settings: The grouping.
-        spread_file: The Arrow IPC file to write: `class`, the row of the class in the class counts, `path` and `year`.
+        target: The Arrow IPC file to write: `class`, the row of the class in the class counts, `path` and `year`.
         counts_file: The table of class counts to write, or None if it is there already.
     """
 
     manifest_file: Path
     settings: GroupSettings
-    spread_file: Path
+    target: Path
     counts_file: Path | None
 
 
@@ -50,7 +50,7 @@ def spread_partition(job: SpreadJob) -> None:
     )
     in_order = classes.sort(group_index(job.settings), *CLASS_KEY, nulls_last=[True] + [False] * len(CLASS_KEY))
     members = in_order.with_row_index("class").filter(pl.col("heading_bin").is_not_null())
-    _write(members.select("class", *MEMBER).explode(MEMBER, empty_as_null=False), job.spread_file)
+    _write(members.select("class", *MEMBER).explode(MEMBER, empty_as_null=False), job.target)
     if job.counts_file is not None:
         write_table(in_order.select(CLASS_COUNTS.names), job.counts_file, CLASS_COUNTS, HASHED_BY)
 
@@ -61,26 +61,31 @@ def member_hash() -> pl.Expr:
     return (path ^ year).alias("members_hash")
 
 
-def _write(images: pl.DataFrame, spread_file: Path) -> None:
+def _write(images: pl.DataFrame, target: Path) -> None:
     """Write rows to a file that appears complete, in record batches of `ROWS_PER_BATCH`."""
-    unfinished = spread_file.with_name(f".{spread_file.name}.{uuid.uuid4().hex}")
+    unfinished = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     schema = images.clear().to_arrow().schema
     with pa.OSFile(str(unfinished), "wb") as file, pa.ipc.new_file(file, schema) as writer:
         for rows in images.iter_slices(ROWS_PER_BATCH):
             writer.write_table(rows.to_arrow(), ROWS_PER_BATCH)
-    unfinished.replace(spread_file)
+    unfinished.replace(target)
 
 
-def read_spread(spread_file: Path, classes: pl.DataFrame) -> pl.DataFrame:
+def spread_file(scratch: Path, partition: int) -> Path:
+    """Return the file that a partition, given by its rank, is spread to."""
+    return scratch / f"{partition}.arrow"
+
+
+def read_spread(file: Path, classes: pl.DataFrame) -> pl.DataFrame:
     """Return `number`, `path` and `year` of some classes of a partition; the rest of the file is not read.
 
     Args:
-        spread_file: What `spread_partition` wrote.
-        classes: `class`, `number`, and `begin` and `end`, the rows of the class in the file.
+        file: What `spread_partition` wrote.
+        classes: `number`, the columns `class`, `begin` and `end` of `places_in_spread_files`.
     """
     begin, end = classes.select(pl.col("begin").min(), pl.col("end").max()).row(0)
-    with pa.memory_map(str(spread_file)) as file:
-        reader = pa.ipc.open_file(file)
+    with pa.memory_map(str(file)) as mapped:
+        reader = pa.ipc.open_file(mapped)
         batches = [reader.get_batch(number) for number in range(begin // ROWS_PER_BATCH, -(-end // ROWS_PER_BATCH))]
     rows = pa.Table.from_batches(batches).slice(begin % ROWS_PER_BATCH, end - begin)
     numbers = classes.select("class", "number")

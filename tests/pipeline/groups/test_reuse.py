@@ -57,7 +57,7 @@ def test_newest_groups_of_the_same_grouping_are_found(names: list[str], build: B
     newest = build(names[1:])
     assert find_earlier(tmp_path / "A", recipe) == Earlier(newest)
     for other in ({"M": 11}, {"alpha": 31}, {"N": 4}, {"L": 3}, {"years": "2014"}):
-        assert find_earlier(tmp_path / "A", groups_recipe("city", "0123", GroupSettings(**other))) is None  # type: ignore[arg-type]
+        assert find_earlier(tmp_path / "A", groups_recipe("city", "0123", GroupSettings(**other))) is None
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"settings": {}, "inputs": {}}'])
