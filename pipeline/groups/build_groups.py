@@ -4,8 +4,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,6 +37,7 @@ from pipeline.metadata.years import add_up_years, count_years_of, left_out_by_ye
 from pipeline.verification.drop_bad_images import Verified, left_out_as_bad, verified_by
 
 PATHS_SAMPLED = 10_000
+SCRATCH = "scratch"
 Job = TypeVar("Job")
 logger = logging.getLogger(__name__)
 
@@ -85,15 +85,111 @@ def build_groups(
     earlier = find_earlier(artifacts.absolute(), recipe)
     needed_bytes = room_for_groups(*_estimate(files, made_from["summary"]["usable"]))
     check_space(artifacts, needed_bytes, f"groups of {recipe.name}", at_most=earlier is not None)
-    build = partial(_build, artifacts.absolute(), recipe, files, settings, left_out, on_percentage, executor)
+    tables = _Tables(files, settings, earlier, on_percentage, executor)
     try:
-        build(earlier)
+        _build(artifacts.absolute(), recipe, left_out, tables)
     except (FileNotFoundError, UserError):
         if earlier is None or is_published(earlier.folder):
             raise
         logger.info("%s was removed while it was being reused: building without it", earlier.folder)
-        build(None)
+        _build(artifacts.absolute(), recipe, left_out, replace(tables, earlier=None))
     return recipe.folder(artifacts)
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """Writes class counts and members of the partitions of a manifest, or links them from earlier groups."""
+
+    files: list[Path]
+    settings: GroupSettings
+    earlier: Earlier | None
+    on_percentage: Percentage
+    executor: Executor | None
+
+    def count(self, folder: Path) -> pl.DataFrame:
+        """Write the class counts of each partition, and return them; spread the images of those counted now."""
+        counts_files = [folder / COUNTS / file.name for file in self.files]
+        counts_files[0].parent.mkdir()
+        (folder / SCRATCH).mkdir()
+        jobs = [
+            SpreadJob(file, self.settings, spread_file(folder / SCRATCH, partition), counts_file)
+            for partition, (file, counts_file) in enumerate(zip(self.files, counts_files, strict=True))
+            if self.earlier is None or not self.earlier.link_counts(file.name, counts_file)
+        ]
+        self._run(spread_partition, jobs, len(jobs), "sorting images", "partitions", (0, 50))
+        with working("reading the class counts"):
+            return read_counts(counts_files)
+
+    def write_members(self, folder: Path, classes: pl.DataFrame, places: pl.DataFrame) -> int:
+        """Write the members of numbered classes, and return how many files were linked.
+
+        Args:
+            folder: The artifact.
+            classes: What `number_classes` returns, with `row`: the rows of `places` of the class.
+            places: What `places_in_spread_files` returns.
+        """
+        (folder / MEMBERS).mkdir()
+        with working("planning the files"):
+            planned, num_linked = self._link_members(plan_files(classes), folder / MEMBERS)
+            planned = in_bundles(planned).drop(*CLASS_KEY, "members_hash")
+            new = planned.filter(pl.col("file_before").is_null()).select("number", "bundle", "row").explode("row")
+            new_places = pl.concat([new.drop("row"), places[new["row"]]], how="horizontal")
+            spread_files = {n: spread_file(folder / SCRATCH, n) for n in new_places["partition"].unique().sort()}
+            jobs = [
+                SpreadJob(self.files[partition], self.settings, target, None)
+                for partition, target in spread_files.items()
+                if not target.exists()
+            ]
+        self._run(spread_partition, jobs, len(jobs), "sorting images", "partitions", (50, 60))
+        bundles = self._gather_jobs(folder, planned.drop("row"), new_places)
+        self._run(write_members, bundles, planned["bundle"].n_unique(), "writing groups", "bundles", (60, 100))
+        shutil.rmtree(folder / SCRATCH)
+        return num_linked
+
+    def _link_members(self, planned: pl.DataFrame, members: Path) -> tuple[pl.DataFrame, int]:
+        """Link the files that earlier groups have; return the classes of the others, and how many were linked."""
+        if self.earlier is None:
+            return without_reuse(planned), 0
+        planned = self.earlier.find_classes(planned)
+        same = planned.filter(pl.col("file") == pl.col("file_before"))["file"].unique()
+        linked = [name for name in same if self.earlier.link_members(name, members / name)]
+        return planned.filter(~pl.col("file").is_in(linked)), len(linked)
+
+    def _gather_jobs(self, folder: Path, planned: pl.DataFrame, places: pl.DataFrame) -> Iterator[GatherJob]:
+        earlier = None if self.earlier is None else self.earlier.folder / MEMBERS
+        of_bundle = places.partition_by("bundle", as_dict=True, include_key=False)
+        for bundle, classes in planned.partition_by("bundle", as_dict=True, include_key=False).items():
+            found = of_bundle.get(bundle, places.clear())
+            yield GatherJob(folder / MEMBERS, classes, found, folder / SCRATCH, earlier)
+
+    def _run(
+        self,
+        work: Callable[[Job], None],
+        jobs: Iterable[Job],
+        count: int,
+        what: str,
+        unit: str,
+        percent: tuple[int, int],
+    ) -> None:
+        with Progress(what, count, unit, share(self.on_percentage, *percent)) as progress:
+            list(run_all(work, jobs, progress, self.executor))
+
+
+def _build(artifacts: Path, recipe: Recipe, left_out: dict[str, Any], tables: _Tables) -> None:
+    settings, summary = tables.settings, dict[str, Any]()
+    with publishing(artifacts, recipe, summary) as folder:
+        counts = tables.count(folder)
+        with working("numbering the classes"):
+            total = sum_counts(complete_frames(counts.with_row_index("row")))
+            places = places_in_spread_files(counts)
+            summary |= {**summarise_classes(total, settings), **left_out}
+            check_any_class(summary, settings)
+            classes = number_classes(total, settings)
+            write_table(classes.select(schemas.CLASSES.names), folder / "classes" / "classes.parquet", schemas.CLASSES)
+        log_summary(recipe.name, classes, summary, settings)
+        del counts, total  # their memory is needed to write the members of tens of millions of images
+        summary["files_from_before"] = tables.write_members(folder, classes, places)
+        summary["made"] = describe(summary)
 
 
 def _count_other_years(files: list[Path], settings: GroupSettings, executor: Executor | None) -> dict[str, int]:
@@ -108,100 +204,3 @@ def _estimate(files: list[Path], num_images: int) -> tuple[int, int]:
     """Return a number of images and the bytes of their paths, estimated from the first paths."""
     lengths = pl.scan_parquet(files, glob=False).head(PATHS_SAMPLED).select(pl.col("path").str.len_bytes().mean())
     return num_images, round(num_images * lengths.collect().item())
-
-
-def _build(
-    artifacts: Path,
-    recipe: Recipe,
-    files: list[Path],
-    settings: GroupSettings,
-    left_out: dict[str, Any],
-    on_percentage: Percentage,
-    executor: Executor | None,
-    earlier: Earlier | None,
-) -> None:
-    summary: dict[str, Any] = {}
-    with publishing(artifacts, recipe, summary) as staging:
-        tables = _Tables(files, settings, staging, earlier, on_percentage, executor)
-        counts = tables.count_classes()
-        with working("numbering the classes"):
-            total = sum_counts(complete_frames(counts.with_row_index("row")))
-            places = places_in_spread_files(counts)
-            summary |= {**summarise_classes(total, settings), **left_out}
-            check_any_class(summary, settings)
-            classes = number_classes(total, settings)
-            write_table(classes.select(schemas.CLASSES.names), staging / "classes" / "classes.parquet", schemas.CLASSES)
-        log_summary(recipe.name, classes, summary, settings)
-        del counts, total  # of tens of millions of images they take as much memory as writing the members
-        summary["files_from_before"] = tables.write_members(classes, places)
-        summary["made"] = describe(summary)
-
-
-@dataclass(frozen=True)
-class _Tables:
-    """Writes class counts and members to the folder of an artifact, or links them from earlier groups."""
-
-    files: list[Path]
-    settings: GroupSettings
-    folder: Path
-    earlier: Earlier | None
-    on_percentage: Percentage
-    executor: Executor | None
-
-    def count_classes(self) -> pl.DataFrame:
-        """Write the class counts of each partition, and return them as `read_counts` does."""
-        self._scratch.mkdir()
-        (self.folder / COUNTS).mkdir()
-        counts_files = [self.folder / COUNTS / file.name for file in self.files]
-        missing = [
-            number
-            for number, file in enumerate(counts_files)
-            if self.earlier is None or not self.earlier.link_counts(file.name, file)
-        ]
-        jobs = [
-            SpreadJob(self.files[n], self.settings, spread_file(self._scratch, n), counts_files[n]) for n in missing
-        ]
-        self._run(spread_partition, jobs, len(jobs), "sorting images", "partitions", 0, 50)
-        with working("reading the class counts"):
-            return read_counts(counts_files)
-
-    def write_members(self, classes: pl.DataFrame, places: pl.DataFrame) -> int:
-        """Write the members of numbered classes, and return how many files were linked."""
-        (self.folder / MEMBERS).mkdir()
-        with working("planning the files"):
-            planned, num_linked = self._link_members(plan_files(classes))
-            planned = in_bundles(planned).drop(*CLASS_KEY, "members_hash")
-            fresh = planned.filter(pl.col("file_before").is_null()).select("number", "bundle", "row").explode("row")
-            fresh = pl.concat([fresh.drop("row"), places[fresh["row"]]], how="horizontal")
-            numbers = [n for n in fresh["partition"].unique().sort() if not spread_file(self._scratch, n).exists()]
-            jobs = [SpreadJob(self.files[n], self.settings, spread_file(self._scratch, n), None) for n in numbers]
-        self._run(spread_partition, jobs, len(jobs), "sorting images", "partitions", 50, 60)
-        bundles = self._gather_jobs(planned.drop("row"), fresh)
-        self._run(write_members, bundles, planned["bundle"].n_unique(), "writing groups", "bundles", 60, 100)
-        shutil.rmtree(self._scratch)
-        return num_linked
-
-    @property
-    def _scratch(self) -> Path:
-        return self.folder / "scratch"
-
-    def _run(
-        self, work: Callable[[Job], None], jobs: Iterable[Job], count: int, what: str, unit: str, begin: int, end: int
-    ) -> None:
-        with Progress(what, count, unit, share(self.on_percentage, begin, end)) as progress:
-            list(run_all(work, jobs, progress, self.executor))
-
-    def _link_members(self, planned: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-        """Link the files that earlier groups have; return the classes of the others, and how many were linked."""
-        if self.earlier is None:
-            return without_reuse(planned), 0
-        planned = self.earlier.find_classes(planned)
-        same = planned.filter(pl.col("file") == pl.col("file_before"))["file"].unique()
-        linked = [name for name in same if self.earlier.link_members(name, self.folder / MEMBERS / name)]
-        return planned.filter(~pl.col("file").is_in(linked)), len(linked)
-
-    def _gather_jobs(self, planned: pl.DataFrame, fresh: pl.DataFrame) -> Iterator[GatherJob]:
-        earlier = None if self.earlier is None else self.earlier.folder / MEMBERS
-        places = fresh.partition_by("bundle", as_dict=True, include_key=False)
-        for bundle, classes in planned.partition_by("bundle", as_dict=True, include_key=False).items():
-            yield GatherJob(self.folder / MEMBERS, classes, places.get(bundle, fresh.clear()), self._scratch, earlier)

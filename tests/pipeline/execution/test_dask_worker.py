@@ -134,7 +134,7 @@ def test_paths_and_counts_are_sent_and_no_rows(
     groups = build_groups(manifest, tmp_path / "A", GroupSettings(), executor=of_groups)
     assert len(read_table(groups, "members")) == len(paths)
     assert len(of_manifest.sent) >= 4
-    assert max(of_manifest.sent + of_groups.sent) < 4000
+    assert max(of_manifest.sent + of_groups.sent) < 8000
     assert max(of_manifest.returned + of_groups.returned) < 4000
 
 
