@@ -8,8 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from data_manifest.metrics import best_epoch
 from data_manifest.store.recipe import Recipe
+from data_manifest.tables import best_epoch
 from training.network.settings import IMAGENET, MODEL_FILE, RANDOM
 
 CARD_FILE = "model_card.md"
