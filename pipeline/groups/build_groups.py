@@ -22,7 +22,7 @@ from pipeline.execution.executor import run_all
 from pipeline.groups.classes import CLASS_KEY, complete_frames, number_classes, sum_counts
 from pipeline.groups.gather import MEMBERS, VERSION, GatherJob, in_bundles, plan_files, write_members
 from pipeline.groups.preselected_images import warn_of_selection_in
-from pipeline.groups.reuse import Earlier, find_earlier, without_reuse
+from pipeline.groups.reuse import find_earlier, find_same_classes, link_counts, link_members
 from pipeline.groups.settings import GroupSettings
 from pipeline.groups.spread import (
     COUNTS,
@@ -89,9 +89,9 @@ def build_groups(
     try:
         _build(artifacts.absolute(), recipe, left_out, tables)
     except (FileNotFoundError, UserError):
-        if earlier is None or is_published(earlier.folder):
+        if earlier is None or is_published(earlier):
             raise
-        logger.info("%s was removed while it was being reused: building without it", earlier.folder)
+        logger.info("%s was removed while it was being reused: building without it", earlier)
         _build(artifacts.absolute(), recipe, left_out, replace(tables, earlier=None))
     return recipe.folder(artifacts)
 
@@ -102,7 +102,7 @@ class _Tables:
 
     files: list[Path]
     settings: GroupSettings
-    earlier: Earlier | None
+    earlier: Path | None
     on_percentage: Percentage
     executor: Executor | None
 
@@ -114,7 +114,7 @@ class _Tables:
         jobs = [
             SpreadJob(file, self.settings, spread_file(folder / SCRATCH, partition), counts_file)
             for partition, (file, counts_file) in enumerate(zip(self.files, counts_files, strict=True))
-            if self.earlier is None or not self.earlier.link_counts(file.name, counts_file)
+            if self.earlier is None or not link_counts(self.earlier, counts_file)
         ]
         self._run(spread_partition, jobs, len(jobs), "sorting images", "partitions", (0, 50))
         with working("reading the class counts"):
@@ -130,8 +130,9 @@ class _Tables:
         """
         (folder / MEMBERS).mkdir()
         with working("planning the files"):
-            planned, num_linked = self._link_members(plan_files(classes), folder / MEMBERS)
-            planned = in_bundles(planned).drop(*CLASS_KEY, "members_hash")
+            planned = find_same_classes(plan_files(classes), self.earlier)
+            linked = [] if self.earlier is None else link_members(planned, self.earlier, folder / MEMBERS)
+            planned = in_bundles(planned.filter(~pl.col("file").is_in(linked))).drop(*CLASS_KEY, "members_hash")
             new = planned.filter(pl.col("file_before").is_null()).select("number", "bundle", "row").explode("row")
             new_places = pl.concat([new.drop("row"), places[new["row"]]], how="horizontal")
             spread_files = {n: spread_file(folder / SCRATCH, n) for n in new_places["partition"].unique().sort()}
@@ -144,23 +145,13 @@ class _Tables:
         bundles = self._gather_jobs(folder, planned.drop("row"), new_places)
         self._run(write_members, bundles, planned["bundle"].n_unique(), "writing groups", "bundles", (60, 100))
         shutil.rmtree(folder / SCRATCH)
-        return num_linked
-
-    def _link_members(self, planned: pl.DataFrame, members: Path) -> tuple[pl.DataFrame, int]:
-        """Link the files that earlier groups have; return the classes of the others, and how many were linked."""
-        if self.earlier is None:
-            return without_reuse(planned), 0
-        planned = self.earlier.find_classes(planned)
-        same = planned.filter(pl.col("file") == pl.col("file_before"))["file"].unique()
-        linked = [name for name in same if self.earlier.link_members(name, members / name)]
-        return planned.filter(~pl.col("file").is_in(linked)), len(linked)
+        return len(linked)
 
     def _gather_jobs(self, folder: Path, planned: pl.DataFrame, places: pl.DataFrame) -> Iterator[GatherJob]:
-        earlier = None if self.earlier is None else self.earlier.folder / MEMBERS
         of_bundle = places.partition_by("bundle", as_dict=True, include_key=False)
         for bundle, classes in planned.partition_by("bundle", as_dict=True, include_key=False).items():
             found = of_bundle.get(bundle, places.clear())
-            yield GatherJob(folder / MEMBERS, classes, found, folder / SCRATCH, earlier)
+            yield GatherJob(folder / MEMBERS, classes, found, folder / SCRATCH, self.earlier)
 
     def _run(
         self,

@@ -11,7 +11,7 @@ from data_manifest.schemas import SCHEMA_VERSION
 from data_manifest.tables import write_table
 from pipeline.groups.spread import MEMBER, read_spread, spread_file
 
-VERSION = 6  # of the groups: raise it when the same manifest and settings give other tables
+VERSION = 6  # raise it when the same manifest and settings come to give other groups or other bytes
 MEMBERS = "members"
 ROWS_PER_FILE = 250_000  # about; a larger group has several files
 DIGEST_LENGTH = 16
@@ -29,7 +29,7 @@ def plan_files(classes: pl.DataFrame) -> pl.DataFrame:
     images_before = (images.cum_sum() - images).over("group_index")
     planned = classes.with_columns(piece=images_before // ROWS_PER_FILE)
     files = planned.partition_by("group_index", "piece", maintain_order=True)
-    names = pl.Series("file", [_file_name(each) for each in files], pl.Categorical)  # of a few bytes per class
+    names = pl.Series("file", [_file_name(each) for each in files], pl.String)
     rank = planned.select(pl.struct("group_index", "piece").rle_id()).to_series()
     return planned.drop("piece").with_columns(names.gather(rank)).with_row_index("number")
 
@@ -38,7 +38,7 @@ def _file_name(classes: pl.DataFrame) -> str:
     content = hashlib.sha256(f"{VERSION} {SCHEMA_VERSION} {pl.__version__}".encode())
     for column in ("class_index", "num_images", "members_hash"):
         content.update(classes[column].to_numpy().tobytes())
-    group, piece = classes.row(0, named=True)["group_index"], classes["piece"][0]
+    group, piece = classes.select("group_index", "piece").row(0)
     return f"group-{group:06d}-{piece:04d}-{content.hexdigest()[:DIGEST_LENGTH]}.parquet"
 
 
@@ -59,7 +59,7 @@ class GatherJob:
         classes: The planned classes of the bundle.
         places: Where their images are in the spread files: `number`, and the columns of `places_in_spread_files`.
         scratch: The folder of the spread files.
-        earlier: The folder of the files of members that have the classes with a `file_before`.
+        earlier: The earlier groups that have the members of classes with a `file_before`.
     """
 
     folder: Path
@@ -75,7 +75,7 @@ def write_members(job: GatherJob) -> None:
     parts = [read_spread(spread_file(job.scratch, partition), each) for (partition,), each in places.items()]
     if job.earlier is not None:
         reused = job.classes.drop_nulls("file_before").partition_by("file_before", as_dict=True)
-        parts += [_read_earlier(job.earlier / name, each) for (name,), each in reused.items()]
+        parts += [_read_earlier(job.earlier / MEMBERS / name, each) for (name,), each in reused.items()]
     numbers = job.classes.select("number", "group_index", "class_index")
     members = in_order(pl.concat(parts)).join(numbers, on="number", maintain_order="left").drop("number")
     sizes = job.classes.group_by("file", maintain_order=True).agg(pl.col("num_images").cast(pl.Int64).sum())
@@ -103,6 +103,5 @@ def in_order(members: pl.DataFrame) -> pl.DataFrame:
     unsorted = members.select(number.is_in(number.filter(descends).unique().implode())).to_series()
     if not unsorted.any():
         return members
-    return pl.concat([members.filter(~unsorted), members.filter(unsorted).sort("number", "path")]).sort(
-        "number", maintain_order=True
-    )
+    in_path_order = pl.concat([members.filter(~unsorted), members.filter(unsorted).sort("path")])
+    return in_path_order.sort("number", maintain_order=True)

@@ -1,7 +1,6 @@
-"""Reuse what groups that were built before have in common with new ones: class counts and members."""
+"""Reuse the class counts and members that earlier groups have in common with new ones."""
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,58 +23,59 @@ UNREADABLE = (OSError, UserError, pa.ArrowInvalid, pl.exceptions.PolarsError)
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Earlier:
-    """Groups with the same cells, bins and group numbers, of other images or with another minimum per class."""
-
-    folder: Path
-
-    def link_counts(self, name: str, target: Path) -> bool:
-        """Link the class counts of a partition; return whether they were there."""
-        source = self.folder / COUNTS / name
-        try:
-            return read_notes(source).items() >= HASHED_BY.items() and _link(source, target)
-        except UNREADABLE:
-            return False
-
-    def link_members(self, name: str, target: Path) -> bool:
-        """Link a file of members; return whether it was there."""
-        return _link(self.folder / MEMBERS / name, target)
-
-    def find_classes(self, planned: pl.DataFrame) -> pl.DataFrame:
-        """Return planned classes with `file_before` and `class_before`: where the same members are, null if nowhere."""
-        try:
-            counts = read_counts(table_files(self.folder, COUNTS))
-            classes = read_table(self.folder, "classes")
-        except UNREADABLE as error:
-            logger.warning("%s cannot be reused: %s", self.folder, error)
-            return without_reuse(planned)
-        hashes = sum_counts(complete_frames(counts)).drop("num_images")
-        before = plan_files(classes.join(hashes, on=CLASS_KEY, nulls_equal=True, maintain_order="left"))
-        sizes = before.group_by("file").agg(pl.col("num_images").cast(pl.Int64).sum())
-        whole = [name for name, rows in sizes.iter_rows() if _num_rows(self.folder / MEMBERS / name) == rows]
-        same = [*CLASS_KEY, "num_images", "members_hash"]
-        found = before.filter(pl.col("file").is_in(whole)).select(*same, file_before="file", class_before="class_index")
-        return planned.join(found, on=same, how="left", nulls_equal=True, maintain_order="left")
-
-
-def without_reuse(planned: pl.DataFrame) -> pl.DataFrame:
-    """Return planned classes as `Earlier.find_classes` does where no class is found."""
-    return planned.with_columns(file_before=pl.lit(None, pl.Categorical), class_before=pl.lit(None, pl.Int32))
-
-
-def find_earlier(artifacts: Path, recipe: Recipe) -> Earlier | None:
-    """Return the newest groups that new ones by a recipe can reuse, or None."""
-    for folder, stored in find_recipes(artifacts, recipe, any_name=True):
-        if _decisive(stored) == _decisive(recipe.as_dict()):
-            return Earlier(folder)
-    return None
+def find_earlier(artifacts: Path, recipe: Recipe) -> Path | None:
+    """Return the newest groups of the same cells, heading bins and group numbers as those of a recipe, or None."""
+    wanted = _decisive(recipe.as_dict())
+    found = find_recipes(artifacts, recipe, any_name=True)
+    return next((folder for folder, stored in found if _decisive(stored) == wanted), None)
 
 
 def _decisive(recipe: dict[str, Any]) -> list[Any]:
     """Return the part of a recipe that must be equal for anything to be reused."""
     parts = [{**recipe.get(part, {}), **ANY_VALUE} for part in ("settings", "inputs")]
     return [recipe.get("version"), recipe.get("schema_version"), *parts]
+
+
+def link_counts(earlier: Path, target: Path) -> bool:
+    """Link the class counts of a partition from earlier groups; return whether they were there."""
+    source = earlier / COUNTS / target.name
+    try:
+        return read_notes(source).items() >= HASHED_BY.items() and _link(source, target)
+    except UNREADABLE:
+        return False
+
+
+def find_same_classes(planned: pl.DataFrame, earlier: Path | None) -> pl.DataFrame:
+    """Return planned classes with the place of the same members in earlier groups.
+
+    `file_before` is the file of members and `class_before` the class index; both are null for other members.
+    """
+    try:
+        before = None if earlier is None else _plan_again(earlier)
+    except UNREADABLE as error:
+        logger.warning("%s cannot be reused: %s", earlier, error)
+        before = None
+    if before is None:
+        return planned.with_columns(file_before=pl.lit(None, pl.String), class_before=pl.lit(None, pl.Int32))
+    same = [*CLASS_KEY, "num_images", "members_hash"]
+    places = before.select(*same, file_before="file", class_before="class_index")
+    return planned.join(places, on=same, how="left", nulls_equal=True, maintain_order="left")
+
+
+def _plan_again(earlier: Path) -> pl.DataFrame:
+    """Return the planned classes of earlier groups whose files of members are complete."""
+    hashes = sum_counts(complete_frames(read_counts(table_files(earlier, COUNTS)))).drop("num_images")
+    classes = read_table(earlier, "classes")
+    planned = plan_files(classes.join(hashes, on=CLASS_KEY, nulls_equal=True, maintain_order="left"))
+    sizes = planned.group_by("file").agg(pl.col("num_images").cast(pl.Int64).sum())
+    complete = [name for name, rows in sizes.iter_rows() if _num_rows(earlier / MEMBERS / name) == rows]
+    return planned.filter(pl.col("file").is_in(complete))
+
+
+def link_members(planned: pl.DataFrame, earlier: Path, folder: Path) -> list[str]:
+    """Link the files of members that earlier groups have, and return their names."""
+    same = planned.filter(pl.col("file") == pl.col("file_before"))["file"].unique()
+    return [name for name in same if _link(earlier / MEMBERS / name, folder / name)]
 
 
 def _link(source: Path, target: Path) -> bool:

@@ -99,13 +99,15 @@ def test_files_of_one_bundle_from_spread_files_and_earlier_groups(
 ) -> None:
     spread = {tmp_path / "0.arrow": [(1, "b", 1), (2, "a", 2)], tmp_path / "1.arrow": [(1, "a", 3)]}
     monkeypatch.setattr(gather, "read_spread", lambda file, places: framed(spread[file]))
+    folder, earlier_folder = tmp_path / "members", tmp_path / "earlier" / "members"
+    earlier_folder.mkdir(parents=True)
     earlier = pl.DataFrame({"class_index": [3, 4, 4], "path": ["x", "c", "d"], "year": [0, 4, 5]})
-    earlier.cast({"class_index": pl.Int32, "year": pl.Int16}).write_parquet(tmp_path / "earlier.parquet")
-    before = {"file_before": ["earlier.parquet", None, None], "class_before": [4, None, None]}
+    earlier.cast({"class_index": pl.Int32, "year": pl.Int16}).write_parquet(earlier_folder / "0.parquet")
+    before = {"file_before": ["0.parquet", None, None], "class_before": [4, None, None]}
     schema = {"file_before": pl.String, "class_before": pl.Int32}
     classes = plan_files(classes_of([[2, 2], [1]])).hstack(pl.DataFrame(before, schema))
     places = pl.DataFrame({"partition": [0, 0, 1]})
-    write_members(GatherJob(tmp_path / "members", classes, places, tmp_path, tmp_path))
+    write_members(GatherJob(folder, classes, places, tmp_path, tmp_path / "earlier"))
     assert read_table(tmp_path, "members").rows() == [
         *((0, 0, "c", 4), (0, 0, "d", 5), (0, 1, "a", 3), (0, 1, "b", 1), (1, 0, "a", 2)),
     ]

@@ -13,7 +13,7 @@ from data_manifest.errors import UserError
 from data_manifest.store.recipe import RECIPE_FILE, read_recipe
 from pipeline.groups import spread
 from pipeline.groups.build_groups import build_groups, groups_recipe
-from pipeline.groups.reuse import Earlier, find_earlier
+from pipeline.groups.reuse import find_earlier, find_same_classes
 from pipeline.groups.settings import GroupSettings
 from pipeline.listing.list_images import Listing
 from pipeline.manifest.build_manifest import build_manifest
@@ -55,7 +55,7 @@ def test_newest_groups_of_the_same_grouping_are_found(names: list[str], build: B
     assert find_earlier(tmp_path / "A", recipe) is None
     build(names)
     newest = build(names[1:])
-    assert find_earlier(tmp_path / "A", recipe) == Earlier(newest)
+    assert find_earlier(tmp_path / "A", recipe) == newest
     for other in ({"M": 11}, {"alpha": 31}, {"N": 4}, {"L": 3}, {"years": "2014"}):
         assert find_earlier(tmp_path / "A", groups_recipe("city", "0123", GroupSettings(**other))) is None
 
@@ -111,15 +111,14 @@ def test_groups_that_are_removed_while_they_are_reused(
     names: list[str], build: Build, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = build(names)
-    find_classes = Earlier.find_classes
 
-    def remove(earlier: Earlier, planned: pl.DataFrame) -> pl.DataFrame:
-        found = find_classes(earlier, planned)
-        shutil.rmtree(earlier.folder)
+    def remove(planned: pl.DataFrame, earlier: Path | None) -> pl.DataFrame:
+        found = find_same_classes(planned, earlier)
+        shutil.rmtree(before, ignore_errors=True)
         return found
 
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(Earlier, "find_classes", remove)
+    monkeypatch.setattr("pipeline.groups.build_groups.find_same_classes", remove)
     after = build(names[1:])
     assert f"{before} was removed while it was being reused: building without it" in caplog.text
     assert tables_in(after) == tables_in(build(names[1:], "B"))
