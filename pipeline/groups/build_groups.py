@@ -21,7 +21,7 @@ from pipeline.execution.disk_space import check_space, room_for_groups
 from pipeline.execution.executor import run_all
 from pipeline.groups.classes import CLASS_KEY, complete_frames, number_classes, sum_counts
 from pipeline.groups.gather import MEMBERS, VERSION, GatherJob, in_bundles, plan_files, write_members
-from pipeline.groups.preselected_images import warn_of_selection_in
+from pipeline.groups.preselected_images import warn_if_manifest_is_preselected
 from pipeline.groups.reuse import find_earlier, find_same_classes, link_counts, link_members
 from pipeline.groups.settings import GroupSettings
 from pipeline.groups.spread import (
@@ -80,7 +80,7 @@ def build_groups(
         return published
     files = table_files(manifest.absolute(), "manifest")  # workers may run in other folders
     left_out = {**_count_other_years(files, settings, executor), **left_out_as_bad(made_from)}
-    warn_of_selection_in(files, settings)
+    warn_if_manifest_is_preselected(files, settings)
     remove_dead_staging(artifacts)  # before the disk is checked: it may be full of that
     earlier = find_earlier(artifacts.absolute(), recipe)
     needed_bytes = room_for_groups(*_estimate(files, made_from["summary"]["usable"]))
