@@ -148,6 +148,7 @@ class _Tables:
         return len(linked)
 
     def _gather_jobs(self, folder: Path, planned: pl.DataFrame, places: pl.DataFrame) -> Iterator[GatherJob]:
+        planned = planned.with_columns(pl.col("file", "file_before").cast(pl.Categorical))  # less to send
         of_bundle = places.partition_by("bundle", as_dict=True, include_key=False)
         for bundle, classes in planned.partition_by("bundle", as_dict=True, include_key=False).items():
             found = of_bundle.get(bundle, places.clear())
