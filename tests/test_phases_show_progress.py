@@ -177,8 +177,8 @@ def test_split(listed: Path, tmp_path: Path, hold: Hold) -> None:
     ("slow", "shown"),
     [
         ("pipeline.groups.build_groups.number_classes", "numbering the classes"),
-        ("pipeline.groups.group_tables.put_aside", "sorting images: 0 of 1 partitions"),
-        ("pipeline.groups.group_tables.write_bundle", "writing groups: 0 of "),
+        ("pipeline.groups.build_groups.spread_partition", "sorting images: 0 of 1 partitions"),
+        ("pipeline.groups.build_groups.write_members", "writing groups: 0 of "),
     ],
 )
 def test_groups(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:
@@ -206,7 +206,7 @@ def test_crops(tree: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) ->
     ("slow", "shown"),
     [
         ("pipeline.planning.count_images.count", "counting images: 0 of 1 partitions"),
-        ("pipeline.planning.count_images.add_up", "adding up the counts"),
+        ("pipeline.planning.count_images.sum_counts", "adding up the counts"),
         ("pipeline.planning.plan_groups._plan", "comparing groupings"),
     ],
 )

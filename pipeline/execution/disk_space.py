@@ -10,7 +10,7 @@ from data_manifest.store.files import disk_usage, format_bytes
 # are, so that neighbours compress to little. Names with nothing in common took 75 and 47: the estimate is a low one.
 MANIFEST_BYTES_PER_IMAGE = 10
 MEMBERS_BYTES_PER_IMAGE = 11
-ASIDE_BYTES_PER_IMAGE = 10  # of the members put aside, uncompressed, beside their paths
+SPREAD_BYTES_PER_IMAGE = 15  # of spread images, uncompressed, in addition to their paths
 logger = logging.getLogger(__name__)
 
 
@@ -34,8 +34,8 @@ def room_for_manifest(num_images: int, path_bytes: int) -> int:
 
 
 def room_for_groups(num_members: int, path_bytes: int) -> int:
-    """Return about how many bytes building groups needs: the members, and the same put aside on the way."""
-    return groups_bytes(num_members) + num_members * ASIDE_BYTES_PER_IMAGE + path_bytes
+    """Return about how many bytes building groups needs: the members, and the spread images in the meantime."""
+    return groups_bytes(num_members) + num_members * SPREAD_BYTES_PER_IMAGE + path_bytes
 
 
 def check_space(folder: Path, needed_bytes: int, what: str, at_most: bool = False) -> None:

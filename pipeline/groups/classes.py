@@ -1,89 +1,105 @@
-"""From the counts of each partition to the classes table: completed, added up, spread over groups, and numbered."""
+"""The grouping rule (CosPlace paper, section 3.2): the class of an image, the group of a class, and their numbers."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
+import numpy as np
 import polars as pl
 
-from data_manifest import schemas
-from pipeline.groups.cells import CLASS_KEY, group_index
+from data_manifest.hemisphere import hemisphere
 from pipeline.groups.settings import GroupSettings
+from pipeline.metadata.years import taken_in
 
-PARTITIONS_AT_A_TIME = 100
+FRAME = ("utm_zone", "hemisphere")
 CELL = ("cell_east", "cell_north")
-FRAME_OF_CELL = ("utm_zone", "hemisphere", *CELL)
+CLASS_KEY = (*FRAME, *CELL, "heading_bin")
 
 
-def cells_with_unknown_frames(keys: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """Return the cells with an image of unknown zone or hemisphere, from frames with `FRAME_OF_CELL`."""
-    unknown = pl.any_horizontal(pl.col("utm_zone", "hemisphere").is_null())
-    return pl.concat(each.filter(unknown).select(CELL) for each in keys).unique()
+def class_key(settings: GroupSettings) -> tuple[pl.Expr, ...]:
+    """Return the class of manifest rows: UTM zone, hemisphere, cell and heading bin.
 
-
-def complete_frames(counted: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
-    """Return the counts of each partition with unknown zones and hemispheres taken from images of the same cell.
-
-    Images without a zone get the one known zone of their cell, if it has only one; then images without a hemisphere get
-    the one known hemisphere of their cell and zone. All partitions must be given, so that the result does not depend on
-    how images are partitioned. Rows and their order are kept.
+    Zone and hemisphere are part of the key because each zone has its own origin. The heading bin is null for an image
+    without a heading, unless one bin covers the full turn.
     """
-    cells = cells_with_unknown_frames(counted)
-    if cells.is_empty():
-        return list(counted)
-    frames = pl.concat(each.select(FRAME_OF_CELL).join(cells, on=CELL, how="semi") for each in counted).unique()
-    frames = frames.with_columns(_one_known("utm_zone", CELL).alias("zone"))
-    frames = frames.with_columns(_one_known("hemisphere", ("zone", *CELL)).alias("half"))
-    completed = frames.filter(
-        pl.col("zone").ne_missing(pl.col("utm_zone")) | pl.col("half").ne_missing(pl.col("hemisphere"))
+    heading_bin = _bin("heading", settings.alpha) if settings.uses_headings else pl.lit(0)
+    return (
+        pl.col("utm_zone"),
+        hemisphere(),
+        _bin("utm_east", settings.M).cast(pl.Int64).alias("cell_east"),
+        _bin("utm_north", settings.M).cast(pl.Int64).alias("cell_north"),
+        heading_bin.cast(pl.Int32).alias("heading_bin"),
     )
-    return list(counted) if completed.is_empty() else [_with_frames(each, completed) for each in counted]
 
 
-def _one_known(column: str, within: Sequence[str]) -> pl.Expr:
-    """Return a column with nulls replaced by its only other value within the same cell, if there is only one."""
+def _bin(column: str, width: float) -> pl.Expr:
+    """Return floor(column / width), null where the column is null.
+
+    NumPy divides because polars multiplies by 1 / width, which for M = 49 puts 49 metres into cell 0.
+    """
+
+    def divide(values: pl.Series) -> pl.Series:
+        return pl.Series(values.name, np.floor(values.to_numpy() / width)).fill_nan(None)
+
+    return pl.col(column).map_batches(divide, return_dtype=pl.Float64, is_elementwise=True)
+
+
+def group_index(settings: GroupSettings) -> pl.Expr:
+    """Return the group of a class: (u * N + v) * L + w with u, v the cell modulo N, w the heading bin modulo L.
+
+    The modulo is never negative, also for negative cells.
+    """
+    u, v = pl.col("cell_east") % settings.N, pl.col("cell_north") % settings.N
+    w = pl.col("heading_bin") % settings.L
+    return ((u * settings.N + v) * settings.L + w).cast(pl.Int32).alias("group_index")
+
+
+def count_classes(images: pl.LazyFrame, settings: GroupSettings) -> pl.DataFrame:
+    """Return `num_images` per class of manifest rows; those of other years than `settings.years` are left out."""
+    keys = images.filter(taken_in(settings.years)).select(class_key(settings))
+    return keys.group_by(CLASS_KEY).agg(num_images=pl.len().cast(pl.Int32)).collect()
+
+
+def complete_frames(counts: pl.DataFrame) -> pl.DataFrame:
+    """Return class counts with unknown zones and hemispheres taken from images of the same cell.
+
+    Images without a zone get the only known zone of their cell, if there is exactly one; then images without a
+    hemisphere get the only known hemisphere of their cell and zone. The order of the rows is kept. The counts must be
+    those of all partitions, so that the result does not depend on the partitions.
+    """
+    unknown = counts.filter(pl.any_horizontal(pl.col(FRAME).is_null())).select(CELL).unique()
+    if unknown.is_empty():
+        return counts
+    frames = counts.select(*FRAME, *CELL).join(unknown, on=CELL, how="semi").unique()
+    frames = frames.with_columns(_only_known("utm_zone", CELL).alias("zone"))
+    frames = frames.with_columns(_only_known("hemisphere", ("zone", *CELL)).alias("half"))
+    completed = counts.join(frames, on=(*FRAME, *CELL), how="left", nulls_equal=True, maintain_order="left")
+    known = pl.coalesce("zone", "utm_zone").alias("utm_zone"), pl.coalesce("half", "hemisphere").alias("hemisphere")
+    return completed.with_columns(known).drop("zone", "half")
+
+
+def _only_known(column: str, within: Sequence[str]) -> pl.Expr:
+    """Return a column with its nulls replaced by the only other value within the same cell, if there is only one."""
     least, most = pl.col(column).min().over(within), pl.col(column).max().over(within)
     return pl.coalesce(column, pl.when(least == most).then(least))
 
 
-def _with_frames(counted: pl.DataFrame, frames: pl.DataFrame) -> pl.DataFrame:
-    found = counted.join(frames, on=FRAME_OF_CELL, how="left", nulls_equal=True, maintain_order="left")
-    completed = found.with_columns(
-        utm_zone=pl.coalesce("zone", "utm_zone"), hemisphere=pl.coalesce("half", "hemisphere")
-    )
-    return completed.drop("zone", "half")
-
-
-def add_up(counted: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """Return the class keys with `num_images` over all partitions."""
-    return pl.concat(counted).group_by(CLASS_KEY).agg(pl.col("num_images").cast(pl.Int64).sum())
+def sum_counts(counts: pl.DataFrame) -> pl.DataFrame:
+    """Return class counts summed over all partitions, one row per class; a `row` column becomes lists."""
+    sums = pl.col("num_images").cast(pl.Int64).sum(), pl.col("^members_hash$").sum()
+    return counts.group_by(CLASS_KEY).agg(*sums, pl.col("^row$"))
 
 
 def number_classes(counted: pl.DataFrame, settings: GroupSettings) -> pl.DataFrame:
-    """Return the classes table: each class with its group, numbered within it in the order of the keys."""
+    """Return the classes with enough images, sorted by group and key, with `group_index` and `class_index`.
+
+    Args:
+        counted: One row per class, as `sum_counts` returns them.
+        settings: The grouping.
+    """
+    enough = pl.col("num_images") >= settings.min_images_per_class
     ordered = (
-        counted.filter(pl.col("heading_bin").is_not_null())
+        counted.filter(enough & pl.col("heading_bin").is_not_null())
         .with_columns(group_index(settings))
         .sort("group_index", *CLASS_KEY)
     )
     class_index = pl.int_range(pl.len(), dtype=pl.Int32).over("group_index").alias("class_index")
-    return ordered.with_columns(class_index, pl.col("num_images").cast(pl.Int32)).select(schemas.CLASSES.names)
-
-
-def classes_of_each(counted: Sequence[pl.DataFrame], classes: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Give those classes that each partition has images of, with `start`: how many of its images come before.
-
-    Many partitions are looked up at a time, because each time goes through all classes.
-
-    Args:
-        counted: The counts of each partition, in the order in which its images are put aside.
-        classes: `CLASS_KEY` and any other columns but `num_images`, which is given for the partition.
-    """
-    for begin in range(0, len(counted), PARTITIONS_AT_A_TIME):
-        part = counted[begin : begin + PARTITIONS_AT_A_TIME]
-        number, images = pl.lit(begin, pl.Int32), pl.col("num_images").cast(pl.Int64)
-        keys = pl.concat(
-            each.select(*CLASS_KEY, "num_images", start=images.cum_sum() - images, partition=number + index)
-            for index, each in enumerate(part)
-        )
-        found = keys.join(classes, on=CLASS_KEY, nulls_equal=True).drop(CLASS_KEY)
-        by_partition = found.partition_by("partition", as_dict=True)
-        yield from (by_partition.get((begin + index,), found.clear()) for index in range(len(part)))
+    return ordered.with_columns(class_index, pl.col("num_images").cast(pl.Int32))

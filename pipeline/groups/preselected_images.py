@@ -1,8 +1,7 @@
-"""Whether the images were selected for one grouping, and are unfit for others, as SF-XL's training images are.
+"""Warn of images that were selected for another grouping than the one asked for.
 
-Its `processed/train` holds the images of 8 groups alone, those that the published models were trained on, and
-`small/train` those of one. Folders get other names, so that is told from the images: under the grouping of the
-selection nearly all fall in these few of many groups, which no city's do.
+SF-XL's `processed/train` has only the images of 8 groups, and `small/train` those of one group. They are recognised by
+their content: nearly all images are in that few of many groups, which is not so in a whole city.
 """
 
 import logging
@@ -11,74 +10,68 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.groups.cells import count_classes, group_index
+from pipeline.groups.classes import count_classes, group_index
 from pipeline.groups.settings import GroupSettings
 
-ENOUGH_CLASSES = 1000  # with fewer, as along a straight street, few groups need not mean anything
-NEARLY_ALL = 0.999  # of the images: positions are rounded in names, which moves some into the next cell
-SAMPLED_FILES = 4  # a manifest's partitions are cut by hash, so that a few stand for all
+MIN_CLASSES = 1000  # fewer may be in few groups by chance, as along a straight street
+MIN_SHARE = 0.999  # of the images: positions are rounded in names, which moves some to the next cell
+SAMPLED_FILES = 4  # partitions are cut by hash, so a few represent all
 PUBLISHED = GroupSettings()
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Images of a few groups of a grouping."""
+    """The images of the first groups of a grouping."""
 
     folder: str
     made_with: GroupSettings
     groups: int
 
-    @property
-    def all_groups(self) -> int:
-        """How many groups the grouping makes."""
-        return self.made_with.N**2 * self.made_with.L
-
 
 SELECTIONS = (Selection("small/train", GroupSettings(L=12), 1), Selection("processed/train", PUBLISHED, 8))
 
 
-def warn_of_selection_in(manifest_files: list[Path], settings: GroupSettings) -> None:
-    """Warn, as `warn_of_selection` does, by a sample of a manifest's partitions."""
+def warn_if_manifest_is_preselected(manifest_files: list[Path], settings: GroupSettings) -> None:
+    """Warn like `warn_if_preselected`, judging by a sample of a manifest's partitions."""
     if not is_published_grouping(settings):
         sample = pl.scan_parquet(manifest_files[:SAMPLED_FILES], glob=False)
-        warn_of_selection(count_classes(sample, PUBLISHED), settings)
+        warn_if_preselected(count_classes(sample, PUBLISHED), settings)
 
 
 def is_published_grouping(settings: GroupSettings) -> bool:
-    """Return whether the groups are cut as the published ones are."""
+    """Return whether images get the same classes and groups as with the published settings."""
     return _grouping(settings) == _grouping(PUBLISHED)
 
 
-def warn_of_selection(counted: pl.DataFrame, settings: GroupSettings) -> None:
-    """Warn if images, counted by the published classes, were selected for another grouping than is wanted."""
-    selections = selections_that_fit(counted)
-    if not selections or any(_grouping(each.made_with) == _grouping(settings) for each in selections):
+def warn_if_preselected(counted: pl.DataFrame, settings: GroupSettings) -> None:
+    """Warn if images, counted by the published classes, seem to be selected for another grouping than `settings`."""
+    selections = find_selections(counted)
+    if not selections or _grouping(settings) in [_grouping(each.made_with) for each in selections]:
         return
-    selection = selections[0]
-    text = (
+    folder, made_with, groups = selections[0].folder, selections[0].made_with, selections[0].groups
+    logger.warning(
         "%s: with %s nearly all images fall in %d of %d groups, so they seem to be selected for these values, as "
         "SF-XL's %s is, and with others classes lack images; use these values, or take all images, as in SF-XL's "
-        "raw/train/database"
+        "raw/train/database",
+        *(_show(settings), _show(made_with), groups, made_with.N**2 * made_with.L, folder),
     )
-    made_with = _shown(selection.made_with)
-    logger.warning(text, _shown(settings), made_with, selection.groups, selection.all_groups, selection.folder)
 
 
-def selections_that_fit(counted: pl.DataFrame) -> list[Selection]:
+def find_selections(counted: pl.DataFrame) -> list[Selection]:
     """Return the known selections that images, counted by the published classes, may be."""
     classes = counted.filter(pl.col("heading_bin").is_not_null())
-    return [each for each in SELECTIONS if len(classes) >= ENOUGH_CLASSES and _is_in_few_groups(classes, each)]
+    return [each for each in SELECTIONS if len(classes) >= MIN_CLASSES and _is_in_few_groups(classes, each)]
 
 
 def _is_in_few_groups(classes: pl.DataFrame, selection: Selection) -> bool:
     sizes = classes.group_by(group_index(selection.made_with)).agg(pl.col("num_images").sum())["num_images"]
-    return int(sizes.top_k(selection.groups).sum()) >= NEARLY_ALL * int(sizes.sum())
+    return int(sizes.top_k(selection.groups).sum()) >= MIN_SHARE * int(sizes.sum())
 
 
 def _grouping(settings: GroupSettings) -> tuple[float, float, int, int]:
     return settings.M, settings.alpha, settings.N, settings.L
 
 
-def _shown(settings: GroupSettings) -> str:
+def _show(settings: GroupSettings) -> str:
     return f"M = {settings.M:g}, alpha = {settings.alpha:g}, N = {settings.N}, L = {settings.L}"

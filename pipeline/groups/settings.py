@@ -9,8 +9,8 @@ from data_manifest.settings import Settings, setting
 from pipeline.metadata.years import years_in_one_form
 
 FULL_TURN = 360.0  # degrees
-SMALLEST_M = 1e-3  # metres: the numbers of smaller cells would not fit the classes table
-MOST_NUMBERS = 2**31 - 1  # likewise for groups and heading bins
+MIN_M = 1e-3  # metres: the numbers of smaller cells would not fit the classes table
+MAX_INT32 = 2**31 - 1  # groups and heading bins are 32-bit numbers in the tables
 logger = logging.getLogger(__name__)
 
 
@@ -32,31 +32,28 @@ class GroupSettings(Settings):
     )
 
     def check(self) -> None:
-        """Refuse what cannot work."""
+        """Raise a `UserError` for values that cannot work."""
         if self.M <= 0:
             raise UserError(f"M = {self.M:g}: a cell needs a side of more than 0 metres")
+        if self.M < MIN_M:
+            raise UserError(f"M = {self.M:g}: a cell needs a side of at least {MIN_M:g} metres")
         if not 0 < self.alpha <= FULL_TURN:
             raise UserError(f"alpha = {self.alpha:g}: a heading bin is more than 0 and at most 360 degrees wide")
+        if FULL_TURN / self.alpha > MAX_INT32:
+            raise UserError(f"alpha = {self.alpha:g}: that makes more than {MAX_INT32:,} heading bins")
         for name in ("N", "L", "min_images_per_class"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} = {getattr(self, name)}: it must be at least 1")
-        self._check_numbers_fit()
-
-    def _check_numbers_fit(self) -> None:
-        if self.M < SMALLEST_M:
-            raise UserError(f"M = {self.M:g}: a cell needs a side of at least {SMALLEST_M:g} metres")
-        if FULL_TURN / self.alpha > MOST_NUMBERS:
-            raise UserError(f"alpha = {self.alpha:g}: that makes more than {MOST_NUMBERS:,} heading bins")
-        if self.N**2 * self.L > MOST_NUMBERS:
-            raise UserError(f"N = {self.N}, L = {self.L}: N * N * L makes more than {MOST_NUMBERS:,} groups")
+        if self.N**2 * self.L > MAX_INT32:
+            raise UserError(f"N = {self.N}, L = {self.L}: N * N * L makes more than {MAX_INT32:,} groups")
 
     @property
     def uses_headings(self) -> bool:
-        """Whether the heading decides the class: not where one bin holds the full turn."""
+        """Whether the heading decides the class: not if one bin covers the full turn."""
         return self.alpha < FULL_TURN
 
     def warn_if_unwise(self) -> None:
-        """Warn of settings that work, but not as the paper means them."""
+        """Warn of values that work, but not as the paper intends."""
         num_bins = math.ceil(FULL_TURN / self.alpha)
         if not _divides_full_turn(self.alpha):
             logger.warning("alpha = %g does not divide 360: the last heading bin is narrower", self.alpha)
@@ -68,10 +65,12 @@ class GroupSettings(Settings):
             text = "alpha * L = %g does not divide 360: classes of one group touch across north"
             logger.warning(text, self.alpha * self.L)
         if self.N == 1:
-            logger.warning("N = 1: neighbouring cells come into the same group, which the classifier cannot tell apart")
+            logger.warning(
+                "N = 1 puts adjacent cells in the same group, where the classifier may not be able to separate them"
+            )
 
 
 def _divides_full_turn(degrees: float) -> bool:
-    """Return whether 360 is a multiple, where degrees such as 7.2 are not exact in binary."""
+    """Return whether 360 is a multiple of the degrees, which may be inexact in binary, such as 7.2."""
     times = FULL_TURN / degrees
     return math.isclose(times, round(times), rel_tol=1e-9)

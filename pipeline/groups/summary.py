@@ -1,4 +1,4 @@
-"""What comes of the classes: what is taken, what is left out and why, said and checked."""
+"""Summarise a grouping: the classes and images that it takes, and those that it leaves out."""
 
 import logging
 from typing import Any
@@ -7,16 +7,16 @@ import polars as pl
 
 from data_manifest.errors import UserError
 from data_manifest.inspect.classes import group_sizes
-from pipeline.groups.cells import group_index
+from pipeline.groups.classes import group_index
 from pipeline.groups.settings import GroupSettings
-from pipeline.verification.drop_bad_images import LEFT_OUT_AS
+from pipeline.verification.drop_bad_images import LEFT_OUT
 
-LOGGED_GROUPS = 50
+MAX_LOGGED_GROUPS = 50
 logger = logging.getLogger(__name__)
 
 
 def summarise_classes(counted: pl.DataFrame, settings: GroupSettings) -> dict[str, Any]:
-    """Return what comes of the classes that `add_up` gave: how many are taken, and how many left out and why."""
+    """Return how many classes and images are taken, and how many are left out and why, from what `sum_counts` gave."""
     classes = counted.filter(pl.col("heading_bin").is_not_null())
     enough = pl.col("num_images") >= settings.min_images_per_class
     counts = classes.select(
@@ -32,10 +32,10 @@ def summarise_classes(counted: pl.DataFrame, settings: GroupSettings) -> dict[st
 
 
 def check_any_class(summary: dict[str, Any], settings: GroupSettings) -> None:
-    """Check that a class is left.
+    """Check that there is at least one class.
 
     Raises:
-        UserError: None is.
+        UserError: No image has a heading, or no class has enough images.
     """
     if not summary["largest_class"]:
         raise UserError(
@@ -50,27 +50,34 @@ def check_any_class(summary: dict[str, Any], settings: GroupSettings) -> None:
         )
 
 
+def describe(summary: dict[str, Any]) -> str:
+    """Return the numbers of classes, images and groups as text."""
+    return f"{summary['classes']:,} classes of {summary['images']:,} images in {summary['groups']:,} groups"
+
+
 def log_summary(name: str, classes: pl.DataFrame, summary: dict[str, Any], settings: GroupSettings) -> None:
-    """Tell what groups of a name have come of, and of each group, if there are not too many, how large it is."""
-    shown = {key: f"{count:,}" for key, count in summary.items() if isinstance(count, int)}
-    logger.info("%s: %s", name, summary["made"])
-    if summary["images_without_heading"]:
-        logger.info("%s: left out %s images without a heading", name, shown["images_without_heading"])
-    for key, count in shown.items():
-        if key.startswith(LEFT_OUT_AS):
-            logger.info("%s: left out %s images as bad: %s", name, count, key.removeprefix(LEFT_OUT_AS))
-    if settings.years is not None:
-        text = "%s: years %s: left out %s images of other years and %s without a year"
-        logger.info(text, name, settings.years, shown["images_of_other_years"], shown["images_without_year"])
-    if summary["images_in_them"]:
-        text = "%s: left out %s images, of %s classes with fewer than %d"
-        few = shown["classes_with_too_few_images"]
-        logger.info(text, name, shown["images_in_them"], few, settings.min_images_per_class)
+    """Log what the groups contain, what is left out, and the size of each of the first groups."""
+    logger.info("%s: %s", name, describe(summary))
+    for count, reason in _left_out(summary, settings):
+        logger.info("%s: left out %s images %s", name, f"{count:,}", reason)
     sizes = group_sizes(classes.lazy())
-    for group, num_classes, num_images in sizes.head(LOGGED_GROUPS).iter_rows():
-        text = "group %d: %s classes, %s images, %.1f images a class"
+    for group, num_classes, num_images in sizes.head(MAX_LOGGED_GROUPS).iter_rows():
+        text = "group %d: %s classes, %s images, %.1f images per class"
         logger.info(text, group, f"{num_classes:,}", f"{num_images:,}", num_images / num_classes)
-    if len(sizes) > LOGGED_GROUPS:
-        logger.info("and %d more groups: see the classes table", len(sizes) - LOGGED_GROUPS)
+    if len(sizes) > MAX_LOGGED_GROUPS:
+        logger.info("and %d more groups: see the classes table", len(sizes) - MAX_LOGGED_GROUPS)
     if len(sizes) == 1 < settings.N**2 * settings.L:
         logger.info("all classes are in one group: train with --groups-num 1")
+
+
+def _left_out(summary: dict[str, Any], settings: GroupSettings) -> list[tuple[int, str]]:
+    """Return how many images are left out for each reason that applies."""
+    few = f"of {summary['classes_with_too_few_images']:,} classes with fewer than {settings.min_images_per_class}"
+    counts = [
+        (summary["images_without_heading"], "without a heading"),
+        *((count, f"as bad: {status}") for status, count in summary.get(LEFT_OUT, {}).items()),
+        (summary.get("images_of_other_years", 0), f"of other years than {settings.years}"),
+        (summary.get("images_without_year", 0), "without a year"),
+        (summary["images_in_them"], few),
+    ]
+    return [(count, reason) for count, reason in counts if count]

@@ -19,8 +19,7 @@ from data_manifest.store.recipe import CURRENT, is_published, read_recipe
 from data_manifest.store.references import MANIFEST_STAGES
 from data_manifest.tables import table_files
 from pipeline.execution.executor import run_all
-from pipeline.groups.cells import count_classes
-from pipeline.groups.classes import add_up, complete_frames
+from pipeline.groups.classes import complete_frames, count_classes, sum_counts
 from pipeline.groups.settings import GroupSettings
 from pipeline.listing.list_images import Images, Listing, list_images
 from pipeline.manifest.build_manifest import manifest_recipe, summarise
@@ -143,7 +142,9 @@ def _count(images: pl.LazyFrame, rules: Rules, made: Made | None = None) -> Part
 
 @working("adding up the counts")
 def _together(parts: list[Part], rules: Rules, summary: dict[str, Any], manifest: Path | None) -> Counted:
-    counted = {rule: complete_frames([part.by_class[number] for part in parts]) for number, rule in enumerate(rules)}
-    by_class = {rule: add_up(each) for rule, each in counted.items()}
+    by_class = {
+        rule: sum_counts(complete_frames(pl.concat(part.by_class[number] for part in parts)))
+        for number, rule in enumerate(rules)
+    }
     by_year = add_up_years(part.by_year for part in parts)
     return Counted(summary["origin"], manifest, summary, by_year, by_class)

@@ -14,7 +14,7 @@ from data_manifest.settings import Settings, setting
 from data_manifest.store.files import bytes_in
 from pipeline.execution.disk_space import groups_bytes, manifest_bytes
 from pipeline.groups.classes import number_classes
-from pipeline.groups.preselected_images import PUBLISHED, is_published_grouping, warn_of_selection
+from pipeline.groups.preselected_images import PUBLISHED, is_published_grouping, warn_if_preselected
 from pipeline.groups.settings import GroupSettings
 from pipeline.groups.summary import check_any_class, summarise_classes
 from pipeline.metadata.years import left_out_by_year
@@ -79,7 +79,7 @@ def plan_groups(
     for settings in groupings:
         settings.warn_if_unwise()
     for settings in others:
-        warn_of_selection(counted.by_class[counting_rule(PUBLISHED)], settings)
+        warn_if_preselected(counted.by_class[counting_rule(PUBLISHED)], settings)
     return counted, plans_of(counted, groupings, epoch)
 
 

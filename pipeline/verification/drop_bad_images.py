@@ -27,7 +27,7 @@ from pipeline.verification.settings import NO
 VERIFIED, CHECKS = "verified", "checks"
 VERSION = 1
 BAD = "bad: "  # begins the keys of a summary that count bad images by their status
-LEFT_OUT_AS = "images_left_out: "
+LEFT_OUT = "images_left_out"
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,12 @@ def verified_by(made_from: Mapping[str, Any]) -> Verified | None:
     return Verified(made_from["settings"]["check"], made_from["inputs"][CHECKS])
 
 
-def left_out_as_bad(made_from: Mapping[str, Any]) -> dict[str, int]:
-    """Return how many images are left out as bad, by their status."""
+def left_out_as_bad(made_from: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """Return the entry of the groups' summary that counts the images left out as bad, by their status."""
     if made_from["stage"] != VERIFIED:
         return {}
     counts = {key: count for key, count in made_from["summary"].items() if key.startswith(BAD)}
-    return {f"{LEFT_OUT_AS}{key.removeprefix(BAD)}": count for key, count in counts.items()}
+    return {LEFT_OUT: {key.removeprefix(BAD): count for key, count in counts.items()}}
 
 
 def verified_recipe(manifest: Mapping[str, Any], checks: Mapping[str, Any]) -> Recipe:

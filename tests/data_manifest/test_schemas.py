@@ -13,7 +13,7 @@ COLUMNS = {
     "CLASSES": """group_index:int32 class_index:int32 utm_zone:int8? hemisphere:string? cell_east:int64 cell_north:int64
         heading_bin:int32 num_images:int32""",
     "CLASS_COUNTS": """utm_zone:int8? hemisphere:string? cell_east:int64 cell_north:int64 heading_bin:int32?
-        num_images:int32""",
+        num_images:int32 members_hash:uint64""",
     "MEMBERS": "group_index:int32 class_index:int32 path:string year:int16?",
     "METRICS": """epoch:int32 group_index:int32 loss:double recall_1:double? recall_5:double? recall_10:double?
         recall_20:double? images_per_second:double data_wait_share:double lr:double classifiers_lr:double

@@ -194,7 +194,7 @@ def test_a_cluster_gives_the_same_bytes_also_where_paths_are_relative_to_the_dri
     ("first_file", "all_files"),
     [
         ("manifest/part-*.parquet", "/manifest/part-"),
-        ("scratch/*.images", "/manifest/part-"),
+        ("scratch/*.arrow", "/manifest/part-"),
         ("members/*.parquet", "/members/group-"),
     ],
 )

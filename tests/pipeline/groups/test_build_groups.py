@@ -14,15 +14,14 @@ from data_manifest.errors import UserError
 from data_manifest.store.find import list_current
 from data_manifest.store.recipe import Recipe, is_published, read_recipe
 from data_manifest.tables import read_table
-from pipeline.groups import classes as classes_module
 from pipeline.groups import preselected_images as selection
 from pipeline.groups.build_groups import build_groups, groups_recipe
-from pipeline.groups.classes import classes_of_each
 from pipeline.groups.settings import GroupSettings
 from pipeline.listing.list_images import Images, Listing
 from pipeline.manifest import build_manifest as manifest_module
 from pipeline.manifest.build_manifest import build_manifest
 from pipeline.partitions import partitions
+from pipeline.planning.plan_groups import EpochSettings, plan_groups
 from tests.helpers import tables_in
 
 NameWith = Callable[..., str]
@@ -33,7 +32,7 @@ FEW: dict[str, Any] = {"min_images_per_class": 1}
 
 @pytest.fixture
 def manifest(tmp_path: Path, listing_of: ListingOf) -> Manifest:
-    """Publish the manifest of names in tmp_path/artifacts."""
+    """Return a function that publishes the manifest of names in tmp_path/artifacts."""
 
     def manifest(names: list[str], artifacts: str = "A") -> Path:
         return build_manifest(tmp_path, tmp_path / artifacts, "city", strict=False, listing=listing_of(names))
@@ -43,7 +42,7 @@ def manifest(tmp_path: Path, listing_of: ListingOf) -> Manifest:
 
 @pytest.fixture
 def group(manifest: Manifest) -> Callable[..., Path]:
-    """Group names, and return the folder of the artifact."""
+    """Return a function that groups names and returns the folder of the artifact."""
 
     def group(names: list[str], artifacts: str = "A", **values: Any) -> Path:
         folder = manifest(names, artifacts)
@@ -53,7 +52,7 @@ def group(manifest: Manifest) -> Callable[..., Path]:
 
 
 def random_images(name_with: NameWith, count: int, seed: int, **always: object) -> dict[str, dict[str, Any]]:
-    """Names on a small ground, with their fields as numbers: borders, negatives, missing fields, odd headings."""
+    """Return names in a small area with their fields: on borders, negative, without fields, with odd headings."""
     choose = random.Random(seed)
     images = {}
     for number in range(count):
@@ -78,7 +77,7 @@ def cell_of(image: dict[str, Any], side: float) -> tuple[int, int]:
 
 
 def frames_of(images: Iterable[dict[str, Any]], side: float) -> list[tuple[int | None, str | None]]:
-    """The zone and hemisphere of each image: its own, else the only one that others of its cell have."""
+    """Return the zone and hemisphere of each image: its own, else the only one in its cell."""
     cells = [cell_of(image, side) for image in images]
     zones: list[int | None] = [image["utm_zone"] or None for image in images]
     halves: list[str | None] = []
@@ -97,10 +96,10 @@ def only(value: Any, place: Any, places: list[Any], values: list[Any]) -> Any:
     return known.pop() if value is None and len(known) == 1 else value
 
 
-def plain_rule(
+def group_in_plain_python(
     images: dict[str, dict[str, Any]], settings: GroupSettings
 ) -> dict[int, dict[tuple[Any, ...], set[str]]]:
-    """The grouping rule in plain Python: group -> class -> names."""
+    """Return the names by group and class."""
     groups: dict[int, dict[tuple[Any, ...], set[str]]] = defaultdict(lambda: defaultdict(set))
     frames = frames_of(images.values(), settings.M)
     for image_frame, (name, image) in zip(frames, images.items(), strict=True):
@@ -116,7 +115,7 @@ def plain_rule(
 
 
 def grouped(folder: Path) -> dict[int, dict[tuple[Any, ...], set[str]]]:
-    """What the tables say, checked against each other: group -> class -> names."""
+    """Return the names by group and class of the tables, after checking that these agree with each other."""
     groups: dict[int, dict[tuple[Any, ...], set[str]]] = defaultdict(dict)
     names: dict[tuple[int, int], set[str]] = defaultdict(set)
     for number, index, path, _ in read_table(folder, "members").iter_rows():
@@ -143,9 +142,11 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize("values", SETTINGS, ids=str)
-def test_agreement_with_plain_python(group: Callable[..., Path], name_with: NameWith, values: dict[str, Any]) -> None:
+def test_groups_equal_those_of_plain_python(
+    group: Callable[..., Path], name_with: NameWith, values: dict[str, Any]
+) -> None:
     images = random_images(name_with, 600, seed=len(str(values)))
-    expected = plain_rule(images, GroupSettings(**values))
+    expected = group_in_plain_python(images, GroupSettings(**values))
     found = grouped(group(list(images), **values))
     assert found == expected
     assert {key[:2] for classes in found.values() for key in classes} == {
@@ -153,21 +154,23 @@ def test_agreement_with_plain_python(group: Callable[..., Path], name_with: Name
     }
 
 
-@pytest.mark.parametrize("least", [2, 3, 5])
-def test_classes_with_too_few_images_are_left_out(group: Callable[..., Path], name_with: NameWith, least: int) -> None:
+@pytest.mark.parametrize("minimum", [2, 3, 5])
+def test_classes_with_too_few_images_are_left_out(
+    group: Callable[..., Path], name_with: NameWith, minimum: int
+) -> None:
     images = random_images(name_with, 400, seed=3, utm_zone=10, utm_band="S")
-    settings = GroupSettings(M=20, alpha=60, N=2, L=2, min_images_per_class=least)
+    settings = GroupSettings(M=20, alpha=60, N=2, L=2, min_images_per_class=minimum)
     expected = {
-        number: {key: names for key, names in classes.items() if len(names) >= least}
-        for number, classes in plain_rule(images, settings).items()
+        number: {key: names for key, names in classes.items() if len(names) >= minimum}
+        for number, classes in group_in_plain_python(images, settings).items()
     }
     folder = group(list(images), **settings.as_dict())
     assert grouped(folder) == {number: classes for number, classes in expected.items() if classes}
     kept = [names for classes in expected.values() for names in classes.values()]
     summary = read_recipe(folder)["summary"]
     assert (summary["classes"], summary["images"]) == (len(kept), sum(map(len, kept)))
-    left_out = [names for classes in plain_rule(images, settings).values() for names in classes.values()]
-    left_out = [names for names in left_out if len(names) < least]
+    left_out = [names for classes in group_in_plain_python(images, settings).values() for names in classes.values()]
+    left_out = [names for names in left_out if len(names) < minimum]
     assert summary["classes_with_too_few_images"] == len(left_out)
     assert summary["images_in_them"] == sum(map(len, left_out))
     assert summary["images_without_heading"] == sum(image["heading"] == "" for image in images.values())
@@ -189,7 +192,7 @@ def test_classes_with_too_few_images_are_left_out(group: Callable[..., Path], na
 def test_classes_of_a_group_are_far_apart(
     group: Callable[..., Path], name_with: NameWith, values: dict[str, Any]
 ) -> None:
-    """Two images of different classes of a group are M(N-1) metres or alpha(L-1) degrees apart, within a frame."""
+    """Images of different classes of a group are M(N-1) metres or alpha(L-1) degrees apart, within a frame."""
     images = random_images(name_with, 500, seed=4)
     metres, degrees = values["M"] * (values["N"] - 1), values["alpha"] * (values["L"] - 1)
     compared = 0
@@ -199,13 +202,12 @@ def test_classes_of_a_group_are_far_apart(
                 compared += 1
                 distance, turn = apart(images[a], images[b])
                 assert distance >= metres - 1e-9 or turn >= degrees - 1e-9, (a, b)
-                # What the paper promises is not had for nothing: without it the two could be one place.
                 assert distance > 0 or turn > 0
     assert compared > 100
 
 
 def apart(one: dict[str, Any], other: dict[str, Any]) -> tuple[float, float]:
-    """Metres and degrees between two images; 0 degrees if a heading is missing."""
+    """Return the metres and degrees between two images; 0 degrees if a heading is missing."""
     distance = math.dist((one["utm_east"], one["utm_north"]), (other["utm_east"], other["utm_north"]))
     if "" in (one["heading"], other["heading"]):
         return distance, 0.0
@@ -223,7 +225,7 @@ KNOWN = {
 }
 
 
-def test_known_answers(group: Callable[..., Path]) -> None:
+def test_groups_of_sample_names_equal_known_answers(group: Callable[..., Path]) -> None:
     members = read_table(group(list(KNOWN)), "members")
     assert dict(zip(members["path"], members["group_index"], strict=True)) == {
         name: (u * 5 + v) * 2 + w for name, (u, v, w) in KNOWN.items()
@@ -232,7 +234,7 @@ def test_known_answers(group: Callable[..., Path]) -> None:
     assert years == {name: int(name.split("@")[13][:4]) for name in KNOWN}
 
 
-def test_360_degrees_is_0_and_so_is_a_tiny_negative(group: Callable[..., Path], name_with: NameWith) -> None:
+def test_headings_of_360_and_tiny_negatives_are_0(group: Callable[..., Path], name_with: NameWith) -> None:
     names = [name_with(heading=heading) for heading in ("0", "360", "-1e-18", "-360", "29.99")]
     classes = read_table(group(names), "classes")
     assert classes.select("heading_bin", "num_images").rows() == [(0, 5)]
@@ -263,19 +265,19 @@ def test_alpha_360_takes_images_without_a_heading(group: Callable[..., Path], na
     assert read_table(group(names), "classes")["num_images"].sum() == 2
 
 
-def test_years_take_their_images_alone(group: Callable[..., Path], name_with: NameWith) -> None:
+def test_images_of_other_years_are_left_out(group: Callable[..., Path], name_with: NameWith) -> None:
     images: dict[str, dict[str, Any]] = {}
     for number, year in enumerate((2012, 2013, 2014, 2015, 2018, "")):
         some = random_images(name_with, 60, seed=number, utm_zone=10, utm_band="S", timestamp=year)
         images |= {name.replace("@.jpg", f"{number}@.jpg"): image for name, image in some.items()}
     folder = group(list(images), years="2015,2013-2014", M=20, alpha=360, L=1)
     taken = {name: image for name, image in images.items() if image["timestamp"] in (2013, 2014, 2015)}
-    assert grouped(folder) == plain_rule(taken, GroupSettings(M=20, alpha=360, L=1))
+    assert grouped(folder) == group_in_plain_python(taken, GroupSettings(M=20, alpha=360, L=1))
     summary = read_recipe(folder)["summary"]
     assert (summary["images"], summary["images_of_other_years"], summary["images_without_year"]) == (180, 120, 60)
 
 
-def test_years_make_other_groups_and_none_the_same_as_ever(group: Callable[..., Path], name_with: NameWith) -> None:
+def test_the_digest_depends_on_years_only_if_given(group: Callable[..., Path], name_with: NameWith) -> None:
     names = [name_with(timestamp=year, pano_id=year) for year in (2013, 2014, 2015)]
     everything = group(names)
     assert "years" not in read_recipe(everything)["settings"]
@@ -284,36 +286,17 @@ def test_years_make_other_groups_and_none_the_same_as_ever(group: Callable[..., 
     assert len({everything, group(names, years="2013-2014"), group(names, years="2013-")}) == 3
 
 
-def test_no_image_of_the_years_is_told_and_publishes_nothing(
-    group: Callable[..., Path], name_with: NameWith, tmp_path: Path
-) -> None:
+def test_no_image_of_the_years_is_an_error(group: Callable[..., Path], name_with: NameWith, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"years = 2030-: none of the 2 images .* there are images of 2013, and 1 with"):
         group([name_with(timestamp=2013), name_with(timestamp="")], years="2030-")
     assert not (tmp_path / "A" / "groups").exists()
 
 
-def test_years_are_logged(manifest: Manifest, name_with: NameWith, caplog: pytest.LogCaptureFixture) -> None:
-    folder = manifest([name_with(timestamp=year, pano_id=number) for number, year in enumerate((2013, 2014, 2014, ""))])
-    caplog.set_level(logging.INFO, "pipeline.groups.summary")
-    build_groups(folder, folder.parents[2], GroupSettings(**FEW, years="2013"))
-    assert "city: years 2013: left out 2 images of other years and 1 without a year" in caplog.messages
-
-
-def test_one_group_of_many_is_a_hint_for_training(
-    group: Callable[..., Path], name_with: NameWith, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO, "pipeline.groups.summary")
-    group([name_with()], N=1, L=1)
-    assert "--groups-num 1" not in caplog.text, "one group is what was asked for"
-    group([name_with()])
-    assert "all classes are in one group: train with --groups-num 1" in caplog.messages
-
-
-def test_a_file_for_each_group_and_sorted_rows(group: Callable[..., Path], name_with: NameWith) -> None:
+def test_each_group_has_its_file_and_rows_are_sorted(group: Callable[..., Path], name_with: NameWith) -> None:
     folder = group(list(random_images(name_with, 300, seed=5)))
     members, classes = read_table(folder, "members"), read_table(folder, "classes")
-    assert sorted(path.name for path in (folder / "members").iterdir()) == [
-        f"group-{number:06d}-0000.parquet" for number in classes["group_index"].unique().sort()
+    assert sorted(path.name.rpartition("-")[0] for path in (folder / "members").iterdir()) == [
+        f"group-{number:06d}-0000" for number in classes["group_index"].unique().sort()
     ]
     for file in (folder / "members").iterdir():
         assert set(pl.read_parquet(file)["group_index"]) == {int(file.stem.split("-")[1])}
@@ -323,7 +306,7 @@ def test_a_file_for_each_group_and_sorted_rows(group: Callable[..., Path], name_
     assert classes.equals(classes.sort("group_index", "class_index"))
 
 
-def test_the_same_bytes_again_whatever_the_order_and_the_cuts(
+def test_bytes_do_not_depend_on_the_order_and_the_partitions(
     group: Callable[..., Path], name_with: NameWith, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = list(random_images(name_with, 500, seed=6))
@@ -343,32 +326,6 @@ def test_the_same_bytes_again_whatever_the_order_and_the_cuts(
     assert first_tables == second_tables
 
 
-def test_the_classes_of_each_partition(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(classes_module, "PARTITIONS_AT_A_TIME", 3)
-    choose = random.Random(8)
-
-    def key(number: int) -> dict[str, Any]:
-        return {
-            "utm_zone": number % 3 or None,
-            "hemisphere": "NS"[number % 2],
-            "cell_east": number,
-            "cell_north": -number,
-        }
-
-    def counts(numbers: list[int]) -> pl.DataFrame:
-        rows = [{**key(number), "heading_bin": None if number == 7 else 1, "num_images": 1} for number in numbers]
-        return pl.DataFrame(rows, schema=schema)
-
-    schema: dict[str, Any] = {"utm_zone": pl.Int8, "hemisphere": pl.String, "cell_east": pl.Int64}
-    schema |= {"cell_north": pl.Int64, "heading_bin": pl.Int32, "num_images": pl.Int32}
-    seen = [choose.sample(range(20), choose.randrange(1, 9)) for _ in range(10)] + [[7]]
-    classes = counts([*range(7), *range(8, 15)]).with_columns(
-        **{name: pl.col("cell_east").cast(pl.Int32) for name in ("group_index", "class_index", "piece", "bundle")}
-    )
-    found = [each["class_index"].sort().to_list() for each in classes_of_each([counts(each) for each in seen], classes)]
-    assert found == [sorted(number for number in each if number != 7 and number < 15) for each in seen]
-
-
 def test_a_class_keeps_its_key_when_images_are_added(group: Callable[..., Path], name_with: NameWith) -> None:
     images = random_images(name_with, 300, seed=7, utm_zone=10, utm_band="S")
     before, after = grouped(group(list(images)[:200])), grouped(group(list(images)))
@@ -377,11 +334,11 @@ def test_a_class_keeps_its_key_when_images_are_added(group: Callable[..., Path],
             assert names <= after[number][key]
 
 
-def test_what_makes_groups(manifest: Manifest, name_with: NameWith, tmp_path: Path) -> None:
+def test_recipe_has_the_manifest_and_the_settings(manifest: Manifest, name_with: NameWith, tmp_path: Path) -> None:
     recipe = groups_recipe("city", "0123456789abcdef", GroupSettings(M=20))
     settings = {"M": 20.0, "alpha": 30.0, "N": 5, "L": 2, "min_images_per_class": 10}
-    assert recipe == Recipe("groups", "city", 5, settings, {"manifest": "0123456789abcdef"})
-    assert recipe.digest == "77d80e54c10c9d0e"
+    assert recipe == Recipe("groups", "city", 6, settings, {"manifest": "0123456789abcdef"})
+    assert recipe.digest == "717402d2d8a03e17"
     folder = manifest([name_with(pano_id=number) for number in range(10)])
     groups = build_groups(folder, tmp_path / "A")
     assert groups == groups_recipe("city", folder.name, GroupSettings()).folder(tmp_path / "A")
@@ -412,7 +369,7 @@ def test_a_second_build_changes_nothing(group: Callable[..., Path], name_with: N
         ),
     ],
 )
-def test_no_class_at_all_is_told_and_publishes_nothing(
+def test_no_class_is_an_error(
     group: Callable[..., Path],
     name_with: NameWith,
     tmp_path: Path,
@@ -427,39 +384,12 @@ def test_no_class_at_all_is_told_and_publishes_nothing(
     assert not (tmp_path / "A" / "groups").exists()
 
 
-def test_a_folder_that_is_no_manifest(tmp_path: Path) -> None:
+def test_a_folder_without_a_manifest_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is no published artifact"):
         build_groups(tmp_path, tmp_path / "A")
 
 
-def test_what_is_logged(manifest: Manifest, name_with: NameWith, caplog: pytest.LogCaptureFixture) -> None:
-    here = [name_with(pano_id=number) for number in range(12)]
-    there = [name_with(pano_id=number, utm_east="545991.19") for number in range(20)]
-    few = [name_with(pano_id=number, heading="0") for number in range(3)]
-    without = [name_with(pano_id=number, heading="") for number in range(4)]
-    folder = manifest([*here, *there, *few, *without])
-    caplog.set_level(logging.INFO, "pipeline.groups.summary")
-    build_groups(folder, folder.parents[2])
-    assert caplog.messages == [
-        "city: 2 classes of 32 images in 2 groups",
-        "city: left out 4 images without a heading",
-        "city: left out 3 images, of 1 classes with fewer than 10",
-        "group 35: 1 classes, 12 images, 12.0 images a class",
-        "group 45: 1 classes, 20 images, 20.0 images a class",
-    ]
-
-
-def test_many_groups_are_not_all_logged(
-    manifest: Manifest, name_with: NameWith, caplog: pytest.LogCaptureFixture
-) -> None:
-    folder = manifest([name_with(heading=heading) for heading in range(60)])
-    caplog.set_level(logging.INFO, "pipeline.groups.summary")
-    build_groups(folder, folder.parents[2], GroupSettings(**FEW, alpha=1, L=60))
-    assert len(caplog.messages) == 1 + 50 + 1
-    assert caplog.messages[-1] == "and 10 more groups: see the classes table"
-
-
-def test_unwise_settings_are_warned_of_and_go_on(
+def test_unwise_settings_are_warned_about(
     group: Callable[..., Path], name_with: NameWith, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
@@ -467,10 +397,10 @@ def test_unwise_settings_are_warned_of_and_go_on(
     assert len(caplog.messages) == 3
 
 
-def test_images_that_were_selected_for_another_grouping_are_warned_of(
+def test_preselected_images_are_warned_about(
     group: Callable[..., Path], name_with: NameWith, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(selection, "ENOUGH_CLASSES", 1)
+    monkeypatch.setattr(selection, "MIN_CLASSES", 1)
     names = [name_with(heading=heading) for heading in (0, 60)]
     group(names)
     group(names, years="2014")
@@ -479,9 +409,24 @@ def test_images_that_were_selected_for_another_grouping_are_warned_of(
     assert "M = 20, alpha = 30, N = 5, L = 2: with M = 10, alpha = 30, N = 5, L = 2 nearly all images" in caplog.text
 
 
-def test_progress_is_told(manifest: Manifest, name_with: NameWith) -> None:
-    told: list[int] = []
+def test_progress_reaches_100_percent(manifest: Manifest, name_with: NameWith) -> None:
+    shown: list[int] = []
     folder = manifest([name_with(heading=heading) for heading in range(0, 360, 30)])
-    build_groups(folder, folder.parents[2], GroupSettings(**FEW), told.append)
-    assert told == sorted(told)
-    assert told[-1] == 100
+    build_groups(folder, folder.parents[2], GroupSettings(**FEW), shown.append)
+    assert shown == sorted(shown)
+    assert shown[-1] == 100
+
+
+def test_classes_and_plan_do_not_depend_on_partitions_with_unknown_zones(
+    manifest: Manifest, name_with: NameWith, rows_per_partition: Callable[[int], None], tmp_path: Path
+) -> None:
+    names = list(random_images(name_with, 120, seed=9))
+    tables = []
+    for rows in (5, 40, 1000):
+        rows_per_partition(rows)
+        folder = manifest([f"{number % 12}/{name}" for number, name in enumerate(names)], f"{rows}")
+        groups = build_groups(folder, folder.parents[2], GroupSettings(**FEW))
+        tables.append(read_table(groups, "classes"))
+        _, (plan,) = plan_groups(folder, tmp_path / "none", [GroupSettings(**FEW)], EpochSettings())
+        assert plan.summary["classes"] == len(tables[-1])
+    assert all(table.equals(tables[0]) for table in tables)

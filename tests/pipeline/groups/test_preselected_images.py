@@ -7,21 +7,21 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipeline.groups.cells import count_classes
-from pipeline.groups.preselected_images import PUBLISHED, selections_that_fit, warn_of_selection
+from pipeline.groups.classes import count_classes
+from pipeline.groups.preselected_images import PUBLISHED, find_selections, warn_if_preselected
 from pipeline.groups.settings import GroupSettings
 
 City = Callable[..., pl.DataFrame]
 
 
 def group_of(bins: int, east: float, north: float, heading: float) -> tuple[int, int, int]:
-    """The published rule in plain Python, with L = `bins`."""
+    """Return u, v and w by the published rule with L = `bins`."""
     return math.floor(east / 10) % 5, math.floor(north / 10) % 5, math.floor(heading / 30) % bins
 
 
 @pytest.fixture
 def city() -> City:
-    """Count, by the published classes, images of a city of 1 km that are in some groups alone."""
+    """Return a function that counts those images of a square city, by published class, that `keep` accepts."""
 
     def city(keep: Callable[..., bool], side_m: int = 1000) -> pl.DataFrame:
         choose = random.Random(1)
@@ -37,11 +37,11 @@ def city() -> City:
 def warnings_of(caplog: pytest.LogCaptureFixture, counted: pl.DataFrame, **values: Any) -> list[str]:
     caplog.clear()
     with caplog.at_level(logging.WARNING):
-        warn_of_selection(counted, GroupSettings(**values))
+        warn_if_preselected(counted, GroupSettings(**values))
     return caplog.messages
 
 
-def test_the_images_of_eight_groups_are_unfit_for_others(city: City, caplog: pytest.LogCaptureFixture) -> None:
+def test_images_of_eight_groups_are_recognised(city: City, caplog: pytest.LogCaptureFixture) -> None:
     groups = [(0, 0, 0), (0, 0, 1), (0, 1, 0), (4, 2, 1), (3, 2, 1), (2, 2, 0), (1, 4, 1), (0, 4, 0)]
     counted = city(lambda *image: group_of(2, *image) in groups)
     for values in ({"M": 20}, {"alpha": 60}, {"N": 4}, {"L": 3}):
@@ -52,7 +52,7 @@ def test_the_images_of_eight_groups_are_unfit_for_others(city: City, caplog: pyt
     assert warnings_of(caplog, counted, min_images_per_class=3, years="2013-") == []
 
 
-def test_the_images_of_one_group_of_300_are_unfit_for_others(city: City, caplog: pytest.LogCaptureFixture) -> None:
+def test_images_of_one_group_of_300_are_recognised(city: City, caplog: pytest.LogCaptureFixture) -> None:
     counted = city(lambda *image: group_of(12, *image) == (0, 0, 0), side_m=4000)
     (message,) = warnings_of(caplog, counted, N=4)
     assert "with M = 10, alpha = 30, N = 5, L = 12 nearly all images fall in 1 of 300 groups" in message
@@ -61,22 +61,22 @@ def test_the_images_of_one_group_of_300_are_unfit_for_others(city: City, caplog:
     assert warnings_of(caplog, counted) == [], "the published values make the same classes of it"
 
 
-def test_all_images_of_a_city_are_fit_for_any_grouping(city: City, caplog: pytest.LogCaptureFixture) -> None:
+def test_all_images_of_a_city_cause_no_warning(city: City, caplog: pytest.LogCaptureFixture) -> None:
     counted = city(lambda *image: True, side_m=300)
     assert len(counted) > 1000
     assert warnings_of(caplog, counted, M=20) == []
 
 
-def test_nine_groups_and_few_classes_are_no_evidence(city: City) -> None:
+def test_nine_groups_or_few_classes_cause_no_warning(city: City) -> None:
     groups = [(number, number, w) for number in range(5) for w in range(2)][:9]
-    assert selections_that_fit(city(lambda *image: group_of(2, *image) in groups)) == []
-    assert selections_that_fit(city(lambda *image: group_of(2, *image) == (0, 0, 0), side_m=100)) == []
+    assert find_selections(city(lambda *image: group_of(2, *image) in groups)) == []
+    assert find_selections(city(lambda *image: group_of(2, *image) == (0, 0, 0), side_m=100)) == []
 
 
-def test_a_few_images_moved_by_rounding_do_not_hide_it(city: City) -> None:
+def test_a_few_images_moved_by_rounding_are_ignored(city: City) -> None:
     choose = random.Random(2)
 
     def mostly(*image: float) -> bool:
         return group_of(2, *image) == (0, 0, 0) or choose.random() < 1e-5
 
-    assert [each.folder for each in selections_that_fit(city(mostly))] == ["processed/train"]
+    assert [each.folder for each in find_selections(city(mostly))] == ["processed/train"]

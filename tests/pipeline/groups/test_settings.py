@@ -15,7 +15,7 @@ def warnings_of(caplog: pytest.LogCaptureFixture, **values: Any) -> list[str]:
     return caplog.messages
 
 
-def test_defaults_are_the_papers() -> None:
+def test_defaults_equal_those_of_the_paper() -> None:
     assert GroupSettings().as_dict() == {"M": 10.0, "alpha": 30.0, "N": 5, "L": 2, "min_images_per_class": 10}
 
 
@@ -41,7 +41,7 @@ def test_defaults_are_the_papers() -> None:
         ({"min_images_per_class": 0}, "min_images_per_class = 0: it must be at least 1"),
     ],
 )
-def test_what_cannot_work_is_refused(values: dict[str, Any], message: str) -> None:
+def test_impossible_values_are_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as error:
         GroupSettings(**values)
     assert str(error.value) == message
@@ -56,13 +56,13 @@ def test_what_cannot_work_is_refused(values: dict[str, Any], message: str) -> No
         {"alpha": 0.1, "L": 4},
         {"alpha": 360, "L": 1},
         {"alpha": 60, "L": 3},
-        {"alpha": 30, "L": 12},  # SF-XL's small set: one heading bin a group
+        {"alpha": 30, "L": 12},  # SF-XL's small set: one heading bin per group
         {"alpha": 180, "L": 1},
         {"alpha": 180, "L": 2},
         {"M": 0.001, "N": 2},
     ],
 )
-def test_what_is_wise_is_not_warned_of(caplog: pytest.LogCaptureFixture, values: dict[str, Any]) -> None:
+def test_wise_values_cause_no_warning(caplog: pytest.LogCaptureFixture, values: dict[str, Any]) -> None:
     assert warnings_of(caplog, **values) == []
 
 
@@ -83,16 +83,16 @@ def test_what_is_wise_is_not_warned_of(caplog: pytest.LogCaptureFixture, values:
         ({"alpha": 360}, ["alpha = 360 makes one heading bin: with L = 2 most groups stay empty, use L = 1"]),
         (
             {"N": 1},
-            ["N = 1: neighbouring cells come into the same group, which the classifier cannot tell apart"],
+            ["N = 1 puts adjacent cells in the same group, where the classifier may not be able to separate them"],
         ),
     ],
 )
-def test_what_is_unwise_is_warned_of_and_goes_on(
+def test_unwise_values_cause_a_warning(
     caplog: pytest.LogCaptureFixture, values: dict[str, Any], messages: list[str]
 ) -> None:
     assert warnings_of(caplog, **values) == messages
 
 
-def test_one_bin_of_360_degrees_needs_no_heading() -> None:
+def test_only_a_full_turn_needs_no_heading() -> None:
     assert not GroupSettings(alpha=360).uses_headings
     assert GroupSettings(alpha=359.9).uses_headings

@@ -221,7 +221,7 @@ def test_images_that_were_selected_for_another_grouping_are_warned_of(
 ) -> None:
     plans_of(train, tmp_path, GroupSettings(M=20))
     assert not caplog.records
-    monkeypatch.setattr(selection, "ENOUGH_CLASSES", 1)
+    monkeypatch.setattr(selection, "MIN_CLASSES", 1)
     (tmp_path / "train_images_paths.txt").write_text(name_with())
     with caplog.at_level(logging.WARNING):
         plans_of(train, tmp_path, GroupSettings(), GroupSettings(M=20))
