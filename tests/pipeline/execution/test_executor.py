@@ -110,7 +110,7 @@ def test_what_is_stopped_cancels_what_is_outstanding(progress: Progress, monkeyp
 
 
 def test_jobs_are_taken_as_they_are_needed(progress: Progress, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executor_module, "SUBMITTED_AT_ONCE", 3)
+    monkeypatch.setattr(executor_module, "MAX_SUBMITTED", 3)
     taken: list[int] = []
 
     def jobs() -> Iterator[int]:

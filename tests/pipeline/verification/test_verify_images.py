@@ -185,7 +185,7 @@ def test_a_machine_that_gives_nothing_any_more_ends_the_run_soon(train: Path, mo
     monkeypatch.setattr(image_check, "check_image", refuses)
     monkeypatch.setattr(verifying, "IMAGES_AT_A_TIME", 1)
     monkeypatch.setattr(verify_module, "REFUSED_AT_MOST", 2)
-    monkeypatch.setattr(executor_module, "THREADS_WORK_AHEAD", 1)
+    monkeypatch.setattr(executor_module, "MAX_SUBMITTED_PER_THREAD", 1)
     with pytest.raises(UserError, match="Too many open files"):
         verify(train)
     assert len(seen) < 30
