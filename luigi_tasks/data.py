@@ -20,7 +20,7 @@ from pipeline.panoramas.crop_panoramas import crop_panoramas, crops_recipe
 from pipeline.panoramas.settings import CropFolders, CropSettings
 from pipeline.sources.make_source import make_source
 from pipeline.sources.settings import SourceSettings
-from pipeline.verification.drop_bad_images import leave_out_bad, verified_by, verified_recipe
+from pipeline.verification.drop_bad_images import drop_bad_images, verified_by, verified_recipe
 from pipeline.verification.settings import NO, CheckSettings, VerifiedSettings, VerifySettings
 from pipeline.verification.verify_images import checks_recipe, verify_images
 
@@ -205,7 +205,7 @@ class BuildGroups(StageOfImages):
         with self.executor() as executor:
             images = self.manifest().artifact()
             if self.verified != NO:
-                images = leave_out_bad(images, self.requires().artifact(), artifacts, executor)
+                images = drop_bad_images(images, self.requires().artifact(), artifacts, executor)
             build_groups(
                 images,
                 artifacts,

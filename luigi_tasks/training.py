@@ -21,8 +21,8 @@ from luigi_tasks.parameters import TRAINING_KINDS, takes
 from luigi_tasks.stage import Stage
 from pipeline.groups.build_groups import groups_recipe
 from pipeline.groups.settings import GroupSettings
-from pipeline.verification.drop_bad_images import verified_alike
-from pipeline.verification.settings import VerifiedSettings
+from pipeline.verification.drop_bad_images import Verified
+from pipeline.verification.settings import NO, VerifiedSettings
 from training.data.image_changes import TRAIN, VALIDATION, note_changed_images
 from training.network.settings import NetworkSettings
 from training.recipe import decisive_settings, finished_training, training_recipe
@@ -174,7 +174,8 @@ class TrainCosPlace(StageOfImages):
         """Return the model of today's groups, or else one of the same settings that was finished on earlier ones."""
         if self.chosen_groups():
             return super().artifact()
-        name, verified = self.manifest_of("train").name(), verified_alike(self.settings(VerifiedSettings).verified)
+        name, check = self.manifest_of("train").name(), self.settings(VerifiedSettings).verified
+        verified = None if check == NO else Verified(check, "")
         any_images = groups_recipe(name, "", self.settings(GroupSettings), verified).stored()
         artifacts, images = self.dataset.artifacts_folder, self.dataset.images("train")
         of_folder = self.recipe_on(any_images, folders=[data_set_identity(images, artifacts)])

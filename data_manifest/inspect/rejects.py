@@ -18,7 +18,7 @@ from data_manifest.store.references import CHECK_STAGES, MANIFEST_STAGES
 from data_manifest.tables import scan_rejects
 
 LIMIT = 5
-COUNTED = ("rejects: ", "bad: ", "not cut: ")  # begin the keys of a summary that count a reason, be it 0 times
+COUNTED = ("rejects: ", "not cut: ")  # begin the keys of a summary that count a reason, be it 0 times
 
 
 def list_rejects(artifact: Path, reason: str | None = None, limit: int = LIMIT) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def list_rejects(artifact: Path, reason: str | None = None, limit: int = LIMIT) 
 
 
 def _check_known(reason: str, summary: Mapping[str, Any], found: Iterable[str]) -> None:
-    reasons = {*found, *(key.partition(": ")[2] for key in summary if key.startswith(COUNTED))}
+    reasons = {*found, *summary.get("bad", {}), *(key.partition(": ")[2] for key in summary if key.startswith(COUNTED))}
     if reason not in reasons:
         known = f"it is one of {', '.join(sorted(reasons))}" if reasons else "nothing is rejected"
         raise UserError(f"--reason {reason!r}: there is no such reason; {known}")

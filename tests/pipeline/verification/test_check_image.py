@@ -119,11 +119,11 @@ def test_all_flipped_bits_are_found_in_a_png_and_some_in_a_jpeg_and_more_than_by
         (WHOLE["baseline"], "x.PNG", "RGB", "a JPEG by its content"),
         (WHOLE["cmyk"], "x.JPG", "CMYK", None),
         (WHOLE["palette"], "x.png", "P", None),
-        (encoded(Image.new("I;16", (9, 7)), "PNG"), "x.png", "I;16", "16 bits a sample"),
+        (encoded(Image.new("I;16", (9, 7)), "PNG"), "x.png", "I;16", "16 bits per sample"),
         (encoded(picture(), "GIF", save_all=True, append_images=[picture().rotate(9)]), "x.jpg", "P",
-         "a GIF by its content; 2 frames: the first is taken"),
+         "a GIF by its content; 2 frames: only the first is used"),
         (encoded(picture(), "PNG", save_all=True, append_images=[picture().rotate(9)]), "x.png", "RGB",
-         "2 frames: the first is taken"),
+         "2 frames: only the first is used"),
         (encoded(picture(), "WEBP"), "x.jpg", "RGB", "a WEBP by its content"),
     ],
 )  # fmt: skip
@@ -140,7 +140,7 @@ def test_exif_that_turns_the_picture(check: Check, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     found = check(encoded(picture(), "JPEG", exif=exif.tobytes()))
-    expected = "EXIF orientation 6: stored turned" if orientation == 6 else None
+    expected = "EXIF orientation 6: stored rotated" if orientation == 6 else None
     assert (found.status, found.width, found.detail) == ("ok", 96, expected)
 
 
@@ -165,7 +165,7 @@ def test_an_error_of_the_machine_says_nothing_of_an_image(
     def refuses(*_: object) -> int:
         raise OSError(number, "refused")
 
-    monkeypatch.setattr(image_check, "_open_at_once", refuses)
+    monkeypatch.setattr(image_check, "_open_without_blocking", refuses)
     with pytest.raises(OSError, match="refused"):
         check(WHOLE["baseline"])
 

@@ -25,7 +25,7 @@ from pipeline.manifest.build_manifest import build_manifest
 from pipeline.verification import check_image as image_check
 from pipeline.verification import check_partition as verifying
 from pipeline.verification import verify_images as verify_module
-from pipeline.verification.drop_bad_images import leave_out_bad
+from pipeline.verification.drop_bad_images import drop_bad_images
 from pipeline.verification.settings import HEADER, VerifySettings
 from pipeline.verification.verify_images import verify_images
 
@@ -94,7 +94,7 @@ def test_a_row_for_each_image_of_the_manifest(train: Path) -> None:
         assert (row["bytes"], row["modified_ns"]) == (state.st_size, state.st_mtime_ns)
     assert bad_in(checks) == {name(3): "truncated", name(25): "zero bytes"}
     summary = read_recipe(checks)["summary"]
-    assert (summary["images"], summary["bad"], summary["bad: truncated"]) == (30, 2, 1)
+    assert (summary["images"], summary["bad"]) == (30, {"truncated": 1, "zero bytes": 1})
     assert summary["bytes"] == sum(path.stat().st_size for path in train.glob("*/*.jpg"))
     assert not list((train.parent / "A" / ".checks").iterdir())
 
@@ -136,7 +136,7 @@ def test_a_file_that_vanishes_after_the_manifest_was_made(train: Path) -> None:
 def test_a_run_that_ends_in_the_middle_goes_on(
     train: Path, looked_into: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verifying, "IMAGES_AT_A_TIME", 4)
+    monkeypatch.setattr(verifying, "MAX_IMAGES_PER_PIECE", 4)
     noted = image_check.check_image
 
     def dies(path: str, *more: object) -> object:
@@ -167,9 +167,9 @@ def test_what_the_machine_refuses_is_no_damage_and_is_looked_at_again(
 
     with monkeypatch.context() as patch:
         patch.setattr(image_check, "check_image", refuses)
-        with pytest.raises(UserError, match=r"does not give 2 images .*pano8@.* \(Input/output error\)") as error:
+        with pytest.raises(UserError, match=r"cannot read 2 images.*pano8@.* \(Input/output error\)") as error:
             verify(train)
-    assert "run again: what is checked is kept" in str(error.value)
+    assert "Finished checks are kept" in str(error.value)
     looked_into.clear()
     assert bad_in(verify(train)) == {}
     assert sorted(looked_into) == sorted([name(8), name(21)])
@@ -183,8 +183,8 @@ def test_a_machine_that_gives_nothing_any_more_ends_the_run_soon(train: Path, mo
         raise OSError(errno.EMFILE, "Too many open files", path)
 
     monkeypatch.setattr(image_check, "check_image", refuses)
-    monkeypatch.setattr(verifying, "IMAGES_AT_A_TIME", 1)
-    monkeypatch.setattr(verify_module, "REFUSED_AT_MOST", 2)
+    monkeypatch.setattr(verifying, "MAX_IMAGES_PER_PIECE", 1)
+    monkeypatch.setattr(verify_module, "MAX_UNREADABLE", 2)
     monkeypatch.setattr(executor_module, "MAX_SUBMITTED_PER_THREAD", 1)
     with pytest.raises(UserError, match="Too many open files"):
         verify(train)
@@ -201,7 +201,7 @@ def test_images_that_change_while_they_are_checked(train: Path, monkeypatch: pyt
         return found
 
     monkeypatch.setattr(image_check, "check_image", meddles)
-    with pytest.raises(UserError, match="images have changed while they were being checked: run again"):
+    with pytest.raises(UserError, match="images changed during the verification"):
         verify(train)
     monkeypatch.undo()
     assert bad_in(verify(train)) == {name(8): "not an image"}
@@ -262,7 +262,7 @@ def test_groups_without_bad_images_counted_with_their_reasons(train: Path) -> No
     change(image(train, 4), b"")
     artifacts = train.parent / "A"
     manifest, checks = build_manifest(train, artifacts), verify(train)
-    good = leave_out_bad(manifest, checks, artifacts)
+    good = drop_bad_images(manifest, checks, artifacts)
     assert len(read_table(good, "manifest")) == 28
     rejects = read_table(good, "rejects").select("path", pl.col("reason").cast(pl.String)).rows()
     assert rejects == [(f"37.0/{name(3)}", "truncated"), (f"37.0/{name(4)}", "zero bytes")]
@@ -275,19 +275,19 @@ def test_groups_without_bad_images_counted_with_their_reasons(train: Path) -> No
     stored = read_recipe(groups)
     assert stored["inputs"] == {"manifest": recipe["digest"], "checks": read_recipe(checks)["digest"]}
     assert stored["settings"]["verified"] == "decode"
-    assert stored["summary"]["images_left_out: truncated"] == stored["summary"]["images_left_out: zero bytes"] == 1
+    assert stored["summary"]["bad_images"] == {"truncated": 1, "zero bytes": 1}
     image(train, 9).unlink()
     other = build_manifest(train, artifacts)
-    with pytest.raises(UserError, match="are not of the manifest"):
-        leave_out_bad(other, checks, artifacts)
+    with pytest.raises(UserError, match=r"belong to the manifest .* Run VerifyImages again"):
+        drop_bad_images(other, checks, artifacts)
 
 
 def test_groups_of_all_bad_images(train: Path) -> None:
     for number in range(30):
         change(image(train, number), b"")
     artifacts = train.parent / "A"
-    with pytest.raises(UserError, match="all images are bad"):
-        leave_out_bad(build_manifest(train, artifacts), verify(train), artifacts)
+    with pytest.raises(UserError, match=r"All images of .* are bad"):
+        drop_bad_images(build_manifest(train, artifacts), verify(train), artifacts)
 
 
 def test_an_earlier_artifact_that_is_damaged_does_not_matter(train: Path) -> None:
