@@ -9,7 +9,7 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, NamedTuple
 
 from data_manifest.errors import is_of_the_machine
 from pipeline.verification import jpeg_format as jpeg
@@ -22,17 +22,8 @@ from pipeline.verification.settings import DECODE, VerifySettings
 BLOCK = 4096
 
 
-@dataclass(frozen=True)
-class Format:
-    """How the files of an image format are checked.
-
-    Args:
-        name: Shown where a file of this format has the suffix of another.
-        suffixes: The usual ones.
-        end: The bytes that end a complete file; empty if only decoding can tell.
-        read_header: Returns what the header of an open file says.
-        decode: Decodes the content, given also what the header says.
-    """
+class Format(NamedTuple):
+    """How the files of an image format are checked; `end` is empty where only decoding finds truncation."""
 
     name: str
     suffixes: tuple[str, ...]
@@ -69,10 +60,10 @@ def check_image(
         path: The image.
         check: "header" or "decode".
         settings: What else makes an image bad.
-        checksum: Of the file's content, from a list.
+        checksum: The content's checksum in a list.
 
     Raises:
-        OSError: The system cannot read the file (permissions, disk failure, ...), which is not the image's fault.
+        OSError: The system cannot read the file (permissions, disk failure, ...), which does not make the image bad.
     """
     checked = Checked()
     try:

@@ -79,7 +79,7 @@ def known_checks(partition: str, states: pl.DataFrame, cache: Path, earlier: Pat
 
 
 def unchecked_pieces(
-    partition: str, states: pl.DataFrame, known: pl.DataFrame, checksums: Path | None, checking: Checking
+    partition: str, states: pl.DataFrame, known: pl.DataFrame, checksums: pl.DataFrame, checking: Checking
 ) -> Iterator[Piece]:
     """Yield the existing images without a known check, in pieces of limited numbers of images and bytes.
 
@@ -87,13 +87,11 @@ def unchecked_pieces(
         partition: Key of the partition.
         states: File states of its images.
         known: Its known checks.
-        checksums: Arrow file of `path` and `checksum`, if there is a list.
+        checksums: `path` and `checksum` of listed files.
         checking: How to check them.
     """
     unchecked = states.drop_nulls().join(known, on=STATE, how="anti", maintain_order="left")
-    listed = pl.DataFrame(schema={"path": pl.String, "checksum": pl.String}).lazy()
-    listed = listed if checksums is None else pl.scan_ipc(checksums)
-    images = unchecked.lazy().join(listed, on="path", how="left", maintain_order="left").collect()
+    images = unchecked.join(checksums, on="path", how="left", maintain_order="left")
     cost = pl.col("bytes") / MAX_BYTES_PER_PIECE + 1 / MAX_IMAGES_PER_PIECE
     begin = 0
     for length in images.select(cost.cum_sum().floor())["bytes"].rle().struct.field("len"):

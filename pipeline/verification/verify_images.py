@@ -110,9 +110,10 @@ def verify_images(
     version = digest_of([VERSION, recipe.settings])
     cache = shared / CACHE / f"{recipe.name}-{version}"
     with publishing(shared, recipe, summary) as staging:
-        for folder in (staging / STAGE, staging / "scratch", cache):
-            folder.mkdir(parents=True, exist_ok=True)
-        checksums = _write_checksums(settings, images_folder, staging / "scratch")
+        (staging / STAGE).mkdir()
+        cache.mkdir(parents=True, exist_ok=True)
+        no_checksums = pl.DataFrame(schema={"path": pl.String, "checksum": pl.String})
+        checksums = read_checksums(settings.checksum, images_folder) if settings.checksum else no_checksums
         same = (recipe.version, dict(recipe.settings))
         earlier = [path for path, old in find_recipes(shared, recipe) if (old["version"], old["settings"]) == same]
         checking = Checking(images_folder.absolute(), check, settings, cache)
@@ -123,19 +124,9 @@ def verify_images(
         checks = scan_table(staging, STAGE)
         with working("counting the checks"):
             summary |= summarise(checks) | _find_missing(checksums, manifest)
-        shutil.rmtree(staging / "scratch")
         _log_summary(recipe.name, summary, checks)
     shutil.rmtree(cache, ignore_errors=True)
     return recipe.folder(artifacts)
-
-
-def _write_checksums(settings: VerifySettings, images_folder: Path, scratch: Path) -> Path | None:
-    if settings.checksum is None:
-        return None
-    file = scratch / "checksums.arrow"
-    with working(f"reading {settings.checksum}"):
-        read_checksums(settings.checksum, images_folder).write_ipc(file)
-    return file
 
 
 @dataclass
@@ -144,7 +135,7 @@ class _Run:
 
     Args:
         checking: How images are checked.
-        checksums: Arrow file of `path` and `checksum`, if there is a list.
+        checksums: `path` and `checksum` of listed files.
         version: Digest of everything that decides a verdict, apart from the file.
         tables: Folder of the new tables.
         earlier: Folders of tables of the same version, newest first.
@@ -152,7 +143,7 @@ class _Run:
     """
 
     checking: Checking
-    checksums: Path | None
+    checksums: pl.DataFrame
     version: str
     tables: Path
     earlier: list[Path]
@@ -246,12 +237,12 @@ def _log_summary(name: str, summary: dict[str, Any], checks: pl.LazyFrame) -> No
         logger.warning(text, name, f"{missing:,}", ", ".join(summary["missing_examples"]))
 
 
-def _find_missing(checksums: Path | None, manifest: Path) -> dict[str, Any]:
+def _find_missing(checksums: pl.DataFrame, manifest: Path) -> dict[str, Any]:
     """Return the number and examples of images with a checksum that are neither in the manifest nor in the rejects."""
-    if checksums is None:
+    if checksums.is_empty():
         return {}
     suffix = pl.col("path").str.to_lowercase().str.extract(r"(\.[a-z]+)$")
-    missing = pl.scan_ipc(checksums).filter(suffix.is_in(IMAGE_SUFFIXES))
+    missing = checksums.lazy().filter(suffix.is_in(IMAGE_SUFFIXES))
     for table in ("manifest", "rejects"):
         missing = missing.join(scan_table(manifest, table).select("path"), on="path", how="anti")
     paths = missing.select("path").sort("path").collect(engine="streaming")["path"]
