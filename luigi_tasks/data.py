@@ -4,7 +4,7 @@ import functools
 from pathlib import Path
 
 from data_manifest.images.file_states import ImageStates, stat_manifest
-from data_manifest.store.data_set_names import data_set_name
+from data_manifest.store.data_set_names import data_set_name, part_name
 from data_manifest.store.recipe import Recipe, is_published
 from luigi_tasks.parameters import takes
 from luigi_tasks.stage import Stage
@@ -15,7 +15,7 @@ from pipeline.groups.settings import GroupSettings
 from pipeline.listing.list_images import Listing, list_images
 from pipeline.manifest.build_manifest import build_manifest, manifest_recipe
 from pipeline.manifest.split_manifest import NONE as UNSPLIT
-from pipeline.manifest.split_manifest import SplitSettings, part_name, split_manifest, split_recipe
+from pipeline.manifest.split_manifest import SplitSettings, split_manifest, split_recipe
 from pipeline.panoramas.crop_panoramas import crop_panoramas, crops_recipe
 from pipeline.panoramas.settings import CropFolders, CropSettings
 from pipeline.sources.make_source import make_source

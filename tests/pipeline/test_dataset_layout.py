@@ -45,4 +45,4 @@ def test_a_part_that_nobody_has_named(part: str) -> None:
     split = part.split("/")[0]
     with pytest.raises(UserError) as error:
         DatasetSettings().images(part)
-    assert str(error.value) == f"where are the {split} images? Give --dataset-folder, or --{split}-folder"
+    assert str(error.value) == f"No {split} images given. Pass --dataset-folder or --{split}-folder."

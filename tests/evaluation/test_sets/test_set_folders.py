@@ -16,7 +16,7 @@ def make(folder: Path, *parts: str) -> Path:
 
 
 def nowhere(split: str) -> Path:
-    raise UserError(f"where are the {split} images?")
+    raise UserError(f"No {split} images given.")
 
 
 def find(test_sets: str | None, folder: Path | None = None, own: Path | None = None) -> list[SetFolders]:
@@ -78,7 +78,7 @@ def test_a_thumbnail_does_not_say_how_a_set_is_named(tmp_path: Path) -> None:
         ("zzz", "the names are sf-xl-val, sf-xl-v1"),
         ("tokyo247,", "expected names or folders with commas between"),
         ("tokyo247", "where is tokyo247? Give --test-sets-folder, which holds tokyo247/images/test"),
-        ("sf-xl-v1", "where are the test images?"),
+        ("sf-xl-v1", "No test images given."),
         ("EMPTY", "a test set holds a folder database and folders queries"),
     ],
 )

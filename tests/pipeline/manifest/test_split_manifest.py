@@ -112,8 +112,8 @@ def test_the_later_stages_take_a_part(photos: Photos, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"split": "area", "block_m": 2000, "margin_m": 10}, "split = area: no photo would be of val/database"),
-        ({"split": "none"}, "split = none: how? Give --split area, or --split time"),
+        ({"split": "area", "block_m": 2000, "margin_m": 10}, "split = area: no photo would be in val/database"),
+        ({"split": "none"}, "split = none does not split the photos. Pass --split area or --split time"),
     ],
 )
 def test_splits_that_cannot_be(photos: Photos, tmp_path: Path, settings: dict[str, object], message: str) -> None:
