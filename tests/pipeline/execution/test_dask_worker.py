@@ -39,7 +39,7 @@ def test_a_job_is_done() -> None:
 
 
 def test_other_code_is_refused() -> None:
-    with pytest.raises(UserError, match=f"^{HOST} runs another version of this pipeline: install the same"):
+    with pytest.raises(UserError, match=f"^{HOST} runs another version of this pipeline. Install the same"):
         run_on_worker(abs, "0123456789abcdef", -3)
 
 
