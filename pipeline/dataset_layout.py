@@ -4,8 +4,8 @@ import dataclasses
 from pathlib import Path
 
 from data_manifest.errors import UserError
+from data_manifest.images.data_set_names import PARTS
 from data_manifest.settings import Settings, setting
-from data_manifest.store.data_set_names import PARTS
 
 PHOTOS = "photos"  # all photos, before they are split
 

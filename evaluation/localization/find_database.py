@@ -11,8 +11,7 @@ from data_manifest.errors import UserError
 from data_manifest.images.heif import HEIF_SUFFIXES
 from data_manifest.images.hidden import is_hidden, is_system_folder
 from data_manifest.images.open_picture import open_picture
-from data_manifest.store.find import find_by_digest
-from data_manifest.store.lookup import find_artifact, read_recipe_of
+from data_manifest.store.find import find_artifact, find_by_digest, read_recipe_of
 from data_manifest.store.recipe import read_recipe
 from data_manifest.store.references import MANIFEST_STAGES
 from evaluation.descriptors.build_descriptors import IMAGES_FOLDER, build_descriptors
@@ -22,7 +21,7 @@ from evaluation.descriptors.trained_model import TrainedModel
 from evaluation.recipe import ImageDigests, descriptors_recipe, files_of
 from evaluation.search.build_index import build_index
 from evaluation.settings import EXACT, EvaluationSettings, RetrievalSettings
-from training.network.images import resolve_device
+from training.network.device import resolve_device
 
 
 @dataclass(frozen=True)

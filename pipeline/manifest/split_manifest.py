@@ -16,9 +16,9 @@ import polars as pl
 from data_manifest import schemas
 from data_manifest.errors import UserError
 from data_manifest.hemisphere import hemisphere
+from data_manifest.images.data_set_names import PARTS, part_name
 from data_manifest.progress import working
 from data_manifest.settings import Settings, setting
-from data_manifest.store.data_set_names import PARTS, part_name
 from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import Recipe, read_recipe
 from data_manifest.tables import read_table, write_table

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, NamedTuple
 
-from data_manifest.errors import is_of_the_machine
+from data_manifest.errors import is_io_error
 from pipeline.verification import jpeg_format as jpeg
 from pipeline.verification import pillow_formats as pillow
 from pipeline.verification.bad_image import BadImageError, Status
@@ -73,7 +73,7 @@ def check_image(
     except (FileNotFoundError, NotADirectoryError):
         checked.status = Status.VANISHED
     except OSError as error:
-        if is_of_the_machine(error):
+        if is_io_error(error):
             raise
         checked.status, checked.detail = Status.NOT_AN_IMAGE, error.strerror or str(error)
     return checked

@@ -10,7 +10,7 @@ from typing import IO
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 
-from data_manifest.errors import is_of_the_machine
+from data_manifest.errors import is_io_error
 from data_manifest.images.heif import NEEDS_HEIF
 from data_manifest.images.open_picture import open_picture
 from pipeline.verification.bad_image import BadImageError, Status
@@ -59,7 +59,7 @@ def pillow_errors(begin: bytes = b"") -> Iterator[None]:
     except BadImageError:
         raise
     except Exception as error:  # Pillow raises many kinds on damaged files
-        if isinstance(error, OSError) and is_of_the_machine(error):
+        if isinstance(error, OSError) and is_io_error(error):
             raise
         status = Status.TRUNCATED if "truncated" in str(error).lower() else Status.CORRUPT
         raise BadImageError(status, str(error) or type(error).__name__) from error

@@ -15,7 +15,7 @@ import polars as pl
 import polars.selectors as cs
 import pytest
 
-from data_manifest.artefacts import read_recipe
+from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
 from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings

@@ -186,7 +186,7 @@ def test_each_process_draws_its_own_dropout(
         seeds.append(seed)
         return seed_all(seed)
 
-    monkeypatch.setattr("training.loop.epoch.own_number", lambda: 1)
+    monkeypatch.setattr("training.loop.epoch.rank", lambda: 1)
     monkeypatch.setattr(torch, "manual_seed", noted)
     _train(write_groups(SIZES), "run", tiny, epochs_num=1)
     plan = EpochPlan.of(tiny["training"], max(SIZES.values()), 0)
