@@ -208,7 +208,7 @@ def test_crops(tree: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) ->
     [
         ("pipeline.planning.count_images.count", "counting images: 0 of 1 partitions"),
         ("pipeline.planning.count_images.add_up", "adding up the counts"),
-        ("pipeline.planning.plan_groups._plan", "comparing groupings"),
+        ("pipeline.planning.plan_groups._make_plan", "comparing groupings"),
     ],
 )
 def test_a_plan(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:
@@ -220,8 +220,8 @@ def test_a_plan(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str)
 @pytest.mark.parametrize(
     ("slow", "shown"),
     [
-        ("pipeline.planning.advise.find_facts", "reading the manifest"),
-        ("pipeline.planning.advise.all_remarks", "checking the images"),
+        ("pipeline.planning.advise.compute_statistics", "reading the manifest"),
+        ("pipeline.planning.advise.make_remarks", "checking the images"),
     ],
 )
 def test_advice(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:

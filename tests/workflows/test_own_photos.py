@@ -11,7 +11,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from data_manifest.tables import read_table
-from pipeline.planning.image_statistics import find_facts
+from pipeline.planning.image_statistics import compute_statistics
 
 Luigi = Callable[..., subprocess.CompletedProcess[str]]
 SHARED = Path(__file__).parents[3] / "shared"
@@ -54,7 +54,7 @@ def test_from_a_folder_of_photos_to_an_evaluation(luigi: Luigi, photos: Path, tm
     )
     assert predictions == queries, "the test part of the photos alone"
     (train,) = tmp_path.glob("artifacts/manifest/*-photos-train/current")
-    assert find_facts(train).source == "exif", "what advice on a part rests on"
+    assert compute_statistics(train).source == "exif"
     again = luigi("BuildGroups", *own, *grouping)
     assert "BuildGroups: nothing to do" in again.stdout
 

@@ -60,7 +60,7 @@ def test_dense_images_get_the_papers_grouping(manifest_of: Callable[[list[str]],
     assert plan.summary == advice.plan.summary
     build_groups(manifest, tmp_path / "A", advice.plan.settings)
     assert "--M 10 --alpha 30 --N 5 --L 2 --min-images-per-class 10" in advice.commands[0]
-    assert "2015 could be queries: 100%" in texts(advice)
+    assert "--split time makes the newest photos the queries" in texts(advice)
     assert "warning" not in texts(advice)
 
 
@@ -70,7 +70,7 @@ def test_sparse_images_get_a_coarser_one(manifest_of: Callable[[list[str]], Path
     assert (advice.plan.settings.alpha, advice.plan.settings.L) == (360, 1)
     assert advice.plan.settings.M > 10
     assert "1,000 of 1,000 images have no heading: --alpha 360 --L 1" in texts(advice)
-    assert "warning: 999 images in 333 classes can be trained on, and are far too few" in texts(advice)
+    assert "warning: 999 trainable images in 333 classes are far too few" in texts(advice)
 
 
 def test_a_small_city_of_many_years_keeps_narrow_cells_and_gets_fewer_groups(
@@ -91,7 +91,7 @@ def test_a_small_city_of_many_years_keeps_narrow_cells_and_gets_fewer_groups(
     assert "--M 10 --alpha 30 --N 2 --L 2 --min-images-per-class 5 --groups-num" in advice.commands[1]
     said = " ".join(as_text(advice).split())
     assert "396 classes of 3,168 images" in said
-    assert "as published, M 10, alpha 30, N 5, L 2, at least 10 images a class: no group to train on" in said
+    assert "the published grouping, M 10, alpha 30, N 5, L 2, at least 10 images per class: no trainable group" in said
     assert "at least 10 metres or 30 degrees apart, so that some show the same houses" in said
 
 
@@ -131,18 +131,18 @@ def test_images_in_sf_xls_folders_are_trained_on_by_their_data_set(
 
 # What is odd, and what is said of it.
 ODD = {
-    "too few": ([name(5e5, 4e6, 3)] * 1 + [name(5.1e5, 4e6, 4)], "2 images make no group of 32 classes"),
-    "one heading": (dense_city(1, (0,)), "all 1,000 headings are one number"),
+    "too few": ([name(5e5, 4e6, 3)] * 1 + [name(5.1e5, 4e6, 4)], "2 images do not make a group of 32 classes"),
+    "one heading": (dense_city(1, (0,)), "all 1,000 headings are the same"),
     "headings of 0": ([*dense_city(1, (0,)), name(5e5, 4e6, 7)], "1,000 headings are 0"),
     "multiples of 30": (dense_city(1, (0, 30, 330)), "3,000 of 3,000 headings are multiples of 30"),
-    "repeated": ([name(5e5, 4e6, 3, shot=number) for number in range(60)], "up to 60 shots at one"),
+    "repeated": ([name(5e5, 4e6, 3, shot=number) for number in range(60)], "up to 60 shots at one position"),
     "zones": (
         [*dense_city(1), name(5e5, 4e6, 9, zone=11)],
         "2 UTM zones or hemispheres: 4,000 in zone 10 N, 1 in zone 11 N",
     ),
     "rejects": ([*dense_city(1), "x.jpg"], "1 files (0.0%) are rejects"),
     "radians": (dense_city(1, (0.52, 1.5708, 3.1416, 6.2832)), "all 4,000 headings are within 0 to 6.28"),
-    "radians around 0": (dense_city(1, (0, -3.1416, 2.9, -0.52)), "they seem to be radians"),
+    "radians around 0": (dense_city(1, (0, -3.1416, 2.9, -0.52)), "and seem to be radians"),
     "one year": (dense_city(1), "all images are of one year"),
 }
 
@@ -173,7 +173,7 @@ def test_the_command_line(
     told = json.loads(capsys.readouterr().out)
     assert told["figures"]["images"] == 40_000
     assert told["grouping"]["M"] == 10
-    with pytest.raises(UserError, match="run BuildManifest first, as in luigi --module workflows"):
+    with pytest.raises(UserError, match="Run BuildManifest first, such as luigi --module workflows"):
         main(["advise", str(tmp_path)])
     with pytest.raises(UserError, match=f"in {manifest.parents[1]} there are {manifest.parent}"):
         main(["advise", str(manifest.parents[1] / "trian" / "current")])

@@ -107,10 +107,10 @@ def test_agreement_with_plain_python(
         for group, classes in sorted(expected.items())
     ]
     sizes = [count for classes in expected.values() for count in classes.values()]
-    assert (plan.images_a_class["least"], plan.images_a_class["most"]) == (min(sizes), max(sizes))
-    assert plan.images_a_class["median"] in (statistics.median_low(sizes), statistics.median_high(sizes))
+    assert (plan.images_per_class["least"], plan.images_per_class["most"]) == (min(sizes), max(sizes))
+    assert plan.images_per_class["median"] in (statistics.median_low(sizes), statistics.median_high(sizes))
     assert plan.summary["images"] == sum(sizes)
-    assert not plan.refused
+    assert not plan.error
 
 
 def test_what_is_planned_is_what_is_built(train: Path, tmp_path: Path) -> None:
@@ -186,16 +186,16 @@ def test_one_plan_in_words(run: Run) -> None:
     for line in (
         "rejected: 1, wrong number of fields",
         "rejected: 1, not an image name",
-        "listed more than once, taken once: 2",
+        "listed more than once: 2",
         f"without a heading: {len(without)}",
-        f"years: without {years['']}, 2013 {years[2013]}, 2014 {years[2014]}, 2015 {years[2015]}",
+        f"years: unknown {years['']}, 2013 {years[2013]}, 2014 {years[2014]}, 2015 {years[2015]}",
         "M = 50, alpha = 90, N = 2, L = 2, min_images_per_class = 8, years = 2014-",
-        f"left out: {years[2013]} images of other years",
-        f"left out: {years['']} images without a year",
-        "group  classes  images  times an epoch shows a class",
+        f"dropped: {years[2013]} images of other years",
+        f"dropped: {years['']} images without a year",
+        "group  classes  images  samples per class and epoch",
     ):
         assert line in lines
-    assert any(line.startswith("too few classes to train on, fewer than a batch has images: groups ") for line in lines)
+    assert any(line.startswith("groups with fewer classes than a batch has images, which") for line in lines)
 
 
 def test_several_values_are_a_row_each(run: Run) -> None:
@@ -206,14 +206,14 @@ def test_several_values_are_a_row_each(run: Run) -> None:
     assert [tuple(row.split()[:6]) for row in rows] == [
         (M, "30", "5", "2", least, "all") for M in ("25", "50") for least in ("1", "2", "99")
     ]
-    assert text.count("no groups would be built: min_images_per_class = 99: the largest class has") == 2
+    assert text.count("cannot be built: min_images_per_class = 99: the largest class has") == 2
 
 
 def test_what_would_be_refused_is_told(run: Run) -> None:
-    assert "no groups would be built: years = 2030: none of the 500 images is of these years" in run("--years", "2030")
+    assert "cannot be built: years = 2030: none of the 500 images is of these years" in run("--years", "2030")
     (plan,) = json.loads(run("--years", "2030", "--format", "json"))["plans"]
-    assert (plan["classes"], plan["by_group"], plan["images_a_class"]["median"]) == (0, [], None)
-    assert plan["refused"].endswith(" without a year")
+    assert (plan["classes"], plan["by_group"], plan["images_per_class"]["median"]) == (0, [], None)
+    assert plan["error"].endswith(" without a year")
 
 
 def test_images_that_were_selected_for_another_grouping_are_warned_of(
@@ -232,7 +232,7 @@ def test_images_that_were_selected_for_another_grouping_are_warned_of(
 def test_an_epoch_is_the_published_one_unless_told_otherwise() -> None:
     training = TrainingSettings()
     assert EpochSettings() == EpochSettings(training.batch_size, training.iterations_per_epoch)
-    with pytest.raises(UserError, match="batch_size = 0: training needs at least 1"):
+    with pytest.raises(UserError, match="batch_size = 0 must be at least 1"):
         EpochSettings(batch_size=0)
 
 
