@@ -24,7 +24,7 @@ from pipeline.groups.reuse import Earlier, find_earlier
 from pipeline.groups.settings import GroupSettings
 from pipeline.groups.summary import check_any_class, log_summary, summarise_classes
 from pipeline.metadata.years import add_up_years, count_years_of, left_out_by_year
-from pipeline.verification.drop_bad_images import Verified, count_bad_images, verified_by
+from pipeline.verification.drop_bad_images import Verified, left_out_as_bad, verified_by
 
 VERSION = 5
 PATHS_LOOKED_AT = 10_000
@@ -67,7 +67,7 @@ def build_groups(
     if published := find_published(artifacts, recipe, adopt={}):
         return published
     files = table_files(manifest.absolute(), "manifest")  # jobs may go to machines that work in other folders
-    left_out = {**_leave_out_years(files, settings, executor), **count_bad_images(made_from)}
+    left_out = {**_leave_out_years(files, settings, executor), **left_out_as_bad(made_from)}
     warn_of_selection_in(files, settings)
     remove_dead_staging(artifacts)  # nothing of it is taken over: it may be what the disk is full of
     earlier = find_earlier(artifacts.absolute(), recipe)

@@ -9,6 +9,7 @@ from data_manifest.errors import UserError
 from data_manifest.inspect.classes import group_sizes
 from pipeline.groups.cells import group_index
 from pipeline.groups.settings import GroupSettings
+from pipeline.verification.drop_bad_images import LEFT_OUT
 
 LOGGED_GROUPS = 50
 logger = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ def log_summary(name: str, classes: pl.DataFrame, summary: dict[str, Any], setti
     logger.info("%s: %s", name, summary["made"])
     if summary["images_without_heading"]:
         logger.info("%s: left out %s images without a heading", name, shown["images_without_heading"])
-    for status, count in summary.get("bad_images", {}).items():
+    for status, count in summary.get(LEFT_OUT, {}).items():
         logger.info("%s: left out %s images as bad: %s", name, f"{count:,}", status)
     if settings.years is not None:
         text = "%s: years %s: left out %s images of other years and %s without a year"

@@ -21,6 +21,7 @@ from pipeline.execution.executor import run_all
 from pipeline.manifest.build_partition import key_of, name_of
 
 VERIFIED, CHECKS = "verified", "checks"
+LEFT_OUT = "images_left_out"  # in the summary of groups
 VERSION = 2  # raise when the same checks may drop other images or give other rejects
 
 
@@ -49,9 +50,9 @@ def verified_by(manifest: Mapping[str, Any]) -> Verified | None:
     return Verified(manifest["settings"]["check"], manifest["inputs"][CHECKS])
 
 
-def count_bad_images(manifest: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+def left_out_as_bad(manifest: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """Return an entry for the groups' summary: the images that a manifest, given its recipe, drops by status."""
-    return {"bad_images": manifest["summary"]["bad"]} if manifest["stage"] == VERIFIED else {}
+    return {LEFT_OUT: manifest["summary"]["bad"]} if manifest["stage"] == VERIFIED else {}
 
 
 def verified_recipe(manifest: Mapping[str, Any], checks: Mapping[str, Any]) -> Recipe:

@@ -50,7 +50,7 @@ def dense_city(per_place: int = 10, headings: tuple[object, ...] = (15, 105, 195
     ]
 
 
-def test_dense_images_get_the_papers_grouping(manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
+def test_dense_images_get_the_published_grouping(manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
     manifest = manifest_of(dense_city())
     advice = advise(manifest, tmp_path / "A")
     assert advice.plan is not None
@@ -64,7 +64,7 @@ def test_dense_images_get_the_papers_grouping(manifest_of: Callable[[list[str]],
     assert "warning" not in texts(advice)
 
 
-def test_sparse_images_get_a_coarser_one(manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
+def test_sparse_images_get_a_coarser_grouping(manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
     advice = advise(manifest_of(dense_city(per_place=1, headings=("",))), tmp_path / "A")
     assert advice.plan is not None
     assert (advice.plan.settings.alpha, advice.plan.settings.L) == (360, 1)
@@ -73,9 +73,7 @@ def test_sparse_images_get_a_coarser_one(manifest_of: Callable[[list[str]], Path
     assert "warning: 999 trainable images in 333 classes are far too few" in texts(advice)
 
 
-def test_a_small_city_of_many_years_keeps_narrow_cells_and_gets_fewer_groups(
-    manifest_of: Callable[[list[str]], Path], tmp_path: Path
-) -> None:
+def test_small_city_gets_narrow_cells_and_few_groups(manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
     """33 places, 12 directions, 8 years: wide cells would leave the directions that they mix indistinguishable."""
     cells = random.Random(0).sample(range(40_000), 33)
     names = [
@@ -95,7 +93,7 @@ def test_a_small_city_of_many_years_keeps_narrow_cells_and_gets_fewer_groups(
     assert "at least 10 metres or 30 degrees apart, so that some show the same houses" in said
 
 
-def test_the_commands_name_the_source_with_all_of_its_options(tmp_path: Path) -> None:
+def test_commands_have_all_options_of_the_source(tmp_path: Path) -> None:
     """Also of a part of split photos."""
     photos, table = tmp_path / "my photos", tmp_path / "photos.csv"
     lines = ["p,y,x"]
@@ -118,9 +116,7 @@ def test_the_commands_name_the_source_with_all_of_its_options(tmp_path: Path) ->
         assert options["--photos-folder"] == str(photos)
 
 
-def test_images_in_sf_xls_folders_are_trained_on_by_their_data_set(
-    manifest_of: Callable[[list[str]], Path], tmp_path: Path
-) -> None:
+def test_commands_use_dataset_folder_where_possible(manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
     alone = advise(manifest_of(dense_city()), tmp_path / "A").commands
     assert f"--train-folder {tmp_path / 'city'} --val-folder VAL --M" in alone[1]
     (tmp_path / "set" / "val").mkdir(parents=True)
@@ -148,7 +144,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("what", ODD)
-def test_what_is_odd_is_said(what: str, manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
+def test_remarks(what: str, manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
     names, expected = ODD[what]
     said = texts(advise(manifest_of(names), tmp_path / "A"))
     assert expected in said
@@ -157,13 +153,13 @@ def test_what_is_odd_is_said(what: str, manifest_of: Callable[[list[str]], Path]
 
 
 @pytest.mark.parametrize("headings", [(1, 2, 3, 6), (0.5, 3.2, 6.29, 2.5), (0, -0.5, 3.3, -2.5), (0.5,)])
-def test_headings_that_are_no_radians(
+def test_degrees_are_not_taken_for_radians(
     headings: tuple[object, ...], manifest_of: Callable[[list[str]], Path], tmp_path: Path
 ) -> None:
     assert "radians" not in texts(advise(manifest_of(dense_city(1, headings)), tmp_path / "A"))
 
 
-def test_the_command_line(
+def test_command_line(
     manifest_of: Callable[[list[str]], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest = manifest_of(dense_city())
