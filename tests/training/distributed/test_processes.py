@@ -140,7 +140,7 @@ def test_one_that_is_killed_stops_all_and_the_run_goes_on_as_if_nothing_had_been
 
 def test_shares_that_cannot_be_equal_are_refused(arguments: list[str], tmp_path: Path) -> None:
     more = [f"--artifacts-folder={tmp_path}", "--batch-size=3", "--num-processes=2"]
-    with pytest.raises(UserError, match="batch_size = 3: 2 processes cannot have equal shares of a batch"):
+    with pytest.raises(UserError, match="batch_size = 3: not divisible by the number of processes, 2"):
         main([*arguments, *more])
 
 

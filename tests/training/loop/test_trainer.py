@@ -156,7 +156,7 @@ def test_too_few_classes_are_refused_before_anything_is_written(
     write_groups: WriteGroups, tiny: dict[str, Any]
 ) -> None:
     folder = write_groups(SIZES)
-    with pytest.raises(UserError, match="group 0: 4 classes, 12 images: a batch of 5"):
+    with pytest.raises(UserError, match="Group 0 has 4 classes, fewer than --batch-size 5"):
         _train(folder, "run", tiny, batch_size=5)
     assert not (folder / "run").exists()
 
