@@ -156,7 +156,7 @@ def test_photos_by_their_exif(tree: Path, tmp_path: Path, hold: Hold) -> None:
     ("slow", "shown"),
     [
         ("data_manifest.images.file_states.settled_states", "checking image files: 0 of 64 images"),
-        ("pipeline.verification.verify_images.check_piece", "verifying city: 0 of 64 images"),
+        ("pipeline.verification.check_partition.check_piece", "verifying city: 0 of 64 images"),
         ("pipeline.verification.verify_images.summarise", "counting the checks"),
     ],
 )

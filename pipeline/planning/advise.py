@@ -18,7 +18,7 @@ from pipeline.planning.plan_groups import EpochSettings, Plan, make_plans
 from pipeline.planning.remarks import BATCH_SIZE, Remark, make_remarks
 from pipeline.sources.settings import NAMES, SourceSettings
 
-# From the published grouping to those that still make classes of sparse images.
+# The published grouping, then coarser ones for fewer images.
 GROUPINGS = (
     GroupSettings(),
     GroupSettings(N=2, min_images_per_class=5),
@@ -96,7 +96,7 @@ def _candidates(statistics: ImageStatistics) -> list[GroupSettings]:
 
 
 def choose_plan(tried: Sequence[Plan]) -> Plan | None:
-    """Return the first plan that trains on nearly as many images as any; None if none can be trained on."""
+    """Return the first plan with at least `MIN_SHARE` of the most trainable images; None if no plan has any."""
     images = [plan.trainable["images"] for plan in tried]
     most = max(images, default=0)
     return next((plan for plan, count in zip(tried, images, strict=True) if 0 < MIN_SHARE * most <= count), None)

@@ -24,7 +24,7 @@ class Remark:
 
 
 def make_remarks(statistics: ImageStatistics, trainable: dict[str, int] | None) -> Iterator[Remark]:
-    """Yield all remarks; `trainable` counts classes and images of the suggested grouping, None if there is none."""
+    """Yield all remarks; `trainable` is that of the suggested plan, None without one."""
     yield from _on_amount(statistics, trainable)
     yield from _on_headings(statistics)
     yield from _on_positions(statistics)

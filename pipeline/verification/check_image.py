@@ -99,7 +99,8 @@ def _check(path: str, decode: bool, settings: VerifySettings, checksum: str | No
         checked.width, checked.height, checked.mode = picture.width, picture.height, picture.mode
         _check_pixels(picture, settings)
         checked.bytes_read = opened.raw.tell()
-        checked.bytes_read += _check_end(file, picture.data_begin, form.end)
+        bytes_at_end = _check_end(file, picture.data_begin, form.end)
+        checked.bytes_read += 0 if content else bytes_at_end
     if decode:
         form.decode(content, picture)
     if checksum and (found := checksum_of(content, checksum)) != checksum:

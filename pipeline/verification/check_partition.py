@@ -1,20 +1,38 @@
-"""Find the unchecked images of a partition of the manifest, and check them in pieces."""
+"""Check the images of a manifest partition by partition, and write a checks table for each."""
 
+import itertools
+import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
-from data_manifest.images.file_states import STATE
+from data_manifest.errors import UserError
+from data_manifest.images.file_states import (
+    STATE,
+    ImageStates,
+    changed_images,
+    read_paths,
+    stat_images,
+    summarise_states,
+)
+from data_manifest.progress import Progress
 from data_manifest.schemas import CHECKS
-from data_manifest.tables import write_table
+from data_manifest.store.files import format_bytes, link
+from data_manifest.store.recipe import digest_of
+from data_manifest.tables import table_files, write_table
+from pipeline.execution.executor import run_all
+from pipeline.manifest.build_partition import key_of, name_of
 from pipeline.verification.bad_image import Status
 from pipeline.verification.settings import VerifySettings
 
 MAX_IMAGES_PER_PIECE = 1_000
 MAX_BYTES_PER_PIECE = 200_000_000
+MAX_UNREADABLE = 1_000  # with more, the run stops early
+MAX_EXAMPLES = 3
 CHECKS_AS_TEXT = pl.Schema({**pl.Schema(CHECKS), "status": pl.String()})
 NOT_LISTED = "not in the list of checksums"
 
@@ -55,14 +73,94 @@ class CheckedPiece:
     unreadable: list[str]
 
 
-def known_checks(partition: str, states: pl.DataFrame, cache: Path, earlier: Path | None) -> pl.DataFrame:
-    """Return the known checks of a partition's images, which may have changed since.
+@dataclass
+class Verification:
+    """Checks the images of all partitions and writes their tables.
 
     Args:
-        partition: Key of the partition.
-        states: File states of its images.
-        cache: Folder of checks of unfinished runs.
-        earlier: Folder of checks, all of which are searched if it lacks the partition because one was split.
+        checking: How images are checked.
+        checksums: `path` and `checksum` of listed files.
+        version: Digest of everything that decides a verdict, apart from the file.
+        tables: Folder of the new tables.
+        earlier: Folders of tables of the same version, newest first.
+        unfinished: Table file, file states and known checks of partitions with pieces in work, by key.
+    """
+
+    checking: Checking
+    checksums: pl.DataFrame
+    version: str
+    tables: Path
+    earlier: list[Path]
+    unfinished: dict[str, tuple[Path, pl.DataFrame, pl.DataFrame]] = field(default_factory=dict)
+
+    def check_images(
+        self, manifest: Path, files: ImageStates, progress: Progress, executor: Executor | None = None
+    ) -> None:
+        """Check the images of a manifest and write the table of each partition after its last piece.
+
+        Raises:
+            UserError: Images change, or cannot be read.
+        """
+        began, bytes_read, unreadable = time.monotonic(), 0, list[str]()
+        results = run_all(check_piece, self._find_pieces(manifest, files, progress), None, executor)
+        for partition, checked in itertools.groupby(results, lambda piece: piece.partition):
+            checks = []
+            for piece in checked:
+                checks.append(piece.checks)
+                bytes_read += piece.bytes_read
+                unreadable += piece.unreadable
+                if len(unreadable) > MAX_UNREADABLE:
+                    raise self._unreadable(unreadable)
+                rate = format_bytes(bytes_read / max(time.monotonic() - began, 1e-9))
+                progress.advance(len(piece.checks) + len(piece.unreadable), read=f"{rate}/s")
+            if not unreadable:
+                self._finish(partition, checks)
+        if unreadable:
+            raise self._unreadable(unreadable)
+
+    def _find_pieces(self, manifest: Path, files: ImageStates, progress: Progress) -> Iterator[Piece]:
+        """Yield the unchecked images; tables of partitions without any are linked or written at once."""
+        for file, expected in zip(table_files(manifest.absolute(), "manifest"), files.partitions, strict=True):
+            key = key_of(file.name)
+            states = stat_images(read_paths(file), self.checking.images_folder)
+            if summarise_states(states) != expected:
+                raise self._changed()
+            table = self.tables / name_of(key, digest_of([self.version, expected.digest]))
+            if any(link(folder / table.name, table) for folder in self.earlier):
+                progress.advance(expected.images)
+                continue
+            known = _known_checks(key, states, self.checking.cache, next(iter(self.earlier), None))
+            self.unfinished[key] = table, states, known
+            pieces = list(_unchecked_pieces(key, states, known, self.checksums, self.checking))
+            progress.advance(expected.images - sum(len(piece.images) for piece in pieces))
+            if not pieces:
+                self._finish(key, [])
+            yield from pieces
+
+    def _finish(self, partition: str, checked: list[pl.DataFrame]) -> None:
+        table, states, known = self.unfinished.pop(partition)
+        checks = states.join(pl.concat([known, *checked]), on=STATE, how="left", maintain_order="left")
+        status = pl.when(pl.col("bytes").is_null()).then(pl.lit(Status.VANISHED.value)).otherwise("status")
+        checks = checks.with_columns(status=status)
+        if checks["status"].has_nulls() or len(changed_images(states, self.checking.images_folder)):
+            raise self._changed()
+        write_table(checks, table, CHECKS)
+
+    def _changed(self) -> UserError:
+        return UserError(f"{self.checking.images_folder}: images changed during the verification. Run again.")
+
+    def _unreadable(self, images: list[str]) -> UserError:
+        return UserError(
+            f"{self.checking.images_folder}: cannot read {len(images):,} images, such as "
+            f"{'; '.join(images[:MAX_EXAMPLES])}. The files may be fine: check the disk, permissions and ulimit, then "
+            "run again. Finished checks are kept."
+        )
+
+
+def _known_checks(partition: str, states: pl.DataFrame, cache: Path, earlier: Path | None) -> pl.DataFrame:
+    """Return the checks of a partition's images in the cache and an earlier artifact; images may have changed since.
+
+    All earlier checks are searched if there are none of the partition, because one was split.
     """
     pattern = f"part-{partition}-*.parquet"
     files = sorted(cache.glob(pattern))
@@ -78,18 +176,10 @@ def known_checks(partition: str, states: pl.DataFrame, cache: Path, earlier: Pat
     return pl.concat(known).unique(STATE, keep="first")
 
 
-def unchecked_pieces(
+def _unchecked_pieces(
     partition: str, states: pl.DataFrame, known: pl.DataFrame, checksums: pl.DataFrame, checking: Checking
 ) -> Iterator[Piece]:
-    """Yield the existing images without a known check, in pieces of limited numbers of images and bytes.
-
-    Args:
-        partition: Key of the partition.
-        states: File states of its images.
-        known: Its known checks.
-        checksums: `path` and `checksum` of listed files.
-        checking: How to check them.
-    """
+    """Yield the images to check in pieces of limited numbers of images and bytes."""
     unchecked = states.drop_nulls().join(known, on=STATE, how="anti", maintain_order="left")
     images = unchecked.join(checksums, on="path", how="left", maintain_order="left")
     cost = pl.col("bytes") / MAX_BYTES_PER_PIECE + 1 / MAX_IMAGES_PER_PIECE

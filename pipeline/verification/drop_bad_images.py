@@ -51,7 +51,7 @@ def verified_by(manifest: Mapping[str, Any]) -> Verified | None:
 
 
 def left_out_as_bad(manifest: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-    """Return an entry for the groups' summary: the images that a manifest, given its recipe, drops by status."""
+    """Return the number of dropped images by status, for the summary of groups, given the recipe of a manifest."""
     return {LEFT_OUT: manifest["summary"]["bad"]} if manifest["stage"] == VERIFIED else {}
 
 

@@ -3,56 +3,31 @@
 A check holds as long as the file keeps its size and modification time, so that only new and changed files are read.
 """
 
-import itertools
 import logging
 import shutil
-import time
-from collections.abc import Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from data_manifest.errors import UserError
-from data_manifest.images.file_states import (
-    STATE,
-    ImageStates,
-    changed_images,
-    read_paths,
-    stat_images,
-    stat_manifest,
-    summarise_states,
-)
+from data_manifest.images.file_states import ImageStates, stat_manifest
 from data_manifest.images.heif import can_read_heif
 from data_manifest.progress import Percentage, Progress, working
-from data_manifest.schemas import CHECKS
-from data_manifest.store.files import format_bytes, link
+from data_manifest.store.files import format_bytes
 from data_manifest.store.find import find_recipes
 from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import Recipe, digest_of, read_recipe
-from data_manifest.tables import scan_table, table_files, write_table
-from pipeline.execution.executor import run_all
+from data_manifest.tables import scan_table
 from pipeline.listing.folder_scan import IMAGE_SUFFIXES
-from pipeline.manifest.build_partition import key_of, name_of
 from pipeline.verification.bad_image import Status
-from pipeline.verification.check_partition import (
-    NOT_LISTED,
-    Checking,
-    Piece,
-    check_piece,
-    known_checks,
-    unchecked_pieces,
-)
+from pipeline.verification.check_partition import MAX_EXAMPLES, NOT_LISTED, Checking, Verification
 from pipeline.verification.checksum_lists import digest_of_checksums, read_checksums
 from pipeline.verification.settings import DECODE, VerifySettings
 
 VERSION = 2  # raise when the same file may get another verdict or detail
 STAGE = "checks"
 CACHE = ".checks"  # in the artifacts folder: checks of runs that have not ended
-MAX_UNREADABLE = 1_000  # with more, the run stops early
-MAX_EXAMPLES = 3
 logger = logging.getLogger(__name__)
 
 
@@ -117,94 +92,16 @@ def verify_images(
         same = (recipe.version, dict(recipe.settings))
         earlier = [path for path, old in find_recipes(shared, recipe) if (old["version"], old["settings"]) == same]
         checking = Checking(images_folder.absolute(), check, settings, cache)
-        run = _Run(checking, checksums, version, staging / STAGE, [path / STAGE for path in earlier])
+        run = Verification(checking, checksums, version, staging / STAGE, [path / STAGE for path in earlier])
         num_images = sum(part.images for part in files.partitions)
         with Progress(f"verifying {recipe.name}", num_images, "images", on_percentage) as progress:
-            run.check_pieces(run.find_pieces(manifest, files, progress), progress, executor)
+            run.check_images(manifest, files, progress, executor)
         checks = scan_table(staging, STAGE)
         with working("counting the checks"):
             summary |= summarise(checks) | _find_missing(checksums, manifest)
         _log_summary(recipe.name, summary, checks)
     shutil.rmtree(cache, ignore_errors=True)
     return recipe.folder(artifacts)
-
-
-@dataclass
-class _Run:
-    """Checks the images of all partitions and writes their tables.
-
-    Args:
-        checking: How images are checked.
-        checksums: `path` and `checksum` of listed files.
-        version: Digest of everything that decides a verdict, apart from the file.
-        tables: Folder of the new tables.
-        earlier: Folders of tables of the same version, newest first.
-        unfinished: Table file, file states and known checks of partitions with pieces in work, by key.
-    """
-
-    checking: Checking
-    checksums: pl.DataFrame
-    version: str
-    tables: Path
-    earlier: list[Path]
-    unfinished: dict[str, tuple[Path, pl.DataFrame, pl.DataFrame]] = field(default_factory=dict)
-
-    def find_pieces(self, manifest: Path, files: ImageStates, progress: Progress) -> Iterator[Piece]:
-        """Yield the unchecked images; tables of partitions without any are linked or written at once."""
-        for file, expected in zip(table_files(manifest.absolute(), "manifest"), files.partitions, strict=True):
-            key = key_of(file.name)
-            states = stat_images(read_paths(file), self.checking.images_folder)
-            if summarise_states(states) != expected:
-                raise self._changed()
-            table = self.tables / name_of(key, digest_of([self.version, expected.digest]))
-            if any(link(folder / table.name, table) for folder in self.earlier):
-                progress.advance(expected.images)
-                continue
-            known = known_checks(key, states, self.checking.cache, next(iter(self.earlier), None))
-            self.unfinished[key] = table, states, known
-            pieces = list(unchecked_pieces(key, states, known, self.checksums, self.checking))
-            progress.advance(expected.images - sum(len(piece.images) for piece in pieces))
-            if not pieces:
-                self._finish(key, [])
-            yield from pieces
-
-    def check_pieces(self, pieces: Iterator[Piece], progress: Progress, executor: Executor | None) -> None:
-        """Check the images and write the table of each partition after its last piece."""
-        began, bytes_read, unreadable = time.monotonic(), 0, list[str]()
-        results = run_all(check_piece, pieces, None, executor)
-        for partition, checked in itertools.groupby(results, lambda piece: piece.partition):
-            checks = []
-            for piece in checked:
-                checks.append(piece.checks)
-                bytes_read += piece.bytes_read
-                unreadable += piece.unreadable
-                if len(unreadable) > MAX_UNREADABLE:
-                    raise self._unreadable(unreadable)
-                rate = format_bytes(bytes_read / max(time.monotonic() - began, 1e-9))
-                progress.advance(len(piece.checks) + len(piece.unreadable), read=f"{rate}/s")
-            if not unreadable:
-                self._finish(partition, checks)
-        if unreadable:
-            raise self._unreadable(unreadable)
-
-    def _finish(self, partition: str, checked: list[pl.DataFrame]) -> None:
-        table, states, known = self.unfinished.pop(partition)
-        checks = states.join(pl.concat([known, *checked]), on=STATE, how="left", maintain_order="left")
-        status = pl.when(pl.col("bytes").is_null()).then(pl.lit(Status.VANISHED.value)).otherwise("status")
-        checks = checks.with_columns(status=status)
-        if checks["status"].has_nulls() or len(changed_images(states, self.checking.images_folder)):
-            raise self._changed()
-        write_table(checks, table, CHECKS)
-
-    def _changed(self) -> UserError:
-        return UserError(f"{self.checking.images_folder}: images changed during the verification. Run again.")
-
-    def _unreadable(self, images: list[str]) -> UserError:
-        return UserError(
-            f"{self.checking.images_folder}: cannot read {len(images):,} images, such as "
-            f"{'; '.join(images[:MAX_EXAMPLES])}. The files may be fine: check the disk, permissions and ulimit, then "
-            "run again. Finished checks are kept."
-        )
 
 
 def summarise(checks: pl.LazyFrame) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from pipeline.execution import executor as executor_module
 from pipeline.manifest.build_manifest import build_manifest
 from pipeline.verification import check_image as image_check
 from pipeline.verification import check_partition as verifying
-from pipeline.verification import verify_images as verify_module
 from pipeline.verification.settings import HEADER
 from pipeline.verification.verify_images import verify_images
 from tests.pipeline.verification.helpers import LONG_AGO, bad_in, change, image, name, verify
@@ -117,7 +116,7 @@ def test_many_unreadable_images_stop_the_run_early(train: Path, monkeypatch: pyt
 
     monkeypatch.setattr(image_check, "check_image", refuses)
     monkeypatch.setattr(verifying, "MAX_IMAGES_PER_PIECE", 1)
-    monkeypatch.setattr(verify_module, "MAX_UNREADABLE", 2)
+    monkeypatch.setattr(verifying, "MAX_UNREADABLE", 2)
     monkeypatch.setattr(executor_module, "MAX_SUBMITTED_PER_THREAD", 1)
     with pytest.raises(UserError, match="Too many open files"):
         verify(train)
