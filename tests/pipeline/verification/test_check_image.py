@@ -210,6 +210,23 @@ def test_header_check_reads_two_blocks(check: Check) -> None:
     assert found.bytes_read <= 2 * 4096 < len(large) / 50
 
 
+def test_length_of_the_first_png_chunk_of_pixels_is_checked_without_decoding(check: Check) -> None:
+    longer = bytearray(WHOLE["png"])
+    longer[longer.index(b"IDAT") - 4] = 1
+    assert check(bytes(longer), HEADER).status == "truncated"
+
+
+def test_any_exception_of_pillow_is_a_verdict(check: Check) -> None:
+    """A TIFF with a second, empty directory makes Pillow raise TypeError."""
+    tiff = bytearray(encoded(picture(), "TIFF"))
+    directory = int.from_bytes(tiff[4:8], "little")
+    end = directory + 2 + 12 * int.from_bytes(tiff[directory : directory + 2], "little")
+    tiff[end : end + 4] = len(tiff).to_bytes(4, "little")
+    tiff += bytes(6)  # an empty directory
+    found = check(bytes(tiff), name="x.tif")
+    assert (found.status, found.detail) == ("corrupt", "Missing dimensions")
+
+
 @pytest.mark.skipif(not EXIF_PHOTOS, reason="../shared with real photos is not here")
 def test_real_photos_complete_and_truncated(check: Check) -> None:
     for path in EXIF_PHOTOS:
