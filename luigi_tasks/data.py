@@ -20,7 +20,7 @@ from pipeline.panoramas.crop_panoramas import crop_panoramas, crops_recipe
 from pipeline.panoramas.settings import CropFolders, CropSettings
 from pipeline.sources.make_source import make_source
 from pipeline.sources.settings import SourceSettings
-from pipeline.verification.drop_bad_images import leave_out_bad, verified_by, verified_recipe
+from pipeline.verification.drop_bad_images import drop_bad_images, verified_by, verified_recipe
 from pipeline.verification.settings import NO, CheckSettings, VerifiedSettings, VerifySettings
 from pipeline.verification.verify_images import checks_recipe, verify_images
 
@@ -178,7 +178,7 @@ class BuildGroups(StageOfImages):
         manifest = self.manifest_of("train").artifact()
         with self.executor() as executor:
             if self.verified != NO:
-                manifest = leave_out_bad(manifest, self.requires().artifact(), self.artifacts_folder, executor)
+                manifest = drop_bad_images(manifest, self.requires().artifact(), self.artifacts_folder, executor)
             report = self.set_progress_percentage
             build_groups(
                 manifest, self.artifacts_folder, self.settings(GroupSettings), on_percentage=report, executor=executor

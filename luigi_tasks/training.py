@@ -24,8 +24,8 @@ from pipeline.groups.build_groups import groups_recipe
 from pipeline.groups.settings import GroupSettings
 from pipeline.manifest.split_manifest import SplitSettings
 from pipeline.sources.settings import SourceSettings
-from pipeline.verification.drop_bad_images import verified_alike
-from pipeline.verification.settings import VerifiedSettings, VerifySettings
+from pipeline.verification.drop_bad_images import Verified
+from pipeline.verification.settings import NO, VerifiedSettings, VerifySettings
 from training.data.image_changes import TRAIN, VALIDATION, warn_of_changes_to_model
 from training.data.settings import AugmentationSettings
 from training.network.settings import NetworkSettings
@@ -161,7 +161,8 @@ class TrainCosPlace(StageOfImages):
 
     def finished_model(self) -> Path | None:
         """Return the newest model with these settings of this folder, whatever its images were."""
-        images, verified = self.dataset.images("train"), verified_alike(self.settings(VerifiedSettings).verified)
+        images, check = self.dataset.images("train"), self.settings(VerifiedSettings).verified
+        verified = None if check == NO else Verified(check, "")
         groups = groups_recipe("", "", self.settings(GroupSettings), verified)  # neither name nor digest is compared
         recipe = self.recipe_on(groups.stored(), {}, [data_set_identity(images, self.artifacts_folder)])
         return finished_training(self.artifacts_folder, recipe, images)

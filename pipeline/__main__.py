@@ -1,8 +1,4 @@
-"""Look ahead: `python -m pipeline plan sf-xl/processed/train --M 5 10 20` says what groupings would give.
-
-Images come from a folder, or the list file beside it, or the artifact of a manifest. No table is written.
-`python -m pipeline advise photos` says of images whose manifest is built which grouping to use, and what is odd.
-"""
+"""Preview groupings, or get advice on the images of a manifest. No tables are written."""
 
 import argparse
 import dataclasses
@@ -15,65 +11,62 @@ from data_manifest.console import configure_logging
 from data_manifest.errors import UserError
 from pipeline.dataset_layout import DatasetSettings
 from pipeline.groups.settings import GroupSettings
-from pipeline.planning import show_advice as advice_text
+from pipeline.planning import show_advice, show_plan
 from pipeline.planning.advise import advise, find_manifest
 from pipeline.planning.plan_groups import EpochSettings, plan_groups
-from pipeline.planning.show_plan import as_json, as_text
 
 GROUPING = tuple(field.name for field in dataclasses.fields(GroupSettings))
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Return the command line."""
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    _add_plan(commands.add_parser("plan", help="what groupings would give, before anything is written"))
-    _add_advise(commands.add_parser("advise", help="whether the images are enough, what is odd, what settings to use"))
+    _add_plan(commands.add_parser("plan", help="preview groupings without writing anything"))
+    _add_advise(commands.add_parser("advise", help="check whether images suffice for training, and suggest settings"))
+    for command in commands.choices.values():
+        command.add_argument("--artifacts-folder", type=Path, default=Path("artifacts"), help="[%(default)s]")
+        command.add_argument("--format", choices=("text", "json"), default="text", help="[%(default)s]")
     return parser
 
 
-def _add_advise(command: argparse.ArgumentParser) -> None:
-    command.description = "Looks at density, headings, years and positions, and says what a colleague would."
-    command.add_argument(
-        "images", type=Path, help="folder of images that BuildManifest has read, or the artifact of their manifest"
-    )
-    command.add_argument("--artifacts-folder", type=Path, default=Path("artifacts"), help="[%(default)s]")
-    command.add_argument("--format", choices=("text", "json"), default="text", help="[%(default)s]")
-    command.set_defaults(run=show_advice)
-
-
-def show_advice(options: argparse.Namespace) -> str:
-    """Return advice on the images of a manifest."""
-    advice = advise(find_manifest(options.images, options.artifacts_folder), options.artifacts_folder)
-    return (
-        json.dumps(advice_text.as_json(advice), indent=2) if options.format == "json" else advice_text.as_text(advice)
-    )
-
-
 def _add_plan(command: argparse.ArgumentParser) -> None:
-    command.description = "Several values of a parameter are compared: one row for each combination."
-    command.add_argument("images", type=Path, help="folder of images to train on, or artifact of their manifest")
+    command.description = "Several values of a parameter are compared, with one row per combination."
+    command.add_argument("images", type=Path, help="folder of training images, or the artifact of their manifest")
     for field in (*dataclasses.fields(GroupSettings), *dataclasses.fields(EpochSettings)):
         several = {"nargs": "+", "default": [field.default]} if field.name in GROUPING else {"default": field.default}
         shown = "none" if field.default is None else field.default
         help_text = f"{field.metadata['help']} [{shown}]".replace("%", "%%")
-        flag = f"--{field.name.replace('_', '-')}"
-        command.add_argument(flag, metavar=field.name.upper(), help=help_text, **several)
-    command.add_argument("--artifacts-folder", type=Path, default=Path("artifacts"), help="[%(default)s]")
+        command.add_argument(f"--{field.name.replace('_', '-')}", metavar=field.name.upper(), help=help_text, **several)
     (rescan,) = (field for field in dataclasses.fields(DatasetSettings) if field.name == "rescan")
     command.add_argument("--rescan", action="store_true", help=rescan.metadata["help"])
-    command.add_argument("--format", choices=("text", "json"), default="text", help="[%(default)s]")
-    command.set_defaults(run=plan)
+    command.set_defaults(run=_plan)
 
 
-def plan(options: argparse.Namespace) -> str:
-    """Return what the groupings of all combinations of the parameters would give."""
+def _plan(options: argparse.Namespace) -> str:
     combinations = itertools.product(*(getattr(options, name) for name in GROUPING))
     groupings = [GroupSettings(**dict(zip(GROUPING, values, strict=True))) for values in combinations]
-    groupings = list(dict.fromkeys(groupings))  # 10 and 10.0 are one value
+    groupings = list(dict.fromkeys(groupings))  # 10 and 10.0 are equal
     epoch = EpochSettings(options.batch_size, options.iterations_per_epoch)
     counted, plans = plan_groups(options.images, options.artifacts_folder, groupings, epoch, options.rescan)
-    return json.dumps(as_json(counted, plans), indent=2) if options.format == "json" else as_text(counted, plans)
+    if options.format == "json":
+        return json.dumps(show_plan.as_json(counted, plans), indent=2)
+    return show_plan.as_text(counted, plans)
+
+
+def _add_advise(command: argparse.ArgumentParser) -> None:
+    command.description = "Check amount, headings, years and positions of images, and suggest a grouping."
+    command.add_argument(
+        "images", type=Path, help="folder of images whose manifest is built, or the artifact of the manifest"
+    )
+    command.set_defaults(run=_advise)
+
+
+def _advise(options: argparse.Namespace) -> str:
+    advice = advise(find_manifest(options.images, options.artifacts_folder), options.artifacts_folder)
+    if options.format == "json":
+        return json.dumps(show_advice.as_json(advice), indent=2)
+    return show_advice.as_text(advice)
 
 
 def main(arguments: list[str] | None = None) -> None:

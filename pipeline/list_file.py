@@ -18,7 +18,7 @@ from data_manifest.errors import UserError
 from data_manifest.progress import Progress
 from data_manifest.store.recipe import digest_of
 from pipeline import bytewise
-from pipeline.execution.usable_cores import usable_cores
+from pipeline.execution.executor import usable_cores
 from pipeline.runs import Run, clean_line
 
 PIECE_BYTES = 32 << 20  # what a thread scans of a list, and the most that stands in one run

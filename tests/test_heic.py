@@ -21,7 +21,7 @@ from pipeline.manifest.build_manifest import build_manifest
 from pipeline.panoramas.projection import read_panorama
 from pipeline.sources.make_source import make_source
 from pipeline.sources.settings import SourceSettings
-from pipeline.verification.image_parts import BadImageError
+from pipeline.verification.bad_image import BadImageError
 from pipeline.verification.settings import HEADER, VerifySettings
 from pipeline.verification.verify_images import verify_images
 from training.data.image_files import UnreadableImageError, read_image

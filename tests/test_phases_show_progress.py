@@ -155,7 +155,7 @@ def test_manifest_from_exif(tree: Path, tmp_path: Path, hold: Hold) -> None:
     ("slow", "shown"),
     [
         ("data_manifest.images.file_states.settled_states", "checking image files: 0 of 64 images"),
-        ("pipeline.verification.verify_images.check_piece", "verifying city: 0 of 64 images"),
+        ("pipeline.verification.check_partition.check_piece", "verifying city: 0 of 64 images"),
         ("pipeline.verification.verify_images.summarise", "counting the checks"),
     ],
 )
@@ -207,7 +207,7 @@ def test_crops(tree: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) ->
     [
         ("pipeline.planning.count_images.count", "counting images: 0 of 1 partitions"),
         ("pipeline.planning.count_images.sum_counts", "adding up the counts"),
-        ("pipeline.planning.plan_groups._plan", "comparing groupings"),
+        ("pipeline.planning.plan_groups._make_plan", "comparing groupings"),
     ],
 )
 def test_plan(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:
@@ -219,8 +219,8 @@ def test_plan(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -
 @pytest.mark.parametrize(
     ("slow", "shown"),
     [
-        ("pipeline.planning.advise.find_facts", "reading the manifest"),
-        ("pipeline.planning.advise.all_remarks", "checking the images"),
+        ("pipeline.planning.advise.compute_statistics", "reading the manifest"),
+        ("pipeline.planning.advise.make_remarks", "checking the images"),
     ],
 )
 def test_advice(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:

@@ -21,7 +21,7 @@ from data_manifest.store.references import LIST_SUFFIX
 
 CLAIMS = ".names"
 MAX_NAME_BYTES = 180  # file systems take 255, and the parts of a split get a suffix
-PARTS = ("train", "val/database", "val/queries", "test/database", "test/queries")  # of a data set
+PARTS = ("train", "val/database", "val/queries", "test/database", "test/queries")
 logger = logging.getLogger(__name__)
 
 
@@ -147,7 +147,7 @@ def _clashes_with_parts(name: str, real: Path, artifacts: Path) -> bool:
 
 
 def part_name(name: str, part: str) -> str:
-    """Return the name of a part of split photos, as in `photos-val-queries`."""
+    """Return the name of a part of a split data set, such as photos-val-queries."""
     return f"{name}-{part.replace('/', '-')}"
 
 

@@ -19,7 +19,7 @@ from data_manifest.store.references import CHECK_STAGES, MANIFEST_STAGES, folder
 from data_manifest.tables import STATUS_TABLES, scan_rejects, scan_table
 
 MAX_EXAMPLES = 5
-COUNTED = ("rejects: ", "bad: ", "not cut: ")  # prefixes of the summary's counts by reason
+COUNTED = ("rejects: ", "not cut: ")  # prefixes of the summary's counts by reason
 STAGES = (*MANIFEST_STAGES, *CHECK_STAGES)
 STATES = {
     "used": "not rejected",
@@ -96,7 +96,8 @@ def _relative(file: str, origin: str | None) -> str:
 
 
 def _check_reason(reason: str, summary: Mapping[str, Any], counted: Iterable[str]) -> None:
-    reasons = {*counted, *(key.partition(": ")[2] for key in summary if key.startswith(COUNTED))}
+    prefixed = (key.partition(": ")[2] for key in summary if key.startswith(COUNTED))
+    reasons = {*counted, *summary.get("bad", {}), *prefixed}
     if reason not in reasons:
         choices = f"Choose from {', '.join(sorted(reasons))}." if reasons else "Nothing is rejected."
         raise UserError(f"--reason {reason!r}: unknown reason. {choices}")

@@ -1,7 +1,6 @@
-"""A Dask cluster to run partitions on: `--dask-scheduler tcp://host:8786`, over folders that all its machines share.
+"""Run jobs on the workers of a Dask cluster, whose machines all see the same shared folders (docs/scale.md).
 
-The scheduler and its workers are started beforehand (docs/scale.md); here is what it takes to use them, and to tell in
-plain words what goes wrong with them. Dask is imported late: a local run does without.
+Dask is imported late: local runs do not need it.
 """
 
 import asyncio
@@ -23,12 +22,11 @@ if TYPE_CHECKING:
     from distributed import Future as DaskFuture
 
 Result = TypeVar("Result")
-CONNECTED_WITHIN_S = 10.0
-WORKERS_WITHIN_S = 10.0
-SAME_VERSIONS = ("python", "polars", "pyarrow", "numpy", "utm")  # of these, the same bytes come
-# A partition's classes, each of another place, may be 13 MB; Dask's advice is for those who load data with it.
-UNSURPRISED = {"distributed.admin.large-graph-warning-threshold": "1 GB"}
-TOLD_HERE = ("distributed.batched", "distributed.client")  # Dask logs a lost scheduler as tracebacks
+CONNECT_TIMEOUT_S = 10.0
+WORKERS_TIMEOUT_S = 10.0
+PACKAGES_THAT_DECIDE_BYTES = ("python", "polars", "pyarrow", "numpy", "utm")
+DASK_CONFIG = {"distributed.admin.large-graph-warning-threshold": "1 GB"}  # a partition's classes can be 13 MB
+SILENCED_LOGGERS = ("distributed.batched", "distributed.client")  # they log a lost scheduler as tracebacks
 logger = logging.getLogger(__name__)
 
 
@@ -37,15 +35,15 @@ class ClusterSettings(Settings):
     """Where the partitions of tables are built."""
 
     dask_scheduler: str | None = setting(
-        None, "address of a Dask scheduler, as in tcp://host:8786, whose workers build the tables; none: this machine"
+        None, "address of a Dask scheduler whose workers build the tables, such as tcp://host:8786; none: this machine"
     )
 
     def check(self) -> None:
-        """Refuse what is no address."""
+        """Raise UserError if the address is malformed."""
         if self.dask_scheduler is not None and not _is_address(self.dask_scheduler):
             raise UserError(
-                f"dask_scheduler = {self.dask_scheduler!r}: expected an address as in tcp://host:8786, "
-                "which `dask scheduler` prints when it starts"
+                f"dask_scheduler = {self.dask_scheduler!r} is not an address such as tcp://host:8786. "
+                "Give the one that `dask scheduler` prints when it starts."
             )
 
 
@@ -60,10 +58,10 @@ def _is_address(text: str) -> bool:
 
 @contextlib.contextmanager
 def executor_at(scheduler: str | None) -> Iterator[Executor | None]:
-    """Give an executor whose jobs run on a cluster, or None, which means this machine, if no scheduler is named.
+    """Yield an executor that runs jobs on a cluster; None, which stands for this machine, without a scheduler.
 
     Raises:
-        UserError: The cluster cannot be reached, has no workers, or is lost while it is used.
+        UserError: The cluster cannot be reached, has no workers, or is lost during use.
     """
     if scheduler is None:
         yield None
@@ -73,96 +71,95 @@ def executor_at(scheduler: str | None) -> Iterator[Executor | None]:
     from distributed import Client, KilledWorker
     from distributed.comm.core import CommClosedError
 
-    for name in TOLD_HERE:
+    for name in SILENCED_LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    _check_answers(scheduler)
-    with dask.config.set(UNSURPRISED), Client(scheduler, timeout=CONNECTED_WITHIN_S, set_as_default=False) as client:
+    _check_scheduler(scheduler)
+    with dask.config.set(DASK_CONFIG), Client(scheduler, timeout=CONNECT_TIMEOUT_S, set_as_default=False) as client:
         _check_workers(client, scheduler)
         try:
             yield ClusterExecutor(client)
         except KilledWorker as error:
             raise UserError(
-                f"{error.allowed_failures + 1} workers of {scheduler} died over one job, the last of them "
-                f"{error.last_worker.address}: look into its log; did it run out of memory? Give it fewer threads"
+                f"{error.allowed_failures + 1} workers of {scheduler} died on the same job, last "
+                f"{error.last_worker.address}. See its log. If it ran out of memory, start it with fewer threads."
             ) from error
         except (CancelledError, CommClosedError) as error:
             raise UserError(
-                f"the connection to the scheduler {scheduler} was lost: see whether it still runs, and run again"
+                f"The connection to the scheduler {scheduler} was lost. Check that it runs, then run again."
             ) from error
 
 
 class ClusterExecutor(Executor):
-    """Runs jobs on the workers of a cluster, each of them by `run_on_worker`.
+    """Run jobs on the workers of a cluster with `run_on_worker`.
 
-    Dask's own executor is not used because it logs tracebacks when its jobs are cancelled.
+    Dask's own executor logs tracebacks when jobs are cancelled.
     """
 
     def __init__(self, client: "Client") -> None:
         self._client = client
 
-    def submit(self, work: Callable[..., Result], /, *given: Any, **named: Any) -> "Future[Result]":
+    def submit(self, work: Callable[..., Result], /, *args: Any, **kwargs: Any) -> "Future[Result]":
         """Send a job to the cluster."""
         job = functools.partial(run_on_worker, work, code_digest())
-        on_cluster = self._client.submit(job, *given, **named, pure=False)  # asked for twice, it runs twice
-        here: Future[Result] = Future()
-        here.add_done_callback(lambda future: on_cluster.cancel() if future.cancelled() else None)
-        on_cluster.add_done_callback(functools.partial(_hand_over, here=here))
-        return here
+        remote = self._client.submit(job, *args, **kwargs, pure=False)  # equal jobs must all run
+        local: Future[Result] = Future()
+        local.add_done_callback(lambda future: remote.cancel() if future.cancelled() else None)
+        remote.add_done_callback(functools.partial(_copy_result, local=local))
+        return local
 
 
-def _hand_over(on_cluster: "DaskFuture[Any]", here: "Future[Any]") -> None:
-    """Give the outcome of a job to a future of the standard library."""
-    if not here.set_running_or_notify_cancel():
+def _copy_result(remote: "DaskFuture[Any]", local: "Future[Any]") -> None:
+    if not local.set_running_or_notify_cancel():
         return
     try:
-        here.set_result(on_cluster.result())
+        local.set_result(remote.result())
     except BaseException as error:
-        here.set_exception(error)
+        local.set_exception(error)
 
 
-def _check_answers(scheduler: str) -> None:
-    """Check that there is a scheduler; Dask's client would wait forever for a server of another kind to answer."""
+def _check_scheduler(scheduler: str) -> None:
+    """Raise UserError if no scheduler answers; Dask's client would wait forever for another kind of server."""
     from distributed.comm.core import connect
     from distributed.security import Security
 
     async def shake_hands() -> None:
-        async with asyncio.timeout(CONNECTED_WITHIN_S):
-            comm = await connect(scheduler, CONNECTED_WITHIN_S, **Security().get_connection_args("client"))
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            comm = await connect(scheduler, CONNECT_TIMEOUT_S, **Security().get_connection_args("client"))
             await comm.close()
 
     try:
-        with ThreadPoolExecutor(1) as thread:  # this one may have a running event loop, as in a notebook
+        with ThreadPoolExecutor(1) as thread:  # in a notebook this thread has a running event loop
             thread.submit(lambda: asyncio.run(shake_hands())).result()
-    except Exception as error:  # what another kind of server says can fail in any way
+    except Exception as error:  # another kind of server can cause any
         raise UserError(
-            f"dask_scheduler = {scheduler}: no scheduler has answered there for {CONNECTED_WITHIN_S:g} seconds; "
-            "is `dask scheduler` running, and can this machine reach it?"
+            f"dask_scheduler = {scheduler} does not answer within {CONNECT_TIMEOUT_S:g} seconds. "
+            "Check that `dask scheduler` runs and that this machine can reach it."
         ) from error
 
 
 def _check_workers(client: "Client", scheduler: str) -> None:
-    """Check that there are workers, and warn of those that may give other bytes."""
+    """Raise UserError if workers are missing or lack this package; warn of those with other versions."""
     try:
-        client.wait_for_workers(1, WORKERS_WITHIN_S)
+        client.wait_for_workers(1, WORKERS_TIMEOUT_S)
     except TimeoutError as error:
-        text = f"the scheduler {scheduler} has no workers: start some with `dask worker {scheduler}`"
-        raise UserError(text) from error
+        raise UserError(
+            f"The scheduler {scheduler} has no workers. Start some with `dask worker {scheduler}`."
+        ) from error
     try:
-        client.run_on_scheduler(code_digest)  # it unpacks what it passes on
+        client.run_on_scheduler(code_digest)  # it unpickles jobs
         client.run(code_digest)
     except Exception as error:  # of many kinds, where a module is missing
-        text = f"the scheduler {scheduler} and each of its workers need this pipeline installed, as it is here"
-        raise UserError(f"{text} ({error})") from error
-    versions: Any = client.get_versions(packages=SAME_VERSIONS)
+        raise UserError(
+            f"The scheduler {scheduler} or a worker lacks this pipeline ({error}). Install it on all of them."
+        ) from error
+    versions: Any = client.get_versions(packages=PACKAGES_THAT_DECIDE_BYTES)
     logger.info("%s: %d workers", scheduler, len(versions["workers"]))
-    for worker, others in sorted(versions["workers"].items()):
-        differing = differing_versions(versions["client"]["packages"], others["packages"])
-        if differing:
-            text = "worker %s has %s: files are the same to the last byte under the same versions alone"
-            logger.warning(text, worker, differing)
+    for worker, other in sorted(versions["workers"].items()):
+        if differing := differing_versions(versions["client"]["packages"], other["packages"]):
+            logger.warning("worker %s has %s: its files may differ in their bytes", worker, differing)
 
 
 def differing_versions(ours: dict[str, str | None], theirs: dict[str, str | None]) -> str:
-    """Return in words where versions that the bytes depend on differ."""
-    pairs = ((name, theirs.get(name), ours.get(name)) for name in SAME_VERSIONS)
+    """Return the packages whose versions differ and affect the bytes of tables, as text."""
+    pairs = ((name, theirs.get(name), ours.get(name)) for name in PACKAGES_THAT_DECIDE_BYTES)
     return ", ".join(f"{name} {their} (here {our})" for name, their, our in pairs if their != our)

@@ -1,4 +1,4 @@
-"""What a machine of a cluster does around a job: check that its code is the same, and tell its name in what fails."""
+"""What runs on a Dask worker: `run_on_worker` compares the code, runs a job, and adds the host to its errors."""
 
 import functools
 import hashlib
@@ -11,45 +11,37 @@ from data_manifest.errors import UserError
 
 PACKAGES = ("data_manifest", "pipeline")
 SOURCES = ("*.py", "*.pyx")
-SHARED = "all machines of the cluster must see the shared folders under the same paths"
+SHARE_FOLDERS = "all machines of the cluster must see the shared folders under the same paths"
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
-@functools.cache  # at the first job: workers live for long, and what they have imported stays as it was
+@functools.cache  # computed at the first job: later changes of the files do not affect what is imported
 def code_digest() -> str:
-    """Return a digest of the source of everything that jobs run."""
-    content = hashlib.sha256()
-    root = Path(__file__).parents[2]
+    """Return a digest of the source code that jobs run."""
+    content, root = hashlib.sha256(), Path(__file__).parents[2]
     for file in sorted(file for package in PACKAGES for kind in SOURCES for file in (root / package).rglob(kind)):
         content.update(b"%b\0%b\0" % (file.relative_to(root).as_posix().encode(), file.read_bytes()))
     return content.hexdigest()[:16]
 
 
-def run_on_worker(work: Callable[[Job], Result], code: str, job: Job) -> Result:
-    """Return the result of a job that another machine sent.
-
-    Args:
-        work: What is to be done.
-        code: The `code_digest` of the machine that sent it: other code could give other rows.
-        job: The job.
+def run_on_worker(work: Callable[[Job], Result], sender_code: str, job: Job) -> Result:
+    """Return the result of a job, which another machine sent with its `code_digest`.
 
     Raises:
-        UserError: What the user can mend, with this machine's name; a missing file is one that it does not see.
-        OSError: The system refused something, with this machine's name.
+        UserError: The code differs, a shared folder is missing, or the job raised it; with this host's name.
+        OSError: The job raised it; with this host's name.
     """
     host = socket.gethostname()
-    if code_digest() != code:
-        raise UserError(
-            f"{host} runs another version of this pipeline: install the same there, and restart its workers"
-        )
+    if code_digest() != sender_code:
+        raise UserError(f"{host} runs another version of this pipeline. Install the same one and restart its workers.")
     try:
         return work(job)
     except UserError as error:
-        hint = f": {SHARED}" if isinstance(error.__cause__, FileNotFoundError) else ""
+        hint = f": {SHARE_FOLDERS}" if isinstance(error.__cause__, FileNotFoundError) else ""
         raise UserError(f"{error} (on {host}{hint})") from None
     except FileNotFoundError as error:
-        raise UserError(f"{host} does not see {error.filename or error}: {SHARED}") from None
+        raise UserError(f"{host} does not see {error.filename or error}: {SHARE_FOLDERS}") from None
     except OSError as error:
         if error.errno is None:
             raise

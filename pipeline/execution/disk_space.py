@@ -1,4 +1,4 @@
-"""How much room a manifest and groups need on the disk: said before work starts, and refused where it is not there."""
+"""Estimate the disk space of manifests and groups, and check it before they are built."""
 
 import logging
 from pathlib import Path
@@ -6,54 +6,48 @@ from pathlib import Path
 from data_manifest.errors import UserError
 from data_manifest.store.files import disk_usage, format_bytes
 
-# Measured on benchmarks/sfxl_names.py: 600,000 names of 100 bytes, 12 of each panorama, sorted by path as the tables
-# are, so that neighbours compress to little. Names with nothing in common took 75 and 47: the estimate is a low one.
+# Measured with benchmarks/sfxl_names.py: 600,000 sorted names of 100 bytes, 12 per panorama, which compress well. Names
+# with nothing in common took 75 and 47 bytes, so the estimates are low.
 MANIFEST_BYTES_PER_IMAGE = 10
 MEMBERS_BYTES_PER_IMAGE = 11
-SPREAD_BYTES_PER_IMAGE = 15  # of spread images, uncompressed, in addition to their paths
+SPREAD_BYTES_PER_IMAGE = 15  # uncompressed members in spread files, apart from their paths
 logger = logging.getLogger(__name__)
 
 
 def manifest_bytes(num_images: int) -> int:
-    """Return about how many bytes the manifest of so many images takes."""
+    """Return the estimated size of a manifest in bytes."""
     return num_images * MANIFEST_BYTES_PER_IMAGE
 
 
 def groups_bytes(num_members: int) -> int:
-    """Return about how many bytes groups of so many images take."""
+    """Return the estimated size of groups in bytes."""
     return num_members * MEMBERS_BYTES_PER_IMAGE
 
 
 def room_for_manifest(num_images: int, path_bytes: int) -> int:
-    """Return about how many bytes building a manifest needs, for images whose paths have so many bytes together.
-
-    That is the tables, and the paths once more: where a list is not in the order of folders, or a folder is huge, they
-    go through the disk.
-    """
+    """Return the estimated bytes needed to build a manifest: the tables, and all paths in spill files."""
     return manifest_bytes(num_images) + path_bytes
 
 
 def room_for_groups(num_members: int, path_bytes: int) -> int:
-    """Return about how many bytes building groups needs: the members, and the spread images in the meantime."""
+    """Return the estimated bytes needed to build groups: the tables, and all members in spread files."""
     return groups_bytes(num_members) + num_members * SPREAD_BYTES_PER_IMAGE + path_bytes
 
 
 def check_space(folder: Path, needed_bytes: int, what: str, at_most: bool = False) -> None:
-    """Say how much room something needs in a folder, and how much there is.
+    """Log how much disk space is needed and free.
 
     Args:
-        folder: Where it is made; it need not be there yet.
-        needed_bytes: What it needs.
-        what: What it is called, as in "manifest of x".
-        at_most: Whether it may need much less, as where parts are taken over from before: then it is not refused.
+        folder: Where the space is needed; it need not exist yet.
+        needed_bytes: The estimate.
+        what: Shown, such as "manifest of x".
+        at_most: Whether much less may be needed, as when partitions are reused. Then nothing is raised.
 
     Raises:
-        UserError: There is not enough. Some network file systems do not tell: there it is tried.
+        UserError: Too little is free. File systems that do not report their size are not checked.
     """
     total, free = disk_usage(folder)
     needs = f"{what}: needs {'at most ' if at_most else ''}about {format_bytes(needed_bytes)}"
     if total > 0 and free < needed_bytes and not at_most:
-        raise UserError(
-            f"{needs}, and {format_bytes(free)} are free in {folder}: free some, or choose --artifacts-folder"
-        )
+        raise UserError(f"{needs}; {format_bytes(free)} are free in {folder}. Free some or choose --artifacts-folder.")
     logger.info("%s, %s free in %s", needs, format_bytes(free), folder)

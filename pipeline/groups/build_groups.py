@@ -63,7 +63,7 @@ def build_groups(
     `years`, if given.
 
     Args:
-        manifest: Folder of a published manifest, or of what `leave_out_bad` made of one.
+        manifest: Folder of a published manifest, or of what `drop_bad_images` made of one.
         artifacts: Where artifacts are published.
         settings: The grouping; the paper's by default.
         on_percentage: Called with the percentage done.

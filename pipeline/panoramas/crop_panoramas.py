@@ -31,7 +31,7 @@ from pipeline.listing.list_images import Listing, list_images
 from pipeline.panoramas.crop_names import crop_path, paths_of, read_panoramas
 from pipeline.panoramas.settings import CropSettings
 from pipeline.sources.source import NAMES_SOURCE, Source
-from pipeline.verification.image_parts import BadImageError, Status
+from pipeline.verification.bad_image import BadImageError, Status
 
 VERSION = 2
 STAGE = "crops"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from pipeline.groups.settings import FULL_TURN
 from pipeline.sources.xmp import EQUIRECTANGULAR
-from pipeline.verification.image_parts import BadImageError, Status
+from pipeline.verification.bad_image import BadImageError, Status
 
 WIDTH, HEIGHT, STRIP_TOP, STRIP_HEIGHT = 3328, 1664, 512, 512  # of SF-XL's panoramas
 Rows = tuple[float, float]  # the first, and the one after the last

@@ -33,8 +33,8 @@ from pipeline.panoramas.extent import (
 )
 from pipeline.panoramas.settings import LEFT, PERSPECTIVE, CropSettings
 from pipeline.sources.xmp import read_xmp
-from pipeline.verification import with_pillow
-from pipeline.verification.image_parts import BadImageError, Status
+from pipeline.verification.bad_image import BadImageError, Status
+from pipeline.verification.pillow_formats import pillow_errors
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -47,7 +47,7 @@ def read_panorama(path: Path) -> Image.Image:
         UserError: The machine does not give it.
     """
     try:
-        with with_pillow.told(), open_picture(path) as image:
+        with pillow_errors(), open_picture(path) as image:
             image.load()
             return image if image.mode == "RGB" else image.convert("RGB")  # which would copy it in any case
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A plan as people read it, and as programs do."""
+"""Show plans as text or JSON."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,22 +6,23 @@ from typing import Any
 import polars as pl
 
 from data_manifest.console import as_ranges
-from data_manifest.store.files import format_bytes
+from data_manifest.store.files import bytes_in, format_bytes
+from pipeline.execution.disk_space import manifest_bytes
 from pipeline.groups.settings import GroupSettings
 from pipeline.manifest.build_partition import HEADINGS, KEPT_UTM
 from pipeline.planning.count_images import Counted
-from pipeline.planning.plan_groups import Plan, bytes_of_manifest
+from pipeline.planning.plan_groups import Plan
 
-SHOWN_GROUPS = 50
+MAX_GROUPS_SHOWN = 50
 REJECTS = "rejects: "
 
 
 def as_json(counted: Counted, plans: Sequence[Plan]) -> dict[str, Any]:
-    """Return everything as JSON knows it."""
+    """Return counts and plans as JSON types."""
     images = {
         **counted.summary,
         "manifest": None if counted.manifest is None else str(counted.manifest),
-        "manifest_bytes": bytes_of_manifest(counted),
+        "manifest_bytes": _manifest_bytes(counted),
         "years": [{"year": year, "images": images} for year, images in counted.by_year.iter_rows()],
     }
     images.pop("sources", None)
@@ -32,108 +33,107 @@ def _plan_as_json(plan: Plan) -> dict[str, Any]:
     return {
         "settings": {**plan.settings.as_dict(), "years": plan.settings.years},
         **plan.summary,
-        "images_a_class": plan.images_a_class,
+        "images_per_class": plan.images_per_class,
         "groups_bytes": plan.num_bytes,
-        "refused": plan.refused,
+        "error": plan.error,
         "by_group": plan.groups.to_dicts(),
     }
 
 
+def _manifest_bytes(counted: Counted) -> int:
+    return bytes_in(counted.manifest) if counted.manifest else manifest_bytes(counted.summary["usable"])
+
+
 def as_text(counted: Counted, plans: Sequence[Plan]) -> str:
-    """Return one plan with its groups, or several as a table with a row for each."""
-    lines = [_text_of_one(plans[0])] if len(plans) == 1 else [_table_of(plans), *_refusals(plans)]
-    return "\n\n".join([_text_of_images(counted), *lines])
+    """Return one plan with its groups, or several as a table with one row per plan."""
+    if len(plans) == 1:
+        return f"{_show_images(counted)}\n\n{_show_plan(plans[0])}"
+    errors = [_show_error(plan) for plan in plans if plan.error]
+    return "\n\n".join([_show_images(counted), _align([_row(plan) for plan in plans]), *errors])
 
 
-def _text_of_images(counted: Counted) -> str:
+def _show_images(counted: Counted) -> str:
     summary = counted.summary
-    reasons = {key.removeprefix(REJECTS): found for key, found in summary.items() if key.startswith(REJECTS)}
     lines = [f"{counted.origin}: {summary['files']:,} files, {summary['usable']:,} usable images"]
-    lines += [f"rejected: {found:,}, {reason}" for reason, found in reasons.items() if found]
-    for key, found in summary.items():
-        if key.startswith((HEADINGS, KEPT_UTM)) and found:
-            lines.append(f"{key}: {found:,}")
-    lines += [f"listed more than once, taken once: {summary['repeats']:,}"] if summary["repeats"] else []
+    reasons = {key.removeprefix(REJECTS): count for key, count in summary.items() if key.startswith(REJECTS)}
+    lines += [f"rejected: {count:,}, {reason}" for reason, count in reasons.items() if count]
+    lines += [f"{key}: {count:,}" for key, count in summary.items() if key.startswith((HEADINGS, KEPT_UTM)) and count]
+    lines += [f"listed more than once: {summary['repeats']:,}"] if summary["repeats"] else []
     lines += [f"without a heading: {summary['without_heading']:,}"] if summary["without_heading"] else []
-    years = [f"{year or 'without'} {images:,}" for year, images in counted.by_year.iter_rows()]
-    size = format_bytes(bytes_of_manifest(counted))
-    there = f"there, {size} in {counted.manifest}" if counted.manifest else f"not there yet, about {size}"
-    return "\n  ".join([*lines, f"years: {', '.join(years)}", f"manifest: {there}"])
+    years = [f"{year or 'unknown'} {images:,}" for year, images in counted.by_year.iter_rows()]
+    size = format_bytes(_manifest_bytes(counted))
+    state = f"{counted.manifest}, {size}" if counted.manifest else f"not built yet, about {size}"
+    return "\n  ".join([*lines, f"years: {', '.join(years)}", f"manifest: {state}"])
 
 
-def _text_of_one(plan: Plan) -> str:
-    if plan.refused:
-        return f"{_shown(plan.settings)}\n  no groups would be built: {plan.refused}"
-    summary, sizes = plan.summary, plan.images_a_class
+def _show_plan(plan: Plan) -> str:
+    if plan.error:
+        return _show_error(plan)
+    summary, sizes = plan.summary, plan.images_per_class
     rows = [
-        {"group": f"{row['group_index']}", **_counts(row), "times an epoch shows a class": f"{row['times_shown']:,.1f}"}
-        for row in plan.groups.head(SHOWN_GROUPS).iter_rows(named=True)
+        {"group": f"{row['group_index']}", **_counts(row), "samples per class and epoch": f"{row['times_shown']:,.1f}"}
+        for row in plan.groups.head(MAX_GROUPS_SHOWN).iter_rows(named=True)
     ]
-    more = len(plan.groups) - SHOWN_GROUPS
     lines = [
-        _shown(plan.settings),
-        f"taken: {summary['classes']:,} classes of {summary['images']:,} images, in {summary['groups']:,} groups",
-        f"images a class: {sizes['least']:,} to {sizes['most']:,}; the median is {sizes['median']:,}, half of the "
-        f"classes have {sizes['lower_quartile']:,} to {sizes['upper_quartile']:,}",
-        *_left_out(plan),
-        f"groups on the disk: about {format_bytes(plan.num_bytes)}",
+        _show_settings(plan.settings),
+        f"{summary['classes']:,} classes with {summary['images']:,} images in {summary['groups']:,} groups",
+        f"images per class: {sizes['least']:,} to {sizes['most']:,}, median {sizes['median']:,}, quartiles "
+        f"{sizes['lower_quartile']:,} and {sizes['upper_quartile']:,}",
+        *_show_dropped(plan),
+        f"size of the groups: about {format_bytes(plan.num_bytes)}",
     ]
     if too_small := as_ranges(plan.groups.filter(~pl.col("trainable"))["group_index"]):
-        lines.append(f"too few classes to train on, fewer than a batch has images: groups {too_small}")
-    table = _columns(rows) + (f"\nand {more:,} more groups: see --format json" if more > 0 else "")
-    return "\n  ".join(lines) + "\n\n" + table
+        lines.append(f"groups with fewer classes than a batch has images, which cannot be trained on: {too_small}")
+    hidden = len(plan.groups) - MAX_GROUPS_SHOWN
+    more = f"\nand {hidden:,} more groups: see --format json" if hidden > 0 else ""
+    return "\n  ".join(lines) + f"\n\n{_align(rows)}{more}"
 
 
-def _left_out(plan: Plan) -> list[str]:
+def _show_error(plan: Plan) -> str:
+    return f"{_show_settings(plan.settings)}\n  cannot be built: {plan.error}"
+
+
+def _show_dropped(plan: Plan) -> list[str]:
     summary = plan.summary
     few, least = summary["classes_with_too_few_images"], plan.settings.min_images_per_class
     reasons = {
-        f"of {few:,} classes with fewer than {least}": summary["images_in_them"],
+        f"in {few:,} classes with fewer than {least} images": summary["images_in_them"],
         "without a heading": summary["images_without_heading"],
         "of other years": summary.get("images_of_other_years", 0),
         "without a year": summary.get("images_without_year", 0),
     }
-    return [f"left out: {images:,} images {reason}" for reason, images in reasons.items() if images]
-
-
-def _table_of(plans: Sequence[Plan]) -> str:
-    return _columns([_row(plan) for plan in plans])
+    return [f"dropped: {images:,} images {reason}" for reason, images in reasons.items() if images]
 
 
 def _row(plan: Plan) -> dict[str, str]:
-    """Return a plan as a row; of images a class the median, of how often an epoch shows each the least and most."""
-    settings, summary = plan.settings, plan.summary
-    times = plan.groups["times_shown"].to_list()
+    """Return a row of the table of plans; images per class are the median, samples the smallest and largest number."""
+    settings, summary, times = plan.settings, plan.summary, plan.groups["times_shown"].to_list()
     return {
         **{name: f"{getattr(settings, name):g}" for name in ("M", "alpha", "N", "L", "min_images_per_class")},
         "years": settings.years or "all",
         "groups": f"{summary['groups']:,}",
         **_counts(summary),
-        "images a class": f"{plan.images_a_class['median'] or 0:,}",
-        "classes left out": f"{summary['classes_with_too_few_images']:,}",
+        "images per class": f"{plan.images_per_class['median'] or 0:,}",
+        "classes dropped": f"{summary['classes_with_too_few_images']:,}",
         "their images": f"{summary['images_in_them']:,}",
-        "shown an epoch": f"{min(times):,.1f} to {max(times):,.1f}" if times else "",
+        "samples per class and epoch": f"{min(times):,.1f} to {max(times):,.1f}" if times else "",
         "disk": format_bytes(plan.num_bytes),
     }
-
-
-def _refusals(plans: Sequence[Plan]) -> list[str]:
-    return [f"{_shown(plan.settings)}\n  no groups would be built: {plan.refused}" for plan in plans if plan.refused]
 
 
 def _counts(row: dict[str, Any]) -> dict[str, str]:
     return {name: f"{row[name]:,}" for name in ("classes", "images")}
 
 
-def _shown(settings: GroupSettings) -> str:
+def _show_settings(settings: GroupSettings) -> str:
     return ", ".join(
         f"{name} = {value:g}" if isinstance(value, float) else f"{name} = {value}"
         for name, value in settings.as_dict().items()
     )
 
 
-def _columns(rows: Sequence[dict[str, str]]) -> str:
-    """Return rows under their names, aligned to the right, as numbers are read."""
+def _align(rows: Sequence[dict[str, str]]) -> str:
+    """Return rows below a header, aligned to the right."""
     widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in rows[0]}
     lines = [{name: name for name in widths}, *rows]
     return "\n".join("  ".join(line[name].rjust(width) for name, width in widths.items()) for line in lines)

@@ -30,7 +30,7 @@ from data_manifest.images.hidden import is_hidden, is_system_folder
 from data_manifest.progress import Progress
 from data_manifest.store.recipe import DIGEST_LENGTH
 from data_manifest.store.references import folder_of
-from pipeline.execution.usable_cores import usable_cores
+from pipeline.execution.executor import usable_cores
 from pipeline.listing.list_images import Listing
 from pipeline.metadata.name_parts import Parts
 from pipeline.metadata.read_names import distinct_paths

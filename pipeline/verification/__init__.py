@@ -1,1 +1,1 @@
-"""Are the images whole? What each file holds, checked and kept as a table, and manifests without the bad ones."""
+"""Check image files, keep the verdicts as a table, and drop bad images from a manifest."""

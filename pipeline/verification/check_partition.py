@@ -1,12 +1,11 @@
-"""The parts of a verification: the images of a partition whose check is not known, and their check.
+"""Check the images of a manifest partition by partition, and write a checks table for each."""
 
-A check is known by the file's size and modification time. Checks are kept as soon as some hundred images are done, so
-that a run that is killed loses little.
-"""
-
+import itertools
+import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -14,26 +13,28 @@ import polars as pl
 from data_manifest.errors import UserError
 from data_manifest.images.file_states import (
     STATE,
-    PartitionStates,
+    ImageStates,
+    changed_images,
     read_paths,
-    require_folder,
-    settled_states,
+    stat_images,
     summarise_states,
 )
+from data_manifest.progress import Progress
 from data_manifest.schemas import CHECKS
-from data_manifest.store.files import link
+from data_manifest.store.files import format_bytes, link
 from data_manifest.store.recipe import digest_of
-from data_manifest.tables import write_table
+from data_manifest.tables import table_files, write_table
+from pipeline.execution.executor import run_all
 from pipeline.manifest.build_partition import key_of, name_of
-from pipeline.verification.image_parts import Status
+from pipeline.verification.bad_image import Status
 from pipeline.verification.settings import VerifySettings
 
-IMAGES_AT_A_TIME = 1_000
-BYTES_AT_A_TIME = 200_000_000
-ROW = pl.Schema({**pl.Schema(CHECKS), "status": pl.String()})
+MAX_IMAGES_PER_PIECE = 1_000
+MAX_BYTES_PER_PIECE = 200_000_000
+MAX_UNREADABLE = 1_000  # with more, the run stops early
+MAX_EXAMPLES = 3
+CHECKS_AS_TEXT = pl.Schema({**pl.Schema(CHECKS), "status": pl.String()})
 NOT_LISTED = "not in the list of checksums"
-VANISHED, OK = Status.VANISHED.value, Status.OK.value
-SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -41,208 +42,171 @@ class Checking:
     """How images are checked.
 
     Args:
-        images_folder: Where they lie.
+        images_folder: Folder of the images.
         check: "header" or "decode".
-        settings: What else makes one a bad one.
-        checksums: An Arrow file of `path` and `checksum`, if there is a list of them.
-        kept: The folder for checks that are finished.
-        version: The digest of all that decides what a check comes to, beside the file.
+        settings: What else makes an image bad.
+        cache: Folder for the finished checks of runs that have not ended.
     """
 
     images_folder: Path
     check: str
     settings: VerifySettings
-    checksums: Path | None
-    kept: Path
-    version: str
-
-
-@dataclass(frozen=True)
-class Partition:
-    """The images of one file of a manifest.
-
-    Args:
-        manifest_file: The file.
-        checking: How they are checked.
-        folder: The artifact that is being made.
-        earlier: Artifacts with checks of the same version, the newest first.
-    """
-
-    manifest_file: Path
-    checking: Checking
-    folder: Path
-    earlier: tuple[Path, ...]
-
-    @property
-    def key(self) -> str:
-        """What the partition is called, whatever is in it."""
-        return f"part-{key_of(self.manifest_file.name)}"
-
-    @property
-    def todo(self) -> Path:
-        """The Arrow file of the images that are to be checked."""
-        return self.folder / "scratch" / f"{self.manifest_file.stem}.arrow"
-
-
-@dataclass(frozen=True)
-class Todo:
-    """What is left to do of a partition: the rows of `Partition.todo` at a time, and the bytes of all."""
-
-    seen: PartitionStates
-    name: str
-    was_there: bool
-    pieces: tuple[tuple[int, int], ...] = ()
-    num_bytes: int = 0
-
-
-def find_todo(partition: Partition) -> Todo:
-    """Link a partition's checks where an earlier artifact has them, or find the images whose check is not known."""
-    states = _states_of(partition)
-    seen = summarise_states(states)
-    version = digest_of([partition.checking.version, seen.digest])
-    name = name_of(key_of(partition.manifest_file.name), version)
-    (partition.folder / "checks").mkdir(exist_ok=True)
-    if any(link(earlier / "checks" / name, partition.folder / "checks" / name) for earlier in partition.earlier):
-        return Todo(seen, name, was_there=True)
-    todo = _unknown(states, _known(partition, states))
-    pieces = tuple(_pieces(todo))
-    _with_checksums(todo, partition.checking).write_ipc(partition.todo)
-    return Todo(seen, name, False, pieces, int(todo["bytes"].sum()))
-
-
-def _states_of(partition: Partition) -> pl.DataFrame:
-    """Return the file states of a partition's images."""
-    require_folder(partition.checking.images_folder)  # another machine's disk may not be mounted here
-    return settled_states(read_paths(partition.manifest_file), partition.checking.images_folder)
-
-
-def _known(partition: Partition, states: pl.DataFrame) -> pl.DataFrame:
-    """Return the checks that are known of a partition's images, whether these are still the same or not.
-
-    Where the earlier artifact has no such partition, as when one was cut in two, they are looked for in all of it.
-    """
-    pattern = f"{partition.key}-*.parquet"
-    files = sorted(partition.checking.kept.glob(pattern))
-    for earlier in partition.earlier[:1]:
-        files += sorted((earlier / "checks").glob(pattern)) or sorted((earlier / "checks").glob("*.parquet"))
-    known = [each.join(states, on="path", how="semi") for each in _read_those_there(files)]
-    return pl.concat([pl.DataFrame(schema=ROW), *known]).unique(STATE, keep="first")
-
-
-def _read_those_there(files: Iterable[Path]) -> Iterator[pl.DataFrame]:
-    """Give the checks in files; another process may be removing them."""
-    for file in files:
-        try:
-            yield pl.read_parquet(file, glob=False).cast({"status": pl.String}).select(ROW.names())
-        except (OSError, pl.exceptions.PolarsError):
-            continue
-
-
-def _unknown(states: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
-    """Return the files that are there and whose check is not known."""
-    return states.drop_nulls().join(known, on=STATE, how="anti", maintain_order="left")
-
-
-def _with_checksums(todo: pl.DataFrame, checking: Checking) -> pl.DataFrame:
-    if checking.checksums is None:
-        return todo.with_columns(checksum=pl.lit(None, pl.String))
-    listed = pl.scan_ipc(checking.checksums)
-    return todo.lazy().join(listed, on="path", how="left", maintain_order="left").collect()
-
-
-def _pieces(todo: pl.DataFrame) -> Iterator[tuple[int, int]]:
-    """Give the first row and the number of rows of each piece: neither many images nor many bytes."""
-    cost = pl.col("bytes") / BYTES_AT_A_TIME + 1 / IMAGES_AT_A_TIME
-    begin = 0
-    for length in todo.select(cost.cum_sum().floor())["bytes"].rle().struct.field("len"):
-        yield begin, length
-        begin += length
+    cache: Path
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Some images of a partition that are to be checked."""
+    """Images to check: `path` and `checksum`, null if not listed. `partition` is the key of their partition."""
 
-    partition: Partition
-    begin: int
-    length: int
+    checking: Checking
+    partition: str
+    images: pl.DataFrame
 
 
 @dataclass(frozen=True)
-class Done:
-    """How many images were checked, how many bytes were read for it, and which ones the machine did not give."""
+class CheckedPiece:
+    """The checks of a piece, the bytes read, and the images that could not be read, with the reasons."""
 
-    images: int
+    partition: str
+    checks: pl.DataFrame
     bytes_read: int
-    refused: tuple[str, ...] = ()
+    unreadable: list[str]
 
 
-def check_piece(piece: Piece) -> Done:
-    """Check some images, and keep what was found."""
-    checking = piece.partition.checking
-    checking.images_folder.stat()  # a machine that does not see it must not say that all images have vanished
-    todo = pl.scan_ipc(piece.partition.todo).slice(piece.begin, piece.length).collect()
-    checks, done = _check_all(todo, checking)
-    write_table(checks, checking.kept / f"{piece.partition.key}-{uuid.uuid4().hex}.parquet", CHECKS)
-    return done
+@dataclass
+class Verification:
+    """Checks the images of all partitions and writes their tables.
 
-
-def stop_if_refused(images_folder: Path, refused: Sequence[str]) -> None:
-    """Check that the machine has given all files: what it refuses is not damaged, and could be whole the next time.
-
-    Raises:
-        UserError: It has not.
+    Args:
+        checking: How images are checked.
+        checksums: `path` and `checksum` of listed files.
+        version: Digest of everything that decides a verdict, apart from the file.
+        tables: Folder of the new tables.
+        earlier: Folders of tables of the same version, newest first.
+        unfinished: Table file, file states and known checks of partitions with pieces in work, by key.
     """
-    if refused:
-        examples = "; ".join(refused[:SHOWN])
-        raise UserError(
-            f"{images_folder}: the machine does not give {len(refused):,} images to read, as {examples}. "
-            "That is no damage of theirs: see to the disk, the rights and the limits, or move them away, and run "
-            "again: what is checked is kept"
+
+    checking: Checking
+    checksums: pl.DataFrame
+    version: str
+    tables: Path
+    earlier: list[Path]
+    unfinished: dict[str, tuple[Path, pl.DataFrame, pl.DataFrame]] = field(default_factory=dict)
+
+    def check_images(
+        self, manifest: Path, files: ImageStates, progress: Progress, executor: Executor | None = None
+    ) -> None:
+        """Check the images of a manifest and write the table of each partition after its last piece.
+
+        Raises:
+            UserError: Images change, or cannot be read.
+        """
+        began, bytes_read, unreadable = time.monotonic(), 0, list[str]()
+        results = run_all(check_piece, self._find_pieces(manifest, files, progress), None, executor)
+        for partition, checked in itertools.groupby(results, lambda piece: piece.partition):
+            checks = []
+            for piece in checked:
+                checks.append(piece.checks)
+                bytes_read += piece.bytes_read
+                unreadable += piece.unreadable
+                if len(unreadable) > MAX_UNREADABLE:
+                    raise self._unreadable(unreadable)
+                rate = format_bytes(bytes_read / max(time.monotonic() - began, 1e-9))
+                progress.advance(len(piece.checks) + len(piece.unreadable), read=f"{rate}/s")
+            if not unreadable:
+                self._finish(partition, checks)
+        if unreadable:
+            raise self._unreadable(unreadable)
+
+    def _find_pieces(self, manifest: Path, files: ImageStates, progress: Progress) -> Iterator[Piece]:
+        """Yield the unchecked images; tables of partitions without any are linked or written at once."""
+        for file, expected in zip(table_files(manifest.absolute(), "manifest"), files.partitions, strict=True):
+            key = key_of(file.name)
+            states = stat_images(read_paths(file), self.checking.images_folder)
+            if summarise_states(states) != expected:
+                raise self._changed()
+            table = self.tables / name_of(key, digest_of([self.version, expected.digest]))
+            if any(link(folder / table.name, table) for folder in self.earlier):
+                progress.advance(expected.images)
+                continue
+            known = _known_checks(key, states, self.checking.cache, next(iter(self.earlier), None))
+            self.unfinished[key] = table, states, known
+            pieces = list(_unchecked_pieces(key, states, known, self.checksums, self.checking))
+            progress.advance(expected.images - sum(len(piece.images) for piece in pieces))
+            if not pieces:
+                self._finish(key, [])
+            yield from pieces
+
+    def _finish(self, partition: str, checked: list[pl.DataFrame]) -> None:
+        table, states, known = self.unfinished.pop(partition)
+        checks = states.join(pl.concat([known, *checked]), on=STATE, how="left", maintain_order="left")
+        status = pl.when(pl.col("bytes").is_null()).then(pl.lit(Status.VANISHED.value)).otherwise("status")
+        checks = checks.with_columns(status=status)
+        if checks["status"].has_nulls() or len(changed_images(states, self.checking.images_folder)):
+            raise self._changed()
+        write_table(checks, table, CHECKS)
+
+    def _changed(self) -> UserError:
+        return UserError(f"{self.checking.images_folder}: images changed during the verification. Run again.")
+
+    def _unreadable(self, images: list[str]) -> UserError:
+        return UserError(
+            f"{self.checking.images_folder}: cannot read {len(images):,} images, such as "
+            f"{'; '.join(images[:MAX_EXAMPLES])}. The files may be fine: check the disk, permissions and ulimit, then "
+            "run again. Finished checks are kept."
         )
 
 
-def _check_all(todo: pl.DataFrame, checking: Checking) -> tuple[pl.DataFrame, Done]:
-    """Return the checks of images, without those that the machine does not give."""
+def _known_checks(partition: str, states: pl.DataFrame, cache: Path, earlier: Path | None) -> pl.DataFrame:
+    """Return the checks of a partition's images in the cache and an earlier artifact; images may have changed since.
+
+    All earlier checks are searched if there are none of the partition, because one was split.
+    """
+    pattern = f"part-{partition}-*.parquet"
+    files = sorted(cache.glob(pattern))
+    if earlier is not None:
+        files += sorted(earlier.glob(pattern)) or sorted(earlier.glob("*.parquet"))
+    known = [pl.DataFrame(schema=CHECKS_AS_TEXT)]
+    for file in files:
+        try:
+            checks = pl.read_parquet(file, glob=False).cast({"status": pl.String}).select(CHECKS_AS_TEXT.names())
+        except (OSError, pl.exceptions.PolarsError):  # another process may be removing it
+            continue
+        known.append(checks.join(states, on="path", how="semi"))
+    return pl.concat(known).unique(STATE, keep="first")
+
+
+def _unchecked_pieces(
+    partition: str, states: pl.DataFrame, known: pl.DataFrame, checksums: pl.DataFrame, checking: Checking
+) -> Iterator[Piece]:
+    """Yield the images to check in pieces of limited numbers of images and bytes."""
+    unchecked = states.drop_nulls().join(known, on=STATE, how="anti", maintain_order="left")
+    images = unchecked.join(checksums, on="path", how="left", maintain_order="left")
+    cost = pl.col("bytes") / MAX_BYTES_PER_PIECE + 1 / MAX_IMAGES_PER_PIECE
+    begin = 0
+    for length in images.select(cost.cum_sum().floor())["bytes"].rle().struct.field("len"):
+        yield Piece(checking, partition, images.slice(begin, length).select("path", "checksum"))
+        begin += length
+
+
+def check_piece(piece: Piece) -> CheckedPiece:
+    """Return the checks of all images of a piece that can be read, and save them in the cache."""
     from pipeline.verification.check_image import check_image
 
-    rows, bytes_read, refused = [], 0, []
-    for path, checksum in todo.select("path", "checksum").iter_rows():
+    checking, rows, bytes_read, unreadable = piece.checking, [], 0, []
+    checking.images_folder.stat()  # without the folder, all images would count as vanished
+    for path, checksum in piece.images.iter_rows():
         try:
             found = check_image(f"{checking.images_folder}/{path}", checking.check, checking.settings, checksum)
         except OSError as error:
-            refused.append(f"{path} ({error.strerror or error})")
+            unreadable.append(f"{path} ({error.strerror or error})")
             continue
         bytes_read += found.bytes_read
         detail = found.detail
-        if checking.checksums is not None and checksum is None and found.status == OK:
+        if checking.settings.checksum is not None and checksum is None and found.status is Status.OK:
             detail = "; ".join(filter(None, (detail, NOT_LISTED)))
         state = (found.bytes, found.modified_ns)
         rows.append((path, found.width, found.height, found.mode, *state, found.status.value, detail))
-    return pl.DataFrame(rows, schema=ROW, orient="row"), Done(len(todo), bytes_read, tuple(refused))
-
-
-def finish_partition(job: tuple[Partition, Todo]) -> None:
-    """Write the checks of a partition from those that are known.
-
-    Raises:
-        UserError: Its images are no longer those that were checked.
-    """
-    partition, todo = job
-    states = _states_of(partition)
-    known = _known(partition, states)
-    unknown = _unknown(states, known)
-    same = summarise_states(states) == todo.seen
-    if same and not unknown.is_empty():  # another run, which had the same to do, is tidying up
-        checks, done = _check_all(_with_checksums(unknown, partition.checking), partition.checking)
-        stop_if_refused(partition.checking.images_folder, done.refused)
-        known = pl.concat([known, checks])
-        unknown = _unknown(states, known)
-    if not same or not unknown.is_empty():
-        folder = partition.checking.images_folder
-        raise UserError(f"{folder}: images have changed while they were being checked: run again")
-    gone = pl.col("bytes").is_null()
-    checks = states.join(known, on=STATE, how="left", maintain_order="left").with_columns(
-        status=pl.when(gone).then(pl.lit(VANISHED)).otherwise("status")
-    )
-    write_table(checks, partition.folder / "checks" / todo.name, CHECKS)
+    checks = pl.DataFrame(rows, schema=CHECKS_AS_TEXT, orient="row")
+    write_table(checks, checking.cache / f"part-{piece.partition}-{uuid.uuid4().hex}.parquet", CHECKS)
+    return CheckedPiece(piece.partition, checks, bytes_read, unreadable)

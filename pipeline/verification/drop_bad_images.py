@@ -1,13 +1,10 @@
-"""A manifest without its bad images: those whose check was not `ok` are rejects, with the check's status as reason.
-
-It is an artifact like the manifest, of a stage of its own, and groups are made of either. Partitions without a bad
-image are the same files.
-"""
+"""Copy a manifest without its bad images, which become rejects with the status of their check as reason."""
 
 import hashlib
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,124 +19,103 @@ from data_manifest.store.recipe import DIGEST_LENGTH, Recipe, read_recipe
 from data_manifest.tables import bad_images, table_files, write_table
 from pipeline.execution.executor import run_all
 from pipeline.manifest.build_partition import key_of, name_of
-from pipeline.verification.settings import NO
 
 VERIFIED, CHECKS = "verified", "checks"
-VERSION = 1
-BAD = "bad: "  # begins the keys of a summary that count bad images by their status
-LEFT_OUT = "images_left_out"
+LEFT_OUT = "images_left_out"  # in the summary of groups
+VERSION = 2  # raise when the same checks may drop other images or give other rejects
 
 
 @dataclass(frozen=True)
 class Verified:
-    """What tells groups of verified images from others: which check they passed, and its artifact."""
+    """How the images of groups were verified: the check, and the digest of its artifact."""
 
     check: str
     checks_digest: str
 
     @property
     def settings(self) -> dict[str, str]:
-        """What is among the settings of the groups."""
+        """The entry in the settings of the groups' recipe."""
         return {VERIFIED: self.check}
 
     @property
     def inputs(self) -> dict[str, str]:
-        """What is among their inputs."""
+        """The entry in the inputs of the groups' recipe."""
         return {CHECKS: self.checks_digest}
 
 
-def verified_alike(check: str) -> Verified | None:
-    """Return the same for groups of whatever images that passed a check; None where "no" check is asked for."""
-    return None if check == NO else Verified(check, "")
-
-
-def verified_by(made_from: Mapping[str, Any]) -> Verified | None:
-    """Return how the images of an artifact, given by its recipe, were verified; None for a plain manifest."""
-    if made_from["stage"] != VERIFIED:
+def verified_by(manifest: Mapping[str, Any]) -> Verified | None:
+    """Return how the images of a manifest, given its recipe, were verified; None if they were not."""
+    if manifest["stage"] != VERIFIED:
         return None
-    return Verified(made_from["settings"]["check"], made_from["inputs"][CHECKS])
+    return Verified(manifest["settings"]["check"], manifest["inputs"][CHECKS])
 
 
-def left_out_as_bad(made_from: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-    """Return the entry of the groups' summary that counts the images left out as bad, by their status."""
-    if made_from["stage"] != VERIFIED:
-        return {}
-    counts = {key: count for key, count in made_from["summary"].items() if key.startswith(BAD)}
-    return {LEFT_OUT: {key.removeprefix(BAD): count for key, count in counts.items()}}
+def left_out_as_bad(manifest: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """Return the number of dropped images by status, for the summary of groups, given the recipe of a manifest."""
+    return {LEFT_OUT: manifest["summary"]["bad"]} if manifest["stage"] == VERIFIED else {}
 
 
 def verified_recipe(manifest: Mapping[str, Any], checks: Mapping[str, Any]) -> Recipe:
-    """Return what makes a manifest without bad images, from the recipes of a manifest and of its checks, with digests.
+    """Return the recipe of a manifest without bad images, given the recipes of the manifest and its checks.
 
     Raises:
         UserError: The checks are those of another manifest.
     """
     if checks["inputs"]["manifest"] != manifest["digest"]:
-        raise UserError(f"the checks {checks['name']}/{checks['digest']} are not of the manifest {manifest['digest']}")
+        raise UserError(
+            f"The checks {checks['name']}/{checks['digest']} belong to the manifest {checks['inputs']['manifest']}, "
+            f"not to {manifest['digest']}. Run VerifyImages again."
+        )
     inputs = {"manifest": manifest["digest"], CHECKS: checks["digest"]}
     return Recipe(VERIFIED, manifest["name"], VERSION, {"check": checks["settings"]["check"]}, inputs)
 
 
-def leave_out_bad(manifest: Path, checks: Path, artifacts: Path, executor: Executor | None = None) -> Path:
+def drop_bad_images(manifest: Path, checks: Path, artifacts: Path, executor: Executor | None = None) -> Path:
     """Publish a manifest without its bad images, and return the folder of the artifact.
 
-    What is published already is not made again.
+    A published artifact of the same recipe is returned as it is.
 
     Args:
         manifest: Folder of a published manifest.
         checks: Folder of the published checks of its images.
-        artifacts: Where artifacts are published.
+        artifacts: Artifacts folder.
         executor: Reads and writes the tables; threads of this process by default.
 
     Raises:
-        UserError: The checks are those of another manifest, or no image is left.
+        UserError: The checks are those of another manifest, or all images are bad.
     """
-    made_from, checked = read_recipe(manifest), read_recipe(checks)
-    recipe = verified_recipe(made_from, checked)
+    manifest_recipe, bad = read_recipe(manifest), read_recipe(checks)["summary"]["bad"]
+    recipe = verified_recipe(manifest_recipe, read_recipe(checks))
     if published := find_published(artifacts, recipe, adopt={}):
         return published
-    bad = {key: count for key, count in checked["summary"].items() if key.startswith(BAD)}
-    usable = made_from["summary"]["usable"] - sum(bad.values())
+    files, num_bad = manifest_recipe["summary"]["files"], sum(bad.values())
+    usable = manifest_recipe["summary"]["usable"] - num_bad
     if not usable:
-        raise UserError(f"{recipe.name}: all images are bad: see {checks}")
-    summary = {**made_from["summary"], **bad, "usable": usable}
-    summary["rejects"] = summary["files"] - usable
-    summary["made"] = f"{usable:,} usable images, {sum(bad.values()):,} left out as bad"
+        raise UserError(f"All images of {recipe.name} are bad. See python -m data_manifest rejects {checks}")
+    made = f"{usable:,} usable images, {num_bad:,} bad ones dropped"
+    summary = {**manifest_recipe["summary"], "bad": bad, "usable": usable, "rejects": files - usable, "made": made}
     with publishing(artifacts.absolute(), recipe, summary) as staging:
+        checks_files = {key_of(file.name): file for file in table_files(checks.absolute(), CHECKS)}
+        jobs = [(file, checks_files[key_of(file.name)]) for file in table_files(manifest.absolute(), "manifest")]
         for table in ("manifest", "rejects"):
             (staging / table).mkdir()
-        of_key = {key_of(file.name): file for file in table_files(checks.absolute(), CHECKS)}
-        jobs = [_Job(file, of_key[key_of(file.name)], staging) for file in table_files(manifest.absolute(), "manifest")]
-        with Progress(f"leaving out bad images of {recipe.name}", len(jobs), "partitions") as progress:
-            list(run_all(_leave_out, jobs, progress, executor))
+        with Progress(f"dropping bad images of {recipe.name}", len(jobs), "partitions") as progress:
+            list(run_all(partial(_drop_from_partition, staging), jobs, progress, executor))
     return recipe.folder(artifacts)
 
 
-@dataclass(frozen=True)
-class _Job:
-    """A partition: its manifest, its checks, and the artifact that is being made."""
-
-    manifest_file: Path
-    checks_file: Path
-    folder: Path
-
-
-def _leave_out(job: _Job) -> None:
-    """Write a partition's manifest and rejects, or link them where no image is bad."""
-    rejects_file = job.manifest_file.parents[1] / "rejects" / job.manifest_file.name
-    found = bad_images(pl.scan_parquet(job.checks_file, glob=False)).collect()
-    if found.is_empty():
-        for file in (rejects_file, job.manifest_file):
-            link_or_copy(file, job.folder / file.parent.name / file.name)
+def _drop_from_partition(folder: Path, files: tuple[Path, Path]) -> None:
+    """Write a partition's manifest and rejects, given its manifest and checks; link them if no image is bad."""
+    manifest_file, checks_file = files
+    rejects_file = manifest_file.parents[1] / "rejects" / manifest_file.name
+    bad = bad_images(pl.scan_parquet(checks_file, glob=False)).collect()
+    if bad.is_empty():
+        for file in (rejects_file, manifest_file):
+            link_or_copy(file, folder / file.parent.name / file.name)
         return
-    name = _name_without(job.manifest_file, found["path"])
+    content = hashlib.sha256("\0".join((manifest_file.name, *bad["path"])).encode()).hexdigest()[:DIGEST_LENGTH]
+    name = name_of(key_of(manifest_file.name), content)
     rejects = pl.read_parquet(rejects_file, glob=False).with_columns(pl.col("reason").cast(pl.String))
-    images = pl.read_parquet(job.manifest_file, glob=False).join(found, on="path", how="anti", maintain_order="left")
-    write_table(pl.concat([rejects, found]).sort("path"), job.folder / "rejects" / name, REJECTS)
-    write_table(images, job.folder / "manifest" / name, MANIFEST)
-
-
-def _name_without(manifest_file: Path, bad: pl.Series) -> str:
-    """Return a name that tells the content, as those of partitions do: that of the whole, and what is left out."""
-    content = hashlib.sha256("\0".join((manifest_file.name, *bad)).encode()).hexdigest()[:DIGEST_LENGTH]
-    return name_of(key_of(manifest_file.name), content)
+    images = pl.read_parquet(manifest_file, glob=False).join(bad, on="path", how="anti", maintain_order="left")
+    write_table(pl.concat([rejects, bad]).sort("path"), folder / "rejects" / name, REJECTS)
+    write_table(images, folder / "manifest" / name, MANIFEST)

@@ -1,134 +1,98 @@
-"""A JPEG's structure: what its header says, and whether its end is there, without reading what lies between.
+"""Read a JPEG's header and decode it with libjpeg, whose warnings count as errors."""
 
-Damage that a decoder sees is told by libjpeg, strictly: where it would go on with a warning, the image is bad.
-"""
-
-from dataclasses import dataclass
+from typing import IO
 
 import simplejpeg
 from PIL import Image
 
-from pipeline.verification import with_pillow
-from pipeline.verification.image_parts import BadImageError, BytesAt, Picture, Status
+from pipeline.verification.bad_image import BadImageError, Status
+from pipeline.verification.pillow_formats import Picture, decode_by_pillow
 
 START, END = b"\xff\xd8", b"\xff\xd9"
-SCAN, APP1 = 0xDA, 0xE1
-ALONE = (0x01, *range(0xD0, 0xD8))  # markers without a segment
-FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended and progressive
-OTHER_FRAMES = (0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))  # lossless, arithmetic, ...
+SCAN, APP1, FILL = 0xDA, 0xE1, 0xFF
+WITHOUT_CONTENT = (0x01, *range(0xD0, 0xD8))
+FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
+UNSUPPORTED_FRAMES = (0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))  # lossless, arithmetic, ...
 MODES = {1: "L", 3: "RGB", 4: "CMYK"}
-LAST_BLOCK = 4096
-STRIDE = 1 << 20
 EXIF = b"Exif\0\0"
 ORIENTATION = 0x0112
-SMALLEST = 8  # libjpeg makes an eighth of each side faster, and reads all bits for that just as strictly
-NEEDS_PILLOW = "subsampling"  # of a kind that TurboJPEG's interface does not know, though libjpeg does
+MAX_REDUCTION = 8  # libjpeg decodes an eighth of each side faster, and checks all bits as strictly
+UNKNOWN_SUBSAMPLING = "subsampling"  # TurboJPEG's interface refuses what libjpeg, and so Pillow, decodes
 
 
-@dataclass(frozen=True)
-class _Segment:
-    marker: int
-    begin: int  # of what follows the length
-    length: int
-
-
-def read_header(at: BytesAt, size: int) -> Picture:
+def read_jpeg_header(file: IO[bytes]) -> Picture:
     """Return what the segments before the first scan say.
 
     Raises:
-        BadImageError: They end too soon, or cannot be.
+        BadImageError: The header is truncated, corrupt or of an unsupported kind.
     """
-    position, picture, notes = len(START), None, list[str]()
+    frame, notes = None, list[str]()
+    file.seek(len(START))
     while True:
-        segment = _segment_at(at, position, size)
-        position = segment.begin + segment.length
-        if segment.marker in FRAMES:
-            picture = _frame(at(segment.begin, segment.length))
-        elif segment.marker in OTHER_FRAMES:
-            kind = f"JPEG of a kind that is seldom decoded (SOF{segment.marker - 0xC0})"
-            raise BadImageError(Status.UNSUPPORTED, kind)
-        elif segment.marker == APP1 and at(segment.begin, len(EXIF)) == EXIF:
-            notes += _orientation(at(segment.begin, segment.length))
-        elif segment.marker == SCAN:
-            if picture is None:
+        marker, segment = _read_segment(file)
+        if marker in FRAMES:
+            frame = _parse_frame(segment)
+        elif marker in UNSUPPORTED_FRAMES:
+            raise BadImageError(Status.UNSUPPORTED, f"rare kind of JPEG (SOF{marker - FRAMES[0]})")
+        elif marker == APP1 and segment.startswith(EXIF):
+            notes += _note_orientation(segment)
+        elif marker == SCAN:
+            if frame is None:
                 raise BadImageError(Status.CORRUPT, "no frame before the first scan")
-            return Picture(picture.width, picture.height, picture.mode, tuple(notes), position)
+            return Picture(*frame, tuple(notes), data_begin=file.tell())
 
 
-def _segment_at(at: BytesAt, position: int, size: int) -> _Segment:
-    """Return the next segment; markers without one, and fill bytes, are passed over."""
-    while True:
-        head = at(position, 4)
-        if len(head) < 4:
-            raise BadImageError(Status.TRUNCATED, f"ends within its header, after {size:,} bytes")
-        if head[0] != 0xFF or head[1] == 0:
-            raise BadImageError(Status.CORRUPT, f"no marker at byte {position:,}")
-        if head[1] == 0xFF:
-            position += 1
-        elif head[1] in ALONE:
-            position += 2
-        else:
-            break
-    length = int.from_bytes(head[2:4], "big") - 2
-    if head[1:2] == END[1:] or length < 0:
-        raise BadImageError(Status.CORRUPT, f"impossible segment at byte {position:,}")
-    if position + 4 + length > size:
-        raise BadImageError(Status.TRUNCATED, f"ends within its header, after {size:,} bytes")
-    return _Segment(head[1], position + 4, length)
+def _read_segment(file: IO[bytes]) -> tuple[int, bytes]:
+    """Return the marker and the content of the next segment that has content."""
+    lead, marker = _read(file, 2)
+    while lead == FILL and marker in (FILL, *WITHOUT_CONTENT):
+        lead, marker = (FILL, *_read(file, 1)) if marker == FILL else _read(file, 2)
+    length = int.from_bytes(_read(file, 2)) - 2
+    if lead != FILL or marker in (0, END[1]) or length < 0:
+        raise BadImageError(Status.CORRUPT, f"no segment at byte {file.tell() - 4:,}")
+    return marker, _read(file, length)
 
 
-def _frame(segment: bytes) -> Picture:
-    if len(segment) < 6:
-        raise BadImageError(Status.CORRUPT, "impossible frame header")
-    precision, components = segment[0], segment[5]
-    height, width = int.from_bytes(segment[1:3], "big"), int.from_bytes(segment[3:5], "big")
+def _read(file: IO[bytes], length: int) -> bytes:
+    content = file.read(length)
+    if len(content) < length:
+        raise BadImageError(Status.TRUNCATED, f"ends within its header, after {file.tell():,} bytes")
+    return content
+
+
+def _parse_frame(frame: bytes) -> tuple[int, int, str]:
+    """Return width, height and mode."""
+    if len(frame) < 6:
+        raise BadImageError(Status.CORRUPT, "incomplete frame header")
+    precision, components = frame[0], frame[5]
+    height, width = int.from_bytes(frame[1:3]), int.from_bytes(frame[3:5])
     if precision != 8:
-        raise BadImageError(Status.UNSUPPORTED, f"JPEG of {precision} bits a sample")
+        raise BadImageError(Status.UNSUPPORTED, f"JPEG of {precision} bits per sample")
     if components not in MODES or not width or not height:
         raise BadImageError(Status.CORRUPT, f"{width}x{height} pixels of {components} components")
-    return Picture(width, height, MODES[components])
+    return width, height, MODES[components]
 
 
-def _orientation(segment: bytes) -> list[str]:
-    """Return a note where EXIF has a viewer turn the image."""
+def _note_orientation(segment: bytes) -> list[str]:
     exif = Image.Exif()
     try:
         exif.load(segment)
         orientation = exif.get(ORIENTATION, 1)
-    except Exception:  # whatever broken EXIF makes Pillow raise: it is no part of the picture
+    except Exception:  # Pillow raises many kinds on broken EXIF, which does not affect the pixels
         return []
-    return [f"EXIF orientation {orientation}: stored turned"] if orientation in range(2, 9) else []
+    return [f"EXIF orientation {orientation}: stored rotated"] if orientation in range(2, 9) else []
 
 
-def check_end(at: BytesAt, size: int, picture: Picture) -> None:
-    """Check that the end marker is there, be it with other bytes after it.
-
-    It is looked for in the last block, and only where that has none, as where a phone's video follows, in all of the
-    scans. There it cannot be by chance, for FF is written as FF 00; in the header, a preview has one of its own.
+def decode_jpeg(content: bytes, picture: Picture) -> None:
+    """Decode a JPEG whose header was read.
 
     Raises:
-        BadImageError: It is not.
+        BadImageError: libjpeg failed or warned.
     """
-    begin = max(picture.data_begin, size - LAST_BLOCK)
-    if END in at(begin, size - begin):
-        return
-    for begin in range(picture.data_begin, size, STRIDE):
-        if END in at(begin, STRIDE + 1):
-            return
-    raise BadImageError(Status.TRUNCATED, f"no end marker in {size:,} bytes")
-
-
-def decode(content: bytes, picture: Picture) -> None:
-    """Decode a JPEG whose structure was checked.
-
-    Raises:
-        BadImageError: libjpeg met something that cannot be.
-    """
-    space = "CMYK" if picture.mode == "CMYK" else "GRAY"  # of the colours as well, all bits are read
+    space = "CMYK" if picture.mode == "CMYK" else "GRAY"  # grey: the bits of the colours are still checked
     try:
-        simplejpeg.decode_jpeg(content, space, min_height=1, min_width=1, min_factor=SMALLEST, strict=True)
+        simplejpeg.decode_jpeg(content, space, min_height=1, min_width=1, min_factor=MAX_REDUCTION, strict=True)
     except ValueError as error:
-        if NEEDS_PILLOW in str(error):
-            with_pillow.decode(content, picture)
-            return
-        raise BadImageError(Status.CORRUPT, str(error)) from error
+        if UNKNOWN_SUBSAMPLING not in str(error):
+            raise BadImageError(Status.CORRUPT, str(error)) from error
+        decode_by_pillow(content, picture)

@@ -1,4 +1,4 @@
-"""What a check of images looks at, and which images groups may be made of."""
+"""Settings of verification: what is checked, and which images groups may use."""
 
 import dataclasses
 import re
@@ -8,19 +8,19 @@ from data_manifest.errors import UserError
 from data_manifest.settings import Settings, setting
 
 HEADER, DECODE, NO = "header", "decode", "no"
-REFUSED_BY_PILLOW = 178_956_970  # pixels: with more, Pillow takes a file for a decompression bomb
+PILLOWS_MAX_PIXELS = 178_956_970
 _SIZE = re.compile(r"\s*([1-9][0-9]{0,5})\s*[xX]\s*([1-9][0-9]{0,5})\s*")
 
 
-def size_in_one_form(text: str) -> str:
-    """Return a size in pixels as in 512x512.
+def normalise_size(text: str) -> str:
+    """Return a size in pixels in the form 512x512.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The text has another form.
     """
     found = _SIZE.fullmatch(text)
     if found is None:
-        raise ValueError("expected width and height in pixels, as in 512x512")
+        raise ValueError("expected width and height in pixels, such as 512x512")
     return f"{found[1]}x{found[2]}"
 
 
@@ -28,37 +28,36 @@ def size_in_one_form(text: str) -> str:
 class CheckSettings(Settings):
     """How much of each image is read."""
 
-    check: str = setting(  # type: ignore[assignment]  # the name that the command line has
+    check: str = setting(  # type: ignore[assignment]  # the option's name hides the method
         DECODE,
-        "header reads the first and the last block of each file, and finds every truncation; decode reads and decodes "
-        "everything",
+        "header: read the first and last block of each file, which finds every truncation; decode: decode everything",
         choices=(HEADER, DECODE),
     )
 
     def check_values(self) -> None:
-        """There is nothing to refuse beyond the choices."""
+        """Do nothing: the choices are all there is to check."""
 
 
 @dataclasses.dataclass(frozen=True)
 class VerifySettings(Settings):
-    """What makes an image a bad one, beside damage."""
+    """What makes an image bad besides damage."""
 
     checksum: Path | None = setting(
         None, "list to compare with: the output of sha256sum, sha1sum, md5sum and the like, or a zip archive"
     )
     expected_size: str | None = setting(
-        None, "images of another size than this are bad, as in 512x512 pixels", form=size_in_one_form
+        None, "images of another size in pixels are bad, for example 512x512", form=normalise_size
     )
-    max_pixels: int = setting(REFUSED_BY_PILLOW, "an image with more pixels than this is a decompression bomb")
+    max_pixels: int = setting(PILLOWS_MAX_PIXELS, "images with more pixels are decompression bombs, and bad")
 
     def check(self) -> None:
-        """Refuse what no image could meet."""
+        """Raise UserError for a value that no image can meet."""
         if self.max_pixels < 1:
-            raise UserError(f"max_pixels = {self.max_pixels}: an image has at least 1 pixel")
+            raise UserError(f"max_pixels = {self.max_pixels}: an image has at least 1 pixel.")
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """The width and height that images must have, if they must."""
+        """The expected width and height, if given."""
         if self.expected_size is None:
             return None
         width, height = self.expected_size.split("x")
@@ -67,8 +66,8 @@ class VerifySettings(Settings):
 
 @dataclasses.dataclass(frozen=True)
 class VerifiedSettings(Settings):
-    """Which images groups may be made of."""
+    """Which images groups may use."""
 
     verified: str = setting(
-        NO, "check the images first, as VerifyImages --check does, and leave bad ones out", choices=(HEADER, DECODE, NO)
+        NO, "check the images first, as VerifyImages --check does, and drop the bad ones", choices=(HEADER, DECODE, NO)
     )

@@ -1,20 +1,16 @@
-"""Verify the images of a manifest: the checks table says of each whether it is whole, and what is wrong if it is not.
+"""Verify the images of a manifest: write the checks table, which says for each image whether it is bad, and why.
 
-A check holds as long as the file keeps its size and modification time. So a verification that is run again looks at
-files that are new or changed, and one that was killed goes on where it was.
+A check holds as long as the file keeps its size and modification time, so that only new and changed files are read.
 """
 
 import logging
 import shutil
-import time
-from collections.abc import Mapping
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from data_manifest.errors import UserError
 from data_manifest.images.file_states import ImageStates, stat_manifest
 from data_manifest.images.heif import can_read_heif
 from data_manifest.progress import Percentage, Progress, working
@@ -22,37 +18,23 @@ from data_manifest.store.files import format_bytes
 from data_manifest.store.find import find_recipes
 from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import Recipe, digest_of, read_recipe
-from data_manifest.tables import scan_table, table_files
-from pipeline.execution.executor import run_all
+from data_manifest.tables import scan_table
 from pipeline.listing.folder_scan import IMAGE_SUFFIXES
-from pipeline.verification.check_partition import (
-    NOT_LISTED,
-    OK,
-    Checking,
-    Partition,
-    Piece,
-    Todo,
-    check_piece,
-    find_todo,
-    finish_partition,
-    stop_if_refused,
-)
+from pipeline.verification.bad_image import Status
+from pipeline.verification.check_partition import MAX_EXAMPLES, NOT_LISTED, Checking, Verification
 from pipeline.verification.checksum_lists import digest_of_checksums, read_checksums
-from pipeline.verification.drop_bad_images import BAD
 from pipeline.verification.settings import DECODE, VerifySettings
 
-VERSION = 1
+VERSION = 2  # raise when the same file may get another verdict or detail
 STAGE = "checks"
-KEPT = ".checks"  # in the artifacts folder: checks of runs that have not ended; a cache, as `.listings` is
-EXAMPLES = 3
-REFUSED_AT_MOST = 1_000  # files that the machine does not give: with more of them, something is wrong with all
+CACHE = ".checks"  # in the artifacts folder: checks of runs that have not ended
 logger = logging.getLogger(__name__)
 
 
 def checks_recipe(
     manifest: dict[str, Any], images_folder: Path, files: ImageStates, check: str, settings: VerifySettings
 ) -> Recipe:
-    """Return what makes checks: a manifest, given by its recipe, how its files are, and what is looked at.
+    """Return the recipe of the checks, given the manifest's recipe and the states of its image files.
 
     Raises:
         UserError: The list of checksums cannot be read.
@@ -62,7 +44,7 @@ def checks_recipe(
         with working(f"reading {settings.checksum}"):
             decisive["checksum"] = digest_of_checksums(settings.checksum, images_folder)
     if any(part.heif for part in files.partitions) and not can_read_heif():
-        decisive["heif"] = False  # with the extra, HEIC is checked
+        decisive["heif"] = False
     inputs = {"manifest": manifest["digest"], "files": files.digest}
     return Recipe(STAGE, manifest["name"], VERSION, decisive, inputs)
 
@@ -79,130 +61,86 @@ def verify_images(
 ) -> Path:
     """Check the images of a manifest, and return the folder of the artifact with the checks table.
 
-    What is published already is not made again.
+    A published artifact of the same recipe is returned as it is.
 
     Args:
         manifest: Folder of a published manifest.
-        images_folder: Where its images lie.
-        artifacts: Where artifacts are published.
+        images_folder: Folder of its images.
+        artifacts: Artifacts folder.
         check: "header" reads the first and the last block of each file, "decode" decodes everything.
-        settings: What makes an image a bad one, beside damage.
-        files: The file states of the images, if they are known already.
-        on_percentage: Told of the progress.
+        settings: What makes an image bad besides damage.
+        files: The file states of the images, if already known.
+        on_percentage: Called with the percentage done.
         executor: Checks the images; threads of this process by default.
 
     Raises:
-        UserError: There are no images, they change meanwhile, or the list of checksums cannot be read.
+        UserError: There are no images, they change during the run or cannot be read, or the list of checksums cannot.
     """
     settings = settings or VerifySettings()
     files = files or stat_manifest(manifest, images_folder)
-    made_from = read_recipe(manifest)
-    recipe = checks_recipe(made_from, images_folder, files, check, settings)
+    recipe = checks_recipe(read_recipe(manifest), images_folder, files, check, settings)
     if published := find_published(artifacts, recipe, adopt={}):
         return published
     shared, summary = artifacts.absolute(), dict[str, Any]()
     version = digest_of([VERSION, recipe.settings])
-    kept = shared / KEPT / f"{recipe.name}-{version}"
-    earlier = tuple(path for path, stored in find_recipes(shared, recipe) if _is_alike(stored, recipe))
+    cache = shared / CACHE / f"{recipe.name}-{version}"
     with publishing(shared, recipe, summary) as staging:
-        (staging / "scratch").mkdir()
-        kept.mkdir(parents=True, exist_ok=True)
-        listed = _put_aside_checksums(settings, images_folder, staging / "scratch")
-        checking = Checking(images_folder.absolute(), check, settings, listed, kept, version)
-        partitions = [
-            Partition(file, checking, staging, earlier) for file in table_files(manifest.absolute(), "manifest")
-        ]
-        _check_partitions(partitions, files, recipe.name, on_percentage, executor)
+        (staging / STAGE).mkdir()
+        cache.mkdir(parents=True, exist_ok=True)
+        no_checksums = pl.DataFrame(schema={"path": pl.String, "checksum": pl.String})
+        checksums = read_checksums(settings.checksum, images_folder) if settings.checksum else no_checksums
+        same = (recipe.version, dict(recipe.settings))
+        earlier = [path for path, old in find_recipes(shared, recipe) if (old["version"], old["settings"]) == same]
+        checking = Checking(images_folder.absolute(), check, settings, cache)
+        run = Verification(checking, checksums, version, staging / STAGE, [path / STAGE for path in earlier])
+        num_images = sum(part.images for part in files.partitions)
+        with Progress(f"verifying {recipe.name}", num_images, "images", on_percentage) as progress:
+            run.check_images(manifest, files, progress, executor)
         checks = scan_table(staging, STAGE)
         with working("counting the checks"):
-            summary |= summarise(checks) | _missing(listed, manifest)
-        shutil.rmtree(staging / "scratch")
+            summary |= summarise(checks) | _find_missing(checksums, manifest)
         _log_summary(recipe.name, summary, checks)
-    shutil.rmtree(kept, ignore_errors=True)
+    shutil.rmtree(cache, ignore_errors=True)
     return recipe.folder(artifacts)
 
 
-def _is_alike(stored: Mapping[str, Any], recipe: Recipe) -> bool:
-    """Return whether the checks of an earlier artifact, given by its recipe, are of the same kind."""
-    return bool((stored["version"], stored["settings"]) == (recipe.version, dict(recipe.settings)))
-
-
-def _check_partitions(
-    partitions: list[Partition], files: ImageStates, name: str, on_percentage: Percentage, executor: Executor | None
-) -> None:
-    """Check the images whose checks are not known, a piece at a time, and write the tables."""
-    with Progress(f"what to verify of {name}", len(partitions), "partitions") as progress:
-        todos = list(run_all(find_todo, partitions, progress, executor))
-    if tuple(todo.seen for todo in todos) != files.partitions:
-        raise UserError(f"{partitions[0].checking.images_folder}: images have changed meanwhile: run again")
-    jobs = list(zip(partitions, todos, strict=True))
-    total = sum(length for todo in todos for _, length in todo.pieces)
-    size = format_bytes(sum(todo.num_bytes for todo in todos))
-    logger.info("%s: %s images to check, %s, of %s", name, f"{total:,}", size, f"{sum(t.seen.images for t in todos):,}")
-    with Progress(f"verifying {name}", total, "images", on_percentage) as progress:
-        _check_pieces(jobs, progress, executor)
-    with Progress(f"writing the checks of {name}", len(jobs), "partitions") as progress:
-        list(run_all(finish_partition, [job for job in jobs if not job[1].was_there], progress, executor))
-
-
-def _check_pieces(jobs: list[tuple[Partition, Todo]], progress: Progress, executor: Executor | None) -> None:
-    pieces = (Piece(partition, begin, length) for partition, todo in jobs for begin, length in todo.pieces)
-    begun, bytes_read, refused = time.monotonic(), 0, list[str]()
-    for done in run_all(check_piece, pieces, None, executor):
-        bytes_read += done.bytes_read
-        refused += done.refused
-        if len(refused) > REFUSED_AT_MOST:
-            break
-        rate = format_bytes(bytes_read / max(time.monotonic() - begun, 1e-9))
-        progress.advance(done.images, read=f"{rate}/s")
-    stop_if_refused(jobs[0][0].checking.images_folder, refused)
-
-
-def _put_aside_checksums(settings: VerifySettings, images_folder: Path, scratch: Path) -> Path | None:
-    if settings.checksum is None:
-        return None
-    file = scratch / "checksums.arrow"
-    with working(f"reading {settings.checksum}"):
-        read_checksums(settings.checksum, images_folder).write_ipc(file)
-    return file
-
-
 def summarise(checks: pl.LazyFrame) -> dict[str, Any]:
-    """Return how many images of a checks table there are, how many bytes they have, and how many are bad, and why."""
+    """Return the numbers of images, of their bytes, and of bad images by status."""
     counts = checks.group_by(pl.col("status").cast(pl.String)).agg(
         images=pl.len(), bytes=pl.col("bytes").sum(), not_listed=pl.col("detail").str.ends_with(NOT_LISTED).sum()
     )
     rows = counts.sort("images", "status", descending=[True, False]).collect(engine="streaming")
-    images, bad = int(rows["images"].sum()), rows.filter(pl.col("status") != OK)
-    summary: dict[str, Any] = {"images": images, "bytes": int(rows["bytes"].sum()), "bad": int(bad["images"].sum())}
-    summary |= {f"{BAD}{status}": count for status, count in bad.select("status", "images").iter_rows()}
-    summary["not_listed"] = int(rows["not_listed"].sum())
-    summary["made"] = f"{images:,} images verified, {summary['bad'] or 'none'} of them bad"
-    return summary
+    images, bad = int(rows["images"].sum()), rows.filter(pl.col("status") != Status.OK.value)
+    return {
+        "images": images,
+        "bytes": int(rows["bytes"].sum()),
+        "bad": dict(bad.select("status", "images").iter_rows()),
+        "not_listed": int(rows["not_listed"].sum()),
+        "made": f"{images:,} images verified, {bad['images'].sum():,} bad",
+    }
 
 
 def _log_summary(name: str, summary: dict[str, Any], checks: pl.LazyFrame) -> None:
     logger.info("%s: %s, %s", name, summary["made"], format_bytes(summary["bytes"]))
-    for key, count in summary.items():
-        if key.startswith(BAD):
-            status = key.removeprefix(BAD)
-            first = checks.filter(pl.col("status").cast(pl.String) == status).select("path", "detail").head(EXAMPLES)
-            examples = [f"{path} ({detail})" if detail else path for path, detail in first.collect().iter_rows()]
-            logger.info("%s: %s %s, as %s", name, f"{count:,}", status, ", ".join(examples))
+    for status, count in summary["bad"].items():
+        of_status = checks.filter(pl.col("status").cast(pl.String) == status).select("path", "detail")
+        rows = of_status.head(MAX_EXAMPLES).collect().iter_rows()
+        examples = [f"{path} ({detail})" if detail else path for path, detail in rows]
+        logger.info("%s: %s %s, such as %s", name, f"{count:,}", status, ", ".join(examples))
     if summary["not_listed"]:
         logger.info("%s: %s images are not in the list of checksums", name, f"{summary['not_listed']:,}")
     if missing := summary.get("missing"):
-        text = "%s: %s files of the list of checksums are not among the images, as %s"
+        text = "%s: %s images in the list of checksums are missing, such as %s"
         logger.warning(text, name, f"{missing:,}", ", ".join(summary["missing_examples"]))
 
 
-def _missing(checksums: Path | None, manifest: Path) -> dict[str, Any]:
-    """Return how many images are listed with a checksum and neither usable nor rejected: they are not there."""
-    if checksums is None:
+def _find_missing(checksums: pl.DataFrame, manifest: Path) -> dict[str, Any]:
+    """Return the number and examples of images with a checksum that are neither in the manifest nor in the rejects."""
+    if checksums.is_empty():
         return {}
     suffix = pl.col("path").str.to_lowercase().str.extract(r"(\.[a-z]+)$")
-    missing = pl.scan_ipc(checksums).filter(suffix.is_in(IMAGE_SUFFIXES))
+    missing = checksums.lazy().filter(suffix.is_in(IMAGE_SUFFIXES))
     for table in ("manifest", "rejects"):
         missing = missing.join(scan_table(manifest, table).select("path"), on="path", how="anti")
     paths = missing.select("path").sort("path").collect(engine="streaming")["path"]
-    return {"missing": len(paths), "missing_examples": paths.head(EXAMPLES).to_list()}
+    return {"missing": len(paths), "missing_examples": paths.head(MAX_EXAMPLES).to_list()}

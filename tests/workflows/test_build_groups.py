@@ -81,7 +81,7 @@ MISTAKES = {
     "missing folder": (("--dataset-folder", "no/such"), "no/such/train: there is no such folder"),
     "unknown part": (("--part", "tset"), "part = 'tset': choose one of train, val/database"),
     "bad number": (("--M", "ten"), "M = 'ten': expected a number"),
-    "no address": (("--dask-scheduler", "host:8786"), "dask_scheduler = 'host:8786': expected an address as in tcp://"),
+    "no address": (("--dask-scheduler", "host:8786"), "dask_scheduler = 'host:8786' is not an address such as tcp://"),
     "impossible setting": (("--alpha", "0"), "alpha = 0"),
     "years that run backwards": (("--years", "2018-2013"), "years = '2018-2013': 2018-2013 runs backwards"),
     "too few images": (("--dataset-folder", "CITY", "--min-images-per-class", "99"), "min_images_per_class = 99"),

@@ -118,7 +118,7 @@ def full_disk(tmp_path: Path) -> str:
 def test_too_little_disk_space_is_an_error_before_work_starts(script: Script, train: Path, tmp_path: Path) -> None:
     steps = script("disk 1m", "luigi small BuildGroups", "resize 64m", "luigi large BuildGroups", "copy_out")
     assert steps.status("small") != 0
-    for part in ("train: needs about ", f"free in {tmp_path / 'A'}: free some, or choose --artifacts-folder"):
+    for part in ("train: needs about ", f"free in {tmp_path / 'A'}. Free some or choose --artifacts-folder"):
         assert steps.said("small").count(part) == 1
     assert [path for path in steps.files("small") if not path.startswith("./.names/")] == []
     assert steps.status("large") == 0

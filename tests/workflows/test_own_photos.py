@@ -11,7 +11,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from data_manifest.tables import read_table
-from pipeline.planning.image_statistics import find_facts
+from pipeline.planning.image_statistics import compute_statistics
 
 Luigi = Callable[..., subprocess.CompletedProcess[str]]
 SHARED = Path(__file__).parents[3] / "shared"
@@ -54,7 +54,7 @@ def test_photo_folder_to_evaluation(luigi: Luigi, photos: Path, tmp_path: Path) 
     )
     assert predictions == queries, "only the test part of the photos"
     (train,) = tmp_path.glob("artifacts/manifest/*-photos-train/current")
-    assert find_facts(train).source == "exif", "what advice on a part rests on"
+    assert compute_statistics(train).source == "exif"
     again = luigi("BuildGroups", *own, *grouping)
     assert "BuildGroups: up to date" in again.stdout
 

@@ -30,16 +30,16 @@ def on_worker(work: Callable[[Any], Any], job: Any) -> Any:
     return run_on_worker(work, code_digest(), job)
 
 
-def test_a_job_is_done() -> None:
+def test_job_runs() -> None:
     assert on_worker(abs, -3) == 3
 
 
-def test_other_code_is_refused() -> None:
-    with pytest.raises(UserError, match=f"^{HOST} runs another version of this pipeline: install the same"):
+def test_other_code_is_an_error() -> None:
+    with pytest.raises(UserError, match=f"^{HOST} runs another version of this pipeline. Install the same"):
         run_on_worker(abs, "0123456789abcdef", -3)
 
 
-def test_code_is_that_of_all_that_jobs_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_code_digest_covers_both_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = [tmp_path / package / "code.py" for package in ("data_manifest", "pipeline")]
     for file in files:
         file.parent.mkdir()
@@ -53,7 +53,7 @@ def test_code_is_that_of_all_that_jobs_run(tmp_path: Path, monkeypatch: pytest.M
     assert code_digest() not in digests, "what was imported stays the code of the process"
 
 
-def test_a_users_mistake_has_the_machines_name() -> None:
+def test_user_error_names_the_host() -> None:
     def mistaken(job: int) -> None:
         raise UserError("M = 0: too small")
 
@@ -62,7 +62,7 @@ def test_a_users_mistake_has_the_machines_name() -> None:
     assert str(error.value) == f"M = 0: too small (on {HOST})"
 
 
-def test_a_disk_that_is_full_has_the_machines_name() -> None:
+def test_full_disk_names_the_host() -> None:
     with pytest.raises(OSError, match=f"No space left on device \\(on {HOST}\\)") as error:
         on_worker(Path("/dev/full").write_text, "x")
     again = pickle.loads(pickle.dumps(error.value))

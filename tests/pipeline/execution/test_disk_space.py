@@ -53,12 +53,12 @@ def bytes_in(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def test_estimates_by_hand() -> None:
+def test_estimates() -> None:
     assert room_for_manifest(41_200_000, 4_000_000_000) == 4_412_000_000
     assert room_for_groups(41_200_000, 4_000_000_000) == 5_071_200_000
 
 
-def test_estimates_against_what_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_estimates_are_near_the_actual_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = panoramas(2000)
     (tmp_path / "train_images_paths.txt").write_text("\n".join(names))
     path_bytes = sum(map(len, names))
@@ -71,7 +71,7 @@ def test_estimates_against_what_is_made(tmp_path: Path, monkeypatch: pytest.Monk
     assert room_for_groups(len(names), path_bytes) == pytest.approx(scratch[0] + bytes_in(groups / "members"), rel=0.5)
 
 
-def test_the_estimate_of_a_list(tmp_path: Path, listing_of: ListingOf) -> None:
+def test_estimate_of_a_list(tmp_path: Path, listing_of: ListingOf) -> None:
     names = panoramas(500)
     images, path_bytes = listing_of(names).estimate()
     assert images == pytest.approx(6000, rel=0.02)
@@ -84,7 +84,7 @@ def test_the_estimate_of_a_list(tmp_path: Path, listing_of: ListingOf) -> None:
         listing.estimate()
 
 
-def test_the_estimate_of_a_tree(tmp_path: Path) -> None:
+def test_estimate_of_a_tree(tmp_path: Path) -> None:
     names = panoramas(10, folders=3)
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -94,7 +94,9 @@ def test_the_estimate_of_a_tree(tmp_path: Path) -> None:
     assert path_bytes == pytest.approx(sum(map(len, names)), rel=0.1)
 
 
-def test_what_is_said(tmp_path: Path, free: Callable[[int], None], caplog: pytest.LogCaptureFixture) -> None:
+def test_needed_and_free_space_are_logged(
+    tmp_path: Path, free: Callable[[int], None], caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     free(80_000 * MB)
     check_space(tmp_path / "not" / "there yet", 1_200 * MB, "manifest of x")
@@ -105,23 +107,21 @@ def test_what_is_said(tmp_path: Path, free: Callable[[int], None], caplog: pytes
     ]
 
 
-def test_what_is_refused(tmp_path: Path, free: Callable[[int], None]) -> None:
+def test_too_little_space_is_an_error(tmp_path: Path, free: Callable[[int], None]) -> None:
     free(MB)
     check_space(tmp_path, MB, "groups of x")
     check_space(tmp_path, MB + 1, "groups of x", at_most=True)
-    message = f"groups of x: needs about 1.5 MB, and 1.0 MB are free in {tmp_path}: free some, or choose "
-    with pytest.raises(UserError, match=f"^{re.escape(message)}--artifacts-folder$"):
+    message = f"groups of x: needs about 1.5 MB; 1.0 MB are free in {tmp_path}. Free some or choose --artifacts-folder."
+    with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
         check_space(tmp_path, 3 * MB // 2, "groups of x")
 
 
-def test_a_disk_that_does_not_tell_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_system_of_unknown_size_is_not_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=0, used=0, free=0))
     check_space(tmp_path, MB, "groups of x")
 
 
-def test_nothing_is_made_where_there_is_no_room(
-    tmp_path: Path, listing_of: ListingOf, free: Callable[[int], None]
-) -> None:
+def test_nothing_is_written_without_space(tmp_path: Path, listing_of: ListingOf, free: Callable[[int], None]) -> None:
     listing = listing_of(panoramas(100))
     free(1000)
     with pytest.raises(UserError, match="manifest of city: needs about"):
@@ -135,7 +135,7 @@ def test_nothing_is_made_where_there_is_no_room(
     assert list_artifacts(tmp_path / "A") == [manifest]
 
 
-def test_what_may_be_taken_over_is_not_refused(
+def test_reusable_partitions_need_no_space(
     tmp_path: Path, listing_of: ListingOf, free: Callable[[int], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     names = panoramas(100)
@@ -148,7 +148,7 @@ def test_what_may_be_taken_over_is_not_refused(
         build_manifest(tmp_path / "train", tmp_path / "A", "town", strict=False, listing=listing_of(names[2:]))
 
 
-def test_what_killed_groups_left_is_removed_first(
+def test_staging_of_killed_runs_is_removed_before_the_check(
     tmp_path: Path, listing_of: ListingOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may be what the disk is full of."""

@@ -39,7 +39,7 @@ def progress(told: list[int]) -> Iterator[Progress]:
         yield progress
 
 
-def test_results_come_in_the_order_of_the_jobs(progress: Progress) -> None:
+def test_results_are_in_the_order_of_the_jobs(progress: Progress) -> None:
     later = threading.Event()
 
     def work(job: int) -> int:
@@ -56,7 +56,7 @@ def test_results_come_in_the_order_of_the_jobs(progress: Progress) -> None:
     assert list(run_all(abs, [], progress)) == []
 
 
-def test_a_slow_first_job_does_not_hold_the_progress_back(progress: Progress, told: list[int]) -> None:
+def test_progress_advances_past_a_slow_first_job(progress: Progress, told: list[int]) -> None:
     by_hand = ByHand()
     results: list[int] = []
 
@@ -77,7 +77,7 @@ def test_a_slow_first_job_does_not_hold_the_progress_back(progress: Progress, to
     assert (told, results) == ([25, 50, 75, 100], [1, 2, 3, 4])
 
 
-def test_the_first_that_fails_ends_all(progress: Progress) -> None:
+def test_first_error_cancels_the_other_jobs(progress: Progress) -> None:
     class SecondFails(ByHand):
         def submit(self, work: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
             future = super().submit(work, *given, **named)
@@ -91,7 +91,7 @@ def test_the_first_that_fails_ends_all(progress: Progress) -> None:
     assert [future.cancelled() for future, _ in by_hand.jobs] == [True, False, True, True]
 
 
-def test_what_is_stopped_cancels_what_is_outstanding(progress: Progress, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupt_cancels_all_jobs(progress: Progress, monkeypatch: pytest.MonkeyPatch) -> None:
     by_hand = ByHand()
 
     class Stopped:
@@ -109,8 +109,8 @@ def test_what_is_stopped_cancels_what_is_outstanding(progress: Progress, monkeyp
     assert all(future.cancelled() for future, _ in by_hand.jobs)
 
 
-def test_jobs_are_taken_as_they_are_needed(progress: Progress, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executor_module, "SUBMITTED_AT_ONCE", 3)
+def test_jobs_are_consumed_lazily(progress: Progress, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor_module, "MAX_SUBMITTED", 3)
     taken: list[int] = []
 
     def jobs() -> Iterator[int]:

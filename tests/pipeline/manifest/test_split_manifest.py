@@ -45,7 +45,7 @@ def metres(images: pl.DataFrame) -> np.ndarray[tuple[int, int], np.dtype[np.floa
     return images.select("utm_east", "utm_north").to_numpy()
 
 
-def test_no_place_of_validation_or_test_is_trained_on(photos: Photos, tmp_path: Path) -> None:
+def test_split_by_area_separates_places(photos: Photos, tmp_path: Path) -> None:
     manifest = photos()
     settings = SplitSettings(split="area", block_m=100, margin_m=30)
     parts = parts_of(manifest, settings, tmp_path / "A")
@@ -64,7 +64,7 @@ def test_no_place_of_validation_or_test_is_trained_on(photos: Photos, tmp_path: 
         assert len(shots[0] | shots[1]) / 600 == pytest.approx(0.1, abs=0.02)
 
 
-def test_rows_of_the_parts_and_rejects_are_all_photos(photos: Photos, tmp_path: Path) -> None:
+def test_parts_and_rejects_are_all_photos(photos: Photos, tmp_path: Path) -> None:
     manifest = photos()
     for settings in (SplitSettings(split="area"), SplitSettings(split="time")):
         folders = split_manifest(manifest, tmp_path / "A", settings)
@@ -78,7 +78,7 @@ def test_rows_of_the_parts_and_rejects_are_all_photos(photos: Photos, tmp_path: 
         }
 
 
-def test_by_time_the_newest_are_the_queries(photos: Photos, tmp_path: Path) -> None:
+def test_split_by_time_makes_the_newest_photos_queries(photos: Photos, tmp_path: Path) -> None:
     parts = parts_of(photos(), SplitSettings(split="time", val_share=0.15, test_share=0.15), tmp_path / "A")
     assert parts["train"].equals(parts["val/database"])
     assert parts["train"].equals(parts["test/database"])
@@ -88,7 +88,7 @@ def test_by_time_the_newest_are_the_queries(photos: Photos, tmp_path: Path) -> N
     assert len(newest[2]) == pytest.approx(180, abs=60)  # whole days
 
 
-def test_a_split_is_reproducible_and_depends_on_its_settings(photos: Photos, tmp_path: Path) -> None:
+def test_split_is_reproducible_and_depends_on_the_settings(photos: Photos, tmp_path: Path) -> None:
     manifest, settings = photos(), SplitSettings(split="area", split_seed=1)
     first = split_manifest(manifest, tmp_path / "A", settings)
     assert split_manifest(manifest, tmp_path / "A", settings) == first
@@ -101,7 +101,7 @@ def test_a_split_is_reproducible_and_depends_on_its_settings(photos: Photos, tmp
     assert not read_table(other["train"], "manifest").equals(read_table(first["train"], "manifest"))
 
 
-def test_the_later_stages_take_a_part(photos: Photos, tmp_path: Path) -> None:
+def test_later_stages_accept_a_part(photos: Photos, tmp_path: Path) -> None:
     folders = split_manifest(photos(), tmp_path / "A", SplitSettings(split="area"))
     groups = build_groups(folders["train"], tmp_path / "A", GroupSettings(M=50, min_images_per_class=1))
     assert groups.parent.name == "city-train"
@@ -112,11 +112,13 @@ def test_the_later_stages_take_a_part(photos: Photos, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"split": "area", "block_m": 2000, "margin_m": 10}, "split = area: no photo would be of val/database"),
-        ({"split": "none"}, "split = none: how? Give --split area, or --split time"),
+        ({"split": "area", "block_m": 2000, "margin_m": 10}, "split = area: no photo would be in val/database"),
+        ({"split": "none"}, "split = none does not split the photos. Pass --split area or --split time"),
     ],
 )
-def test_splits_that_cannot_be(photos: Photos, tmp_path: Path, settings: dict[str, object], message: str) -> None:
+def test_impossible_splits_are_errors(
+    photos: Photos, tmp_path: Path, settings: dict[str, object], message: str
+) -> None:
     with pytest.raises(UserError) as error:
         split_manifest(photos(20), tmp_path / "A", SplitSettings(**settings))  # type: ignore[arg-type]
     assert message in str(error.value)
@@ -125,12 +127,12 @@ def test_splits_that_cannot_be(photos: Photos, tmp_path: Path, settings: dict[st
 @pytest.mark.parametrize(
     "values", [{"block_m": 0}, {"margin_m": 300}, {"val_share": 1}, {"val_share": 0.6, "test_share": 0.5}]
 )
-def test_settings_that_cannot_work(values: dict[str, float]) -> None:
+def test_invalid_settings_are_errors(values: dict[str, float]) -> None:
     with pytest.raises(UserError, match=next(iter(values))):
         SplitSettings(split="area", **values)  # type: ignore[arg-type]
 
 
-def test_groups_of_another_split_are_of_its_own_photos(photos: Photos, tmp_path: Path) -> None:
+def test_groups_of_another_split_have_its_photos(photos: Photos, tmp_path: Path) -> None:
     """What groups take over from earlier ones is told by the names of a manifest's files."""
     manifest, grouping = photos(), GroupSettings(M=50, alpha=180, N=2, min_images_per_class=1)
     members = []

@@ -24,7 +24,7 @@ from pipeline.panoramas.projection import crop_headings, cut
 from pipeline.panoramas.settings import CropFolders, CropSettings
 from pipeline.sources.make_source import make_source
 from pipeline.sources.settings import SourceSettings
-from pipeline.verification.image_parts import BadImageError
+from pipeline.verification.bad_image import BadImageError
 
 ROOT = Path(__file__).parents[3]
 THETA = Path(__file__).parents[4] / "shared" / "data" / "exif" / "openwanderer_theta"

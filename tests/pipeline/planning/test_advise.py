@@ -50,7 +50,7 @@ def dense_city(per_place: int = 10, headings: tuple[object, ...] = (15, 105, 195
     ]
 
 
-def test_dense_images_get_the_papers_grouping(manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
+def test_dense_images_get_the_published_grouping(manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
     manifest = manifest_of(dense_city())
     advice = advise(manifest, tmp_path / "A")
     assert advice.plan is not None
@@ -60,22 +60,20 @@ def test_dense_images_get_the_papers_grouping(manifest_of: Callable[[list[str]],
     assert plan.summary == advice.plan.summary
     build_groups(manifest, tmp_path / "A", advice.plan.settings)
     assert "--M 10 --alpha 30 --N 5 --L 2 --min-images-per-class 10" in advice.commands[0]
-    assert "2015 could be queries: 100%" in texts(advice)
+    assert "--split time makes the newest photos the queries" in texts(advice)
     assert "warning" not in texts(advice)
 
 
-def test_sparse_images_get_a_coarser_one(manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
+def test_sparse_images_get_a_coarser_grouping(manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
     advice = advise(manifest_of(dense_city(per_place=1, headings=("",))), tmp_path / "A")
     assert advice.plan is not None
     assert (advice.plan.settings.alpha, advice.plan.settings.L) == (360, 1)
     assert advice.plan.settings.M > 10
     assert "1,000 of 1,000 images have no heading: --alpha 360 --L 1" in texts(advice)
-    assert "warning: 999 images in 333 classes can be trained on, and are far too few" in texts(advice)
+    assert "warning: 999 trainable images in 333 classes are far too few" in texts(advice)
 
 
-def test_a_small_city_of_many_years_keeps_narrow_cells_and_gets_fewer_groups(
-    manifest_of: Callable[[list[str]], Path], tmp_path: Path
-) -> None:
+def test_small_city_gets_narrow_cells_and_few_groups(manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
     """33 places, 12 directions, 8 years: wide cells would leave the directions that they mix indistinguishable."""
     cells = random.Random(0).sample(range(40_000), 33)
     names = [
@@ -91,11 +89,11 @@ def test_a_small_city_of_many_years_keeps_narrow_cells_and_gets_fewer_groups(
     assert "--M 10 --alpha 30 --N 2 --L 2 --min-images-per-class 5 --groups-num" in advice.commands[1]
     said = " ".join(as_text(advice).split())
     assert "396 classes of 3,168 images" in said
-    assert "as published, M 10, alpha 30, N 5, L 2, at least 10 images a class: no group to train on" in said
+    assert "the published grouping, M 10, alpha 30, N 5, L 2, at least 10 images per class: no trainable group" in said
     assert "at least 10 metres or 30 degrees apart, so that some show the same houses" in said
 
 
-def test_the_commands_name_the_source_with_all_of_its_options(tmp_path: Path) -> None:
+def test_commands_have_all_options_of_the_source(tmp_path: Path) -> None:
     """Also of a part of split photos."""
     photos, table = tmp_path / "my photos", tmp_path / "photos.csv"
     lines = ["p,y,x"]
@@ -118,9 +116,7 @@ def test_the_commands_name_the_source_with_all_of_its_options(tmp_path: Path) ->
         assert options["--photos-folder"] == str(photos)
 
 
-def test_images_in_sf_xls_folders_are_trained_on_by_their_data_set(
-    manifest_of: Callable[[list[str]], Path], tmp_path: Path
-) -> None:
+def test_commands_use_dataset_folder_where_possible(manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
     alone = advise(manifest_of(dense_city()), tmp_path / "A").commands
     assert f"--train-folder {tmp_path / 'city'} --val-folder VAL --M" in alone[1]
     (tmp_path / "set" / "val").mkdir(parents=True)
@@ -131,24 +127,24 @@ def test_images_in_sf_xls_folders_are_trained_on_by_their_data_set(
 
 # What is odd, and what is said of it.
 ODD = {
-    "too few": ([name(5e5, 4e6, 3)] * 1 + [name(5.1e5, 4e6, 4)], "2 images make no group of 32 classes"),
-    "one heading": (dense_city(1, (0,)), "all 1,000 headings are one number"),
+    "too few": ([name(5e5, 4e6, 3)] * 1 + [name(5.1e5, 4e6, 4)], "2 images do not make a group of 32 classes"),
+    "one heading": (dense_city(1, (0,)), "all 1,000 headings are the same"),
     "headings of 0": ([*dense_city(1, (0,)), name(5e5, 4e6, 7)], "1,000 headings are 0"),
     "multiples of 30": (dense_city(1, (0, 30, 330)), "3,000 of 3,000 headings are multiples of 30"),
-    "repeated": ([name(5e5, 4e6, 3, shot=number) for number in range(60)], "up to 60 shots at one"),
+    "repeated": ([name(5e5, 4e6, 3, shot=number) for number in range(60)], "up to 60 shots at one position"),
     "zones": (
         [*dense_city(1), name(5e5, 4e6, 9, zone=11)],
         "2 UTM zones or hemispheres: 4,000 in zone 10 N, 1 in zone 11 N",
     ),
     "rejects": ([*dense_city(1), "x.jpg"], "1 files (0.0%) are rejects"),
     "radians": (dense_city(1, (0.52, 1.5708, 3.1416, 6.2832)), "all 4,000 headings are within 0 to 6.28"),
-    "radians around 0": (dense_city(1, (0, -3.1416, 2.9, -0.52)), "they seem to be radians"),
+    "radians around 0": (dense_city(1, (0, -3.1416, 2.9, -0.52)), "and seem to be radians"),
     "one year": (dense_city(1), "all images are of one year"),
 }
 
 
 @pytest.mark.parametrize("what", ODD)
-def test_what_is_odd_is_said(what: str, manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
+def test_remarks(what: str, manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
     names, expected = ODD[what]
     said = texts(advise(manifest_of(names), tmp_path / "A"))
     assert expected in said
@@ -157,13 +153,13 @@ def test_what_is_odd_is_said(what: str, manifest_of: Callable[[list[str]], Path]
 
 
 @pytest.mark.parametrize("headings", [(1, 2, 3, 6), (0.5, 3.2, 6.29, 2.5), (0, -0.5, 3.3, -2.5), (0.5,)])
-def test_headings_that_are_no_radians(
+def test_degrees_are_not_taken_for_radians(
     headings: tuple[object, ...], manifest_of: Callable[[list[str]], Path], tmp_path: Path
 ) -> None:
     assert "radians" not in texts(advise(manifest_of(dense_city(1, headings)), tmp_path / "A"))
 
 
-def test_the_command_line(
+def test_command_line(
     manifest_of: Callable[[list[str]], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest = manifest_of(dense_city())
@@ -173,7 +169,7 @@ def test_the_command_line(
     told = json.loads(capsys.readouterr().out)
     assert told["figures"]["images"] == 40_000
     assert told["grouping"]["M"] == 10
-    with pytest.raises(UserError, match="run BuildManifest first, as in luigi --module workflows"):
+    with pytest.raises(UserError, match="Run BuildManifest first, such as luigi --module workflows"):
         main(["advise", str(tmp_path)])
     with pytest.raises(UserError, match=f"in {manifest.parents[1]} there are {manifest.parent}"):
         main(["advise", str(manifest.parents[1] / "trian" / "current")])

@@ -96,7 +96,7 @@ def plainly_counted(settings: GroupSettings, years: tuple[int, ...]) -> dict[int
         ({"M": 25, "alpha": 60, "N": 2, "L": 3, "min_images_per_class": 3, "years": "2014-"}, (2014, 2015)),
     ],
 )
-def test_agreement_with_plain_python(
+def test_plans_agree_with_plain_python(
     train: Path, tmp_path: Path, values: dict[str, Any], years: tuple[int, ...]
 ) -> None:
     settings = GroupSettings(**values)
@@ -107,13 +107,13 @@ def test_agreement_with_plain_python(
         for group, classes in sorted(expected.items())
     ]
     sizes = [count for classes in expected.values() for count in classes.values()]
-    assert (plan.images_a_class["least"], plan.images_a_class["most"]) == (min(sizes), max(sizes))
-    assert plan.images_a_class["median"] in (statistics.median_low(sizes), statistics.median_high(sizes))
+    assert (plan.images_per_class["least"], plan.images_per_class["most"]) == (min(sizes), max(sizes))
+    assert plan.images_per_class["median"] in (statistics.median_low(sizes), statistics.median_high(sizes))
     assert plan.summary["images"] == sum(sizes)
-    assert not plan.refused
+    assert not plan.error
 
 
-def test_what_is_planned_is_what_is_built(train: Path, tmp_path: Path) -> None:
+def test_plans_agree_with_built_groups(train: Path, tmp_path: Path) -> None:
     groupings = [
         GroupSettings(M=M, alpha=60, min_images_per_class=least, years=years)
         for M in (25, 50)
@@ -142,7 +142,7 @@ def test_nothing_is_written(run: Run, tmp_path: Path, monkeypatch: pytest.Monkey
     assert set(tmp_path.rglob("*")) == before
 
 
-def test_partitions_do_not_change_the_counts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_do_not_depend_on_partitions(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = json.loads(run("--format", "json", "--min-images-per-class", "1"))
 
     def small(listing: Listing, scratch: Path) -> Iterator[tuple[str, Images]]:
@@ -155,7 +155,7 @@ def test_partitions_do_not_change_the_counts(run: Run, monkeypatch: pytest.Monke
     assert cut == whole
 
 
-def test_a_manifest_that_is_there_is_read_in_place_of_the_names(
+def test_published_manifest_is_read_instead_of_names(
     run: Run, train: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from_names = json.loads(run("--format", "json", "--M", "50"))
@@ -177,7 +177,7 @@ def test_a_manifest_that_is_there_is_read_in_place_of_the_names(
         run()  # it is the manifest of other images
 
 
-def test_one_plan_in_words(run: Run) -> None:
+def test_text_of_one_plan(run: Run) -> None:
     text = run("--M", "50", "--alpha", "90", "--N", "2", "--years", "2014-", "--min-images-per-class", "8")
     lines = [line.strip() for line in text.splitlines()]
     assert lines[0].endswith("train_images_paths.txt: 502 files, 500 usable images")
@@ -186,19 +186,19 @@ def test_one_plan_in_words(run: Run) -> None:
     for line in (
         "rejected: 1, wrong number of fields",
         "rejected: 1, not an image name",
-        "listed more than once, taken once: 2",
+        "listed more than once: 2",
         f"without a heading: {len(without)}",
-        f"years: without {years['']}, 2013 {years[2013]}, 2014 {years[2014]}, 2015 {years[2015]}",
+        f"years: unknown {years['']}, 2013 {years[2013]}, 2014 {years[2014]}, 2015 {years[2015]}",
         "M = 50, alpha = 90, N = 2, L = 2, min_images_per_class = 8, years = 2014-",
-        f"left out: {years[2013]} images of other years",
-        f"left out: {years['']} images without a year",
-        "group  classes  images  times an epoch shows a class",
+        f"dropped: {years[2013]} images of other years",
+        f"dropped: {years['']} images without a year",
+        "group  classes  images  samples per class and epoch",
     ):
         assert line in lines
-    assert any(line.startswith("too few classes to train on, fewer than a batch has images: groups ") for line in lines)
+    assert any(line.startswith("groups with fewer classes than a batch has images, which") for line in lines)
 
 
-def test_several_values_are_a_row_each(run: Run) -> None:
+def test_text_of_several_plans_has_one_row_each(run: Run) -> None:
     text = run("--M", "25", "50.0", "50", "--min-images-per-class", "1", "2", "99", "--batch-size", "4")
     start = text.splitlines().index("") + 1
     header, *rows = text.splitlines()[start : text.splitlines().index("", start)]
@@ -206,17 +206,17 @@ def test_several_values_are_a_row_each(run: Run) -> None:
     assert [tuple(row.split()[:6]) for row in rows] == [
         (M, "30", "5", "2", least, "all") for M in ("25", "50") for least in ("1", "2", "99")
     ]
-    assert text.count("no groups would be built: min_images_per_class = 99: the largest class has") == 2
+    assert text.count("cannot be built: min_images_per_class = 99: the largest class has") == 2
 
 
-def test_what_would_be_refused_is_told(run: Run) -> None:
-    assert "no groups would be built: years = 2030: none of the 500 images is of these years" in run("--years", "2030")
+def test_plan_has_the_error_of_building(run: Run) -> None:
+    assert "cannot be built: years = 2030: none of the 500 images is of these years" in run("--years", "2030")
     (plan,) = json.loads(run("--years", "2030", "--format", "json"))["plans"]
-    assert (plan["classes"], plan["by_group"], plan["images_a_class"]["median"]) == (0, [], None)
-    assert plan["refused"].endswith(" without a year")
+    assert (plan["classes"], plan["by_group"], plan["images_per_class"]["median"]) == (0, [], None)
+    assert plan["error"].endswith(" without a year")
 
 
-def test_images_that_were_selected_for_another_grouping_are_warned_of(
+def test_preselected_images_are_warned_of(
     train: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, name_with: NameWith
 ) -> None:
     plans_of(train, tmp_path, GroupSettings(M=20))
@@ -229,14 +229,14 @@ def test_images_that_were_selected_for_another_grouping_are_warned_of(
     assert message.startswith("M = 20, alpha = 30, N = 5, L = 2: with M = 10")
 
 
-def test_an_epoch_is_the_published_one_unless_told_otherwise() -> None:
+def test_default_epoch_is_that_of_training() -> None:
     training = TrainingSettings()
     assert EpochSettings() == EpochSettings(training.batch_size, training.iterations_per_epoch)
-    with pytest.raises(UserError, match="batch_size = 0: training needs at least 1"):
+    with pytest.raises(UserError, match="batch_size = 0 must be at least 1"):
         EpochSettings(batch_size=0)
 
 
-def test_every_parameter_of_the_grouping_is_an_option(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_grouping_parameters_are_options(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run("--help")
     shown = " ".join(capsys.readouterr().out.split())
@@ -256,7 +256,7 @@ def test_every_parameter_of_the_grouping_is_an_option(run: Run, capsys: pytest.C
         (("A/groups/g/1",), "is an artifact of groups: give that of a manifest"),
     ],
 )
-def test_mistakes(train: Path, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+def test_user_errors(train: Path, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
     (tmp_path / "rejects_images_paths.txt").write_text("@1@2.jpg\n")
     (tmp_path / "A/groups/g/1").mkdir(parents=True)
     (tmp_path / "A/groups/g/1/recipe.json").write_text('{"stage": "groups"}')
@@ -264,7 +264,7 @@ def test_mistakes(train: Path, tmp_path: Path, arguments: tuple[str, ...], messa
         main(["plan", str(tmp_path / arguments[0]), *arguments[1:]])
 
 
-def test_in_a_process_of_its_own(train: Path, tmp_path: Path) -> None:
+def test_warnings_and_errors_go_to_stderr(train: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pipeline", "plan", str(train), "--format", "json"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
@@ -281,9 +281,7 @@ def test_in_a_process_of_its_own(train: Path, tmp_path: Path) -> None:
     assert (mistaken.stdout, mistaken.stderr) == ("", "error: M = 0: a cell needs a side of more than 0 metres\n")
 
 
-def test_the_listing_of_a_folder_is_not_kept_unless_its_manifest_was(
-    tmp_path: Path, name_with: NameWith, run: Run
-) -> None:
+def test_listing_is_cached_only_if_a_manifest_was_built(tmp_path: Path, name_with: NameWith, run: Run) -> None:
     folder = tmp_path / "images"
     folder.mkdir()
     (folder / name_with()).touch()
@@ -294,7 +292,7 @@ def test_the_listing_of_a_folder_is_not_kept_unless_its_manifest_was(
     assert (tmp_path / "A" / ".listings").is_dir()
 
 
-def test_a_rescan_sees_what_a_modification_time_hides(tmp_path: Path, name_with: NameWith, run: Run) -> None:
+def test_rescan_ignores_modification_times(tmp_path: Path, name_with: NameWith, run: Run) -> None:
     folder = tmp_path / "images"
     folder.mkdir()
     (folder / name_with(pano_id=1)).touch()
@@ -314,7 +312,7 @@ def test_a_rescan_sees_what_a_modification_time_hides(tmp_path: Path, name_with:
     ] == [1, 2]
 
 
-def test_a_list_of_blank_lines_is_told(tmp_path: Path) -> None:
+def test_list_of_blank_lines_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "train_images_paths.txt").write_bytes(b"\n \n\r\n")
     with pytest.raises(UserError, match=r"train_images_paths\.txt: no image in it$"):
         counting.count_images(tmp_path / "train", tmp_path / "A", [GroupSettings()])

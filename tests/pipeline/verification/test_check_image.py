@@ -69,7 +69,7 @@ def check(tmp_path: Path) -> Check:
 
 @pytest.mark.parametrize("how", CHECKS)
 @pytest.mark.parametrize("kind", WHOLE)
-def test_a_whole_image_is_ok_also_with_bytes_after_its_end(check: Check, kind: str, how: str) -> None:
+def test_complete_image_is_ok_with_and_without_trailing_bytes(check: Check, kind: str, how: str) -> None:
     for more in (b"", b"\0" * 100, os.urandom(9000).replace(b"\xff", b"")):
         found = check(WHOLE[kind] + more, how)
         assert (found.status, found.width, found.height) == ("ok", 96, 64), found
@@ -78,7 +78,7 @@ def test_a_whole_image_is_ok_also_with_bytes_after_its_end(check: Check, kind: s
 
 @pytest.mark.parametrize("how", CHECKS)
 @pytest.mark.parametrize("kind", WHOLE)
-def test_every_cut_is_found(check: Check, kind: str, how: str) -> None:
+def test_every_truncation_is_found(check: Check, kind: str, how: str) -> None:
     content = WHOLE[kind]
     near = {*range(1, 60), *range(len(content) - 40, len(content))}
     for length in sorted(near | set(range(60, len(content), 37))):
@@ -87,7 +87,7 @@ def test_every_cut_is_found(check: Check, kind: str, how: str) -> None:
         assert length < 8 or found.status == "truncated"
 
 
-def test_a_cut_within_what_decoders_fill_in_with_grey_is_found_though_pillow_may_not(check: Check) -> None:
+def test_missing_end_marker_is_found(check: Check) -> None:
     without_end = WHOLE["baseline"][:-2]
     assert check(without_end, HEADER).status == check(without_end).status == "truncated"
 
@@ -100,7 +100,7 @@ def flipped(content: bytes, seed: int) -> Iterator[bytes]:
         yield bytes(changed)
 
 
-def test_all_flipped_bits_are_found_in_a_png_and_some_in_a_jpeg_and_more_than_by_pillow(check: Check) -> None:
+def test_flipped_bits_are_all_found_in_png_and_more_than_by_pillow_in_jpeg(check: Check) -> None:
     assert all(check(each).status != "ok" for each in flipped(WHOLE["png"], 1))
     found = [check(each).status != "ok" for each in flipped(WHOLE["baseline"], 2)]
     by_pillow = 0
@@ -119,16 +119,16 @@ def test_all_flipped_bits_are_found_in_a_png_and_some_in_a_jpeg_and_more_than_by
         (WHOLE["baseline"], "x.PNG", "RGB", "a JPEG by its content"),
         (WHOLE["cmyk"], "x.JPG", "CMYK", None),
         (WHOLE["palette"], "x.png", "P", None),
-        (encoded(Image.new("I;16", (9, 7)), "PNG"), "x.png", "I;16", "16 bits a sample"),
+        (encoded(Image.new("I;16", (9, 7)), "PNG"), "x.png", "I;16", "16 bits per sample"),
         (encoded(picture(), "GIF", save_all=True, append_images=[picture().rotate(9)]), "x.jpg", "P",
-         "a GIF by its content; 2 frames: the first is taken"),
+         "a GIF by its content; 2 frames: only the first is used"),
         (encoded(picture(), "PNG", save_all=True, append_images=[picture().rotate(9)]), "x.png", "RGB",
-         "2 frames: the first is taken"),
+         "2 frames: only the first is used"),
         (encoded(picture(), "WEBP"), "x.jpg", "RGB", "a WEBP by its content"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("how", CHECKS)
-def test_what_is_unusual_is_told(
+def test_detail_notes_unusual_properties(
     check: Check, how: str, content: bytes, name: str, mode: str, detail: str | None
 ) -> None:
     found = check(content, how, name)
@@ -136,16 +136,16 @@ def test_what_is_unusual_is_told(
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_exif_that_turns_the_picture(check: Check, orientation: int) -> None:
+def test_detail_notes_exif_orientation(check: Check, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     found = check(encoded(picture(), "JPEG", exif=exif.tobytes()))
-    expected = "EXIF orientation 6: stored turned" if orientation == 6 else None
+    expected = "EXIF orientation 6: stored rotated" if orientation == 6 else None
     assert (found.status, found.width, found.detail) == ("ok", 96, expected)
 
 
 @pytest.mark.parametrize("how", CHECKS)
-def test_what_is_no_image(check: Check, how: str, tmp_path: Path) -> None:
+def test_files_that_are_not_images(check: Check, how: str, tmp_path: Path) -> None:
     assert check(b"", how).status == "zero bytes"
     page = check(b"<!DOCTYPE html><html>404</html>", how)
     assert (page.status, page.detail) == ("not an image", "begins with b'<!DOCTYPE ht'")
@@ -159,19 +159,17 @@ def test_what_is_no_image(check: Check, how: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.EACCES])
-def test_an_error_of_the_machine_says_nothing_of_an_image(
-    check: Check, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
+def test_io_errors_are_raised(check: Check, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def refuses(*_: object) -> int:
         raise OSError(number, "refused")
 
-    monkeypatch.setattr(image_check, "_open_at_once", refuses)
+    monkeypatch.setattr(image_check, "_open_without_blocking", refuses)
     with pytest.raises(OSError, match="refused"):
         check(WHOLE["baseline"])
 
 
 @pytest.mark.parametrize("kind", ["baseline", "png"])
-def test_a_bomb_is_not_decoded(check: Check, kind: str) -> None:
+def test_decompression_bomb_is_not_decoded(check: Check, kind: str) -> None:
     few = VerifySettings(max_pixels=96 * 64 - 1)
     assert check(WHOLE[kind], settings=few).status == "decompression bomb"
     assert check(WHOLE[kind], settings=VerifySettings(max_pixels=96 * 64)).status == "ok"
@@ -181,19 +179,19 @@ def test_a_bomb_is_not_decoded(check: Check, kind: str) -> None:
     assert check(bytes(huge), HEADER).status == "decompression bomb"
 
 
-def test_another_size_and_another_checksum(check: Check) -> None:
+def test_expected_size_and_checksum(check: Check) -> None:
     content = WHOLE["grey"]
     assert check(content, settings=VerifySettings(expected_size="96 x 64")).status == "ok"
     assert check(content, settings=VerifySettings(expected_size="64x96")).detail == "96x64, not 64x96"
     assert check(content, HEADER, checksum="0" * 32).status == "checksum differs"
 
 
-def test_a_jpeg_that_is_decoded_by_hardly_anyone(check: Check) -> None:
+def test_arithmetic_jpeg_is_unsupported(check: Check) -> None:
     arithmetic = WHOLE["baseline"].replace(b"\xff\xc0", b"\xff\xc9", 1)
     assert check(arithmetic, HEADER).status == "unsupported"
 
 
-def test_a_jpeg_that_one_interface_of_libjpeg_refuses_and_another_reads(check: Check) -> None:
+def test_jpeg_with_subsampling_unknown_to_turbojpeg_is_decoded_by_pillow(check: Check) -> None:
     """Colours that are sampled more finely than brightness: seldom, and no damage."""
     odd = bytearray(WHOLE["all samples"])
     frame = odd.index(b"\xff\xc0")
@@ -205,15 +203,32 @@ def test_a_jpeg_that_one_interface_of_libjpeg_refuses_and_another_reads(check: C
     assert check(bytes(odd[:-300])).status == "truncated"
 
 
-def test_a_header_check_reads_two_blocks_of_a_large_file(check: Check) -> None:
+def test_header_check_reads_two_blocks(check: Check) -> None:
     large = encoded(Image.effect_noise((900, 900), 90).convert("RGB"), "JPEG", quality=95)
     found = check(large, HEADER)
     assert found.status == "ok"
     assert found.bytes_read <= 2 * 4096 < len(large) / 50
 
 
+def test_length_of_the_first_png_chunk_of_pixels_is_checked_without_decoding(check: Check) -> None:
+    longer = bytearray(WHOLE["png"])
+    longer[longer.index(b"IDAT") - 4] = 1
+    assert check(bytes(longer), HEADER).status == "truncated"
+
+
+def test_any_exception_of_pillow_is_a_verdict(check: Check) -> None:
+    """A TIFF with a second, empty directory makes Pillow raise TypeError."""
+    tiff = bytearray(encoded(picture(), "TIFF"))
+    directory = int.from_bytes(tiff[4:8], "little")
+    end = directory + 2 + 12 * int.from_bytes(tiff[directory : directory + 2], "little")
+    tiff[end : end + 4] = len(tiff).to_bytes(4, "little")
+    tiff += bytes(6)  # an empty directory
+    found = check(bytes(tiff), name="x.tif")
+    assert (found.status, found.detail) == ("corrupt", "Missing dimensions")
+
+
 @pytest.mark.skipif(not EXIF_PHOTOS, reason="../shared with real photos is not here")
-def test_real_photos_whole_and_cut(check: Check) -> None:
+def test_real_photos_complete_and_truncated(check: Check) -> None:
     for path in EXIF_PHOTOS:
         assert {check_image(str(path), how).status for how in CHECKS} == {"ok"}
         content = path.read_bytes()
