@@ -9,7 +9,7 @@ import polars as pl
 import xxhash
 
 from data_manifest.store.recipe import DIGEST_LENGTH, digest_of
-from pipeline.listing.lines import NEWLINE, Content, Offsets, binary_array
+from pipeline.listing.lines import NEWLINE, Content, Offsets, binary_array, find_bytes
 
 FOLDER_BITS, NAME_BITS = 12, 8
 LEAF_BITS = FOLDER_BITS + NAME_BITS
@@ -115,7 +115,7 @@ def cut_into_ranges(leaves: Leaves, rows: int) -> Iterator[LeafRange]:
 def hash_lines(content: Content) -> HashedLines:
     """Hash lines, of which there is at least one; each ends with a newline."""
     letters = np.frombuffer(content, np.uint8)
-    marks = np.flatnonzero((letters == NEWLINE) | (letters == SLASH))
+    marks = find_bytes(letters, NEWLINE, SLASH)
     newlines = np.flatnonzero(letters[marks] == NEWLINE)
     offsets = np.append(0, marks[newlines] + 1)
     names = marks[newlines - 1] + 1  # after the line's last slash, or after the line before it

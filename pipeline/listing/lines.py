@@ -9,6 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 NEWLINE = ord("\n")
+FIND_BYTES = 1 << 17
 Content = bytes | bytearray | memoryview | npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
 
@@ -29,7 +30,7 @@ class Lines:
     def split(content: Content) -> "Lines":
         """Return the lines in some bytes."""
         letters = np.frombuffer(content, np.uint8)
-        return Lines(letters, np.append(0, np.flatnonzero(letters == NEWLINE) + 1))
+        return Lines(letters, np.append(0, find_bytes(letters, NEWLINE) + 1))
 
     @staticmethod
     def join(texts: pl.Series) -> "Lines":
@@ -57,6 +58,20 @@ class Lines:
     def filter(self, keep: npt.NDArray[np.bool_]) -> "Lines":
         """Return some of the lines."""
         return Lines.split(flat_bytes(self.with_newlines().filter(pl.Series(keep)))[0])
+
+
+def find_bytes(letters: npt.NDArray[np.uint8], *wanted: int) -> Offsets:
+    """Return where an array has one of some bytes. Works in pieces that fit into a processor's cache."""
+    is_wanted, is_other = np.empty((2, FIND_BYTES), np.bool_)
+    found = [np.empty(0, np.int64)]
+    for begin in range(0, len(letters), FIND_BYTES):
+        piece = letters[begin : begin + FIND_BYTES]
+        mask, other = is_wanted[: len(piece)], is_other[: len(piece)]
+        np.equal(piece, wanted[0], out=mask)
+        for byte in wanted[1:]:
+            np.logical_or(mask, np.equal(piece, byte, out=other), out=mask)
+        found.append(np.flatnonzero(mask) + begin)
+    return np.concatenate(found)
 
 
 def binary_array(content: Content, offsets: Offsets) -> pa.Array:

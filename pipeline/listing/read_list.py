@@ -15,9 +15,9 @@ from data_manifest.errors import UserError
 from data_manifest.progress import Progress
 from data_manifest.store.recipe import digest_of
 from pipeline.execution.usable_cores import usable_cores
-from pipeline.listing.lines import NEWLINE
+from pipeline.listing.lines import NEWLINE, find_bytes
 
-BLOCK_BYTES = 24 << 20
+BLOCK_BYTES = 8 << 20
 DIGEST_BYTES = 32 << 20  # per part of a list's digest; another number changes the digests of all lists
 READ_BYTES = 2 << 20  # fits into a processor's cache
 UTF8_MARK, UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
@@ -80,7 +80,7 @@ def clean_lines(content: bytes) -> bytes:
     while b"\r" in content and b"\r\n" in content:
         content = content.replace(b"\r\n", b"\n")
     letters = np.frombuffer(content, np.uint8)
-    marks = np.flatnonzero((letters == SLASH) | (letters == NEWLINE))
+    marks = find_bytes(letters, SLASH, NEWLINE)
     is_slash, before, after = letters[marks] == SLASH, letters[marks - 1], letters[(marks + 1) % len(letters)]
     if (is_slash & ((before == SLASH) | (before == DOT))).any():
         content = _IDLE_PARTS.sub(b"/", _LEADING_DOTS.sub(b"\n", b"\n" + content)[1:])

@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.listing.lines import Lines, Offsets, binary_array
+from pipeline.listing.lines import Lines, Offsets, binary_array, find_bytes
 from pipeline.metadata.sf_xl_names import FIELDS
 
 PLACE = ("utm_east", "utm_north", "utm_zone", "utm_band", "latitude", "longitude", "pano_id", "utm_fault")
@@ -75,7 +75,7 @@ def cut_names(lines: Lines) -> Cut:
     that all names with it have more or fewer.
     """
     starts, ends = lines.offsets[:-1], lines.offsets[1:] - 1
-    at = np.flatnonzero(lines.content == AT)
+    at = find_bytes(lines.content, AT)
     place_ends, turn_ends, all_alike = _cut_alike(at, starts, ends) or _cut_others(at, starts, ends)
     can_be_cut = place_ends > starts
     borders = np.stack((starts, place_ends, turn_ends, np.where(can_be_cut, ends, turn_ends)), axis=1)
