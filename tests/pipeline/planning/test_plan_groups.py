@@ -23,9 +23,8 @@ from pipeline.groups import preselected_images as selection
 from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
 from pipeline.listing.cache import read_folders, write_folders
-from pipeline.listing.list_images import Images, Listing, list_images
+from pipeline.listing.list_images import Listing, list_images
 from pipeline.manifest.build_manifest import build_manifest
-from pipeline.partitions import partitions
 from pipeline.planning import count_images as counting
 from pipeline.planning.plan_groups import EpochSettings, Plan, plan_groups
 from training.settings import TrainingSettings
@@ -145,10 +144,7 @@ def test_nothing_is_written(run: Run, tmp_path: Path, monkeypatch: pytest.Monkey
 def test_partitions_do_not_change_the_counts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = json.loads(run("--format", "json", "--min-images-per-class", "1"))
 
-    def small(listing: Listing, scratch: Path) -> Iterator[tuple[str, Images]]:
-        return partitions(listing, scratch, rows=30)
-
-    monkeypatch.setattr(counting, "partitions", small)
+    monkeypatch.setattr(counting, "ROWS_PER_PARTITION", 30)
     cut = json.loads(run("--format", "json", "--min-images-per-class", "1"))
     assert cut["images"].pop("partitions") > 10 > whole["images"].pop("partitions")
     assert abs(cut["images"].pop("manifest_bytes") - whole["images"].pop("manifest_bytes")) < 100
