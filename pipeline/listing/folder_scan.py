@@ -167,7 +167,7 @@ def _leaves_of(batch: list[tuple[bytes, list[bytes]]]) -> pl.DataFrame:
         **dict(zip(("sum_1", "sum_2"), hashed.hashes, strict=True)),
     }
     of_leaves = pl.DataFrame(columns).group_by("folder", "leaf").agg(pl.col("sum_1", "sum_2").sum(), rows=pl.len())
-    return of_leaves.with_columns(paths.gather(of_leaves["folder"])).select(LEAVES_OF_FOLDERS).cast(LEAVES_OF_FOLDERS)
+    return of_leaves.with_columns(paths.gather(of_leaves["folder"])).select(*LEAVES_OF_FOLDERS).cast(LEAVES_OF_FOLDERS)
 
 
 def read_folders(root: Path, folders: Iterable[bytes]) -> Iterator[bytes]:
