@@ -75,7 +75,7 @@ class Shuffle:
         self._listing = listing
         scratch = scratch.absolute()  # for processes that work in other folders
         self._paths, self._index = scratch / "paths", scratch / "leaves"
-        self._blocks: list[tuple[int, int]]  # where each block starts in the spill file, and its number of leaves
+        self._blocks: list[tuple[int, int]] = []  # where each starts in the spill file, and its number of leaves
         self._end = 0  # of the spill file
         self._lock = threading.Lock()
         more = join_lines(more_paths)

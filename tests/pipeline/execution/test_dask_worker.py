@@ -99,9 +99,11 @@ def test_paths_that_a_machine_does_not_see(tmp_path: Path, train: Path) -> None:
 
 def test_a_folder_that_a_machine_does_not_see_is_told_and_not_made(tmp_path: Path, train: Path) -> None:
     job = Partition(images_of(train), ManifestBuild(tmp_path / "A" / "staging", strict=True))
-    with pytest.raises(UserError, match=f"^{HOST} does not see {job.folder}/rejects: all machines of the cluster"):
+    with pytest.raises(
+        UserError, match=f"^{HOST} does not see {job.manifest.folder}/rejects: all machines of the cluster"
+    ):
         on_worker(build_partition, job)
-    assert list(tmp_path.iterdir()) == [train]
+    assert not job.manifest.folder.parent.exists()
 
 
 class Posting(Executor):

@@ -122,7 +122,7 @@ def move_an_image(train: Path, name: str) -> None:
 Change = Callable[[Path, str], None]
 CHANGES: tuple[tuple[Change, int], ...] = (
     *((add_an_image, 1), (remove_an_image, 1), (rename_an_image, 1), (spoil_an_image, 1), (move_an_image, 3)),
-    *((add_to_the_huge_folder, 1), (add_a_folder, 2), (remove_a_folder, 1), (rename_a_folder, 3)),
+    *((add_to_the_huge_folder, 2), (add_a_folder, 2), (remove_a_folder, 1), (rename_a_folder, 3)),
 )
 
 

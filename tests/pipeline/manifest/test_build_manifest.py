@@ -140,7 +140,7 @@ def test_what_is_logged(build: Callable[..., Path], caplog: pytest.LogCaptureFix
         "x: 1 with UTM and latitude/longitude more than 1 m apart",
     ]
     caplog.clear()
-    build(GOOD, NO_HEADING, MANGLED, "x.jpg")
+    build("x.jpg", GOOD, NO_HEADING, MANGLED, GOOD)
     assert caplog.messages[:2] == ["x: 4 files, 2 usable images", "x: 1 of 1 partitions were there already"]
 
 
@@ -282,7 +282,7 @@ def test_what_makes_another_manifest(build: Callable[..., Path]) -> None:
 
 def test_a_recipe_by_literal(tmp_path: Path, listing_of: ListingOf) -> None:
     recipe = manifest_recipe("sf-xl-processed-train", listing_of(["a.jpg"]), strict=True)
-    assert recipe == Recipe("manifest", "sf-xl-processed-train", 4, {"strict": True}, {"images": "7732d1b8cb130d43"})
+    assert recipe == Recipe("manifest", "sf-xl-processed-train", 5, {"strict": True}, {"images": "7732d1b8cb130d43"})
 
 
 @pytest.mark.parametrize("paths", [(MANGLED,), ("x.jpg", "y.jpg", f"../{GOOD}"), (b"\xff.jpg",)])

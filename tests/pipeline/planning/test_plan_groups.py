@@ -22,7 +22,7 @@ from pipeline.__main__ import main
 from pipeline.groups import preselected_images as selection
 from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
-from pipeline.listing.cache import read_folders, write_folders
+from pipeline.listing.cache import read_scan, write_scan
 from pipeline.listing.list_images import Listing, list_images
 from pipeline.manifest.build_manifest import build_manifest
 from pipeline.planning import count_images as counting
@@ -297,14 +297,14 @@ def test_a_rescan_sees_what_a_modification_time_hides(tmp_path: Path, name_with:
     os.utime(folder, (1_600_000_000, 1_600_000_000))
     build_manifest(folder, tmp_path / "A")
     (cache,) = (tmp_path / "A" / ".listings").iterdir()
-    known = read_folders(cache)
+    known = read_scan(cache)
     (folder / name_with(pano_id=2)).touch()
     state = folder.stat()  # as where neither time tells that an image came
     same_times = {
         path: replace(each, modified_ns=state.st_mtime_ns, changed_ns=state.st_ctime_ns, listed_ns=2**62)
-        for path, each in known.items()
+        for path, each in known.folders.items()
     }
-    write_folders(same_times, cache)
+    write_scan(replace(known, folders=same_times), cache)
     assert [
         json.loads(run("--format", "json", *more, images=folder))["images"]["files"] for more in ((), ("--rescan",))
     ] == [1, 2]
