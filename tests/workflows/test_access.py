@@ -140,13 +140,13 @@ def test_rescan_finds_what_the_times_do_not_tell(luigi: Luigi, train: Path, tmp_
     known = read_scan(cache)
     (train / "37.0" / name(4)).touch()
     times = (train / "37.0").stat()
-    seemingly = {
-        "modified_ns": times.st_mtime_ns,
-        "changed_ns": times.st_ctime_ns,
-        "listed_ns": time.time_ns() + 10**12,
-    }
-    folder = known.folders[b"37.0/"]
-    write_scan(replace(known, folders={**known.folders, b"37.0/": replace(folder, **seemingly)}), cache)
+    folder = replace(
+        known.folders[b"37.0/"],
+        modified_ns=times.st_mtime_ns,
+        changed_ns=times.st_ctime_ns,
+        listed_ns=time.time_ns() + 10**12,
+    )
+    write_scan(replace(known, folders={**known.folders, b"37.0/": folder}), cache)
     assert "nothing to do" in luigi(*command).stdout
     assert images_in_groups(tmp_path) == 4
     assert "BuildGroups made groups" in luigi(*command, "--rescan").stdout
