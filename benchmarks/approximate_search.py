@@ -26,9 +26,9 @@ ONE_KIND = """
 import json, sys, time
 from pathlib import Path
 import numpy as np
-from evaluation.build_descriptors import open_descriptors
-from evaluation.build_index import INDEX_FILE, build_index, open_index, search_index
-from evaluation.search import search
+from evaluation.descriptors.build_descriptors import open_descriptors
+from evaluation.search.build_index import INDEX_FILE, build_index, open_index, search_index
+from evaluation.search.exact_search import search
 descriptors, queries, kind, found = Path(sys.argv[1]), np.load(sys.argv[2]), *sys.argv[3:5]
 k, lone = map(int, sys.argv[5:])
 def resident():
@@ -96,7 +96,7 @@ def publish(places: np.ndarray, artifacts: Path) -> Path:
     """Publish the images of the places as descriptors."""
     from data_manifest.store.publish import publishing
     from data_manifest.store.recipe import Recipe
-    from evaluation.build_descriptors import ARRAY
+    from evaluation.descriptors.build_descriptors import ARRAY
 
     recipe = Recipe("descriptors", "city", 1, {}, {})
     with publishing(artifacts, recipe, {}) as staging:

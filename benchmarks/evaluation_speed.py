@@ -26,7 +26,7 @@ SIZES = ((640, 480), (480, 640), (512, 512), (600, 450))
 # The program looks at its own peak: pages of the mapped file count while a piece is searched.
 SEARCH = """
 import sys, time, numpy as np
-from evaluation.search import search
+from evaluation.search.exact_search import search
 def peak():
     lines = open("/proc/self/status").read().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
@@ -82,7 +82,7 @@ def against_flat(path: Path, queries: np.ndarray, count: int) -> tuple[int, floa
     """Return how many matches differ from a flat index's by more than ties within 1e-6, and the seconds of both."""
     import faiss
 
-    from evaluation.search import search as search_in_pieces
+    from evaluation.search.exact_search import search as search_in_pieces
 
     part = np.ascontiguousarray(np.load(path, mmap_mode="r")[:count])
     began = time.monotonic()
@@ -102,9 +102,10 @@ def describe(options: argparse.Namespace) -> str:
     import torch
     from PIL import Image
 
-    from evaluation.descriptors import Extraction, extract_descriptors
-    from evaluation.images import ImageFiles
-    from training.network import GeoLocalizationNet, normalise
+    from evaluation.descriptors.extract import Extraction, extract_descriptors
+    from evaluation.descriptors.images import ImageFiles
+    from training.network.model import GeoLocalizationNet
+    from training.network.preprocessing import Preprocessing
 
     torch.manual_seed(0)
     network = GeoLocalizationNet(options.backbone, DIM).eval()
@@ -119,7 +120,9 @@ def describe(options: argparse.Namespace) -> str:
 
         def plain() -> np.ndarray:
             with torch.inference_mode():
-                return np.concatenate([network(normalise(files[row][None])).numpy() for row in range(len(files))])
+                return np.concatenate(
+                    [network(Preprocessing().normalise(files[row][None])).numpy() for row in range(len(files))]
+                )
 
         def ours(precision: str) -> np.ndarray:
             return extract_descriptors(network, files, Extraction(16, torch.device("cpu"), 0, precision))
@@ -157,11 +160,12 @@ def localize(options: argparse.Namespace) -> str:
     from data_manifest.store.publish import publishing
     from data_manifest.store.recipe import Recipe
     from data_manifest.tables import write_table
-    from evaluation.image_list import ImageList
-    from evaluation.localize import Localizer
-    from evaluation.lookup_database import Database
-    from evaluation.models import TrainedModel
-    from training.network import GeoLocalizationNet, save_network
+    from evaluation.descriptors.image_list import ImageList
+    from evaluation.descriptors.trained_model import TrainedModel
+    from evaluation.localization.find_database import Database
+    from evaluation.localization.localize import Localizer
+    from training.network.model import GeoLocalizationNet
+    from training.network.weights import save_network
 
     count, place = 100_000, {"utm_east": 500_000.0, "utm_north": 4_000_000.0}
     with tempfile.TemporaryDirectory(dir=options.work) as name:

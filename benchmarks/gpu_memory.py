@@ -14,10 +14,11 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed._tools.mem_tracker import MemTracker
 
-from training.groups import Group
-from training.settings import NetworkSettings, TrainingSettings
-from training.state import TrainingState
-from training.step import TrainStep
+from training.data.groups import Group
+from training.loop.state import TrainingState
+from training.loop.step import TrainStep
+from training.network.settings import NetworkSettings
+from training.settings import TrainingSettings
 
 BATCH, PIXELS, CLASSES = 32, 512, 35_000
 DEVICE = torch.device("cpu")  # of the fake tensors: their sizes are the same on a GPU

@@ -47,11 +47,11 @@ def _at_least_one(text: str) -> int:
 def localize(options: argparse.Namespace) -> int:
     """Show where photos were taken; return 1 if one of them could not be opened."""
     with working("loading PyTorch and faiss"):
-        from evaluation.localize import Localizer
-        from evaluation.located import show
-        from evaluation.lookup_database import find_database, photos_in
-        from evaluation.models import find_model
-        from evaluation.panel import check_panel, draw_panel
+        from evaluation.descriptors.trained_model import find_model
+        from evaluation.localization.find_database import find_database, photos_in
+        from evaluation.localization.localize import Localizer
+        from evaluation.localization.panel import check_panel, draw_panel
+        from evaluation.localization.show_located import show
 
     photos = photos_in(options.photos)
     if options.panel is not None:  # before a database is described, perhaps for hours

@@ -18,16 +18,17 @@ from evaluation.recipe import (
     resized_to,
     size_for,
 )
-from evaluation.report.recipe import report_recipe
-from evaluation.report.settings import ReportSettings
-from evaluation.set_folders import SetFolders, find_sets
+from evaluation.report.settings import ReportSettings, report_recipe
 from evaluation.settings import ChosenSets, EvaluationSettings, RetrievalSettings
+from evaluation.test_sets.set_folders import SetFolders, find_sets
 from luigi_tasks.data import BuildManifest, SplitDataset, StageOfImages, files_of
 from luigi_tasks.parameters import TRAINING_KINDS, command_of, takes
 from luigi_tasks.stage import Stage
 from luigi_tasks.training import TrainCosPlace, checked, image_list
 from pipeline.dataset_layout import DatasetSettings, PartSettings
-from training.settings import MODEL_FILE, AugmentationSettings, NetworkSettings, RuntimeSettings
+from training.data.settings import AugmentationSettings
+from training.network.settings import MODEL_FILE, NetworkSettings
+from training.settings import RuntimeSettings
 
 DEFAULTS = NetworkSettings.backbone, NetworkSettings.fc_output_dim
 pinned_model = functools.cache(given_model)  # looked up once a process: a given model is read from end to end
@@ -92,10 +93,10 @@ class ExtractDescriptors(StageOfImages):
     def run(self) -> None:
         """Embed the images; an interrupted run resumes at its last chunk, unless files changed."""
         with working("loading PyTorch"):
-            from evaluation.build_descriptors import build_descriptors
-            from evaluation.descriptors import Extraction
-            from evaluation.models import TrainedModel
-            from training.network import resolve_device
+            from evaluation.descriptors.build_descriptors import build_descriptors
+            from evaluation.descriptors.extract import Extraction
+            from evaluation.descriptors.trained_model import TrainedModel
+            from training.network.device import resolve_device
 
         runtime, manifest, (path, model) = self.settings(RuntimeSettings), self.manifest(), model_of(self)
         batch_size, device = self.settings(EvaluationSettings).infer_batch_size, resolve_device(runtime.device)
@@ -157,7 +158,7 @@ class EvaluateCosPlace(StageOfImages):
     def run(self) -> None:
         """Evaluate, and publish predictions and recalls."""
         with working("loading PyTorch and faiss"):
-            from evaluation.stage import ListedSet, evaluate_on_sets
+            from evaluation.evaluate_cosplace import ListedSet, evaluate_on_sets
 
         def listed_set(each: SetFolders) -> ListedSet:
             database, queries = (
@@ -198,7 +199,7 @@ class WriteReport(StageOfImages):
 
     def run(self) -> None:
         """Write the report, and publish it."""
-        from evaluation.report.stage import write_report
+        from evaluation.report.write_report import write_report
 
         evaluation = self.requires()
         manifests = [each for test_set in evaluation.sets() for each in evaluation.manifests_of(test_set)]

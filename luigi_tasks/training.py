@@ -5,16 +5,15 @@ import dataclasses
 import functools
 import logging
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_manifest.errors import UserError
+from data_manifest.images.data_set_names import data_set_identity
 from data_manifest.progress import working
-from data_manifest.store.data_set_names import data_set_identity
 from data_manifest.store.recipe import Recipe, is_published, read_recipe
 from evaluation.recipe import decisive_settings as evaluation_settings
-from evaluation.recipe import validation_digest
 from evaluation.settings import EvaluationSettings
 from luigi_tasks.data import BuildGroups, BuildManifest, SplitDataset, StageOfImages
 from luigi_tasks.parameters import TRAINING_KINDS, takes
@@ -23,20 +22,15 @@ from pipeline.groups.build_groups import groups_recipe
 from pipeline.groups.settings import GroupSettings
 from pipeline.verification.drop_bad_images import verified_alike
 from pipeline.verification.settings import VerifiedSettings
-from training.image_changes import TRAIN, VALIDATION, note_changed_images
+from training.data.image_changes import TRAIN, VALIDATION, warn_of_changes_to_model
+from training.data.settings import AugmentationSettings
+from training.network.settings import NetworkSettings
 from training.recipe import decisive_settings, finished_training, training_recipe
-from training.seeds import publish_seeds, seeds_recipe
-from training.settings import (
-    AugmentationSettings,
-    ChosenGroups,
-    NetworkSettings,
-    RuntimeSettings,
-    SeedsSettings,
-    TrainingSettings,
-)
+from training.settings import ChosenGroups, RuntimeSettings, SeedsSettings, TrainingSettings
+from training.train_seeds import publish_seeds, seeds_recipe
 
 if TYPE_CHECKING:
-    from evaluation.image_list import ImageList
+    from evaluation.descriptors.image_list import ImageList
 
 
 logger = logging.getLogger(__name__)
@@ -80,15 +74,15 @@ def pinned_settings(
 
 @dataclasses.dataclass(frozen=True)
 class ValidatedBy:
-    """What the best model is chosen by."""
+    """The validation set that the best model is chosen by."""
 
     settings: dict[str, Any]
-    digest: str
+    manifests: Mapping[str, str]
 
 
 def image_list(manifest: BuildManifest | SplitDataset) -> "ImageList":
     """Return the images of a manifest, for an evaluation."""
-    from evaluation.image_list import ImageList
+    from evaluation.descriptors.image_list import ImageList
 
     return ImageList(manifest.artifact(), manifest.images_folder)
 
@@ -121,7 +115,7 @@ def stopping_luigi() -> Iterator[None]:
 
     In a process of Luigi's own, multiprocessing would show that with a traceback: there the task has failed.
     """
-    from training.stopping import StoppedError
+    from training.loop.stopping import StoppedError
 
     try:
         yield
@@ -156,14 +150,16 @@ class TrainCosPlace(StageOfImages):
         database, queries = (manifest.recipe().digest for manifest in self.manifests("val"))
         images = [self.dataset.images("train"), *(manifest.images_folder for manifest in self.manifests("val"))]
         folders = [data_set_identity(folder, self.dataset.artifacts_folder) for folder in images]
-        return self.recipe_on(groups, validation_digest(database, queries), folders)
+        return self.recipe_on(groups, {"database": database, "queries": queries}, folders)
 
-    def recipe_on(self, groups: dict[str, Any], validation_images: str = "", folders: Sequence[str] = ()) -> Recipe:
+    def recipe_on(
+        self, groups: dict[str, Any], validation: Mapping[str, str] | None = None, folders: Sequence[str] = ()
+    ) -> Recipe:
         """Return what makes a model of groups; without validation images, one of any images of the folders."""
         augmentation = self.settings(AugmentationSettings)
         settings = pinned_settings(self.settings(NetworkSettings), augmentation, self.settings(TrainingSettings))
-        validation = evaluation_settings(self.settings(EvaluationSettings), augmentation.size)
-        return training_recipe(groups, settings, ValidatedBy(validation, validation_images), folders)
+        of_validation = evaluation_settings(self.settings(EvaluationSettings), augmentation.size)
+        return training_recipe(groups, settings, ValidatedBy(of_validation, validation or {}), folders)
 
     def artifact(self) -> Path:
         """Return where the model is or will be, with a note on its images that changed since it was trained."""
@@ -173,7 +169,7 @@ class TrainCosPlace(StageOfImages):
             with contextlib.suppress(UserError):  # a finished model does not need a validation set
                 lists = zip(VALIDATION.values(), self.manifests("val"), strict=True)
                 folders += [(table, manifest.images_folder) for table, manifest in lists]
-            note_changed_images(model, self.dataset.artifacts_folder, tuple(folders))
+            warn_of_changes_to_model(model, self.dataset.artifacts_folder, tuple(folders))
         return model
 
     def model(self) -> Path:
@@ -190,8 +186,8 @@ class TrainCosPlace(StageOfImages):
     def run(self) -> None:
         """Train, and publish the best model."""
         with working("loading PyTorch and faiss"):
-            from evaluation.stage import Validation
-            from training.stage import train_cosplace
+            from evaluation.evaluate_cosplace import Validation
+            from training.train_cosplace import train_cosplace
 
         runtime = self.settings(RuntimeSettings)
         with stopping_luigi():
@@ -221,9 +217,8 @@ class TrainCosPlace(StageOfImages):
 
     def run_in_processes(self, num_processes: int) -> None:
         """Train in several processes, and publish the best model: what `python -m training` does."""
-        from training.__main__ import KINDS
-        from training.command_line import arguments_for, check_batch_size
-        from training.launch import launch
+        from training.__main__ import KINDS, arguments_for
+        from training.distributed.launch import launch
 
         database, queries = self.manifests("val")
         folders = {
@@ -233,7 +228,7 @@ class TrainCosPlace(StageOfImages):
             **{"val_database_manifest": database.artifact(), "val_database": database.images_folder},
             **{"val_queries_manifest": queries.artifact(), "val_queries": queries.images_folder},
         }
-        check_batch_size(self.settings(TrainingSettings).batch_size, num_processes)
+        self.settings(TrainingSettings).check_num_processes(num_processes)
         arguments = arguments_for(folders, [self.settings(kind) for kind in KINDS])
         launch(num_processes, arguments, self.set_progress_percentage)
 

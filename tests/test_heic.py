@@ -13,8 +13,8 @@ from PIL import Image
 from data_manifest.errors import UserError
 from data_manifest.images.heif import can_read_heif
 from data_manifest.tables import read_table
-from evaluation.lookup_database import photos_in
-from evaluation.opening import open_image
+from evaluation.descriptors.open_image import open_image
+from evaluation.localization.find_database import photos_in
 from pipeline.listing.check_first_image import check_first_image
 from pipeline.listing.list_images import list_images
 from pipeline.manifest.build_manifest import build_manifest
@@ -24,7 +24,7 @@ from pipeline.sources.settings import SourceSettings
 from pipeline.verification.image_parts import BadImageError
 from pipeline.verification.settings import HEADER, VerifySettings
 from pipeline.verification.verify_images import verify_images
-from training.image_files import UnreadableImageError, read_image
+from training.data.image_files import UnreadableImageError, read_image
 
 ADVICE = "HEIC needs an extra package: pip install pillow-heif"
 GPS = {1: "N", 2: (48.0, 51.0, 2.16), 3: "E", 4: (2.0, 20.0, 5.28), 17: 90.5, 16: "T"}

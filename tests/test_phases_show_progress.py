@@ -13,9 +13,9 @@ from PIL import Image
 
 from data_manifest import progress
 from data_manifest.tables import read_table
-from evaluation.evaluate import evaluate_matches
-from evaluation.matching import Matches
-from evaluation.search import search
+from evaluation.evaluate_network import evaluate_matches
+from evaluation.search.exact_search import search
+from evaluation.search.find_matches import Matches
 from evaluation.settings import Threshold
 from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
@@ -233,7 +233,7 @@ def test_advice(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str)
 def test_an_evaluation(listed: Path, tmp_path: Path, hold: Hold) -> None:
     table = read_table(build_manifest(listed, tmp_path / "A", "city"), "manifest")
     descriptors = np.random.default_rng(0).standard_normal((len(table), 8)).astype(np.float32)
-    found, positives = hold("faiss.knn"), hold("evaluation.evaluate.find_positives")
+    found, positives = hold("faiss.knn"), hold("evaluation.evaluate_network.find_positives")
     _, rows = search(descriptors, descriptors, 5)
     evaluate_matches("", (table, descriptors), (table, descriptors), Matches(rows), Threshold(25.0), (1, 5))
     assert str(found[0]).startswith("searching: 0 of 200 database images")

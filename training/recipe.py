@@ -8,7 +8,9 @@ from typing import Any, Protocol
 from data_manifest.store.find import find_artifacts
 from data_manifest.store.recipe import Recipe, digest_of_file, read_recipe
 from data_manifest.store.references import RUNS
-from training.settings import IMAGENET, RANDOM, AugmentationSettings, NetworkSettings, TrainingSettings
+from training.data.settings import AugmentationSettings
+from training.network.settings import IMAGENET, RANDOM, NetworkSettings
+from training.settings import TrainingSettings
 
 STAGE, VERSION = "training", 1
 GROWING = ("epochs_num", "patience")  # settings that a run may be given other values of on its way
@@ -39,8 +41,8 @@ class ValidationSet(Protocol):
         """The settings of the validation, as JSON knows them."""
 
     @property
-    def digest(self) -> str:
-        """A digest of its images."""
+    def manifests(self) -> Mapping[str, str]:
+        """Digests of the manifests of its database and queries."""
 
 
 def training_recipe(
@@ -56,7 +58,7 @@ def training_recipe(
             same names of images, and so the same groups.
     """
     more = {"grouping": dict(groups["settings"]), "validation": dict(validation.settings)}
-    inputs = {"groups": groups["digest"], "validation": validation.digest, "folders": list(folders)}
+    inputs = {"groups": groups["digest"], "validation": dict(validation.manifests), "folders": list(folders)}
     return Recipe(STAGE, groups["name"], VERSION, {**settings, **more}, inputs)
 
 

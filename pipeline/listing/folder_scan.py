@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 
 from data_manifest.errors import UserError
-from data_manifest.images.file_states import TRUSTED_AFTER_NS
+from data_manifest.images.file_states import MIN_AGE_NS
 from data_manifest.images.heif import HEIF_SUFFIXES
 from data_manifest.images.hidden import is_hidden, is_system_folder
 from data_manifest.progress import Progress
@@ -90,7 +90,7 @@ def is_settled(times_ns: Iterable[int], read_ns: int) -> bool:
 
     It would not where the file system counts time coarsely or the clock was set back, so a moment must have passed.
     """
-    return max(times_ns) + TRUSTED_AFTER_NS < read_ns
+    return max(times_ns) + MIN_AGE_NS < read_ns
 
 
 def scan_tree(root: Path, known: Scan) -> Scan:

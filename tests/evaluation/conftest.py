@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from data_manifest import schemas
 from data_manifest.images import file_states
 from data_manifest.tables import write_table
-from evaluation.image_list import ImageList
+from evaluation.descriptors.image_list import ImageList
 
 Rows = list[dict[str, object]]
 
@@ -38,7 +38,7 @@ def _one_thread() -> None:
 @pytest.fixture(autouse=True)
 def _trust_young_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait until images that a test has just written are 2 seconds old."""
-    monkeypatch.setattr(file_states, "TRUSTED_AFTER_NS", 0)
+    monkeypatch.setattr(file_states, "MIN_AGE_NS", 0)
 
 
 @pytest.fixture

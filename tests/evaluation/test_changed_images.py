@@ -13,17 +13,18 @@ from data_manifest.errors import UserError
 from data_manifest.store.publish import publishing
 from data_manifest.store.recipe import Recipe, read_recipe
 from data_manifest.tables import read_table
-from evaluation.build_descriptors import build_descriptors, open_descriptors
-from evaluation.image_list import ImageList
-from evaluation.localize import Localizer
-from evaluation.lookup_database import find_database
-from evaluation.models import find_model
+from evaluation.descriptors.build_descriptors import build_descriptors, open_descriptors
+from evaluation.descriptors.image_list import ImageList
+from evaluation.descriptors.trained_model import find_model
+from evaluation.evaluate_cosplace import evaluate_cosplace
+from evaluation.localization.find_database import find_database
+from evaluation.localization.localize import Localizer
 from evaluation.settings import RetrievalSettings
-from evaluation.stage import evaluate_cosplace
 from pipeline.manifest.build_manifest import build_manifest
 from tests.evaluation.conftest import TinyNetwork
-from tests.evaluation.test_build_descriptors import HOW, Counting, Killed, model
-from training.network import GeoLocalizationNet, save_network
+from tests.evaluation.descriptors.test_build_descriptors import HOW, Counting, Killed, model
+from training.network.model import GeoLocalizationNet
+from training.network.weights import save_network
 
 BACKBONE, DIM, SIDE = "SqueezeNet1_1", 8, 48
 LONG_AGO = 1_500_000_000

@@ -11,7 +11,6 @@ from data_manifest.errors import UserError
 from data_manifest.images.image_size import ImageSize
 from data_manifest.store.publish import publishing
 from data_manifest.store.recipe import Recipe
-from evaluation.protocols import NAMED_SETS, NamedSet
 from evaluation.recipe import (
     ImageDigests,
     Model,
@@ -24,8 +23,9 @@ from evaluation.recipe import (
     size_for,
 )
 from evaluation.settings import EvaluationSettings, RetrievalSettings
-from training.network import build_network, save_network
-from training.settings import NetworkSettings
+from evaluation.test_sets.named_sets import NAMED_SETS, NamedSet
+from training.network.settings import NetworkSettings
+from training.network.weights import build_network, save_network
 
 MODEL = Model("0123456789abcdef", "fedcba9876543210", "ResNet18", 512)
 DATABASE, QUERIES = ImageDigests("database", "files"), ImageDigests("queries", "other files")

@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 
 from tests.workflows.conftest import Luigi, write_images
-from training.network import GeoLocalizationNet, save_network
+from training.network.model import GeoLocalizationNet
+from training.network.weights import save_network
 
 
 @pytest.mark.slow

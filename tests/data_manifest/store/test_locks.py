@@ -15,7 +15,7 @@ WITHOUT = "import runpy, sys; sys.modules['fcntl'] = None; sys.argv = sys.argv[1
         ("data_manifest", "list"),
         ("pipeline", "plan", "."),
         ("evaluation", "localize", "--model", "m", "--database", "d", "photo.jpg"),
-        ("training.stage",),
+        ("training.train_cosplace",),
     ],
     ids=lambda arguments: arguments[0],
 )

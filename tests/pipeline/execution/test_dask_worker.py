@@ -103,7 +103,7 @@ def test_a_folder_that_a_machine_does_not_see_is_told_and_not_made(tmp_path: Pat
         UserError, match=f"^{HOST} does not see {job.manifest.folder}/rejects: all machines of the cluster"
     ):
         on_worker(build_partition, job)
-    assert not folder.parent.exists()
+    assert not job.manifest.folder.parent.exists()
 
 
 class Posting(Executor):

@@ -186,7 +186,7 @@ def test_what_the_machine_refuses_is_no_damage_of_a_panorama(panoramas: Path) ->
     words = [sys.executable, "-c", code, str(panoramas / "37.81"), str(panoramas.parent / "database")]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert "UserError" in done.stderr, done.stderr
-    assert "cannot be read: Too many open files; raise the limit (ulimit -n), and run again" in done.stderr
+    assert "Too many open files. Raise the limit (ulimit -n), then run again." in done.stderr
 
 
 def test_a_full_disk_ends_the_run_with_a_message(panoramas: Path, monkeypatch: pytest.MonkeyPatch) -> None:

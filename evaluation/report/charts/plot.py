@@ -1,0 +1,85 @@
+"""A chart with its data: inline in the page as SVG, beside the page as PNG and Parquet."""
+
+import html
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+from matplotlib.figure import Figure
+
+from data_manifest.tables import write_table
+from evaluation.report.charts.style import COLOUR
+from evaluation.report.format_values import format_column
+
+FIGURES = "figures"
+DPI = 200
+MAX_ROWS = 40  # of the data table in the page
+
+
+@dataclass(frozen=True, eq=False)
+class Plot:
+    """A chart of the report.
+
+    Args:
+        name: Its file name and its id in the page.
+        title: Shown above it.
+        alt: Description for screen readers.
+        figure: The drawing.
+        data: The numbers drawn.
+        note: Shown below it.
+    """
+
+    name: str
+    title: str
+    alt: str
+    figure: Figure
+    data: pl.DataFrame
+    note: str = ""
+
+    @property
+    def png(self) -> str:
+        """Path of the picture, relative to the page."""
+        return f"{FIGURES}/{self.name}/{self.name}.png"
+
+    @property
+    def parquet(self) -> str:
+        """Path of the data, relative to the page."""
+        return f"{FIGURES}/{self.name}/{self.name}.parquet"
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """The data as text for the table below the chart; empty if there are too many rows."""
+        if len(self.data) > MAX_ROWS:
+            return []
+        return list(map(list, zip(*map(format_column, self.data.iter_columns()), strict=True)))
+
+    @property
+    def numbers(self) -> list[int]:
+        """Positions of the numeric columns."""
+        return [position for position, kind in enumerate(self.data.dtypes) if kind.is_numeric()]
+
+    def write(self, folder: Path) -> None:
+        """Write the picture and the data to a folder."""
+        (folder / FIGURES).mkdir(exist_ok=True)
+        strings = {pa.large_string(): pa.string(), pa.string_view(): pa.string()}
+        schema = [field.with_type(strings.get(field.type, field.type)) for field in self.data.to_arrow().schema]
+        write_table(self.data, folder / self.parquet, pa.schema(schema))
+        self.figure.savefig(folder / self.png, dpi=DPI, facecolor=COLOUR["surface"], metadata={"Software": None})
+
+    def svg(self) -> str:
+        """Return the drawing as SVG with unique ids and with the CSS variables of the page as colours."""
+        buffer = io.StringIO()
+        self.figure.savefig(buffer, format="svg", dpi=DPI, metadata={"Date": None, "Creator": None})
+        svg = buffer.getvalue()
+        svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+        referenced = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', svg))
+        svg = re.sub(r' id="([^"]+)"', lambda id: f' id="{self.name}-{id[1]}"' if id[1] in referenced else "", svg)
+        svg = re.sub(r'(url\(#|href="#)', rf"\g<1>{self.name}-", svg)
+        for role, colour in COLOUR.items():
+            svg = svg.replace(colour, f"var(--{role})")
+        label = f'role="img" aria-label="{html.escape(self.alt)}"'
+        svg = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', lambda _: label, svg, count=1)
+        return re.sub(r"\n\s*", "\n", svg)

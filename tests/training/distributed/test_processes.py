@@ -1,0 +1,182 @@
+"""Processes that train together, over gloo on the CPU: the same as one process with the same global batch."""
+
+import itertools
+import os
+import re
+import signal
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from data_manifest.errors import UserError
+from data_manifest.images.image_size import ImageSize
+from pipeline.groups.build_groups import build_groups
+from pipeline.groups.settings import GroupSettings
+from pipeline.manifest.build_manifest import build_manifest
+from tests.helpers import as_main, fork, run_forked, run_module
+from tests.training.conftest import assert_same_future
+from tests.workflows.conftest import write_images
+from training.__main__ import arguments_for, main
+from training.data.settings import AugmentationSettings
+from training.distributed.launch import launch
+from training.distributed.processes import is_rank_zero
+from training.loop.step import TrainStep
+from training.network.settings import NetworkSettings
+from training.settings import TrainingSettings
+
+NETWORK = NetworkSettings("SqueezeNet1_1", 16, backbone_weights="none", train_all_layers=True)
+SIZE = AugmentationSettings(ImageSize(40, 48))
+TRAINING = TrainingSettings(batch_size=4, groups_num=1, epochs_num=2, iterations_per_epoch=3, lr=1e-3)
+
+
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What to train on, and how."""
+    tmp_path = tmp_path_factory.mktemp("city")
+    write_images(tmp_path / "train", (2015, 2016))
+    write_images(tmp_path / "database", (2017,))
+    write_images(tmp_path / "queries", (2018,), shift_m=2.0)
+    made = tmp_path / "tables"
+    manifests = {name: build_manifest(tmp_path / name, made) for name in ("train", "database", "queries")}
+    folders = {
+        "groups_path": build_groups(manifests["train"], made, GroupSettings(min_images_per_class=2, N=1, L=1)),
+        "images_folder": tmp_path / "train",
+        **{"val_database_manifest": manifests["database"], "val_database": tmp_path / "database"},
+        **{"val_queries_manifest": manifests["queries"], "val_queries": tmp_path / "queries"},
+    }
+    return [*arguments_for(folders, [NETWORK, SIZE, TRAINING]), "--device=cpu", "--num-workers=0"]
+
+
+def _free_port() -> int:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return int(unused.getsockname()[1])
+
+
+def _train_in_two(*arguments: object) -> list[CompletedProcess[str]]:
+    """Run `_train` in two processes, with the variables by which torchrun makes them one training."""
+    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": "2"}
+    with ThreadPoolExecutor(2) as executor:
+        return list(
+            executor.map(lambda rank: run_forked(_train, *arguments, RANK=rank, LOCAL_RANK=rank, **common), ("0", "1"))
+        )
+
+
+def _checkpoint(artifacts: Path) -> Path:
+    """Where a run's last checkpoint lies, or will."""
+    return next(artifacts.glob("runs/*/*"), artifacts) / "last_checkpoint.pth"
+
+
+@pytest.fixture(scope="module")
+def of_two(arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The artifacts of two processes that nothing disturbs, started by torchrun as if on two machines."""
+    artifacts = tmp_path_factory.mktemp("two")
+    rendezvous = ("--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{_free_port()}", "-m", "training")
+    command = ("--nnodes=2", "--nproc-per-node=1", *rendezvous, *arguments, f"--artifacts-folder={artifacts}")
+    with ThreadPoolExecutor(2) as executor:
+        machines = list(executor.map(lambda _: run_module("torch.distributed.run", *command), range(2)))
+    said = "".join(each.stderr for each in machines)
+    assert [each.returncode for each in machines] == [0, 0], said
+    assert said.count("epoch 2 of 2: group 0") == 1, "one of them tells"
+    return artifacts
+
+
+@pytest.mark.slow
+def test_two_processes_are_as_one(arguments: list[str], of_two: Path, tmp_path: Path) -> None:
+    done = run_module("training", *arguments, f"--artifacts-folder={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    _assert_close(tmp_path, of_two)
+
+
+def _assert_close(some: Path, other: Path) -> None:
+    """Compare the models and metrics of two artifacts folders."""
+    one, two = (next(each.glob("training/*/current")).resolve() for each in (some, other))
+    assert one.name == two.name
+    metrics = [pl.read_parquet(each / "metrics" / "*.parquet") for each in (one, two)]
+    for column in ("loss", "recall_1", "recall_5"):
+        np.testing.assert_allclose(metrics[0][column], metrics[1][column], rtol=1e-4)
+    weights = [torch.load(_checkpoint(each), weights_only=True)["network"] for each in (some, other)]
+    moved = TRAINING.lr * 6  # Adam moves a weight by about its rate in each of 6 steps
+    apart = torch.cat([(value - weights[1][key]).abs().ravel() for key, value in weights[0].items()])
+    # Adam makes a step of its full rate of the smallest gradient, also where rounding decides which way it points.
+    assert (apart > moved / 100).float().mean() < 1e-3
+    assert apart.max() < 2 * moved
+
+
+AGAIN = """
+import sys
+from training.distributed.launch import launch
+launch(2, sys.argv[1:], lambda done: print(done, flush=True))
+"""
+
+
+@pytest.mark.slow
+def test_one_that_is_killed_stops_all_and_the_run_goes_on_as_if_nothing_had_been(
+    arguments: list[str], of_two: Path, tmp_path: Path
+) -> None:
+    command = [*arguments, f"--artifacts-folder={tmp_path}", "--num-processes=2", "--checkpoint-iterations=1"]
+    launcher = fork(tmp_path, as_main, "training", *command)
+    while not _checkpoint(tmp_path).exists() and launcher.is_alive():
+        time.sleep(0.01)
+    children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+    os.kill(int(children[1]), signal.SIGKILL)
+    launcher.join()
+    said = (tmp_path / "stderr").read_text()
+    assert launcher.exitcode != 0
+    assert re.search(r"ERROR: Rank \d of 2 was killed by SIGKILL, so all were stopped\. Run the same", said), said
+    again = run_forked(_launch, command)
+    assert again.returncode == 0, again.stderr
+    assert re.search(r"going on with epoch [12]", again.stderr)
+    assert again.stdout.split()[-1] == "100"
+    assert_same_future(_checkpoint(tmp_path).parent, _checkpoint(of_two).parent)
+
+
+def test_shares_that_cannot_be_equal_are_refused(arguments: list[str], tmp_path: Path) -> None:
+    more = [f"--artifacts-folder={tmp_path}", "--batch-size=3", "--num-processes=2"]
+    with pytest.raises(UserError, match="batch_size = 3: 2 processes cannot have equal shares of a batch"):
+        main([*arguments, *more])
+
+
+def _launch(arguments: list[str]) -> None:
+    """Train in two processes, and print the percentages."""
+    launch(2, arguments, print)
+
+
+def _train(arguments: list[str], stopped_after: int | None = None) -> None:
+    """Train, with SIGTERM sent to the first process within a step."""
+    step, steps = TrainStep.__call__, itertools.count(1)
+
+    def stopping_step(self: TrainStep, images: torch.Tensor, class_indices: torch.Tensor) -> torch.Tensor:
+        loss = step(self, images, class_indices)
+        if next(steps) == stopped_after and is_rank_zero():
+            signal.raise_signal(signal.SIGTERM)
+        return loss
+
+    TrainStep.__call__ = stopping_step  # type: ignore[method-assign]
+    torch.set_num_threads(1)
+    main(arguments)
+
+
+@pytest.mark.slow
+def test_a_run_continues_within_an_epoch_with_another_number_of_processes(
+    arguments: list[str], of_two: Path, tmp_path: Path
+) -> None:
+    """Two processes, one, and two again, each change in the middle of an epoch."""
+    command = [*arguments, f"--artifacts-folder={tmp_path}"]
+    places = []
+    for run, steps in ((_train_in_two, 1), (lambda *arguments: [run_forked(_train, *arguments)], 3)):
+        for stopped in run(command, steps):
+            assert "stopped: SIGTERM after iteration" in stopped.stderr, stopped.stderr
+        saved = torch.load(_checkpoint(tmp_path), weights_only=True)
+        places.append((saved["epoch"], saved["part"]["iterations"]))
+    assert places == [(0, 1), (1, 1)], "within the first and the second epoch"
+    for done in _train_in_two(command):
+        assert done.returncode == 0, done.stderr
+    _assert_close(tmp_path, of_two)

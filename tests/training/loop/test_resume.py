@@ -1,0 +1,212 @@
+"""A run that is killed at any iteration, and started again by the same call, ends as if nothing had been."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from data_manifest.tables import read_table
+from tests.training.conftest import WriteGroups, assert_same_future
+from training.data.settings import AugmentationSettings
+from training.loop.step import TrainStep
+from training.loop.stopping import StoppedError
+from training.loop.trainer import train
+from training.network.settings import NetworkSettings
+from training.settings import RuntimeSettings, TrainingSettings
+
+SIZES, EPOCHS, ITERATIONS = {0: 4, 3: 5}, 2, 5
+
+
+class Killed(BaseException):
+    """Ends a run as SIGKILL does: nothing is saved on the way out."""
+
+
+def _settings(backbone: str, num_workers: int = 0, **training: Any) -> dict[str, Any]:
+    lengths = {"epochs_num": EPOCHS, "iterations_per_epoch": ITERATIONS, "batch_size": 3, "groups_num": 2}
+    rates = {"lr": 1e-3, "classifiers_lr": 1e-2, "warmup_iterations": 5, "lr_decay": 0.5}
+    return {
+        "network": NetworkSettings(backbone, fc_output_dim=8, backbone_weights="none", train_all_layers=True),
+        "augmentation": AugmentationSettings(image_size=32),
+        "training": TrainingSettings(**{**lengths, **rates, **training}),
+        "runtime": RuntimeSettings(device="cpu", num_workers=num_workers, checkpoint_iterations=2),
+        "validate": _recalls,
+    }
+
+
+def _recalls(network: nn.Module) -> dict[int, float]:
+    """Recalls that depend on every weight a little."""
+    total = sum(float(value.double().sum()) for value in network.state_dict().values())
+    return {1: total % 100}
+
+
+def _train(folder: Path, run: str, settings: dict[str, Any]) -> None:
+    train(folder / "groups", folder / "images", folder / run, **settings)
+
+
+def _assert_same_end(run: Path, whole: Path) -> None:
+    """Compare all that two runs hold in the end, but for the clock's figures and the count of resumes."""
+    assert_same_future(run, whole)
+    assert (run / "best_model.pth").read_bytes() == (whole / "best_model.pth").read_bytes()
+
+
+@pytest.fixture
+def kill_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Have training die in the middle of a step, after so many others."""
+    step = TrainStep.__call__
+
+    def kill_after(steps: int) -> None:
+        left = iter(range(steps))
+
+        def dying_step(self: TrainStep, *batch: torch.Tensor) -> torch.Tensor:
+            loss = step(self, *batch)
+            if next(left, None) is None:
+                raise Killed
+            return loss
+
+        monkeypatch.setattr("training.loop.step.TrainStep.__call__", dying_step)
+
+    return kill_after
+
+
+CASES = [("ResNet18", 0), ("EfficientNet_B0", 0), ("SqueezeNet1_0", 2)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("backbone", "num_workers"), CASES)
+def test_a_run_killed_at_any_iteration_ends_bit_for_bit_as_if_it_had_not_been(
+    write_groups: WriteGroups, kill_after: Callable[[int], None], backbone: str, num_workers: int
+) -> None:
+    folder, settings = write_groups(SIZES), _settings(backbone, num_workers)
+    kill_after(10**9)
+    _train(folder, "whole", settings)
+    choose, kills = random.Random(backbone), 0
+    while True:
+        # A checkpoint every 2 iterations: at least 2 make sure that it gets on. Starting workers takes seconds.
+        kill_after(choose.randrange(4, 7) if num_workers else choose.randrange(2, 5))
+        torch.manual_seed(choose.randrange(1000))
+        try:
+            _train(folder, "killed", settings)
+        except Killed:
+            kills += 1
+        else:
+            break
+    assert kills >= 2
+    assert read_table(folder / "killed", "metrics")["resumes"].to_list()[-1] == kills
+    _assert_same_end(folder / "killed", folder / "whole")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_run_that_is_asked_to_stop_ends_its_iteration_saves_and_says_how_to_go_on(
+    write_groups: WriteGroups,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    number: signal.Signals,
+) -> None:
+    folder, settings = write_groups(SIZES), _settings("SqueezeNet1_0")
+    _train(folder, "whole", settings)
+    step, steps = TrainStep.__call__, iter(range(ITERATIONS + 3))
+
+    def step_with_signal(self: TrainStep, *batch: torch.Tensor) -> torch.Tensor:
+        if next(steps, None) is None:
+            os.kill(os.getpid(), number)
+        return step(self, *batch)
+
+    heeded = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    found = signal.signal(number, heeded)  # nohup, or a shell's background, would have it ignored
+    request.addfinalizer(lambda: signal.signal(number, found))
+    handlers = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
+    monkeypatch.setattr("training.loop.step.TrainStep.__call__", step_with_signal)
+    with pytest.raises(StoppedError) as stopped:
+        _train(folder, "run", settings)
+    monkeypatch.setattr("training.loop.step.TrainStep.__call__", step)
+    reason = "Ctrl-C" if number == signal.SIGINT else number.name
+    place = f"stopped: {reason} after iteration 4 of epoch 2; all is saved in {folder / 'run'}"
+    assert str(stopped.value) == f"{place}: give the same command again to go on from there"
+    assert handlers == [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
+    saved = torch.load(folder / "run" / "last_checkpoint.pth", weights_only=True)
+    assert (saved["epoch"], saved["part"]["iterations"]) == (1, 4)
+    _train(folder, "run", settings)
+    _assert_same_end(folder / "run", folder / "whole")
+
+
+def test_a_run_is_stopped_at_once_while_it_validates(write_groups: WriteGroups) -> None:
+    folder, settings = write_groups(SIZES), _settings("SqueezeNet1_0")
+    _train(folder, "whole", settings)
+
+    def validate(network: nn.Module) -> dict[int, float]:
+        signal.raise_signal(signal.SIGTERM)
+        raise AssertionError("validation goes on")
+
+    with pytest.raises(StoppedError, match=f"SIGTERM after iteration {ITERATIONS} of epoch 1; all is saved"):
+        _train(folder, "run", {**settings, "validate": validate})
+    _train(folder, "run", settings)
+    _assert_same_end(folder / "run", folder / "whole")
+
+
+def test_a_second_ctrl_c_is_not_waited_with(write_groups: WriteGroups, monkeypatch: pytest.MonkeyPatch) -> None:
+    def step(*arguments: Any) -> torch.Tensor:
+        for _ in range(2):
+            signal.raise_signal(signal.SIGINT)
+        raise AssertionError("the iteration goes on")
+
+    monkeypatch.setattr("training.loop.step.TrainStep.__call__", step)
+    with pytest.raises(KeyboardInterrupt, match="goes on from its last checkpoint"):
+        _train(write_groups(SIZES), "run", _settings("SqueezeNet1_0"))
+
+
+def test_a_signal_that_is_ignored_stays_ignored(write_groups: WriteGroups, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As SIGHUP is for what nohup starts."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        settings = _settings("SqueezeNet1_0", epochs_num=1)
+
+        def validate(network: nn.Module) -> dict[int, float]:
+            os.kill(os.getpid(), signal.SIGHUP)
+            return {1: 1.0}
+
+        folder = write_groups(SIZES)
+        _train(folder, "run", {**settings, "validate": validate})
+        assert len(read_table(folder / "run", "metrics")) == 1
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import torch
+from tests.training.loop.test_resume import ITERATIONS, _settings, _train
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    settings = _settings("SqueezeNet1_0", num_workers=1)
+    _train(Path(sys.argv[1]), "killed", {**settings, "on_percentage": lambda percentage: print(percentage, flush=True)})
+"""
+
+
+@pytest.mark.slow
+def test_sigkill_and_the_same_command_again(write_groups: WriteGroups, tmp_path: Path) -> None:
+    folder = write_groups(SIZES)
+    (tmp_path / "script.py").write_text(SCRIPT)
+    root = str(Path(__file__).parents[3])
+    command, environment = (
+        [sys.executable, str(tmp_path / "script.py"), str(folder)],
+        {**os.environ, "PYTHONPATH": root},
+    )
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as killed:
+        assert killed.stdout is not None
+        for _ in range(random.Random(7).randrange(3, 2 * ITERATIONS)):
+            killed.stdout.readline()
+        killed.kill()
+    assert killed.returncode == -signal.SIGKILL
+    _train(folder, "killed", _settings("SqueezeNet1_0"))
+    _train(folder, "whole", _settings("SqueezeNet1_0"))
+    _assert_same_end(folder / "killed", folder / "whole")
+    assert read_table(folder / "killed", "metrics")["resumes"].to_list()[-1] == 1

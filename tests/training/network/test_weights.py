@@ -1,0 +1,362 @@
+import argparse
+import gzip
+import io
+import pickle
+import struct
+import subprocess
+import sys
+import tarfile
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+
+from data_manifest.errors import UserError
+from data_manifest.images.image_size import ImageSize
+from evaluation.descriptors.trained_model import find_model
+from training.network.model import GeoLocalizationNet
+from training.network.settings import NetworkSettings
+from training.network.weights import build_network, load_model, load_network, save_network, stated_image_size
+
+IMAGENET_SQUEEZENET = Path("../shared/data/weights/squeezenet1_0_imagenet.pt")
+
+
+def _random(backbone: str = "SqueezeNet1_0", fc_output_dim: int = 8, train_all_layers: bool = False) -> NetworkSettings:
+    return NetworkSettings(backbone, fc_output_dim, train_all_layers, backbone_weights="none")
+
+
+@pytest.mark.slow
+def test_saved_network_loads_with_weights_only(tmp_path: Path) -> None:
+    network, path = build_network(_random("ResNet18")).eval(), tmp_path / "model.pth"
+    save_network(network, path)
+    images = torch.rand(2, 3, 40, 48)
+    torch.save({"images": images, "descriptors": network(images).detach()}, tmp_path / "expected.pth")
+    code = f"""if True:
+        import torch
+        from pathlib import Path
+        from training.network.weights import load_network
+        state = torch.load({str(path)!r}, weights_only=True)
+        assert list(state)[-3:] == ["aggregation.1.p", "aggregation.3.weight", "aggregation.3.bias"]
+        expected = torch.load({str(tmp_path / "expected.pth")!r}, weights_only=True)
+        network = load_network(Path({str(path)!r}), "ResNet18", 8)
+        with torch.no_grad():
+            torch.testing.assert_close(network(expected["images"]), expected["descriptors"])
+    """
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert [file.name for file in tmp_path.iterdir() if "unfinished" in file.name] == []
+
+
+def test_equal_networks_give_equal_bytes(tmp_path: Path) -> None:
+    for name in ("a.pth", "b.pth"):
+        save_network(build_network(_random(), seed=3), tmp_path / name)
+    assert (tmp_path / "a.pth").read_bytes() == (tmp_path / "b.pth").read_bytes()
+
+
+def test_random_weights_depend_only_on_the_seed() -> None:
+    before = torch.random.get_rng_state()
+    linear = [build_network(_random(), seed).state_dict()["aggregation.3.weight"] for seed in (0, 0, 1)]
+    assert torch.equal(linear[0], linear[1])
+    assert not torch.equal(linear[0], linear[2])
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_wrong_backbone_or_dimension_names_the_right_flags(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    save_network(build_network(_random("ResNet18", 32)), path)
+    held = "seems to contain a CosPlace network, ResNet18 with fc_output_dim 32, not"
+    with pytest.raises(UserError, match=f"model.pth {held} ResNet18 with fc_output_dim 8.*--fc-output-dim"):
+        load_network(path, "ResNet18", 8)
+    with pytest.raises(UserError, match=f"{held} SqueezeNet1_0 with fc_output_dim 32.*--backbone"):
+        load_network(path, "SqueezeNet1_0", 32)
+    with pytest.raises(UserError, match=r"seems to contain a CosPlace network, ResNet18.*--resume-model"):
+        build_network(NetworkSettings("ResNet18", 8, backbone_weights=str(path)))
+
+
+def test_resume_model_loads_all_weights(tmp_path: Path) -> None:
+    path, saved = tmp_path / "model.pth", build_network(_random(), seed=5)
+    save_network(saved, path)
+    network = build_network(NetworkSettings("SqueezeNet1_0", 8, resume_model=path))  # imagenet is not downloaded
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), saved.parameters(), strict=True))
+    assert not next(network.parameters()).requires_grad
+
+
+def test_train_all_layers_freezes_nothing() -> None:
+    assert all(parameter.requires_grad for parameter in build_network(_random(train_all_layers=True)).parameters())
+    assert not all(parameter.requires_grad for parameter in build_network(_random()).parameters())
+
+
+@pytest.mark.parametrize("backbone", ["ResNet18", "EfficientNet_B0", "SqueezeNet1_1"])
+def test_backbone_weights_from_a_torchvision_state_dict(tmp_path: Path, backbone: str) -> None:
+    torch.manual_seed(11)
+    model = torchvision.models.get_model(backbone.lower(), num_classes=3)  # another classifier does not matter
+    torch.save(model.state_dict(), tmp_path / "weights.pth")
+    network = build_network(NetworkSettings(backbone, 8, backbone_weights=str(tmp_path / "weights.pth")))
+    images, model, network = torch.rand(1, 3, 64, 64), model.eval(), network.eval()
+    if backbone.startswith("ResNet"):
+        model.avgpool = model.fc = torch.nn.Identity()
+        expected = model(images).view(1, 512, 2, 2)
+    else:
+        expected = model.features(images)
+    assert torch.equal(network.backbone(images), expected)
+
+
+@pytest.mark.skipif(not IMAGENET_SQUEEZENET.exists(), reason="the shared ImageNet weights are not here")
+def test_backbone_weights_of_real_imagenet() -> None:
+    network = build_network(NetworkSettings("SqueezeNet1_0", 8, backbone_weights=str(IMAGENET_SQUEEZENET)))
+    state = torch.load(IMAGENET_SQUEEZENET, weights_only=True)
+    assert torch.equal(network.state_dict()["backbone.12.expand3x3.weight"], state["features.12.expand3x3.weight"])
+    with pytest.raises(UserError, match=r"contain torchvision's SqueezeNet1_0, not torchvision's ResNet50.*--backbone"):
+        build_network(NetworkSettings("ResNet50", 8, backbone_weights=str(IMAGENET_SQUEEZENET)))
+
+
+def test_deeper_network_is_not_taken_for_a_shallower_one(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        shapes = torchvision.models.resnet101().state_dict()
+    torch.save({key: torch.zeros(()).expand(value.shape) for key, value in shapes.items()}, tmp_path / "weights.pth")
+    with pytest.raises(UserError, match="seems to contain torchvision's ResNet101"):
+        build_network(NetworkSettings("ResNet50", 8, backbone_weights=str(tmp_path / "weights.pth")))
+
+
+def test_files_without_weights_are_rejected(tmp_path: Path) -> None:
+    torch.save({"state_dict": {"a": torch.ones(1)}}, tmp_path / "nested.pth")
+    torch.save({"epoch": 3, "loss": 0.5, "model": 4, "seed": 1, "date": "today"}, tmp_path / "other.pth")
+    torch.save([torch.ones(1)], tmp_path / "list.pth")
+    torch.save({}, tmp_path / "nothing.pth")
+    reasons = {
+        "missing.pth": "no such file. Give a state dict or a checkpoint",
+        "nested.pth": r"SqueezeNet1_0: 50 of 50 keys missing \(.*and 47 more\), 1 unexpected \(a\)",
+        "other.pth": "contains no weights, but epoch, loss, model and 2 more. Give a state dict or a checkpoint",
+        "list.pth": "contains no weights, but list. ",
+        "nothing.pth": "contains no weights, but nothing. ",
+    }
+    for name, reason in reasons.items():
+        with pytest.raises(UserError, match=f"{name}.*{reason}"):
+            build_network(NetworkSettings("SqueezeNet1_0", 8, backbone_weights=str(tmp_path / name)))
+
+
+def _kept(content: bytes, part: float) -> bytes:
+    return content[: int(part * len(content))]
+
+
+def _saved(content: Any, **how: Any) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer, **how)
+    return buffer.getvalue()
+
+
+def _torchscript() -> bytes:
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is deprecated
+        torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), buffer)
+    return buffer.getvalue()
+
+
+def _zip() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("photo.jpg", "x")
+    return buffer.getvalue()
+
+
+def _tar() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("model.pth"))
+    return buffer.getvalue()
+
+
+STATE = {"a": torch.ones(1000)}
+OF_MODULE = r"contains Python objects \(torch\.nn\.modules\.linear\.Linear\)"
+OF_ARGUMENTS = r"contains Python objects \(argparse\.Namespace\)"
+KINDS: dict[str, tuple[Callable[[], bytes], str]] = {
+    "empty": (lambda: b"", "is an empty file"),
+    "page": (lambda: b"\n<!DOCTYPE html>\n<html><title>Sign in</title>", "is an HTML page"),
+    "xhtml": (lambda: b"\xef\xbb\xbf<HTML lang='en'>", "is an HTML page"),
+    "pointer": (lambda: b"version https://git-lfs.github.com/spec/v1\noid", "is a Git LFS pointer.*git lfs pull"),
+    "text": (lambda: b"404: Not Found\n", "is not written by torch.save .its first bytes are b'404: Not Found"),
+    "torchscript": (_torchscript, "is a TorchScript archive"),
+    "safetensors": (lambda: struct.pack("<Q", 2) + b"{}", "is a safetensors file"),
+    "onnx": (lambda: b"\x08\x07\x12\x07pytorch\x1a\x052.0.1", "is not written by torch.save .*pytorch"),
+    "module": (lambda: _saved(torch.nn.Linear(2, 2)), OF_MODULE),
+    "arguments": (lambda: _saved({"args": argparse.Namespace(M=10), **STATE}), OF_ARGUMENTS),
+    "pickle": (lambda: pickle.dumps({"a": [1.5]}), "is a pickle that torch.save did not write"),
+    "zip": (_zip, "is a zip archive of photo.jpg"),
+    "tar": (_tar, "is not written by torch.save .*model.pth"),
+    "gzip": (lambda: gzip.compress(_saved(STATE)), "is a compressed archive: unpack it"),
+    "half": (lambda: _kept(_saved(STATE), 0.5), "is a truncated zip archive"),
+    "almost": (lambda: _kept(_saved(STATE), 0.99), "is a truncated zip archive"),
+    "old": (lambda: _kept(_saved(STATE, _use_new_zipfile_serialization=False), 0.5), "is a truncated or damaged file"),
+    "noise": (lambda: bytes(range(200, 256)), r"is not written by torch.save .its first bytes are b'\\xc8\\xc9"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_error_names_the_kind_of_an_unreadable_file(tmp_path: Path, kind: str) -> None:
+    path, (make, text) = tmp_path / "model.pth", KINDS[kind]
+    path.write_bytes(make())
+    with pytest.raises(UserError, match=f"model.pth {text}") as resumed:
+        build_network(NetworkSettings("SqueezeNet1_0", 8, resume_model=path))
+    assert str(resumed.value).endswith("Give a state dict or a checkpoint written by torch.save.")
+    assert "--backbone" not in str(resumed.value)
+    assert "\n" not in str(resumed.value)
+    with pytest.raises(UserError, match=f"model.pth {text}"):
+        build_network(NetworkSettings("SqueezeNet1_0", 8, backbone_weights=str(path)))
+    with pytest.raises(UserError, match=f"model.pth {text}"):
+        find_model(path)
+
+
+def _wrappings(network: GeoLocalizationNet) -> dict[str, Any]:
+    """Return a network's weights as other programs save them, by name."""
+    state = network.state_dict()
+    backbone = {key.replace("backbone.", "backbone._orig_mod."): value for key, value in state.items()}
+    compiled: Any = torch.compile(network)
+    adam = torch.optim.Adam(network.parameters())
+    sum(parameter.sum() for parameter in network.parameters()).backward()  # type: ignore[union-attr]
+    adam.step()
+    published = {
+        **{"epoch_num": 3, "model_state_dict": state, "optimizer_state_dict": adam.state_dict()},
+        **{"classifiers_state_dict": [{"weight": torch.ones(3, 8)}], "best_val_recall1": np.float64(45.5)},
+    }
+    return {
+        "parallel": torch.nn.DataParallel(network).state_dict(),
+        "compiled": compiled.state_dict(),
+        "compiled and parallel": torch.nn.DataParallel(compiled).state_dict(),
+        "parallel and compiled": torch.compile(torch.nn.DataParallel(network)).state_dict(),  # type: ignore[attr-defined]
+        "compiled within": backbone,
+        "published": published,
+        "published, parallel": {**published, "model_state_dict": {f"module.{key}": v for key, v in state.items()}},
+        "other numbers": {"state_dict": state, "recalls": np.arange(4.0), "n": np.int64(3), "lr": np.float32(0.5)},
+        "nested": {"model": {"state_dict": state}, "epoch": 3},
+        "own checkpoint": {"settings": {"lr": 0.1}, "network": state, "epoch": 3},
+    }
+
+
+WRAPPINGS = list(_wrappings(build_network(_random())))
+
+
+@pytest.mark.parametrize("name", WRAPPINGS)
+def test_loads_wrapped_networks_and_checkpoints(tmp_path: Path, name: str) -> None:
+    network, path = (
+        build_network(_random(train_all_layers=True), seed=5, image_size=ImageSize(48, 64)),
+        tmp_path / "a.pth",
+    )
+    torch.save(_wrappings(network)[name], path)
+    expected = network.state_dict()
+    resumed = build_network(NetworkSettings("SqueezeNet1_0", 8, resume_model=path))
+    for loaded in (load_network(path, "SqueezeNet1_0", 8), load_model(path), find_model(path).network, resumed):
+        assert list(loaded.state_dict()) == list(expected)
+        assert all(torch.equal(value, expected[key]) for key, value in loaded.state_dict().items())
+    states_nothing = name in ("compiled within", "published, parallel")  # plain dicts
+    assert stated_image_size(path) == (None if states_nothing else ImageSize(48, 64))
+
+
+def test_loads_numpy_1_numbers_but_no_other_objects(tmp_path: Path) -> None:
+    state = build_network(_random()).state_dict()
+    content = _saved({"model_state_dict": state, "best": np.float64(45.5)}, _use_new_zipfile_serialization=False)
+    assert b"numpy._core" in content
+    (tmp_path / "old.pth").write_bytes(content.replace(b"numpy._core", b"numpy.core"))
+    assert load_model(tmp_path / "old.pth").fc_output_dim == 8
+    torch.save({"model_state_dict": state, "run": Runs(tmp_path / "ran")}, tmp_path / "runs.pth")
+    with pytest.raises(UserError, match="because they could run code"):
+        load_model(tmp_path / "runs.pth")
+    assert not (tmp_path / "ran").exists()
+
+
+class Runs:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_backbone_weights_of_a_data_parallel_torchvision_model(tmp_path: Path) -> None:
+    model = torchvision.models.resnet18()
+    torch.save({"state_dict": torch.nn.DataParallel(model).state_dict(), "best": np.float64(1)}, tmp_path / "a.pth")
+    network = build_network(NetworkSettings("ResNet18", 8, backbone_weights=str(tmp_path / "a.pth")))
+    assert torch.equal(network.state_dict()["backbone.7.1.conv2.weight"], model.layer4[1].conv2.weight)
+
+
+def test_error_lists_mismatched_keys_without_backbone_advice(tmp_path: Path) -> None:
+    state, path = dict(build_network(_random()).state_dict()), tmp_path / "model.pth"
+    cases = {
+        "1 of 53 keys missing .aggregation.1.p.": {k: v for k, v in state.items() if k != "aggregation.1.p"},
+        "2 unexpected .extra.a, extra.b.": {**state, "extra.a": torch.ones(1), "extra.b": torch.ones(1)},
+        "1 of another shape .aggregation.3.weight is 8x9, expected 8x512.": {
+            **state,
+            "aggregation.3.weight": torch.ones(8, 9),
+        },
+        "53 of 53 keys missing .*and 50 more., 53 unexpected .net.*and 50 more.": {
+            f"net.{k}": v for k, v in state.items()
+        },
+    }
+    for text, changed in cases.items():
+        torch.save(changed, path)
+        message = f"model.pth does not fit SqueezeNet1_0 with fc_output_dim 8: {text}"
+        with pytest.raises(UserError, match=message) as error:
+            load_network(path, "SqueezeNet1_0", 8)
+        assert "--backbone" not in str(error.value)
+    torch.save({k: v for k, v in state.items() if k != "aggregation.3.bias"}, path)
+    text = "no known network; closest is SqueezeNet1_0, with 1 of 53 keys missing .aggregation.3.bias."
+    for load in (load_model, find_model):
+        with pytest.raises(UserError, match=text):
+            load(path)
+    torch.save({"encoder.a": torch.ones(1), "encoder.b": torch.ones(1)}, path)
+    with pytest.raises(UserError, match=r"no known network: its keys are encoder.a, encoder.b\."):
+        load_model(path)
+
+
+def test_keys_that_would_collide_are_not_unwrapped(tmp_path: Path) -> None:
+    state = dict(build_network(_random()).state_dict())
+    torch.save({**state, "module.aggregation.1.p": torch.ones(1)}, tmp_path / "model.pth")
+    with pytest.raises(UserError, match=r"1 unexpected .module.aggregation.1.p."):
+        load_network(tmp_path / "model.pth", "SqueezeNet1_0", 8)
+
+
+def test_flipped_bit_is_detected(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    save_network(build_network(_random()), path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"is damaged .wrong checksum of its part"):
+        load_network(path, "SqueezeNet1_0", 8)
+
+
+def test_failed_download_names_the_flag(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise URLError("no route to host")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", fail)
+    with pytest.raises(UserError, match=r"ImageNet weights of ResNet18.*no route to host.*--backbone-weights PATH"):
+        build_network(NetworkSettings("ResNet18", 8))
+
+
+def test_imagenet_weights_are_torchvisions_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = torchvision.models.resnet18()
+    urls = []
+
+    def give(url: str, **kwargs: object) -> dict[str, torch.Tensor]:
+        urls.append(url)
+        return dict(model.state_dict())
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", give)
+    network = build_network(NetworkSettings("ResNet18", 8))
+    assert urls == [torchvision.models.ResNet18_Weights.DEFAULT.url]
+    assert torch.equal(network.state_dict()["backbone.7.1.conv2.weight"], model.layer4[1].conv2.weight)
+
+
+def test_unwritable_folder_is_a_user_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match=r"Cannot write .*file/model\.pth"):
+        save_network(build_network(_random()), tmp_path / "file" / "model.pth")

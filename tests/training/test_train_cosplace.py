@@ -1,0 +1,105 @@
+"""The stage from published groups to a published model."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from torch import nn
+
+from data_manifest.errors import UserError
+from data_manifest.store.find import describe
+from tests.training.conftest import WriteGroups
+from training.settings import TrainingSettings
+from training.train_cosplace import train_cosplace
+
+
+class Validation:
+    """Gives recalls that are written down beforehand."""
+
+    manifests, settings = {"database": "0" * 16, "queries": "1" * 16}, dict[str, Any]()
+
+    def __init__(self, recalls: list[float], problem: str = "") -> None:
+        self._recalls, self._problem = iter(recalls), problem
+        self.images = dict[str, tuple[Path, pl.LazyFrame]]()
+
+    def check(self) -> None:
+        if self._problem:
+            raise UserError(self._problem)
+
+    def __call__(self, network: nn.Module) -> dict[int, float]:
+        return {1: next(self._recalls)}
+
+
+@pytest.fixture
+def folder(write_groups: WriteGroups) -> Path:
+    folder = write_groups({0: 4})
+    recipe = {"stage": "groups", "name": "city", "digest": "abc", "settings": {"M": 10.0}}
+    (folder / "groups" / "recipe.json").write_text(json.dumps(recipe))
+    return folder
+
+
+def _train(folder: Path, tiny: dict[str, Any], recalls: list[float], problem: str = "", **training: Any) -> Path:
+    settings = {name: value for name, value in tiny.items() if name != "validate"}
+    changes = {"groups_num": 1, "iterations_per_epoch": 1, **training}
+    settings["training"] = dataclasses.replace(settings["training"], **changes)
+    validation = Validation(recalls, problem)
+    return train_cosplace(folder / "groups", folder / "images", folder / "artifacts", validation, **settings)
+
+
+def _epochs(model: Path) -> int:
+    return len(pl.read_parquet(model / "metrics" / "*.parquet"))
+
+
+def test_patience_ends_a_run_early_and_more_of_it_goes_on(folder: Path, tiny: dict[str, Any]) -> None:
+    early = _train(folder, tiny, [10, 30, 20, 25], epochs_num=20, patience=2)
+    assert _epochs(early) == 4
+    text = "best of 4 epochs, stopped after 2 without a better one, is 2, with R@1 30.0 in validation"
+    assert text in describe(early)
+    later = _train(folder, tiny, [40, 1, 2, 3], epochs_num=20, patience=3)
+    assert _epochs(later) == 8
+    assert "is 5, with R@1 40.0" in describe(later)
+    assert len(list((folder / "artifacts" / "runs").glob("*/*"))) == 1
+
+
+def test_a_run_that_has_gone_further_than_is_asked_for_is_no_answer(folder: Path, tiny: dict[str, Any]) -> None:
+    settings: TrainingSettings = tiny["training"]
+    _train(folder, tiny, [30, 20, 40], epochs_num=3)
+    with pytest.raises(UserError, match=r"patience = 1: .* for 3 epochs already, and .* best after 2 is no longer"):
+        _train(folder, tiny, [], epochs_num=3, patience=1)
+    with pytest.raises(UserError, match=r"epochs_num = 2: .* for 3 epochs already, and .* best after 2 is no longer"):
+        _train(folder, tiny, [], epochs_num=2)
+    assert settings.patience is None
+
+
+def test_a_validation_set_that_cannot_be_read_is_told_before_training(folder: Path, tiny: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="broken"):
+        _train(folder, tiny, [1.0], "broken")
+    assert [path.name for path in (folder / "artifacts").iterdir()] == [".names"]
+
+
+def test_without_an_epoch_above_0_the_last_model_is_published_and_the_message_says_so(
+    folder: Path, tiny: dict[str, Any]
+) -> None:
+    model = _train(folder, tiny, [0.0, 0.0, 0.0], epochs_num=3)
+    assert "last of 3 epochs, because no epoch has an R@1 above 0 in validation" in describe(model)
+    card = (model / "model_card.md").read_text()
+    assert "Of the last epoch, because no epoch has an R@1 above 0" in card
+    assert "| epoch | 3 of 3 |" in card
+
+
+def test_patience_counts_epochs_at_0_from_the_start(folder: Path, tiny: dict[str, Any]) -> None:
+    model = _train(folder, tiny, [0.0] * 20, epochs_num=20, patience=3)
+    assert _epochs(model) == 3
+    assert "last of 3 epochs, stopped after 3 without a better one, because no epoch" in describe(model)
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_a_run_without_a_seed_counts_as_finished(folder: Path, tiny: dict[str, Any], epochs: int) -> None:
+    model = _train(folder, tiny, [10.0], epochs_num=epochs, seed=-1)
+    content = (model / "model.pth").read_bytes()
+    assert _train(folder, tiny, [], epochs_num=epochs, seed=-1) == model
+    assert (model / "model.pth").read_bytes() == content
+    assert json.loads((model / "recipe.json").read_text())["settings"]["seed"] == -1

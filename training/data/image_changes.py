@@ -1,0 +1,77 @@
+"""Record the states of the image files when training starts, and warn of images that changed since."""
+
+import functools
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from data_manifest import schemas
+from data_manifest.errors import writing_in
+from data_manifest.images.file_states import changed_images, stat_images
+from data_manifest.progress import Progress
+from data_manifest.tables import scan_table, write_table
+from training.recipe import run_of
+
+TRAIN, VALIDATION = "train_files", {"database": "val_database_files", "queries": "val_queries_files"}
+ROLES = {TRAIN: "training", VALIDATION["database"]: "validation database", VALIDATION["queries"]: "validation query"}
+logger = logging.getLogger(__name__)
+
+
+def record_or_compare(run: Path, table: str, images_folder: Path, lists: Mapping[str, pl.LazyFrame]) -> None:
+    """Record the states of image files when a run starts; warn of changed images when it resumes.
+
+    Args:
+        run: Folder of the run.
+        table: A key of `ROLES`.
+        images_folder: Folder that the paths are relative to.
+        lists: The images of each file of the table, by the name of the file: column `path`.
+
+    Raises:
+        UserError: The folder is missing, images are still being written, or the disk is full.
+    """
+    if not any(run.glob("*_checkpoint.pth")):  # no iteration is saved: what an earlier start recorded is outdated
+        shutil.rmtree(run / table, ignore_errors=True)
+    warn_of_changes(run, {table: images_folder}, remove=[run])
+    files = {run / table / f"{name}.parquet": images for name, images in lists.items()}
+    with writing_in(run), Progress(f"recording the files of {ROLES[table]} images", None, "images") as progress:
+        run.mkdir(parents=True, exist_ok=True)
+        for file, images in files.items():
+            if not file.exists():
+                paths = images.select("path").collect()["path"]
+                write_table(stat_images(paths, images_folder, progress, skip_errors=True), file, schemas.FILES)
+
+
+@functools.cache  # once per process
+def warn_of_changes_to_model(model: Path, artifacts: Path, folders: tuple[tuple[str, Path], ...]) -> None:
+    """Warn of images that changed since a published model was trained; `folders` are (table, images folder) pairs."""
+    warn_of_changes(model, dict(folders), remove=[model, run_of(artifacts, model)])
+
+
+def warn_of_changes(folder: Path, images_folders: Mapping[str, Path], remove: Sequence[Path]) -> None:
+    """Warn if images differ from the states recorded when training started.
+
+    Args:
+        folder: Folder of the run or of the trained model.
+        images_folders: Folder of the images of each table; missing folders are not compared.
+        remove: The folders to remove for training to start over.
+    """
+    changes = [each for table, images in images_folders.items() for each in _count_changes(folder, table, images)]
+    if changes:
+        text = "%s since training started. To train on today's images, remove %s, then run again"
+        logger.warning(text, ", ".join(changes), " and ".join(map(str, remove)))
+
+
+def _count_changes(folder: Path, table: str, images_folder: Path) -> list[str]:
+    files = sorted((folder / table).glob("*.parquet"))
+    if not files or not images_folder.is_dir():
+        return []
+    total = scan_table(folder, table).select(pl.len()).collect().item()
+    with Progress(f"checking {ROLES[table]} images for changes", total, "images") as progress:
+        states = (pl.read_parquet(file, glob=False) for file in files)
+        sizes = pl.concat([changed_images(each, images_folder, progress, skip_errors=True) for each in states])["bytes"]
+    missing = sizes.null_count()
+    counts = ((len(sizes) - missing, "changed"), (missing, "are missing"))
+    return [f"{count:,} of {total:,} {ROLES[table]} images {what}" for count, what in counts if count]

@@ -1,0 +1,128 @@
+"""Data-parallel training with torch.distributed; with a single process, every function here does nothing."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from data_manifest.errors import UserError
+
+Value = TypeVar("Value")
+
+
+@contextlib.contextmanager
+def process_group(device: str) -> Iterator[str]:
+    """Join the process group if torchrun started this process; yield the device of this rank.
+
+    Args:
+        device: auto, cpu or cuda; with several GPUs, each local rank takes its own.
+
+    Raises:
+        UserError: This machine has fewer GPUs than processes.
+    """
+    if "LOCAL_RANK" not in os.environ:
+        yield device
+        return
+    on_gpus = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
+    if on_gpus:
+        local_rank, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if local_rank >= gpus:
+            raise UserError(
+                f"No GPU for process {local_rank} of this machine: torch sees {gpus}. Lower --num-processes (torchrun: "
+                "--nproc-per-node), or give --device cpu."
+            )
+        torch.cuda.set_device(local_rank)
+        device = f"cuda:{local_rank}"
+    dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo")
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()
+
+
+def world_size() -> int:
+    """Return the number of processes that train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Return the rank of this process, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def is_rank_zero() -> bool:
+    """Return whether this process writes files and reports progress."""
+    return rank() == 0
+
+
+def data_parallel(network: nn.Module, device: torch.device) -> nn.Module:
+    """Return the network wrapped so that its gradients are averaged over all ranks."""
+    if world_size() == 1:
+        return network
+    return DistributedDataParallel(network, device_ids=[device] if device.type == "cuda" else None)
+
+
+@contextlib.contextmanager
+def averaging_gradient(parameter: nn.Parameter) -> Iterator[None]:
+    """Average a parameter's gradient over all ranks: for classifiers, which DistributedDataParallel does not wrap."""
+    if world_size() == 1:
+        yield
+        return
+
+    def average(changed: Tensor) -> None:
+        if changed.grad is not None:
+            changed.grad = all_reduce_mean(changed.grad)
+
+    hook = parameter.register_post_accumulate_grad_hook(average)  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def broadcast_buffers(network: nn.Module) -> None:
+    """Copy rank 0's buffers to all ranks: batch norm statistics differ, as each rank sees its share of the images."""
+    if world_size() > 1:
+        for buffer in network.buffers():
+            dist.broadcast(buffer, src=0)
+
+
+def all_reduce_mean(value: Tensor) -> Tensor:
+    """Replace a tensor, in place, by its mean over all ranks, and return it."""
+    if world_size() > 1:
+        dist.all_reduce(value)
+        value /= world_size()
+    return value
+
+
+def gather_first_reason(reason: str | None) -> str | None:
+    """Return the reason of the lowest rank that has one, or None; cheap enough for each iteration."""
+    if world_size() == 1:
+        return reason
+    has_one = torch.tensor(reason is not None, dtype=torch.int32)
+    dist.all_reduce(has_one)
+    if not has_one:
+        return None
+    reasons: list[str | None] = [None] * world_size()
+    dist.all_gather_object(reasons, reason)
+    return next(each for each in reasons if each is not None)
+
+
+def broadcast_from_rank0(value: Value) -> Value:
+    """Return rank 0's value on all ranks."""
+    if world_size() == 1:
+        return value
+    values = [value]
+    dist.broadcast_object_list(values)
+    return values[0]
+
+
+def barrier() -> None:
+    """Wait until all ranks have arrived here."""
+    if world_size() > 1:
+        dist.barrier()

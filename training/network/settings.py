@@ -1,0 +1,74 @@
+"""Settings of the network, and where model files are. Imports no torch."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_manifest.errors import UserError
+from data_manifest.settings import Settings, setting
+from training.network.backbones import BACKBONES
+
+IMAGENET, RANDOM = "imagenet", "none"  # values of backbone_weights that are not paths
+MODEL_FILE, BEST_MODEL = "model.pth", "best_model.pth"  # of a published model, and of a run
+CURRENT = "current"  # as in data_manifest.store, which torch.hub cannot import
+logger = logging.getLogger(__name__)
+
+
+def model_file(path: Path) -> Path:
+    """Return the weights file that a path means: the path itself, or the file in the folder of a model or run.
+
+    The folder above published models means the current one.
+
+    Raises:
+        ValueError: The folder contains no model.
+    """
+    if not path.is_dir():
+        return path
+    for file in (path / MODEL_FILE, path / BEST_MODEL, path / CURRENT / MODEL_FILE):
+        if file.is_file():
+            return file
+    raise ValueError(f"no model in this folder: neither {MODEL_FILE} (finished training) nor {BEST_MODEL} (run)")
+
+
+def require(holds: bool, settings: Settings, field: str, rule: str) -> None:
+    """Raise UserError, with the field, its value and the rule, unless the rule holds."""
+    if not holds:
+        raise UserError(f"{field} = {getattr(settings, field)}: {rule}")
+
+
+@dataclass(frozen=True)
+class NetworkSettings(Settings):
+    """The network, and its initial weights."""
+
+    backbone: str = setting("ResNet18", "backbone of the network", choices=tuple(BACKBONES))
+    fc_output_dim: int = setting(512, "descriptor dimension")
+    train_all_layers: bool = setting(False, "also train the backbone's early layers, instead of freezing them")
+    backbone_weights: str = setting(
+        "imagenet",
+        "initial backbone weights: imagenet (downloaded), none (random), or the path of a torchvision state dict",
+    )
+    resume_model: Path | None = setting(
+        None,
+        "trained model to start from or evaluate: a weights file, or the folder of a model or run",
+        form=model_file,
+    )
+    grayscale: bool = setting(
+        False,
+        "train on grayscale images with one input channel; colour weights are summed over the channels",
+        added_later=True,
+    )
+
+    def check(self) -> None:
+        """Raise UserError for invalid values."""
+        require(self.fc_output_dim > 0, self, "fc_output_dim", "give 1 or more")
+        require(bool(self.backbone_weights), self, "backbone_weights", "give imagenet, none, or a path")
+
+    @property
+    def channels(self) -> int:
+        """The number of image channels."""
+        return 1 if self.grayscale else 3
+
+    def warn_if_unwise(self) -> None:
+        """Warn of valid settings that are probably a mistake."""
+        if self.resume_model is None and self.backbone_weights == RANDOM and not self.train_all_layers:
+            logger.warning("backbone_weights = none without train_all_layers: frozen early layers stay random")
