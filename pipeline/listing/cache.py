@@ -18,11 +18,11 @@ from pipeline.listing.read_list import digest_of_list
 
 CACHE = ".listings"
 FOLDERS, HASH_NOTE = "folders.parquet", "hash"
-DIGEST_RULE = 3  # of `digest_of_list`; what was kept under another rule is not taken
+DIGEST_RULE = 3  # raise it when `digest_of_list` changes
 
 
 def cache_folder(artifacts: Path, origin: Path) -> Path:
-    """Return where what is known of a folder or a list file is kept."""
+    """Return the cache folder of a folder of images or a list file."""
     return artifacts / CACHE / hashlib.sha256(os.fsencode(origin.absolute())).hexdigest()[:16]
 
 

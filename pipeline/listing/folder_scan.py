@@ -86,9 +86,9 @@ class Scan:
 
 
 def is_settled(times_ns: Iterable[int], read_ns: int) -> bool:
-    """Return whether any change after a look at the clock would give other times of modification and change.
+    """Return whether times are so old that any change after they were read gives other times.
 
-    It would not where the file system counts time coarsely or the clock was set back, so a moment must have passed.
+    File systems may count time coarsely and clocks may be set back, so a moment must have passed.
     """
     return max(times_ns) + MIN_AGE_NS < read_ns
 

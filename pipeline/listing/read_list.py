@@ -17,7 +17,7 @@ from data_manifest.store.recipe import digest_of
 from pipeline.execution.usable_cores import usable_cores
 from pipeline.listing.lines import NEWLINE, find_bytes
 
-BLOCK_BYTES = 4 << 20
+BLOCK_BYTES, MAX_BLOCKS = 4 << 20, 2_000  # blocks of a huge list are larger, so that partitions have few slices
 DIGEST_BYTES = 32 << 20  # per part of a list's digest; another number changes the digests of all lists
 READ_BYTES = 2 << 20  # fits into a processor's cache
 UTF8_MARK, UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
@@ -40,7 +40,7 @@ def split_list(list_file: Path) -> list[tuple[int, int]]:
                 raise UserError(f"{list_file} is UTF-16. Save it as UTF-8.")
             borders = [len(UTF8_MARK) if head == UTF8_MARK else 0]
             while borders[-1] < size:
-                file.seek(borders[-1] + BLOCK_BYTES - 1)
+                file.seek(borders[-1] + max(BLOCK_BYTES, size // MAX_BLOCKS) - 1)
                 file.readline()
                 borders.append(min(file.tell(), size))
     except OSError as error:

@@ -140,16 +140,15 @@ class Shuffle:
 
     def _find_slices(self, partitions: Sequence[LeafRange]) -> list[SpilledPaths]:
         begins, ends = ([getattr(each, border) for each in partitions] for border in ("begin", "end"))
-        slices: list[list[tuple[int, int]]] = [[] for _ in partitions]
+        first, last = np.empty((2, len(self._blocks), len(partitions)), np.int64)
         row = 0
-        for start, count in self._blocks:
-            block = np.fromfile(self._index, INDEX, count, offset=row * INDEX.itemsize)
+        for block, (start, count) in enumerate(self._blocks):
+            leaves = np.fromfile(self._index, INDEX, count, offset=row * INDEX.itemsize)
             row += count
-            borders = np.append(0, block["end"])
-            first, last = (borders[np.searchsorted(block["leaf"], each)] for each in (begins, ends))
-            for part in np.flatnonzero(last > first).tolist():
-                slices[part].append((start + int(first[part]), int(last[part] - first[part])))
+            borders = start + np.append(0, leaves["end"])
+            first[block], last[block] = (borders[np.searchsorted(leaves["leaf"], each)] for each in (begins, ends))
+        slices = np.stack((first, last - first), axis=-1)
         return [
-            SpilledPaths(each, self._paths, np.array(found, np.int64).reshape(-1, 2), self._listing.escapes_newlines)
-            for each, found in zip(partitions, slices, strict=True)
+            SpilledPaths(leaves, self._paths, found[found[:, 1] > 0], self._listing.escapes_newlines)
+            for leaves, found in zip(partitions, slices.swapaxes(0, 1), strict=True)
         ]
