@@ -1,10 +1,13 @@
 """Changes to one folder of a data set, in a list file or in a tree; each is undone at the end."""
 
+import itertools
 import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from sfxl_names import HUGE_FOLDER
 
 PANO_ID, HEADING = 7, 9  # fields of a name
 
@@ -27,37 +30,42 @@ def _turned(heading: str) -> str:
 @contextmanager
 def image_added_to_list(list_file: Path, folder: str) -> Iterator[None]:
     """Append a line; the list is cut back at the end."""
-    _, lines = _lines_of(list_file, folder)
+    _, line = next(_lines_of(list_file, folder))
     size = list_file.stat().st_size
     with list_file.open("r+b") as file:
         try:
-            os.pwrite(file.fileno(), f"{renamed(lines[0])}\n".encode(), size)
+            os.pwrite(file.fileno(), f"{renamed(line)}\n".encode(), size)
             yield
         finally:
             file.truncate(size)
 
 
 @contextmanager
-def images_renamed_in_list(list_file: Path, folder: str) -> Iterator[None]:
-    """Write over every second line of a folder; what was there is written back at the end."""
-    start, lines = _lines_of(list_file, folder)
-    after = [renamed(line) if index % 2 == 0 else line for index, line in enumerate(lines)]
+def images_renamed_in_list(list_file: Path, folder: str, count: int) -> Iterator[None]:
+    """Write over every second of `count` lines of a folder; what was there is written back at the end."""
+    lines = list(itertools.islice(_lines_of(list_file, folder), count))[::2]
     with list_file.open("r+b") as file:
         try:
-            os.pwrite(file.fileno(), "\n".join(after).encode(), start)
+            for start, line in lines:
+                os.pwrite(file.fileno(), renamed(line).encode(), start)
             yield
         finally:
-            os.pwrite(file.fileno(), "\n".join(lines).encode(), start)
+            for start, line in lines:
+                os.pwrite(file.fileno(), line.encode(), start)
 
 
-def _lines_of(list_file: Path, folder: str) -> tuple[int, list[str]]:
-    """Return where the lines of a folder begin, and the lines, which stand together."""
+def _lines_of(list_file: Path, folder: str) -> Iterator[tuple[int, str]]:
+    """Give where each line of a folder begins, and the line; of a list with one huge folder, from its middle on."""
     before = f"\n{folder}/".encode()
     with list_file.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        start, last = content.find(before) + 1, content.rfind(before) + 1
-        if not start:
+        begin = content.find(before)
+        if begin < 0:
             raise ValueError(f"{list_file}: no line of {folder}")
-        return start, content[start : content.find(b"\n", last)].decode().split("\n")
+        begin = content.find(before, len(content) // 2) if folder == HUGE_FOLDER else begin
+        while begin >= 0:
+            end = content.find(b"\n", begin + 1)
+            yield begin + 1, content[begin + 1 : end].decode()
+            begin = content.find(before, end)
 
 
 @contextmanager

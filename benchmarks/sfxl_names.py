@@ -22,7 +22,8 @@ WEST, SOUTH = 543_002.5, 4_173_005.0  # UTM zone 10 S, metres: in the middle of 
 BLOCK_M, STEP_M, STREET_M = 130.0, 5.0, 10_000.0
 VISITS, HEADINGS, FIRST_YEAR = 10, 12, 2007
 FOLDERS = [f"{37.70 + 0.0005 * strip:.4f}" for strip in range(300)]  # strips of latitude
-MIDDLE_FOLDER = FOLDERS[len(FOLDERS) // 2]
+MIDDLE_FOLDER, HUGE_FOLDER = FOLDERS[len(FOLDERS) // 2], "train"
+ORDERS = ("folders", "sorted", "interleaved", "random")
 PANORAMAS_AT_A_TIME = 50_000
 ALPHABET = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", dtype=np.uint8)
 
@@ -95,12 +96,35 @@ def _fixed(column: str, decimals: int, width: int) -> pl.Expr:
     )
 
 
-def write_list(path: Path, count: int, seed: int = 0) -> None:
-    """Write `count` names, one a line."""
+def write_list(path: Path, count: int, seed: int = 0, order: str = "folders") -> None:
+    """Write `count` names, one per line.
+
+    Args:
+        path: The list file.
+        count: How many names.
+        seed: For the names, and for the order `random`.
+        order: `folders`: folder by folder. `sorted`: in one huge folder, sorted by name. `interleaved`: each line in
+            another folder than the one before. `random`: shuffled.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        for chunk in names(count, seed):
+        for chunk in (
+            names(count, seed) if order == "folders" else _in_order(pl.concat(names(count, seed)), seed, order)
+        ):
             file.write("\n".join(chunk.to_list()).encode() + b"\n")
+
+
+def _in_order(paths: pl.Series, seed: int, order: str) -> Iterator[pl.Series]:
+    """Give paths in another order than that of folders, in chunks."""
+    if order == "sorted":
+        paths = (HUGE_FOLDER + paths.str.replace("^[^/]*", "")).sort()
+    else:
+        rows = np.random.default_rng(seed).permutation(len(paths))
+        if order == "interleaved":
+            per_folder = -(-len(paths) // len(FOLDERS))
+            rows = np.argsort(np.arange(len(paths)) % per_folder, kind="stable")
+        paths = paths.gather(rows)
+    return (chunk.to_series() for chunk in paths.to_frame().iter_slices(PANORAMAS_AT_A_TIME))
 
 
 def make_tree(tree: Path, count: int, seed: int = 0) -> None:
@@ -121,8 +145,9 @@ def main() -> None:
     parser.add_argument("count", type=int)
     parser.add_argument("path", type=Path)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--order", choices=ORDERS, default="folders")
     options = parser.parse_args()
-    write_list(options.path, options.count, options.seed)
+    write_list(options.path, options.count, options.seed, options.order)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def groups_bytes(num_members: int) -> int:
 
 
 def room_for_manifest(num_images: int, path_bytes: int) -> int:
-    """Return the estimated bytes needed to build a manifest: the tables, and all paths in spill files."""
+    """Return the estimated bytes needed to build a manifest: the tables, and all paths in the spill file."""
     return manifest_bytes(num_images) + path_bytes
 
 

@@ -8,9 +8,8 @@ import polars as pl
 
 from pipeline.listing.list_images import Listing
 from pipeline.manifest.build_partition import count, read_otherwise
-from pipeline.metadata.read_names import decode_paths, distinct_paths
+from pipeline.metadata.paths import all_paths
 from pipeline.metadata.sf_xl_names import FIELDS
-from pipeline.partitions import partitions
 from pipeline.sources.source import NAMES_SOURCE, Source
 
 HEADING = FIELDS.index("heading")
@@ -18,20 +17,13 @@ HEADING = FIELDS.index("heading")
 FORMS = {"utm_east": "{:010.2f}", "utm_north": "{:010.2f}", "latitude": "{:09.5f}", "longitude": "{:09.5f}"}
 
 
-def paths_of(listing: Listing) -> pl.DataFrame:
-    """Return the paths of panoramas, sorted, as `decode_paths` gives them."""
-    with tempfile.TemporaryDirectory() as scratch:
-        parts = [decode_paths(distinct_paths(images).paths) for _, images in partitions(listing, Path(scratch))]
-    return pl.concat(parts).sort("path")
-
-
 def read_panoramas(listing: Listing, source: Source) -> pl.DataFrame:
     """Return `path`, `heading`, `reject` and `name`, from which the names of the crops are made, of each panorama."""
     with tempfile.TemporaryDirectory() as scratch:
-        listing, reader = source.open(listing, Path(scratch))
-        paths = paths_of(listing)
+        more_paths, reader = source.open(listing, Path(scratch))
+        paths = all_paths(listing, more_paths)
         rows = reader.read(paths, strict=False)
-        negative, wrong = read_otherwise([count(rows)])
+        negative, wrong = read_otherwise({"all": count(rows)})
         if wrong:
             rows = reader.read(paths, strict=False, negative_headings=negative)
     name = pl.col("path").str.split("/").list.last()

@@ -28,7 +28,8 @@ from data_manifest.store.staging import remove_dead_staging, staging_folder
 from data_manifest.tables import write_table
 from pipeline.execution.executor import run_all
 from pipeline.listing.list_images import Listing, list_images
-from pipeline.panoramas.crop_names import crop_path, paths_of, read_panoramas
+from pipeline.metadata.paths import all_paths
+from pipeline.panoramas.crop_names import crop_path, read_panoramas
 from pipeline.panoramas.settings import CropSettings
 from pipeline.sources.source import NAMES_SOURCE, Source
 from pipeline.verification.bad_image import BadImageError, Status
@@ -74,7 +75,7 @@ def crops_recipe(
     source: Source = NAMES_SOURCE,
 ) -> Recipe:
     """Return what makes crops: the panoramas as they lie on the disk, where the crops go, and how they are cut."""
-    paths = paths_of(listing)["path"]
+    paths = all_paths(listing).decode()["path"]
     with Progress("checking the times of panoramas", len(paths), "panoramas") as progress:
         states = []
         for path in paths:

@@ -14,7 +14,6 @@ import itertools
 import logging
 import multiprocessing
 import os
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,26 +22,26 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import xxhash
 
 from data_manifest.errors import io_error, is_io_error
 from data_manifest.images.heif import HEIF_SUFFIXES, NEEDS_HEIF, can_read_heif, is_named_heif
 from data_manifest.images.hidden import is_hidden, is_system_folder
 from data_manifest.progress import Progress
-from data_manifest.store.recipe import DIGEST_LENGTH
+from data_manifest.store.recipe import digest_of
 from data_manifest.store.references import folder_of
 from pipeline.execution.executor import usable_cores
-from pipeline.listing.list_images import Listing
-from pipeline.metadata.name_parts import Parts
-from pipeline.metadata.read_names import distinct_paths
+from pipeline.listing.list_images import Listing, path_blocks
+from pipeline.metadata.paths import Paths
 from pipeline.metadata.sf_xl_names import Reason
 from pipeline.metadata.track_headings import fill_headings
 from pipeline.sources.photo_metadata import UNREADABLE, Facts, read_photo
 from pipeline.sources.settings import FROM_TRACK, SourceSettings
 from pipeline.sources.source import WRITTEN, Reader, read_fields
 from pipeline.sources.table_rows import number_in_one_form
-from pipeline.texts import Texts
 
 PHOTOS_PER_PARTITION = 5_000
+STATES_AT_A_TIME = 1_000
 THREADS = 16  # that wait for the disk, most of the time
 READ_ALONE, READ_AT_A_TIME = 20, 500  # the first of so many photos are read alone, to see whether the disk is slow
 SLOW_DISK = 3  # times the work, spent waiting: more than other programs on a busy machine make one wait
@@ -68,18 +67,20 @@ class PhotoReader:
     camera_turn: float = 0.0
     by_paths_alone: bool = False
 
-    def state(self, paths: Texts) -> bytes:
+    def state(self, paths: Paths) -> bytes:
         """Return a digest of the sizes and modification times of photos, with how their headings are found."""
-        return f"{VERSION} {self.from_track} {self.camera_turn} ".encode() + state_of_files(self.images_folder, paths)
+        folder, content = os.fsencode(self.images_folder) + b"/", hashlib.sha256()
+        for path in paths.in_bytes:
+            content.update(state_of_file(folder + path))
+        return f"{VERSION} {self.from_track} {self.camera_turn} ".encode() + content.digest()
 
-    def read(
-        self, paths: pl.DataFrame, strict: bool, parts: Parts | None = None, negative_headings: bool = False
-    ) -> pl.DataFrame:
+    def read(self, paths: Paths, strict: bool, negative_headings: bool = False) -> pl.DataFrame:
         """Return what the photos say."""
+        texts = paths.decode()
         folder = os.fsencode(self.images_folder)
-        facts = read_all(functools.partial(_read_one, folder), list(paths.select("path", "is_utf8").iter_rows()))
+        facts = read_all(functools.partial(_read_one, folder), list(texts.select("path", "is_utf8").iter_rows()))
         columns = {name: [each.get(name, "") for each in facts] for name in COLUMNS}
-        rows = paths.hstack(pl.DataFrame(columns, schema=dict.fromkeys(COLUMNS, pl.String)))
+        rows = texts.hstack(pl.DataFrame(columns, schema=dict.fromkeys(COLUMNS, pl.String)))
         found = pl.struct("reason", "detail")
         reject = pl.when(pl.col("reason") != "").then(found)
         rows = rows.with_columns(number_in_one_form("heading"), reject=reject).drop("reason", "detail")
@@ -126,35 +127,33 @@ def _read_one(folder: bytes, path: str, is_utf8: bool) -> Facts:
     return facts
 
 
-def state_of_files(images_folder: Path, paths: Texts) -> bytes:
-    """Return a digest of the size and the modification time of each file; those of one that is gone are 0."""
-    content, folder = hashlib.sha256(), os.fsencode(images_folder) + b"/"
-    for path in paths:
-        try:
-            found = os.stat(folder + path)  # noqa: PTH116 -- bytes
-            content.update(b"%d %d\n" % (found.st_size, found.st_mtime_ns))
-            if is_named_heif(path) and can_read_heif():  # with the extra, another manifest
-                content.update(b"read\n")
-        except OSError:
-            content.update(b"0 0\n")
-    return content.digest()
+def state_of_file(path: bytes) -> bytes:
+    """Return the size and the modification time of a photo; those of one that is gone are 0."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 -- bytes
+    except OSError:
+        return b"0 0\n"
+    can_be_read = b"read\n" if is_named_heif(path) and can_read_heif() else b""  # with the extra, another manifest
+    return b"%d %d\n%b" % (found.st_size, found.st_mtime_ns, can_be_read)
+
+
+def _sum_of_states(folder: bytes, paths: pl.Series) -> int:
+    return sum(xxhash.xxh3_128_intdigest(path + b"\0" + state_of_file(folder + path)) for path in paths)
 
 
 def state_of_listing(listing: Listing) -> str:
-    """Return a digest of the size and the modification time of each image, folder by folder."""
-    folder = folder_of(listing.origin)
-
-    def state_of(name: bytes) -> bytes:
-        return state_of_files(folder, distinct_paths(listing.images([name])).paths)
-
-    content = hashlib.sha256()
-    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(THREADS) as threads:
-        folders = sorted(listing.sizes(Path(scratch)))
-        with Progress("checking the times of photos", len(folders), "folders") as progress:
-            for state in threads.map(state_of, folders):
-                content.update(state)
-                progress.advance()
-    return content.hexdigest()[:DIGEST_LENGTH]
+    """Return a digest of the size and the modification time of each image, whatever the order of the listing."""
+    folder, total = os.fsencode(folder_of(listing.origin)) + b"/", 0
+    with (
+        ThreadPoolExecutor(THREADS) as threads,
+        Progress("checking the times of photos", None, "photos") as progress,
+    ):
+        for block in path_blocks(listing):
+            parts = [block[begin : begin + STATES_AT_A_TIME] for begin in range(0, len(block), STATES_AT_A_TIME)]
+            for states in threads.map(functools.partial(_sum_of_states, folder), parts):
+                total += states
+                progress.advance(STATES_AT_A_TIME)
+    return digest_of([total % 2**128])
 
 
 def _warn_of_others(folder: Path) -> None:
@@ -196,11 +195,11 @@ class PhotoSource:
         """Return a digest of the files' sizes and modification times."""
         return {"files": state_of_listing(listing)}
 
-    def open(self, listing: Listing, scratch: Path) -> tuple[Listing, Reader]:
-        """Return the photos, and what reads them."""
+    def open(self, listing: Listing, scratch: Path) -> tuple[Sequence[bytes], Reader]:
+        """Return no other paths, and the reader."""
         folder, turn = folder_of(listing.origin).absolute(), self.options.camera_turn
         _warn_of_others(folder)
-        return listing, PhotoReader(folder, self.options.heading == FROM_TRACK, turn)
+        return (), PhotoReader(folder, self.options.heading == FROM_TRACK, turn)
 
     @contextlib.contextmanager
     def executor(self, num_jobs: int) -> Iterator[Executor | None]:

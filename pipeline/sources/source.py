@@ -5,7 +5,7 @@ manifest's rows are. Whatever the source, the rows come of the same rules: `read
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +14,12 @@ from typing import Any, Protocol
 import polars as pl
 
 from pipeline.listing.list_images import Listing
-from pipeline.metadata.name_parts import Parts
+from pipeline.metadata.paths import Paths
 from pipeline.metadata.read_names import read_names, with_positions
 from pipeline.metadata.rejects import find_rejects, reject_when, written
 from pipeline.metadata.sf_xl_names import FIELDS, HEADING_ORIGIN, Reason, parse_fields, rules
 from pipeline.sources.settings import SourceSettings
 from pipeline.sources.table_times import timestamp_in_one_form
-from pipeline.texts import Texts
 
 WRITTEN = FIELDS[1:-1]  # what a source may say of an image
 
@@ -32,18 +31,15 @@ class Reader(Protocol):
     def by_paths_alone(self) -> bool:
         """Whether the rows depend on nothing but the paths."""
 
-    def state(self, paths: Texts) -> bytes:
-        """Return a digest of what the rows depend on beside the sorted paths."""
+    def state(self, paths: Paths) -> bytes:
+        """Return a digest of what the rows depend on beside the paths."""
 
-    def read(
-        self, paths: pl.DataFrame, strict: bool, parts: Parts | None = None, negative_headings: bool = False
-    ) -> pl.DataFrame:
-        """Return the manifest's columns for sorted paths with `is_utf8`, with `reject` and `apart_m`, sorted by path.
+    def read(self, paths: Paths, strict: bool, negative_headings: bool = False) -> pl.DataFrame:
+        """Return the manifest's columns for paths, with `reject` and `apart_m`, sorted by path.
 
         Args:
-            paths: `path`, text, and `is_utf8`, as `decode_paths` gives them.
+            paths: The paths.
             strict: As in `build_manifest`.
-            parts: Those of the paths, if they are names of SF-XL's form and were cut already.
             negative_headings: As in `heading_in_range`.
         """
 
@@ -74,8 +70,8 @@ class Source(Protocol):
             UserError: It cannot be read.
         """
 
-    def open(self, listing: Listing, scratch: Path) -> tuple[Listing, Reader]:
-        """Return the images, with those that the source alone knows of, and what says what they are.
+    def open(self, listing: Listing, scratch: Path) -> tuple[Sequence[bytes], Reader]:
+        """Return paths that only the source knows of, which have no file, and the reader.
 
         Args:
             listing: The images that were found.
@@ -95,15 +91,13 @@ class NamesReader:
 
     by_paths_alone: bool = True
 
-    def state(self, paths: Texts) -> bytes:
+    def state(self, paths: Paths) -> bytes:
         """Return nothing: the names are in the paths."""
         return b""
 
-    def read(
-        self, paths: pl.DataFrame, strict: bool, parts: Parts | None = None, negative_headings: bool = False
-    ) -> pl.DataFrame:
+    def read(self, paths: Paths, strict: bool, negative_headings: bool = False) -> pl.DataFrame:
         """Return what the names say."""
-        return read_names(paths, strict, parts, negative_headings)
+        return read_names(paths, strict, negative_headings)
 
 
 @dataclass(frozen=True)
@@ -130,9 +124,9 @@ class NamesSource:
         """Return nothing: the names are in the paths."""
         return {}
 
-    def open(self, listing: Listing, scratch: Path) -> tuple[Listing, Reader]:
-        """Return the images as they are."""
-        return listing, NAMES
+    def open(self, listing: Listing, scratch: Path) -> tuple[Sequence[bytes], Reader]:
+        """Return no other paths."""
+        return (), NAMES
 
     def executor(self, num_jobs: int) -> contextlib.AbstractContextManager[Executor | None]:
         """Return nothing: libraries do the work, which let go of Python's lock."""

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from pipeline.metadata import sf_xl_names as names
+from pipeline.metadata.paths import Paths
 from pipeline.metadata.read_names import read_names
 from pipeline.metadata.rejects import Rule, rejected, written
 from pipeline.metadata.sf_xl_names import RULES, Reason, parse_names
@@ -37,7 +38,7 @@ def both_ways(paths: list[str], strict: bool = True) -> tuple[dict[str, str], di
     """The rejects by rules of names read part by part, and of the same names each parsed by itself."""
     frame = pl.DataFrame({"path": paths})
     alone = rejects_of(parse_names(frame, strict))
-    by_parts = rejects_of(read_names(frame.with_columns(is_utf8=pl.lit(True)), strict))
+    by_parts = rejects_of(read_names(Paths(frame["path"].cast(pl.Binary)), strict))
     of_positions = (Reason.NO_POSITION, Reason.POSITIONS_DISAGREE)  # found after the rules
     return {path: text for path, text in by_parts.items() if path in alone or not text.startswith(of_positions)}, alone
 
