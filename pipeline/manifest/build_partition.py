@@ -12,10 +12,10 @@ from data_manifest import schemas
 from data_manifest.store.files import link
 from data_manifest.tables import read_notes, write_table
 from pipeline.listing.list_images import Images
-from pipeline.metadata.headings import MINUS_1_TURNED, MINUS_1_UNKNOWN, NEGATIVE, ODD_HEADINGS
+from pipeline.metadata.fields import MINUS_1_TURNED, MINUS_1_UNKNOWN, NEGATIVE, ODD_HEADINGS
 from pipeline.metadata.positions import FAR_APART_M, NOTICEABLY_APART_M
 from pipeline.metadata.read_names import decode_paths, distinct_paths
-from pipeline.metadata.sf_xl_names import Reason
+from pipeline.metadata.rejects import Reason
 from pipeline.metadata.utm_faults import UTM_FAULTS
 from pipeline.sources.source import NAMES, Reader
 from pipeline.texts import Texts

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from pipeline import bytewise
 from pipeline.arrays import Numbers, Offsets, first_rows
-from pipeline.metadata.sf_xl_names import FIELDS
+from pipeline.metadata.fields import FIELDS
 from pipeline.texts import Texts
 
 PLACE = ("utm_east", "utm_north", "utm_zone", "utm_band", "latitude", "longitude", "pano_id", "utm_fault")

@@ -12,8 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from data_manifest.hemisphere import hemisphere
-from pipeline.groups.settings import FULL_TURN
-from pipeline.metadata.headings import heading_in_range
+from pipeline.metadata.fields import FULL_TURN, heading_in_range
 
 LEAST_M = 5.0  # between the places that give a direction
 JUMP_M = 100.0  # between two photos: farther, and the way between them is not known

@@ -8,8 +8,8 @@ import polars as pl
 
 from pipeline.listing.list_images import Listing
 from pipeline.manifest.build_partition import count, read_otherwise
+from pipeline.metadata.fields import FIELDS
 from pipeline.metadata.read_names import decode_paths, distinct_paths
-from pipeline.metadata.sf_xl_names import FIELDS
 from pipeline.partitions import partitions
 from pipeline.sources.source import NAMES_SOURCE, Source
 

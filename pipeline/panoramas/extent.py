@@ -6,7 +6,7 @@ Rows are counted as in SF-XL's whole panoramas, from the zenith, row 0, to the n
 import math
 from collections.abc import Mapping
 
-from pipeline.groups.settings import FULL_TURN
+from pipeline.metadata.fields import FULL_TURN
 from pipeline.sources.xmp import EQUIRECTANGULAR
 from pipeline.verification.image_parts import BadImageError, Status
 

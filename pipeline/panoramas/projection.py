@@ -20,7 +20,7 @@ from PIL import Image
 
 from data_manifest.errors import refused
 from data_manifest.images.open_picture import open_picture
-from pipeline.groups.settings import FULL_TURN
+from pipeline.metadata.fields import FULL_TURN
 from pipeline.panoramas.extent import (
     HEIGHT,
     STRIP,

@@ -13,7 +13,8 @@ from data_manifest.progress import working
 from data_manifest.store.data_set_names import data_set_name
 from data_manifest.store.lookup import find_artifact
 from data_manifest.store.recipe import CURRENT, is_published
-from pipeline.groups.settings import FULL_TURN, GroupSettings
+from pipeline.groups.settings import GroupSettings
+from pipeline.metadata.fields import FULL_TURN
 from pipeline.planning.count_images import count_images
 from pipeline.planning.image_statistics import Facts, find_facts
 from pipeline.planning.plan_groups import EpochSettings, Plan, plans_of

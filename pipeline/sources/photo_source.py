@@ -32,14 +32,14 @@ from data_manifest.store.recipe import DIGEST_LENGTH
 from data_manifest.store.references import folder_of
 from pipeline.execution.usable_cores import usable_cores
 from pipeline.listing.list_images import Listing
+from pipeline.metadata.fields import clean_number
 from pipeline.metadata.name_parts import Parts
 from pipeline.metadata.read_names import distinct_paths
-from pipeline.metadata.sf_xl_names import Reason
+from pipeline.metadata.rejects import Reason
 from pipeline.metadata.track_headings import fill_headings
 from pipeline.sources.photo_metadata import UNREADABLE, Facts, read_photo
 from pipeline.sources.settings import FROM_TRACK, SourceSettings
 from pipeline.sources.source import WRITTEN, Reader, read_fields
-from pipeline.sources.table_rows import number_in_one_form
 from pipeline.texts import Texts
 
 PHOTOS_PER_PARTITION = 5_000
@@ -82,7 +82,7 @@ class PhotoReader:
         rows = paths.hstack(pl.DataFrame(columns, schema=dict.fromkeys(COLUMNS, pl.String)))
         found = pl.struct("reason", "detail")
         reject = pl.when(pl.col("reason") != "").then(found)
-        rows = rows.with_columns(number_in_one_form("heading"), reject=reject).drop("reason", "detail")
+        rows = rows.with_columns(clean_number("heading"), reject=reject).drop("reason", "detail")
         images = read_fields(rows, strict, negative_headings)
         if self.from_track:
             sequence = pl.col("path").str.replace(r"[^/]*$", "")

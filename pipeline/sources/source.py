@@ -14,10 +14,10 @@ from typing import Any, Protocol
 import polars as pl
 
 from pipeline.listing.list_images import Listing
+from pipeline.metadata.fields import FIELDS, HEADING_ORIGIN, parse_fields, written
 from pipeline.metadata.name_parts import Parts
 from pipeline.metadata.read_names import read_names, with_positions
-from pipeline.metadata.rejects import find_rejects, reject_when, written
-from pipeline.metadata.sf_xl_names import FIELDS, HEADING_ORIGIN, Reason, parse_fields, rules
+from pipeline.metadata.rejects import Reason, find_rejects, reject_when, rules
 from pipeline.sources.settings import SourceSettings
 from pipeline.sources.table_times import timestamp_in_one_form
 from pipeline.texts import Texts

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.metadata.sf_xl_names import NUMBERS
+from pipeline.metadata.fields import NUMBERS, clean_number
 from pipeline.sources.degrees import COORDINATES, NOT_UNDERSTOOD, signed_degrees
 from pipeline.sources.source import WRITTEN
 from pipeline.sources.table_columns import find_columns
@@ -18,7 +18,6 @@ from pipeline.sources.table_file import read_table_file
 from pipeline.sources.table_times import timestamp_in_one_form
 from pipeline.sources.table_zones import with_bands_for_hemispheres, zone_and_band
 
-NOTHING = ("nan", "na", "n/a", "null", "none", "unknown", "-")  # as programs write an empty number
 COLUMNS = ("path", *WRITTEN, "heading_reference", "sequence")
 SIDES = ("latitude_ref", "longitude_ref")
 REFERENCES = {"true": "true", "t": "true", "magnetic": "magnetic", "m": "magnetic"}
@@ -42,7 +41,7 @@ def read_rows(table: Path, given: Mapping[str, str], images_folder: Path) -> pl.
     rows = texts.with_columns(pl.lit("").alias(column) for column in (*COLUMNS, *SIDES) if column not in found)
     reference = pl.col("heading_reference").str.to_lowercase()
     read = (
-        rows.with_columns(*map(number_in_one_form, NUMBERS), _relative(images_folder), _times(table, rows["timestamp"]))
+        rows.with_columns(*map(clean_number, NUMBERS), _relative(images_folder), _times(table, rows["timestamp"]))
         .with_columns(reference.replace_strict(REFERENCES, default="", return_dtype=pl.String))
         .with_columns(*zone_and_band())
     )
@@ -69,12 +68,6 @@ def _text(kind: pl.DataType, name: str) -> pl.Expr:
     else:
         text = pl.col(name).cast(pl.String)
     return text.fill_null("").str.strip_chars()
-
-
-def number_in_one_form(name: str) -> pl.Expr:
-    """Return a number's text with a decimal point, empty where a program wrote that there is none."""
-    text = pl.col(name).str.strip_chars("° ").str.replace(r"^([+-]?\d+),(\d+)$", "$1.$2")
-    return pl.when(text.str.to_lowercase().is_in(NOTHING)).then(pl.lit("")).otherwise(text).alias(name)
 
 
 def _signed(rows: pl.DataFrame, coordinate: str, side: str) -> pl.Series:

@@ -19,10 +19,9 @@ import polars as pl
 from data_manifest.errors import UserError
 from data_manifest.store.references import folder_of
 from pipeline.listing.list_images import Listing
-from pipeline.metadata.headings import NEGATIVE
+from pipeline.metadata.fields import NEGATIVE
 from pipeline.metadata.name_parts import Parts
-from pipeline.metadata.rejects import REJECT
-from pipeline.metadata.sf_xl_names import Reason
+from pipeline.metadata.rejects import REJECT, Reason
 from pipeline.metadata.track_headings import fill_headings
 from pipeline.sources.listing_with import ListingWith
 from pipeline.sources.settings import FROM_TRACK, SourceSettings

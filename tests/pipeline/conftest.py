@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.listing.list_images import Images, Listing, list_images
 from pipeline.manifest import build_manifest as manifest
-from pipeline.metadata.sf_xl_names import FIELDS
+from pipeline.metadata.fields import FIELDS
 from pipeline.partitions import partitions
 
 SAN_FRANCISCO = {

@@ -20,7 +20,8 @@ from pipeline import list_file as list_file_module
 from pipeline.listing.list_images import Listing
 from pipeline.manifest import build_manifest as manifest_module
 from pipeline.manifest.build_manifest import build_manifest, manifest_recipe
-from pipeline.metadata.sf_xl_names import FIELDS, Reason
+from pipeline.metadata.fields import FIELDS
+from pipeline.metadata.rejects import Reason
 from pipeline.partitions import partitions
 from pipeline.runs import clean_line
 from tests.helpers import files_in, tables_in

@@ -6,15 +6,17 @@ import polars as pl
 import pytest
 
 from data_manifest import schemas
-from pipeline.metadata.headings import heading_in_range
-from pipeline.metadata.sf_xl_names import Reason, parse_names
+from pipeline.metadata.fields import heading_in_range
+from pipeline.metadata.rejects import Reason
+from pipeline.metadata.sf_xl_names import parse_names
 
 NameWith = Callable[..., str]
 BY_THE_RULE = tuple(name for name in schemas.MANIFEST.names if name != "path")
 
 
 def parse(path: str, strict: bool = True) -> dict[str, Any]:
-    return parse_names(pl.DataFrame({"path": [path]}), strict).row(0, named=True)
+    rows = parse_names(pl.DataFrame({"path": [path]}), strict)
+    return rows.select(*schemas.MANIFEST.names, "reject").row(0, named=True)
 
 
 def reason(path: str, strict: bool = True) -> str | None:
@@ -304,7 +306,7 @@ def test_the_first_of_several_reasons_is_told(name_with: NameWith) -> None:
 def test_one_bad_name_does_not_touch_the_others() -> None:
     paths = [*GOOD_NAMES, MANGLED, "photo.jpg", "", "../x"]
     together = parse_names(pl.DataFrame({"path": paths}), strict=True)
-    assert together.rows() == [tuple(parse(path).values()) for path in paths]
+    assert together.select(*schemas.MANIFEST.names, "reject").rows() == [tuple(parse(path).values()) for path in paths]
 
 
 def test_reasons_are_those_of_the_documentation() -> None:
