@@ -144,7 +144,7 @@ def test_the_cuts_of_a_large_folder(listed: Path, tmp_path: Path, hold: Hold) ->
 def test_photos_by_their_exif(tree: Path, tmp_path: Path, hold: Hold) -> None:
     times, others = (
         hold("pipeline.sources.photo_source.state_of_files"),
-        hold("pipeline.sources.photo_source._warn_of_others"),
+        hold("pipeline.sources.photo_source._warn_of_other_photos"),
     )
     with pytest.raises(Exception, match="none of the 64 files is a usable image"):
         build_manifest(tree, tmp_path / "A", "city", source=make_source(SourceSettings(source="exif")))

@@ -165,7 +165,7 @@ def _states(paths: pl.Series, images_folder: Path, skip_errors: bool = False) ->
     return pl.DataFrame(dict(zip(STATE, columns, strict=True)))
 
 
-def stat_file(path: str, skip_errors: bool = False) -> tuple[int | None, int | None]:
+def stat_file(path: str | bytes, skip_errors: bool = False) -> tuple[int | None, int | None]:
     """Return the size and the modification time in ns of a file, None if it is missing.
 
     Raises:
@@ -179,7 +179,7 @@ def stat_file(path: str, skip_errors: bool = False) -> tuple[int | None, int | N
         if skip_errors:
             return None, None
         raise UserError(
-            f"{path}: cannot read its size and time: {error.strerror}. Check the disk and the permissions"
+            f"{os.fsdecode(path)}: cannot read its size and time: {error.strerror}. Check the disk and the permissions"
         ) from error
     return state.st_size, state.st_mtime_ns
 

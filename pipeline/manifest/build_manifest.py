@@ -33,7 +33,8 @@ from pipeline.manifest.build_partition import (
     read_otherwise,
 )
 from pipeline.partitions import partitions
-from pipeline.sources.source import NAMES_SOURCE, Reader, Source
+from pipeline.sources.names_source import NAMES_SOURCE
+from pipeline.sources.source import Reader, Source
 
 logger = logging.getLogger(__name__)
 

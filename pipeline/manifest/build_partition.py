@@ -17,7 +17,8 @@ from pipeline.metadata.positions import FAR_APART_M, NOTICEABLY_APART_M
 from pipeline.metadata.read_names import decode_paths, distinct_paths
 from pipeline.metadata.rejects import Reason
 from pipeline.metadata.utm_faults import UTM_FAULTS
-from pipeline.sources.source import NAMES, Reader
+from pipeline.sources.names_source import NAMES_READER
+from pipeline.sources.source import Reader
 from pipeline.texts import Texts
 
 VERSION = 4
@@ -47,7 +48,7 @@ class Partition:
     folder: Path
     earlier: tuple[Path, ...] = ()
     name_before: str | None = None
-    reader: Reader = NAMES
+    reader: Reader = NAMES_READER
     negative_headings: bool | None = None
 
 

@@ -11,7 +11,8 @@ from pipeline.manifest.build_partition import count, read_otherwise
 from pipeline.metadata.fields import FIELDS
 from pipeline.metadata.read_names import decode_paths, distinct_paths
 from pipeline.partitions import partitions
-from pipeline.sources.source import NAMES_SOURCE, Source
+from pipeline.sources.names_source import NAMES_SOURCE
+from pipeline.sources.source import Source
 
 HEADING = FIELDS.index("heading")
 # As wide as SF-XL writes them, so that names sort as the numbers do.

@@ -30,7 +30,8 @@ from pipeline.execution.executor import run_all
 from pipeline.listing.list_images import Listing, list_images
 from pipeline.panoramas.crop_names import crop_path, paths_of, read_panoramas
 from pipeline.panoramas.settings import CropSettings
-from pipeline.sources.source import NAMES_SOURCE, Source
+from pipeline.sources.names_source import NAMES_SOURCE
+from pipeline.sources.source import Source
 from pipeline.verification.image_parts import BadImageError, Status
 
 VERSION = 2

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 
 from pipeline.metadata.fields import FULL_TURN
-from pipeline.sources.xmp import EQUIRECTANGULAR
+from pipeline.sources.photo_metadata import EQUIRECTANGULAR
 from pipeline.verification.image_parts import BadImageError, Status
 
 WIDTH, HEIGHT, STRIP_TOP, STRIP_HEIGHT = 3328, 1664, 512, 512  # of SF-XL's panoramas

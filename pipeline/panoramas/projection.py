@@ -32,7 +32,7 @@ from pipeline.panoramas.extent import (
     rows_shown,
 )
 from pipeline.panoramas.settings import LEFT, PERSPECTIVE, CropSettings
-from pipeline.sources.xmp import read_xmp
+from pipeline.sources.photo_metadata import read_xmp
 from pipeline.verification import with_pillow
 from pipeline.verification.image_parts import BadImageError, Status
 

@@ -248,7 +248,7 @@ def test_other_sources_than_names_give_the_same_bytes(
     kind: str, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of photos in eight folders; the table and the artifacts lie in the driver's working folder."""
-    monkeypatch.setattr(exif, "JOBS_FOR_PROCESSES", 100)
+    monkeypatch.setattr(exif, "MIN_JOBS_FOR_PROCESSES", 100)
     monkeypatch.setattr(manifest_module, "partitions", lambda listing, scratch, *_: partitions(listing, scratch, 2))
     monkeypatch.chdir(tmp_path)
     photo = Image.Exif()

@@ -296,7 +296,7 @@ def test_none_usable_publishes_nothing(
     assert str(error.value).startswith(
         f"{tmp_path / 'train_images_paths.txt'}: none of the {len(paths)} files is a usable image, as in "
     )
-    assert "Names are expected as @UTM_east@UTM_north@zone@band@latitude@longitude" in str(error.value)
+    assert "Names must have the form @UTM_east@UTM_north@zone@band@latitude@longitude" in str(error.value)
     assert files_in(tmp_path / "A") == {}
     assert list_artifacts(tmp_path / "A") == []
 

@@ -18,8 +18,8 @@ from pipeline.manifest.build_manifest import build_manifest
 from pipeline.panoramas.crop_names import read_panoramas
 from pipeline.planning.count_images import count_images, counting_rule
 from pipeline.sources.make_source import make_source
+from pipeline.sources.names_source import NAMES_SOURCE
 from pipeline.sources.settings import SourceSettings
-from pipeline.sources.source import NAMES_SOURCE
 from tests.helpers import tables_in
 from tests.pipeline.conftest import write
 

@@ -14,7 +14,7 @@ from pipeline.groups.settings import GroupSettings
 from pipeline.listing.list_images import list_images
 from pipeline.manifest.build_manifest import build_manifest
 from pipeline.panoramas.crop_names import crop_path, read_panoramas
-from pipeline.sources.source import NAMES_SOURCE
+from pipeline.sources.names_source import NAMES_SOURCE
 from tests.pipeline.conftest import write
 
 NameWith = Callable[..., str]

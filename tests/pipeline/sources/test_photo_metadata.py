@@ -43,27 +43,27 @@ def outcome(make_photo: MakePhoto, folder: Path, strict: bool = True, **photo: A
 
 
 UNCLEAR: list[tuple[Mapping[int, Any], str]] = [
-    ({2: NORTH[2], **EAST}, "neither N nor S is given"),
-    ({**HERE, 1: "\0"}, "neither N nor S is given"),
-    ({**NORTH, 4: EAST[4]}, "neither E nor W is given"),
+    ({2: NORTH[2], **EAST}, "N or S is missing"),
+    ({**HERE, 1: "\0"}, "N or S is missing"),
+    ({**NORTH, 4: EAST[4]}, "E or W is missing"),
     ({**HERE, 1: "E", 3: "N"}, "E is neither N nor S"),
     ({**HERE, 3: "O"}, "O is neither E nor W"),
     ({**HERE, 2: ((48, 1), (0, 0), (216, 100))}, "GPSLatitude = 48.0, 0/0, 2.16 N: not a number"),
     ({**HERE, 2: ((48, 1), (51, 1), (0, 0))}, "not a number"),
     ({**HERE, 2: ((48, 0), (51, 1), (2, 1))}, "GPSLatitude = 48/0, 51.0, 2.0 N: not a number"),
-    ({**HERE, 2: ((48, 1), (60, 1), (0, 1))}, "minutes and seconds go from 0 to less than 60"),
-    ({**HERE, 4: ((2, 1), (20, 1), (99, 1))}, "minutes and seconds go from 0 to less than 60"),
-    ({**HERE, 2: [(48, 1), (-51, 1), (0, 1)]}, "minutes and seconds go from 0 to less than 60"),
-    ({**HERE, 2: ((48, 1), (51036, 1000), (216, 100))}, "a fraction before the last part"),
+    ({**HERE, 2: ((48, 1), (60, 1), (0, 1))}, "minutes and seconds must be in [0, 60)"),
+    ({**HERE, 4: ((2, 1), (20, 1), (99, 1))}, "minutes and seconds must be in [0, 60)"),
+    ({**HERE, 2: [(48, 1), (-51, 1), (0, 1)]}, "minutes and seconds must be in [0, 60)"),
+    ({**HERE, 2: ((48, 1), (51036, 1000), (216, 100))}, "only the last number may have a fraction"),
     ({**HERE, 2: ((90, 1), (0, 1), (1, 1))}, "more than 90 degrees"),
     ({**HERE, 4: ((180, 1), (1, 1), (0, 1))}, "more than 180 degrees"),
     ({**HERE, 2: [(-48, 1), (51, 1), (0, 1)]}, "a negative number contradicts N"),
     ({**HERE, 2: "48.8506 S"}, "N contradicts S"),
-    ({**HERE, 2: "48,51"}, "the comma could separate minutes or be a decimal comma"),
+    ({**HERE, 2: "48,51"}, "ambiguous comma: minutes or decimals"),
     ({**HERE, 2: "51' 2\""}, "GPSLatitude = 51' 2\" N: not understood"),
-    (NORTH, "there is no GPSLongitude"),
-    ({0: b"\2\3\0\0"}, "the file has no GPS position"),
-    ({0: b"\2\3\0\0", 1: "N", 3: "E"}, "the file has no GPS position"),
+    (NORTH, "GPSLongitude is missing"),
+    ({0: b"\2\3\0\0"}, "no GPS position in the file"),
+    ({0: b"\2\3\0\0", 1: "N", 3: "E"}, "no GPS position in the file"),
 ]
 
 
@@ -129,7 +129,7 @@ def test_a_position_in_xmp_only(make_photo: MakePhoto, tmp_path: Path, xmp: str,
 def test_xmp_that_is_not_clear_is_named(make_photo: MakePhoto, tmp_path: Path) -> None:
     xmp = described(exif_GPSLatitude="48,51N", exif_GPSLongitude="2,20E")
     row = outcome(make_photo, tmp_path / "photos", xmp=xmp)
-    assert row["detail"].startswith("exif:GPSLatitude = 48,51N: the comma could")
+    assert row["detail"].startswith("exif:GPSLatitude = 48,51N: ambiguous comma")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 import json
 import os
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ from data_manifest.tables import read_table
 from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
 from pipeline.manifest.build_manifest import build_manifest
-from pipeline.sources import photo_source as exif_module
+from pipeline.sources import photo_source
 from pipeline.sources.make_source import make_source
 from pipeline.sources.photo_metadata import read_photo
 from pipeline.sources.photo_source import PhotoSource
@@ -81,7 +79,7 @@ def test_photos_of_kinds_that_are_not_read_are_told_of(tmp_path: Path, caplog: p
         (tmp_path / "photos" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "photos" / name).touch()
     build_manifest(tmp_path / "photos", tmp_path / "A", source=make_source(EXIF))
-    assert "2 photos .webp are not read: convert them to JPEG" in caplog.text
+    assert "2 photos .webp are not read. Convert them to JPEG" in caplog.text
     assert ".txt" not in caplog.text
 
 
@@ -96,10 +94,10 @@ def test_photos_that_are_of_no_use(tmp_path: Path) -> None:
     manifest = build_manifest(photos, tmp_path / "A", source=make_source(EXIF))
     assert read_table(manifest, "manifest")["path"].to_list() == ["good.jpg"]
     assert rejects_of(manifest) == {
-        "nowhere.jpg": "no position: the file has no GPS position",
-        "null.jpg": "no position: latitude 0, longitude 0: what is written where no position is known",
-        "text.jpg": "cannot be read: no image that can be read",
-        "empty.jpg": "cannot be read: no image that can be read",
+        "nowhere.jpg": "no position: no GPS position in the file",
+        "null.jpg": "no position: latitude 0, longitude 0: usually an unknown position",
+        "text.jpg": "cannot be read: not an image",
+        "empty.jpg": "cannot be read: not an image",
         "./%FF.jpg": "not UTF-8: the path is shown percent-escaped",
     }
 
@@ -113,31 +111,15 @@ def test_what_the_machine_refuses_is_not_remembered_as_a_reject(
         raise PermissionError(13, "Permission denied", path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(exif_module, "read_photo", refuses)
+        patch.setattr(photo_source, "read_photo", refuses)
         with pytest.raises(UserError, match=r"1\.jpg cannot be read: Permission denied; see to the disk"):
             build_manifest(tmp_path / "photos", tmp_path / "A", source=make_source(EXIF))
     assert len(rows_of(tmp_path / "photos", tmp_path)) == 1
 
 
-def test_threads_read_where_the_disk_keeps_one_waiting_and_give_the_same_in_the_same_order() -> None:
-    names, by_main = [(f"{number}.jpg", True) for number in range(120)], []
-
-    def read(path: str, slow_until: int) -> dict[str, str]:
-        if int(path.removesuffix(".jpg")) < slow_until:
-            time.sleep(0.001)
-        by_main.append(threading.current_thread() is threading.main_thread())
-        return {"path": path}
-
-    for slow_until, alone in ((20, 20), (0, 120)):
-        by_main.clear()
-        facts = exif_module.read_all(lambda path, _, until=slow_until: read(path, until), names)  # type: ignore[misc]
-        assert [each["path"] for each in facts] == [path for path, _ in names]
-        assert sum(by_main) == alone
-
-
 def test_photos_that_changed_are_read_again_and_others_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exif_module, "PHOTOS_PER_PARTITION", 2)
-    monkeypatch.setattr(exif_module, "JOBS_FOR_PROCESSES", 100)
+    monkeypatch.setattr(photo_source, "PHOTOS_PER_PARTITION", 2)
+    monkeypatch.setattr(photo_source, "MIN_JOBS_FOR_PROCESSES", 100)
     seen: list[str] = []
     read = read_photo
 
@@ -145,7 +127,7 @@ def test_photos_that_changed_are_read_again_and_others_not(tmp_path: Path, monke
         seen.append(Path(os.fsdecode(path)).name)
         return read(path)
 
-    monkeypatch.setattr(exif_module, "read_photo", noted)
+    monkeypatch.setattr(photo_source, "read_photo", noted)
     photos = tmp_path / "photos"
     for number in range(4):
         write_photo(photos / f"{number}" / f"{number}.jpg", GPS)
@@ -164,11 +146,11 @@ def test_photos_that_changed_are_read_again_and_others_not(tmp_path: Path, monke
 
 
 def test_processes_give_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exif_module, "PHOTOS_PER_PARTITION", 1)
+    monkeypatch.setattr(photo_source, "PHOTOS_PER_PARTITION", 1)
     for number in range(3):
         write_photo(tmp_path / "photos" / f"{number}" / "x.jpg", GPS)
     of_processes = build_manifest(tmp_path / "photos", tmp_path / "A", source=make_source(EXIF))
-    monkeypatch.setattr(exif_module, "JOBS_FOR_PROCESSES", 100)
+    monkeypatch.setattr(photo_source, "MIN_JOBS_FOR_PROCESSES", 100)
     of_threads = build_manifest(tmp_path / "photos", tmp_path / "B", source=make_source(EXIF))
     files = [{path.name: path.read_bytes() for path in each.glob("*/*")} for each in (of_processes, of_threads)]
     assert files[0] == files[1]

@@ -12,8 +12,8 @@ from data_manifest.tables import read_table
 from pipeline.panoramas.crop_panoramas import crop_panoramas
 from pipeline.panoramas.settings import CropSettings
 from pipeline.sources.make_source import make_source
+from pipeline.sources.names_source import NAMES_SOURCE
 from pipeline.sources.settings import SourceSettings
-from pipeline.sources.source import NAMES_SOURCE
 
 MakePhoto = Callable[..., Path]
 SOURCE = make_source(SourceSettings(source="exif"))

@@ -34,7 +34,7 @@ def test_what_a_row_becomes(build: Build) -> None:
         **{"heading_reference": "magnetic", "timestamp": "20140616_102030", "year": 2014, "month": 6, "pano_id": "p_1"},
     }
     assert rejects(folder) == dict.fromkeys(
-        ("a/2.jpg", "b/3.JPG", "b/4.png"), "not in the table: no row names this file"
+        ("a/2.jpg", "b/3.JPG", "b/4.png"), "not in the table: no row with this path"
     )
 
 
@@ -50,8 +50,8 @@ def test_rows_files_and_rejects_add_up(build: Build) -> None:
     assert set(read_table(folder, "manifest")["path"]) == {"a/1.jpg", "b/4.png"}
     assert rejects(folder) == {
         "a/2.jpg": "not a number: latitude = north",
-        "b/3.JPG": "rows disagree: 2 rows, which differ in latitude",
-        "gone/9.jpg": "no such file: the table names a file that is not in the images folder",
+        "b/3.JPG": "rows disagree: 2 rows differ in latitude",
+        "gone/9.jpg": "no such file: in the table, but not in the images folder",
     }
     assert read_recipe(folder)["summary"]["files"] == 5
 
@@ -101,7 +101,7 @@ def test_times_in_several_forms(
     """What could be another day is told and left out."""
     row = read_table(build(f"path,lat,lon,date\na/1.jpg,48.85,2.33,{written}\n"), "manifest").row(0, named=True)
     assert (row["timestamp"], row["year"], row["month"]) == read
-    warned = f"1 timestamps are not understood, as {written!r}, and left out" in caplog.text
+    warned = f"1 timestamps cannot be parsed and are left out, such as {written!r}" in caplog.text
     assert warned == (read[0] is None)
 
 
@@ -126,12 +126,12 @@ def test_headings_in_several_forms(build: Build, heading: str, expected: float |
 
 def test_rows_that_name_no_position_and_no_file_of_the_folder(build: Build) -> None:
     found = rejects(build("path,lat,lon\na/1.jpg,0,0\n../a/1.jpg,1,2\n/etc/x.jpg,1,2\n,1,2\na/2.jpg,1,2\n"))
-    outside = "no such file: the table names a file that is not in the images folder"
+    outside = "no such file: in the table, but not in the images folder"
     assert {path: detail for path, detail in found.items() if "not in the table" not in detail} == {
-        "a/1.jpg": "no position: latitude 0, longitude 0: what is written where no position is known",
+        "a/1.jpg": "no position: latitude 0, longitude 0: usually an unknown position",
         "../a/1.jpg": outside,
         "/etc/x.jpg": outside,
-        "": "no such file: a row without a path",
+        "": "no such file: the row has no path",
     }
 
 
@@ -180,9 +180,7 @@ def test_any_zone_and_no_pole(build: Build) -> None:
 
 
 def test_swapped_degrees_are_found_and_said(build: Build) -> None:
-    with pytest.raises(
-        UserError, match=r"latitude = -122\.4, longitude = 37\.7, and so in 1 of 1 rows: the two are swapped"
-    ):
+    with pytest.raises(UserError, match=r"swapped in 1 of 1 rows \(first: latitude = -122\.4, longitude = 37\.7\)"):
         build("path,latitude,longitude\na/1.jpg,-122.4,37.7\n")
     utm_and_swapped = (
         "path,utm_east,utm_north,utm_zone,utm_band,lat,lon\na/1.jpg,451201.4,5411061.5,31,U,2.33481,48.85060\n"
@@ -219,7 +217,7 @@ def test_what_makes_another_manifest_and_what_does_not(build: Build, photos: Pat
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ("file,lat\n", {}, "has no row below its first line"),
+        ("file,lat\n", {}, "has no rows, only column names"),
         ("", {}, "photos.csv is empty"),
         ("a,lat,lon\nx,1,2\n", {}, "no column has the images' paths. Give --columns path=... It has a, lat, lon"),
         ("path,lat,x\na/1.jpg,1,2\n", {}, "no columns have positions. Give --columns latitude=...,longitude=..."),
@@ -229,11 +227,11 @@ def test_what_makes_another_manifest_and_what_does_not(build: Build, photos: Pat
             {"columns": "heading=h"},
             "photos.csv has no column h (for heading). It has path, lat, lon.",
         ),
-        ("path,lat,lon\na/9.jpg,1,2\n", {}, "none of its 1 rows names a file of"),
+        ("path,lat,lon\na/9.jpg,1,2\n", {}, "none of its 1 rows matches a file of"),
         (
             "path,lat,lon\nC:\\me\\photos\\a\\1.jpg,1,2\n",
             {},
-            "with their extension; without C:/me/photos/ it would name",
+            "with their extension. Without C:/me/photos/ it would match",
         ),
         ("path,lat,lon\na/1.jpg,1,2,3\n", {}, "Each line needs the columns of the first one"),
         ("PK\x03\x04...", {}, "is a workbook or another archive. Save the table as CSV"),
@@ -249,12 +247,12 @@ def test_tables_that_cannot_work(build: Build, text: str, options: dict[str, str
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"source": "table"}, "source = table: which one"),
-        ({"table": "x.csv"}, "table = x.csv: no table is read with source = names"),
-        ({"source": "names", "heading": "from-track"}, "heading = from-track: it takes --source table"),
-        ({"source": "exif", "camera_turn": 90}, "camera_turn = 90: it takes --heading from-track"),
+        ({"source": "table"}, "source = table: no table given. Pass --table."),
+        ({"table": "x.csv"}, "table = x.csv: source = names. Pass --source table."),
+        ({"source": "names", "heading": "from-track"}, "heading = from-track: source = names. Pass --source table"),
+        ({"source": "exif", "camera_turn": 90}, "camera_turn = 90: heading = given. Pass --heading from-track."),
         ({"source": "table", "table": "x", "columns": "latitude"}, "expected meaning=column"),
-        ({"source": "table", "table": "x", "columns": "where=a"}, "where is no meaning of a column"),
+        ({"source": "table", "table": "x", "columns": "where=a"}, "unknown meaning where"),
     ],
 )
 def test_options_that_would_do_nothing_are_refused(options: dict[str, Any], message: str) -> None:
