@@ -1,4 +1,4 @@
-"""What is known of panoramas, whatever says it, and what their crops are called: always as SF-XL names them."""
+"""Names of crops, always in SF-XL's form, from any source of the panoramas' positions and headings."""
 
 import tempfile
 from pathlib import Path
@@ -15,19 +15,19 @@ from pipeline.sources.names_source import NAMES_SOURCE
 from pipeline.sources.source import Source
 
 HEADING = FIELDS.index("heading")
-# As wide as SF-XL writes them, so that names sort as the numbers do.
-FORMS = {"utm_east": "{:010.2f}", "utm_north": "{:010.2f}", "latitude": "{:09.5f}", "longitude": "{:09.5f}"}
+# As wide as in SF-XL, so that names sort like the numbers.
+FORMATS = {"utm_east": "{:010.2f}", "utm_north": "{:010.2f}", "latitude": "{:09.5f}", "longitude": "{:09.5f}"}
 
 
 def paths_of(listing: Listing) -> pl.DataFrame:
-    """Return the paths of panoramas, sorted, as `decode_paths` gives them."""
+    """Return the sorted paths of panoramas, as `decode_paths` does."""
     with tempfile.TemporaryDirectory() as scratch:
         parts = [decode_paths(distinct_paths(images).paths) for _, images in partitions(listing, Path(scratch))]
     return pl.concat(parts).sort("path")
 
 
 def read_panoramas(listing: Listing, source: Source) -> pl.DataFrame:
-    """Return `path`, `heading`, `reject` and `name`, from which the names of the crops are made, of each panorama."""
+    """Return the manifest rows of panoramas, with `name`, from which `crop_path` makes the names of the crops."""
     with tempfile.TemporaryDirectory() as scratch:
         listing, reader = source.open(listing, Path(scratch))
         paths = paths_of(listing)
@@ -39,24 +39,23 @@ def read_panoramas(listing: Listing, source: Source) -> pl.DataFrame:
     is_usual = (name.str.count_matches("@", literal=True) == len(FIELDS) - 1) & (source is NAMES_SOURCE)
     rows = rows.with_columns(name=name)
     others = rows.select((~is_usual).arg_true()).to_series()
-    names = rows["name"].scatter(others, [_name(row) for row in rows[others].iter_rows(named=True)])
-    return rows.with_columns(names)
+    return rows.with_columns(rows["name"].scatter(others, [_name(row) for row in rows[others].iter_rows(named=True)]))
 
 
 def _name(row: dict[str, Any]) -> str:
-    """Return the name that SF-XL would give a panorama; what it is called is its pano_id, unless it has one."""
+    """Return a panorama's name in SF-XL's form; its pano_id is that of the row, else its file name."""
     fields = dict.fromkeys(FIELDS, "")
     stem = row["path"].rpartition("/")[2].rpartition(".")[0]
     for field in ("utm_zone", "utm_band", "timestamp"):
         fields[field] = str(row[field] or "")
-    for field, form in FORMS.items():
+    for field, form in FORMATS.items():
         fields[field] = "" if row[field] is None else form.format(row[field])
     fields["pano_id"] = (row["pano_id"] or stem).replace("@", "_")
     return "@".join(fields.values())
 
 
 def crop_path(path: str, name: str, heading: float) -> str:
-    """Return the path of a crop: in the folder of its panorama, with its own heading."""
+    """Return the path of a crop: the folder of its panorama, and the panorama's name with the crop's heading."""
     folder, slash, _ = path.rpartition("/")
     fields = name.split("@")
     fields[HEADING], fields[-1] = f"{heading:.2f}".rstrip("0").rstrip("."), ".jpg"
