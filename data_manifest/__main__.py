@@ -1,4 +1,4 @@
-"""Look inside an artifacts folder, and tidy it up: `python -m data_manifest summary artifacts/manifest/my-images`."""
+"""Inspect an artifacts folder: `python -m data_manifest summary artifacts/manifest/my-images`."""
 
 import argparse
 import json
@@ -12,11 +12,12 @@ from data_manifest.console import escape_unprintable
 from data_manifest.errors import UserError
 from data_manifest.inspect import classes, contents, rejects, summary
 from data_manifest.inspect.bars import glyphs_for
+from data_manifest.inspect.show_garbage import show_garbage
 from data_manifest.store import garbage
-from data_manifest.store.lookup import find_artifact, read_recipe_of
+from data_manifest.store.find import find_artifact, read_recipe_of
 from data_manifest.store.references import CHECK_STAGES, MANIFEST_STAGES
 
-Result = tuple[Any, str]  # what JSON shows, and what text does
+Result = tuple[Any, str]  # for JSON and as text
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -38,28 +39,29 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
         return command
 
-    paths = add("paths", _paths, "the current tables, each as a glob of Parquet files")
-    listing = add("list", _list, "all artifacts, old ones too")
+    paths = add("paths", _paths, "list the current tables, each as a glob of Parquet files")
+    listing = add("list", _list, "list all artifacts, including old ones")
     look = add(
         "summary",
         _summary,
-        "images and rejects by reason, year, zone, heading; what checks or crops found",
+        "count images and rejects by reason, year, zone and heading; results of checks and crops",
         summary.__doc__,
     )
-    why = add("rejects", _rejects, "which files are no usable images, and why", rejects.__doc__)
-    sizes = add("classes", _classes, "classes and images of each group", classes.__doc__)
+    why = add("rejects", _rejects, "show which files are rejected, and why", rejects.__doc__)
+    sizes = add("classes", _classes, "count classes and images per group", classes.__doc__)
     collect = add("gc", _gc, "remove old artifacts that nothing needs", garbage.__doc__)
     for command in (paths, listing, collect):
         command.add_argument("--artifacts-folder", type=Path, default=Path("artifacts"), help="default: artifacts")
     for command in (look, why, sizes):
         command.add_argument("path", type=Path, help="an artifact, as in artifacts/manifest/<data set>/current")
-    why.add_argument("--reason", help="look at one reason alone")
-    text = "files of each reason to show (default: %(default)s)"
-    why.add_argument("--limit", type=int, default=rejects.LIMIT, metavar="N", help=text)
-    collect.add_argument("--dry-run", action="store_true", help="show what would be removed, and remove nothing")
-    text = "artifacts of each stage and data set to keep, the newest first (default: %(default)s)"
+    why.add_argument("--reason", help="show only this reason")
+    why.add_argument("--path", dest="file", metavar="FILE", help="show why this file is rejected, or that it is used")
+    text = "files to show per reason (default: %(default)s)"
+    why.add_argument("--limit", type=int, default=rejects.MAX_EXAMPLES, metavar="N", help=text)
+    collect.add_argument("--dry-run", action="store_true", help="only show what would be removed")
+    text = "keep at least the N newest artifacts of each stage and data set (default: %(default)s)"
     collect.add_argument("--keep-newest", type=int, default=0, metavar="N", help=text)
-    text = "stages to remove from (default: %(default)s; models are days of work, and go only if asked for)"
+    text = "stages to clean up (default: %(default)s; models must be asked for)"
     collect.add_argument("--stages", default=",".join(garbage.DEFAULT_STAGES), help=text)
     return parser
 
@@ -87,7 +89,11 @@ def _summary(options: argparse.Namespace) -> Result:
 
 
 def _rejects(options: argparse.Namespace) -> Result:
-    facts = rejects.list_rejects(find_artifact(options.path), options.reason, options.limit)
+    artifact = find_artifact(options.path)
+    if options.file is not None:
+        facts = rejects.explain_file(artifact, options.file)
+        return facts, rejects.show_file(facts)
+    facts = rejects.list_rejects(artifact, options.reason, options.limit)
     return facts, rejects.show_rejects(facts, _glyphs())
 
 
@@ -98,8 +104,8 @@ def _classes(options: argparse.Namespace) -> Result:
 
 def _gc(options: argparse.Namespace) -> Result:
     stages = tuple(stage.strip() for stage in options.stages.split(","))
-    facts = garbage.remove_garbage(_artifacts(options), stages, options.keep_newest, options.dry_run)
-    return facts, garbage.show_garbage(facts)
+    facts = garbage.collect_garbage(_artifacts(options), stages, options.keep_newest, options.dry_run)
+    return facts, show_garbage(facts)
 
 
 def _artifacts(options: argparse.Namespace) -> Path:
@@ -120,5 +126,5 @@ if __name__ == "__main__":
         sys.stdout.flush()
     except UserError as error:
         sys.exit(f"error: {error}")
-    except BrokenPipeError:  # as in `| head`: who reads has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's own flush at its end
+    except BrokenPipeError:  # as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's flush at exit

@@ -1,4 +1,4 @@
-"""What a command line shows: log lines, and a user's mistake as one message without a traceback."""
+"""Console output: log lines, user errors as one message without a traceback, numbers as text."""
 
 import builtins
 import errno
@@ -6,7 +6,7 @@ import io
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 
 from data_manifest.errors import UserError
@@ -14,7 +14,7 @@ from data_manifest.errors import UserError
 ExceptHook = Callable[[type[BaseException], BaseException, TracebackType | None], object]
 LOGGERS = ("data_manifest", "pipeline", "training", "evaluation", "luigi_tasks")
 LUIGI_LOGGER = "luigi-interface"
-SYSTEM_LIMITS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)  # mended outside the program
+SYSTEM_LIMITS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)  # fixed outside the program
 # Lines between two errors of a chain in Python's tracebacks. Group 1: the first error is named as the cause.
 _BETWEEN_ERRORS = re.compile(
     r"\n\n(?:(The above exception was the direct cause of the following exception)"
@@ -30,13 +30,13 @@ _ERRNO = re.compile(r"\[Errno (\d+)\]")
 
 
 def escape_unprintable() -> None:
-    """Write characters that the terminal's encoding lacks as escapes, as in \\u663c, instead of raising an error."""
+    """Print characters that the terminal's encoding lacks as escapes such as \\u663c, instead of raising an error."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def configure_logging() -> None:
-    """Show the log lines of this project on standard error, and users' mistakes that Luigi logs as plain messages."""
+    """Log this project's lines to standard error, and reduce the user errors that Luigi logs to their message."""
     escape_unprintable()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
@@ -50,14 +50,14 @@ def configure_logging() -> None:
         luigi_logger.addFilter(ShowUserErrors())
 
 
-def show_mistake(show_others: ExceptHook, *mistakes: type[BaseException]) -> ExceptHook:
-    """Return an excepthook that shows users' mistakes, these others, and Ctrl-C as a message without a traceback."""
+def show_user_errors(show_others: ExceptHook, *kinds: type[BaseException]) -> ExceptHook:
+    """Return an excepthook that prints user errors, these kinds of errors, and Ctrl-C without a traceback."""
 
     def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if issubclass(kind, (UserError, *mistakes)):
+        if issubclass(kind, (UserError, *kinds)):
             print(f"ERROR: {message_of(error)}", file=sys.stderr)
         elif issubclass(kind, KeyboardInterrupt):
-            print(str(error) or "stopped: Ctrl-C; what is finished is kept", file=sys.stderr)
+            print(str(error) or "stopped by Ctrl-C; finished work is kept", file=sys.stderr)
         else:
             show_others(kind, error, trace)
 
@@ -65,34 +65,33 @@ def show_mistake(show_others: ExceptHook, *mistakes: type[BaseException]) -> Exc
 
 
 class ShowUserErrors(logging.Filter):
-    """Reduces a record about a user's mistake to its message, and drops it where the message was just shown."""
+    """Reduces the record of a user error to its message, and drops repeated messages."""
 
     def __init__(self) -> None:
         super().__init__()
         self._shown: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether the record is to be shown; changes it if it is about a user's mistake."""
-        message = mistake_in(record)
+        """Return whether to show the record; one about a user error is changed."""
+        message = find_user_error(record)
         if message is None:
             return True
         record.msg, record.args, record.exc_info, record.exc_text = message, (), None, None
-        record.levelno, record.levelname = logging.ERROR, "ERROR"  # Luigi warns of what fails before a task runs
+        record.levelno, record.levelname = logging.ERROR, "ERROR"  # Luigi only warns of errors before a task runs
         is_new = message not in self._shown
         self._shown.add(message)
         return is_new
 
 
-def mistake_in(record: logging.LogRecord) -> str | None:
-    """Return the message for the user that a log record contains, or None if the record is about something else.
+def find_user_error(record: logging.LogRecord) -> str | None:
+    """Return the message of the user error in a log record, or None if there is none.
 
-    The last error of a chain counts, and the causes that it names. An error raised while another was handled is a
-    bug, even if the other was a user's mistake.
+    The last error of a chain counts, and its explicit causes. An error raised while a user error was handled is a bug.
     """
     error = record.exc_info[1] if record.exc_info else None
     if error is None:
-        return _mistake_in_text(record.getMessage())
-    while error is not None:  # Luigi wraps an error in a parameter's default in one of its own
+        return _find_in_text(record.getMessage())
+    while error is not None:  # Luigi wraps errors in the default of a parameter
         if isinstance(error, UserError) or (isinstance(error, OSError) and error.errno in SYSTEM_LIMITS):
             return message_of(error)
         error = error.__cause__
@@ -100,30 +99,30 @@ def mistake_in(record: logging.LogRecord) -> str | None:
 
 
 def message_of(error: BaseException) -> str:
-    """Return an error's message, without the traceback that PyTorch adds if a loader's worker raised it."""
+    """Return an error's message without the traceback that PyTorch adds to errors of loader workers."""
     return _without_loader(str(error))
 
 
 def _without_loader(text: str) -> str:
-    return (_FROM_LOADER.match(text) and _mistake_in_text(text)) or text
+    return (_FROM_LOADER.match(text) and _find_in_text(text)) or text
 
 
-def _mistake_in_text(text: str) -> str | None:
-    """Return the message of the user's mistake that a formatted traceback ends with, as Luigi logs some."""
+def _find_in_text(text: str) -> str | None:
+    """Return the message of the user error at the end of a formatted traceback, which Luigi logs for some."""
     *before, last = _BETWEEN_ERRORS.split(text)
     while True:
         found = _TRACEBACK.search(last)
         if found is None:
             return None
-        if _is_mistake(found["kind"], found["message"]):
+        if _is_user_error(found["kind"], found["message"]):
             return _without_loader(found["message"].strip())
         if not before or before.pop() is None:
             return None
         last = before.pop()
 
 
-def _is_mistake(kind: str, message: str) -> bool:
-    """Return whether an error, by its class's name and its message, is a user's mistake or a limit of the system."""
+def _is_user_error(kind: str, message: str) -> bool:
+    """Return whether an error, given by class name and message, is a user error or a limit of the system."""
     errno_given = _ERRNO.match(message)
     if errno_given and issubclass(getattr(builtins, kind, Exception), OSError):
         return int(errno_given[1]) in SYSTEM_LIMITS
@@ -134,3 +133,14 @@ def _with_subclasses(kind: type[BaseException]) -> Iterator[type[BaseException]]
     yield kind
     for each in kind.__subclasses__():
         yield from _with_subclasses(each)
+
+
+def as_ranges(numbers: Iterable[int]) -> str:
+    """Return distinct numbers, sorted, as text such as 0-5, 7, 12-14."""
+    ranges: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if ranges and number == ranges[-1][-1] + 1:
+            ranges[-1].append(number)
+        else:
+            ranges.append([number])
+    return ", ".join(f"{each[0]}-{each[-1]}" if len(each) > 1 else str(each[0]) for each in ranges)

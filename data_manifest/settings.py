@@ -1,7 +1,6 @@
-"""Settings of a stage: frozen dataclasses that bring their values to the right type and check them when made.
+"""Settings of a stage: frozen dataclasses that convert and check their values when made.
 
-Values arrive from a command line, a configuration file or Python, as `"10"`, `10` or `10.0`. They must mean the same,
-because a digest of the settings decides whether an artifact can be used again.
+`"10"`, `10` and `10.0` must give the same setting, because artifacts are reused by a digest of the settings.
 """
 
 import dataclasses
@@ -25,15 +24,14 @@ def setting(
     form: Callable[[Any], Any] | None = None,
     added_later: bool = False,
 ) -> Any:
-    """Return a dataclass field that carries its help text, with the unit in it, and the values that it may take.
+    """Return a dataclass field with its help text and the values that it accepts.
 
     Args:
-        default: The value where none is given.
-        help_text: What the field means.
-        choices: The only values that it may take.
-        form: Brings values that mean the same to one value; raises ValueError with the rule where a value breaks it.
-        added_later: Has artifacts that were made before the field came keep their digests: `as_dict` leaves it out
-            where it has its default.
+        default: The default value.
+        help_text: What the setting does, with its unit.
+        choices: The accepted values; any value of the type if empty.
+        form: Converts equivalent values to one value, and raises ValueError with the rule that a value breaks.
+        added_later: Omit the field from `as_dict` at its default, so that artifacts built before it keep their digests.
     """
     more = {"form": form, "added_later": added_later}
     metadata = {"help": help_text, "choices": choices, **{name: value for name, value in more.items() if value}}
@@ -42,7 +40,7 @@ def setting(
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Base of all settings; a subclass declares fields with `setting` and overrides `check`."""
+    """Base class of settings: subclasses declare fields with `setting` and override `check`."""
 
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(type(self))
@@ -55,14 +53,14 @@ class Settings:
         self.check_values()
 
     def check_values(self) -> None:
-        """Call `check`: to be overridden where a field has that name."""
+        """Call `check`; override this where a field is called `check`."""
         self.check()
 
     def check(self) -> None:
-        """Raise UserError, with the field, its value and the rule, where the values cannot work."""
+        """Raise UserError, with field, value and rule, if the values cannot work."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the values as JSON knows them."""
+        """Return the values as JSON types."""
         values = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
@@ -72,10 +70,10 @@ class Settings:
 
 
 def value_of(field: dataclasses.Field[Any], value: Any, hint: Any) -> Any:
-    """Bring a value to a field's annotated type, and to the one form of those that mean the same.
+    """Convert a value to a field's type and form.
 
     Raises:
-        UserError: The value does not mean anything for the field.
+        UserError: The value is invalid for the field.
     """
     typed = normalise(field.name, value, hint)
     form = field.metadata.get("form")
@@ -88,15 +86,15 @@ def value_of(field: dataclasses.Field[Any], value: Any, hint: Any) -> Any:
 
 
 def normalise(name: str, value: Any, hint: Any) -> Any:
-    """Bring a value to its annotated type: `"3"` to 3 for an int, 1 to 1.0 for a float, `""` to None where None may be.
+    """Convert a value to its annotated type: `"3"` to 3 for int, 1 to 1.0 for float, `""` to None for an optional.
 
     Raises:
-        UserError: The value does not mean anything as that type.
+        UserError: The value cannot be converted.
     """
     if isinstance(hint, types.UnionType):
         if value is None or value == "":
             return None
-        # The first type is what a value becomes; others, as the int in `ImageSize | int`, are what may be given.
+        # The first type is the result; others, such as int in `ImageSize | int`, are accepted.
         hint = next(option for option in typing.get_args(hint) if option is not types.NoneType)
     try:
         return _CONVERTERS[hint](value)
@@ -105,7 +103,6 @@ def normalise(name: str, value: Any, hint: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return a setting's value as JSON knows it."""
     if isinstance(value, ImageSize):
         return value.plain
     return str(value) if isinstance(value, Path) else value
@@ -122,7 +119,7 @@ def _to_int(value: Any) -> int:
     if isinstance(value, bool) or not float(value).is_integer():
         raise ValueError(value)
     try:
-        return int(value)  # exact, where a float would round a large number
+        return int(value)  # exact: a float would round large numbers
     except ValueError:
         return int(float(value))
 

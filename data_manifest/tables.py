@@ -1,7 +1,6 @@
-"""Reading and writing tables: a table is a folder of Parquet files, `<artifact>/<table>/*.parquet`.
+"""Write and read tables: a table is a folder of Parquet files, `<artifact>/<table>/*.parquet`.
 
-There is one writer, and it gives the same bytes for the same rows. Parquet bytes follow the chunks of what is written,
-which vary from run to run; so the rows are brought to one chunk and cut into row groups of one size.
+The same rows give the same bytes: they are brought to one chunk and cut into row groups of one size.
 """
 
 import glob
@@ -19,19 +18,23 @@ from data_manifest.store.fsync import fsync
 
 ROWS_PER_ROW_GROUP = 65_536
 COLUMNS_NOTE = "columns"
-STATUS_TABLES = ("checks", "cropped")  # say of each file whether it is ok
+STATUS_TABLES = ("checks", "cropped")  # tables with a status for each file
 
 
 def write_table(frame: pl.DataFrame, path: Path, schema: pa.Schema, notes: Mapping[str, str] | None = None) -> None:
-    """Write rows, in the order they have, as a Parquet file that appears whole or not at all.
+    """Write rows, in their order, as a Parquet file that appears whole or not at all.
 
-    The folder of the table is made, but not that of the artifact: where this is gone, nobody waits for the file.
-    Several may write the same file at once: each writes one of its own, and the last stays. `notes` go into the file's
-    metadata, where `read_notes` finds them without reading a row.
+    Several processes may write the same file at once; the last one stays.
+
+    Args:
+        frame: The rows.
+        path: The file. The folder of the table is made if needed, but not that of the artifact.
+        schema: Names, types and descriptions of the columns.
+        notes: Strings for the file's metadata; `read_notes` returns them without reading a row.
 
     Raises:
-        FileNotFoundError: There is no folder for the folder of the table.
-        ValueError: The frame's columns are not those of the schema, or a column that must be filled is not.
+        FileNotFoundError: The artifact's folder does not exist.
+        ValueError: The columns are not those of the schema, or a required column has nulls.
     """
     if set(frame.columns) != set(schema.names):
         raise ValueError(f"{path.name}: columns {sorted(frame.columns)}, the schema has {sorted(schema.names)}")
@@ -50,23 +53,23 @@ def write_table(frame: pl.DataFrame, path: Path, schema: pa.Schema, notes: Mappi
 
 
 def _row_groups(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Give the rows of each row group; of a frame without rows, none, in one group."""
+    """Yield the rows of each row group; a frame without rows has one empty group."""
     yield from frame.iter_slices(ROWS_PER_ROW_GROUP) if len(frame) else (frame,)
 
 
 def make_frame(rows: Sequence[Mapping[str, object]], schema: pa.Schema) -> pl.DataFrame:
-    """Return rows as a frame with the columns and types of a schema; without any, an empty one."""
+    """Return rows as a frame with the columns and types of a schema."""
     return pl.DataFrame(rows, schema=pl.DataFrame(schema.empty_table()).schema)
 
 
 def _descriptions(schema: pa.Schema) -> dict[str, str]:
-    """Return what the columns mean, for a file's metadata, where readers without Arrow find it too."""
+    """Return the descriptions of the columns for the file's metadata, where readers without Arrow find them."""
     described = {field.name: field.metadata[b"description"].decode() for field in schema if field.metadata}
     return {COLUMNS_NOTE: json.dumps(described)} if described else {}
 
 
 def _with_polars_strings(schema: pa.Schema) -> pa.Schema:
-    """Return the schema with plain strings for dictionaries: how polars codes them is its own affair."""
+    """Return the schema with strings in place of dictionaries, whose codes polars chooses."""
     return pa.schema(
         [field.with_type(pa.string()) if pa.types.is_dictionary(field.type) else field for field in schema]
     )
@@ -79,15 +82,15 @@ def read_notes(path: Path) -> dict[str, str]:
 
 
 def table_glob(artifact: Path, name: str) -> str:
-    """Return the glob that any Parquet reader takes for a table of an artifact."""
+    """Return a glob of a table's files for any Parquet reader."""
     return f"{glob.escape(str(artifact))}/{name}/*.parquet"
 
 
 def table_files(artifact: Path, name: str) -> list[Path]:
-    """Return the files of a table of an artifact, in the order of their names.
+    """Return the files of a table of an artifact, sorted by name.
 
     Raises:
-        UserError: There is no such table.
+        UserError: The table does not exist.
     """
     files = sorted((artifact / name).glob("*.parquet"))
     if not files:
@@ -96,33 +99,42 @@ def table_files(artifact: Path, name: str) -> list[Path]:
 
 
 def scan_table(artifact: Path, name: str) -> pl.LazyFrame:
-    """Return a table of an artifact for lazy reading, its files in the order of their names.
+    """Return a table of an artifact for lazy reading, its files sorted by name.
 
     Raises:
-        UserError: There is no such table.
+        UserError: The table does not exist.
     """
-    return pl.scan_parquet(table_files(artifact, name), glob=False)  # no glob: a folder's name may hold a [
+    return pl.scan_parquet(table_files(artifact, name), glob=False)  # folder names may contain [
 
 
 def read_table(artifact: Path, name: str, columns: list[str] | None = None) -> pl.DataFrame:
-    """Return a table of an artifact, or some of its columns, with its files in the order of their names."""
+    """Return a table of an artifact, or some of its columns, its files sorted by name."""
     table = scan_table(artifact, name)
     return (table if columns is None else table.select(columns)).collect()
 
 
 def bad_images(checks: pl.LazyFrame) -> pl.LazyFrame:
-    """Return the path, the reason and the detail of the images of a table of statuses that are not ok."""
+    """Return path, reason and detail of the images whose status is not ok."""
     status = pl.col("status").cast(pl.String)
     return checks.filter(status != "ok").select("path", reason=status, detail=pl.col("detail").fill_null(""))
 
 
 def scan_rejects(artifact: Path) -> pl.LazyFrame:
-    """Return path, reason and detail of the files that an artifact rejects: of checks and crops, what is not ok.
+    """Return path, reason and detail of an artifact's rejects; for checks and crops, of the files that are not ok.
 
     Raises:
-        UserError: There is no such table.
+        UserError: The artifact has no such table.
     """
     for table in STATUS_TABLES:
         if (artifact / table).is_dir():
             return bad_images(scan_table(artifact, table))
     return scan_table(artifact, "rejects").with_columns(pl.col("reason").cast(pl.String))
+
+
+def best_epoch(metrics: pl.DataFrame) -> pl.DataFrame:
+    """Return the row of METRICS of the epoch whose model is published.
+
+    That is the first epoch with the highest validation R@1, or the last epoch if no R@1 is above 0.
+    """
+    above = metrics.filter(pl.col("recall_1") > 0)
+    return metrics.tail(1) if above.is_empty() else above.sort("recall_1", descending=True, maintain_order=True).head(1)

@@ -30,7 +30,6 @@ from evaluation.recipe import (
     resized_to,
     size_for,
     threshold_of,
-    validation_digest,
 )
 from evaluation.search.find_matches import find_matches
 from evaluation.settings import EvaluationSettings, RetrievalSettings
@@ -211,10 +210,10 @@ class Validation:
         return decisive_settings(self.evaluation, self.image_size)
 
     @property
-    def digest(self) -> str:
-        """A digest of the images."""
-        database, queries = (read_recipe(each.manifest_folder)["digest"] for each in (self.database, self.queries))
-        return validation_digest(database, queries)
+    def manifests(self) -> dict[str, str]:
+        """Digests of the manifests of the database and the queries."""
+        lists = {"database": self.database, "queries": self.queries}
+        return {role: read_recipe(each.manifest_folder)["digest"] for role, each in lists.items()}
 
     @property
     def images(self) -> dict[str, tuple[Path, pl.LazyFrame]]:

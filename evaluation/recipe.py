@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from data_manifest.errors import UserError
 from data_manifest.images.image_size import PUBLISHED_IMAGE_SIZE, ImageSize
-from data_manifest.store.recipe import Recipe, digest_of, digest_of_file, is_published, read_recipe
+from data_manifest.store.recipe import Recipe, digest_of_file, is_published, read_recipe
 from data_manifest.store.references import WEIGHTS
 from evaluation.settings import EvaluationSettings, RetrievalSettings, Threshold
 from evaluation.test_sets.named_sets import NamedSet
@@ -175,8 +175,3 @@ def comparison_recipe(evaluations: list[tuple[str, str]]) -> Recipe:
     """Return what makes a table of one model's recalls on several test sets: evaluations, by name and digest."""
     names, digests = ([each[part] for each in evaluations] for part in (0, 1))
     return Recipe("comparison", "test-sets", COMPARISON_VERSION, {"test_sets": names}, {"evaluations": digests})
-
-
-def validation_digest(database_digest: str, queries_digest: str) -> str:
-    """Return a digest of the images of a validation set, from those of their manifests."""
-    return digest_of({"database": database_digest, "queries": queries_digest})

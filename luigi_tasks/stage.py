@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import luigi
 from luigi.task_register import TaskClassException
 
-from data_manifest.console import configure_logging, show_mistake
+from data_manifest.console import configure_logging, show_user_errors
 from data_manifest.settings import Settings
 from data_manifest.store.find import describe
 from data_manifest.store.publish import make_current
@@ -50,7 +50,7 @@ set_luigi_defaults()
 multiprocessing.set_start_method("spawn", force=True)
 configure_logging()
 explain_mistyped_words()
-sys.excepthook = show_mistake(sys.excepthook, TaskClassException)
+sys.excepthook = show_user_errors(sys.excepthook, TaskClassException)
 
 SettingsKind = TypeVar("SettingsKind", bound=Settings)
 

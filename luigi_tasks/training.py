@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import logging
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,6 @@ from data_manifest.progress import working
 from data_manifest.store.data_set_names import data_set_identity
 from data_manifest.store.recipe import Recipe, is_published, read_recipe
 from evaluation.recipe import decisive_settings as evaluation_settings
-from evaluation.recipe import validation_digest
 from evaluation.settings import EvaluationSettings
 from luigi_tasks.data import BuildGroups, BuildManifest, SplitDataset, StageOfImages
 from luigi_tasks.parameters import TRAINING_KINDS, takes
@@ -74,10 +73,10 @@ def pinned_settings(
 
 @dataclasses.dataclass(frozen=True)
 class ValidatedBy:
-    """What the best model is chosen by."""
+    """The validation set that the best model is chosen by."""
 
     settings: dict[str, Any]
-    digest: str
+    manifests: Mapping[str, str]
 
 
 def image_list(manifest: BuildManifest | SplitDataset) -> "ImageList":
@@ -150,14 +149,16 @@ class TrainCosPlace(StageOfImages):
         database, queries = (manifest.recipe().digest for manifest in self.manifests("val"))
         images = [self.dataset.images("train"), *(manifest.images_folder for manifest in self.manifests("val"))]
         folders = [data_set_identity(folder, self.dataset.artifacts_folder) for folder in images]
-        return self.recipe_on(groups, validation_digest(database, queries), folders)
+        return self.recipe_on(groups, {"database": database, "queries": queries}, folders)
 
-    def recipe_on(self, groups: dict[str, Any], validation_images: str = "", folders: Sequence[str] = ()) -> Recipe:
+    def recipe_on(
+        self, groups: dict[str, Any], validation: Mapping[str, str] | None = None, folders: Sequence[str] = ()
+    ) -> Recipe:
         """Return what makes a model of groups; without validation images, one of any images of the folders."""
         augmentation = self.settings(AugmentationSettings)
         settings = pinned_settings(self.settings(NetworkSettings), augmentation, self.settings(TrainingSettings))
-        validation = evaluation_settings(self.settings(EvaluationSettings), augmentation.size)
-        return training_recipe(groups, settings, ValidatedBy(validation, validation_images), folders)
+        of_validation = evaluation_settings(self.settings(EvaluationSettings), augmentation.size)
+        return training_recipe(groups, settings, ValidatedBy(of_validation, validation or {}), folders)
 
     def artifact(self) -> Path:
         """Return where the model is or will be, with a note on its images that changed since it was trained."""

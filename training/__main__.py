@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import TypeVar
 
-from data_manifest.console import LOGGERS, configure_logging, show_mistake
+from data_manifest.console import LOGGERS, configure_logging, show_user_errors
 from data_manifest.settings import Settings
 from evaluation.settings import EvaluationSettings
 from training.command_line import FOLDERS, check_batch_size, flag_of
@@ -103,5 +103,5 @@ def _say_mistakes_alone() -> None:
 
 if __name__ == "__main__":
     configure_logging()
-    sys.excepthook = show_mistake(sys.excepthook)
+    sys.excepthook = show_user_errors(sys.excepthook)
     main()

@@ -8,8 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from data_manifest.metrics import best_epoch
 from data_manifest.store.recipe import Recipe
+from data_manifest.tables import best_epoch
 from training.network.settings import IMAGENET, MODEL_FILE, RANDOM
 
 CARD_FILE = "model_card.md"
@@ -38,11 +38,12 @@ def model_card(recipe: Recipe, metrics: pl.DataFrame, made: str) -> str:
     title = f"{settings['backbone']} with descriptors of {settings['fc_output_dim']} numbers"
     libraries = {name: importlib.metadata.version(name) for name in LIBRARIES}
     known, used = ("as it starts, for", "is meant for") if metrics.is_empty() else ("trained with", "was trained on")
+    sets = {f"digest of validation {role}": digest for role, digest in recipe.inputs["validation"].items()}
     parts = {
         f"# {title}, {known} CosPlace on {recipe.name}": f"{made[:1].upper()}{made[1:]}.",
         "## Use": _usage(settings, used),
         "## Metrics": _metrics(metrics),
-        "## Data": _table("data", {"data set": recipe.name, **{f"digest of {k}": v for k, v in recipe.inputs.items()}}),
+        "## Data": _table("data", {"data set": recipe.name, "digest of groups": recipe.inputs["groups"], **sets}),
         "## Recipe": _table("setting", settings),
         "### Groups": _table("setting", grouping),
         "### Validation": _table("setting", validation),

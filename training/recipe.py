@@ -40,8 +40,8 @@ class ValidationSet(Protocol):
         """The settings of the validation, as JSON knows them."""
 
     @property
-    def digest(self) -> str:
-        """A digest of its images."""
+    def manifests(self) -> Mapping[str, str]:
+        """Digests of the manifests of its database and queries."""
 
 
 def training_recipe(
@@ -57,7 +57,7 @@ def training_recipe(
             same names of images, and so the same groups.
     """
     more = {"grouping": dict(groups["settings"]), "validation": dict(validation.settings)}
-    inputs = {"groups": groups["digest"], "validation": validation.digest, "folders": list(folders)}
+    inputs = {"groups": groups["digest"], "validation": dict(validation.manifests), "folders": list(folders)}
     return Recipe(STAGE, groups["name"], VERSION, {**settings, **more}, inputs)
 
 

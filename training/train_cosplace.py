@@ -12,14 +12,13 @@ from torch import nn
 from data_manifest import schemas
 from data_manifest.errors import UserError
 from data_manifest.images.image_size import ImageSize
-from data_manifest.metrics import best_epoch
 from data_manifest.store.data_set_names import data_set_identity
 from data_manifest.store.files import link_or_copy
 from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import Recipe, digest_of_file, read_recipe
 from data_manifest.store.references import WEIGHTS
 from data_manifest.store.run_folders import only_writer, write_run_file
-from data_manifest.tables import make_frame, read_table, write_table
+from data_manifest.tables import best_epoch, make_frame, read_table, write_table
 from training.data.image_changes import TRAIN, VALIDATION, WHAT, note_changed_images, record_or_compare
 from training.data.skipped import SKIPPED, all_skipped
 from training.distributed.processes import is_first

@@ -9,10 +9,9 @@ import polars as pl
 from data_manifest import schemas
 from data_manifest.errors import UserError
 from data_manifest.inspect.bars import table
-from data_manifest.metrics import best_epoch
 from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import Recipe
-from data_manifest.tables import read_table, write_table
+from data_manifest.tables import best_epoch, read_table, write_table
 
 STAGE, VERSION = "seeds", 1
 RECALLS = {k: f"recall_{k}" for k in (1, 5, 10, 20)}

@@ -1,4 +1,4 @@
-"""Counts as text: labels, numbers aligned to the right with thousands separators, shares, and a small bar for each."""
+"""Tables and bar charts as text."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ BAR_WIDTH = 30
 
 
 def glyphs_for(encoding: str | None) -> str:
-    """Return what bars are drawn with, from the thinnest to the full one: blocks where an encoding has them."""
+    """Return the characters that bars are drawn with, thinnest first: blocks if the encoding has them, else #."""
     try:
         BLOCKS.encode(encoding or "ascii")
     except (LookupError, UnicodeEncodeError):
@@ -17,7 +17,7 @@ def glyphs_for(encoding: str | None) -> str:
 
 
 def bar(value: float, largest: float, glyphs: str = BLOCKS) -> str:
-    """Return a bar as long as a value is large; one that is more than nothing is seen."""
+    """Return a bar whose length is proportional to a value; a value above 0 is always visible."""
     if value <= 0:
         return ""
     steps = max(1, round(value / largest * BAR_WIDTH * len(glyphs)))
@@ -26,7 +26,7 @@ def bar(value: float, largest: float, glyphs: str = BLOCKS) -> str:
 
 
 def chart(title: str, counts: Sequence[tuple[str, int]], glyphs: str = BLOCKS) -> list[str]:
-    """Return a title and a line for each label with its count, its share of all, and its bar."""
+    """Return a title and one line per label with its count, its share of the total and its bar."""
     total = sum(count for _, count in counts) or 1
     largest = max((count for _, count in counts), default=0)
     rows = [(label, f"{count:,}", f"{count / total:.1%}", bar(count, largest, glyphs)) for label, count in counts]
@@ -34,7 +34,7 @@ def chart(title: str, counts: Sequence[tuple[str, int]], glyphs: str = BLOCKS) -
 
 
 def table(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> list[str]:
-    """Return rows as lines of aligned columns: those numbered in `left` to the left, the others to the right."""
+    """Return rows as lines of aligned columns; the columns in `left` are left-aligned, the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     justify = [str.ljust if index in left else str.rjust for index in range(len(widths))]
     cells = [[align(cell, width) for align, cell, width in zip(justify, row, widths, strict=True)] for row in rows]
@@ -42,5 +42,5 @@ def table(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> list[str
 
 
 def printable(text: str) -> str:
-    """Return a text that a terminal shows as it is: what would move the cursor or colour the screen is escaped."""
+    """Return a text with control characters escaped."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

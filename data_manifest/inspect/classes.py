@@ -1,9 +1,9 @@
-"""What is in groups: classes and images of each group, and how many images the classes have.
+"""Count classes and images per group, and the distribution of images per class.
 
-JSON keys: stage, name, digest, path, settings (of the grouping), groups, classes, images, cells (distinct squares of
-the map that have a class), by_group [group_index, classes, images, images_per_class], images_per_class {min, 10%, 25%,
-50%, 75%, 90%, 99%, max}, classes_by_images [from, to, classes]. A quantile of q is the smallest number of images that
-at least the share q of the classes do not exceed.
+JSON keys: stage, name, digest, path, settings (of the grouping), groups, classes, images, cells (distinct cells with
+a class), by_group [group_index, classes, images, images_per_class], images_per_class {min, 10%, 25%,
+50%, 75%, 90%, 99%, max}, classes_by_images [from, to, classes]. The quantile q is the smallest number of images that
+at least a fraction q of the classes do not exceed.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ import polars as pl
 
 from data_manifest.inspect.bars import bar, chart, table
 from data_manifest.inspect.summary import identity, title
-from data_manifest.store.lookup import read_recipe_of
+from data_manifest.store.find import read_recipe_of
 from data_manifest.tables import scan_table
 
 STAGE = "groups"
@@ -25,10 +25,10 @@ CELL = ("utm_zone", "hemisphere", "cell_east", "cell_north")
 
 
 def count_classes(artifact: Path) -> dict[str, Any]:
-    """Return the counts of groups, under the keys that this module documents.
+    """Return the counts of a groups artifact, with the keys documented in this module.
 
     Raises:
-        UserError: The artifact is none of groups.
+        UserError: The artifact is not of the stage groups.
     """
     recipe = read_recipe_of(artifact, "classes", (STAGE,))
     classes = scan_table(artifact, "classes")
@@ -48,7 +48,7 @@ def count_classes(artifact: Path) -> dict[str, Any]:
 
 
 def group_sizes(classes: pl.LazyFrame) -> pl.DataFrame:
-    """Return `group_index`, `classes` and `images` of each group of a classes table that is not empty."""
+    """Return `group_index`, `classes` and `images` of each group in a classes table."""
     sizes = classes.group_by("group_index").agg(classes=pl.len(), images=pl.col("num_images").cast(pl.Int64).sum())
     return sizes.sort("group_index").collect(engine="streaming")
 
@@ -60,18 +60,18 @@ def _collect(query: pl.LazyFrame) -> list[dict[str, Any]]:
 
 
 def find_quantiles(sizes: Mapping[int, int]) -> dict[str, int]:
-    """Return the quantiles of images per class; `sizes` has the number of classes by theirs, in ascending order."""
+    """Return the quantiles of images per class; `sizes` maps images per class, ascending, to the number of classes."""
     total = sum(sizes.values())
     if not total:
         return {}
     up_to = list(zip(sizes, accumulate(sizes.values()), strict=True))
-    # In whole numbers: 90 % of 10 classes are 9, where 0.9 * 10 might be a little more.
+    # Integers, because 0.9 * 10 is not exactly 9.
     inner = {percent: next(size for size, below in up_to if 100 * below >= percent * total) for percent in PERCENTS}
     return {"min": min(sizes), **{f"{percent}%": size for percent, size in inner.items()}, "max": max(sizes)}
 
 
 def count_by_size(sizes: Mapping[int, int]) -> list[dict[str, int]]:
-    """Return the classes by their number of images, in ranges that double: 8 to 15, 16 to 31, ..."""
+    """Return the number of classes by images per class, in ranges that double: 8 to 15, 16 to 31, ..."""
     ranges = [size.bit_length() for size in sizes]
     return [
         {
@@ -84,7 +84,7 @@ def count_by_size(sizes: Mapping[int, int]) -> list[dict[str, int]]:
 
 
 def show_classes(facts: dict[str, Any], glyphs: str) -> str:
-    """Return the counts of groups as text."""
+    """Return the result of `count_classes` as text."""
     settings = ", ".join(f"{name} = {_number(value)}" for name, value in facts["settings"].items())
     figures = table([(name, f"{facts[name]:,}") for name in ("groups", "classes", "images", "cells")])
     quantiles = facts["images_per_class"]
@@ -93,8 +93,8 @@ def show_classes(facts: dict[str, Any], glyphs: str) -> str:
     parts = [
         [title(facts), f"  {settings}", "", *figures],
         _show_groups(facts["by_group"], glyphs),
-        ["quantiles of images a class", *table(quantile_rows, left=())],
-        chart("classes by their images", sizes, glyphs),
+        ["quantiles of images per class", *table(quantile_rows, left=())],
+        chart("classes by images per class", sizes, glyphs),
     ]
     return "\n\n".join("\n".join(lines) for lines in parts)
 
@@ -109,8 +109,8 @@ def _show_groups(groups: list[dict[str, Any]], glyphs: str) -> list[str]:
         for row in groups[:SHOWN_GROUPS]
     ]
     hidden = len(groups) - SHOWN_GROUPS
-    more = [f"  and {hidden:,} more groups: --format json has them all"] if hidden > 0 else []
-    return ["images by group", *table([("group", "classes", "images", "a class", ""), *rows], left=(4,)), *more]
+    more = [f"  and {hidden:,} more groups: --format json lists all"] if hidden > 0 else []
+    return ["images by group", *table([("group", "classes", "images", "per class", ""), *rows], left=(4,)), *more]
 
 
 def _number(value: Any) -> str:

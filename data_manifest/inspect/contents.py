@@ -1,4 +1,4 @@
-"""What an artifacts folder holds: the current tables, and all artifacts."""
+"""List the current tables and all artifacts of an artifacts folder."""
 
 from pathlib import Path
 
@@ -8,10 +8,9 @@ from data_manifest.tables import table_glob
 
 
 def current_tables(artifacts: Path) -> list[dict[str, str]]:
-    """Return stage, name, table and path, as a glob of Parquet files, of each table that is current.
+    """Return stage, name, table and path (a glob of Parquet files) of each current table.
 
-    The paths lead into the artifacts themselves, not through `current`: what a reader opens stays consistent
-    when a newer artifact is published meanwhile.
+    Paths do not go through `current`, so that a reader sees one artifact even if a newer one is published.
     """
     rows = []
     for artifact in list_current(artifacts):
@@ -29,7 +28,7 @@ def current_tables(artifacts: Path) -> list[dict[str, str]]:
 
 
 def all_artifacts(artifacts: Path) -> list[dict[str, str]]:
-    """Return stage, name, digest, whether it is current, and folder of each published artifact."""
+    """Return stage, name, digest, `current` or an empty string, and folder of each published artifact."""
     current = set(list_current(artifacts))
     return [
         {

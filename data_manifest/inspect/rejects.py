@@ -1,7 +1,8 @@
-"""Which files a manifest rejects, a check found bad, or could not be cut, and why: counts by reason, and some of each.
+"""Which files a manifest, a check or a crop rejects, and why: counts by reason with examples, or one file.
 
-JSON keys: stage, name, digest, path, made (the whole in a line), rejects, rejects_by_reason [reason, files], examples
-[path, reason, detail].
+JSON keys: stage, name, digest, path, made (one-line summary), rejects, rejects_by_reason [reason, files], examples
+[path, reason, detail]. With --path: stage, name, digest, path, file, state (used, rejected or unknown), reason, detail,
+same_name (paths of files with the same base name, if the file is unknown).
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,31 +14,37 @@ import polars as pl
 from data_manifest.errors import UserError
 from data_manifest.inspect.bars import chart, printable
 from data_manifest.inspect.summary import count_reasons, identity, reasons, title
-from data_manifest.store.lookup import read_recipe_of
-from data_manifest.store.references import CHECK_STAGES, MANIFEST_STAGES
-from data_manifest.tables import scan_rejects
+from data_manifest.store.find import read_recipe_of
+from data_manifest.store.references import CHECK_STAGES, MANIFEST_STAGES, folder_of
+from data_manifest.tables import STATUS_TABLES, scan_rejects, scan_table
 
-LIMIT = 5
-COUNTED = ("rejects: ", "bad: ", "not cut: ")  # begin the keys of a summary that count a reason, be it 0 times
+MAX_EXAMPLES = 5
+COUNTED = ("rejects: ", "bad: ", "not cut: ")  # prefixes of the summary's counts by reason
+STAGES = (*MANIFEST_STAGES, *CHECK_STAGES)
+STATES = {
+    "used": "not rejected",
+    "rejected": "rejected",
+    "unknown": "not listed: it was not among the images when this artifact was built",
+}
 
 
-def list_rejects(artifact: Path, reason: str | None = None, limit: int = LIMIT) -> dict[str, Any]:
-    """Return the rejects of a manifest, under the keys that this module documents.
+def list_rejects(artifact: Path, reason: str | None = None, limit: int = MAX_EXAMPLES) -> dict[str, Any]:
+    """Return the rejects of an artifact, with the keys documented in this module.
 
     Args:
-        artifact: Folder of a published manifest, of checks, or of crops.
-        reason: The one that is looked at; all by default.
-        limit: How many files of each reason are shown, the first in the order of the table.
+        artifact: Folder of a published manifest, check or crop.
+        reason: The only reason to report; all by default.
+        limit: Number of examples per reason, in the order of the table.
 
     Raises:
-        UserError: The artifact is none of these, or there is no such reason.
+        UserError: The artifact has no rejects table, or the reason is unknown.
     """
-    recipe = read_recipe_of(artifact, "rejects", (*MANIFEST_STAGES, *CHECK_STAGES))
+    recipe = read_recipe_of(artifact, "rejects", STAGES)
     if limit < 0:
-        raise UserError(f"--limit {limit}: how many files of each reason to show, from 0 up")
+        raise UserError(f"--limit {limit}: give 0 or more files per reason.")
     counts = count_reasons(artifact)
     if reason is not None:
-        _check_known(reason, recipe["summary"], counts)
+        _check_reason(reason, recipe["summary"], counts)
         counts = {reason: counts.get(reason, 0)}
     return {
         **identity(recipe, artifact),
@@ -48,21 +55,60 @@ def list_rejects(artifact: Path, reason: str | None = None, limit: int = LIMIT) 
     }
 
 
-def _check_known(reason: str, summary: Mapping[str, Any], found: Iterable[str]) -> None:
-    reasons = {*found, *(key.partition(": ")[2] for key in summary if key.startswith(COUNTED))}
+def explain_file(artifact: Path, file: str) -> dict[str, Any]:
+    """Return whether an artifact uses or rejects one file, and why, with the keys documented in this module.
+
+    Args:
+        artifact: Folder of a published manifest, check or crop.
+        file: Path relative to the images folder, or with the images folder in front.
+
+    Raises:
+        UserError: The artifact has no rejects table.
+    """
+    recipe = read_recipe_of(artifact, "rejects", STAGES)
+    path = _relative(file, recipe["summary"].get("origin"))
+    rejected = scan_rejects(artifact).filter(pl.col("path") == path).collect(engine="streaming").to_dicts()
+    tables = (table for table in (*STATUS_TABLES, "manifest") if (artifact / table).is_dir())
+    listed = scan_table(artifact, next(tables)).select("path")
+    used = not rejected and not listed.filter(pl.col("path") == path).collect(engine="streaming").is_empty()
+    state = "rejected" if rejected else "used" if used else "unknown"
+    found = rejected[0] if rejected else {"reason": None, "detail": None}
+    same_name = []
+    if state == "unknown":
+        ends = pl.col("path").str.ends_with("/" + path.rpartition("/")[2]) | (pl.col("path") == path.rpartition("/")[2])
+        everything = pl.concat([listed, scan_rejects(artifact).select("path")])
+        matches = everything.filter(ends).unique().collect(engine="streaming")["path"]
+        same_name = matches.sort().head(MAX_EXAMPLES).to_list()
+    return {
+        **identity(recipe, artifact),
+        **{"file": path, "state": state, "reason": found["reason"], "detail": found["detail"]},
+        "same_name": same_name,
+    }
+
+
+def _relative(file: str, origin: str | None) -> str:
+    """Return a path relative to the images folder."""
+    folder = folder_of(Path(origin)) if origin else None
+    for start in (f"{folder}/", f"{folder.absolute()}/") if folder else ():
+        if file.startswith(start):
+            return file.removeprefix(start)
+    return file.removeprefix("./")
+
+
+def _check_reason(reason: str, summary: Mapping[str, Any], counted: Iterable[str]) -> None:
+    reasons = {*counted, *(key.partition(": ")[2] for key in summary if key.startswith(COUNTED))}
     if reason not in reasons:
-        known = f"it is one of {', '.join(sorted(reasons))}" if reasons else "nothing is rejected"
-        raise UserError(f"--reason {reason!r}: there is no such reason; {known}")
+        choices = f"Choose from {', '.join(sorted(reasons))}." if reasons else "Nothing is rejected."
+        raise UserError(f"--reason {reason!r}: unknown reason. {choices}")
 
 
 def _examples(artifact: Path, reason: str, limit: int) -> list[dict[str, str]]:
-    """Return the first rejects of a reason: reading ends where there are enough."""
-    found = scan_rejects(artifact).filter(pl.col("reason") == reason).select("path", "reason", "detail").head(limit)
-    return found.collect(engine="streaming").to_dicts()
+    matching = scan_rejects(artifact).filter(pl.col("reason") == reason).select("path", "reason", "detail").head(limit)
+    return matching.collect(engine="streaming").to_dicts()
 
 
 def show_rejects(facts: dict[str, Any], glyphs: str) -> str:
-    """Return the rejects of a manifest as text."""
+    """Return the result of `list_rejects` as text."""
     if not facts["rejects"]:
         return f"{title(facts)}\n\nno rejects"
     parts = [title(facts), "\n".join(chart(f"{facts['rejects']:,} rejects by reason", reasons(facts), glyphs))]
@@ -71,3 +117,12 @@ def show_rejects(facts: dict[str, Any], glyphs: str) -> str:
         lines = [f"  {printable(row['path'])}: {printable(row['detail'])}" for row in examples]
         parts += ["\n".join([reason, *lines])] if lines else []
     return "\n\n".join(parts)
+
+
+def show_file(facts: dict[str, Any]) -> str:
+    """Return the result of `explain_file` as text."""
+    why = f": {facts['reason']}, {printable(facts['detail'])}" if facts["reason"] else ""
+    lines = [title(facts), f"{printable(facts['file'])}: {STATES[facts['state']]}{why}"]
+    if facts["same_name"]:
+        lines += ["files with the same name:", *(f"  {printable(path)}" for path in facts["same_name"])]
+    return "\n".join(lines)

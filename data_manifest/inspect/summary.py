@@ -1,9 +1,9 @@
-"""What is in a manifest: images and rejects by reason, year, UTM zone and heading. `summary` of groups is `classes`.
+"""Count the images and rejects of a manifest by reason, year, UTM zone and heading.
 
-JSON keys: stage, name, digest, path, origin (the images' folder or list file), files, images, rejects, repeats (listed
-more than once, taken once), panoramas (distinct pano_id), rejects_by_reason [reason, files], images_by_year [year,
+JSON keys: stage, name, digest, path, origin (images folder or list file), files, images, rejects, repeats (paths
+listed again), panoramas (distinct pano_id), rejects_by_reason [reason, files], images_by_year [year,
 images], images_by_zone [utm_zone, utm_band, images], images_by_heading [from, to, images], without_heading, oddities
-[what, images] (headings and UTM positions that were written oddly). What is unknown is null.
+[what, images] (unusual headings and UTM positions). Unknown values are null.
 """
 
 from collections import Counter
@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from data_manifest.inspect.bars import chart, table
-from data_manifest.store.lookup import read_recipe_of
+from data_manifest.store.find import read_recipe_of
 from data_manifest.store.references import MANIFEST_STAGES
 from data_manifest.tables import scan_rejects, scan_table
 
@@ -24,15 +24,15 @@ FIGURES = ("files", "images", "rejects", "repeats", "panoramas")
 
 
 def identity(recipe: dict[str, Any], artifact: Path) -> dict[str, Any]:
-    """Return which artifact it is, as every command's JSON begins."""
+    """Return the keys that identify an artifact, with which every command's JSON begins."""
     return {**{key: recipe[key] for key in ("stage", "name", "digest")}, "path": str(artifact)}
 
 
 def summarise(artifact: Path) -> dict[str, Any]:
-    """Return the counts of a manifest, under the keys that this module documents.
+    """Return the counts of a manifest, with the keys documented in this module.
 
     Raises:
-        UserError: The artifact is no manifest.
+        UserError: The artifact is not a manifest.
     """
     recipe = read_recipe_of(artifact, "summary", MANIFEST_STAGES)
     images = _count_images(scan_table(artifact, "manifest"))
@@ -67,15 +67,15 @@ def summarise(artifact: Path) -> dict[str, Any]:
 
 
 def _count_images(manifest: pl.LazyFrame) -> list[dict[str, Any]]:
-    """Return the images of each year, zone, band and heading bin: one pass over four narrow columns."""
-    # Whole degrees are divided as integers: exact, where a float's quotient may come to lie in the bin below.
+    """Return the number of images by year, zone, band and heading bin."""
+    # Integer division is exact; a float quotient may be in the bin below.
     heading_bin = pl.col("heading").floor().cast(pl.Int32) // DEGREES_PER_BIN
     keys = ("year", "utm_zone", "utm_band", heading_bin.alias("heading_bin"))
     return manifest.group_by(*keys).agg(images=pl.len()).collect(engine="streaming").to_dicts()
 
 
 def _add_up(rows: Iterable[dict[str, Any]], *keys: str) -> Counter[tuple[Any, ...]]:
-    """Return the images by some of the keys, in their order, the unknown last."""
+    """Return the number of images by some of the keys, sorted, null last."""
     total: Counter[tuple[Any, ...]] = Counter()
     for row in rows:
         total[tuple(row[key] for key in keys)] += row["images"]
@@ -84,22 +84,22 @@ def _add_up(rows: Iterable[dict[str, Any]], *keys: str) -> Counter[tuple[Any, ..
 
 
 def _count_panoramas(manifest: pl.LazyFrame) -> int:
-    """Return the number of distinct pano_id: by their hashes, which take a fraction of the memory.
+    """Return the number of distinct pano_id.
 
-    That two of ten million have one hash of 64 bits is a matter of one in 400,000.
+    Counts 64-bit hashes to save memory: two of ten million collide with a probability of 1 in 400,000.
     """
     return int(manifest.select(pl.col("pano_id").drop_nulls().hash().n_unique()).collect(engine="streaming").item())
 
 
 def count_reasons(artifact: Path) -> dict[str, int]:
-    """Return the rejects of a manifest by reason, the most frequent first."""
+    """Return the number of rejects by reason, most frequent first."""
     counts = scan_rejects(artifact).group_by("reason").agg(files=pl.len())
     rows: list[tuple[str, int]] = counts.collect(engine="streaming").rows()
     return dict(sorted(rows, key=lambda row: (-row[1], row[0])))
 
 
 def show_summary(facts: dict[str, Any], glyphs: str) -> str:
-    """Return the counts of a manifest as text."""
+    """Return the result of `summarise` as text."""
     headings = [(f"{row['from']} to {row['to']}", row["images"]) for row in facts["images_by_heading"]]
     zones = [(_zone(row["utm_zone"], row["utm_band"]), row["images"]) for row in facts["images_by_zone"]]
     charts = (
@@ -110,22 +110,22 @@ def show_summary(facts: dict[str, Any], glyphs: str) -> str:
     )
     odd = table([(row["what"], f"{row['images']:,}") for row in facts["oddities"]]) if facts["oddities"] else []
     figures = table([(name, f"{facts[name]:,}") for name in FIGURES if facts[name] is not None])
-    parts = ([title(facts), *figures], ["odd values", *odd], *charts)
+    parts = ([title(facts), *figures], ["unusual values", *odd], *charts)
     return "\n\n".join("\n".join(lines) for lines in parts if len(lines) > 1)
 
 
 def title(facts: dict[str, Any]) -> str:
-    """Return the line that says which artifact it is."""
+    """Return the first line of a text output."""
     return f"{facts['stage']} {facts['name']}, {facts['path']}"
 
 
 def reasons(facts: dict[str, Any]) -> list[tuple[str, int]]:
-    """Return the rows of the chart of rejects."""
+    """Return reason and number of files of each reject reason."""
     return [(row["reason"], row["files"]) for row in facts["rejects_by_reason"]]
 
 
 def known(value: Any) -> str:
-    """Return a value as text, and what is unknown as such."""
+    """Return a value as text, `none` for null."""
     return "none" if value is None else str(value)
 
 

@@ -1,4 +1,4 @@
-"""Find published artifacts: by recipe, by digest, or all of them."""
+"""Find published artifacts: by path, by recipe, by digest, or all of them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,16 +8,59 @@ from data_manifest.errors import UserError
 from data_manifest.store.files import bytes_in, format_bytes, modified_ns
 from data_manifest.store.recipe import CURRENT, RECIPE_FILE, Recipe, is_published, read_recipe
 
+MAX_SHOWN = 5
+KEYS = {"stage", "name", "digest", "settings", "summary"}
+
+
+def find_artifact(path: Path) -> Path:
+    """Return the folder of the artifact that a path means, symlinks resolved.
+
+    Args:
+        path: The artifact's folder, `current`, the folder that holds `current`, or a table in the artifact.
+
+    Raises:
+        UserError: The path does not exist, or means no artifact.
+    """
+    if not path.exists():
+        existing = next(parent for parent in (*path.parents, Path()) if parent.exists())
+        raise UserError(f"{path}: there is no such file or folder{_hint(existing, str(existing))}")
+    resolved = path.resolve()
+    for folder in (resolved, resolved / CURRENT, resolved.parent, resolved.parent.parent):
+        if is_published(folder):
+            return folder.resolve()
+    raise UserError(f"{path} is no published artifact{_hint(path)}")
+
+
+def _hint(path: Path, where: str = "it") -> str:
+    """Return the current artifacts in a folder, for an error message."""
+    below = sorted(link for pattern in ("*", "*/*") for link in path.glob(f"{pattern}/{CURRENT}") if is_published(link))
+    more = f", and {len(below) - MAX_SHOWN} more" if len(below) > MAX_SHOWN else ""
+    return f"; in {where} there are {', '.join(str(link.parent) for link in below[:MAX_SHOWN])}{more}" if below else ""
+
+
+def read_recipe_of(artifact: Path, command: str, stages: tuple[str, ...]) -> dict[str, Any]:
+    """Return the recipe of an artifact that a command works on.
+
+    Raises:
+        UserError: The command does not know the artifact's stage, or the recipe is damaged.
+    """
+    recipe = read_recipe(artifact)
+    if not recipe.keys() >= KEYS:
+        raise UserError(f"{artifact / RECIPE_FILE} is no recipe: remove {artifact} and run again")
+    if recipe["stage"] not in stages:
+        raise UserError(f"{artifact} is of the stage {recipe['stage']}: {command} needs {' or '.join(stages)}")
+    return recipe
+
 
 def find_artifacts(artifacts: Path, recipe: Recipe, any_name: bool = False) -> list[Path]:
-    """Return the published artifacts of a recipe's stage and name, or of any name, the newest first."""
-    found = (artifacts / recipe.stage).glob("*/*") if any_name else recipe.folder(artifacts).parent.glob("*")
-    published = [path for path in found if is_published(path) and not path.is_symlink()]
+    """Return the published artifacts of a recipe's stage and name, or of any name, newest first."""
+    folders = (artifacts / recipe.stage).glob("*/*") if any_name else recipe.folder(artifacts).parent.glob("*")
+    published = [path for path in folders if is_published(path) and not path.is_symlink()]
     return sorted(published, key=lambda path: -modified_ns(path))
 
 
 def find_recipes(artifacts: Path, recipe: Recipe, any_name: bool = False) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Give what `find_artifacts` does with the recipes; what is damaged, or gone by now, is passed over."""
+    """Yield the artifacts that `find_artifacts` returns with their recipes; damaged ones are skipped."""
     for path in find_artifacts(artifacts, recipe, any_name):
         try:
             stored = read_recipe(path)
@@ -27,9 +70,9 @@ def find_recipes(artifacts: Path, recipe: Recipe, any_name: bool = False) -> Ite
 
 
 def find_by_digest(artifacts: Path, digest: str, *stages: str) -> Path | None:
-    """Return the published artifact of one of some stages, under whatever name it lies; None if it is not there."""
-    found = (path for stage in stages for path in sorted((artifacts / stage).glob(f"*/{digest}")))
-    return next(filter(is_published, found), None)
+    """Return the published artifact of one of the stages with a digest, under any name; None if there is none."""
+    folders = (path for stage in stages for path in sorted((artifacts / stage).glob(f"*/{digest}")))
+    return next(filter(is_published, folders), None)
 
 
 def list_artifacts(artifacts: Path) -> list[Path]:
@@ -45,7 +88,7 @@ def list_current(artifacts: Path) -> list[Path]:
 
 
 def describe(folder: Path) -> str:
-    """Return one line on a published artifact: what it is, what is in it, its size on the disk, where it lies."""
+    """Return a published artifact in one line: stage, name, contents, size on disk, path."""
     recipe = read_recipe(folder)
     size = format_bytes(bytes_in(folder))
     return f"{recipe['stage']} {recipe['name']}: {recipe['summary']['made']}; {size} in {folder}"

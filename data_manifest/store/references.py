@@ -1,8 +1,4 @@
-"""Who uses which artifacts: a recipe names its inputs by their digests.
-
-Users are artifacts themselves; runs under `runs/`, of training above all, which may go on any day; and builds that
-are writing just now, whose staging folders carry the recipe. One that does not say what its inputs are has a problem.
-"""
+"""Which artifacts use which: a recipe names its inputs by their digests."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,71 +9,62 @@ from typing import Any
 from data_manifest.errors import UserError
 from data_manifest.store.find import list_artifacts
 from data_manifest.store.recipe import RECIPE_FILE, read_recipe
-from data_manifest.store.staging import STAGING, dead_staging
+from data_manifest.store.staging import REMOVED, STAGING, dead_staging
 
-# Each is made from those before it.
-STAGES = (
+STAGES = (  # each reads only the artifacts of stages before it
     *("crops", "manifest", "checks", "verified", "groups", "training", "seeds"),
     *("descriptors", "index", "evaluation", "comparison", "report"),
 )
-MANIFEST_STAGES = ("manifest", "verified")  # whose artifacts hold the tables manifest and rejects
-CHECK_STAGES = ("checks", "crops")  # whose artifacts say of each file a status: ok, or what is wrong
-LIST_SUFFIX = "_images_paths.txt"  # of a list of images, beside their folder
+MANIFEST_STAGES = ("manifest", "verified")  # their artifacts have the tables manifest and rejects
+CHECK_STAGES = ("checks", "crops")  # their artifacts have a status for each file
+LIST_SUFFIX = "_images_paths.txt"  # ends the name of a list file, which is beside the images folder
 WEIGHTS = "weights"  # key of the digest of a model's weights, in summaries of trainings and inputs of evaluations
-RUNS, RUN_FILE = "runs", "run.json"  # in the folder of a run: the recipe of what it makes
-REMOVED = "removed-"  # begins the last part of the name of a staging folder in which an artifact waits to be deleted
+RUNS, RUN_FILE = "runs", "run.json"  # the folder of unfinished work, and the recipe of what it builds
 
 
 @dataclass(frozen=True)
 class User:
-    """Something that was made, or is being made, from artifacts.
-
-    Args:
-        label: What it is called in a message.
-        stage: The stage that makes it.
-        inputs: The digests of what it is made from; None if it does not say.
-        problem: Why not.
-    """
+    """A published artifact, a training run or a running build, with the digests of its inputs."""
 
     label: str
-    stage: str
-    inputs: frozenset[str] | None
-    problem: str = ""
+    inputs: frozenset[str]
 
 
 @dataclass(frozen=True)
 class Artifact(User):
     """A published artifact."""
 
-    folder: Path = Path()
+    folder: Path
 
     @property
     def digest(self) -> str:
-        """Its digest, by which others name it."""
+        """Its digest, which other recipes name."""
         return self.folder.name
+
+    @property
+    def stage(self) -> str:
+        """The stage that built it."""
+        return self.folder.parent.parent.name
 
 
 def read_artifacts(artifacts: Path) -> list[Artifact]:
-    """Return all published artifacts, sorted by path; a damaged one has a problem."""
+    """Return all published artifacts, sorted by path.
+
+    Raises:
+        UserError: A recipe is damaged.
+    """
     return [_read_artifact(folder) for folder in list_artifacts(artifacts)]
 
 
 def _read_artifact(folder: Path) -> Artifact:
-    stage, label = folder.parent.parent.name, "/".join(folder.parts[-3:])
-    try:
-        recipe = read_recipe(folder)
-        if recipe["digest"] == folder.name:
-            return Artifact(label, stage, _digests(recipe["inputs"]), folder=folder)
-        problem = f"{folder} is not what its {RECIPE_FILE} says: remove it if it is not needed"
-    except UserError as error:
-        problem = str(error)
-    except (LookupError, TypeError):
-        problem = f"{folder / RECIPE_FILE} is no recipe: remove {folder} and run again"
-    return Artifact(label, stage, None, problem, folder)
+    recipe = read_recipe(folder)
+    if recipe.get("digest") != folder.name or "inputs" not in recipe:
+        raise UserError(f"{folder / RECIPE_FILE} does not describe this artifact. Remove {folder} and run again.")
+    return Artifact("/".join(folder.parts[-3:]), _digests(recipe["inputs"]), folder)
 
 
 def _digests(inputs: Any) -> frozenset[str]:
-    """Return the texts in a recipe's inputs, however deep."""
+    """Return the strings in a recipe's inputs, at any depth."""
     if isinstance(inputs, str):
         return frozenset([inputs])
     if isinstance(inputs, Mapping):
@@ -86,35 +73,37 @@ def _digests(inputs: Any) -> frozenset[str]:
 
 
 def read_users(artifacts: Path) -> list[User]:
-    """Return who uses artifacts without being one: training runs, and builds that are not certainly dead."""
-    return [*_runs(artifacts), *_builds(artifacts)]
+    """Return the training runs and the running builds, which use artifacts without being one yet.
+
+    Raises:
+        UserError: One of them has no readable recipe.
+    """
+    runs = ((f"the run {run.parent.name}/{run.name}", run / RUN_FILE) for run in _folders(artifacts / RUNS, "*/*"))
+    builds = ((f"the build in {build}", build / RECIPE_FILE) for build in _running_builds(artifacts))
+    return [User(label, _read_inputs(label, recipe)) for label, recipe in (*runs, *builds)]
 
 
-def _runs(artifacts: Path) -> Iterator[User]:
-    for folder in sorted(path for path in (artifacts / RUNS).glob("*/*") if path.is_dir()):
-        inputs = _read_inputs(folder / RUN_FILE)
-        label = f"the run {folder.parent.name}/{folder.name}"
-        yield User(label, "training", inputs, "" if inputs is not None else f"{label} says not what it trains on")
-
-
-def _builds(artifacts: Path) -> Iterator[User]:
+def _running_builds(artifacts: Path) -> Iterator[Path]:
     dead = set(dead_staging(artifacts))
-    for folder in sorted(path for path in (artifacts / STAGING).glob("*~*~*~*") if path.is_dir()):
-        if folder in dead or folder.name.rpartition("~")[2].startswith(REMOVED):
-            continue
-        inputs = _read_inputs(folder / RECIPE_FILE)
-        label = f"the build in {folder}"
-        yield User(label, "", inputs, "" if inputs is not None else f"{label} says not what it reads")
+    for folder in _folders(artifacts / STAGING, "*~*~*~*"):
+        if folder not in dead and not folder.name.rpartition("~")[2].startswith(REMOVED):
+            yield folder
 
 
-def _read_inputs(recipe: Path) -> frozenset[str] | None:
-    """Return the inputs in a recipe's file, or None if it is not there, not whole yet, or damaged."""
+def _folders(parent: Path, pattern: str) -> list[Path]:
+    return sorted(path for path in parent.glob(pattern) if path.is_dir())
+
+
+def _read_inputs(label: str, recipe: Path) -> frozenset[str]:
     try:
         return _digests(json.loads(recipe.read_text())["inputs"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise UserError(
+            f"{label} does not say what it uses: {recipe} is missing or damaged. If it has just started, try again in "
+            "a moment; otherwise remove it."
+        ) from error
 
 
 def folder_of(origin: Path) -> Path:
-    """Return the images folder of a listing that came of it, or of the list file beside it."""
+    """Return the images folder of a manifest's origin, which is that folder or the list file beside it."""
     return Path(str(origin).removesuffix(LIST_SUFFIX))

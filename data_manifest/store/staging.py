@@ -1,9 +1,8 @@
-"""Staging folders: where an artifact is built, out of readers' sight, until one rename publishes it.
+"""Staging folders: an artifact is built in `<artifacts>/.staging/<host>~<process>~<time>~<random>`, then renamed.
 
-`<artifacts>/.staging/<host>~<process>~<time>~<random>` is a run's own. The file of that name with `.lock` is locked as
-long as the run lives: the system lets go of it when the process ends, however it ends. So it is certain whether a run
-is dead, be its process number in use again or that of another container. Where files cannot be locked, the process
-number is asked. Of other hosts the age must agree: a file system may keep their locks from us.
+A lock file beside the folder is locked while its process lives, so dead builds are recognized in any container. Where
+files cannot be locked, the process number decides. Folders of other hosts must also be a week old, because a file
+system may hide their locks.
 """
 
 import contextlib
@@ -21,59 +20,50 @@ from data_manifest.store.locks import fcntl
 
 STAGING = ".staging"
 LOCK_SUFFIX = ".lock"
-STALE_AFTER_SECONDS = 7 * 24 * 3600
+REMOVED = "removed-"  # marks a folder that waits to be deleted, in the last part of its name
+MAX_AGE_SECONDS = 7 * 24 * 3600
 _NAME = re.compile(r"(?P<host>.*)~(?P<process>\d{1,10})~(?P<started>\d{1,12})~([a-z]+-)?[0-9a-f]{8}")
 
 
 def new_name(mark: str = "") -> str:
-    """Return a name for a staging folder of this process; a mark, as in `removed-`, says what it is for."""
+    """Return a new name for a staging folder of this process."""
     return f"{socket.gethostname()}~{os.getpid()}~{int(time.time())}~{mark}{uuid.uuid4().hex[:8]}"
 
 
 @contextlib.contextmanager
 def staging_folder(artifacts: Path) -> Iterator[Path]:
-    """Give a folder to build in, which other runs leave alone; what is left of it in the end is removed.
+    """Yield a new folder to build in, and remove it at the end unless it was renamed.
 
-    What is stopped from the keyboard, or killed, leaves it: `dead_staging` finds it from then on.
+    After Ctrl-C or a kill it stays, and `dead_staging` returns it.
 
     Raises:
         UserError: The folder cannot be made.
     """
-    with contextlib.ExitStack() as held:
-        try:
-            (artifacts / STAGING).mkdir(parents=True, exist_ok=True)
-            staging = held.enter_context(locked_name(artifacts / STAGING))
-            staging.mkdir()
-        except OSError as error:
-            raise UserError(f"cannot write in {artifacts}: {error.strerror}; choose --artifacts-folder") from error
-        try:
-            yield staging
-        except KeyboardInterrupt:
-            raise
-        except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
-            raise
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def locked_name(parent: Path, mark: str = "") -> Iterator[Path]:
-    """Give the path of a folder to be made, with its lock held: there is no moment at which it looks dead.
-
-    `mark` is as in `new_name`.
-    """
-    staging, descriptor = _lock_a_new_name(parent, mark)
+    try:
+        (artifacts / STAGING).mkdir(parents=True, exist_ok=True)
+        staging, descriptor = _lock_new_name(artifacts / STAGING)
+        staging.mkdir()
+    except OSError as error:
+        raise UserError(f"cannot write in {artifacts}: {error.strerror}; choose --artifacts-folder") from error
     try:
         yield staging
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    else:
+        shutil.rmtree(staging, ignore_errors=True)
     finally:
         if not staging.exists():
             _lock_of(staging).unlink(missing_ok=True)
         os.close(descriptor)
 
 
-def _lock_a_new_name(parent: Path, mark: str) -> tuple[Path, int]:
+def _lock_new_name(parent: Path) -> tuple[Path, int]:
+    """Return the path of a folder to be made and the descriptor of its lock, which is held already."""
     while True:
-        staging = parent / new_name(mark)
+        staging = parent / new_name()
         lock = _lock_of(staging)
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         try:
@@ -83,21 +73,21 @@ def _lock_a_new_name(parent: Path, mark: str) -> tuple[Path, int]:
             return staging, descriptor
         if lock.exists():
             return staging, descriptor
-        os.close(descriptor)  # between the two steps another run took it for a leftover
+        os.close(descriptor)  # another process took the unlocked file for a leftover
 
 
 def dead_staging(artifacts: Path) -> list[Path]:
-    """Return the staging folders of runs that are certainly dead; files in them that are finished can be used."""
+    """Return the staging folders of dead processes; complete files in them can be reused."""
     return sorted(folder for folder in (artifacts / STAGING).glob("*") if _is_dead(folder))
 
 
 def remove_dead_staging(artifacts: Path) -> None:
-    """Remove what dead runs left."""
+    """Remove the staging folders and locks of dead processes."""
     for folder in dead_staging(artifacts):
         shutil.rmtree(folder, ignore_errors=True)
     for lock in (artifacts / STAGING).glob(f"*{LOCK_SUFFIX}"):
         if not lock.with_suffix("").exists():
-            _is_let_go(lock, remove=True)
+            _is_released(lock, remove=True)
 
 
 def _is_dead(folder: Path) -> bool:
@@ -105,22 +95,22 @@ def _is_dead(folder: Path) -> bool:
     if name is None:
         return False
     is_here = name["host"] == socket.gethostname()
-    if not is_here and time.time() - int(name["started"]) <= STALE_AFTER_SECONDS:
+    if not is_here and time.time() - int(name["started"]) <= MAX_AGE_SECONDS:
         return False
-    is_let_go = _is_let_go(_lock_of(folder))
-    if is_let_go is None:
+    released = _is_released(_lock_of(folder))
+    if released is None:
         return not is_here or not _is_running(int(name["process"]))
-    return is_let_go
+    return released
 
 
 def _lock_of(staging: Path) -> Path:
     return staging.with_name(staging.name + LOCK_SUFFIX)
 
 
-def _is_let_go(lock: Path, remove: bool = False) -> bool | None:
-    """Return whether no run holds a lock, None where that cannot be told; remove it then if asked to."""
+def _is_released(lock: Path, remove: bool = False) -> bool | None:
+    """Return whether no process holds a lock, None if unknown; if released, remove it on request."""
     try:
-        with lock.open("r+b") as file:  # network file systems lock only what may be written
+        with lock.open("r+b") as file:  # network file systems lock only writable files
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if remove:
                 lock.unlink(missing_ok=True)

@@ -12,8 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from data_manifest.errors import UserError
-from data_manifest.shared_memory import check_shared_memory, from_workers
-from data_manifest.workers import end_with_parent, forkserver
+from data_manifest.loader_workers import check_shared_memory, end_with_parent, forkserver, receive_batches
 from evaluation.descriptors.images import ImageFiles
 
 Sample = tuple[int, Tensor]  # row, image [3, h, w]
@@ -35,7 +34,7 @@ def load_batches(
     """
     check_workers(images, batch_size, num_workers, first_row)
     rows = range(first_row, len(images))
-    for batch in from_workers(_batches(rows, images, batch_size, num_workers, pin_memory), BATCH_FLAG):
+    for batch in receive_batches(_batches(rows, images, batch_size, num_workers, pin_memory), BATCH_FLAG):
         if isinstance(batch, UserError):
             raise batch
         yield batch

@@ -11,8 +11,7 @@ from data_manifest.errors import UserError
 from data_manifest.images.heif import HEIF_SUFFIXES
 from data_manifest.images.hidden import is_hidden, is_system_folder
 from data_manifest.images.open_picture import open_picture
-from data_manifest.store.find import find_by_digest
-from data_manifest.store.lookup import find_artifact, read_recipe_of
+from data_manifest.store.find import find_artifact, find_by_digest, read_recipe_of
 from data_manifest.store.recipe import read_recipe
 from data_manifest.store.references import MANIFEST_STAGES
 from evaluation.descriptors.build_descriptors import IMAGES_FOLDER, build_descriptors

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import polars as pl
 
+from data_manifest.console import as_ranges
 from data_manifest.errors import UserError
-from data_manifest.ranges import as_ranges
 
 FIRST, LAST = 1826, 2099  # the oldest photograph, and a year that is a slip of the finger
 LEAST, MOST = 0, 9999  # where a range is open; no image's year is outside

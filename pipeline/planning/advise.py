@@ -11,7 +11,7 @@ import polars as pl
 from data_manifest.errors import UserError
 from data_manifest.progress import working
 from data_manifest.store.data_set_names import data_set_name
-from data_manifest.store.lookup import find_artifact
+from data_manifest.store.find import find_artifact
 from data_manifest.store.recipe import CURRENT, is_published
 from pipeline.groups.settings import GroupSettings
 from pipeline.metadata.fields import FULL_TURN

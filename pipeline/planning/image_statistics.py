@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from data_manifest.hemisphere import hemisphere
-from data_manifest.store.lookup import read_recipe_of
+from data_manifest.store.find import read_recipe_of
 from data_manifest.store.references import folder_of
 from data_manifest.tables import scan_table
 from pipeline.metadata.fields import FULL_TURN

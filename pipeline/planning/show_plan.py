@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from data_manifest.ranges import as_ranges
+from data_manifest.console import as_ranges
 from data_manifest.store.files import format_bytes
 from pipeline.groups.settings import GroupSettings
 from pipeline.manifest.build_partition import HEADINGS, KEPT_UTM

@@ -12,7 +12,15 @@ from pathlib import Path
 import pytest
 from torch._utils import ExceptionWrapper
 
-from data_manifest.console import LOGGERS, LUIGI_LOGGER, ShowUserErrors, configure_logging, mistake_in, show_mistake
+from data_manifest.console import (
+    LOGGERS,
+    LUIGI_LOGGER,
+    ShowUserErrors,
+    as_ranges,
+    configure_logging,
+    find_user_error,
+    show_user_errors,
+)
 from data_manifest.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,16 +52,16 @@ def traceback_of(error: Exception) -> str:
     ],
 )
 def test_a_users_mistake_is_told_from_a_bug(error: Exception, expected: str | None) -> None:
-    assert mistake_in(record(error=error)) == expected
+    assert find_user_error(record(error=error)) == expected
 
 
 def test_a_mistake_in_the_text_of_a_traceback() -> None:
     text = "Will not run X or any dependencies:\n" + traceback_of(
         UserError("train: there is no such folder\nsecond line")
     )
-    assert mistake_in(record(text)) == "train: there is no such folder\nsecond line"
-    assert mistake_in(record(traceback_of(KeyError("a bug of ours")))) is None
-    assert mistake_in(record("about data_manifest.errors.UserError: in the middle of a line")) is None
+    assert find_user_error(record(text)) == "train: there is no such folder\nsecond line"
+    assert find_user_error(record(traceback_of(KeyError("a bug of ours")))) is None
+    assert find_user_error(record("about data_manifest.errors.UserError: in the middle of a line")) is None
 
 
 def chained(*errors: Exception, explicit: bool = True) -> str:
@@ -113,8 +121,8 @@ class NoSpaceError(UserError):
     ],
 )
 def test_of_a_chain_of_errors_the_last_one_counts(text: str, expected: str | None) -> None:
-    assert mistake_in(record(text)) == expected
-    assert mistake_in(record(LUIGI + text)) == expected
+    assert find_user_error(record(text)) == expected
+    assert find_user_error(record(LUIGI + text)) == expected
 
 
 def error_of(raise_it: Callable[[], object]) -> Exception:
@@ -148,12 +156,12 @@ def from_a_process() -> list[Exception]:
 def test_an_error_that_comes_from_another_process(from_a_process: list[Exception]) -> None:
     mistake, bug = from_a_process
     for expected, error in (("no column k\nin a.csv", mistake), (None, bug)):
-        assert mistake_in(record(error=error)) == expected
-        assert mistake_in(record("".join(traceback.format_exception(error)))) == expected
+        assert find_user_error(record(error=error)) == expected
+        assert find_user_error(record("".join(traceback.format_exception(error)))) == expected
 
 
 def test_a_bug_that_comes_up_while_a_mistake_is_handled_stays_a_bug() -> None:
-    assert mistake_in(record(error=error_of(have_a_bug))) is None
+    assert find_user_error(record(error=error_of(have_a_bug))) is None
 
 
 @pytest.mark.parametrize("work", [make_a_mistake, lambda: (_ for _ in ()).throw(UserError("no column k\nin a.csv"))])
@@ -162,9 +170,9 @@ def test_an_error_in_a_worker_of_a_loader(work: Callable[[], object], capsys: py
         (lambda error: (type(error), error, error.__traceback__))(error_of(work)), "in DataLoader worker process 0"
     )
     error = error_of(wrapped.reraise)
-    assert mistake_in(record(error=error)) == "no column k\nin a.csv"
-    assert mistake_in(record("".join(traceback.format_exception(error)))) == "no column k\nin a.csv"
-    show_mistake(sys.__excepthook__)(type(error), error, None)
+    assert find_user_error(record(error=error)) == "no column k\nin a.csv"
+    assert find_user_error(record("".join(traceback.format_exception(error)))) == "no column k\nin a.csv"
+    show_user_errors(sys.__excepthook__)(type(error), error, None)
     assert capsys.readouterr().err == "ERROR: no column k\nin a.csv\n"
 
 
@@ -225,3 +233,17 @@ def test_output_that_the_encoding_lacks_is_escaped(encoding: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, check=True)
     plus_minus = "\\xb1" if encoding == "ascii" else "\u00b1"
     assert done.stdout.decode(encoding) == f"made \\u6771\\u4eac-train {plus_minus} 1\n"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        ([], ""),
+        ([7], "7"),
+        ([2, 0, 1], "0-2"),
+        ([5, 0, 1, 9, 8, 5], "0-1, 5, 8-9"),
+        (range(50), "0-49"),
+    ],
+)
+def test_numbers_as_people_write_them(numbers: list[int], text: str) -> None:
+    assert as_ranges(numbers) == text

@@ -132,22 +132,21 @@ def test_summary_of_groups_is_classes(city: tuple[Path, Path], capsys: pytest.Ca
         (("summary", "A/groups"), "A/groups is no published artifact; in it there are A/groups/sf-xl"),
         (
             ("summary", "A/training/sf-xl"),
-            "{model} is of the stage training: "
-            "summary looks into manifest and verified and checks and crops and groups",
+            "{model} is of the stage training: summary needs manifest or verified or checks or crops or groups",
         ),
-        (("classes", "A/manifest/sf-xl"), "{manifest} is of the stage manifest: classes looks into groups"),
+        (("classes", "A/manifest/sf-xl"), "{manifest} is of the stage manifest: classes needs groups"),
         (
             ("rejects", "A/groups/sf-xl"),
-            "{groups} is of the stage groups: rejects looks into manifest and verified and checks and crops",
+            "{groups} is of the stage groups: rejects needs manifest or verified or checks or crops",
         ),
         (
             ("rejects", "A/manifest/sf-xl", "--reason", "age"),
-            "--reason 'age': there is no such reason; it is one of odd name",
+            "--reason 'age': unknown reason. Choose from odd name.",
         ),
         (("gc", "--artifacts-folder", "none"), "--artifacts-folder none: there is no such folder"),
         (
             ("gc", "--artifacts-folder", "A", "--stages", "runs"),
-            f"--stages runs: 'runs' is none of {', '.join(STAGES)}",
+            f"--stages runs: unknown stage 'runs'. Choose from {', '.join(STAGES)}.",
         ),
     ],
 )

@@ -14,7 +14,7 @@ from training.network.settings import NetworkSettings
 from training.recipe import decisive_settings
 from training.settings import AugmentationSettings, TrainingSettings
 
-INPUTS = {"groups": "0123456789abcdef", "validation": "fedcba9876543210"}
+INPUTS = {"groups": "0123456789abcdef", "validation": {"database": "fedcba9876543210", "queries": "0"}}
 ROWS = [
     {"epoch": epoch, "loss": 20.0 - epoch, "recall_1": recall, "recall_5": recall + 10, "recall_10": None}
     for epoch, recall in enumerate((40.0, 61.25, 55.0))
@@ -41,7 +41,7 @@ def test_it_says_what_made_the_model_and_how_well_it_does() -> None:
         "# ResNet50 with descriptors of 128 numbers, trained with CosPlace on city-train\n\nBest of 3"
     )
     for row in (
-        *("| digest of groups | 0123456789abcdef |", "| digest of validation | fedcba9876543210 |"),
+        *("| digest of groups | 0123456789abcdef |", "| digest of validation database | fedcba9876543210 |"),
         *("| M | 10.0 |", "| image_size | 480x640 |", "| lr | 1e-05 |", "| positive_dist_threshold | 25.0 |"),
         *("| epoch | 2 of 3 |", "| loss | 19.000 |", "| R@1, % | 61.2 |", "| R@5, % | 71.2 |"),
         *(f"| {name} | {importlib.metadata.version(name)} |" for name in ("torch", "torchvision")),

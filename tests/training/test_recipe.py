@@ -19,7 +19,7 @@ GROUPS = {"name": "city-train", "digest": "0123456789abcdef", "settings": {"M": 
 @dataclasses.dataclass(frozen=True)
 class Validation:
     settings: dict[str, Any] = dataclasses.field(default_factory=lambda: {"positive_dist_threshold": 25.0})
-    digest: str = "fedcba9876543210"
+    manifests: dict[str, str] = dataclasses.field(default_factory=lambda: {"database": "0" * 16, "queries": "1" * 16})
 
 
 def recipe_with(
@@ -37,9 +37,9 @@ def recipe_with(
 
 def test_the_digest_and_the_paths_literally() -> None:
     recipe = recipe_with()
-    assert recipe.digest == "74bcd7b06f9efb13"
-    assert recipe.folder(Path("artifacts")) == Path("artifacts/training/city-train/74bcd7b06f9efb13")
-    assert run_folder(Path("artifacts"), recipe) == Path("artifacts/runs/city-train/360f89e5d64f90a0")
+    assert recipe.digest == "c2a1d4250abf8bc0"
+    assert recipe.folder(Path("artifacts")) == Path("artifacts/training/city-train/c2a1d4250abf8bc0")
+    assert run_folder(Path("artifacts"), recipe) == Path("artifacts/runs/city-train/815d512be2c0f6cd")
 
 
 def test_more_epochs_are_another_model_of_the_same_run() -> None:
@@ -56,7 +56,7 @@ def test_a_run_says_what_it_trains_on(tmp_path: Path) -> None:
         assert json.loads((run / "run.json").read_text()) == recipe.stored()
     assert [path.name for path in run.iterdir()] == ["run.json"]
     (user,) = read_users(tmp_path)
-    assert user.inputs == frozenset(["0123456789abcdef", "fedcba9876543210", "train", "database", "queries"])
+    assert user.inputs == frozenset(["0123456789abcdef", "0" * 16, "1" * 16, "train", "database", "queries"])
 
 
 def test_what_makes_another_run() -> None:
@@ -65,7 +65,7 @@ def test_what_makes_another_run() -> None:
         recipe_with(augmentation=AugmentationSettings(image_size=224)),
         recipe_with(training=TrainingSettings(seed=1)),
         recipe_with(validation=Validation(settings={"positive_dist_threshold": 10.0})),
-        recipe_with(validation=Validation(digest="another")),
+        recipe_with(validation=Validation(manifests={"database": "0" * 16, "queries": "another"})),
         recipe_with(folders=("train at night", "database", "queries")),
         recipe_with(folders=("train", "database", "queries at night")),
     ]
@@ -97,7 +97,9 @@ def publish(recipe: Recipe, artifacts: Path, images_folder: Path) -> Path:
 
 def test_a_finished_training_is_found_again_by_its_folder_whatever_the_name(tmp_path: Path) -> None:
     finished = publish(recipe_with(), tmp_path, tmp_path / "old")
-    grown = recipe_with(validation=Validation(digest="more images"), folders=("train",))
+    grown = recipe_with(
+        validation=Validation(manifests={"database": "more images", "queries": "1" * 16}), folders=("train",)
+    )
     renamed = dataclasses.replace(grown, name="town-train")
     assert finished_training(tmp_path, grown, tmp_path / "old") == finished
     assert finished_training(tmp_path, renamed, tmp_path / "new") == finished

@@ -19,7 +19,7 @@ from training.train_cosplace import train_cosplace
 class Validation:
     """Gives recalls that are written down beforehand."""
 
-    digest, settings = "0123456789abcdef", dict[str, Any]()
+    manifests, settings = {"database": "0" * 16, "queries": "1" * 16}, dict[str, Any]()
 
     def __init__(self, recalls: list[float], problem: str = "") -> None:
         self._recalls, self._problem = iter(recalls), problem

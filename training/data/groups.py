@@ -9,8 +9,8 @@ from pathlib import Path
 
 import polars as pl
 
+from data_manifest.console import as_ranges
 from data_manifest.errors import UserError
-from data_manifest.ranges import as_ranges
 from data_manifest.store.recipe import is_published, read_recipe
 from data_manifest.tables import read_table, scan_table
 from training.data.members import MEMBERS_FILE, Members

@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from data_manifest.errors import UserError
-from data_manifest.shared_memory import from_workers
-from data_manifest.workers import end_with_parent, forkserver
+from data_manifest.loader_workers import end_with_parent, forkserver, receive_batches
 from training.data.batch_augmentation import augment_batch, pack
 from training.data.dataset import GroupDataset, Sample, Skipped
 from training.distributed.processes import number_of_processes, own_number
@@ -82,7 +81,7 @@ def read_batches(
     """
     timer = timer or WaitTimer()
     # No name for the iterator: a traceback that keeps this frame would keep its workers.
-    for batch in timer.watch(from_workers(_load(dataset, runtime, device, first_iteration), BATCH_FLAG)):
+    for batch in timer.watch(receive_batches(_load(dataset, runtime, device, first_iteration), BATCH_FLAG)):
         if isinstance(batch, UserError):
             raise batch
         if batch.skipped:

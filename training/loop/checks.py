@@ -8,7 +8,7 @@ import polars as pl
 from torch import Tensor
 
 from data_manifest.errors import UserError
-from data_manifest.shared_memory import check_shared_memory
+from data_manifest.loader_workers import check_shared_memory
 from data_manifest.store.files import disk_usage, format_bytes
 from data_manifest.tables import scan_table
 from training.data.augmentation import Augmentation

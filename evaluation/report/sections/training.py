@@ -3,8 +3,7 @@
 import polars as pl
 from matplotlib.axes import Axes
 
-from data_manifest.metrics import best_epoch
-from data_manifest.tables import read_table
+from data_manifest.tables import best_epoch, read_table
 from evaluation.report import text
 from evaluation.report.charts.plot import Plot
 from evaluation.report.charts.style import COLOUR, leave_slots, new_chart, number_slots

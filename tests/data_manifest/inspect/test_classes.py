@@ -101,15 +101,15 @@ def test_the_text(publish_tables: PublishTables) -> None:
         "  cells        2",
         "",
         "images by group",
-        "  group  classes  images  a class",
-        "      3        2      40     20.0  #",
-        "     41        1   1,200  1,200.0  " + "#" * 30,
+        "  group  classes  images  per class",
+        "      3        2      40       20.0  #",
+        "     41        1   1,200    1,200.0  " + "#" * 30,
         "",
-        "quantiles of images a class",
+        "quantiles of images per class",
         "  min  10%  25%  50%    75%    90%    99%    max",
         "   10   10   10   30  1,200  1,200  1,200  1,200",
         "",
-        "classes by their images",
+        "classes by images per class",
         "  8 to 15         1  33.3%  " + "#" * 30,
         "  16 to 31        1  33.3%  " + "#" * 30,
         *(f"  {f'{start:,} to {2 * start - 1:,}':14}  0   0.0%" for start in (32, 64, 128, 256, 512)),
@@ -122,10 +122,10 @@ def test_not_all_of_very_many_groups_are_shown(publish_tables: PublishTables) ->
     facts = count_classes(publish_tables(RECIPE, {"classes": [[{"group_index": g, **place} for g in range(1052)]]}))
     assert len(facts["by_group"]) == 1052
     lines = show_classes(facts, ASCII).splitlines()
-    assert f"  and {1052 - SHOWN_GROUPS:,} more groups: --format json has them all" in lines
+    assert f"  and {1052 - SHOWN_GROUPS:,} more groups: --format json lists all" in lines
 
 
 def test_a_manifest_has_no_classes(publish_tables: PublishTables) -> None:
     manifest = publish_tables(Recipe("manifest", "city", 1, {}, {}), {"manifest": [[]]})
-    with pytest.raises(UserError, match="is of the stage manifest: classes looks into groups"):
+    with pytest.raises(UserError, match="is of the stage manifest: classes needs groups"):
         count_classes(manifest)

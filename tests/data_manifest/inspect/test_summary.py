@@ -121,5 +121,5 @@ def test_no_column_is_read_that_is_not_counted(artifact: Path, monkeypatch: pyte
 
 def test_groups_are_no_manifest(publish_tables: PublishTables) -> None:
     groups = publish_tables(Recipe("groups", "city", 1, {}, {}), {"classes": [[]]})
-    with pytest.raises(UserError, match="is of the stage groups: summary looks into manifest and verified"):
+    with pytest.raises(UserError, match="is of the stage groups: summary needs manifest or verified"):
         summarise(groups)

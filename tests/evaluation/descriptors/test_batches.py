@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from data_manifest import shared_memory
+from data_manifest import loader_workers
 from data_manifest.errors import UserError
 from evaluation.descriptors import batches
 from evaluation.descriptors.batches import batches_of_one_shape, check_workers, load_batches
@@ -157,7 +157,7 @@ def test_too_little_shared_memory_is_an_error_before_workers_start(
     tmp_path: Path, write_images: WriteImages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = ImageFiles(tmp_path, write_images([(24, 16)] * 30))
-    monkeypatch.setattr(shared_memory, "FOLDER", tmp_path)
+    monkeypatch.setattr(loader_workers, "SHARED_MEMORY", tmp_path)
     free = 3 * 16 * 24 * 2 * 5  # of 5 batches of 2 images
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=free, used=0, free=free))
     check_workers(images, batch_size=2, num_workers=2)

@@ -87,7 +87,7 @@ def publish_training(artifacts: Path, groups: Path) -> str:
     grouping = read_recipe(groups)
     recipe = Recipe(
         *("training", "town-train", 1, {"backbone": "ResNet18", "fc_output_dim": 32, "grouping": grouping["settings"]}),
-        inputs={"groups": grouping["digest"], "validation": "f" * 16},
+        inputs={"groups": grouping["digest"], "validation": {"database": "f" * 16, "queries": "e" * 16}},
     )
     epochs = [
         {

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from data_manifest import shared_memory
+from data_manifest import loader_workers
 from data_manifest.errors import UserError
 from data_manifest.store.files import format_bytes
 from tests.training.conftest import WriteGroups
@@ -85,7 +85,7 @@ def test_too_little_shared_memory_is_an_error_before_the_first_iteration(
     folder, usage = write_groups({0: 4, 3: 5}), shutil.disk_usage
     needed = 3 * 3 * image_bytes  # an epoch has three batches of three images
     small = SimpleNamespace(total=needed, used=1, free=needed - 1)
-    monkeypatch.setattr(shared_memory, "FOLDER", tmp_path / "images")
+    monkeypatch.setattr(loader_workers, "SHARED_MEMORY", tmp_path / "images")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: small if path == tmp_path / "images" else usage(path))
     monkeypatch.setattr(
         "training.loop.trainer.augments_in_batches", lambda *_: in_batches

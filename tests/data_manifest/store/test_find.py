@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from data_manifest.errors import UserError
-from data_manifest.store.lookup import find_artifact, read_recipe_of
+from data_manifest.store.find import find_artifact, read_recipe_of
 from data_manifest.store.recipe import Recipe
 
 Publish = Callable[..., Path]
@@ -64,4 +64,4 @@ def test_a_stage_that_a_command_does_not_know(publish: Publish) -> None:
     assert read_recipe_of(artifact, "rejects", ("manifest",))["name"] == "city"
     with pytest.raises(UserError) as error:
         read_recipe_of(artifact, "classes", ("groups",))
-    assert str(error.value) == f"{artifact} is of the stage manifest: classes looks into groups"
+    assert str(error.value) == f"{artifact} is of the stage manifest: classes needs groups"

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from data_manifest import shared_memory
+from data_manifest import loader_workers
 from data_manifest.errors import UserError
-from data_manifest.shared_memory import check_shared_memory, from_workers
+from data_manifest.loader_workers import check_shared_memory, receive_batches
 
 MB = 10**6
 
@@ -16,7 +16,7 @@ MB = 10**6
 def free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Free bytes of a shared memory of 64 MB, to be changed."""
     free = [64 * MB]
-    monkeypatch.setattr(shared_memory, "FOLDER", tmp_path)
+    monkeypatch.setattr(loader_workers, "SHARED_MEMORY", tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=64 * MB, used=0, free=free[0]))
     return free
 
@@ -51,9 +51,9 @@ def test_without_workers_or_a_limit_there_is_nothing_to_compare(
 ) -> None:
     free[0] = 0
     check_shared_memory(MB, 1000, 0, "--batch-size")
-    monkeypatch.setattr(shared_memory, "FOLDER", tmp_path / "not-there")  # as on macOS
+    monkeypatch.setattr(loader_workers, "SHARED_MEMORY", tmp_path / "not-there")  # as on macOS
     check_shared_memory(MB, 1000, 8, "--batch-size")
-    monkeypatch.setattr(shared_memory, "FOLDER", tmp_path)
+    monkeypatch.setattr(loader_workers, "SHARED_MEMORY", tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=0, used=0, free=0))
     check_shared_memory(MB, 1000, 8, "--batch-size")
 
@@ -75,7 +75,7 @@ def failing(error: Exception) -> Iterator[int]:
     ],
 )
 def test_a_worker_that_died_is_a_message(free: list[int], lost: Exception) -> None:
-    batches = from_workers(failing(lost), "--infer-batch-size")
+    batches = receive_batches(failing(lost), "--infer-batch-size")
     assert next(batches) == 1
     with pytest.raises(UserError) as error:
         next(batches)
@@ -88,4 +88,4 @@ def test_a_worker_that_died_is_a_message(free: list[int], lost: Exception) -> No
 @pytest.mark.parametrize("mistake", [RuntimeError("Caught RuntimeError in DataLoader worker"), EOFError("Caught EOFE")])
 def test_other_errors_stay_as_they_are(mistake: Exception) -> None:
     with pytest.raises(type(mistake), match=str(mistake)):
-        list(from_workers(failing(mistake), "--batch-size"))
+        list(receive_batches(failing(mistake), "--batch-size"))
