@@ -192,9 +192,9 @@ def test_groups(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str)
 @pytest.mark.parametrize(
     ("slow", "shown"),
     [
-        ("pipeline.panoramas.crop_panoramas.stat_file", "checking the times of panoramas: 0 of 64 panoramas"),
+        ("pipeline.panoramas.crop_panoramas.stat_images", "checking the times of panoramas: 0 of 64 panoramas"),
         ("pipeline.panoramas.crop_panoramas.read_panoramas", "reading where the panoramas were taken"),
-        ("pipeline.panoramas.crop_panoramas.cut_piece", "cutting: 0 of 64 panoramas"),
+        ("pipeline.panoramas.crop_panoramas.cut_batch", "cutting: 0 of 64 panoramas"),
     ],
 )
 def test_crops(tree: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:

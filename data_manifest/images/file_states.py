@@ -79,7 +79,11 @@ def read_paths(file: Path) -> pl.Series:
 
 
 def stat_images(
-    paths: pl.Series, images_folder: Path, progress: Progress | None = None, skip_errors: bool = False
+    paths: pl.Series,
+    images_folder: Path,
+    progress: Progress | None = None,
+    skip_errors: bool = False,
+    settle: bool = True,
 ) -> pl.DataFrame:
     """Return the states of image files in the order of their paths: path, bytes, modified_ns; null where missing.
 
@@ -90,12 +94,13 @@ def stat_images(
         images_folder: The folder.
         progress: Advanced by each image.
         skip_errors: Treat a file whose state cannot be read as missing.
+        settle: Wait until no file was modified in the last 2 seconds.
 
     Raises:
         UserError: The folder is missing, a file's state cannot be read, or files are still being written.
     """
     require_folder(images_folder)
-    stat = partial(settled_states, images_folder=images_folder, skip_errors=skip_errors)
+    stat = partial(settled_states if settle else _states, images_folder=images_folder, skip_errors=skip_errors)
     return _in_threads(stat, paths, progress)
 
 

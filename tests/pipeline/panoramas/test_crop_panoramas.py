@@ -177,11 +177,11 @@ def test_what_the_machine_refuses_is_no_damage_of_a_panorama(panoramas: Path) ->
     code = (
         "import sys, resource\nfrom pathlib import Path\nimport PIL.JpegImagePlugin\n"
         "from pipeline.panoramas import projection as crops\n"
-        "from pipeline.panoramas.crop_panoramas import Piece, cut_piece\n"
+        "from pipeline.panoramas.crop_panoramas import Batch, cut_batch\n"
         "from pipeline.panoramas.settings import CropSettings\n"
         "source = Path(sys.argv[1])\nfound = tuple((p.name, 0.0, p.name, None) for p in source.iterdir())\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
-        "cut_piece(Piece(source, Path(sys.argv[2]), Path(sys.argv[2]), CropSettings(), found))\n"
+        "cut_batch(Batch(source, Path(sys.argv[2]), Path(sys.argv[2]), CropSettings(), found))\n"
     )
     words = [sys.executable, "-c", code, str(panoramas / "37.81"), str(panoramas.parent / "database")]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -241,11 +241,11 @@ def test_a_run_that_is_killed_is_finished_by_the_next(panoramas: Path) -> None:
 
 def test_mistakes(panoramas: Path, tmp_path: Path) -> None:
     crop(panoramas)
-    with pytest.raises(UserError, match="there are crops that were cut otherwise"):
+    with pytest.raises(UserError, match="it has crops that were cut with other settings"):
         crop(panoramas, crop_quality=50)
-    with pytest.raises(UserError, match="must not be the folder of the panoramas"):
+    with pytest.raises(UserError, match="it is the panoramas folder"):
         CropFolders(tmp_path, tmp_path).both()
-    with pytest.raises(UserError, match="Give --panoramas-folder and --output-folder"):
+    with pytest.raises(UserError, match="Pass --panoramas-folder and --output-folder"):
         CropFolders(tmp_path).both()
     for wrong in ({"crops_num": 0}, {"fov": 180}, {"crop_quality": 101}, {"crop_size": 0}):
         with pytest.raises(UserError, match=next(iter(wrong))):

@@ -178,7 +178,7 @@ def test_a_heading_of_exactly_0_beside_another_direction_is_noted(
     status, why, crops = cut_with_good(attributes(said), of_rows(0, 1, FULL))
     assert (status, why) == ("ok", "GPano heading 0, GPSImgDirection 90.0")
     assert {path.name.split("@")[9] for path in crops} == {"0", "90", "180", "270"}
-    assert "doubtful headings: 1, as of x.jpg: GPano heading 0, GPSImgDirection 90.0" in caplog.text
+    assert "doubtful headings: 1, such as x.jpg: GPano heading 0, GPSImgDirection 90.0" in caplog.text
 
 
 def test_one_partial_panorama_alone_is_one_message(make_photo: MakePhoto, tmp_path: Path) -> None:
