@@ -29,38 +29,24 @@ def complete_positions(images: pl.DataFrame) -> pl.DataFrame:
     """
     has_utm = pl.col("utm_east").is_not_null() & pl.col("utm_north").is_not_null()
     computable = ~has_utm & pl.col("latitude").is_between(*UTM_LATITUDES) & pl.col("longitude").is_not_null()
-    places = images.filter(computable).select(LATITUDE_LONGITUDE).unique()
+    rows = images.with_row_index("row")
+    places = rows.filter(computable)
     if not places.is_empty():
-        images = images.join(_to_utm(places), on=LATITUDE_LONGITUDE, how="left", maintain_order="left").with_columns(
-            pl.when(computable).then(f"{column}_computed").otherwise(column).alias(column)
-            for column in ("utm_east", "utm_north", "utm_zone", "utm_band")
-        )
-        images = images.drop(column for column in images.columns if column.endswith("_computed"))
-    detail = pl.lit("neither UTM nor a latitude and longitude that UTM covers")
+        images = rows.update(_to_utm(places), on="row").drop("row")
+    detail = pl.lit("no UTM, and no latitude and longitude within the range of UTM")
     return images.with_columns(reject=pl.coalesce("reject", reject_when(~has_utm, Reason.NO_POSITION, detail)))
 
 
 def _to_utm(places: pl.DataFrame) -> pl.DataFrame:
-    """Return places with columns `utm_*_computed`.
-
-    Zone and band are constant within a square of one degree.
-    """
-    squares = places.with_columns(
-        floor_latitude=pl.col("latitude").floor(), floor_longitude=pl.col("longitude").floor()
-    )
+    """Return `row` and the UTM columns of places; zone and band are constant within a square of one degree."""
+    squares = places.group_by(pl.col("latitude").floor().alias("south"), pl.col("longitude").floor().alias("west"))
     parts = []
-    for (south, west), square in squares.group_by("floor_latitude", "floor_longitude"):
+    for (south, west), square in squares:
         zone, band = utm.latlon_to_zone_number(south, west), utm.latitude_to_zone_letter(south)
         latitude, longitude = (square[column].to_numpy() for column in LATITUDE_LONGITUDE)
         east, north, _, _ = utm.from_latlon(latitude, longitude, force_zone_number=zone, force_zone_letter=band)
-        part = square.select(
-            *LATITUDE_LONGITUDE,
-            utm_east_computed=pl.Series(east),
-            utm_north_computed=pl.Series(north),
-            utm_zone_computed=pl.lit(zone, dtype=pl.Int8),
-            utm_band_computed=pl.lit(band),
-        )
-        parts.append(part)
+        zone_and_band = (pl.lit(zone, dtype=pl.Int8).alias("utm_zone"), pl.lit(band).alias("utm_band"))
+        parts.append(square.select("row", *zone_and_band, utm_east=pl.Series(east), utm_north=pl.Series(north)))
     return pl.concat(parts)
 
 

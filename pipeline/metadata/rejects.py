@@ -122,7 +122,7 @@ _UTM = [written(field) for field in ("utm_east", "utm_north", "utm_zone", "utm_b
 # The first rule that a row breaks gives its reject.
 RULES: tuple[Rule, ...] = (
     _path_rule(_LEAVES_FOLDER, Reason.UNSAFE_PATH, _PATH),
-    _path_rule(_PATH.str.contains(r"(^|/)\._[^/]*$"), Reason.NOT_AN_IMAGE, pl.lit("macOS metadata beside a photo")),
+    _path_rule(_PATH.str.contains(r"(^|/)\._[^/]*$"), Reason.NOT_AN_IMAGE, pl.lit("macOS metadata, not a photo")),
     _path_rule(~_PATH.str.contains(SUFFIX), Reason.NOT_AN_IMAGE, pl.lit(f"expected {', '.join(IMAGE_SUFFIXES)}")),
     Rule(pl.col("num_fields") < MIN_FIELDS, _NUM_FIELDS, strict=False),
     Rule(~pl.col("is_whole"), _NUM_FIELDS),

@@ -21,7 +21,6 @@ OTHER_FORMATS = {
     b"\x1f\x8b": "compressed",
     b"SQLite format 3": "a database",
 }
-BLOCK = 1 << 24
 logger = logging.getLogger(__name__)
 
 
@@ -63,34 +62,32 @@ def _read_file(table: Path) -> pl.DataFrame:
         if first.startswith(magic):
             raise UserError(f"{table} is {name}. Save the table as CSV or Parquet.")
     content = _in_utf8(table, first)
-    if isinstance(content, bytes):
-        first = content.lstrip().partition(b"\n")[0]
+    first = content.lstrip().partition(b"\n")[0]
     if b"\0" in first:
         raise UserError(f"{table} is neither text nor Parquet. Save the table as CSV in UTF-8.")
-    header = first.decode("utf-8-sig").strip()
+    header = first.decode().strip()
     return _read_json(table, content) if header.startswith(JSON_BEGINS) else _read_csv(table, content, header)
 
 
-def _in_utf8(table: Path, first: bytes) -> Path | bytes:
-    """Return the file's path if it is UTF-8 with LF line ends, else its content converted to that form."""
-    is_utf16 = first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # Excel's "Unicode text"
-    has_cr_lines = b"\r" in first.rstrip(b"\r\n")  # as on old Macs
-    if not (is_utf16 or has_cr_lines) and _is_utf8(table):
-        return table
+def _in_utf8(table: Path, first: bytes) -> bytes:
+    """Return a file's content in UTF-8 without a BOM, with LF line ends where they were CR."""
     content = table.read_bytes()
+    is_utf16 = first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # Excel's "Unicode text"
     try:
-        text = content.decode("utf-16") if is_utf16 else _decode_lines(table, content)
+        if is_utf16:
+            content = content.decode("utf-16").encode()
+        elif not _is_utf8(content := content.removeprefix(codecs.BOM_UTF8)):
+            content = _decode_lines(table, content).encode()
     except UnicodeDecodeError:
         name = "corrupt UTF-16" if is_utf16 else "neither UTF-8 nor Windows-1252"
         raise UserError(f"{table} is {name}. Save the table as CSV in UTF-8.") from None
-    return (text.replace("\r\n", "\n").replace("\r", "\n") if has_cr_lines else text).encode()
+    has_cr_lines = b"\r" in content.lstrip().partition(b"\n")[0].rstrip(b"\r")  # as on old Macs
+    return content.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if has_cr_lines else content
 
 
-def _is_utf8(table: Path) -> bool:
+def _is_utf8(content: bytes) -> bool:
     try:
-        with table.open(encoding="utf-8", newline="") as file:
-            while file.read(BLOCK):
-                pass
+        content.decode()
     except UnicodeDecodeError:
         return False
     return True
@@ -99,7 +96,7 @@ def _is_utf8(table: Path) -> bool:
 def _decode_lines(table: Path, content: bytes) -> str:
     """Return a text whose lines are UTF-8 or, as in Excel's CSV, Windows-1252."""
     lines, num_1252 = [], 0
-    for line in content.removeprefix(codecs.BOM_UTF8).splitlines(keepends=True):
+    for line in content.splitlines(keepends=True):
         try:
             lines.append(line.decode())
         except UnicodeDecodeError:
@@ -111,7 +108,7 @@ def _decode_lines(table: Path, content: bytes) -> str:
     return "".join(lines)
 
 
-def _read_csv(table: Path, content: Path | bytes, header: str) -> pl.DataFrame:
+def _read_csv(table: Path, content: bytes, header: str) -> pl.DataFrame:
     has_separator_line = header.startswith(SEPARATOR_LINE) and len(header) == len(SEPARATOR_LINE) + 1
     separator = header[-1] if has_separator_line else max(SEPARATORS, key=header.count)
     skip = int(has_separator_line)
@@ -124,7 +121,7 @@ def _read_csv(table: Path, content: Path | bytes, header: str) -> pl.DataFrame:
             f"{table} cannot be read as CSV with separator {separator!r}: {str(error).splitlines()[0]}. Each line "
             "needs the columns of the first one, and quotes around a text that contains the separator."
         ) from None
-    rows.columns = _distinct(name.removeprefix("\ufeff").strip() for name in rows.columns)
+    rows.columns = _distinct(name.strip() for name in rows.columns)
     return rows
 
 
@@ -136,8 +133,7 @@ def _distinct(names: Iterable[str]) -> list[str]:
     return distinct
 
 
-def _read_json(table: Path, content: Path | bytes) -> pl.DataFrame:
-    content = content.read_bytes().removeprefix(codecs.BOM_UTF8) if isinstance(content, Path) else content
+def _read_json(table: Path, content: bytes) -> pl.DataFrame:
     read = pl.read_json if content.lstrip().startswith(b"[") else pl.read_ndjson
     try:
         return read(content, infer_schema_length=None)

@@ -94,7 +94,7 @@ def test_just_south_of_the_equator(name_with: NameWith) -> None:
 @pytest.mark.parametrize("latitude", ["84.0001", "90", "-80.0001", "-90"])
 def test_poles_are_no_position(name_with: NameWith, latitude: str, strict: bool) -> None:
     (row,) = read(name_with(**NO_UTM, latitude=latitude), strict=strict)
-    assert reason(row) == "no position: neither UTM nor a latitude and longitude that UTM covers"
+    assert reason(row) == "no position: no UTM, and no latitude and longitude within the range of UTM"
 
 
 @pytest.mark.parametrize("strict", [True, False])
@@ -117,7 +117,7 @@ def test_a_pole_with_a_utm_position_is_usable(name_with: NameWith, strict: bool)
 )
 def test_no_position(name_with: NameWith, missing: dict[str, str], strict: bool) -> None:
     (row,) = read(name_with(**missing), strict=strict)
-    assert reason(row) == "no position: neither UTM nor a latitude and longitude that UTM covers"
+    assert reason(row) == "no position: no UTM, and no latitude and longitude within the range of UTM"
 
 
 @pytest.mark.parametrize("missing", ["utm_east", "utm_north"])

@@ -176,7 +176,7 @@ def test_any_zone_and_no_pole(build: Build) -> None:
         assert (row["utm_zone"], row["utm_band"]) == (zone, band)
         assert (row["utm_east"], row["utm_north"]) == pytest.approx((east, north), abs=1e-6)
     assert [row["utm_zone"] for row in rows.values()] == [32, 34, 33]
-    assert rejects(folder) == {"b/4.png": "no position: neither UTM nor a latitude and longitude that UTM covers"}
+    assert rejects(folder) == {"b/4.png": "no position: no UTM, and no latitude and longitude within the range of UTM"}
 
 
 def test_swapped_degrees_are_found_and_said(build: Build) -> None:
