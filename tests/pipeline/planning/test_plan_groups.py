@@ -213,7 +213,7 @@ def test_what_would_be_refused_is_told(run: Run) -> None:
     assert "no groups would be built: years = 2030: none of the 500 images is of these years" in run("--years", "2030")
     (plan,) = json.loads(run("--years", "2030", "--format", "json"))["plans"]
     assert (plan["classes"], plan["by_group"], plan["images_a_class"]["median"]) == (0, [], None)
-    assert plan["refused"].endswith(" without a year")
+    assert plan["refused"].endswith(" without a year.")
 
 
 def test_images_that_were_selected_for_another_grouping_are_warned_of(
