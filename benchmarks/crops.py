@@ -13,7 +13,7 @@ import numpy as np
 from measure import Command, machine, measure, median, note, table
 from PIL import Image
 
-from data_manifest.store.data_set_names import plain_name
+from data_manifest.images.data_set_names import plain_name
 
 ROOT = Path(__file__).resolve().parent.parent
 PLAIN = """

@@ -104,8 +104,8 @@ def describe(options: argparse.Namespace) -> str:
 
     from evaluation.descriptors.extract import Extraction, extract_descriptors
     from evaluation.descriptors.images import ImageFiles
-    from training.network.images import normalise
     from training.network.model import GeoLocalizationNet
+    from training.network.preprocessing import Preprocessing
 
     torch.manual_seed(0)
     network = GeoLocalizationNet(options.backbone, DIM).eval()
@@ -120,7 +120,9 @@ def describe(options: argparse.Namespace) -> str:
 
         def plain() -> np.ndarray:
             with torch.inference_mode():
-                return np.concatenate([network(normalise(files[row][None])).numpy() for row in range(len(files))])
+                return np.concatenate(
+                    [network(Preprocessing().normalise(files[row][None])).numpy() for row in range(len(files))]
+                )
 
         def ours(precision: str) -> np.ndarray:
             return extract_descriptors(network, files, Extraction(16, torch.device("cpu"), 0, precision))

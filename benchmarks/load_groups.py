@@ -32,8 +32,9 @@ from training.data.groups import read_members
 from training.data.loading import read_batches
 from training.data.members import Members
 from training.data.sampling import EpochPlan
-from training.data.skipped import SkippedImages
-from training.settings import AugmentationSettings, RuntimeSettings
+from training.data.settings import AugmentationSettings
+from training.data.skipped import SkippedLog
+from training.settings import RuntimeSettings
 
 GROUPS, PER_CLASS, WORKERS, BATCH = 8, 20, 8, 32
 TURNS, SECONDS_TO_FILL = 3, 3  # until each worker has its batches ready, or memory would be a matter of chance
@@ -110,9 +111,7 @@ def first_batch(work: Path, plain: bool) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (64, 64), (90, 120, 30)).save(path)
     began = time.perf_counter()
-    batches = read_batches(
-        dataset, RuntimeSettings(num_workers=WORKERS), torch.device("cpu"), SkippedImages(work, 0.05)
-    )
+    batches = read_batches(dataset, RuntimeSettings(num_workers=WORKERS), torch.device("cpu"), SkippedLog(work, 0.05))
     next(batches)
     seconds = loading + time.perf_counter() - began
     time.sleep(SECONDS_TO_FILL)

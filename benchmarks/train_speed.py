@@ -18,11 +18,12 @@ from torchvision.transforms import v2
 
 from training.data.augmentation import Augmentation
 from training.data.groups import Group
+from training.data.settings import AugmentationSettings
 from training.loop.state import TrainingState
 from training.loop.step import TrainStep
-from training.network.images import normalise
+from training.network.preprocessing import Preprocessing
 from training.network.settings import NetworkSettings
-from training.settings import AugmentationSettings, TrainingSettings
+from training.settings import TrainingSettings
 
 BATCH, STEPS, IMAGES = 4, 2, 15
 NETWORK = NetworkSettings("ResNet18", 512, backbone_weights="none")
@@ -63,7 +64,7 @@ def plain_steps(image: Tensor, change: v2.Transform) -> Callable[[int], object]:
 
     def step(turn: int) -> None:
         images = torch.stack([change(image.float() / 255) for _ in range(BATCH)])
-        loss = cross_entropy(classifier(network(normalise(255 * images)), CLASSES), CLASSES)
+        loss = cross_entropy(classifier(network(Preprocessing().normalise(255 * images)), CLASSES), CLASSES)
         for optimizer in optimizers:
             optimizer.zero_grad()
         loss.backward()

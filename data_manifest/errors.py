@@ -1,4 +1,4 @@
-"""The one exception for mistakes that a user can mend, and what the system refuses as one of them."""
+"""The exception for errors that a user can fix, and system errors turned into it."""
 
 import contextlib
 import errno
@@ -7,43 +7,42 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-# What the system says of a file itself: there is none, it is no file, or a damaged one leads a decoder to nowhere. And
-# decoders have OSErrors of their own, without a number. All others are about disk, rights or limits of the machine.
+# Errors about the file itself: missing, not a file, or damaged so that a decoder seeks out of range; decoders raise
+# OSErrors without a number. All others are about the disk, permissions or limits.
 ABOUT_THE_FILE = (None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENXIO, errno.EINVAL, errno.EOVERFLOW)
 TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
-_ON_HOST = re.compile(r" \(on [^()]+\)$")  # which machine of a cluster it was, as its worker ends the message
+_ON_HOST = re.compile(r" \(on [^()]+\)$")  # added by the workers of a cluster
 
 
 class UserError(ValueError):
-    """A mistake that the user can fix: its message says what is wrong, where, and what to change.
+    """An error that the user can fix: its message says what is wrong, where, and what to change.
 
-    Command lines show only the message, without a traceback, and exit with a non-zero status. It is a ValueError, which
-    users of `torch.hub` can catch without importing this module.
+    Command lines print only the message and exit with a non-zero status. torch.hub users can catch it as ValueError.
     """
 
 
-def is_of_the_machine(error: OSError) -> bool:
-    """Return whether an error in reading a file is none of its content: then the file is not to be called damaged."""
+def is_io_error(error: OSError) -> bool:
+    """Return whether reading a file failed because of the machine, not because of the file's content."""
     return error.errno not in ABOUT_THE_FILE
 
 
-def refused(path: Path | str, error: OSError) -> UserError:
-    """Return what to tell a user whose machine does not give a file, whatever is in it."""
+def io_error(path: Path | str, error: OSError) -> UserError:
+    """Return the error for a file that cannot be read because of the machine."""
     reason = error.strerror or str(error)
-    what = "raise the limit (ulimit -n)" if error.errno in TOO_MANY_FILES else "see to the disk and to the rights"
-    return UserError(f"{path} cannot be read: {reason}; {what}, and run again")
+    what = "Raise the limit (ulimit -n)" if error.errno in TOO_MANY_FILES else "Check the disk and the permissions"
+    return UserError(f"Cannot read {path}: {reason}. {what}, then run again.")
 
 
 @contextlib.contextmanager
 def writing_in(folder: Path, option: str = "--artifacts-folder") -> Iterator[None]:
-    """Tell a full disk, or a place that must not be written, as a user's mistake: the system's message may name none.
+    """Turn a full disk or a folder without write permission into a UserError.
 
     Args:
-        folder: Where it is written.
-        option: What a user chooses that folder by.
+        folder: The folder that the context writes to.
+        option: The option that sets that folder.
 
     Raises:
-        UserError: What was done in this context could not be written.
+        UserError: Writing failed.
     """
     try:
         yield

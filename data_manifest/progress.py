@@ -1,4 +1,4 @@
-"""Progress of long work: a bar with rate and time left on a terminal, a plain line now and then in a log."""
+"""Progress of long work: a bar on a terminal, a line every 10 seconds in a log."""
 
 import contextlib
 import logging
@@ -12,12 +12,12 @@ from typing import Self
 from tqdm import tqdm
 
 SECONDS_TO_FIRST_LINE, SECONDS_BETWEEN_LINES = 1.0, 10.0
-Percentage = Callable[[int], None] | None  # what is told of progress, as a whole number from 0 to 100
+Percentage = Callable[[int], None] | None  # called with the percentage done, 0 to 100
 logger = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Calls a function after a second, and every 10 seconds after that, for as long as a context lasts."""
+    """Calls a function after 1 second and then every 10 seconds while a context lasts."""
 
     def __init__(self, show: Callable[[], object]) -> None:
         self._show, self._ended = show, threading.Event()
@@ -38,23 +38,21 @@ class Heartbeat:
 
 @contextlib.contextmanager
 def working(what: str) -> Iterator[None]:
-    """Log what is being done, if it takes more than a second: for work that cannot be counted. Also a decorator."""
+    """Log the elapsed time of work that cannot be counted, after 1 second; also a decorator."""
     started = time.monotonic()
     with Heartbeat(lambda: logger.info("%s: %.0f s so far", what, time.monotonic() - started)):
         yield
 
 
 class Progress:
-    """Counts units of work, from 0 to `total`; use it as a context manager.
-
-    In a log, the first line appears after a second, whether or not a unit is done by then.
+    """Counts units of work from 0 to `total`, as a context manager.
 
     Args:
-        what: What is being done, as in "extracting descriptors".
-        total: Number of units, or None if it is not known beforehand.
-        unit: What is counted, in the plural.
-        on_percentage: Called with a whole number from 0 to 100 each time that it changes.
-        done: Units that were done before, as by a run that is resumed: they do not count for the rate.
+        what: The work, such as "extracting descriptors".
+        total: Number of units; None if unknown.
+        unit: Plural name of a unit.
+        on_percentage: Called with the percentage done whenever it changes.
+        done: Units done before, by an interrupted run; they do not count for the rate.
     """
 
     def __init__(
@@ -64,7 +62,6 @@ class Progress:
         self._on_percentage = on_percentage
         self._percentage = -1
         on_terminal = sys.stderr.isatty()
-        # The disabled bar still counts and formats, so that both ways of showing share one count.
         self._bar = tqdm(desc=what, total=total, unit=f" {unit}", disable=not on_terminal, leave=False, initial=done)
         self._log_lines = not on_terminal
         self._done, self._done_before, self._started = done, done, time.monotonic()
@@ -72,7 +69,7 @@ class Progress:
         self._heartbeat = Heartbeat(self._log_line)
 
     def advance(self, units: int = 1, **facts: str) -> None:
-        """Count units as done, and show facts such as `loss="1.23"` beside the bar."""
+        """Count units as done, and show facts such as `loss="1.23"` next to the bar."""
         self._done += units
         self._shown_facts = facts
         if facts:
@@ -84,9 +81,9 @@ class Progress:
         logger.info("%s", self._line(self._shown_facts))
 
     def time_for(self, units: int, just_done: int = 0) -> str | None:
-        """Return how long so many units take at the rate so far, as in 1:23:45; None before there is one.
+        """Return the time that units take at the current rate, as in 1:23:45; None before there is a rate.
 
-        `just_done` are units that are done, and not counted yet.
+        `just_done` units are done but not counted yet.
         """
         rate = self._rate(just_done)
         return tqdm.format_interval(units / rate) if rate else None
@@ -123,7 +120,7 @@ class Progress:
 
 
 def share(on_percentage: Percentage, begin: int, end: int) -> Percentage:
-    """Return a listener to a part of the work, which is from `begin` to `end` percent of the whole."""
+    """Return a callback for a part of the work, from `begin` to `end` percent of the whole."""
     if on_percentage is None:
         return None
     return lambda percentage: on_percentage(begin + percentage * (end - begin) // 100)

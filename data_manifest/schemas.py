@@ -1,11 +1,9 @@
-"""The schema of every table: columns, types, and what a column means. There is no other home for them.
-
-`SCHEMA_VERSION` is part of every artifact's digest, models with days of work in them among them: raise it when a column
-changes its name, type or meaning. A column that is added raises the version of the stage that writes it alone.
-"""
+"""The schema of every table: columns, types and descriptions."""
 
 import pyarrow as pa
 
+# Raise when a column changes its name, type or meaning: it is part of every digest, so all artifacts are rebuilt. For a
+# new column, raise only the VERSION of the stage that writes it.
 SCHEMA_VERSION = 2
 
 
@@ -17,7 +15,7 @@ def _optional(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
     return _column(name, kind, meaning, nullable=True)
 
 
-_PATH = "path relative to the images folder, with /; one that is no UTF-8 is ./ and itself percent-escaped"
+_PATH = "path relative to the images folder, with /; if not UTF-8, ./ and the percent-escaped path"
 _GROUP = _column("group_index", pa.int32(), "(u * N + v) * L + w")
 _CLASS = _column("class_index", pa.int32(), "0..C-1 within the group: the classifier's row")
 
@@ -33,12 +31,14 @@ MANIFEST = pa.schema(
         _optional("pano_id", pa.string(), "the panorama that the image was cut from"),
         _optional("tile_num", pa.string(), "the tile within the panorama, as written"),
         _optional("heading", pa.float64(), "degrees clockwise from north in [0, 360)"),
-        _optional("heading_source", pa.string(), "table, exif, xmp, mapillary, or track, an estimate; null: the name"),
-        _optional("heading_reference", pa.string(), "the north that the heading counts from: true or magnetic"),
+        _optional(
+            "heading_source", pa.string(), "table, exif, xmp, mapillary, or track (estimated); null: the file name"
+        ),
+        _optional("heading_reference", pa.string(), "north of the heading: true or magnetic"),
         _optional("pitch", pa.float64(), "degrees"),
         _optional("roll", pa.float64(), "degrees"),
         _optional("height", pa.float64(), "metres"),
-        _optional("timestamp", pa.string(), "as written: YYYYMMDD_hhmmss, any tail missing"),
+        _optional("timestamp", pa.string(), "as written: YYYYMMDD_hhmmss, may be cut short"),
         _optional("year", pa.int16(), "from the timestamp"),
         _optional("month", pa.int8(), "from the timestamp, 1 to 12"),
         _optional("note", pa.string(), "as written"),
@@ -47,28 +47,28 @@ MANIFEST = pa.schema(
 REJECTS = pa.schema(
     [
         _column("path", pa.string(), _PATH),
-        _column("reason", pa.dictionary(pa.int8(), pa.string()), "why the file is no usable image"),
+        _column("reason", pa.dictionary(pa.int8(), pa.string()), "why the file is rejected"),
         _column("detail", pa.string(), "what was found"),
     ]
 )
 CHECKS = pa.schema(
     [
         _column("path", pa.string(), _PATH),
-        _optional("width", pa.int32(), "pixels, as stored: not turned by an EXIF orientation"),
-        _optional("height", pa.int32(), "pixels, likewise"),
-        _optional("mode", pa.string(), "Pillow's name for what a pixel has, as in L, RGB or CMYK"),
-        _optional("bytes", pa.int64(), "size of the file; null if it was not there"),
-        _optional("modified_ns", pa.int64(), "the file's modification time, nanoseconds; null likewise"),
-        _column("status", pa.dictionary(pa.int8(), pa.string()), "ok, or what is wrong with the image"),
-        _optional("detail", pa.string(), "what was found; of an image that is ok, what is unusual about it"),
+        _optional("width", pa.int32(), "pixels, as stored, before any EXIF rotation"),
+        _optional("height", pa.int32(), "pixels, as stored"),
+        _optional("mode", pa.string(), "Pillow's image mode, such as L, RGB or CMYK"),
+        _optional("bytes", pa.int64(), "size of the file; null if missing"),
+        _optional("modified_ns", pa.int64(), "modification time of the file in nanoseconds; null if missing"),
+        _column("status", pa.dictionary(pa.int8(), pa.string()), "ok, or the fault of the image"),
+        _optional("detail", pa.string(), "what was found; for an image that is ok, what is unusual"),
     ]
 )
 CROPPED = pa.schema(
     [
-        _column("path", pa.string(), "of the panorama, relative to their folder"),
-        _optional("heading", pa.float64(), "of its centre column, degrees clockwise from north in [0, 360)"),
-        _column("crops", pa.int32(), "how many were cut out of it"),
-        _column("status", pa.dictionary(pa.int8(), pa.string()), "ok, or why it could not be cut"),
+        _column("path", pa.string(), "path of the panorama relative to the panoramas folder"),
+        _optional("heading", pa.float64(), "heading of the centre column, degrees clockwise from north in [0, 360)"),
+        _column("crops", pa.int32(), "number of crops"),
+        _column("status", pa.dictionary(pa.int8(), pa.string()), "ok, or why it was not cropped"),
         _optional("detail", pa.string(), "what was found"),
     ]
 )
@@ -97,7 +97,7 @@ CLASSES = pa.schema(
         _CLASS,
         *_CELL,
         _column("heading_bin", pa.int32(), "floor(heading / alpha)"),
-        _column("num_images", pa.int32(), "images of the class"),
+        _column("num_images", pa.int32(), "number of images"),
     ]
 )
 CLASS_COUNTS = pa.schema(
@@ -108,13 +108,13 @@ CLASS_COUNTS = pa.schema(
     ]
 )
 MEMBERS = pa.schema(
-    [_GROUP, _CLASS, _column("path", pa.string(), _PATH), _optional("year", pa.int16(), "of the image")]
+    [_GROUP, _CLASS, _column("path", pa.string(), _PATH), _optional("year", pa.int16(), "year of the image")]
 )
 FILES = pa.schema(
     [
         _column("path", pa.string(), _PATH),
-        _optional("bytes", pa.int64(), "size of the image file before it was read; null if it was missing"),
-        _optional("modified_ns", pa.int64(), "its modification time then, nanoseconds; null likewise"),
+        _optional("bytes", pa.int64(), "size of the image file before it was read; null if missing"),
+        _optional("modified_ns", pa.int64(), "modification time before it was read, nanoseconds; null if missing"),
     ]
 )
 METRICS = pa.schema(
@@ -124,29 +124,29 @@ METRICS = pa.schema(
         _column("loss", pa.float64(), "mean CosFace loss over the epoch"),
         *(_optional(f"recall_{k}", pa.float64(), f"validation R@{k} after the epoch, percent") for k in (1, 5, 10, 20)),
         _column("images_per_second", pa.float64(), "training throughput"),
-        _column("data_wait_share", pa.float64(), "share of the epoch spent waiting for data, 0 to 1"),
+        _column("data_wait_share", pa.float64(), "fraction of the epoch spent waiting for data, 0 to 1"),
         _column("lr", pa.float64(), "learning rate of the network"),
         _column("classifiers_lr", pa.float64(), "learning rate of the classifiers"),
-        _column("resumes", pa.int32(), "how many times the run had been resumed by then"),
+        _column("resumes", pa.int32(), "number of times that the run was resumed so far"),
     ]
 )
 SKIPPED = pa.schema(
     [
         _column("path", pa.string(), _PATH),
         _column("detail", pa.string(), "why the image could not be read"),
-        _column("epoch", pa.int32(), "the epoch, from 0, that was the first to skip it"),
+        _column("epoch", pa.int32(), "first epoch, from 0, that skipped it"),
     ]
 )
 SEEDS = pa.schema(
     [
-        _column("seed", pa.int64(), "the seed that a model was trained with"),
-        _column("epoch", pa.int32(), "the model's epoch, the best of its run, from 0"),
+        _column("seed", pa.int64(), "seed of the training"),
+        _column("epoch", pa.int32(), "best epoch of the run, from 0"),
         *(_optional(f"recall_{k}", pa.float64(), f"its validation R@{k}, percent") for k in (1, 5, 10, 20)),
     ]
 )
 SEEDS_SUMMARY = pa.schema(
     [
-        _column("k", pa.int32(), "the number of best matches looked at"),
+        _column("k", pa.int32(), "number of best matches considered"),
         _column("seeds", pa.int32(), "number of seeds"),
         _column("mean", pa.float64(), "mean of R@k over the seeds, percent"),
         _optional("deviation", pa.float64(), "sample standard deviation of R@k (n - 1), percent; null for one seed"),
@@ -161,52 +161,56 @@ PREDICTIONS = pa.schema(
         _column(
             "distance_m",
             pa.float64(),
-            "metres between query and match, or frames if the test set counts in them; infinite between two UTM zones",
+            "metres (or frames, if the test set counts in frames) between query and match; infinite across UTM zones",
         ),
         _column("correct", pa.bool_(), "the match is a positive of the query"),
         _optional("heading_difference", pa.float64(), "degrees between the headings of query and match, 0 to 180"),
-        _optional("years_apart", pa.int16(), "year of the match less that of the query"),
+        _optional("years_apart", pa.int16(), "year of the match minus year of the query"),
     ]
 )
 RECALLS = pa.schema(
     [
-        _column("test_set", pa.string(), "which queries"),
-        _column("k", pa.int32(), "the number of best matches looked at"),
+        _column("test_set", pa.string(), "name of the test set"),
+        _column("k", pa.int32(), "number of best matches considered"),
         _column("recall", pa.float64(), "percent of queries with a positive among the k best matches"),
         _column("queries", pa.int32(), "number of queries"),
         _column(
-            "queries_without_positive", pa.int32(), "queries that no database image could answer: counted as misses"
+            "queries_without_positive", pa.int32(), "queries without any positive in the database, counted as misses"
         ),
         _column("database_images", pa.int32(), "number of database images"),
-        _optional("recall_answerable", pa.float64(), "the same of the queries that have a positive"),
-        _column(
-            "interval_low", pa.float64(), "lower end of the 95 % interval of recall, by bootstrap over the queries"
-        ),
-        _column("interval_high", pa.float64(), "upper end of it"),
-        _column("threshold", pa.float64(), "a database image at most this far from a query is one of its positives"),
+        _optional("recall_answerable", pa.float64(), "recall of the queries with a positive"),
+        _column("interval_low", pa.float64(), "lower end of the 95 % bootstrap interval of the recall"),
+        _column("interval_high", pa.float64(), "upper end of the interval"),
+        _column("threshold", pa.float64(), "largest distance between a query and its positives"),
         _column("threshold_unit", pa.string(), "metres or frames"),
-        _column("index", pa.string(), "how the matches were searched: exact, ivfpq or hnsw"),
+        _column("index", pa.string(), "search index: exact, ivfpq or hnsw"),
         _optional(
-            "index_loss", pa.float64(), "points of recall lost against exact search, measured on at most 1,000 queries"
+            "index_loss",
+            pa.float64(),
+            "recall lost against exact search in percentage points, measured on at most 1,000 queries",
         ),
-        _optional("published_recall", pa.float64(), "percent, of the published model of this network on this test set"),
-        _optional("published_source", pa.string(), "where that was published"),
-        _optional("count_warning", pa.string(), "how the numbers of images differ from those of the named test set"),
+        _optional(
+            "published_recall",
+            pa.float64(),
+            "recall in percent of the published model with this network on this test set",
+        ),
+        _optional("published_source", pa.string(), "source of the published recall"),
+        _optional("count_warning", pa.string(), "how the image counts differ from those of the named test set"),
     ]
 )
 BREAKDOWN = pa.schema(
     [
-        _column("test_set", pa.string(), "which queries"),
-        _column("aspect", pa.string(), "what the queries are sorted by: distance, heading_difference or years_apart"),
+        _column("test_set", pa.string(), "name of the test set"),
+        _column("aspect", pa.string(), "distance, heading_difference or years_apart"),
         _column(
             "between",
             pa.string(),
-            "query and best match, or query and nearest positive: the one that is nearest in this aspect",
+            "query and best match, or query and nearest positive (nearest in this aspect)",
         ),
-        _column("label", pa.string(), "the bin in words, as in 10 to 25 m; also no positive, and unknown"),
-        _optional("low", pa.float64(), "values of the bin lie above this; the first bin of all begins with it"),
-        _optional("high", pa.float64(), "and up to this; infinite in the last bin"),
-        _column("k", pa.int32(), "the number of best matches looked at"),
+        _column("label", pa.string(), "bin, such as 10 to 25 m; or no positive, or unknown"),
+        _optional("low", pa.float64(), "lower limit of the bin, exclusive except in the first bin"),
+        _optional("high", pa.float64(), "upper limit of the bin, inclusive; infinite in the last bin"),
+        _column("k", pa.int32(), "number of best matches considered"),
         _column("queries", pa.int32(), "number of queries in the bin"),
         _column("recall", pa.float64(), "percent of them with a positive among the k best matches"),
     ]

@@ -34,7 +34,7 @@ from evaluation.recipe import (
 from evaluation.search.find_matches import find_matches
 from evaluation.settings import EvaluationSettings, RetrievalSettings
 from evaluation.test_sets.named_sets import NamedSet
-from training.network.images import resolve_device
+from training.network.device import resolve_device
 
 logger = logging.getLogger(__name__)
 

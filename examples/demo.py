@@ -13,7 +13,7 @@ import polars as pl
 
 from data_manifest.store.find import list_current
 from data_manifest.tables import read_table
-from evaluation.report.recipe import PAGE
+from evaluation.report.settings import PAGE
 
 EXAMPLES = Path(__file__).resolve().parent
 CITY, ARTIFACTS = Path("demo/city"), Path("demo/artifacts")

@@ -3,8 +3,8 @@
 import functools
 from pathlib import Path
 
+from data_manifest.images.data_set_names import data_set_name
 from data_manifest.images.file_states import ImageStates, stat_manifest
-from data_manifest.store.data_set_names import data_set_name
 from data_manifest.store.recipe import Recipe, is_published
 from luigi_tasks.parameters import takes
 from luigi_tasks.stage import Stage

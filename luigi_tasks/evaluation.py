@@ -18,8 +18,7 @@ from evaluation.recipe import (
     resized_to,
     size_for,
 )
-from evaluation.report.recipe import report_recipe
-from evaluation.report.settings import ReportSettings
+from evaluation.report.settings import ReportSettings, report_recipe
 from evaluation.settings import ChosenSets, EvaluationSettings, RetrievalSettings
 from evaluation.test_sets.set_folders import SetFolders, find_sets
 from luigi_tasks.data import BuildManifest, SplitDataset, StageOfImages, files_of
@@ -27,8 +26,9 @@ from luigi_tasks.parameters import TRAINING_KINDS, command_of, takes
 from luigi_tasks.stage import Stage
 from luigi_tasks.training import TrainCosPlace, checked, image_list
 from pipeline.dataset_layout import DatasetSettings, PartSettings
+from training.data.settings import AugmentationSettings
 from training.network.settings import MODEL_FILE, NetworkSettings
-from training.settings import AugmentationSettings, RuntimeSettings
+from training.settings import RuntimeSettings
 
 DEFAULTS = NetworkSettings.backbone, NetworkSettings.fc_output_dim
 pinned_model = functools.cache(given_model)  # looked up once a process: a given model is read from end to end
@@ -96,7 +96,7 @@ class ExtractDescriptors(StageOfImages):
             from evaluation.descriptors.build_descriptors import build_descriptors
             from evaluation.descriptors.extract import Extraction
             from evaluation.descriptors.trained_model import TrainedModel
-            from training.network.images import resolve_device
+            from training.network.device import resolve_device
 
         runtime, manifest, (path, model) = self.settings(RuntimeSettings), self.manifest(), model_of(self)
         batch_size, device = self.settings(EvaluationSettings).infer_batch_size, resolve_device(runtime.device)

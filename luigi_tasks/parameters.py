@@ -22,8 +22,9 @@ from pipeline.manifest.split_manifest import SplitSettings
 from pipeline.panoramas.settings import CropFolders, CropSettings
 from pipeline.sources.settings import SourceSettings
 from pipeline.verification.settings import CheckSettings, VerifiedSettings, VerifySettings
+from training.data.settings import AugmentationSettings
 from training.network.settings import NetworkSettings
-from training.settings import AugmentationSettings, ChosenGroups, RuntimeSettings, SeedsSettings, TrainingSettings
+from training.settings import ChosenGroups, RuntimeSettings, SeedsSettings, TrainingSettings
 
 CONFIG_SECTION = "cosplace"
 ELSEWHERE = {"dask_scheduler": ("dask", "scheduler")}  # section and name of parameters that are not in that section

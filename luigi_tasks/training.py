@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_manifest.errors import UserError
+from data_manifest.images.data_set_names import data_set_identity
 from data_manifest.progress import working
-from data_manifest.store.data_set_names import data_set_identity
 from data_manifest.store.recipe import Recipe, is_published, read_recipe
 from evaluation.recipe import decisive_settings as evaluation_settings
 from evaluation.settings import EvaluationSettings
@@ -22,10 +22,11 @@ from pipeline.groups.build_groups import groups_recipe
 from pipeline.groups.settings import GroupSettings
 from pipeline.verification.drop_bad_images import verified_alike
 from pipeline.verification.settings import VerifiedSettings
-from training.data.image_changes import TRAIN, VALIDATION, note_changed_images
+from training.data.image_changes import TRAIN, VALIDATION, warn_of_changes_to_model
+from training.data.settings import AugmentationSettings
 from training.network.settings import NetworkSettings
 from training.recipe import decisive_settings, finished_training, training_recipe
-from training.settings import AugmentationSettings, ChosenGroups, RuntimeSettings, SeedsSettings, TrainingSettings
+from training.settings import ChosenGroups, RuntimeSettings, SeedsSettings, TrainingSettings
 from training.train_seeds import publish_seeds, seeds_recipe
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ class TrainCosPlace(StageOfImages):
             with contextlib.suppress(UserError):  # a finished model does not need a validation set
                 lists = zip(VALIDATION.values(), self.manifests("val"), strict=True)
                 folders += [(table, manifest.images_folder) for table, manifest in lists]
-            note_changed_images(model, self.dataset.artifacts_folder, tuple(folders))
+            warn_of_changes_to_model(model, self.dataset.artifacts_folder, tuple(folders))
         return model
 
     def model(self) -> Path:
@@ -216,8 +217,7 @@ class TrainCosPlace(StageOfImages):
 
     def run_in_processes(self, num_processes: int) -> None:
         """Train in several processes, and publish the best model: what `python -m training` does."""
-        from training.__main__ import KINDS
-        from training.command_line import arguments_for, check_batch_size
+        from training.__main__ import KINDS, arguments_for
         from training.distributed.launch import launch
 
         database, queries = self.manifests("val")
@@ -228,7 +228,7 @@ class TrainCosPlace(StageOfImages):
             **{"val_database_manifest": database.artifact(), "val_database": database.images_folder},
             **{"val_queries_manifest": queries.artifact(), "val_queries": queries.images_folder},
         }
-        check_batch_size(self.settings(TrainingSettings).batch_size, num_processes)
+        self.settings(TrainingSettings).check_num_processes(num_processes)
         arguments = arguments_for(folders, [self.settings(kind) for kind in KINDS])
         launch(num_processes, arguments, self.set_progress_percentage)
 

@@ -1,6 +1,6 @@
 """Train from the command line: `python -m training --groups-path GROUPS --images-folder IMAGES ... --num-processes 4`.
 
-With torchrun this trains on many machines, which see the same folders and the same global batch:
+On several machines, start it with torchrun; all must see the same folders:
 
     torchrun --nnodes 2 --nproc-per-node 4 --rdzv-backend c10d --rdzv-endpoint HOST:29400 -m training ...
 """
@@ -11,42 +11,60 @@ import io
 import logging
 import os
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from data_manifest.console import LOGGERS, configure_logging, show_user_errors
 from data_manifest.settings import Settings
 from evaluation.settings import EvaluationSettings
-from training.command_line import FOLDERS, check_batch_size, flag_of
-from training.distributed.launch import launch
+from training.data.settings import AugmentationSettings
+from training.distributed.launch import launch, send_percentage
 from training.network.settings import NetworkSettings
-from training.settings import AugmentationSettings, RuntimeSettings, TrainingSettings
+from training.settings import RuntimeSettings, TrainingSettings
 
+FOLDERS = {
+    "groups_path": "folder of a groups artifact",
+    "images_folder": "folder of the training images",
+    "artifacts_folder": "folder of all artifacts and runs",
+    "val_database_manifest": "manifest artifact of the validation database",
+    "val_database": "folder of its images",
+    "val_queries_manifest": "manifest artifact of the validation queries",
+    "val_queries": "folder of their images",
+}
 KINDS: tuple[type[Settings], ...]
 KINDS = (NetworkSettings, AugmentationSettings, TrainingSettings, EvaluationSettings, RuntimeSettings)
 Kind = TypeVar("Kind", bound=Settings)
 
 
+def arguments_for(folders: Mapping[str, Path], settings: Iterable[Settings]) -> list[str]:
+    """Return the command-line arguments for these folders (keys of FOLDERS) and settings."""
+    given = {name: path.absolute() for name, path in folders.items()}
+    for each in settings:
+        given |= {field.name: getattr(each, field.name) for field in dataclasses.fields(each)}
+    return [f"{_flag(name)}={value}" for name, value in given.items() if value is not None]
+
+
 def make_parser() -> argparse.ArgumentParser:
-    """Return the command line."""
+    """Return the argument parser: all folders, and the fields of all settings."""
     parser = argparse.ArgumentParser(
         prog="python -m training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     for name, help_text in FOLDERS.items():
-        parser.add_argument(flag_of(name), type=Path, required=True, help=help_text)
+        parser.add_argument(_flag(name), type=Path, required=True, help=help_text)
     for field in (field for kind in KINDS for field in dataclasses.fields(kind)):
-        shown = "none" if field.default is None else field.default
-        parser.add_argument(flag_of(field.name), help=f"{field.metadata['help']} [{shown}]".replace("%", "%%"))
+        default = "none" if field.default is None else field.default
+        parser.add_argument(_flag(field.name), help=f"{field.metadata['help']} [{default}]".replace("%", "%%"))
     return parser
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line: start the processes that train, or be one of them."""
+    """Start `num_processes` training processes, or be one of them."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = make_parser().parse_args(arguments)
     runtime = _settings(RuntimeSettings, options)
     if runtime.num_processes > 1 and "LOCAL_RANK" not in os.environ:
-        check_batch_size(_settings(TrainingSettings, options).batch_size, runtime.num_processes)
+        _settings(TrainingSettings, options).check_num_processes(runtime.num_processes)
         launch(runtime.num_processes, arguments)
     else:
         _train(options, runtime)
@@ -55,13 +73,12 @@ def main(arguments: list[str] | None = None) -> None:
 def _train(options: argparse.Namespace, runtime: RuntimeSettings) -> None:
     from evaluation.descriptors.image_list import ImageList
     from evaluation.evaluate_cosplace import Validation
-    from training.distributed.percentages import teller_of_percentages
-    from training.distributed.processes import is_first, joined_processes
+    from training.distributed.processes import is_rank_zero, process_group
     from training.train_cosplace import train_cosplace
 
-    with joined_processes(runtime.device) as device:
-        if not is_first():
-            _say_mistakes_alone()
+    with process_group(runtime.device) as device:
+        if not is_rank_zero():
+            _log_only_errors()
         augmentation = _settings(AugmentationSettings, options)
         validation = Validation(
             ImageList(options.val_database_manifest, options.val_database),
@@ -80,7 +97,7 @@ def _train(options: argparse.Namespace, runtime: RuntimeSettings) -> None:
             augmentation=augmentation,
             training=_settings(TrainingSettings, options),
             runtime=dataclasses.replace(runtime, device=device),
-            on_percentage=teller_of_percentages() if is_first() else None,
+            on_percentage=send_percentage if is_rank_zero() else None,
         )
 
 
@@ -89,13 +106,17 @@ def _settings(kind: type[Kind], options: argparse.Namespace) -> Kind:
     return kind(**{name: value for name, value in given.items() if value is not None})
 
 
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 class _NoTerminal(io.TextIOWrapper):
     def isatty(self) -> bool:
         return False
 
 
-def _say_mistakes_alone() -> None:
-    """Show neither progress nor log lines: the first process does."""
+def _log_only_errors() -> None:
+    """Silence progress bars and log lines, which rank 0 shows."""
     for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
     sys.stderr = _NoTerminal(sys.stderr.buffer, line_buffering=True)

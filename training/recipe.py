@@ -8,8 +8,9 @@ from typing import Any, Protocol
 from data_manifest.store.find import find_artifacts
 from data_manifest.store.recipe import Recipe, digest_of_file, read_recipe
 from data_manifest.store.references import RUNS
+from training.data.settings import AugmentationSettings
 from training.network.settings import IMAGENET, RANDOM, NetworkSettings
-from training.settings import AugmentationSettings, TrainingSettings
+from training.settings import TrainingSettings
 
 STAGE, VERSION = "training", 1
 GROWING = ("epochs_num", "patience")  # settings that a run may be given other values of on its way

@@ -11,17 +11,18 @@ from torch import nn
 
 from data_manifest import schemas
 from data_manifest.errors import UserError
+from data_manifest.images.data_set_names import data_set_identity
 from data_manifest.images.image_size import ImageSize
-from data_manifest.store.data_set_names import data_set_identity
 from data_manifest.store.files import link_or_copy
 from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import Recipe, digest_of_file, read_recipe
 from data_manifest.store.references import WEIGHTS
 from data_manifest.store.run_folders import only_writer, write_run_file
 from data_manifest.tables import best_epoch, make_frame, read_table, write_table
-from training.data.image_changes import TRAIN, VALIDATION, WHAT, note_changed_images, record_or_compare
+from training.data.image_changes import ROLES, TRAIN, VALIDATION, record_or_compare, warn_of_changes_to_model
+from training.data.settings import AugmentationSettings
 from training.data.skipped import SKIPPED, all_skipped
-from training.distributed.processes import is_first
+from training.distributed.processes import is_rank_zero
 from training.loop.patience import epochs_needed
 from training.loop.randomness import seed_to_use
 from training.loop.saving import METRICS_TABLE
@@ -36,7 +37,7 @@ from training.recipe import (
     run_folder,
     training_recipe,
 )
-from training.settings import AugmentationSettings, RuntimeSettings, TrainingSettings
+from training.settings import RuntimeSettings, TrainingSettings
 
 
 class Validation(ValidationSet, Protocol):
@@ -97,16 +98,16 @@ def train_cosplace(
     )
     summary = {IMAGES_FOLDER: str(images_folder.resolve())}
     if published := find_published(artifacts, recipe, adopt=summary):
-        if is_first():
-            note_changed_images(published, artifacts, folders)
+        if is_rank_zero():
+            warn_of_changes_to_model(published, artifacts, folders)
         return published
     network.warn_if_unwise()
     validation.check()
     if training.epochs_num == 0:
         return _publish_untrained(artifacts, recipe, summary, network, augmentation.size, training.seed)
     run = run_folder(artifacts, recipe)
-    with only_writer(run) if is_first() else contextlib.nullcontext():
-        if is_first():
+    with only_writer(run) if is_rank_zero() else contextlib.nullcontext():
+        if is_rank_zero():
             write_run_file(run, recipe)
             for role, (folder, images) in validation.images.items():
                 record_or_compare(run, VALIDATION[role], folder, {role: images})
@@ -121,7 +122,7 @@ def train_cosplace(
             validate=validation,
             on_percentage=on_percentage,
         )
-        if not is_first():
+        if not is_rank_zero():
             return recipe.folder(artifacts)
         return _publish_best(artifacts, recipe, summary, run, best_model, training)
 
@@ -161,7 +162,7 @@ def _publish_best(
         shutil.copyfile(best_model, staging / MODEL_FILE)
         summary[WEIGHTS] = digest_of_file(staging / MODEL_FILE)
         write_table(metrics, staging / METRICS_TABLE, schemas.METRICS)
-        for table in WHAT:
+        for table in ROLES:
             if (run / table).is_dir():
                 shutil.copytree(run / table, staging / table, copy_function=link_or_copy)
         if (skipped := all_skipped(run)) is not None:

@@ -1,4 +1,4 @@
-"""Sizes and modification times of image files, by which images are recognized as changed since they were read."""
+"""Sizes and modification times of image files, which show whether an image has changed since it was read."""
 
 import hashlib
 import itertools
@@ -19,10 +19,10 @@ from data_manifest.store.recipe import DIGEST_LENGTH, digest_of
 from data_manifest.tables import table_files
 
 STATE = ("path", "bytes", "modified_ns")
-TRUSTED_AFTER_NS = 2_000_000_000
-PATIENCE_SECONDS = 30
+MIN_AGE_NS = 2_000_000_000  # a younger file may change again without a new modification time
+MAX_WAIT_SECONDS = 30
 IMAGES_AT_A_TIME = 2_048
-SLOW_STAT_S = 50e-6  # many threads pay only where a file takes longer, as on network file systems
+SLOW_STAT_S = 50e-6  # as on network file systems, where many threads pay off
 THREADS, THREADS_IF_SLOW = 2, 16
 MISSING = -1
 
@@ -87,14 +87,14 @@ def stat_images(
 ) -> pl.DataFrame:
     """Return the states of image files in the order of their paths: path, bytes, modified_ns; null where missing.
 
-    A file modified less than 2 seconds ago could change once more and keep its time, so it is checked again later.
+    With `settle`, files younger than 2 seconds are checked again later, because they may still change.
 
     Args:
         paths: Relative to the folder.
         images_folder: The folder.
         progress: Advanced by each image.
-        skip_errors: Treat a file whose state cannot be read as missing.
-        settle: Wait until no file was modified in the last 2 seconds.
+        skip_errors: Treat files whose state cannot be read as missing.
+        settle: Wait until no file is younger than 2 seconds.
 
     Raises:
         UserError: The folder is missing, a file's state cannot be read, or files are still being written.
@@ -107,7 +107,7 @@ def stat_images(
 def changed_images(
     states: pl.DataFrame, images_folder: Path, progress: Progress | None = None, skip_errors: bool = False
 ) -> pl.DataFrame:
-    """Return the states today of those images in `states` that have another state today; null where missing.
+    """Return the current states of the images whose state differs from `states`; null where missing.
 
     Arguments and errors are those of `stat_images`.
     """
@@ -144,11 +144,11 @@ def settled_states(paths: pl.Series, images_folder: Path, skip_errors: bool = Fa
     Raises:
         UserError: As for `stat_images`.
     """
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    give_up_at = time.monotonic() + MAX_WAIT_SECONDS
     while True:
         began_ns = time.time_ns()
         states = _states(paths, images_folder, skip_errors)
-        young = states.filter(pl.col("modified_ns").is_between(began_ns - TRUSTED_AFTER_NS, time.time_ns()))
+        young = states.filter(pl.col("modified_ns").is_between(began_ns - MIN_AGE_NS, time.time_ns()))
         if young.is_empty():
             return states
         if time.monotonic() > give_up_at:
@@ -157,7 +157,7 @@ def settled_states(paths: pl.Series, images_folder: Path, skip_errors: bool = Fa
                 "again"
             )
         youngest_ns: int = young["modified_ns"].max()  # type: ignore[assignment]
-        time.sleep(max(0, youngest_ns + TRUSTED_AFTER_NS - time.time_ns() + 1) / 1e9)
+        time.sleep(max(0, youngest_ns + MIN_AGE_NS - time.time_ns() + 1) / 1e9)
 
 
 def _states(paths: pl.Series, images_folder: Path, skip_errors: bool = False) -> pl.DataFrame:
@@ -177,7 +177,7 @@ def stat_file(path: str | bytes, skip_errors: bool = False) -> tuple[int | None,
         UserError: They cannot be read.
     """
     try:
-        state = os.stat(path)  # noqa: PTH116 -- making a Path takes as long as the system call
+        state = os.stat(path)  # noqa: PTH116 -- making a Path takes as long as the call
     except (FileNotFoundError, NotADirectoryError):
         return None, None
     except OSError as error:
@@ -193,7 +193,7 @@ def summarise_states(states: pl.DataFrame) -> PartitionStates:
     """Return the summary of a partition's file states."""
     content = hashlib.sha256()
     paths = states["path"].cast(pl.Binary).rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
-    for buffer in paths.buffers()[1:]:  # offsets and bytes: different lists give different digests
+    for buffer in paths.buffers()[1:]:  # offsets and bytes, so that different lists give different digests
         content.update(buffer or b"")
     for name in STATE[1:]:
         content.update(states[name].fill_null(MISSING).rechunk().to_numpy().data)

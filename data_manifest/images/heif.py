@@ -1,4 +1,4 @@
-"""HEIC images, as phones save them, which can be read if the extra `heif` is installed."""
+"""HEIC images, which phones save; reading them needs the extra `heif`."""
 
 import functools
 import re
@@ -24,9 +24,9 @@ def can_read_heif() -> bool:
 
 
 def is_heif(source: Path | str | bytes | IO[bytes]) -> bool:
-    """Return whether an image file, given by its path or opened, has the signature of HEIC."""
+    """Return whether an image file, given by path or opened, has the signature of HEIC."""
     if isinstance(source, Path | str | bytes):
-        with open(source, "rb") as file:  # noqa: PTH123 -- a Path cannot be made of bytes
+        with open(source, "rb") as file:  # noqa: PTH123 -- Path does not accept bytes
             return is_heif(file)
     source.seek(0)
     head = source.read(12)
@@ -34,5 +34,5 @@ def is_heif(source: Path | str | bytes | IO[bytes]) -> bool:
 
 
 def is_named_heif(path: bytes) -> bool:
-    """Return whether a file name has a suffix of HEIC."""
+    """Return whether a file name has a HEIC suffix."""
     return path.lower().endswith(_SUFFIXES)

@@ -1,6 +1,6 @@
-"""Files and folders that are not a user's photos: hidden ones, and those that systems keep among the photos."""
+"""Hidden files, and folders that operating systems and NAS devices create among photos."""
 
-# Synology, QNAP, Windows, macOS and Linux; names that a user may have chosen, as thumbs, are not here.
+# Of Synology, QNAP, Windows, macOS and Linux. Names that users choose, such as thumbs, are not included.
 SYSTEM_FOLDERS = (
     *("@eaDir", "#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "$RECYCLE.BIN"),
     *("System Volume Information", "__MACOSX", "lost+found"),
@@ -9,10 +9,10 @@ _SYSTEM_FOLDERS = frozenset(name.lower().encode() for name in SYSTEM_FOLDERS)
 
 
 def is_hidden(name: bytes) -> bool:
-    """Return whether a file is hidden, as .thumb.jpg and the ._photo.jpg that macOS writes beside photo.jpg."""
+    """Return whether a file is hidden, such as .thumb.jpg or the ._photo.jpg that macOS adds to photo.jpg."""
     return name.startswith(b".")
 
 
 def is_system_folder(name: bytes) -> bool:
-    """Return whether a folder is hidden, as .thumbnails, or one of `SYSTEM_FOLDERS` in any case."""
+    """Return whether a folder is hidden or one of `SYSTEM_FOLDERS`; case does not matter."""
     return is_hidden(name) or name.lower() in _SYSTEM_FOLDERS

@@ -1,4 +1,4 @@
-"""The size of an image as settings, recipes and files of weights write it."""
+"""The size of an image in settings, recipes and model files."""
 
 import re
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class ImageSize:
-    """Height and width in pixels: `480x640` is 480 rows of 640 columns, `512` a square."""
+    """Height and width in pixels: `480x640` is 480 rows x 640 columns, `512` a square."""
 
     height: int
     width: int
 
     @classmethod
     def of(cls, value: Any) -> Self:
-        """Return the size that 512, `"512"`, `"480x640"` or a size itself means.
+        """Convert 512, `"512"`, `"480x640"` or an ImageSize.
 
         Raises:
-            ValueError: The value means no size; whether its numbers make sense is not looked at.
+            ValueError: The value is not a size. The range of the numbers is not checked.
         """
         if isinstance(value, cls):
             return value
@@ -35,11 +35,11 @@ class ImageSize:
 
     @property
     def plain(self) -> int | str:
-        """The size as JSON knows it: a number for a square."""
+        """The size as a JSON type: a number for a square."""
         return self.height if self.height == self.width else str(self)
 
     def __str__(self) -> str:
         return str(self.height) if self.height == self.width else f"{self.height}x{self.width}"
 
 
-PUBLISHED_IMAGE_SIZE = ImageSize(512, 512)  # of the published recipe, and so of the official weights
+PUBLISHED_IMAGE_SIZE = ImageSize(512, 512)  # of the published models

@@ -6,28 +6,28 @@ from pathlib import Path
 
 
 def link(source: Path, target: Path) -> bool:
-    """Give a file a second place by a hard link; return whether it is there, be it from another attempt at this."""
+    """Hard-link a file; return whether the target exists afterwards."""
     try:
         os.link(source, target)
     except FileExistsError:
         return True
-    except OSError:  # the file is not there, gone meanwhile, or on a file system without links
+    except OSError:  # no such file, or a file system without links
         return False
     return True
 
 
 def link_or_copy(source: str | Path, target: str | Path) -> None:
-    """Have a file at a second place: by a hard link, or where the file system has none, by a copy.
+    """Hard-link a file, or copy it where the file system has no links.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: The source does not exist.
     """
     if not link(Path(source), Path(target)):
         shutil.copyfile(source, target)
 
 
 def modified_ns(path: Path) -> int:
-    """Return when a file, a folder or a link itself was modified; 0 if it is gone, as another process may see to."""
+    """Return the modification time of a file, folder or symlink itself in nanoseconds; 0 if it does not exist."""
     try:
         return path.lstat().st_mtime_ns
     except OSError:
@@ -35,22 +35,22 @@ def modified_ns(path: Path) -> int:
 
 
 def bytes_in(folder: Path) -> int:
-    """Return how many bytes the files in a folder and below have together."""
+    """Return the total size in bytes of the files in a folder and below."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def disk_usage(folder: Path) -> tuple[int, int]:
-    """Return how many bytes the disk of a folder has, and how many are free; the folder need not be there yet.
+    """Return the total and the free bytes of a folder's disk; the folder need not exist yet.
 
-    Some network file systems do not tell: then both are 0.
+    Both are 0 on network file systems that do not report them.
     """
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
-    usage = shutil.disk_usage(there)
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
+    usage = shutil.disk_usage(existing)
     return usage.total, usage.free
 
 
 def format_bytes(count: float) -> str:
-    """Return a number of bytes for people to read, as in 48.2 kB."""
+    """Return a number of bytes as text such as 48.2 kB."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.1f} {unit}" if unit != "B" else f"{count:.0f} B"

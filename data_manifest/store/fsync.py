@@ -1,11 +1,11 @@
-"""Files that are through to the disk, whatever happens to the machine then. Needs nothing but Python."""
+"""Write files that survive a crash of the machine."""
 
 import os
 from pathlib import Path
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a small file that appears whole or not at all, and is through to the disk."""
+    """Write a small file that appears whole or not at all, and flush it to disk."""
     unfinished = path.with_name(f".{path.name}")
     unfinished.write_text(text)
     fsync(unfinished)
@@ -13,7 +13,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def fsync(path: Path) -> None:
-    """Have a file, or the entries of a folder, written through to the disk."""
+    """Flush a file, or the entries of a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -22,13 +22,13 @@ logger = logging.getLogger(__name__)
 
 
 def find_published(artifacts: Path, recipe: Recipe, adopt: Mapping[str, Any] | None = None) -> Path | None:
-    """Return a recipe's artifact, made the current one of its name, or None if it is still to be made.
+    """Return the published artifact of a recipe and make it current; None if it is not published.
 
     Args:
-        artifacts: Where artifacts are published.
-        recipe: What makes it.
-        adopt: Take one of another name as well, as there is when the images were moved: it is published under this
-            name, by links, with these entries of its summary replaced. For stages whose rows do not tell the name.
+        artifacts: The artifacts folder.
+        recipe: The recipe.
+        adopt: Also accept an artifact with the same digest under another name, as after the images were moved: it is
+            published under this name by links, with these entries of its summary replaced.
     """
     folder = recipe.folder(artifacts)
     if not is_published(folder) and (adopt is None or not _adopt(artifacts, recipe, adopt)):
@@ -38,17 +38,17 @@ def find_published(artifacts: Path, recipe: Recipe, adopt: Mapping[str, Any] | N
 
 
 def _adopt(artifacts: Path, recipe: Recipe, changed: Mapping[str, Any]) -> bool:
-    """Publish the artifact that has a recipe's digest under another name under that of the recipe, if there is one."""
+    """Publish an artifact with this digest and another name under the recipe's name; return whether there is one."""
     for twin in sorted((artifacts / recipe.stage).glob(f"*/{recipe.digest}")):
         try:
             summary = {**read_recipe(twin).get("summary", {}), **changed}
-        except UserError:  # not whole, or damaged
+        except UserError:  # incomplete or damaged
             continue
-        gone = contextlib.suppress(shutil.Error, FileNotFoundError)  # it is being removed
+        gone = contextlib.suppress(shutil.Error, FileNotFoundError)  # being removed
         with gone, publishing(artifacts, recipe, summary) as staging:
             leave_out = shutil.ignore_patterns(RECIPE_FILE)
             shutil.copytree(twin, staging, ignore=leave_out, copy_function=link_or_copy, dirs_exist_ok=True)
-            (twin / RECIPE_FILE).stat()  # still there, so what was copied is whole
+            (twin / RECIPE_FILE).stat()  # still there, so the copy is complete
         if is_published(recipe.folder(artifacts)):
             return True
     return False
@@ -56,17 +56,21 @@ def _adopt(artifacts: Path, recipe: Recipe, changed: Mapping[str, Any]) -> bool:
 
 @contextlib.contextmanager
 def publishing(artifacts: Path, recipe: Recipe, summary: Mapping[str, Any] | None = None) -> Iterator[Path]:
-    """Give a staging folder to fill; on success publish it as the recipe's artifact and make that the current one.
+    """Yield a staging folder to fill; on success publish it as the recipe's artifact and make it current.
 
-    `summary` may be filled while the folder is; it ends in `recipe.json` beside the recipe, outside the digest. Where
-    another process published the same artifact first, its work stands and ours is dropped.
+    If another process publishes the same artifact first, that one is kept and this one dropped.
+
+    Args:
+        artifacts: The artifacts folder.
+        recipe: The recipe.
+        summary: Stored in `recipe.json` next to the recipe, outside the digest; may be filled until the context ends.
 
     Raises:
-        UserError: The artifacts folder cannot be written, or is full.
+        UserError: The artifacts folder cannot be written, or its disk is full.
     """
     with writing_in(artifacts):
         with staging_folder(artifacts) as staging:
-            _write_recipe(recipe.stored(), staging)  # says, while the build lasts, what it needs
+            _write_recipe(recipe.stored(), staging)  # protects the inputs from gc during the build
             yield staging
             _write_recipe({**recipe.stored(), "summary": dict(summary or {})}, staging)
             with working(f"publishing {recipe.stage} {recipe.name}"):
@@ -84,17 +88,17 @@ def _write_recipe(content: Mapping[str, Any], folder: Path) -> None:
 def _publish(staging: Path, target: Path) -> None:
     for path in (*staging.rglob("[!.]*"), staging):
         fsync(path)
-    for unfinished in staging.rglob(".*"):  # of writers that were killed
+    for unfinished in staging.rglob(".*"):  # left by killed writers
         unfinished.unlink(missing_ok=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         staging.rename(target)
     except OSError as error:
-        if is_published(target):  # by another process, whose work stands
+        if is_published(target):  # by another process
             pass
         elif target.exists():
-            raise UserError(f"{target} is in the way: it is no whole artifact; remove it and run again") from error
-        elif error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # what was there has been removed meanwhile
+            raise UserError(f"{target} is an incomplete artifact: remove it and run again") from error
+        elif error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # removed in the meantime
             staging.rename(target)
         else:
             raise
@@ -102,7 +106,7 @@ def _publish(staging: Path, target: Path) -> None:
 
 
 def make_current(folder: Path) -> None:
-    """Have `current` beside a published artifact lead to it; where that cannot be written, it is warned of."""
+    """Make `current` lead to a published artifact; warn if it cannot be written."""
     link = folder.parent / CURRENT
     if link.is_symlink() and link.readlink() == Path(folder.name):
         return
@@ -111,6 +115,6 @@ def make_current(folder: Path) -> None:
         unfinished.symlink_to(folder.name)
         unfinished.replace(link)
     except OSError as error:
-        with contextlib.suppress(OSError):  # not made, where nothing can be written
+        with contextlib.suppress(OSError):  # it was not created
             unfinished.unlink()
-        logger.warning("%s cannot be made to lead to %s: %s", link, folder.name, error.strerror)
+        logger.warning("Cannot make %s lead to %s: %s", link, folder.name, error.strerror)

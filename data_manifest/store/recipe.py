@@ -1,4 +1,4 @@
-"""Recipes: what makes an artifact, its digest, and `recipe.json` in a published artifact."""
+"""Recipes: the inputs and settings of an artifact, their digest, and `recipe.json` in a published artifact."""
 
 import dataclasses
 import hashlib
@@ -16,7 +16,7 @@ DIGEST_LENGTH = 16
 
 
 def digest_of(value: Any) -> str:
-    """Return a short digest of a JSON value, the same whatever the order of its keys."""
+    """Return a short digest of a JSON value; the order of keys does not matter."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:DIGEST_LENGTH]
 
@@ -25,7 +25,7 @@ def digest_of_file(path: Path) -> str:
     """Return a digest of a file's content.
 
     Raises:
-        UserError: There is no such file.
+        UserError: The file cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -36,14 +36,14 @@ def digest_of_file(path: Path) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """What makes an artifact.
+    """The inputs and settings that determine an artifact.
 
     Args:
-        stage: One of `data_manifest.store.references.STAGES`, as in "groups".
-        name: The data set, as in `processed-train`; it tells artifacts apart for people, the digest does it for us.
-        version: The version of the stage's code: raised when the same inputs come to give other rows.
-        settings: The settings that make the artifact what it is.
-        inputs: The digests of what it is made from.
+        stage: One of `STAGES`, such as "groups".
+        name: The data set, such as `processed-train`; for people only, not part of the digest.
+        version: The version of the stage's code, raised when equal inputs give other rows.
+        settings: The settings that the content depends on.
+        inputs: The digests of the inputs.
     """
 
     stage: str
@@ -53,28 +53,28 @@ class Recipe:
     inputs: Mapping[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the recipe as JSON knows it."""
+        """Return the recipe as JSON types."""
         return {**dataclasses.asdict(self), "schema_version": SCHEMA_VERSION}
 
     @property
     def digest(self) -> str:
-        """The artifact's digest; its name is not a part: the same rows under two names are the same rows."""
+        """The digest of all but the name: equal content under two names has one digest."""
         return digest_of({key: value for key, value in self.as_dict().items() if key != "name"})
 
     def stored(self) -> dict[str, Any]:
-        """Return the recipe with its digest, as `read_recipe` gives it of a published artifact."""
+        """Return the recipe with its digest, in the form that `read_recipe` returns."""
         return {"digest": self.digest, **self.as_dict()}
 
     def folder(self, artifacts: Path) -> Path:
-        """Return where the artifact lies once it is published."""
+        """Return the folder of the artifact when published."""
         return artifacts / self.stage / self.name / self.digest
 
 
 def is_published(folder: Path) -> bool:
-    """Return whether an artifact is there, whole: it came by one rename, and its recipe with it.
+    """Return whether a folder is a published artifact.
 
     Raises:
-        UserError: The folder cannot be looked into.
+        UserError: The folder cannot be read.
     """
     try:
         return (folder / RECIPE_FILE).is_file()
@@ -86,7 +86,7 @@ def read_recipe(folder: Path) -> dict[str, Any]:
     """Return the recipe of a published artifact, with its digest.
 
     Raises:
-        UserError: The folder is no published artifact.
+        UserError: The folder is not a published artifact, or its recipe is damaged.
     """
     try:
         recipe: dict[str, Any] = json.loads((folder / RECIPE_FILE).read_text())

@@ -1,7 +1,6 @@
-"""Run folders: where long work, training or describing images, keeps what it has done until it is published.
+"""Run folders: unfinished training and descriptor extraction, kept until they are published.
 
-A run folder has one writer at a time, by a lock that ends with the process that holds it, however that ends; and its
-`run.json` says what it works on, so that this is kept for as long as the run may go on.
+Each has one writer at a time. Its `run.json` names the inputs, which gc keeps while the run may be resumed.
 """
 
 import contextlib
@@ -23,10 +22,10 @@ logger = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def only_writer(run_folder: Path) -> Iterator[None]:
-    """Hold the lock of a run folder, which is made if need be; where there are no locks, that is warned of.
+    """Hold the lock of a run folder, which is created if needed; warn where the file system has no locks.
 
     Raises:
-        UserError: Another process works there.
+        UserError: Another process holds the lock.
     """
     try:
         run_folder.mkdir(parents=True, exist_ok=True)
@@ -38,9 +37,9 @@ def only_writer(run_folder: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            raise UserError(f"{run_folder} is being worked in by process {lock.read().strip() or '?'}") from None
-        except OSError as error:  # as of NFS without a lock service, and some of FUSE
-            text = "%s: files cannot be locked there (%s): see to it that no other process works in this folder"
+            raise UserError(f"{run_folder} is in use by process {lock.read().strip() or '?'}") from None
+        except OSError as error:  # NFS without a lock service, some FUSE
+            text = "%s: files cannot be locked there (%s). Make sure that no other process uses this folder"
             logger.warning(text, run_folder, error.strerror)
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
@@ -49,5 +48,5 @@ def only_writer(run_folder: Path) -> Iterator[None]:
 
 
 def write_run_file(run: Path, recipe: Recipe) -> None:
-    """Write into a run's folder what it works on."""
+    """Write the recipe of a run's result into its folder."""
     write_text(run / RUN_FILE, json.dumps(recipe.stored(), indent=2) + "\n")

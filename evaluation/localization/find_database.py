@@ -21,7 +21,7 @@ from evaluation.descriptors.trained_model import TrainedModel
 from evaluation.recipe import ImageDigests, descriptors_recipe, files_of
 from evaluation.search.build_index import build_index
 from evaluation.settings import EXACT, EvaluationSettings, RetrievalSettings
-from training.network.images import resolve_device
+from training.network.device import resolve_device
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ from evaluation.metrics.predictions import cosine_similarities
 from evaluation.search.build_index import open_index, search_index
 from evaluation.search.exact_search import search
 from evaluation.settings import TOP
-from training.network.images import resolve_device
+from training.network.device import resolve_device
 from training.network.preprocessing import preprocessing_of
 
 

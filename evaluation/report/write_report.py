@@ -1,4 +1,4 @@
-"""The report stage: from an evaluation, and what led to it, to a published page with its figures."""
+"""Write the report of an evaluation: one HTML page, with each figure as PNG and Parquet next to it."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -9,22 +9,20 @@ from data_manifest.images.file_states import ImageStates, stat_manifest
 from data_manifest.progress import Progress, working
 from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import read_recipe
-from data_manifest.tables import read_table
 from evaluation.recipe import ImageDigests, files_of
-from evaluation.report import text
-from evaluation.report.charts.style import conventions
+from evaluation.report.charts.style import chart_style
+from evaluation.report.find_inputs import ReportInputs, find_inputs
+from evaluation.report.format_values import format_count, format_percent
 from evaluation.report.page.blocks import Section
 from evaluation.report.page.render_page import render_page
-from evaluation.report.recipe import PAGE, report_recipe
-from evaluation.report.sections.data import data_section
-from evaluation.report.sections.groups import groups_section
-from evaluation.report.sections.pictures import pictures_section
-from evaluation.report.sections.provenance import python_call, recipe_section
-from evaluation.report.sections.result import read_results
-from evaluation.report.sections.results import results_section
-from evaluation.report.sections.training import training_section
-from evaluation.report.settings import ReportSettings
-from evaluation.report.sources import Sources
+from evaluation.report.sections.data_section import data_section
+from evaluation.report.sections.groups_section import groups_section
+from evaluation.report.sections.pictures_section import pictures_section
+from evaluation.report.sections.query_outcomes import SetResult, read_results
+from evaluation.report.sections.recipe_section import python_call, recipe_section
+from evaluation.report.sections.results_section import results_section
+from evaluation.report.sections.training_section import training_section
+from evaluation.report.settings import PAGE, ReportSettings, report_recipe
 
 logger = logging.getLogger(__name__)
 
@@ -38,101 +36,95 @@ def write_report(
     command: str | None = None,
     on_percentage: Callable[[int], None] | None = None,
 ) -> Path:
-    """Write the report of an evaluation, and return the folder of the published page and its figures.
+    """Write the report of an evaluation and return the folder of the published page.
 
-    Its images, and the groups and the training of its model, are found by their digests; a model from elsewhere has
-    none. What is published already is not made again.
+    A report that is already published is returned unchanged. The images, groups and training are found by digest.
 
     Args:
         evaluation: Folder of a published evaluation, or of a comparison of several.
-        artifacts: Where artifacts are published.
-        settings: How many pictures are shown.
-        images_folders: Folders of images, by their digests; by default those that were evaluated.
-        command: What makes all of it again, for the page; the call of this function if none is given.
-        on_percentage: Told of the progress.
+        artifacts: The artifacts folder.
+        settings: What to show.
+        images_folders: Image folders by digest; by default those that were evaluated.
+        command: Command that rebuilds everything, for the page; by default a call of this function.
+        on_percentage: Called with the percentage done.
 
     Raises:
-        UserError: There is no such evaluation, the manifests of its images or the images are gone, or images changed
-            since they were evaluated.
+        UserError: The evaluation, a manifest or an image folder is missing, or images changed after the evaluation.
     """
     settings = settings or ReportSettings()
-    evaluation = evaluation.resolve()  # `current` may come to lead elsewhere meanwhile
-    asked = read_recipe(evaluation)
-    recipe = report_recipe(asked["name"], asked["digest"], settings)
+    evaluation = evaluation.resolve()  # `current` may change while the report is written
+    requested = read_recipe(evaluation)
+    recipe = report_recipe(requested["name"], requested["digest"], settings)
     if published := find_published(artifacts, recipe):
         return published
-    sources = Sources.of(evaluation, artifacts, images_folders)
-    command = command or python_call(evaluation, artifacts, settings)
+    inputs = find_inputs(evaluation, artifacts, images_folders)
     summary: dict[str, str] = {}
-    with conventions(), publishing(artifacts, recipe, summary) as staging:
-        sections = _sections(sources, settings, command, on_percentage)
+    with chart_style(), publishing(artifacts, recipe, summary) as staging:
+        with working("counting images, groups and recalls for the report"):
+            results = read_results(inputs.test_sets)
+            sections = [
+                data_section(inputs),
+                groups_section(inputs),
+                training_section(inputs),
+                results_section(results),
+            ]
+        sections.append(pictures_section(results, settings.report_queries, on_percentage))
+        sections.append(recipe_section(inputs, command or python_call(evaluation, artifacts, settings)))
         if settings.report_queries:
-            _require_unchanged(sources)  # once the thumbnails are made: they would be of other images
-        plots = [plot for section in sections for plot in section.plots]
-        with Progress("drawing figures", len(plots), "figures") as progress:
-            for plot in plots:
-                plot.write(staging)
-                progress.advance()
-        (staging / PAGE).write_text(render_page(_title(sources), _facts(sources), sections), "utf-8")
-        summary["made"] = f"{PAGE} with {len(plots)} figures"
+            _check_unchanged(inputs)  # after the thumbnails are made
+        num_figures = _write_figures(sections, staging)
+        page = render_page(_title(inputs, recipe.name), _facts(inputs, results), sections)
+        (staging / PAGE).write_text(page, "utf-8")
+        summary["made"] = f"{PAGE} with {num_figures} figures"
     return recipe.folder(artifacts)
 
 
-def _sections(
-    sources: Sources, settings: ReportSettings, command: str, on_percentage: Callable[[int], None] | None
-) -> list[Section]:
-    with working("counting images, groups and recalls for the report"):
-        results = read_results(sources.tested)
-        counted = [
-            data_section(sources),
-            groups_section(sources),
-            training_section(sources),
-            results_section(results),
-        ]
-    return [
-        *counted,
-        pictures_section(results, settings.report_queries, on_percentage),
-        recipe_section(sources, command),
-    ]
+def _write_figures(sections: list[Section], folder: Path) -> int:
+    plots = [plot for section in sections for plot in section.plots]
+    with Progress("drawing figures", len(plots), "figures") as progress:
+        for plot in plots:
+            plot.write(folder)
+            progress.advance()
+    return len(plots)
 
 
-def _require_unchanged(sources: Sources) -> None:
-    """Raise UserError if images are not in the states in which they were evaluated."""
+def _check_unchanged(inputs: ReportInputs) -> None:
+    """Raise UserError if images changed after they were evaluated."""
     states: dict[tuple[Path, Path], ImageStates] = {}  # test sets may share a database
-    for tested in sources.tested:
-        for role, images in (("database", tested.database), ("queries", tested.queries)):
+    for each in inputs.test_sets:
+        for role, images in (("database", each.database), ("queries", each.queries)):
             key = (images.manifest.folder, images.folder)
             states[key] = states.get(key) or stat_manifest(*key)
-            if states[key].digest != tested.evaluation.recipe["inputs"].get(files_of(role)):
+            if states[key].digest != each.evaluation.recipe["inputs"].get(files_of(role)):
                 raise UserError(
                     f"{images.folder}: images changed after they were evaluated. Run EvaluateCosPlace again, then "
-                    "WriteReport"
+                    "WriteReport."
                 )
 
 
-def _title(sources: Sources) -> str:
-    """Return what the page is on: the test set or, if there are several, the model."""
-    if len(sources.tested) == 1:
-        return str(sources.asked.recipe["name"])
-    return f"{sources.tested[0].evaluation.settings['backbone']} on {len(sources.tested)} test sets"
+def _title(inputs: ReportInputs, name: str) -> str:
+    """Return the name of the test set or, if there are several, the backbone and their number."""
+    if len(inputs.test_sets) == 1:
+        return name
+    return f"{inputs.test_sets[0].evaluation.recipe['settings']['backbone']} on {len(inputs.test_sets)} test sets"
 
 
-def _facts(sources: Sources) -> list[tuple[str, str]]:
-    """Return what a reader wants to know first."""
-    first = sources.tested[0].evaluation
-    network = (first.settings["backbone"], f"descriptors of {first.settings['fc_output_dim']:,} numbers")
-    recalls = [read_table(each.evaluation.folder, "recalls") for each in sources.tested]
-    best = [(f"{text.percent(table['recall'][0])} %", f"R@{table['k'][0]}") for table in recalls]
-    if len(best) > 1:
-        return [
-            network,
-            *((value, f"{name}, {each.name}") for (value, name), each in zip(best, sources.tested, strict=True)),
-        ]
-    row = recalls[0].row(0, named=True)
+def _facts(inputs: ReportInputs, results: list[SetResult]) -> list[tuple[str, str]]:
+    """Return the figures at the top of the page, with their labels."""
+    settings = inputs.test_sets[0].evaluation.recipe["settings"]
+    network = (settings["backbone"], f"descriptors of {settings['fc_output_dim']:,} dimensions")
+    recalls = [
+        [(f"{format_percent(row['recall'])} %", f"R@{row['k']}") for row in result.recalls.head(2).to_dicts()]
+        for result in results
+    ]
+    if len(results) > 1:
+        names = [each.name for each in inputs.test_sets]
+        return [network, *((value, f"{k}, {name}") for [(value, k), *_], name in zip(recalls, names, strict=True))]
+    first = results[0].recalls.row(0, named=True)
     return [
-        *((f"{text.percent(each['recall'])} %", f"R@{each['k']}") for each in recalls[0].head(2).to_dicts()),
+        *recalls[0],
         network,
-        (text.count(row["queries"]), "queries"),
-        (text.count(row["database_images"]), "database images"),
-        (f"{first.settings['positive_dist_threshold']:g} {sources.tested[0].unit}", "right within"),
+        (format_count(first["queries"]), "queries"),
+        (format_count(first["database_images"]), "database images"),
+        (f"{settings['positive_dist_threshold']:g} {inputs.test_sets[0].unit}", "threshold of a positive"),
     ]

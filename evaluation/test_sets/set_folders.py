@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_manifest.errors import UserError
-from data_manifest.store.data_set_names import first_file
+from data_manifest.images.data_set_names import first_file
 from evaluation.settings import ChosenSets
 from evaluation.test_sets.named_sets import NAMED_SETS, NamedSet
 

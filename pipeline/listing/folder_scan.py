@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_manifest.errors import UserError
-from data_manifest.images.file_states import TRUSTED_AFTER_NS
+from data_manifest.images.file_states import MIN_AGE_NS
 from data_manifest.images.heif import HEIF_SUFFIXES
 from data_manifest.images.hidden import is_hidden, is_system_folder
 from data_manifest.progress import Progress
@@ -63,7 +63,7 @@ def is_settled(times_ns: Iterable[int], looked_at_ns: int) -> bool:
 
     It would not where the file system counts time coarsely or the clock was set back, so a moment must have passed.
     """
-    return max(times_ns) + TRUSTED_AFTER_NS < looked_at_ns
+    return max(times_ns) + MIN_AGE_NS < looked_at_ns
 
 
 def scan_tree(root: Path, known: Mapping[bytes, Folder]) -> dict[bytes, Folder]:

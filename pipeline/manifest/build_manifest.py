@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from data_manifest.errors import UserError
+from data_manifest.images.data_set_names import data_set_name
 from data_manifest.progress import Progress, working
 from data_manifest.schemas import SCHEMA_VERSION
-from data_manifest.store.data_set_names import data_set_name
 from data_manifest.store.find import find_artifacts
 from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import Recipe, digest_of, read_recipe

@@ -17,10 +17,10 @@ from typing import Any
 import polars as pl
 
 from data_manifest.errors import UserError, writing_in
+from data_manifest.images.data_set_names import data_set_name
 from data_manifest.images.file_states import stat_file, stat_images
 from data_manifest.progress import Percentage, Progress, working
 from data_manifest.schemas import CROPPED
-from data_manifest.store.data_set_names import data_set_name
 from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import Recipe, digest_of
 from data_manifest.store.staging import remove_dead_staging, staging_folder

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from data_manifest.errors import refused
+from data_manifest.errors import io_error
 from data_manifest.images.open_picture import open_picture
 from pipeline.metadata.fields import FULL_TURN
 from pipeline.panoramas.extent import (
@@ -50,7 +50,7 @@ def read_panorama(path: Path) -> Image.Image:
             image.load()
             return image if image.mode == "RGB" else image.convert("RGB")  # convert always copies
     except OSError as error:
-        raise refused(path, error) from error
+        raise io_error(path, error) from error
 
 
 def crop_headings(heading: float, settings: CropSettings) -> list[float]:

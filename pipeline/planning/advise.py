@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 
 from data_manifest.errors import UserError
+from data_manifest.images.data_set_names import data_set_name
 from data_manifest.progress import working
-from data_manifest.store.data_set_names import data_set_name
 from data_manifest.store.find import find_artifact
 from data_manifest.store.recipe import CURRENT, is_published
 from pipeline.groups.settings import GroupSettings

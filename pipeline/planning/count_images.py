@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import polars as pl
 
 from data_manifest.errors import UserError
+from data_manifest.images.data_set_names import data_set_name
 from data_manifest.progress import Progress, working
-from data_manifest.store.data_set_names import data_set_name
 from data_manifest.store.recipe import CURRENT, is_published, read_recipe
 from data_manifest.store.references import MANIFEST_STAGES
 from data_manifest.tables import table_files

@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from data_manifest.errors import is_of_the_machine, refused
+from data_manifest.errors import io_error, is_io_error
 from data_manifest.images.file_states import stat_file
 from data_manifest.images.heif import HEIF_SUFFIXES, NEEDS_HEIF, can_read_heif, is_named_heif
 from data_manifest.images.hidden import is_hidden, is_system_folder
@@ -92,8 +92,8 @@ def _read_or_reject(folder: bytes, path: str, is_utf8: bool) -> Fields:
     try:
         fields = read_photo(folder + b"/" + path.encode())
     except UNREADABLE as error:
-        if isinstance(error, OSError) and is_of_the_machine(error):
-            raise refused(f"{os.fsdecode(folder)}/{path}", error) from error
+        if isinstance(error, OSError) and is_io_error(error):
+            raise io_error(f"{os.fsdecode(folder)}/{path}", error) from error
         text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         text = "not an image" if "cannot identify" in text else text
         return {"reason": Reason.UNREADABLE.value, "detail": text or type(error).__name__}

@@ -10,7 +10,7 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from data_manifest.errors import is_of_the_machine
+from data_manifest.errors import is_io_error
 from pipeline.verification import jpeg_format as jpeg
 from pipeline.verification import png_format as png
 from pipeline.verification import with_pillow
@@ -91,7 +91,7 @@ def check_image(
     except (FileNotFoundError, NotADirectoryError):
         status = Status.VANISHED
     except OSError as error:
-        if is_of_the_machine(error):
+        if is_io_error(error):
             raise
         status, detail = Status.NOT_AN_IMAGE, error.strerror or str(error)
     picture = seen.picture

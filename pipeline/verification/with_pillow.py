@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from PIL import Image, UnidentifiedImageError
 
-from data_manifest.errors import is_of_the_machine
+from data_manifest.errors import is_io_error
 from data_manifest.images.heif import NEEDS_HEIF
 from data_manifest.images.open_picture import open_picture
 from pipeline.verification.image_parts import BadImageError, BytesAt, Picture, Status
@@ -66,7 +66,7 @@ def told() -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise BadImageError(Status.BOMB, _in_words(error)) from error
     except DAMAGE as error:
-        if isinstance(error, OSError) and is_of_the_machine(error):
+        if isinstance(error, OSError) and is_io_error(error):
             raise
         status = Status.TRUNCATED if "truncated" in str(error) else Status.CORRUPT
         raise BadImageError(status, _in_words(error)) from error

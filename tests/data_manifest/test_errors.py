@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from data_manifest.errors import UserError, is_of_the_machine, writing_in
+from data_manifest.errors import UserError, is_io_error, writing_in
 
 FULL = "the disk of A is full ({}): nothing was published; free some space, or choose --artifacts-folder, and run again"
 
@@ -41,9 +41,9 @@ def test_what_is_wrong_with_a_file_and_what_with_the_machine(tmp_path: Path) -> 
     for odd in (tmp_path / "gone", tmp_path, tmp_path / "file" / "below"):
         with pytest.raises((FileNotFoundError, IsADirectoryError, NotADirectoryError)) as error:
             odd.open("rb")
-        assert not is_of_the_machine(error.value)
-    assert not is_of_the_machine(OSError("image file is truncated"))
-    assert all(map(is_of_the_machine, (OSError(each, "x") for each in (errno.EMFILE, errno.EIO, errno.EACCES))))
+        assert not is_io_error(error.value)
+    assert not is_io_error(OSError("image file is truncated"))
+    assert all(map(is_io_error, (OSError(each, "x") for each in (errno.EMFILE, errno.EIO, errno.EACCES))))
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "x"), OSError("x"), FileNotFoundError(2, "x"), UserError("x")])

@@ -38,7 +38,7 @@ def _one_thread() -> None:
 @pytest.fixture(autouse=True)
 def _trust_young_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait until images that a test has just written are 2 seconds old."""
-    monkeypatch.setattr(file_states, "TRUSTED_AFTER_NS", 0)
+    monkeypatch.setattr(file_states, "MIN_AGE_NS", 0)
 
 
 @pytest.fixture

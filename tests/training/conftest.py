@@ -14,9 +14,10 @@ from PIL import Image
 from data_manifest import schemas
 from data_manifest.images import file_states
 from data_manifest.tables import write_table
+from training.data.settings import AugmentationSettings
 from training.network.settings import NetworkSettings
 from training.network.weights import build_network, save_network
-from training.settings import AugmentationSettings, RuntimeSettings, TrainingSettings
+from training.settings import RuntimeSettings, TrainingSettings
 
 IMAGES_PER_CLASS = 3
 BY_THE_WAY = ("images_per_second", "data_wait_share", "resumes")  # by the clock, and by interruptions
@@ -58,7 +59,7 @@ def _one_thread() -> None:
 @pytest.fixture(autouse=True)
 def _trust_young_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait until images that a test has just written are 2 seconds old."""
-    monkeypatch.setattr(file_states, "TRUSTED_AFTER_NS", 0)
+    monkeypatch.setattr(file_states, "MIN_AGE_NS", 0)
 
 
 @pytest.fixture

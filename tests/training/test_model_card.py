@@ -9,10 +9,11 @@ import pytest
 from data_manifest import schemas
 from data_manifest.images.image_size import ImageSize
 from data_manifest.store.recipe import Recipe
+from training.data.settings import AugmentationSettings
 from training.model_card import model_card
 from training.network.settings import NetworkSettings
 from training.recipe import decisive_settings
-from training.settings import AugmentationSettings, TrainingSettings
+from training.settings import TrainingSettings
 
 INPUTS = {"groups": "0123456789abcdef", "validation": {"database": "fedcba9876543210", "queries": "0"}}
 ROWS = [

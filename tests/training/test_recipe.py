@@ -9,9 +9,10 @@ from data_manifest.store.publish import publishing
 from data_manifest.store.recipe import Recipe
 from data_manifest.store.references import read_users
 from data_manifest.store.run_folders import write_run_file
+from training.data.settings import AugmentationSettings
 from training.network.settings import NetworkSettings
 from training.recipe import decisive_settings, finished_training, run_folder, training_recipe
-from training.settings import AugmentationSettings, TrainingSettings
+from training.settings import TrainingSettings
 
 GROUPS = {"name": "city-train", "digest": "0123456789abcdef", "settings": {"M": 10.0}}
 

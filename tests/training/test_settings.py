@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from data_manifest.errors import UserError
+from training.data.settings import AugmentationSettings
 from training.network.backbones import BACKBONES
 from training.network.settings import NetworkSettings
-from training.settings import AugmentationSettings, RuntimeSettings, TrainingSettings
+from training.settings import RuntimeSettings, TrainingSettings
 
 
-def test_defaults_are_the_published_ones() -> None:
+def test_published_defaults() -> None:
     assert NetworkSettings() == NetworkSettings("ResNet18", 512, False, "imagenet", None)
     assert AugmentationSettings() == AugmentationSettings(None, 0.7, 0.7, 0.5, 0.7, 0.5)
     assert AugmentationSettings().as_dict() == AugmentationSettings(512).as_dict()
@@ -20,7 +21,7 @@ def test_defaults_are_the_published_ones() -> None:
     assert RuntimeSettings() == RuntimeSettings("auto", 8)
 
 
-def test_backbones_of_the_command_line() -> None:
+def test_backbone_names() -> None:
     resnets = ["ResNet18", "ResNet50", "ResNet101", "ResNet152"]
     efficientnets = [f"EfficientNet_B{size}" for size in range(8)]
     others = ["SqueezeNet1_0", "SqueezeNet1_1", "ConvNeXt_Tiny", "MobileNet_V3_Large"]
@@ -50,13 +51,13 @@ def test_backbones_of_the_command_line() -> None:
         (TrainingSettings, {"precision": "fp8"}),
     ],
 )
-def test_what_cannot_work_is_refused_with_its_name_and_value(kind: Any, values: dict[str, Any]) -> None:
+def test_invalid_value_error_names_field_and_value(kind: Any, values: dict[str, Any]) -> None:
     ((name, value),) = values.items()
     with pytest.raises(UserError, match=rf"{name} = '?{value}'?: "):
         kind(**values)
 
 
-def test_groups_by_number_keep_their_order_and_have_one_form() -> None:
+def test_groups_are_normalised_in_order() -> None:
     assert TrainingSettings(groups=" 7, 0,012 ") == TrainingSettings(groups="7,0,12")
     assert TrainingSettings(groups="7,0,12").group_indices == (7, 0, 12)
     assert TrainingSettings(groups="").group_indices is None
@@ -65,32 +66,32 @@ def test_groups_by_number_keep_their_order_and_have_one_form() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"groups": "0,7,00"}, "groups = '0,7,00': 0 is there more than once"),
-        ({"groups": "0,-1"}, "groups = '0,-1': expected group numbers with commas between, as in 0,7,12"),
-        ({"groups": "0;1"}, "groups = '0;1': expected group numbers with commas between, as in 0,7,12"),
-        ({"groups": "1,,2"}, "groups = '1,,2': expected group numbers with commas between, as in 0,7,12"),
+        ({"groups": "0,7,00"}, "groups = '0,7,00': 0 is repeated"),
+        ({"groups": "0,-1"}, "groups = '0,-1': expected numbers separated by commas, as in 0,7,12"),
+        ({"groups": "0;1"}, "groups = '0;1': expected numbers separated by commas, as in 0,7,12"),
+        ({"groups": "1,,2"}, "groups = '1,,2': expected numbers separated by commas, as in 0,7,12"),
         (
             {"groups": "0,7,12", "groups_num": 4},
-            "groups_num = 4: but groups = 0,7,12 names 3; leave one of the two out",
+            "groups_num = 4: but groups = 0,7,12 names 3; give only one of the two",
         ),
     ],
 )
-def test_groups_that_cannot_be_meant_are_refused(values: dict[str, Any], message: str) -> None:
+def test_invalid_groups_are_an_error(values: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as error:
         TrainingSettings(**values)
     assert str(error.value) == message
 
 
-def test_settings_need_no_torch_and_network_and_workers_no_tables() -> None:
+def test_settings_import_no_torch_and_workers_no_tables() -> None:
     code = (
-        "import sys, training.settings; assert 'torch' not in sys.modules\n"
-        "import training.network, training.data.loading  # what torch.hub and worker processes import\n"
+        "import sys, training.settings, training.data.settings; assert 'torch' not in sys.modules\n"
+        "import training.network, training.data.loading  # imported by torch.hub and by workers\n"
         "assert not {'polars', 'luigi', 'faiss'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_random_layers_that_stay_frozen_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+def test_warns_of_frozen_random_layers(caplog: pytest.LogCaptureFixture) -> None:
     for settings in (
         NetworkSettings(backbone_weights="none", train_all_layers=True),
         NetworkSettings(backbone_weights="none", resume_model=Path("model.pth")),
@@ -102,12 +103,12 @@ def test_random_layers_that_stay_frozen_are_warned_of(caplog: pytest.LogCaptureF
     assert "early layers stay random" in caplog.text
 
 
-def test_precision_takes_the_place_of_use_amp16_which_means_fp16_still() -> None:
+def test_use_amp16_means_precision_fp16() -> None:
     by_old_name = TrainingSettings(use_amp16=True)
     assert by_old_name.used_precision == TrainingSettings(precision="fp16").used_precision == "fp16"
     assert by_old_name.as_dict() == TrainingSettings(precision="fp16").as_dict()
     assert TrainingSettings().as_dict() == TrainingSettings(precision="fp32").as_dict()
-    assert "precision" not in TrainingSettings().as_dict(), "models made before there was one keep their digests"
+    assert "precision" not in TrainingSettings().as_dict(), "earlier models keep their digests"
     assert TrainingSettings(precision="bf16").as_dict().items() >= {"precision": "bf16", "use_amp16": False}.items()
     TrainingSettings(use_amp16=True, precision="fp16")
     for other in ("fp32", "bf16"):
@@ -115,6 +116,6 @@ def test_precision_takes_the_place_of_use_amp16_which_means_fp16_still() -> None
             TrainingSettings(use_amp16=True, precision=other)
 
 
-def test_a_cpu_cannot_change_images_in_batches() -> None:
+def test_batch_augmentation_needs_a_gpu() -> None:
     with pytest.raises(UserError, match="augmentation_device = cuda: with device = cpu"):
         RuntimeSettings(device="cpu", augmentation_device="cuda")

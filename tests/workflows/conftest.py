@@ -1,14 +1,14 @@
 """A data set of a few small images, and Luigi as a user runs it."""
 
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests.helpers import run_module
 
 ROOT = Path(__file__).parents[2]
 PLACES, HEADINGS, VISITS = ((500005.0, 4000005.0), (500105.0, 4000005.0)), (15, 105, 195, 285), (2015, 2016)
@@ -45,19 +45,9 @@ def luigi(tmp_path: Path) -> Luigi:
     """Run `luigi --module workflows ...` with the project's luigi.cfg and an artifacts folder of the test's own."""
 
     def run(*arguments: str, config: str = "") -> subprocess.CompletedProcess[str]:
-        own_config = tmp_path / "own.cfg"
+        own_config, artifacts = tmp_path / "own.cfg", tmp_path / "artifacts"
         own_config.write_text(config)
-        command = [sys.executable, "-m", "luigi", "--module", "workflows", *arguments]
-        environment = {**os.environ, "LUIGI_CONFIG_PATH": str(own_config), "ARTIFACTS": str(tmp_path / "artifacts")}
-        environment["OMP_NUM_THREADS"] = "2"
-        return subprocess.run(
-            [*command, "--artifacts-folder", str(tmp_path / "artifacts")],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        command = ("--module", "workflows", *arguments, "--artifacts-folder", str(artifacts))
+        return run_module("luigi", *command, LUIGI_CONFIG_PATH=str(own_config), ARTIFACTS=str(artifacts))
 
     return run

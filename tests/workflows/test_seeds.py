@@ -18,4 +18,4 @@ def test_a_model_for_each_seed_and_their_table(city: Path, luigi: Luigi, tmp_pat
     assert len(list((tmp_path / "artifacts" / "training").glob("*/*/model.pth"))) == 2 + 1  # with `current`
     assert luigi(*command).stdout.startswith("TrainSeeds: nothing to do, there is seeds")
     mistaken = luigi("TrainSeeds", "--dataset-folder", str(city), *TINY, "--seeds", "1;2")
-    assert "seeds = '1;2': expected seeds with commas between" in mistaken.stderr
+    assert "seeds = '1;2': expected numbers separated by commas" in mistaken.stderr

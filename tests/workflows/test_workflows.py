@@ -14,7 +14,7 @@ from luigi.cmdline_parser import CmdlineParser
 from luigi.task_register import TaskClassException
 
 from tests.workflows.conftest import ROOT, Luigi, write_images
-from training.settings import AugmentationSettings
+from training.data.settings import AugmentationSettings
 
 GROUPING = ("--min-images-per-class", "2", "--N", "1", "--L", "1", "--groups-num", "1")
 TINY = (
@@ -317,10 +317,10 @@ def test_help_explains_every_parameter_with_its_default(luigi: Luigi) -> None:
     for part in (
         "--M M side of a cell, in metres [10.0]",
         "--alpha ALPHA width of a heading bin, in degrees",
-        "--fc-output-dim FC_OUTPUT_DIM length of a descriptor, in numbers [512]",
+        "--fc-output-dim FC_OUTPUT_DIM descriptor dimension [512]",
         "--lr LR learning rate of the network (Adam) [1e-05]",
         "--positive-dist-threshold POSITIVE_DIST_THRESHOLD a database image at most this many metres",
-        "--device DEVICE where the network runs: auto",
+        "--device DEVICE device of the network: auto",
     ):
         assert part in text
 

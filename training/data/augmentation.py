@@ -1,8 +1,6 @@
-"""Augmentation of training images: colour jitter, then a random resized crop, each image its own.
+"""Augmentation of one image: colour jitter, then a random resized crop.
 
-What is drawn for an image, its `Change`, is a function of a seed, and is torchvision's own; it is applied to one image
-here, by a worker process, or to a whole batch on a device (`batch_augmentation`). Normalisation is the third
-step; it is the same for all images, so it waits until a batch of bytes is on the device.
+The parameters are torchvision's own, drawn from a seed. `batch_augmentation` applies the same ones to a whole batch.
 """
 
 from typing import NamedTuple, Self
@@ -13,13 +11,13 @@ from torch.nn.functional import interpolate
 from torchvision.transforms import v2
 
 from training.data.jitter import BRIGHTNESS, CONTRAST, HUE, SATURATION, blend, grey_of, turn_hue
-from training.settings import AugmentationSettings
+from training.data.settings import AugmentationSettings
 
-SQUARE_RATIOS = (3 / 4, 4 / 3)  # how slim and how wide a crop may be that becomes a square
+SQUARE_RATIOS = (3 / 4, 4 / 3)  # range of a crop's width / height, for square images
 
 
-class Change(NamedTuple):
-    """What is done to an image: four changes of colour in an order of their own, then a crop, in pixels."""
+class AugmentationParams(NamedTuple):
+    """The parameters of one image's augmentation: colour jitter in an order of its own, then a crop in pixels."""
 
     order: tuple[int, ...]
     brightness: float
@@ -32,17 +30,17 @@ class Change(NamedTuple):
     width: int
 
     @classmethod
-    def none(cls, height: int, width: int) -> Self:
-        """Return what leaves the colours of an image of this size as they are, and crops nothing."""
+    def identity(cls, height: int, width: int) -> Self:
+        """Return the parameters that change nothing in an image of this size."""
         return cls((BRIGHTNESS, CONTRAST, SATURATION, HUE), 1.0, 1.0, 1.0, 0.0, 0, 0, height, width)
 
 
 class Augmentation:
-    """A random change of an image that is a function of a seed.
+    """A random augmentation that depends only on the seed.
 
     Args:
-        settings: The strengths, and the size that images come to.
-        channels: What images come to: 3 for colours, 1 for shades of grey.
+        settings: The strengths, and the size of the result.
+        channels: Channels of the result: 3 for colour, 1 for grayscale.
     """
 
     def __init__(self, settings: AugmentationSettings, channels: int = 3) -> None:
@@ -55,12 +53,10 @@ class Augmentation:
             ratio=tuple(side * width / height for side in SQUARE_RATIOS),
         )
 
-    def draw(self, image: Tensor, seed: int) -> Change:
-        """Return what is to be done to an image; of the image, only its size matters.
+    def draw(self, image: Tensor, seed: int) -> AugmentationParams:
+        """Return the parameters for an image, of which only the size matters.
 
-        torchvision's transforms take no generator: they draw from torch's global random state. So that state is
-        seeded for the image and put back afterwards. Otherwise what an image looks like would depend on which worker
-        process read it, on how many there are, and on what they read before; a resumed run could not be the same run.
+        torchvision draws from torch's global random state, so that is seeded here and restored afterwards.
         """
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
@@ -68,28 +64,28 @@ class Augmentation:
         factors = (jitter[f"{name}_factor"] for name in ("brightness", "contrast", "saturation"))
         brightness, contrast, saturation = (1.0 if factor is None else factor for factor in factors)
         hue = jitter["hue_factor"] or 0.0
-        return Change(tuple(jitter["fn_idx"].tolist()), brightness, contrast, saturation, hue, **crop)
+        return AugmentationParams(tuple(jitter["fn_idx"].tolist()), brightness, contrast, saturation, hue, **crop)
 
     def __call__(self, image: Tensor, seed: int) -> Tensor:
         """Map an image [3, h, w], uint8, to [channels, *size], uint8."""
-        change = self.draw(image, seed)
+        params = self.draw(image, seed)
         pixels = image.float()
-        for step in change.order:
-            _change_colours(pixels, change, step)
-        if self.channels == 1:  # now, so that a jitter of the colours makes other shades of grey
+        for step in params.order:
+            _jitter(pixels, params, step)
+        if self.channels == 1:  # after the jitter, which changes the shades of grey
             pixels = grey_of(pixels)
-        below, right = change.top + change.height, change.left + change.width
-        cropped = pixels[:, change.top : below, change.left : right].round_().to(torch.uint8)
+        bottom, right = params.top + params.height, params.left + params.width
+        cropped = pixels[:, params.top : bottom, params.left : right].round_().to(torch.uint8)
         return interpolate(cropped[None], self.size, mode="bilinear", antialias=True)[0]
 
 
-def _change_colours(pixels: Tensor, change: Change, step: int) -> None:
-    """Take one of the four steps of colour jitter, in place."""
-    if step == BRIGHTNESS and change.brightness != 1:
-        blend(pixels, change.brightness, 0.0)
-    elif step == CONTRAST and change.contrast != 1:
-        blend(pixels, change.contrast, grey_of(pixels).mean())
-    elif step == SATURATION and change.saturation != 1:
-        blend(pixels, change.saturation, grey_of(pixels))
-    elif step == HUE and change.hue:
-        turn_hue(pixels, change.hue)
+def _jitter(pixels: Tensor, params: AugmentationParams, step: int) -> None:
+    """Apply one of the four steps of colour jitter, in place."""
+    if step == BRIGHTNESS and params.brightness != 1:
+        blend(pixels, params.brightness, 0.0)
+    elif step == CONTRAST and params.contrast != 1:
+        blend(pixels, params.contrast, grey_of(pixels).mean())
+    elif step == SATURATION and params.saturation != 1:
+        blend(pixels, params.saturation, grey_of(pixels))
+    elif step == HUE and params.hue:
+        turn_hue(pixels, params.hue)

@@ -1,4 +1,4 @@
-"""The groups that training takes, and their members, read from the groups' tables."""
+"""Choose the groups to train on, and read their members."""
 
 import contextlib
 import logging
@@ -27,20 +27,19 @@ class Group:
     num_images: int
 
     def __str__(self) -> str:
+        """Return the group in words, as checkpoints store it: changing this would make runs incompatible."""
         return f"group {self.index}: {self.num_classes:,} classes, {self.num_images:,} images"
 
 
 def choose_groups(
     groups_folder: Path, groups_num: int, batch_size: int, group_indices: Sequence[int] | None = None
 ) -> list[Group]:
-    """Return the groups to train on, in the order in which they take turns.
+    """Return the groups to train on, in the order of the epochs.
 
-    Those are `group_indices`, in the order given; without them the first `groups_num`, by index, that are not empty, or
-    all of them, with a warning, if fewer are.
+    Those are `group_indices`, or else the first `groups_num` non-empty ones (a warning if there are fewer).
 
     Raises:
-        UserError: There is no group, or not one that was asked for, or one of those has fewer classes than a batch has
-            images.
+        UserError: All groups are empty, a requested one is, or a group has fewer classes than a batch.
     """
     sizes = (
         read_table(groups_folder, "classes", ["group_index", "num_images"])
@@ -48,47 +47,41 @@ def choose_groups(
         .agg(pl.len().alias("num_classes"), pl.col("num_images").sum())
         .sort("group_index")
     )
-    there = {row[0]: Group(*row) for row in sizes.iter_rows()}
-    if not there:
-        raise UserError(f"{groups_folder} has no class in any group: build groups with a lower --min-images-per-class")
-    groups = _first_groups(there, groups_num) if group_indices is None else _named_groups(there, group_indices)
+    non_empty = {row[0]: Group(*row) for row in sizes.iter_rows()}
+    if not non_empty:
+        raise UserError(f"All groups in {groups_folder} are empty. Build groups with a lower --min-images-per-class.")
+    if group_indices is None:
+        groups = list(non_empty.values())[:groups_num]
+        if len(groups) < groups_num:
+            logger.warning("groups_num = %d, but only %d groups are non-empty: using those", groups_num, len(groups))
+    else:
+        groups = _named_groups(non_empty, group_indices)
     for group in groups:
-        _require_a_batch(group, batch_size)
+        if group.num_classes < batch_size:
+            raise UserError(
+                f"Group {group.index} has {group.num_classes} classes, fewer than --batch-size {batch_size}. Lower "
+                "--batch-size, leave the group out (--groups-num, --groups), or build groups with more classes (lower "
+                "--min-images-per-class, N or L)."
+            )
     return groups
 
 
-def _first_groups(there: Mapping[int, Group], groups_num: int) -> list[Group]:
-    groups = list(there.values())[:groups_num]
-    if len(groups) < groups_num:
-        logger.warning("groups_num = %d, but only %d groups are not empty: training on those", groups_num, len(groups))
-    return groups
-
-
-def _named_groups(there: Mapping[int, Group], group_indices: Sequence[int]) -> list[Group]:
-    if missing := [index for index in group_indices if index not in there]:
+def _named_groups(non_empty: Mapping[int, Group], group_indices: Sequence[int]) -> list[Group]:
+    if missing := [index for index in group_indices if index not in non_empty]:
         raise UserError(
-            f"groups = {','.join(map(str, group_indices))}: there is no class in {', '.join(map(str, missing))}; "
-            f"groups that have classes: {as_ranges(there)}"
+            f"groups = {','.join(map(str, group_indices))}: no classes in {', '.join(map(str, missing))}. Groups with "
+            f"classes: {as_ranges(non_empty)}"
         )
-    return [there[index] for index in group_indices]
-
-
-def _require_a_batch(group: Group, batch_size: int) -> None:
-    if group.num_classes < batch_size:
-        raise UserError(
-            f"{group}: a batch of {batch_size} shows {batch_size} classes; lower --batch-size to at most "
-            f"{group.num_classes}, leave the group out (--groups-num, --groups), or build groups with more classes "
-            "(a lower --min-images-per-class, a lower N or L, more images)"
-        )
+    return [non_empty[index] for index in group_indices]
 
 
 def scan_members(groups_folder: Path, group_index: int) -> pl.LazyFrame:
-    """Return the images of one group for lazy reading."""
+    """Return the images of one group as a lazy frame."""
     return scan_table(groups_folder, "members").filter(pl.col("group_index") == group_index)
 
 
 def read_members(groups_folder: Path, group_index: int, folder: Path) -> Members:
-    """Return the images of one group, in a file in `folder` that is written anew; those of others are not read.
+    """Write the images of one group to the members file in `folder`, and return them memory-mapped.
 
     Raises:
         UserError: The file cannot be written.
@@ -102,9 +95,9 @@ def read_members(groups_folder: Path, group_index: int, folder: Path) -> Members
         )
         unfinished.replace(file)
     except OSError as error:
-        raise UserError(f"{file} cannot be written: {error}; free some space, or choose another folder") from error
+        raise UserError(f"Cannot write {file}: {error}. Free some space, or choose another folder.") from error
     finally:
-        with contextlib.suppress(OSError):  # it is gone where all went well
+        with contextlib.suppress(OSError):  # already renamed on success
             unfinished.unlink()
     return Members(file)
 

@@ -1,4 +1,4 @@
-"""States of a training's image files, recorded when it starts, and warnings about images that changed since."""
+"""Record the states of the image files when training starts, and warn of images that changed since."""
 
 import functools
 import logging
@@ -16,7 +16,7 @@ from data_manifest.tables import scan_table, write_table
 from training.recipe import run_of
 
 TRAIN, VALIDATION = "train_files", {"database": "val_database_files", "queries": "val_queries_files"}
-WHAT = {TRAIN: "training", VALIDATION["database"]: "validation database", VALIDATION["queries"]: "validation query"}
+ROLES = {TRAIN: "training", VALIDATION["database"]: "validation database", VALIDATION["queries"]: "validation query"}
 logger = logging.getLogger(__name__)
 
 
@@ -25,18 +25,18 @@ def record_or_compare(run: Path, table: str, images_folder: Path, lists: Mapping
 
     Args:
         run: Folder of the run.
-        table: One of `WHAT`.
-        images_folder: The folder that the paths are relative to.
+        table: A key of `ROLES`.
+        images_folder: Folder that the paths are relative to.
         lists: The images of each file of the table, by the name of the file: column `path`.
 
     Raises:
         UserError: The folder is missing, images are still being written, or the disk is full.
     """
-    if not any(run.glob("*_checkpoint.pth")):  # training has not begun, whatever was recorded
+    if not any(run.glob("*_checkpoint.pth")):  # no iteration is saved: what an earlier start recorded is outdated
         shutil.rmtree(run / table, ignore_errors=True)
     warn_of_changes(run, {table: images_folder}, remove=[run])
     files = {run / table / f"{name}.parquet": images for name, images in lists.items()}
-    with writing_in(run), Progress(f"recording the files of {WHAT[table]} images", None, "images") as progress:
+    with writing_in(run), Progress(f"recording the files of {ROLES[table]} images", None, "images") as progress:
         run.mkdir(parents=True, exist_ok=True)
         for file, images in files.items():
             if not file.exists():
@@ -44,18 +44,18 @@ def record_or_compare(run: Path, table: str, images_folder: Path, lists: Mapping
                 write_table(stat_images(paths, images_folder, progress, skip_errors=True), file, schemas.FILES)
 
 
-@functools.cache  # checked and logged once per process
-def note_changed_images(model: Path, artifacts: Path, folders: tuple[tuple[str, Path], ...]) -> None:
-    """Warn of images that changed since a published model was trained; `folders` are those of its images, by table."""
+@functools.cache  # once per process
+def warn_of_changes_to_model(model: Path, artifacts: Path, folders: tuple[tuple[str, Path], ...]) -> None:
+    """Warn of images that changed since a published model was trained; `folders` are (table, images folder) pairs."""
     warn_of_changes(model, dict(folders), remove=[model, run_of(artifacts, model)])
 
 
 def warn_of_changes(folder: Path, images_folders: Mapping[str, Path], remove: Sequence[Path]) -> None:
-    """Warn if images differ from the states that were recorded when training started.
+    """Warn if images differ from the states recorded when training started.
 
     Args:
         folder: Folder of the run or of the trained model.
-        images_folders: Folder of the images of each table; one that is missing is not compared.
+        images_folders: Folder of the images of each table; missing folders are not compared.
         remove: The folders to remove for training to start over.
     """
     changes = [each for table, images in images_folders.items() for each in _count_changes(folder, table, images)]
@@ -69,9 +69,9 @@ def _count_changes(folder: Path, table: str, images_folder: Path) -> list[str]:
     if not files or not images_folder.is_dir():
         return []
     total = scan_table(folder, table).select(pl.len()).collect().item()
-    with Progress(f"checking {WHAT[table]} images for changes", total, "images") as progress:
+    with Progress(f"checking {ROLES[table]} images for changes", total, "images") as progress:
         states = (pl.read_parquet(file, glob=False) for file in files)
         sizes = pl.concat([changed_images(each, images_folder, progress, skip_errors=True) for each in states])["bytes"]
     missing = sizes.null_count()
     counts = ((len(sizes) - missing, "changed"), (missing, "are missing"))
-    return [f"{count:,} of {total:,} {WHAT[table]} images {what}" for count, what in counts if count]
+    return [f"{count:,} of {total:,} {ROLES[table]} images {what}" for count, what in counts if count]

@@ -1,4 +1,4 @@
-"""Images of a training set from disk: whole, or an error. Never black, never grey where the data are damaged."""
+"""Read training images: complete, or an error; never with damaged parts filled in grey."""
 
 import errno
 import io
@@ -14,34 +14,32 @@ from data_manifest.errors import TOO_MANY_FILES, UserError
 from data_manifest.images.open_picture import as_shown, open_picture, orientation_of_jpeg, turned
 
 JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
-COLOURS = ("YCbCr", "Gray", "RGB")  # spaces that the fast decoder brings to RGB
-NEEDS_PILLOW = "subsampling"  # of a kind that it has no name for
-# What is wrong with the machine and not with the image: all images would seem bad. `is_of_the_machine` knows more of
-# these, for which days of training are not stopped: one image that the disk or the rights do not give.
-OF_THE_MACHINE = (*TOO_MANY_FILES, errno.ENOMEM, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT)
+COLOUR_SPACES = ("YCbCr", "Gray", "RGB")  # decoded by simplejpeg; others, such as CMYK, by Pillow
+# Errors that affect all images. Others, such as permission denied, may affect one, and do not stop a training.
+SYSTEM_ERRORS = (*TOO_MANY_FILES, errno.ENOMEM, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT)
 
 
 class UnreadableImageError(Exception):
-    """An image that is missing, damaged, or no image; the message is the reason."""
+    """The image is missing, damaged, or not an image; the message is the reason."""
 
 
 def read_image(path: Path) -> Tensor:
-    """Return an image's pixels, turned as its orientation flag says: [3, h, w], uint8, RGB.
+    """Return an image, upright: [3, h, w], uint8, RGB.
 
     Raises:
-        UnreadableImageError: The file is missing, or is no whole image.
-        UserError: Files cannot be read now, this one or another.
+        UnreadableImageError: The file is missing, damaged, or not an image.
+        UserError: The system cannot read files now.
     """
     try:
         pixels = _decode(path.read_bytes())
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
-            raise UserError(f"{path} cannot be read now: {error.strerror}; the same command goes on") from error
+        if isinstance(error, OSError) and error.errno in SYSTEM_ERRORS:
+            raise UserError(f"Cannot read {path}: {error.strerror}. Run the same command again to resume.") from error
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UnreadableImageError(reason) from error
     except MemoryError:
         raise
-    except Exception as error:  # decoders raise other kinds too, of damage that they do not expect
+    except Exception as error:  # decoders raise other kinds for unexpected damage
         raise UnreadableImageError(f"{type(error).__name__}: {error}") from error
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
@@ -49,9 +47,8 @@ def read_image(path: Path) -> Tensor:
 def _decode(content: bytes) -> np.ndarray:
     """Return [h, w, 3].
 
-    Pillow goes on where a JPEG's data are damaged, and paints grey; libjpeg warns of that, which `strict` heeds. Pillow
-    has to be trusted with JPEGs of rare kinds alone: in the colours of print, or with their colours stored in a
-    resolution that is seldom used. That such a one ends before its end, the missing end marker tells.
+    Pillow fills damaged parts of a JPEG with grey; simplejpeg with `strict` raises an error. Rare kinds of JPEG only
+    Pillow decodes: for these, a missing end marker reveals truncation.
     """
     if content.startswith(JPEG_START):
         if _is_common(content):
@@ -59,21 +56,21 @@ def _decode(content: bytes) -> np.ndarray:
             orientation = orientation_of_jpeg(content)
             return pixels if orientation == 1 else np.array(turned(Image.fromarray(pixels), orientation))
         if content.rfind(JPEG_END) < content.rfind(JPEG_SCAN):
-            raise ValueError("it ends before its end marker")
+            raise ValueError("truncated: no end marker")
     else:
         with open_picture(io.BytesIO(content)) as image:
-            image.verify()  # the checksums of a PNG, which decoding may pass over
+            image.verify()  # a PNG's checksums, which decoding may ignore
     with open_picture(io.BytesIO(content)) as image:
         return np.array(as_shown(image))
 
 
 def _is_common(jpeg: bytes) -> bool:
-    """Return whether the fast decoder knows a JPEG's kind; it decodes more kinds than it has names for."""
+    """Return whether simplejpeg decodes this kind of JPEG; it decodes more kinds than it has names for."""
     try:
-        return simplejpeg.decode_jpeg_header(jpeg)[2] in COLOURS
+        return simplejpeg.decode_jpeg_header(jpeg)[2] in COLOUR_SPACES
     except KeyError:
         return True
     except ValueError as error:
-        if NEEDS_PILLOW in str(error):
+        if "subsampling" in str(error):
             return False
         raise

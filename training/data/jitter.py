@@ -1,15 +1,15 @@
-"""Colour jitter's arithmetic, in place on float32 pixels [..., channels, h, w] from 0 to 255; three channels, or one.
+"""Colour jitter, in place on float32 pixels [..., channels, h, w] from 0 to 255, with 3 channels or 1.
 
-The results are torchvision's to rounding. Its way of turning hues goes through seven tables an image in size and takes
-four fifths of an augmentation's time; here each channel is a function of the hue alone.
+Results equal torchvision's up to rounding. Each channel is a function of the hue alone, which takes a fraction of the
+time of torchvision's conversion to HSV and back.
 """
 
 import torch
 from torch import Tensor
 
-BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # as torchvision numbers them
+BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # torchvision's numbers
 WHITE = 255.0
-Number = float | Tensor  # a tensor has one value an image, with a 1 for each of its dimensions
+Number = float | Tensor  # a tensor has one value per image, shaped to broadcast
 
 
 def grey_of(pixels: Tensor) -> Tensor:
@@ -20,20 +20,20 @@ def grey_of(pixels: Tensor) -> Tensor:
     return red.mul(0.2989).add_(green, alpha=0.587).add_(blue, alpha=0.114).unsqueeze(-3)
 
 
-def blend(pixels: Tensor, factor: Number, towards: Number) -> None:
-    """Mix: a factor of 1 keeps the pixels, 0 gives what they are blended with, more than 1 leads away from that."""
-    part = (1 - factor) * towards  # first, because the pixels may be what they are blended with
+def blend(pixels: Tensor, factor: Number, other: Number) -> None:
+    """Replace the pixels by factor * pixels + (1 - factor) * other, clamped."""
+    part = (1 - factor) * other  # first: `other` may be a view of the pixels
     pixels.mul_(factor).add_(part).clamp_(0, WHITE)
 
 
 def turn_hue(pixels: Tensor, turns: Number) -> None:
-    """Turn colours around the circle, by 1 for all the way; greys, and so images of one channel, stay."""
+    """Turn colours around the colour circle, by 1 for a full turn; greys, and so images of one channel, stay."""
     if pixels.shape[-3] == 1:
         return
     red, green, blue = pixels.unbind(dim=-3)
     low, high = torch.minimum(torch.minimum(red, green), blue), torch.maximum(torch.maximum(red, green), blue)
     chroma = high - low
-    # Hue in sixths of the circle: 0 red, 2 green, 4 blue. A grey has none, and 0 divided by anything will do.
+    # Hue in sixths of the circle: 0 red, 2 green, 4 blue. That of a grey does not matter.
     hue = torch.where(high == green, (blue - red).add_(chroma, alpha=2), (red - green).add_(chroma, alpha=4))
     hue = torch.where(high == red, green - blue, hue).div_(chroma.clamp(min=1e-6)).add_(6 * turns)
     hue.sub_(hue.div(6).floor_().mul_(6))

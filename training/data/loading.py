@@ -1,4 +1,4 @@
-"""Batches of an epoch, read by worker processes or by this one."""
+"""Load the batches of an epoch, with worker processes or without."""
 
 import signal
 import time
@@ -13,12 +13,12 @@ from torch.utils.data import DataLoader
 from data_manifest.errors import UserError
 from data_manifest.loader_workers import end_with_parent, forkserver, receive_batches
 from training.data.batch_augmentation import augment_batch, pack
-from training.data.dataset import GroupDataset, Sample, Skipped
-from training.distributed.processes import number_of_processes, own_number
+from training.data.dataset import GroupDataset, Sample, SkippedImage
+from training.distributed.processes import rank, world_size
 from training.settings import RuntimeSettings
 
 if TYPE_CHECKING:  # worker processes import this module, and need no tables
-    from training.data.skipped import SkippedImages
+    from training.data.skipped import SkippedLog
 
 BATCH_FLAG = "--batch-size"
 Batch = tuple[Tensor, Tensor]
@@ -26,22 +26,22 @@ Item = TypeVar("Item")
 
 
 class Collated(NamedTuple):
-    """Samples as one batch: images and classes, and a table of changes where the device is to make them."""
+    """Samples as one batch; `params` are their augmentations if the network's device applies them."""
 
     images: Tensor
     class_indices: Tensor
-    changes: Tensor | None
-    skipped: Sequence[Skipped]
+    params: Tensor | None
+    skipped: Sequence[SkippedImage]
 
 
 class WaitTimer:
-    """Iterates, and adds up the seconds spent waiting for the next item."""
+    """Adds up the seconds spent waiting for an iterator's items."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
     def watch(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Give the items as they come."""
+        """Yield the items, and time the wait for each."""
         iterator = iter(items)
         while True:
             began = time.perf_counter()
@@ -58,97 +58,89 @@ def read_batches(
     dataset: GroupDataset,
     runtime: RuntimeSettings,
     device: torch.device,
-    skipped: "SkippedImages",
+    skipped: "SkippedLog",
     first_iteration: int = 0,
     timer: WaitTimer | None = None,
 ) -> Iterator[Batch]:
-    """Give the batches of an epoch from an iteration on, on the device: images and their classes [b], int64.
+    """Yield this rank's share of the batches from an iteration on, on the device: images and classes [b], int64.
 
-    The images are bytes [b, c, h, w]; those that the device has changed are float32, from 0 to 255.
-
-    Of processes that train together each gets its share of every batch.
+    Images are uint8 [b, c, h, w], or float32 from 0 to 255 if the device augments them.
 
     Args:
         dataset: The samples of the epoch.
-        runtime: Number of workers.
-        device: Where the batches go.
-        skipped: Counts images that cannot be read.
-        first_iteration: The first batch.
-        timer: Times the loader only: on a busy GPU, copying and augmenting a batch wait for the network.
+        runtime: The number of workers.
+        device: Device of the network.
+        skipped: Counts unreadable images.
+        first_iteration: Number of the first batch.
+        timer: Times only the loader: on a busy GPU, copying and augmenting a batch wait for the network.
 
     Raises:
-        UserError: A class has no image that can be read, too many images cannot, or a worker died.
+        UserError: A class has no readable image, too many images are unreadable, or a worker died.
     """
     timer = timer or WaitTimer()
-    # No name for the iterator: a traceback that keeps this frame would keep its workers.
+    # The iterator has no name: a traceback that holds this frame would keep its workers alive.
     for batch in timer.watch(receive_batches(_load(dataset, runtime, device, first_iteration), BATCH_FLAG)):
         if isinstance(batch, UserError):
             raise batch
         if batch.skipped:
             skipped.add(batch.skipped, dataset.plan)
         images, class_indices = (part.to(device, non_blocking=True) for part in batch[:2])
-        if batch.changes is not None:
+        if batch.params is not None:
             augmentation = dataset.augmentation
-            images = augment_batch(images, batch.changes, augmentation.size, augmentation.channels)
+            images = augment_batch(images, batch.params, augmentation.size, augmentation.channels)
         yield images, class_indices
 
 
 def _load(
     dataset: GroupDataset, runtime: RuntimeSettings, device: torch.device, first_iteration: int
 ) -> Iterator[Collated | UserError]:
-    """Start the workers, and return the batches that they read."""
-    process, processes = own_number(), number_of_processes()
+    """Start the workers, and return the iterator over their batches."""
     with warnings.catch_warnings():
-        # More workers than cores are the user's choice: they help where the images lie on a slow disk.
+        # More workers than cores help if the images are on a slow disk.
         warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)
         loader: DataLoader[Collated | UserError] = DataLoader(
-            dataset,  # type: ignore[arg-type]  # the loader is typed by what `collate` gives
-            batch_size=dataset.plan.batch_size // processes,
-            sampler=dataset.plan.share(first_iteration, process, processes),
+            dataset,  # type: ignore[arg-type]  # the loader is typed by what `collate` returns
+            batch_size=dataset.plan.batch_size // world_size(),
+            sampler=dataset.plan.shard(first_iteration, rank(), world_size()),
             num_workers=runtime.num_workers,
             collate_fn=collate,
             pin_memory=device.type == "cuda",
             multiprocessing_context=forkserver("torch", "training.data.loading") if runtime.num_workers else None,
-            worker_init_fn=leave_signals_to_the_trainer,
+            worker_init_fn=init_worker,
             generator=torch.Generator(),  # otherwise starting an epoch draws from the global random state
         )
         return iter(loader)
 
 
 def augments_in_batches(runtime: RuntimeSettings, device: torch.device) -> bool:
-    """Return whether the network's device is to change the images.
+    """Return whether the network's device augments the images.
 
     Raises:
-        UserError: It is asked for, and the device is no GPU.
+        UserError: This is requested, and the device is not a GPU.
     """
     if runtime.augmentation_device == "cuda" and device.type != "cuda":
-        raise UserError(
-            f"augmentation_device = cuda: the network runs on {device} (device = {runtime.device}); there, give cpu"
-        )
+        raise UserError(f"augmentation_device = cuda: the network runs on {device}. Give --augmentation-device cpu.")
     return runtime.augmentation_device == "cuda"
 
 
 def collate(samples: Sequence[Sample | UserError]) -> Collated | UserError:
     """Return samples as a batch, or the first error among them."""
-    whole: list[Sample] = []
+    valid: list[Sample] = []
     for sample in samples:
         if isinstance(sample, UserError):
             return sample
-        whole.append(sample)
-    class_indices = torch.tensor([sample.class_index for sample in whole])
-    skipped = [each for sample in whole for each in sample.skipped]
-    changes = [sample.change for sample in whole if sample.change is not None]
-    if changes:
-        images, table = pack([sample.image for sample in whole], changes)
+        valid.append(sample)
+    class_indices = torch.tensor([sample.class_index for sample in valid])
+    skipped = [each for sample in valid for each in sample.skipped]
+    params = [sample.params for sample in valid if sample.params is not None]
+    if params:
+        images, table = pack([sample.image for sample in valid], params)
         return Collated(images, class_indices, table, skipped)
-    return Collated(torch.stack([sample.image for sample in whole]), class_indices, None, skipped)
+    return Collated(torch.stack([sample.image for sample in valid]), class_indices, None, skipped)
 
 
-def leave_signals_to_the_trainer(worker: int) -> None:
-    """Have a worker go on when Ctrl-C, or a signal to all processes of a job, asks the run to stop.
-
-    The trainer ends its iteration, for which it needs the images, and then its workers.
-    """
+def init_worker(worker: int) -> None:
+    """Ignore termination signals in a loader worker: the trainer needs its images first, and then stops it."""
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
     end_with_parent()

@@ -1,7 +1,6 @@
-"""The images of the group that an epoch trains on: an uncompressed Arrow file that all processes map into memory.
+"""The images of the group being trained on, memory-mapped from an Arrow file that all processes share.
 
-Only what is looked at comes into memory, once for all loader workers, and the system may take it back. A worker gets
-the file's path alone, however many images there are: what is more than a pipe holds would start them one by one.
+A loader worker receives only the path of the file, whatever the number of images.
 """
 
 import functools
@@ -22,7 +21,7 @@ class Members:
     """
 
     def __init__(self, file: Path) -> None:
-        self.file, self._table = file, map_table(file)  # at once, for the file's name may come to be another group's
+        self.file, self._table = file, map_table(file)  # now: the next epoch's group replaces the file
 
     def __reduce__(self) -> tuple[type["Members"], tuple[Path]]:
         return Members, (self.file,)
@@ -38,7 +37,7 @@ class Members:
         return len(self.class_offsets) - 1
 
     def num_images(self, class_index: int) -> int:
-        """Return how many images a class has."""
+        """Return the number of images of a class."""
         return int(self.class_offsets[class_index + 1] - self.class_offsets[class_index])
 
     def path(self, class_index: int, image_number: int) -> str:
@@ -47,12 +46,12 @@ class Members:
 
 
 def map_table(file: Path) -> pa.Table:
-    """Return an uncompressed Arrow IPC file as a table whose columns are the file's own bytes."""
+    """Return an uncompressed Arrow IPC file as a memory-mapped table."""
     return pa.ipc.open_file(pa.memory_map(str(file))).read_all()
 
 
 def _count_members(class_indices: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    """Return how many members each class has."""
+    """Return the number of members per class; chunk by chunk, so that the column is not copied."""
     counts, last = np.zeros(0, np.int64), 0
     for chunk in class_indices.chunks:
         values = chunk.to_numpy()

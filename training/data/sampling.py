@@ -1,7 +1,6 @@
-"""What an epoch shows, as a pure function of (seed, epoch, sample number).
+"""Sampling of classes and images, as a pure function of (seed, epoch, sample number).
 
-Nothing depends on the worker process, on what was drawn before, or on where a run was interrupted: to resume at
-iteration i is to start at sample i * batch_size.
+So it does not depend on workers or interruptions: to resume at iteration i is to start at sample i * batch_size.
 """
 
 import enum
@@ -17,7 +16,7 @@ from training.settings import TrainingSettings
 
 
 class Stream(enum.IntEnum):
-    """What a random number is for; each use has numbers of its own."""
+    """The independent uses of random numbers."""
 
     CLASS_ORDER = 0
     IMAGE = 1
@@ -27,12 +26,12 @@ class Stream(enum.IntEnum):
 
 
 def derive_seed(stream: Stream, *numbers: int) -> int:
-    """Return a seed, from 0 to 2^63 - 1, that is as good as independent of those of other numbers or other uses."""
+    """Return a seed, from 0 to 2^63 - 1, that is statistically independent of those of other arguments."""
     words = np.random.SeedSequence([int(stream), *numbers]).generate_state(1, np.uint64)
     return int(words[0] >> 1)
 
 
-@functools.lru_cache(maxsize=2)  # the batches that workers prepare may lie in two passes
+@functools.lru_cache(maxsize=2)  # the batches that workers prefetch may be in two passes
 def order_of_classes(num_classes: int, seed: int, epoch: int, number_of_pass: int) -> npt.NDArray[np.int64]:
     """Return the permutation of 0 .. num_classes - 1 in which a pass shows the classes."""
     generator = np.random.Generator(np.random.PCG64(derive_seed(Stream.CLASS_ORDER, seed, epoch, number_of_pass)))
@@ -43,15 +42,15 @@ def order_of_classes(num_classes: int, seed: int, epoch: int, number_of_pass: in
 class EpochPlan:
     """The samples of an epoch, by number.
 
-    The classes are passed through in a new order each time. A pass ends before a batch that it could not fill, so that
-    no batch holds a class twice; the next begins anew with all classes.
+    Each pass over the classes has a new order. It drops the last incomplete batch, so that no batch contains a class
+    twice.
 
     Args:
         num_classes: Classes of the group, at least `batch_size`.
-        batch_size: Images in a batch.
-        iterations: Batches in the epoch.
-        seed: The run's seed.
-        epoch: The epoch's number, from 0.
+        batch_size: Images per batch.
+        iterations: Batches per epoch.
+        seed: Seed of the run.
+        epoch: Number of the epoch, from 0.
     """
 
     num_classes: int
@@ -62,33 +61,33 @@ class EpochPlan:
 
     @classmethod
     def of(cls, training: TrainingSettings, num_classes: int, epoch: int) -> Self:
-        """Return the plan of an epoch on a group with so many classes."""
+        """Return the plan of an epoch on a group of `num_classes` classes."""
         return cls(num_classes, training.batch_size, training.iterations_per_epoch, training.seed, epoch)
 
     @property
     def num_samples(self) -> int:
-        """Images that the epoch shows."""
+        """Images per epoch."""
         return self.iterations * self.batch_size
 
-    def share(self, first_iteration: int = 0, process: int = 0, processes: int = 1) -> Iterator[int]:
-        """Give the samples of a process, batch by batch, from an iteration on: its equal part of each batch."""
-        size = self.batch_size // processes
+    def shard(self, first_iteration: int = 0, rank: int = 0, world_size: int = 1) -> Iterator[int]:
+        """Yield the samples of a rank, an equal part of each batch, from an iteration on."""
+        size = self.batch_size // world_size
         for iteration in range(first_iteration, self.iterations):
-            first = iteration * self.batch_size + process * size
+            first = iteration * self.batch_size + rank * size
             yield from range(first, first + size)
 
     def class_index(self, sample: int) -> int:
-        """Return the class that a sample shows."""
+        """Return the class of a sample."""
         samples_per_pass = self.num_classes // self.batch_size * self.batch_size
         number_of_pass, position = divmod(sample, samples_per_pass)
         return int(order_of_classes(self.num_classes, self.seed, self.epoch, number_of_pass)[position])
 
     def image_number(self, sample: int, num_images: int) -> int:
-        """Return which of the class's images, from 0 to num_images - 1, a sample shows."""
+        """Return the image of the class, from 0 to num_images - 1, that a sample shows."""
         return derive_seed(Stream.IMAGE, self.seed, self.epoch, sample) % num_images
 
     def image_numbers(self, sample: int, num_images: int) -> Iterator[int]:
-        """Return all images of the class in the order in which a sample tries them, where some cannot be read."""
+        """Yield all images of the class in the order in which a sample tries them if some are unreadable."""
         first = self.image_number(sample, num_images)
         yield first
         seed = derive_seed(Stream.IMAGE, self.seed, self.epoch, sample, 1)
@@ -99,6 +98,6 @@ class EpochPlan:
         """Return the seed of a sample's augmentation."""
         return derive_seed(Stream.AUGMENTATION, self.seed, self.epoch, sample)
 
-    def step_seed(self, iteration: int, process: int = 0) -> int:
-        """Return the seed of what the network draws in an iteration, as in stochastic depth and dropout."""
-        return derive_seed(Stream.STEP, self.seed, self.epoch, iteration, *([process] if process else []))
+    def step_seed(self, iteration: int, rank: int = 0) -> int:
+        """Return the seed of the network's own randomness (stochastic depth, dropout) in an iteration."""
+        return derive_seed(Stream.STEP, self.seed, self.epoch, iteration, *([rank] if rank else []))

@@ -1,7 +1,4 @@
-"""Images that could not be read: told, counted, and kept beside the run's metrics, one row an image.
-
-Of processes that train together each has a file of its own.
-"""
+"""Log and count unreadable images, and list them next to the run's metrics; each rank writes its own file."""
 
 import logging
 from collections.abc import Sequence
@@ -12,26 +9,26 @@ import polars as pl
 from data_manifest import schemas
 from data_manifest.errors import UserError
 from data_manifest.tables import read_table, write_table
-from training.data.dataset import Skipped
+from training.data.dataset import SkippedImage
 from training.data.sampling import EpochPlan
-from training.distributed.processes import number_of_processes, own_number
+from training.distributed.processes import rank, world_size
 
 SKIPPED = "skipped"
-ALWAYS_BORNE = 10  # skips of an epoch that stop no run, unless none are borne: in few samples, one is a large share
+TOLERATED_SKIPS = 10  # per epoch, unless max_share is 0: in a short epoch, one is a large fraction
 logger = logging.getLogger(__name__)
 
 
-class SkippedImages:
-    """The images that a run has skipped.
+class SkippedLog:
+    """The unreadable images of a run.
 
     Args:
-        run_folder: Where their table lies; it is written when an image is skipped for the first time.
-        max_share: The share of an epoch's samples for which an image may be skipped; more stop the run.
+        run_folder: Folder of the table, which is written when an image is skipped for the first time.
+        max_share: Largest fraction of an epoch's samples whose image may be unreadable.
     """
 
     def __init__(self, run_folder: Path, max_share: float) -> None:
         self.max_share = max_share
-        self.file = run_folder / SKIPPED / f"process-{own_number()}.parquet"
+        self.file = run_folder / SKIPPED / f"process-{rank()}.parquet"
         self.rows = (
             {row["path"]: row for row in pl.read_parquet(self.file, glob=False).to_dicts()}
             if self.file.exists()
@@ -39,37 +36,33 @@ class SkippedImages:
         )
         self.epoch, self.count = -1, 0
 
-    def add(self, skipped: Sequence[Skipped], plan: EpochPlan) -> None:
-        """Note the images that a batch has skipped.
+    def add(self, skipped: Sequence[SkippedImage], plan: EpochPlan) -> None:
+        """Add the unreadable images of a batch.
 
         Raises:
-            UserError: They are more of the epoch than may be.
+            UserError: The epoch has too many.
         """
         if self.epoch != plan.epoch:
             self.epoch, self.count = plan.epoch, 0
         self.count += len(skipped)
         new = {path: reason for path, reason in skipped if path not in self.rows}
         for path, reason in new.items():
-            logger.warning("%s skipped, another image of its class taken: %s", path, reason)
+            logger.warning("unreadable image %s (%s): replaced by another of its class", path, reason)
             self.rows[path] = {"path": path, "detail": reason, "epoch": plan.epoch}
         if new:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             write_table(pl.DataFrame(list(self.rows.values())).sort("path"), self.file, schemas.SKIPPED)
-        self._require_few(plan)
-
-    def _require_few(self, plan: EpochPlan) -> None:
-        samples = plan.num_samples // number_of_processes()
-        borne = max(self.max_share * samples, ALWAYS_BORNE) if self.max_share else 0
-        if self.count > borne:
+        samples = plan.num_samples // world_size()
+        if self.count > (max(self.max_share * samples, TOLERATED_SKIPS) if self.max_share else 0):
             raise UserError(
-                f"{self.count} times in epoch {plan.epoch + 1} an image could not be read: more than "
-                f"max_skipped_share = {self.max_share} of {samples} allows. {len(self.rows)} are listed in "
-                f"{self.file}; mend or restore them, or raise --max-skipped-share"
+                f"{self.count} unreadable images in {samples} samples of epoch {plan.epoch + 1}, more than "
+                f"max_skipped_share = {self.max_share} allows. {self.file} lists {len(self.rows)} images: repair or "
+                "restore them, or raise --max-skipped-share."
             )
 
 
 def all_skipped(run_folder: Path) -> pl.DataFrame | None:
-    """Return the images that all processes of a run have skipped, each once; None if there are none."""
+    """Return the unreadable images of all ranks, one row each, or None if there are none."""
     if not any((run_folder / SKIPPED).glob("*.parquet")):
         return None
     return (

@@ -7,7 +7,7 @@ from typing import Any
 
 from data_manifest.errors import UserError
 from data_manifest.store.fsync import fsync
-from training.network.state_dict_files import UNREADABLE, load_whole, write_unfinished
+from training.network.state_dict_files import UNREADABLE, load_verified, write_unfinished
 
 LAST, BEFORE, BROKEN = "last_checkpoint.pth", "previous_checkpoint.pth", "broken_checkpoint.pth"
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ def load_checkpoint(run_folder: Path) -> dict[str, Any] | None:
     paths = [path for path in (last, run_folder / BEFORE) if path.exists()]
     for path in paths:
         try:
-            content: dict[str, Any] = load_whole(path)
+            content: dict[str, Any] = load_verified(path)
         except UNREADABLE as error:
             logger.warning("checkpoint %s is broken (%s)", path, str(error).strip().partition("\n")[0])
             continue

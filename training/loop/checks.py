@@ -16,7 +16,7 @@ from training.data.dataset import prepare
 from training.data.groups import Group
 from training.data.image_files import UnreadableImageError, read_image
 from training.data.loading import BATCH_FLAG
-from training.distributed.processes import number_of_processes
+from training.distributed.processes import world_size
 from training.loop.state import TrainingState
 from training.settings import TrainingSettings
 
@@ -58,7 +58,7 @@ def check_workers(
         UserError: It cannot.
     """
     largest = max(prepare(image, augmentation, 0, in_batches)[0].nbytes for image in images)
-    batch_bytes = training.batch_size // number_of_processes() * largest
+    batch_bytes = training.batch_size // world_size() * largest
     check_shared_memory(batch_bytes, training.iterations_per_epoch, num_workers, BATCH_FLAG)
 
 

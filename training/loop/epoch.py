@@ -8,8 +8,8 @@ import torch
 from training.cosface import GroupClassifier
 from training.data.dataset import GroupDataset
 from training.data.loading import WaitTimer, read_batches
-from training.data.skipped import SkippedImages
-from training.distributed.processes import mean_of_all, own_number, share_buffers, sharing_gradient
+from training.data.skipped import SkippedLog
+from training.distributed.processes import all_reduce_mean, averaging_gradient, broadcast_buffers, rank
 from training.loop.schedule import learning_rates, set_learning_rate
 from training.loop.state import TrainingState
 from training.loop.step import TrainStep
@@ -23,7 +23,7 @@ def train_iterations(
     device: torch.device,
     training: TrainingSettings,
     runtime: RuntimeSettings,
-    skipped: SkippedImages,
+    skipped: SkippedLog,
 ) -> Iterator[None]:
     """Train the network and a group's classifier, both on the device, for what remains of an epoch.
 
@@ -39,15 +39,15 @@ def train_iterations(
     part.loss_sum = part.loss_sum.to(device)
     state.network.train()
     step = TrainStep(state, classifier, training.used_precision, runtime.compile)
-    with sharing_gradient(classifier.classifier.weight):
+    with averaging_gradient(classifier.classifier.weight):
         for images, class_indices in read_batches(dataset, runtime, device, skipped, part.iterations, timer):
             # Stochastic depth and dropout draw from the global state.
-            torch.manual_seed(plan.step_seed(part.iterations, own_number()))
+            torch.manual_seed(plan.step_seed(part.iterations, rank()))
             lr, classifiers_lr = learning_rates(training, plan, part.iterations)
             set_learning_rate(state.optimizer, lr)
             set_learning_rate(classifier.optimizer, classifiers_lr)
-            part.loss_sum += mean_of_all(step(images, class_indices))
+            part.loss_sum += all_reduce_mean(step(images, class_indices))
             part.iterations += 1
             part.seconds, part.wait_seconds = time.perf_counter() - began, timer.seconds
             yield
-    share_buffers(state.network)
+    broadcast_buffers(state.network)

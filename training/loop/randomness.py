@@ -6,7 +6,7 @@ import secrets
 
 import torch
 
-from training.distributed.processes import as_first_has_it
+from training.distributed.processes import broadcast_from_rank0
 from training.settings import NO_SEED, RuntimeSettings, TrainingSettings
 
 logger = logging.getLogger(__name__)
@@ -27,4 +27,4 @@ def seed_to_use(seed: int) -> int:
     if seed != NO_SEED:
         return seed
     logger.info("seed = -1: not deterministic; a resumed or repeated run draws other random numbers")
-    return as_first_has_it(secrets.randbits(31))
+    return broadcast_from_rank0(secrets.randbits(31))

@@ -12,7 +12,7 @@ import polars as pl
 
 from data_manifest import schemas
 from data_manifest.tables import write_table
-from training.distributed.processes import is_first, wait_for_all
+from training.distributed.processes import barrier, is_rank_zero
 from training.loop.checkpoints import save_checkpoint
 from training.loop.curves import Curves
 from training.loop.state import TrainingState
@@ -36,18 +36,18 @@ class Saver:
 
     def __init__(self, state: TrainingState, iterations: int, run_folder: Path, runtime: RuntimeSettings) -> None:
         self.state, self.run_folder = state, run_folder
-        self._curves = Curves(state, iterations, run_folder) if runtime.tensorboard and is_first() else None
+        self._curves = Curves(state, iterations, run_folder) if runtime.tensorboard and is_rank_zero() else None
         self._iterations, self._seconds = runtime.checkpoint_iterations, 60 * runtime.checkpoint_minutes
         self._saved_at = time.monotonic()
 
     def save_model(self) -> None:
         """Save the network as the best one."""
-        if is_first():
+        if is_rank_zero():
             save_network(self.state.network, self.run_folder / BEST_MODEL)
 
     def save_metrics(self) -> None:
         """Save the rows of all epochs that are done."""
-        if is_first():
+        if is_rank_zero():
             write_table(pl.DataFrame(self.state.metrics), self.run_folder / METRICS_TABLE, schemas.METRICS)
         if self._curves:
             self._curves.add_epoch(self.state.metrics[-1])
@@ -56,7 +56,7 @@ class Saver:
         """Save the state as it is."""
         if self._curves:
             self._curves.flush()
-        if is_first():
+        if is_rank_zero():
             save_checkpoint(self.state.checkpoint(), self.run_folder)
         self._saved_at = time.monotonic()
 
@@ -75,7 +75,7 @@ class Saver:
             yield
         except StoppedError as stop:
             self.save()
-            wait_for_all()  # a process that ends would have torchrun end the one that saves
+            barrier()  # a process that ends would have torchrun end the one that saves
             place = f"after iteration {self.state.part.iterations:,} of epoch {self.state.epoch + 1}"
             raise StoppedError(
                 f"{stop} {place}; all is saved in {self.run_folder}: give the same command again to go on from there"

@@ -14,12 +14,13 @@ from data_manifest.images.image_size import ImageSize
 from training.cosface import GroupClassifier
 from training.data.groups import Group, digest_of_groups
 from training.data.sampling import Stream, derive_seed
-from training.distributed.processes import together
+from training.data.settings import AugmentationSettings
+from training.distributed.processes import data_parallel
 from training.network.model import GeoLocalizationNet
 from training.network.settings import RANDOM, NetworkSettings
 from training.network.weights import build_network
 from training.recipe import GROWING, decisive_settings
-from training.settings import FP16, AugmentationSettings, TrainingSettings
+from training.settings import FP16, TrainingSettings
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +128,7 @@ class TrainingState:
         ]
         optimizer = torch.optim.Adam(trained, lr=training.lr, fused=True)
         scaler = torch.amp.GradScaler(device.type, enabled=training.used_precision == FP16)
-        return cls(settings, net, together(net, device), optimizer, classifiers, scaler)
+        return cls(settings, net, data_parallel(net, device), optimizer, classifiers, scaler)
 
     def end_epoch(self, metrics: dict[str, Any]) -> None:
         """Go on to the next epoch; `metrics` is the row of the one that is done."""

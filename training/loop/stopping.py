@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 from data_manifest.errors import UserError
-from training.distributed.processes import first_reason, number_of_processes
+from training.distributed.processes import gather_first_reason, world_size
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -27,7 +27,7 @@ class StopRequests:
 
     def __init__(self) -> None:
         self.reason: str | None = None
-        self._is_alone = number_of_processes() == 1
+        self._is_alone = world_size() == 1
         self._waits = True
         self._parent = os.getppid()
 
@@ -35,7 +35,7 @@ class StopRequests:
         """Raise StoppedError if the run is to stop: in all processes that train together, if in one."""
         if self.reason is None and self._is_orphan():
             self.reason = "the process that started it is gone"
-        self.reason = first_reason(self.reason)
+        self.reason = gather_first_reason(self.reason)
         if self.reason is not None:
             raise StoppedError(f"stopped: {self.reason}")
 

@@ -16,7 +16,6 @@ import torch
 from torch import nn
 
 from data_manifest.progress import working
-from training.command_line import check_batch_size
 from training.data.augmentation import Augmentation
 from training.data.dataset import GroupDataset
 from training.data.groups import choose_groups, read_members, scan_members
@@ -24,8 +23,9 @@ from training.data.image_changes import TRAIN, record_or_compare
 from training.data.loading import augments_in_batches
 from training.data.members import MEMBERS_FILE
 from training.data.sampling import EpochPlan
-from training.data.skipped import SkippedImages
-from training.distributed.processes import as_first_has_it, is_first, number_of_processes
+from training.data.settings import AugmentationSettings
+from training.data.skipped import SkippedLog
+from training.distributed.processes import broadcast_from_rank0, is_rank_zero, world_size
 from training.loop.checkpoints import load_checkpoint, refuse_other_settings
 from training.loop.checks import check_images, check_room, check_workers
 from training.loop.epoch import train_iterations
@@ -35,9 +35,9 @@ from training.loop.reporting import EpochProgress, log_figures, log_plan, metric
 from training.loop.saving import Saver
 from training.loop.state import settings_of_run, start_or_resume
 from training.loop.stopping import stop_requests
-from training.network.images import resolve_device
+from training.network.device import resolve_device
 from training.network.settings import BEST_MODEL, NetworkSettings
-from training.settings import AugmentationSettings, RuntimeSettings, TrainingSettings
+from training.settings import RuntimeSettings, TrainingSettings
 
 CPU = torch.device("cpu")
 logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def train(
     Raises:
         UserError: Settings, groups, images or checkpoints that training cannot go on with.
     """
-    check_batch_size(training.batch_size, number_of_processes())
+    training.check_num_processes(world_size())
     device = resolve_device(runtime.device)
     with working("reading the groups"):
         groups = choose_groups(groups_folder, training.groups_num, training.batch_size, training.group_indices)
@@ -94,11 +94,11 @@ def train(
         first_images = check_images(groups_folder, images_folder, groups)
     check_workers(first_images, augment, in_batches, training, runtime.num_workers)
     check_room(state, run_folder)
-    if is_first():
+    if is_rank_zero():
         lists = {f"group-{group.index:06d}": scan_members(groups_folder, group.index) for group in groups}
         record_or_compare(run_folder, TRAIN, images_folder, lists)
     saver = Saver(state, training.iterations_per_epoch, run_folder, runtime)
-    skipped = SkippedImages(run_folder, runtime.max_skipped_share)
+    skipped = SkippedLog(run_folder, runtime.max_skipped_share)
     if training.epochs_num == 0:
         saver.save_model()
 
@@ -119,7 +119,7 @@ def train(
             classifier.to(CPU)
 
             with stop.at_once():
-                recalls = as_first_has_it(validate(state.network.eval()))
+                recalls = broadcast_from_rank0(validate(state.network.eval()))
             if recalls[1] > state.best_recall or not state.best_recall:  # without a best model, keep the last
                 state.best_recall = recalls[1]
                 saver.save_model()

@@ -1,1 +1,1 @@
-"""The network: images to descriptors. Needs torch and torchvision only, so that torch.hub can load it."""
+"""The network, from images to descriptors. Requires only torch and torchvision, so that torch.hub can load it."""

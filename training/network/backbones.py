@@ -1,14 +1,18 @@
-"""The registry of backbones, and which of them have official weights. Nothing here imports torch."""
+"""The registry of backbones, and the dimensions with official weights. Imports no torch."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """One entry of the registry: how a torchvision model becomes a backbone. A new backbone is one more entry.
+    """One entry of the registry. To add a backbone, add an entry to BACKBONES.
 
-    The backbone is the children of the module `root` ("" is the model itself) without the last `cut` of them.
-    Unless all layers are trained, the modules in `frozen` are not; they are named as in the backbone's own state dict.
+    Args:
+        torchvision_name: Name of the torchvision model.
+        root: The module whose children form the backbone; "" is the model itself.
+        cut: Number of last children that are left out.
+        channels: Channels of the feature maps.
+        frozen: Modules of the backbone, named as in its state dict, that only `train_all_layers` trains.
     """
 
     torchvision_name: str
@@ -32,30 +36,13 @@ def _efficientnet(size: int, channels: int) -> Backbone:
     return Backbone(f"efficientnet_b{size}", root="", cut=2, channels=channels, frozen=_numbered(5, "0."))
 
 
-def _convnext(size: str, channels: int) -> Backbone:
-    """Cut: pooling and classifier, with its layer norm. Frozen: all before the third of four stages, as in ResNets.
-
-    `features`, child 0, is the stem, the first stage, and then twice three: the halving before a stage, and the stage.
-    """
-    return Backbone(f"convnext_{size}", root="", cut=2, channels=channels, frozen=_numbered(4, "0."))
-
-
-def _mobilenet_v3_large() -> Backbone:
-    """Cut: pooling and classifier. Frozen: blocks 0 to 10 of `features`, which is child 0.
-
-    Training begins with the first block of 112 channels, as it does in EfficientNet_B0, which is built of the same
-    kind of blocks.
-    """
-    return Backbone("mobilenet_v3_large", root="", cut=2, channels=960, frozen=_numbered(11, "0."))
-
-
 def _squeezenet(version: str, frozen: int) -> Backbone:
-    """Cut: nothing of `features`. Frozen: its first half; no published recipe says, so this is our choice."""
+    """Cut: nothing of `features`. Frozen: its first half, our choice, as no recipe is published."""
     return Backbone(f"squeezenet{version}", root="features", cut=0, channels=512, frozen=_numbered(frozen))
 
 
 BACKBONES = {
-    # Cut: last ReLU and last pooling. Frozen: all but the last five of the 29 layers that are kept.
+    # Cut: last ReLU and last pooling. Frozen: all but the last five of the 29 remaining layers.
     "VGG16": Backbone("vgg16", root="features", cut=2, channels=512, frozen=_numbered(24)),
     "ResNet18": _resnet(18, 512),
     "ResNet50": _resnet(50, 2048),
@@ -71,8 +58,10 @@ BACKBONES = {
     "EfficientNet_B7": _efficientnet(7, 2560),
     "SqueezeNet1_0": _squeezenet("1_0", frozen=6),
     "SqueezeNet1_1": _squeezenet("1_1", frozen=6),
-    "ConvNeXt_Tiny": _convnext("tiny", 768),
-    "MobileNet_V3_Large": _mobilenet_v3_large(),
+    # Cut: pooling and classifier with its layer norm. Frozen: stem and the first two of four stages, as in ResNets.
+    "ConvNeXt_Tiny": Backbone("convnext_tiny", root="", cut=2, channels=768, frozen=_numbered(4, "0.")),
+    # Cut: pooling and classifier. Frozen: blocks 0 to 10, up to the first of 112 channels, as in EfficientNet_B0.
+    "MobileNet_V3_Large": Backbone("mobilenet_v3_large", root="", cut=2, channels=960, frozen=_numbered(11, "0.")),
 }
 
 
@@ -84,7 +73,5 @@ def _powers_of_two(first: int, last: int) -> tuple[int, ...]:
 OFFICIAL_DIMS = {
     "VGG16": _powers_of_two(64, 512),
     "ResNet18": _powers_of_two(32, 512),
-    "ResNet50": _powers_of_two(32, 2048),
-    "ResNet101": _powers_of_two(32, 2048),
-    "ResNet152": _powers_of_two(32, 2048),
+    **dict.fromkeys(("ResNet50", "ResNet101", "ResNet152"), _powers_of_two(32, 2048)),
 }

@@ -1,4 +1,4 @@
-"""Which network a state dict holds: what its file states, or else what its keys and shapes show."""
+"""Identify the network of a state dict: from the file's statement, or else from its keys and shapes."""
 
 import functools
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from training.network.backbones import BACKBONES
 from training.network.model import STATEMENT, GeoLocalizationNet, kept_children, stem_of
-from training.network.state_dicts import differences, few
+from training.network.state_dict_files import list_some
 
 Shapes = dict[str, tuple[int, ...]]
 LAST_BIAS = "aggregation.3.bias"
@@ -17,7 +17,7 @@ AGGREGATION = ("aggregation.1.p", "aggregation.3.weight", LAST_BIAS)
 
 
 class Identity(NamedTuple):
-    """A network of the registry: its backbone, the length of its descriptors, and the channels of its images."""
+    """A network's backbone, the dimension of its descriptors, and its number of image channels."""
 
     backbone: str
     fc_output_dim: int
@@ -29,19 +29,17 @@ class Identity(NamedTuple):
 
 
 def statement_of(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return what a state dict's file states of its network; nothing for official weights."""
+    """Return the description of the network in a state dict's metadata; empty for official weights."""
     metadata = getattr(state, "_metadata", None) or {}
     statement = metadata.get("", {}).get(STATEMENT, {})
     return statement if isinstance(statement, dict) else {}
 
 
 def identify(state: Mapping[str, Tensor]) -> Identity | None:
-    """Return which network a state dict is of; None if it is of none that is known here."""
+    """Return the network that a state dict belongs to, or None if its backbone is unknown."""
     shapes = shapes_of(state)
     stated = statement_of(state).get("backbone")
-    # From deep to shallow, because all layers of ResNet50 are found in ResNet101 too.
-    names = [stated] if stated in BACKBONES else sorted(BACKBONES, key=lambda name: -len(network_shapes(name)))
-    for backbone in names:
+    for backbone in [stated] if stated in BACKBONES else _deepest_first():
         for channels in (3, 1):
             if network_shapes(backbone, channels).items() <= shapes.items() and LAST_BIAS in shapes:
                 return Identity(backbone, shapes[LAST_BIAS][0], channels)
@@ -49,7 +47,7 @@ def identify(state: Mapping[str, Tensor]) -> Identity | None:
 
 
 def describe(state: Mapping[str, Tensor]) -> str:
-    """Return in words what a state dict seems to hold."""
+    """Return in words what a state dict seems to contain."""
     if found := identify(state):
         return f"a CosPlace network, {found}"
     if backbone := torchvision_name(state):
@@ -57,46 +55,71 @@ def describe(state: Mapping[str, Tensor]) -> str:
     shapes = shapes_of(state)
     name, expected = _closest(shapes)
     if not shapes.keys() & expected.keys():
-        return f"no known network: its keys are {few(list(state))}"
+        return f"no known network: its keys are {list_some(list(state))}"
     return f"no known network; closest is {name}, with {differences(shapes, expected)}"
 
 
 def torchvision_name(state: Mapping[str, Tensor]) -> str | None:
-    """Return the backbone whose torchvision weights a state dict holds, or None."""
+    """Return the backbone whose torchvision weights a state dict contains, or None."""
     shapes = shapes_of(state)
-    by_size = sorted(BACKBONES, key=lambda name: -len(network_shapes(name)))
-    return next((name for name in by_size if torchvision_shapes(name).items() <= shapes.items()), None)
+    return next((name for name in _deepest_first() if torchvision_shapes(name).items() <= shapes.items()), None)
+
+
+def _deepest_first() -> list[str]:
+    """Return all backbones from deep to shallow: ResNet101 has all layers of ResNet50."""
+    return sorted(BACKBONES, key=lambda name: -len(network_shapes(name)))
 
 
 def _closest(shapes: Shapes) -> tuple[str, Shapes]:
-    """Return the name and the shapes of the network that shares most keys and shapes; of equals the smallest."""
+    """Return the network that shares most keys and shapes, the smallest of equals, and its shapes."""
     heads = {key: shapes.get(key, ()) for key in AGGREGATION}
     networks = {name: network_shapes(name) | heads for name in BACKBONES}
     return max(networks.items(), key=lambda each: (len(each[1].items() & shapes.items()), -len(each[1])))
 
 
+def differences(found: Shapes, expected: Shapes) -> str:
+    """Return in words which keys are missing, unexpected or of another shape."""
+    missing = [key for key in expected if key not in found]
+    unexpected = [key for key in found if key not in expected]
+    shapes = [
+        f"{key} is {_shape(found[key])}, expected {_shape(shape)}"
+        for key, shape in expected.items()
+        if key in found and found[key] != shape
+    ]
+    parts = [
+        f"{len(missing):,} of {len(expected):,} keys missing ({list_some(missing)})" if missing else "",
+        f"{len(unexpected):,} unexpected ({list_some(unexpected)})" if unexpected else "",
+        f"{len(shapes):,} of another shape ({list_some(shapes)})" if shapes else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "a number"
+
+
 def channels_of(state: Mapping[str, Tensor], backbone: str) -> int:
-    """Return how many channels the images have that a network of a backbone takes, with the weights of a state dict."""
+    """Return the number of image channels, 1 or 3, of the network whose weights these are."""
     stem = state.get(f"backbone.{stem_name(backbone)}.weight")
-    return stem.shape[1] if stem is not None and stem.dim() == 4 and stem.shape[1] == 1 else 3
+    return 1 if stem is not None and stem.dim() == 4 and stem.shape[1] == 1 else 3
 
 
 @functools.cache
 def stem_name(backbone: str) -> str:
-    """Return the name, in the backbone, of the convolution that takes the images."""
+    """Return the name of the backbone's first convolution."""
     with torch.device("meta"):
         return stem_of(GeoLocalizationNet(backbone, 1).backbone)
 
 
 @functools.cache
 def kept_names(backbone: str) -> tuple[str, ...]:
-    """Return the names, in the torchvision model, of the children that make the backbone, in order."""
+    """Return the names of the torchvision model's children that form the backbone, in order."""
     with torch.device("meta"):
         return tuple(kept_children(backbone))
 
 
 def shapes_of(state: Mapping[str, Tensor]) -> Shapes:
-    """Return shapes by key, without the counters that files from before torch 0.4.1 lack."""
+    """Return shapes by key, without batch counters, which files written before torch 0.4.1 lack."""
     return {key: tuple(value.shape) for key, value in state.items() if not key.endswith("num_batches_tracked")}
 
 

@@ -1,4 +1,4 @@
-"""The layers that turn a backbone's feature maps into a descriptor: L2 normalisation and GeM pooling."""
+"""The aggregation layers, from feature maps to a descriptor: L2 normalisation and GeM pooling."""
 
 import torch
 from torch import Tensor, nn
@@ -6,9 +6,9 @@ from torch.nn.functional import normalize
 
 
 def in_full_precision(values: Tensor) -> Tensor:
-    """Return 16-bit values as float32, others as they are.
+    """Return 16-bit values as float32, others unchanged.
 
-    Squares and cubes of small activations vanish in 16 bits, and the gradient of a root at 0 is infinite.
+    In 16 bits, powers of small activations underflow, and the gradient of a root at 0 is infinite.
     """
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
@@ -22,9 +22,9 @@ class L2Norm(nn.Module):
 
 
 class GeM(nn.Module):
-    """Generalised mean over the positions of each channel, with a trained exponent p (Radenovic et al., 2018).
+    """Generalised mean over the positions of each channel, with a trainable exponent p (Radenovic et al., 2018).
 
-    f = (mean of max(x, eps)^p)^(1/p): p = 1 is the average, p towards infinity the maximum.
+    f = (mean of max(x, eps)^p)^(1/p): the average for p = 1, the maximum as p goes to infinity.
     """
 
     def __init__(self, p: float = 3.0, eps: float = 1e-6) -> None:

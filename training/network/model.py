@@ -11,11 +11,11 @@ from training.network.backbones import BACKBONES
 from training.network.layers import build_aggregation
 from training.network.preprocessing import Preprocessing
 
-STATEMENT = "cosplace"  # in a state dict's metadata, where torch keeps the versions of modules: what the network is
+STATEMENT = "cosplace"  # key of the network's description in the metadata of its state dict
 
 
 def kept_children(backbone: str) -> dict[str, nn.Module]:
-    """Return the children of a torchvision model, with random weights, that make the backbone.
+    """Return the children of a torchvision model, with random weights, that form the backbone.
 
     They are keyed by their names in the torchvision model, as in "layer3" or "features.24".
     """
@@ -29,13 +29,13 @@ def kept_children(backbone: str) -> dict[str, nn.Module]:
 class GeoLocalizationNet(nn.Module):
     """Images to descriptors. Keys of the state dict: `backbone.<i>...`, `aggregation.1.p`, `aggregation.3.weight`.
 
-    The state dict is one of tensors alone, as that of an official model; its metadata state what the network is, and
-    how images become its input.
+    The state dict contains only tensors, like those of the official models; its metadata describe the network and its
+    preprocessing.
 
     Args:
-        name: A name of the registry, `training.network.backbones.BACKBONES`.
-        fc_output_dim: Length of a descriptor.
-        channels: Of the images: 3 for colours, 1 for shades of grey.
+        name: A key of `training.network.backbones.BACKBONES`.
+        fc_output_dim: Descriptor dimension.
+        channels: Image channels: 3 for colour, 1 for grayscale.
     """
 
     def __init__(self, name: str, fc_output_dim: int, channels: int = 3) -> None:
@@ -44,7 +44,7 @@ class GeoLocalizationNet(nn.Module):
         self.preprocessing = Preprocessing.of_channels(channels)
         self.backbone = nn.Sequential(*kept_children(name).values())
         if channels != 3:
-            take_channels(self.backbone, channels)
+            replace_stem(self.backbone, channels)
         self.aggregation = build_aggregation(BACKBONES[name].channels, fc_output_dim)
         self.register_state_dict_post_hook(_state)  # type: ignore[no-untyped-call]
 
@@ -53,13 +53,13 @@ class GeoLocalizationNet(nn.Module):
         descriptors: Tensor = self.aggregation(self.backbone(images))
         return descriptors
 
-    def trained_on(self, image_size: ImageSize | None) -> None:
-        """Note the size of the images that the network is trained on, so that its file states it."""
+    def set_image_size(self, image_size: ImageSize | None) -> None:
+        """Set the size of the training images, which the model file states."""
         self.preprocessing = dataclasses.replace(self.preprocessing, image_size=image_size)
 
 
 def _state(network: nn.Module, tensors: Any, prefix: str, metadata: dict[str, Any]) -> None:
-    """Add to a state dict's metadata what the network is, as plain values."""
+    """Add the network's description, as plain values, to its state dict's metadata."""
     assert isinstance(network, GeoLocalizationNet)
     metadata[STATEMENT] = {
         "backbone": network.name,
@@ -69,13 +69,13 @@ def _state(network: nn.Module, tensors: Any, prefix: str, metadata: dict[str, An
 
 
 def stem_of(backbone: nn.Sequential) -> str:
-    """Return the name of the convolution that takes the images."""
+    """Return the name of the first convolution."""
     names: list[str] = [name for name, module in backbone.named_modules() if isinstance(module, nn.Conv2d)]
     return names[0]
 
 
-def take_channels(backbone: nn.Sequential, channels: int) -> None:
-    """Replace the convolution that takes the images by a random one of so many input channels."""
+def replace_stem(backbone: nn.Sequential, channels: int) -> None:
+    """Replace the first convolution by a random one with `channels` input channels."""
     name = stem_of(backbone)
     old = backbone.get_submodule(name)
     assert isinstance(old, nn.Conv2d)
@@ -91,10 +91,9 @@ def take_channels(backbone: nn.Sequential, channels: int) -> None:
 
 
 def freeze_early_layers(network: GeoLocalizationNet) -> None:
-    """Exclude the layers that the registry calls frozen from training.
+    """Freeze the parameters of the layers that the registry names.
 
-    Only their parameters are: their batch norms stay in train mode and go on to follow the training images' statistics,
-    as they did for the published models.
+    Their batch norms stay in train mode, and so follow the training images, as in the published models.
     """
     for name in BACKBONES[network.name].frozen:
         network.backbone.get_submodule(name).requires_grad_(False)

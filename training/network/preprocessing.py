@@ -1,26 +1,29 @@
-"""How images become what a network takes. It is stated in a network's file, so that whoever uses it needs no recipe."""
+"""Preprocessing: how an image becomes the input of a network. A model file states it, so it needs no recipe."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any, Self
 
+import torch
 from torch import Tensor, nn
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from data_manifest.errors import UserError
 from data_manifest.images.image_size import ImageSize
-from training.network.images import IMAGENET_MEAN, IMAGENET_STD, Statistics, imagenet_statistics, normalise
 
-MODES = {1: "L", 3: "RGB"}  # Pillow's names, by the number of channels
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+MODES = {1: "L", 3: "RGB"}  # Pillow's modes, by the number of channels
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Channels, values and size of the images that a network was trained on.
+    """The channels, normalisation and size of a network's training images.
 
     Args:
-        mean: Mean value of each channel, of values from 0 to 1: it becomes 0.
-        std: Standard deviation of each channel: it becomes 1.
-        image_size: The size in training; None where it is not known, as for official weights.
+        mean: Mean of each channel, of values from 0 to 1.
+        std: Standard deviation of each channel.
+        image_size: Size in training; None if unknown, as for official weights.
     """
 
     mean: tuple[float, ...] = IMAGENET_MEAN
@@ -29,8 +32,11 @@ class Preprocessing:
 
     @classmethod
     def of_channels(cls, channels: int) -> Self:
-        """Return the preprocessing of images of three channels, or of one of grey."""
-        return cls(*imagenet_statistics(channels))
+        """Return ImageNet's preprocessing for 3 channels, or for 1 its mean over the colours."""
+        if channels == len(IMAGENET_MEAN):
+            return cls()
+        mean, std = (sum(values) / len(values) for values in (IMAGENET_MEAN, IMAGENET_STD))
+        return cls((mean,) * channels, (std,) * channels)
 
     @property
     def channels(self) -> int:
@@ -39,48 +45,48 @@ class Preprocessing:
 
     @property
     def mode(self) -> str:
-        """What Pillow calls such images: RGB, or L for shades of grey."""
+        """Pillow's mode of the images: RGB or L."""
         return MODES[self.channels]
 
-    @property
-    def statistics(self) -> Statistics:
-        """Means and standard deviations of the channels."""
-        return self.mean, self.std
-
     def normalise(self, images: Tensor) -> Tensor:
-        """Map images [..., channels, h, w] of uint8 to float32, as the network takes them."""
-        return normalise(images, self.statistics)
+        """Map images [..., channels, h, w] with values from 0 to 255 to normalised float32."""
+        mean, std = _as_tensors(self.mean, self.std, images.device)
+        return (images.float() / 255 - mean) / std
 
     def __call__(self, image: Any) -> Tensor:
-        """Return an image of Pillow's, in its own size, upright, as a network's input of one: [1, channels, h, w]."""
-        from data_manifest.images.open_picture import as_shown  # who has one of Pillow's images has Pillow
+        """Return a Pillow image, upright and in its own size, as a network input [1, channels, h, w]."""
+        from data_manifest.images.open_picture import as_shown  # late: torch.hub does not require Pillow
 
         return self.normalise(pil_to_tensor(as_shown(image, self.mode)))[None]
 
     def stated(self) -> dict[str, Any]:
-        """Return the preprocessing as plain values: size as [rows, columns]."""
+        """Return the preprocessing as plain values; the size as (rows, columns)."""
         size = self.image_size
         return {"mean": self.mean, "std": self.std, "image_size": size and (size.height, size.width)}
 
     @classmethod
     def from_stated(cls, values: Any) -> Self:
-        """Return what `stated` gave.
+        """Return the preprocessing that `stated` turned into plain values.
 
         Raises:
-            UserError: The values are no preprocessing known here.
+            UserError: The values are invalid.
         """
         try:
             mean, std, size = (values[name] for name in ("mean", "std", "image_size"))
             found = cls(tuple(map(float, mean)), tuple(map(float, std)), ImageSize(*map(int, size)) if size else None)
-            known = len(found.mean) == len(found.std) and len(found.mean) in MODES and min(found.std) > 0
+            if len(found.mean) != len(found.std) or len(found.mean) not in MODES or min(found.std) <= 0:
+                raise ValueError(values)
         except (TypeError, ValueError, KeyError) as error:
-            raise UserError(f"preprocessing that is not known here: {values}") from error
-        if not known:
-            raise UserError(f"preprocessing that is not known here: {values}")
+            raise UserError(f"unknown preprocessing: {values}") from error
         return found
 
 
+@functools.cache  # a copy to a GPU waits for all its queued work: once, not in each iteration
+def _as_tensors(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    return torch.tensor(mean, device=device).view(-1, 1, 1), torch.tensor(std, device=device).view(-1, 1, 1)
+
+
 def preprocessing_of(network: nn.Module) -> Preprocessing:
-    """Return a network's preprocessing; any other module is taken to be one of ImageNet's colours."""
+    """Return a network's preprocessing; ImageNet's for a module that has none."""
     found = getattr(network, "preprocessing", None)
     return found if isinstance(found, Preprocessing) else Preprocessing()

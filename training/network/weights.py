@@ -1,4 +1,4 @@
-"""Weights of networks: where they come from, and whether they fit."""
+"""Build, load and save networks with their weights."""
 
 import logging
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from training.network.identify import (
     Identity,
     channels_of,
     describe,
+    differences,
     identify,
     kept_names,
     shapes_of,
@@ -26,77 +27,71 @@ from training.network.identify import (
 from training.network.model import GeoLocalizationNet, freeze_early_layers
 from training.network.preprocessing import Preprocessing
 from training.network.settings import IMAGENET, RANDOM, NetworkSettings, model_file
-from training.network.state_dict_files import read_state_dict, save_whole
-from training.network.state_dicts import differences
+from training.network.state_dict_files import read_state_dict, save_atomically
 
 logger = logging.getLogger(__name__)
 
 
 def build_network(settings: NetworkSettings, seed: int = 0, image_size: ImageSize | None = None) -> GeoLocalizationNet:
-    """Return a network to train, on the CPU: random values from `seed`, then weights, then early layers frozen.
+    """Return a network to train, on the CPU: random weights, then the given ones, then early layers frozen.
 
     Args:
-        settings: Which network, and its weights.
-        seed: Of the values that no weights are given for.
-        image_size: Of the images that it is to be trained on: its file will state it.
+        settings: The network, and its initial weights.
+        seed: Seed of the random weights.
+        image_size: Size of the training images, which the model file will state.
 
     Raises:
         UserError: Weights cannot be downloaded or read, or belong to another network.
     """
-    with torch.random.fork_rng(devices=[]):  # the caller's random state is not ours to change
+    with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         network = GeoLocalizationNet(settings.backbone, settings.fc_output_dim, settings.channels)
     if settings.resume_model is not None:
-        logger.info("all weights come from resume_model = %s, none from backbone_weights", settings.resume_model)
+        logger.info("weights from %s (resume_model); backbone_weights is ignored", settings.resume_model)
         _start_from_model(network, settings.resume_model, image_size)
     elif settings.backbone_weights != RANDOM:
         _load_backbone_weights(network, settings)
-    network.trained_on(image_size)
+    network.set_image_size(image_size)
     if not settings.train_all_layers:
         freeze_early_layers(network)
     return network
 
 
 def load_network(path: Path, backbone: str, fc_output_dim: int) -> GeoLocalizationNet:
-    """Return a trained network in evaluation mode, on the CPU, from a state dict with the official keys.
+    """Return a trained network of a known backbone and dimension, in evaluation mode, on the CPU.
 
-    It takes images in shades of grey if its weights do, and its preprocessing is what the file states.
+    Its channels are those of the weights, its preprocessing the one that the file states.
 
     Raises:
-        UserError: The file cannot be read, or holds another network.
+        UserError: The file cannot be read, or contains another network.
     """
     return _trained(read_model(path), path, backbone, fc_output_dim)
 
 
 def load_model(path: Path | str) -> GeoLocalizationNet:
-    """Return a trained network as `load_network` does, with backbone and length of descriptors found in the file.
+    """Return a trained network as `load_network` does, with backbone and dimension found in the file.
 
-    The path may be that of a file, or of the folder of a published model or of a run.
+    Args:
+        path: A weights file, or the folder of a published model or run.
 
     Raises:
-        UserError: The file cannot be read, or holds no network known here.
+        UserError: The file cannot be read, or contains no known network.
     """
     path = Path(path)
     state = read_model(path)
     found = identify(state)
     if found is None:
-        raise UserError(f"{path} seems to hold {describe(state)}; give a file of a CosPlace network")
+        raise UserError(f"{path} seems to contain {describe(state)}. Give a file of a CosPlace network.")
     return _trained(state, path, found.backbone, found.fc_output_dim)
 
 
 def load_official(
     backbone: str, fc_output_dim: int | float | str, release_url: str = RELEASE_URL, progress: bool = True
 ) -> GeoLocalizationNet:
-    """Return a network in evaluation mode, on the CPU, with the weights that the authors of CosPlace have published.
-
-    Args:
-        backbone: A backbone with official weights.
-        fc_output_dim: Length of a descriptor: 2048, 2048.0 and "2048" mean the same.
-        release_url: Base URL of the files.
-        progress: Whether to show the progress of a download.
+    """Return a network with the official weights, in evaluation mode, on the CPU.
 
     Raises:
-        UserError: `fc_output_dim` is not a whole number, there are no such weights, or they cannot be downloaded.
+        UserError: `fc_output_dim` is not a whole number, no such weights were published, or the download failed.
     """
     fc_output_dim = int(normalise("fc_output_dim", fc_output_dim, int))
     state = official_weights(backbone, fc_output_dim, release_url, progress)
@@ -104,7 +99,7 @@ def load_official(
 
 
 def stated_image_size(path: Path) -> ImageSize | None:
-    """Return the size of images that a model's file says it was trained on; None for files that do not say.
+    """Return the training image size that a model file states, or None if it states none.
 
     Raises:
         UserError: The file cannot be read.
@@ -114,18 +109,18 @@ def stated_image_size(path: Path) -> ImageSize | None:
 
 
 def save_network(network: GeoLocalizationNet, path: Path) -> None:
-    """Save a state dict with the official keys, on the CPU; the file appears whole or not at all."""
+    """Save the state dict, with the official keys and on the CPU, atomically."""
     state = network.state_dict()
     for key, value in state.items():
         state[key] = value.detach().cpu().contiguous()
-    save_whole(state, path)
+    save_atomically(state, path)
 
 
 def read_model(path: Path) -> dict[str, Tensor]:
-    """Return the state dict of a model: of a file, or of the folder of a published model or of a run.
+    """Return the state dict of a weights file, or of the folder of a published model or run.
 
     Raises:
-        UserError: There is no such file, or it holds something else.
+        UserError: The file is missing, or is not a state dict.
     """
     try:
         file = model_file(path)
@@ -135,28 +130,28 @@ def read_model(path: Path) -> dict[str, Tensor]:
 
 
 def fill(network: GeoLocalizationNet, state: Mapping[str, Tensor], path: Path) -> None:
-    """Fill a network from a state dict with the official keys, which was read from a path.
+    """Load the state dict, read from `path`, into the network.
 
     Raises:
-        UserError: It is one of another network.
+        UserError: The state dict belongs to another network.
     """
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
         reason = str(error).strip().rpartition("\n")[2].strip()
-        raise UserError(f"{path} {_misfit(network, state) or reason}") from error
+        raise UserError(f"{path} {_mismatch(network, state) or reason}") from error
 
 
-def _misfit(network: GeoLocalizationNet, state: Mapping[str, Tensor]) -> str:
-    """Return why a state dict does not fit a network: another network's, or the keys that differ."""
+def _mismatch(network: GeoLocalizationNet, state: Mapping[str, Tensor]) -> str:
+    """Return why a state dict does not fit: it belongs to another network, or some keys differ."""
     wanted = Identity(network.name, network.fc_output_dim, network.preprocessing.channels)
     found = identify(state)
     if found and found != wanted:
         grey = " --grayscale" if found.channels == 1 else ""
         flags = f"--backbone {found.backbone} --fc-output-dim {found.fc_output_dim}{grey}"
-        return f"seems to hold {describe(state)}; it cannot fill {wanted}: give {flags}, or another file"
+        return f"seems to contain {describe(state)}, not {wanted}. Give {flags}, or another file."
     if torchvision_name(state):
-        return f"seems to hold {describe(state)}, not a CosPlace network: give it with --backbone-weights"
+        return f"seems to contain {describe(state)}, not a CosPlace network. Give it with --backbone-weights."
     found_differences = differences(shapes_of(state), shapes_of(network.state_dict()))
     return found_differences and f"does not fit {wanted}: {found_differences}"
 
@@ -173,14 +168,13 @@ def _start_from_model(network: GeoLocalizationNet, path: Path, image_size: Image
     fill(network, _for_channels(state, f"backbone.{stem_name(network.name)}", network, path), path)
     stated = _stated_preprocessing(state, path)
     if stated and stated.image_size and image_size and stated.image_size != image_size:
-        logger.warning("%s was trained on images of %s, and is now on %s", path, stated.image_size, image_size)
+        logger.warning("%s was trained at image size %s; this run uses %s", path, stated.image_size, image_size)
 
 
 def _load_backbone_weights(network: GeoLocalizationNet, settings: NetworkSettings) -> None:
-    """Fill the backbone from a state dict of the whole torchvision model; its classifier is left out."""
+    """Load the backbone from a state dict of the whole torchvision model, without its classifier."""
     source = settings.backbone_weights
-    is_imagenet = source == IMAGENET
-    state = imagenet_weights(network.name) if is_imagenet else read_state_dict(Path(source))
+    state = imagenet_weights(network.name) if source == IMAGENET else read_state_dict(Path(source))
     renamed = {
         f"{number}{key.removeprefix(name)}": value
         for number, name in enumerate(kept_names(network.name))
@@ -191,26 +185,26 @@ def _load_backbone_weights(network: GeoLocalizationNet, settings: NetworkSetting
         network.backbone.load_state_dict(_for_channels(renamed, stem_name(network.name), network, source))
     except RuntimeError as error:
         if identify(state):
-            text = f"{source} seems to hold {describe(state)}: give it with --resume-model"
+            text = f"seems to contain {describe(state)}. Give it with --resume-model."
         elif torchvision_name(state):
-            text = f"{source} seems to hold {describe(state)}, not torchvision's {network.name}: change --backbone"
+            text = f"seems to contain {describe(state)}, not torchvision's {network.name}. Change --backbone."
         else:
             expected = torchvision_shapes(network.name)
-            text = f"{source} does not fit torchvision's {network.name}: {differences(shapes_of(state), expected)}"
-        raise UserError(text) from error
+            text = f"does not fit torchvision's {network.name}: {differences(shapes_of(state), expected)}"
+        raise UserError(f"{source} {text}") from error
 
 
 def _for_channels(
     state: Mapping[str, Tensor], stem: str, network: GeoLocalizationNet, source: Path | str
 ) -> Mapping[str, Tensor]:
-    """Return weights for colours as weights for shades of grey, where the network takes those.
+    """Return the weights with those of the first convolution summed over colours if the network takes grayscale.
 
-    Three equal channels are summed up by the convolution; so its weights for the three are added up beforehand.
+    A convolution of three equal channels is a convolution of one with the summed weights.
     """
     weights = state.get(key := f"{stem}.weight")
     if network.preprocessing.channels == 3 or weights is None or weights.dim() != 4 or weights.shape[1] != 3:
         return state
-    logger.info("grayscale: the weights for colours in the first convolution of %s are added up", source)
+    logger.info("grayscale: summed the colour weights of the first convolution of %s", source)
     return {**state, key: weights.sum(dim=1, keepdim=True)}
 
 

@@ -1,5 +1,6 @@
 """A chart with its data: inline in the page as SVG, beside the page as PNG and Parquet."""
 
+import html
 import io
 import re
 from dataclasses import dataclass
@@ -11,12 +12,11 @@ from matplotlib.figure import Figure
 
 from data_manifest.tables import write_table
 from evaluation.report.charts.style import COLOUR
-from evaluation.report.text import column_text
+from evaluation.report.format_values import format_column
 
 FIGURES = "figures"
-PNG_DPI = 200
-RASTER_DPI = 200
-MOST_ROWS = 40  # that the page shows of a chart's data
+DPI = 200
+MAX_ROWS = 40  # of the data table in the page
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,12 +24,12 @@ class Plot:
     """A chart of the report.
 
     Args:
-        name: Names its files, and its place in the page.
-        title: Stands above it.
-        alt: What one sees, for readers who do not see it.
+        name: Its file name and its id in the page.
+        title: Shown above it.
+        alt: Description for screen readers.
         figure: The drawing.
-        data: What is drawn.
-        note: Stands below it.
+        data: The numbers drawn.
+        note: Shown below it.
     """
 
     name: str
@@ -41,58 +41,45 @@ class Plot:
 
     @property
     def png(self) -> str:
-        """Where the picture lies, from the page."""
+        """Path of the picture, relative to the page."""
         return f"{FIGURES}/{self.name}/{self.name}.png"
 
     @property
     def parquet(self) -> str:
-        """Where the data lie, from the page."""
+        """Path of the data, relative to the page."""
         return f"{FIGURES}/{self.name}/{self.name}.parquet"
 
     @property
     def rows(self) -> list[list[str]]:
-        """The data as a reader's table, for those who do not see the chart; none where they are many."""
-        if len(self.data) > MOST_ROWS:
+        """The data as text for the table below the chart; empty if there are too many rows."""
+        if len(self.data) > MAX_ROWS:
             return []
-        return list(map(list, zip(*map(column_text, self.data.iter_columns()), strict=True)))
+        return list(map(list, zip(*map(format_column, self.data.iter_columns()), strict=True)))
 
     @property
     def numbers(self) -> list[int]:
-        """Which columns of its data are numbers."""
-        return [place for place, kind in enumerate(self.data.dtypes) if kind.is_numeric()]
+        """Positions of the numeric columns."""
+        return [position for position, kind in enumerate(self.data.dtypes) if kind.is_numeric()]
 
     def write(self, folder: Path) -> None:
-        """Write picture and data below a folder."""
+        """Write the picture and the data to a folder."""
         (folder / FIGURES).mkdir(exist_ok=True)
-        write_table(self.data, folder / self.parquet, _schema_of(self.data))
-        self.figure.savefig(folder / self.png, dpi=PNG_DPI, facecolor=COLOUR["surface"], metadata={"Software": None})
+        strings = {pa.large_string(): pa.string(), pa.string_view(): pa.string()}
+        schema = [field.with_type(strings.get(field.type, field.type)) for field in self.data.to_arrow().schema]
+        write_table(self.data, folder / self.parquet, pa.schema(schema))
+        self.figure.savefig(folder / self.png, dpi=DPI, facecolor=COLOUR["surface"], metadata={"Software": None})
 
     def svg(self) -> str:
-        """Return the drawing for a page: its colours follow the page's, and its ids are its own."""
+        """Return the drawing as SVG with unique ids and with the CSS variables of the page as colours."""
         buffer = io.StringIO()
-        self.figure.savefig(buffer, format="svg", dpi=RASTER_DPI, metadata={"Date": None, "Creator": None})
-        return _for_page(buffer.getvalue(), self.name, self.alt)
-
-
-def _schema_of(frame: pl.DataFrame) -> pa.Schema:
-    plain = {pa.large_string(): pa.string(), pa.string_view(): pa.string()}
-    schema = frame.to_arrow().schema
-    return pa.schema([field.with_type(plain.get(field.type, field.type)) for field in schema])
-
-
-def _for_page(svg: str, name: str, alt: str) -> str:
-    drawing = svg[svg.index("<svg") :]
-    drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
-    used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', drawing))
-    drawing = re.sub(r' id="([^"]+)"', lambda match: f' id="{name}-{match[1]}"' if match[1] in used else "", drawing)
-    drawing = re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", drawing)
-    for role, colour in COLOUR.items():
-        drawing = drawing.replace(colour, f"var(--{role})")
-    drawing = re.sub(
-        r'width="[\d.]+pt" height="[\d.]+pt"', f'role="img" aria-label="{_escaped(alt)}"', drawing, count=1
-    )
-    return re.sub(r"\n\s*", "\n", drawing)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+        self.figure.savefig(buffer, format="svg", dpi=DPI, metadata={"Date": None, "Creator": None})
+        svg = buffer.getvalue()
+        svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+        referenced = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', svg))
+        svg = re.sub(r' id="([^"]+)"', lambda id: f' id="{self.name}-{id[1]}"' if id[1] in referenced else "", svg)
+        svg = re.sub(r'(url\(#|href="#)', rf"\g<1>{self.name}-", svg)
+        for role, colour in COLOUR.items():
+            svg = svg.replace(colour, f"var(--{role})")
+        label = f'role="img" aria-label="{html.escape(self.alt)}"'
+        svg = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', lambda _: label, svg, count=1)
+        return re.sub(r"\n\s*", "\n", svg)

@@ -1,8 +1,8 @@
-"""The looks of the report, in one home: colours of the page and of its charts, and how charts are drawn.
+"""Colours of the page and its charts, and axes that all charts share.
 
-Each colour has a role, and two values: on a light page and on a dark one. Charts are drawn in the light values; in the
-page each becomes `var(--role)`, so that one chart serves both. The colours of right and wrong, and those of groups, of
-which six are after Okabe and Ito's, are ones that colour-blind readers tell apart; shapes and words say the same again.
+Each role has a colour for light pages and one for dark pages. Charts are drawn in the light colours; in the page each
+becomes `var(--role)`. Colour-blind readers can distinguish correct from incorrect and the groups, six of which are from
+Okabe and Ito's palette.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.projections.polar import PolarAxes
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import blended_transform_factory
 
 LIGHT_AND_DARK = {
     "surface": ("#fefefe", "#14171c"),
@@ -25,12 +26,12 @@ LIGHT_AND_DARK = {
     "grid": ("#dde1e6", "#343a43"),
     "shade": ("#b4bbc4", "#050608"),
     "accent": ("#0068ab", "#63b4ee"),
-    "density": ("#2f8bd6", "#2f8bd7"),  # nearly one for both pages: it is drawn into pictures
+    "density": ("#2f8bd6", "#2f8bd7"),  # nearly equal: it is drawn into bitmaps
     "second": ("#b06000", "#f0b050"),
     "right": ("#007f5b", "#2fc79a"),
     "wrong": ("#c83c00", "#ff8650"),
     "unknown": ("#7b838d", "#8b949f"),
-    "label": ("#101316", "#0f1215"),  # on a coloured ground
+    "label": ("#101316", "#0f1215"),  # on a coloured background
     "group0": ("#0072b2", "#3f9be0"),
     "group1": ("#e69f00", "#f2a50a"),
     "group2": ("#009e73", "#1fc497"),
@@ -42,15 +43,15 @@ LIGHT_AND_DARK = {
 }
 COLOUR = {role: light for role, (light, _) in LIGHT_AND_DARK.items()}
 GROUP_COLOURS = [COLOUR[role] for role in LIGHT_AND_DARK if role.startswith("group")]
-WIDTH, HEIGHT, TALL = 3.9, 2.8, 3.9  # inches: narrow, so that a chart's text stays readable on a phone
-LEAST_SLOTS = 5  # bars are no wider than if there were so many
-MOST_NUMBERS = 11  # that stand side by side below a chart
-NUMBERED = [step * 10**power for power in range(9) for step in (1, 2, 5)]
-POINTS_AS_VECTORS = 2500  # more are drawn as one picture, which is smaller
+WIDTH, HEIGHT, TALL = 3.9, 2.8, 3.9  # inches: narrow, so that text stays readable on a phone
+MIN_SLOTS = 5  # a single bar is no wider than one of five
+MAX_TICKS = 11
+ROUND_NUMBERS = [step * 10**power for power in range(9) for step in (1, 2, 5)]
+MAX_VECTOR_POINTS = 2500  # more points are drawn as a bitmap, which is smaller
+ABOVE: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1.01), "borderaxespad": 0}  # of a legend
 
 _SETTINGS: dict[Any, Any] = {
     "font.size": 9,
-    "axes.titlesize": 9,
     "axes.labelcolor": COLOUR["muted"],
     "axes.edgecolor": COLOUR["grid"],
     "axes.facecolor": "none",
@@ -69,53 +70,62 @@ _SETTINGS: dict[Any, Any] = {
     "ytick.labelcolor": COLOUR["muted"],
     "legend.frameon": False,
     "lines.linewidth": 1.8,
-    "svg.fonttype": "none",  # text stays text: small, found by the reader's search, in the page's font
-    "svg.hashsalt": "report",  # the same bytes for the same chart
+    "svg.fonttype": "none",  # keeps text small, searchable and in the page's font
+    "svg.hashsalt": "report",  # equal charts give equal bytes
     "image.composite_image": False,
 }
 
 
 @contextlib.contextmanager
-def conventions() -> Iterator[None]:
-    """Draw and save charts with the report's looks."""
-    with matplotlib.style.context(["default", _SETTINGS]):  # not in those of the user's other drawings
+def chart_style() -> Iterator[None]:
+    """Draw and save charts in the style of the report, whatever style the user has set."""
+    with matplotlib.style.context(["default", _SETTINGS]):
         yield
 
 
 def new_chart(width: float = WIDTH, height: float = HEIGHT) -> tuple[Figure, Axes]:
-    """Return a figure, in inches, and its axes."""
+    """Return a figure of a size in inches, and its axes."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()
 
 
 def leave_slots(axes: Axes, first: float, last: float) -> None:
-    """Keep a few bars from becoming broad: those at `first`, ..., `last` stand in the middle of room for more."""
-    spare = max(0, LEAST_SLOTS - (last - first + 1)) / 2
+    """Limit the x axis to the bars at `first`, ..., `last`, with room at both sides if they are few."""
+    spare = max(0, MIN_SLOTS - (last - first + 1)) / 2
     axes.set_xlim(first - 0.6 - spare, last + 0.6 + spare)
 
 
 def number_slots(axes: Axes, first: int, last: int) -> None:
-    """Number the places `first`, ..., `last` of an axis: all or, where they are many, each 2nd, 5th, 10th, ..."""
-    every = next(step for step in NUMBERED if (last - first + 1) / step <= MOST_NUMBERS)
-    axes.set_xticks([place for place in range(first, last + 1) if place % every == 0])
+    """Label the bars at `first`, ..., `last`: all or, if there are many, every 2nd, 5th, 10th, ..."""
+    step = next(step for step in ROUND_NUMBERS if (last - first + 1) / step <= MAX_TICKS)
+    axes.set_xticks([number for number in range(first, last + 1) if number % step == 0])
 
 
-def draw_interval(axes: Axes, places: Iterable[float], values: pl.Series, ends: tuple[pl.Series, pl.Series]) -> None:
-    """Draw the interval of each value; an end that rounding puts on the wrong side is on the value."""
-    low, high = ((values - ends[0]).clip(lower_bound=0), (ends[1] - values).clip(lower_bound=0))
-    axes.errorbar(
-        list(places),
-        values.to_numpy(),
-        [low.to_numpy(), high.to_numpy()],
-        fmt="none",
-        ecolor=COLOUR["ink"],
-        capsize=3,
-        linewidth=1,
-    )
+def count_axis(axes: Axes, label: str) -> None:
+    """Label the y axis as counts with thousands separators."""
+    axes.set_ylabel(label)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+
+
+def draw_interval(axes: Axes, x: Iterable[float], values: pl.Series, low: pl.Series, high: pl.Series) -> None:
+    """Draw the interval of each value; an end on the wrong side, by rounding, is moved to the value."""
+    lengths = [(values - low).clip(lower_bound=0).to_numpy(), (high - values).clip(lower_bound=0).to_numpy()]
+    axes.errorbar(list(x), values.to_numpy(), lengths, fmt="none", ecolor=COLOUR["ink"], capsize=3, linewidth=1)
+
+
+def draw_measure(axes: Axes, start: float, length: float, label: str, height: float) -> None:
+    """Draw a length along the x axis above the axes, at a height in axes units, with a label beside it."""
+    position, end = blended_transform_factory(axes.transData, axes.transAxes), start + length
+    line: dict[str, Any] = {"color": COLOUR["ink"], "marker": "|", "markersize": 6, "linewidth": 1, "clip_on": False}
+    axes.plot([start, end], [height, height], transform=position, **line)
+    low, high = axes.get_xlim()
+    x, offset, side = (end, 4, "left") if end < low + 0.7 * (high - low) else (start, -4, "right")
+    text: dict[str, Any] = {"textcoords": "offset points", "va": "center", "ha": side, "fontsize": 8}
+    axes.annotate(label, (x, height), (offset, 0), xycoords=position, annotation_clip=False, **text)
 
 
 def new_compass() -> tuple[Figure, PolarAxes]:
-    """Return a figure and axes of angles: degrees clockwise, north up."""
+    """Return a figure and polar axes: degrees clockwise, north up."""
     figure = Figure(figsize=(WIDTH, TALL), layout="constrained")
     axes = figure.add_subplot(projection="polar")
     assert isinstance(axes, PolarAxes)
@@ -130,8 +140,6 @@ def new_compass() -> tuple[Figure, PolarAxes]:
 
 
 def as_css() -> str:
-    """Return the colours as custom properties: light ones, and dark ones where the reader's system is dark."""
-    light, dark = (
-        "".join(f"--{role}:{values[index]};" for role, values in LIGHT_AND_DARK.items()) for index in range(2)
-    )
+    """Return the colours as CSS variables, for light and dark systems."""
+    light, dark = ("".join(f"--{role}:{pair[i]};" for role, pair in LIGHT_AND_DARK.items()) for i in range(2))
     return f":root{{color-scheme:light dark;{light}}}@media(prefers-color-scheme:dark){{:root{{{dark}}}}}"

@@ -1,16 +1,17 @@
-"""What a section of the page is made of: charts, tables, notes and pictures, one after the other."""
+"""The parts of a section: charts, tables, notes, commands and galleries. Each is rendered by `<kind>.html`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from evaluation.report.charts.plot import Plot
+from evaluation.report.make_thumbnails import Thumbnail
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table; `numbers` are the columns aligned to the right, `strong` the rows that stand out, and
-    `paths` columns of long words, broken where a line ends."""
+    """A table. `numbers` and `paths` are columns: right-aligned, and with long words. `strong` are rows in bold."""
 
     caption: str
     head: Sequence[str]
@@ -24,7 +25,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Note:
-    """A paragraph; a warning stands out."""
+    """A paragraph, highlighted if it is a warning."""
 
     text: str
     warning: bool = False
@@ -33,10 +34,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Charts:
-    """Charts side by side, as many as fit, under a heading with a sentence of its own if they have one.
-
-    `nested` is what stands below a `Heading`.
-    """
+    """Charts side by side, with an optional heading; `nested` if they are below a `Heading`."""
 
     plots: Sequence[Plot]
     heading: str = ""
@@ -47,7 +45,7 @@ class Charts:
 
 @dataclass(frozen=True)
 class Heading:
-    """What the following blocks are on."""
+    """The title of the blocks that follow."""
 
     text: str
     kind: str = "heading"
@@ -64,9 +62,10 @@ class Code:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Queries with their predictions; `cards` is what `pictures` makes."""
+    """Queries with their matches; `thumbnails` by file, `counts` are the cards per state, by its label."""
 
     cards: Sequence[Any]
+    thumbnails: Mapping[Path, Thumbnail]
     counts: dict[str, int]
     nested: bool = False
     kind: str = "gallery"
@@ -77,7 +76,7 @@ Block = Heading | Table | Note | Charts | Code | Gallery
 
 @dataclass(frozen=True)
 class Section:
-    """A section of the page, with an anchor and a sentence on what it shows."""
+    """A section of the page: anchor, title, an introduction and its blocks."""
 
     anchor: str
     title: str
@@ -86,5 +85,5 @@ class Section:
 
     @property
     def plots(self) -> list[Plot]:
-        """Its charts."""
+        """All charts of the section."""
         return [plot for block in self.blocks if isinstance(block, Charts) for plot in block.plots]

@@ -1,4 +1,4 @@
-// The filter of the pictures. Without it all of them are shown, the worst first.
+// Filters the pictures. Without scripts all of them are shown, worst first.
 "use strict";
 document.querySelectorAll(".gallery").forEach((gallery) => {
   const PAGE = 24;
@@ -21,8 +21,8 @@ document.querySelectorAll(".gallery").forEach((gallery) => {
     list.replaceChildren(...shown);
     more.hidden = shown.length === fitting.length;
     status.textContent = fitting.length
-      ? `${shown.length} of ${fitting.length} queries are shown.`
-      : "No query fits.";
+      ? `${shown.length} of ${fitting.length} queries shown.`
+      : "No query matches the filter.";
   }
 
   form.addEventListener("input", () => {

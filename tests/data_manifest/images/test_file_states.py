@@ -94,7 +94,7 @@ def test_a_file_that_was_just_written_is_checked_again_later(images: Path, monke
 
 
 def test_files_that_are_being_written_end_the_command(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_states, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(file_states, "MAX_WAIT_SECONDS", 0)
     write(images / "a/1.jpg", b"new", time.time())
     with pytest.raises(UserError, match=r"a/1\.jpg: still being written\. Wait until all images are there"):
         stat_images(pl.Series("path", ["a/1.jpg"]), images)

@@ -228,7 +228,7 @@ def test_what_is_published_never_changes(publish: Publish) -> None:
 def test_a_folder_in_the_way_is_told(publish: Publish, tmp_path: Path) -> None:
     folder = publish(RECIPE)
     (folder / "recipe.json").unlink()
-    with pytest.raises(UserError, match=f"{DIGEST} is in the way: it is no whole artifact; remove it and run again"):
+    with pytest.raises(UserError, match=f"{DIGEST} is an incomplete artifact: remove it and run again"):
         publish(RECIPE)
     assert list((tmp_path / "A" / STAGING).iterdir()) == []
 
@@ -271,7 +271,7 @@ def test_current_that_cannot_be_swapped_is_told(
     second = publish(dataclasses.replace(RECIPE, version=2))
     assert list_current(tmp_path / "A") == [first]
     link = first.parent / "current"
-    assert caplog.messages == [f"{link} cannot be made to lead to {second.name}: Read-only file system"]
+    assert caplog.messages == [f"Cannot make {link} lead to {second.name}: Read-only file system"]
 
 
 def test_one_of_another_name_is_adopted_where_that_is_asked_for(publish: Publish, tmp_path: Path) -> None:

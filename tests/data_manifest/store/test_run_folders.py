@@ -28,7 +28,7 @@ def test_a_second_writer_is_refused_until_the_first_is_dead(tmp_path: Path) -> N
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(UserError, match=f"worked in by process {holder.pid}"), only_writer(tmp_path / "run"):
+        with pytest.raises(UserError, match=f"in use by process {holder.pid}"), only_writer(tmp_path / "run"):
             pass
         holder.kill()
     with only_writer(tmp_path / "run"):
@@ -48,4 +48,4 @@ def test_a_file_system_without_locks_is_warned_of_and_work_goes_on(
     with only_writer(tmp_path / "run"):
         worked.append(True)
     assert worked
-    assert "files cannot be locked there (No locks available): see to it that no other process" in caplog.text
+    assert "files cannot be locked there (No locks available). Make sure that no other process" in caplog.text

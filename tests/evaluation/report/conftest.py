@@ -1,6 +1,7 @@
-"""A small town whose report is known by hand: two places, four headings, a model that is right about some of them."""
+"""A small town whose report is known by hand: three places, four headings, and a model that is partly correct."""
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from data_manifest.store.publish import publishing
 from data_manifest.store.recipe import Recipe, read_recipe
 from data_manifest.tables import write_table
 from evaluation.recipe import ImageDigests, Model, evaluation_recipe
+from evaluation.report.charts.style import chart_style
 from evaluation.report.write_report import write_report
 from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
@@ -24,14 +26,14 @@ from pipeline.manifest.build_manifest import build_manifest
 EAST, NORTH = 545000.0, 4181000.0
 PLACES = (0.0, 40.0, 70.0)  # metres east
 HEADINGS = (10, 100, 190, 280)
-HOSTILE = "<img src=x onerror=alert(1)>"  # a file's name may hold anything but a slash
+HOSTILE = "<img src=x onerror=alert(1)>"  # a file name may contain anything but a slash
 COMMAND = "luigi --module workflows WriteReport --dataset-folder town"
 MODEL_DIGEST = "0123456789abcdef"
 
 
 @dataclasses.dataclass(frozen=True)
 class Town:
-    """Where the images lie, and what was made of them."""
+    """The images, their artifacts and their evaluation."""
 
     images: Path
     artifacts: Path
@@ -39,12 +41,12 @@ class Town:
 
     @property
     def database(self) -> Path:
-        """The images looked up."""
+        """The database images."""
         return self.images / "test" / "database"
 
     @property
     def queries(self) -> Path:
-        """The images asked for."""
+        """The query images."""
         return self.images / "test" / "queries_v1"
 
 
@@ -64,7 +66,7 @@ def default_of(field: pa.Field) -> Any:
 
 
 def table(rows: list[dict[str, Any]], schema: pa.Schema) -> pl.DataFrame:
-    """Return rows as a table of a schema; columns that are not given get a null, a zero or an empty text."""
+    """Return rows as a table of a schema; missing columns are null, 0 or an empty string."""
     whole = [{field.name: row.get(field.name, default_of(field)) for field in schema} for row in rows]
     return pl.DataFrame(pa.Table.from_pylist(whole, schema=schema))
 
@@ -105,7 +107,7 @@ def publish_training(artifacts: Path, groups: Path) -> str:
 def publish_evaluation(
     images: Path, artifacts: Path, manifests: dict[str, Path], model: str, name: str = "town-test-queries_v1"
 ) -> Path:
-    """Publish an evaluation: right about the first place, late about the second one, of no use for the far query."""
+    """Publish an evaluation: correct for the first place, late for the second one, no positive for the far query."""
     database, queries = (
         pl.read_parquet(manifests[name] / "manifest" / "*.parquet") for name in ("database", "queries")
     )
@@ -138,9 +140,15 @@ def publish_evaluation(
     return recipe.folder(artifacts)
 
 
+@pytest.fixture(autouse=True)
+def _chart_style() -> Iterator[None]:
+    with chart_style():
+        yield
+
+
 @pytest.fixture(scope="session")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Town:
-    """The town, evaluated by a model that was trained on it."""
+    """The town, evaluated with a model that was trained on it."""
     folder = tmp_path_factory.mktemp("town")
     images, artifacts = folder / "images", folder / "artifacts"
     write_images(images)
@@ -160,11 +168,11 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Town:
 
 @pytest.fixture(scope="session")
 def report(town: Town) -> Path:
-    """The town's report."""
+    """Folder of the report on the town."""
     return write_report(town.evaluation, town.artifacts, command=COMMAND)
 
 
 @pytest.fixture(scope="session")
 def page(report: Path) -> str:
-    """Its page."""
+    """HTML of the report on the town."""
     return (report / "report.html").read_text()

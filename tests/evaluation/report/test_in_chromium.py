@@ -1,4 +1,4 @@
-"""The report as a reader meets it: in Debian's Chromium, without a window, opened from the disk."""
+"""The report in headless Chromium, opened from the disk."""
 
 import importlib.util
 import json
@@ -42,7 +42,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Chrome"]:
 @pytest.fixture
 def opened(browser: "Chrome", report: Path) -> "Chrome":
     look(browser, width=1200)
-    browser.get("about:blank")  # not the page that it starts with, which asks for much
+    browser.get("about:blank")  # the start page makes requests of its own
     for log in ("browser", "performance"):
         browser.get_log(log)  # type: ignore[no-untyped-call]
     browser.get((report / "report.html").as_uri())
@@ -50,7 +50,7 @@ def opened(browser: "Chrome", report: Path) -> "Chrome":
 
 
 def look(browser: "Chrome", width: int, scheme: str = "light") -> None:
-    """Look with a window of a width in pixels, on a system that is light or dark."""
+    """Set the width of the window in pixels and the colour scheme of the system."""
     metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     still = {"name": "prefers-reduced-motion", "value": "reduce"}
@@ -66,7 +66,7 @@ def states(browser: "Chrome") -> list[str]:
     return list(ask(browser, "[...document.querySelectorAll('.cards > li')].map(card => card.dataset.state)"))
 
 
-def test_it_opens_without_an_error_and_without_the_network(opened: "Chrome") -> None:
+def test_page_opens_without_errors_and_network_requests(opened: "Chrome") -> None:
     assert opened.title == "town-test-queries_v1 · CosPlace report"
     assert opened.get_log("browser") == []  # type: ignore[no-untyped-call]
     events = [json.loads(entry["message"])["message"] for entry in opened.get_log("performance")]  # type: ignore[no-untyped-call]
@@ -75,7 +75,7 @@ def test_it_opens_without_an_error_and_without_the_network(opened: "Chrome") -> 
     assert all(url.startswith(("file:", "data:")) for url in asked), asked
 
 
-def test_all_pictures_are_seen_and_have_a_text(opened: "Chrome") -> None:
+def test_all_pictures_are_visible_and_described(opened: "Chrome") -> None:
     assert ask(opened, "[...document.images].every(image => image.complete && image.naturalWidth > 0 && image.alt)")
     assert ask(opened, "document.images.length") > 40
     charts = "[...document.querySelectorAll('svg')]"
@@ -83,30 +83,30 @@ def test_all_pictures_are_seen_and_have_a_text(opened: "Chrome") -> None:
     assert ask(opened, f"{charts}.every(chart => chart.getAttribute('aria-label').length > 20)")
 
 
-def test_the_filter_by_mouse(opened: "Chrome") -> None:
-    opened.find_element("css selector", "input[value=wrong]").click()
-    assert states(opened) == ["wrong"] * 4
+def test_filter_by_mouse(opened: "Chrome") -> None:
+    opened.find_element("css selector", "input[value=incorrect]").click()
+    assert states(opened) == ["incorrect"] * 4
     opened.find_element("css selector", "input[name=text]").send_keys("@@190@@")
-    assert states(opened) == ["wrong"]
-    assert opened.find_element("css selector", ".status").text == "1 of 1 queries are shown."
+    assert states(opened) == ["incorrect"]
+    assert opened.find_element("css selector", ".status").text == "1 of 1 queries shown."
     opened.find_element("css selector", "input[name=text]").send_keys("nowhere")
-    assert opened.find_element("css selector", ".status").text == "No query fits."
+    assert opened.find_element("css selector", ".status").text == "No query matches the filter."
 
 
-def test_the_filter_by_keyboard(opened: "Chrome") -> None:
+def test_filter_by_keyboard(opened: "Chrome") -> None:
     from selenium.webdriver.common.keys import Keys
 
-    assert states(opened) == ["wrong"] * 4 + ["unanswerable"] + ["right"] * 4
+    assert states(opened) == ["incorrect"] * 4 + ["no positive"] + ["correct"] * 4
     opened.find_element("css selector", "input[name=state]:checked").send_keys(Keys.ARROW_RIGHT)
-    assert set(states(opened)) == {"right"}
+    assert set(states(opened)) == {"correct"}
     opened.find_element("css selector", "input[name=state]:checked").send_keys(Keys.ARROW_LEFT)
     opened.find_element("css selector", "input[value=worst]").send_keys(Keys.ARROW_RIGHT)
-    assert sorted(states(opened)) == ["right"] * 4 + ["unanswerable"] + ["wrong"] * 4
+    assert sorted(states(opened)) == ["correct"] * 4 + ["no positive"] + ["incorrect"] * 4
     places = ask(opened, "[...document.querySelectorAll('.cards > li')].map(card => +card.dataset.sample)")
     assert places == list(range(9))
 
 
-def test_many_queries_come_in_portions(opened: "Chrome") -> None:
+def test_many_queries_are_shown_in_portions(opened: "Chrome") -> None:
     more = "const list = document.querySelector('.cards'); const first = list.firstElementChild;"
     opened.execute_script(f"{more} for (let i = 0; i < 40; i++) list.append(first.cloneNode(true));")
     script = ask(opened, "document.scripts[0].textContent")
@@ -121,16 +121,16 @@ def test_many_queries_come_in_portions(opened: "Chrome") -> None:
 
 
 @pytest.mark.parametrize("width", [360, 768, 1200])
-def test_no_width_makes_the_page_scroll_sideways(opened: "Chrome", width: int) -> None:
+def test_page_does_not_scroll_sideways(opened: "Chrome", width: int) -> None:
     look(opened, width=width)
     assert ask(opened, "document.documentElement.scrollWidth") <= width
     captions = "[...document.querySelectorAll('caption span')].map(span => span.getBoundingClientRect().right)"
-    assert max(ask(opened, captions)) <= width, "what a table shows is seen where the table itself is wider"
+    assert max(ask(opened, captions)) <= width, "captions stay visible if the table is wider than the window"
     sizes = ask(opened, "[...document.querySelectorAll('svg text')].map(text => text.getBoundingClientRect().height)")
-    assert min(size for size in sizes if size) > 8, "text of a chart that cannot be read"
+    assert min(size for size in sizes if size) > 8, "chart labels are too small"
 
 
-def test_light_and_dark(opened: "Chrome") -> None:
+def test_page_follows_the_colour_scheme(opened: "Chrome") -> None:
     colours = "['backgroundColor', 'color'].map(name => getComputedStyle(document.body)[name])"
     fill = "getComputedStyle(document.querySelector('#years path[style*=accent]')).fill"
     light = [*ask(opened, colours), ask(opened, fill)]

@@ -22,7 +22,7 @@ FIGURES = {
 }
 
 
-def test_every_figure_is_in_the_page_and_beside_it_as_a_picture_and_as_data(report: Path, page: str) -> None:
+def test_every_figure_is_in_the_page_and_in_files(report: Path, page: str) -> None:
     assert {folder.name for folder in (report / "figures").iterdir()} == FIGURES
     for name in FIGURES:
         assert len(re.findall(f'<figure id="{name}">', page)) == 1
@@ -33,36 +33,36 @@ def test_every_figure_is_in_the_page_and_beside_it_as_a_picture_and_as_data(repo
         assert (report / link).is_file()
 
 
-def test_the_data_of_the_recall_curve(report: Path) -> None:
+def test_data_of_the_recall_curve(report: Path) -> None:
     curve = pl.read_parquet(report / "figures" / "recall_curve" / "recall_curve.parquet")
     recalls = dict(curve.iter_rows())
-    assert recalls[1] == pytest.approx(100 * 4 / 9), "the four of the first place"
+    assert recalls[1] == pytest.approx(100 * 4 / 9), "the 4 of the first place"
     assert recalls[4] == pytest.approx(100 * 4 / 9)
-    assert recalls[5] == pytest.approx(100 * 8 / 9), "a place has four images, then comes the next one"
+    assert recalls[5] == pytest.approx(100 * 8 / 9), "the second place comes after the 4 images of the first"
 
 
-def test_the_page_tells_the_numbers(page: str) -> None:
+def test_page_shows_the_numbers(page: str) -> None:
     for words in (
-        *("44.4 %", "ResNet18", "descriptors of 32 numbers", "25 metres"),
-        *("9 queries against 12 database images", "1 query has no positive"),
+        *("44.4 %", "ResNet18", "descriptors of 32 dimensions", "25 metres"),
+        *("9 queries and 12 database images", "1 query has no positive"),
         *("wrong number of fields", "The best of 4 epochs is 4.", COMMAND),
     ):
         assert words in page, words
 
 
-def test_names_of_files_are_text_and_never_markup(page: str) -> None:
+def test_file_names_are_escaped(page: str) -> None:
     assert HOSTILE not in page
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
 
 
-def test_what_is_published_is_not_made_again(town: Town, report: Path) -> None:
+def test_published_report_is_not_rewritten(town: Town, report: Path) -> None:
     before = (report / "report.html").stat().st_mtime_ns
     assert write_report(town.evaluation, town.artifacts) == report
     assert (report / "report.html").stat().st_mtime_ns == before
     assert (report.parent / "current").resolve() == report.resolve()
 
 
-def test_the_same_inputs_give_the_same_bytes(town: Town, report: Path, tmp_path: Path) -> None:
+def test_equal_inputs_give_equal_bytes(town: Town, report: Path, tmp_path: Path) -> None:
     shutil.copytree(town.artifacts, tmp_path / "again", ignore=shutil.ignore_patterns("report"), symlinks=True)
     evaluation = tmp_path / "again" / town.evaluation.relative_to(town.artifacts)
     again = write_report(evaluation, tmp_path / "again", command=COMMAND)
@@ -80,30 +80,30 @@ def evaluate_model_from_elsewhere(town: Town) -> Path:
     return publish_evaluation(town.images, town.artifacts, manifests, MODEL_DIGEST)
 
 
-def test_a_model_from_elsewhere_has_no_groups_and_no_training(town: Town) -> None:
+def test_model_from_elsewhere_has_no_groups_and_no_training(town: Town) -> None:
     report = write_report(evaluate_model_from_elsewhere(town), town.artifacts, ReportSettings(report_queries=0))
     page = (report / "report.html").read_text()
     assert page.count("was not trained in this artifacts folder") == 2
     assert "Where the database images are" in page
-    assert "write_report(\n    Path(" in page, "what makes it again, where no command line asked for it"
+    assert "write_report(\n    Path(" in page, "the call that rebuilds it"
     assert not (report / "figures" / "group_map").exists()
     assert "<img" not in page
 
 
-def test_what_is_missing_is_named(town: Town, tmp_path: Path) -> None:
+def test_errors_name_what_is_missing(town: Town, tmp_path: Path) -> None:
     others = ReportSettings(report_queries=3)
     inputs = read_recipe(town.evaluation)["inputs"]
     folders = {ImageDigests(inputs["database"], inputs["database_files"]): tmp_path / "nowhere"}
-    with pytest.raises(UserError, match="there is no such folder; the report shows the images of the database in it"):
+    with pytest.raises(UserError, match=r"no such folder\. The report shows images of the database from it"):
         write_report(town.evaluation, town.artifacts, others, images_folders=folders)
     manifest = (town.artifacts / "manifest" / "town-test-database" / "current").resolve()
-    with pytest.raises(UserError, match="is of the stage manifest: a report shows evaluations"):
+    with pytest.raises(UserError, match=r"is of the stage manifest\. Pass an evaluation"):
         write_report(manifest, town.artifacts)
-    with pytest.raises(UserError, match=r"the manifest \w+ of the database of .* is not in"):
+    with pytest.raises(UserError, match=r"The manifest \w+ of the database of .* is not in"):
         write_report(town.evaluation, tmp_path)
 
 
-def test_a_report_of_images_that_changed_since_they_were_evaluated_is_refused(town: Town) -> None:
+def test_images_changed_after_the_evaluation_are_refused(town: Town) -> None:
     image = sorted(town.queries.iterdir())[0]
     before, content = image.stat(), image.read_bytes()
     Image.new("RGB", (80, 60)).save(image)
@@ -119,7 +119,7 @@ def test_a_report_of_images_that_changed_since_they_were_evaluated_is_refused(to
 
 
 def test_several_test_sets_on_one_page(town: Town) -> None:
-    """Two evaluations of one model, of which a comparison was made."""
+    """A comparison of two evaluations of one model."""
     folders = (town.evaluation, evaluate_model_from_elsewhere(town))
     recipe = comparison_recipe([(folder.parent.name, folder.name) for folder in folders])
     with publishing(town.artifacts, recipe, {"made": "recalls"}):

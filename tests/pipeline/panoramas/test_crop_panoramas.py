@@ -117,7 +117,7 @@ def test_an_io_error_does_not_count_as_a_corrupt_panorama(panoramas: Path, monke
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr(projection, "open_picture", fail)
-    with pytest.raises(UserError, match=r"cannot be read: Too many open files; raise the limit \(ulimit -n\)"):
+    with pytest.raises(UserError, match=r"Too many open files\. Raise the limit \(ulimit -n\), then run again\."):
         crop(panoramas)
 
 

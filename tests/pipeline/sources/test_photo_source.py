@@ -112,7 +112,7 @@ def test_what_the_machine_refuses_is_not_remembered_as_a_reject(
 
     with monkeypatch.context() as patch:
         patch.setattr(photo_source, "read_photo", refuses)
-        with pytest.raises(UserError, match=r"1\.jpg cannot be read: Permission denied; see to the disk"):
+        with pytest.raises(UserError, match=r"1\.jpg: Permission denied\. Check the disk"):
             build_manifest(tmp_path / "photos", tmp_path / "A", source=make_source(EXIF))
     assert len(rows_of(tmp_path / "photos", tmp_path)) == 1
 

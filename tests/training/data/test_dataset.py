@@ -17,8 +17,9 @@ from training.data.groups import read_members
 from training.data.image_files import read_image
 from training.data.loading import read_batches
 from training.data.sampling import EpochPlan
-from training.data.skipped import SkippedImages
-from training.settings import AugmentationSettings, RuntimeSettings
+from training.data.settings import AugmentationSettings
+from training.data.skipped import SkippedLog
+from training.settings import RuntimeSettings
 
 CPU = torch.device("cpu")
 HERE = RuntimeSettings(num_workers=0)
@@ -34,11 +35,11 @@ def _dataset(folder: Path, in_batches: bool = False, augmentation: Augmentation 
 def _batches(
     folder: Path, runtime: RuntimeSettings = HERE, in_batches: bool = False, first_iteration: int = 0
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    skipped = SkippedImages(folder / "run", runtime.max_skipped_share)
+    skipped = SkippedLog(folder / "run", runtime.max_skipped_share)
     return list(read_batches(_dataset(folder, in_batches), runtime, CPU, skipped, first_iteration))
 
 
-def test_a_sample_is_the_augmented_image_of_its_class(write_groups: WriteGroups) -> None:
+def test_sample_is_an_augmented_image_of_its_class(write_groups: WriteGroups) -> None:
     folder = write_groups({4: 5})
     dataset = _dataset(folder)
     assert len(dataset) == 12
@@ -52,7 +53,7 @@ def test_a_sample_is_the_augmented_image_of_its_class(write_groups: WriteGroups)
         assert torch.equal(image, dataset.augmentation(original, dataset.plan.augmentation_seed(sample)))
 
 
-def test_batches_are_the_same_from_worker_processes(write_groups: WriteGroups, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_load_the_same_batches(write_groups: WriteGroups, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0})  # fewer cores than workers: torch would warn
     folder = write_groups({4: 5})
     (folder / "images/g4/é2_1.png").write_bytes(b"")
@@ -62,13 +63,13 @@ def test_batches_are_the_same_from_worker_processes(write_groups: WriteGroups, m
     assert _equal(here, workers)
 
 
-def test_batches_from_an_iteration_on_are_the_last_of_all(write_groups: WriteGroups) -> None:
+def test_first_iteration_skips_batches(write_groups: WriteGroups) -> None:
     folder = write_groups({4: 5})
     assert _equal(_batches(folder, first_iteration=1), _batches(folder)[1:])
 
 
-@pytest.mark.parametrize("side", [48, 400])  # a large image is changed alone, whatever is asked for
-def test_batches_that_the_device_changes_are_those_of_the_workers(write_groups: WriteGroups, side: int) -> None:
+@pytest.mark.parametrize("side", [48, 400])  # a large image is always augmented by the worker
+def test_device_augments_batches_as_workers_do(write_groups: WriteGroups, side: int) -> None:
     folder = write_groups({4: 5})
     with Image.open(folder / "images/g4/é3_0.png") as image:
         larger = image.resize((side, side))
@@ -86,20 +87,18 @@ def _equal(some: list[tuple[torch.Tensor, torch.Tensor]], others: list[tuple[tor
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
-def test_a_class_without_an_image_that_can_be_read_is_an_error(write_groups: WriteGroups, num_workers: int) -> None:
+def test_class_without_readable_images_is_an_error(write_groups: WriteGroups, num_workers: int) -> None:
     folder = write_groups({4: 5})
     for number in range(3):
         (folder / f"images/g4/é2_{number}.png").unlink()
-    expected = (
-        r"images/g4/é2_\d.png cannot be read as an image: No such file.*; nor can any of the 3 images of its class"
-    )
+    expected = r"Cannot read .*images/g4/é2_\d.png .No such file.*nor any other of the 3 images of its class"
     with pytest.raises(UserError, match=expected) as caught:
         _batches(folder, RuntimeSettings(num_workers=num_workers))
     assert "Traceback" not in str(caught.value)
-    assert not active_children(), "no worker is left, though the error's traceback is kept: they ignore SIGTERM"
+    assert not active_children(), "no worker is left, although the traceback is alive"
 
 
-def test_a_sample_takes_another_image_in_place_of_a_bad_one_and_all_else_stays(write_groups: WriteGroups) -> None:
+def test_unreadable_image_is_replaced_by_another_of_its_class(write_groups: WriteGroups) -> None:
     folder = write_groups({4: 5})
     whole = _dataset(folder)
     before = [whole[sample] for sample in range(12)]
@@ -122,19 +121,17 @@ def test_a_sample_takes_another_image_in_place_of_a_bad_one_and_all_else_stays(w
     assert hit
 
 
-def test_a_worker_gets_a_copy_that_finds_the_same_paths(write_groups: WriteGroups) -> None:
+def test_pickled_dataset_finds_the_same_paths(write_groups: WriteGroups) -> None:
     copy = pickle.loads(pickle.dumps(_dataset(write_groups({4: 5}))))
     assert copy.members.path(2, 1) == "g4/é2_1.png"
 
 
 @pytest.mark.parametrize("in_batches", [False, True])
-def test_images_come_to_shades_of_grey_where_the_network_takes_those(
-    write_groups: WriteGroups, in_batches: bool
-) -> None:
+def test_grayscale_images_for_a_grayscale_network(write_groups: WriteGroups, in_batches: bool) -> None:
     folder = write_groups({4: 5})
     still = AugmentationSettings(ImageSize(24, 40), 0, 0, 0, 0, random_resized_crop=0)
     dataset, grey = (_dataset(folder, in_batches, Augmentation(still, channels)) for channels in (3, 1))
-    skipped = SkippedImages(folder / "run", HERE.max_skipped_share)
+    skipped = SkippedLog(folder / "run", HERE.max_skipped_share)
     coloured, greys = (next(read_batches(each, HERE, CPU, skipped))[0].double() for each in (dataset, grey))
     assert greys.shape == (4, 1, 24, 40)
     red, green, blue = coloured.unbind(dim=1)
@@ -142,7 +139,7 @@ def test_images_come_to_shades_of_grey_where_the_network_takes_those(
 
 
 class Killing(GroupDataset):
-    """Samples of which one kills the worker that reads it, as a full shared memory does."""
+    """Kills the worker at one sample, as a full shared memory does."""
 
     def __getitem__(self, sample: int) -> Sample | UserError:
         if sample == 9:
@@ -151,17 +148,17 @@ class Killing(GroupDataset):
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_ends_the_run_with_a_message(write_groups: WriteGroups) -> None:
+def test_killed_worker_is_a_user_error(write_groups: WriteGroups) -> None:
     folder = write_groups({4: 5})
     dataset, runtime = _dataset(folder), RuntimeSettings(num_workers=2)
     killing = Killing(dataset.images_folder, dataset.members, dataset.plan, dataset.augmentation)
     with pytest.raises(UserError, match=r"A batch is lost: DataLoader worker .* --batch-size, or give --num-workers 0"):
-        list(read_batches(killing, runtime, CPU, SkippedImages(folder / "run", 0.05)))
+        list(read_batches(killing, runtime, CPU, SkippedLog(folder / "run", 0.05)))
     assert not active_children(), "the other worker ends too"
 
 
 class Unsendable(GroupDataset):
-    """Samples of which one cannot be sent by the worker that has read it."""
+    """Has one sample that a worker cannot send."""
 
     def __getitem__(self, sample: int) -> Sample | UserError:
         read = super().__getitem__(sample)
@@ -169,9 +166,9 @@ class Unsendable(GroupDataset):
 
 
 @pytest.mark.slow
-def test_a_batch_that_cannot_be_sent_ends_the_run_with_a_message(write_groups: WriteGroups) -> None:
+def test_unsendable_batch_is_a_user_error(write_groups: WriteGroups) -> None:
     folder = write_groups({4: 5})
     dataset, runtime = _dataset(folder), RuntimeSettings(num_workers=2)
     unsendable = Unsendable(dataset.images_folder, dataset.members, dataset.plan, dataset.augmentation)
     with pytest.raises(UserError, match="A batch is lost"):
-        list(read_batches(unsendable, runtime, CPU, SkippedImages(folder / "run", 0.05)))
+        list(read_batches(unsendable, runtime, CPU, SkippedLog(folder / "run", 0.05)))

@@ -13,49 +13,49 @@ from training.data.groups import Group, choose_groups, digest_of_groups, read_me
 from training.data.members import map_table
 
 
-def test_the_first_groups_that_are_not_empty(write_groups: WriteGroups, caplog: pytest.LogCaptureFixture) -> None:
+def test_first_non_empty_groups(write_groups: WriteGroups, caplog: pytest.LogCaptureFixture) -> None:
     groups_folder = write_groups({9: 4, 1: 5, 7: 3}) / "groups"
     assert choose_groups(groups_folder, groups_num=2, batch_size=3) == [Group(1, 5, 15), Group(7, 3, 9)]
     assert str(Group(3, 1204, 31880)) == "group 3: 1,204 classes, 31,880 images"
     assert not caplog.records
 
 
-def test_fewer_groups_than_asked_for_are_a_warning(write_groups: WriteGroups, caplog: pytest.LogCaptureFixture) -> None:
+def test_too_few_groups_are_a_warning(write_groups: WriteGroups, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         groups = choose_groups(write_groups({1: 3, 5: 3}) / "groups", groups_num=8, batch_size=3)
     assert [group.index for group in groups] == [1, 5]
-    assert "groups_num = 8, but only 2 groups are not empty" in caplog.text
+    assert "groups_num = 8, but only 2 groups are non-empty" in caplog.text
 
 
-def test_fewer_classes_than_the_batch_are_refused(write_groups: WriteGroups) -> None:
+def test_fewer_classes_than_the_batch_are_an_error(write_groups: WriteGroups) -> None:
     groups_folder = write_groups({0: 4, 2: 3}) / "groups"
-    expected = r"group 2: 3 classes, 9 images: a batch of 4 shows 4 classes; lower --batch-size to at most 3"
+    expected = "Group 2 has 3 classes, fewer than --batch-size 4"
     with pytest.raises(UserError, match=expected):
         choose_groups(groups_folder, groups_num=2, batch_size=4)
-    assert len(choose_groups(groups_folder, groups_num=1, batch_size=4)) == 1  # a group that rests does not matter
+    assert len(choose_groups(groups_folder, groups_num=1, batch_size=4)) == 1  # groups that are not used do not count
 
 
-def test_groups_by_number_in_the_order_given(write_groups: WriteGroups, caplog: pytest.LogCaptureFixture) -> None:
+def test_named_groups_in_the_given_order(write_groups: WriteGroups, caplog: pytest.LogCaptureFixture) -> None:
     groups_folder = write_groups({9: 4, 1: 5, 7: 3}) / "groups"
     groups = choose_groups(groups_folder, groups_num=8, batch_size=3, group_indices=(9, 1))
     assert groups == [Group(9, 4, 12), Group(1, 5, 15)]
-    assert not caplog.records, "groups_num is not looked at"
+    assert not caplog.records, "groups_num is ignored"
 
 
-def test_groups_without_a_class_are_refused_with_those_that_have_one(write_groups: WriteGroups) -> None:
+def test_named_empty_groups_error_lists_the_others(write_groups: WriteGroups) -> None:
     groups_folder = write_groups({1: 3, 2: 3, 3: 3, 9: 3}) / "groups"
     with pytest.raises(UserError) as error:
         choose_groups(groups_folder, groups_num=8, batch_size=3, group_indices=(1, 0, 50))
-    expected = "groups = 1,0,50: there is no class in 0, 50; groups that have classes: 1-3, 9"
+    expected = "groups = 1,0,50: no classes in 0, 50. Groups with classes: 1-3, 9"
     assert str(error.value) == expected
 
 
-def test_no_class_at_all_is_refused(write_groups: WriteGroups, tmp_path: Path) -> None:
+def test_missing_tables_are_an_error(write_groups: WriteGroups, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no Parquet file"):
         choose_groups(tmp_path, 1, 1)
 
 
-def test_members_are_those_of_the_group(write_groups: WriteGroups) -> None:
+def test_reads_the_members_of_the_group(write_groups: WriteGroups) -> None:
     groups_folder = write_groups({0: 3, 4: 5}) / "groups"
     members = read_members(groups_folder, 4, groups_folder.parent)
     assert members.num_classes == 5
@@ -68,23 +68,21 @@ def test_members_are_those_of_the_group(write_groups: WriteGroups) -> None:
     assert listed == [row for row in rows if row[0] == 4]
 
 
-def test_only_the_groups_own_file_is_needed(write_groups: WriteGroups) -> None:
+def test_reads_only_the_file_of_the_group(write_groups: WriteGroups) -> None:
     groups_folder = write_groups({0: 3, 4: 5}) / "groups"
     (groups_folder / "members/group-000000.parquet").unlink()
     assert read_members(groups_folder, 4, groups_folder.parent).num_classes == 5
 
 
-def test_members_are_an_uncompressed_arrow_file_that_is_mapped_and_not_sent(write_groups: WriteGroups) -> None:
+def test_members_are_memory_mapped_and_not_pickled(write_groups: WriteGroups) -> None:
     folder = write_groups({0: 3, 4: 400})
     members = read_members(folder / "groups", 4, folder / "run")
     assert members.path(399, 2) == "g4/é399_2.png"
     assert [path.name for path in (folder / "run").iterdir()] == ["members.arrow"]
     before = pa.total_allocated_bytes()
     assert map_table(members.file).nbytes > 400 * 3 * len("g4/é0_0.png")
-    assert pa.total_allocated_bytes() == before, "the columns are the file's own bytes"
-    assert len(pickle.dumps(members)) < 1000, (
-        "a worker is sent neither paths nor anything else that grows with the group"
-    )
+    assert pa.total_allocated_bytes() == before, "the columns are memory-mapped"
+    assert len(pickle.dumps(members)) < 1000, "the size sent to a worker does not grow with the group"
     read_members(folder / "groups", 0, folder / "run")  # the next epoch's, while these are still read
     assert members.path(0, 1) == "g4/é0_1.png"
 

@@ -1,4 +1,4 @@
-"""Images that change after training started: how many, and what is said when a run resumes or a model is finished."""
+"""Warnings about images that changed after training started, for resumed runs and finished models."""
 
 import dataclasses
 import json
@@ -13,16 +13,16 @@ from PIL import Image
 from data_manifest.tables import read_table
 from tests.training.conftest import WriteGroups
 from tests.training.test_train_cosplace import Validation
-from training.data.image_changes import TRAIN, VALIDATION, WHAT, warn_of_changes
+from training.data.image_changes import ROLES, TRAIN, VALIDATION, warn_of_changes
 from training.train_cosplace import train_cosplace
 
 
 class Killed(BaseException):
-    """Ends a run as SIGKILL does: nothing is saved on the way out."""
+    """Ends a run as SIGKILL does: nothing is saved."""
 
 
 def repaint(file: Path) -> None:
-    """Replace an image; its time is another one."""
+    """Replace an image, with another modification time."""
     times = file.stat()
     Image.new("RGB", (48, 40), (255, 255, 255)).save(file)
     os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns + 1_000_000_000))
@@ -30,7 +30,7 @@ def repaint(file: Path) -> None:
 
 @pytest.fixture
 def folder(write_groups: WriteGroups) -> Path:
-    """Two groups of 12 and of 9 images, of which the first is trained on, and a validation set."""
+    """Return a folder with groups of 12 and 9 images, the first to train on, and a validation set."""
     folder = write_groups({0: 4, 3: 3})
     recipe = {"stage": "groups", "name": "city", "digest": "abc", "settings": {"M": 10.0}}
     (folder / "groups" / "recipe.json").write_text(json.dumps(recipe))
@@ -50,9 +50,7 @@ def train(folder: Path, tiny: dict[str, Any], epochs: int, recalls: list[float] 
     return train_cosplace(folder / "groups", folder / "images", folder / "artifacts", validation, **settings)
 
 
-def test_a_model_keeps_the_states_of_the_images_it_was_trained_and_validated_on(
-    folder: Path, tiny: dict[str, Any], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_model_records_its_images(folder: Path, tiny: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     model = train(folder, tiny, 1)
     states = read_table(model, TRAIN)
     assert sorted(states["path"]) == sorted(str(file.relative_to(folder / "images")) for file in folder.glob("*/g0/*"))
@@ -63,7 +61,7 @@ def test_a_model_keeps_the_states_of_the_images_it_was_trained_and_validated_on(
     assert "since training started" not in caplog.text
 
 
-def test_a_run_that_resumes_says_how_many_images_have_changed(
+def test_resumed_run_warns_of_changed_images(
     folder: Path, tiny: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     first = train(folder, tiny, 1)
@@ -86,7 +84,7 @@ def test_a_run_that_resumes_says_how_many_images_have_changed(
     assert f"remove {second} and {run}, then run again" in caplog.text
 
 
-def test_a_finished_training_says_how_many_images_have_changed(
+def test_finished_training_warns_of_changed_images(
     folder: Path, tiny: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     model = train(folder, tiny, 1)
@@ -106,7 +104,7 @@ def test_nothing_is_said_of_images_that_are_as_they_were_or_whose_folder_is_gone
     assert "since training started" not in caplog.text
 
 
-def test_what_a_run_recorded_before_its_first_checkpoint_does_not_count(
+def test_states_recorded_before_the_first_checkpoint_are_replaced(
     folder: Path, tiny: dict[str, Any], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def die(*_: Any) -> dict[int, float]:
@@ -117,7 +115,7 @@ def test_what_a_run_recorded_before_its_first_checkpoint_does_not_count(
         with pytest.raises(Killed):
             train(folder, tiny, 1)
     (run,) = (folder / "artifacts" / "runs").glob("*/*")
-    assert {path.name for path in run.iterdir()} >= set(WHAT)
+    assert {path.name for path in run.iterdir()} >= set(ROLES)
     changed = next((folder / "images" / "g0").iterdir())
     repaint(changed)
     model = train(folder, tiny, 1)
@@ -126,7 +124,7 @@ def test_what_a_run_recorded_before_its_first_checkpoint_does_not_count(
     assert times[str(changed.relative_to(folder / "images"))] == changed.stat().st_mtime_ns
 
 
-def test_an_image_whose_state_cannot_be_read_stops_no_training(
+def test_unreadable_file_state_does_not_stop_training(
     folder: Path, tiny: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     loop = sorted((folder / "images" / "g0").iterdir())[-1]

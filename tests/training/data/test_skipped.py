@@ -7,9 +7,9 @@ import pytest
 
 from data_manifest.errors import UserError
 from data_manifest.tables import read_table
-from training.data.dataset import Skipped
+from training.data.dataset import SkippedImage
 from training.data.sampling import EpochPlan
-from training.data.skipped import SkippedImages
+from training.data.skipped import SkippedLog
 from training.loop.trainer import train
 from training.settings import RuntimeSettings
 
@@ -17,38 +17,38 @@ PLAN = EpochPlan(num_classes=10, batch_size=10, iterations=50, seed=0, epoch=0)
 SECOND = EpochPlan(num_classes=10, batch_size=10, iterations=50, seed=0, epoch=1)
 
 
-def _skips(*numbers: int) -> list[Skipped]:
-    return [Skipped(f"{number}.jpg", "broken") for number in numbers]
+def _skips(*numbers: int) -> list[SkippedImage]:
+    return [SkippedImage(f"{number}.jpg", "broken") for number in numbers]
 
 
-def test_each_image_is_told_and_listed_once_whatever_resumes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_image_is_logged_and_listed_once_across_resumes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        SkippedImages(tmp_path, 0.5).add(_skips(2, 1, 2), PLAN)
-        SkippedImages(tmp_path, 0.5).add(_skips(1, 3), SECOND)
-    assert [record.getMessage().split()[0] for record in caplog.records] == ["2.jpg", "1.jpg", "3.jpg"]
+        SkippedLog(tmp_path, 0.5).add(_skips(2, 1, 2), PLAN)
+        SkippedLog(tmp_path, 0.5).add(_skips(1, 3), SECOND)
+    assert [record.getMessage().split()[2] for record in caplog.records] == ["2.jpg", "1.jpg", "3.jpg"]
     expected = [("1.jpg", "broken", 0), ("2.jpg", "broken", 0), ("3.jpg", "broken", 1)]
     assert read_table(tmp_path, "skipped").rows() == expected
 
 
-def test_more_than_the_share_of_an_epoch_stops(tmp_path: Path) -> None:
-    skipped = SkippedImages(tmp_path, 0.05)  # 25 of 500
+def test_aborts_above_the_share_of_an_epoch(tmp_path: Path) -> None:
+    skipped = SkippedLog(tmp_path, 0.05)  # 25 of 500
     skipped.add(_skips(*range(25)), PLAN)
     skipped.add(_skips(*range(25)), SECOND)
-    expected = r"26 times in epoch 2 an image could not be read: more than max_skipped_share = 0.05 of 500 allows"
+    expected = r"26 unreadable images in 500 samples of epoch 2, more than max_skipped_share = 0.05 allows"
     with pytest.raises(UserError, match=expected):
         skipped.add(_skips(25), SECOND)
-    assert len(read_table(tmp_path, "skipped")) == 26, "those that stop the run are listed too"
+    assert len(read_table(tmp_path, "skipped")) == 26, "the last batch is listed too"
 
 
-def test_a_few_are_borne_unless_none_are(tmp_path: Path) -> None:
-    SkippedImages(tmp_path, 0.001).add(_skips(*range(10)), PLAN)
-    with pytest.raises(UserError, match="11 times"):
-        SkippedImages(tmp_path, 0.001).add(_skips(*range(11)), PLAN)
-    with pytest.raises(UserError, match="1 times"):
-        SkippedImages(tmp_path, 0).add(_skips(1), PLAN)
+def test_tolerates_10_unless_the_share_is_0(tmp_path: Path) -> None:
+    SkippedLog(tmp_path, 0.001).add(_skips(*range(10)), PLAN)
+    with pytest.raises(UserError, match="11 unreadable"):
+        SkippedLog(tmp_path, 0.001).add(_skips(*range(11)), PLAN)
+    with pytest.raises(UserError, match="1 unreadable"):
+        SkippedLog(tmp_path, 0).add(_skips(1), PLAN)
 
 
-def test_training_goes_on_without_a_bad_image_and_lists_it(
+def test_training_replaces_and_lists_unreadable_images(
     write_groups: Callable[[dict[int, int]], Path], tiny: dict[str, Any]
 ) -> None:
     folder = write_groups({0: 3, 3: 3})

@@ -1,13 +1,14 @@
 """Processes that train together, over gloo on the CPU: the same as one process with the same global batch."""
 
+import itertools
 import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import polars as pl
@@ -19,14 +20,17 @@ from data_manifest.images.image_size import ImageSize
 from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
 from pipeline.manifest.build_manifest import build_manifest
+from tests.helpers import as_main, fork, run_forked, run_module
 from tests.training.conftest import assert_same_future
 from tests.workflows.conftest import write_images
-from training.__main__ import main
-from training.command_line import arguments_for
+from training.__main__ import arguments_for, main
+from training.data.settings import AugmentationSettings
+from training.distributed.launch import launch
+from training.distributed.processes import is_rank_zero
+from training.loop.step import TrainStep
 from training.network.settings import NetworkSettings
-from training.settings import AugmentationSettings, TrainingSettings
+from training.settings import TrainingSettings
 
-ROOT = Path(__file__).parents[3]
 NETWORK = NetworkSettings("SqueezeNet1_1", 16, backbone_weights="none", train_all_layers=True)
 SIZE = AugmentationSettings(ImageSize(40, 48))
 TRAINING = TrainingSettings(batch_size=4, groups_num=1, epochs_num=2, iterations_per_epoch=3, lr=1e-3)
@@ -50,19 +54,19 @@ def arguments(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [*arguments_for(folders, [NETWORK, SIZE, TRAINING]), "--device=cpu", "--num-workers=0"]
 
 
-def _command(arguments: list[str], artifacts: Path, processes: int) -> list[str]:
-    more = (f"--artifacts-folder={artifacts}", f"--num-processes={processes}")
-    return [sys.executable, "-m", "training", *arguments, *more]
+def _free_port() -> int:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return int(unused.getsockname()[1])
 
 
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-
-
-def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
-    done = subprocess.run(command, env=_environment(), cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done
+def _train_in_two(*arguments: object) -> list[CompletedProcess[str]]:
+    """Run `_train` in two processes, with the variables by which torchrun makes them one training."""
+    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": "2"}
+    with ThreadPoolExecutor(2) as executor:
+        return list(
+            executor.map(lambda rank: run_forked(_train, *arguments, RANK=rank, LOCAL_RANK=rank, **common), ("0", "1"))
+        )
 
 
 def _checkpoint(artifacts: Path) -> Path:
@@ -74,16 +78,11 @@ def _checkpoint(artifacts: Path) -> Path:
 def of_two(arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The artifacts of two processes that nothing disturbs, started by torchrun as if on two machines."""
     artifacts = tmp_path_factory.mktemp("two")
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
-    rendezvous = ["--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{port}", "-m", "training"]
-    command = [*torchrun, *rendezvous, *arguments, f"--artifacts-folder={artifacts}"]
-    machines = [
-        subprocess.Popen(command, env=_environment(), cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(2)
-    ]
-    said = "".join(each.communicate()[1] for each in machines)
+    rendezvous = ("--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{_free_port()}", "-m", "training")
+    command = ("--nnodes=2", "--nproc-per-node=1", *rendezvous, *arguments, f"--artifacts-folder={artifacts}")
+    with ThreadPoolExecutor(2) as executor:
+        machines = list(executor.map(lambda _: run_module("torch.distributed.run", *command), range(2)))
+    said = "".join(each.stderr for each in machines)
     assert [each.returncode for each in machines] == [0, 0], said
     assert said.count("epoch 2 of 2: group 0") == 1, "one of them tells"
     return artifacts
@@ -91,7 +90,8 @@ def of_two(arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.mark.slow
 def test_two_processes_are_as_one(arguments: list[str], of_two: Path, tmp_path: Path) -> None:
-    _run(_command(arguments, tmp_path, 1))
+    done = run_module("training", *arguments, f"--artifacts-folder={tmp_path}")
+    assert done.returncode == 0, done.stderr
     _assert_close(tmp_path, of_two)
 
 
@@ -121,16 +121,18 @@ launch(2, sys.argv[1:], lambda done: print(done, flush=True))
 def test_one_that_is_killed_stops_all_and_the_run_goes_on_as_if_nothing_had_been(
     arguments: list[str], of_two: Path, tmp_path: Path
 ) -> None:
-    command = [*_command(arguments, tmp_path, 2), "--checkpoint-iterations=1"]
-    with subprocess.Popen(command, env=_environment(), cwd=ROOT, stderr=subprocess.PIPE, text=True) as launcher:
-        while not _checkpoint(tmp_path).exists() and launcher.poll() is None:
-            time.sleep(0.01)
-        children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
-        os.kill(int(children[1]), signal.SIGKILL)
-        _, said = launcher.communicate()
-    assert launcher.returncode != 0
-    assert re.search(r"ERROR: process \d of 2 was killed by SIGKILL, so all were stopped: give the same", said), said
-    again = _run([sys.executable, "-c", AGAIN, *command[3:]])
+    command = [*arguments, f"--artifacts-folder={tmp_path}", "--num-processes=2", "--checkpoint-iterations=1"]
+    launcher = fork(tmp_path, as_main, "training", *command)
+    while not _checkpoint(tmp_path).exists() and launcher.is_alive():
+        time.sleep(0.01)
+    children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+    os.kill(int(children[1]), signal.SIGKILL)
+    launcher.join()
+    said = (tmp_path / "stderr").read_text()
+    assert launcher.exitcode != 0
+    assert re.search(r"ERROR: Rank \d of 2 was killed by SIGKILL, so all were stopped\. Run the same", said), said
+    again = run_forked(_launch, command)
+    assert again.returncode == 0, again.stderr
     assert re.search(r"going on with epoch [12]", again.stderr)
     assert again.stdout.split()[-1] == "100"
     assert_same_future(_checkpoint(tmp_path).parent, _checkpoint(of_two).parent)
@@ -138,28 +140,28 @@ def test_one_that_is_killed_stops_all_and_the_run_goes_on_as_if_nothing_had_been
 
 def test_shares_that_cannot_be_equal_are_refused(arguments: list[str], tmp_path: Path) -> None:
     more = [f"--artifacts-folder={tmp_path}", "--batch-size=3", "--num-processes=2"]
-    with pytest.raises(UserError, match="batch_size = 3: 2 processes cannot have equal shares of a batch"):
+    with pytest.raises(UserError, match="batch_size = 3: not divisible by the number of processes, 2"):
         main([*arguments, *more])
 
 
-STOPPING = """
-import signal, sys
-from training.__main__ import main
-from training.distributed.processes import is_first
-from training.loop.step import TrainStep
+def _launch(arguments: list[str]) -> None:
+    """Train in two processes, and print the percentages."""
+    launch(2, arguments, print)
 
-step, steps = TrainStep.__call__, iter(range(int(sys.argv[1])))
 
-def stopped_after(self, *batch):
-    loss = step(self, *batch)
-    next(steps)
-    if steps.__length_hint__() == 0 and is_first():
-        signal.raise_signal(signal.SIGTERM)
-    return loss
+def _train(arguments: list[str], stopped_after: int | None = None) -> None:
+    """Train, with SIGTERM sent to the first process within a step."""
+    step, steps = TrainStep.__call__, itertools.count(1)
 
-TrainStep.__call__ = stopped_after
-main(sys.argv[2:])
-"""
+    def stopping_step(self: TrainStep, images: torch.Tensor, class_indices: torch.Tensor) -> torch.Tensor:
+        loss = step(self, images, class_indices)
+        if next(steps) == stopped_after and is_rank_zero():
+            signal.raise_signal(signal.SIGTERM)
+        return loss
+
+    TrainStep.__call__ = stopping_step  # type: ignore[method-assign]
+    torch.set_num_threads(1)
+    main(arguments)
 
 
 @pytest.mark.slow
@@ -167,16 +169,14 @@ def test_a_run_continues_within_an_epoch_with_another_number_of_processes(
     arguments: list[str], of_two: Path, tmp_path: Path
 ) -> None:
     """Two processes, one, and two again, each change in the middle of an epoch."""
-    (tmp_path / "stopping.py").write_text(STOPPING)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d"]
-    two, one = [*torchrun, "--rdzv-endpoint=localhost:0"], [sys.executable]
+    command = [*arguments, f"--artifacts-folder={tmp_path}"]
     places = []
-    for python, steps in ((two, 1), (one, 3)):
-        command = [*python, str(tmp_path / "stopping.py"), str(steps), *arguments, f"--artifacts-folder={tmp_path}"]
-        stopped = subprocess.run(command, env=_environment(), cwd=ROOT, capture_output=True, text=True, check=False)
-        assert "stopped: SIGTERM after iteration" in stopped.stderr, stopped.stderr
+    for run, steps in ((_train_in_two, 1), (lambda *arguments: [run_forked(_train, *arguments)], 3)):
+        for stopped in run(command, steps):
+            assert "stopped: SIGTERM after iteration" in stopped.stderr, stopped.stderr
         saved = torch.load(_checkpoint(tmp_path), weights_only=True)
         places.append((saved["epoch"], saved["part"]["iterations"]))
     assert places == [(0, 1), (1, 1)], "within the first and the second epoch"
-    _run(_command(arguments, tmp_path, 2))
+    for done in _train_in_two(command):
+        assert done.returncode == 0, done.stderr
     _assert_close(tmp_path, of_two)

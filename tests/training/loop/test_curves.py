@@ -92,5 +92,5 @@ def test_curves_that_are_asked_for_later_begin_with_the_epochs_that_are_done(
 def test_a_missing_package_is_told_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     RuntimeSettings()
-    with pytest.raises(UserError, match="tensorboard = True: that package is not installed here: pip install"):
+    with pytest.raises(UserError, match="tensorboard = True: package not installed: pip install"):
         RuntimeSettings(tensorboard=True)

@@ -12,10 +12,10 @@ from torch import Tensor
 from data_manifest.errors import UserError
 from data_manifest.images.image_size import ImageSize
 from data_manifest.store.recipe import CURRENT
+from training.data.settings import AugmentationSettings
 from training.loop.trainer import train
 from training.network.settings import NetworkSettings, model_file
 from training.network.weights import build_network, load_model, save_network
-from training.settings import AugmentationSettings
 
 WriteGroups = Callable[[dict[int, int]], Path]
 RESNET18 = NetworkSettings("ResNet18", 32, backbone_weights="none")
@@ -72,7 +72,7 @@ def test_files_of_every_kind_start_a_training(
 def test_a_folder_means_the_model_in_it(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     with pytest.raises(
-        UserError, match=r"resume_model = .*run.*: this folder holds no model: neither model.pth.* best_mod"
+        UserError, match=r"resume_model = .*run.*: no model in this folder: neither model.pth.* best_mod"
     ):
         NetworkSettings(resume_model=tmp_path / "run")
     for name in ("best_model.pth", "model.pth"):

@@ -15,11 +15,12 @@ from torch import nn
 
 from data_manifest.tables import read_table
 from tests.training.conftest import WriteGroups, assert_same_future
+from training.data.settings import AugmentationSettings
 from training.loop.step import TrainStep
 from training.loop.stopping import StoppedError
 from training.loop.trainer import train
 from training.network.settings import NetworkSettings
-from training.settings import AugmentationSettings, RuntimeSettings, TrainingSettings
+from training.settings import RuntimeSettings, TrainingSettings
 
 SIZES, EPOCHS, ITERATIONS = {0: 4, 3: 5}, 2, 5
 

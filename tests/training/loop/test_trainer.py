@@ -156,7 +156,7 @@ def test_too_few_classes_are_refused_before_anything_is_written(
     write_groups: WriteGroups, tiny: dict[str, Any]
 ) -> None:
     folder = write_groups(SIZES)
-    with pytest.raises(UserError, match="group 0: 4 classes, 12 images: a batch of 5"):
+    with pytest.raises(UserError, match="Group 0 has 4 classes, fewer than --batch-size 5"):
         _train(folder, "run", tiny, batch_size=5)
     assert not (folder / "run").exists()
 
@@ -186,7 +186,7 @@ def test_each_process_draws_its_own_dropout(
         seeds.append(seed)
         return seed_all(seed)
 
-    monkeypatch.setattr("training.loop.epoch.own_number", lambda: 1)
+    monkeypatch.setattr("training.loop.epoch.rank", lambda: 1)
     monkeypatch.setattr(torch, "manual_seed", noted)
     _train(write_groups(SIZES), "run", tiny, epochs_num=1)
     plan = EpochPlan.of(tiny["training"], max(SIZES.values()), 0)

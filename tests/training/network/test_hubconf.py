@@ -1,4 +1,4 @@
-"""torch.hub, as a user without the rest of the project's libraries calls it."""
+"""torch.hub entry points, called without the project's other dependencies."""
 
 import os
 import subprocess
@@ -15,15 +15,15 @@ ROOT = Path(__file__).parents[3]
 BLOCKED = ("polars", "pyarrow", "luigi", "faiss", "dask", "scipy", "utm", "duckdb")
 
 
-def test_the_entry_points_are_these_alone_and_each_is_explained() -> None:
+def test_entry_points_are_documented() -> None:
     assert hubconf.dependencies == ["torch", "torchvision"]
     entries = [name for name, value in vars(hubconf).items() if callable(value) and not name.startswith("_")]
-    assert entries == ["get_trained_model", "load_model"], "torch.hub takes every public callable for an entry point"
+    assert entries == ["get_trained_model", "load_model"], "every public callable is an entry point"
     for name in entries:
         assert "Args:" in getattr(hubconf, name).__doc__
 
 
-def test_networks_load_where_only_torch_and_torchvision_are(release: tuple[Path, str], tmp_path: Path) -> None:
+def test_networks_load_with_only_torch_and_torchvision(release: tuple[Path, str], tmp_path: Path) -> None:
     own = build_network(NetworkSettings("SqueezeNet1_1", 8, backbone_weights="none")).eval()
     save_network(own, tmp_path / "run" / "best_model.pth")
     code = f"""if True:
@@ -47,7 +47,7 @@ def test_networks_load_where_only_torch_and_torchvision_are(release: tuple[Path,
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1].startswith("UserError there are no official weights of ResNet18 with fc_output")
+    assert done.stdout.splitlines()[-1].startswith("UserError There are no official weights of ResNet18 with fc_output")
     official = torch.load(tmp_path / "descriptors.pth", weights_only=True)
     images = torch.linspace(-1, 1, 3 * 64 * 96).view(1, 3, 64, 96)
     reference = build_network(NetworkSettings("ResNet18", 32, backbone_weights="none"), seed=4).eval()

@@ -55,7 +55,7 @@ def test_shapes_of_the_aggregation() -> None:
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_every_entry_maps_images_to_descriptors(backbone: str) -> None:
+def test_each_backbone_maps_images_to_descriptors(backbone: str) -> None:
     assert _network(backbone)(torch.empty(2, 3, 64, 96, device="meta")).shape == (2, 64)
 
 
@@ -68,13 +68,13 @@ FIRST_TRAINED = {
     **{f"EfficientNet_B{size}": "backbone.0.5.0.block.0.0.weight" for size in range(8)},
     "SqueezeNet1_0": "backbone.7.squeeze.weight",
     "SqueezeNet1_1": "backbone.6.squeeze.weight",
-    "ConvNeXt_Tiny": "backbone.0.4.0.weight",  # the layer norm before the halving, before the third stage
+    "ConvNeXt_Tiny": "backbone.0.4.0.weight",  # the layer norm of the downsampling before the third stage
     "MobileNet_V3_Large": "backbone.0.11.block.0.0.weight",
 }
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_all_before_the_first_trained_layer_is_frozen_and_nothing_after(backbone: str) -> None:
+def test_frozen_layers_end_at_the_first_trained_one(backbone: str) -> None:
     parameters = list(_network(backbone).named_parameters())
     first = [name for name, _ in parameters].index(FIRST_TRAINED[backbone])
     assert first > 0

@@ -1,5 +1,6 @@
-"""What a file of weights states of its network, and that it is used."""
+"""The preprocessing that a model file states, and its use."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,7 @@ from PIL import Image
 
 from data_manifest.errors import UserError
 from data_manifest.images.image_size import ImageSize
-from training.network.images import normalise
-from training.network.preprocessing import Preprocessing, preprocessing_of
+from training.network.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, preprocessing_of
 from training.network.settings import NetworkSettings
 from training.network.weights import build_network, load_model, load_network, save_network, stated_image_size
 
@@ -22,13 +22,13 @@ def _settings(**more: Any) -> NetworkSettings:
 
 @pytest.fixture
 def grey_model(tmp_path: Path) -> Path:
-    """The file of a network for grayscale images of 48 rows and 64 columns."""
+    """Return the file of a network for grayscale images of 48 rows and 64 columns."""
     path = tmp_path / "model.pth"
     save_network(build_network(_settings(grayscale=True), image_size=ImageSize(48, 64)), path)
     return path
 
 
-def test_a_file_of_weights_states_the_preprocessing_and_is_a_plain_state_dict_all_the_same(grey_model: Path) -> None:
+def test_model_file_states_preprocessing_and_contains_only_tensors(grey_model: Path) -> None:
     state = torch.load(grey_model, weights_only=True)
     assert all(isinstance(value, torch.Tensor) for value in state.values())
     stated = state._metadata[""]["cosplace"]
@@ -38,18 +38,18 @@ def test_a_file_of_weights_states_the_preprocessing_and_is_a_plain_state_dict_al
     assert stated["preprocessing"]["std"] == pytest.approx([(0.229 + 0.224 + 0.225) / 3])
 
 
-def test_what_the_file_states_is_what_is_loaded(grey_model: Path) -> None:
+def test_loaded_network_has_the_stated_preprocessing(grey_model: Path) -> None:
     for network in (
         load_network(grey_model, "SqueezeNet1_1", 8),
         load_model(grey_model),
         load_model(grey_model.parent),
     ):
-        assert network.preprocessing == Preprocessing(*Preprocessing.of_channels(1).statistics, ImageSize(48, 64))
+        assert network.preprocessing == dataclasses.replace(Preprocessing.of_channels(1), image_size=ImageSize(48, 64))
         assert not network.training
     assert stated_image_size(grey_model) == ImageSize(48, 64)
 
 
-def test_a_state_dict_that_states_nothing_loads_with_what_its_shapes_show(grey_model: Path) -> None:
+def test_channels_without_a_statement_follow_the_shapes(grey_model: Path) -> None:
     torch.save(dict(torch.load(grey_model, weights_only=True)), grey_model)
     assert stated_image_size(grey_model) is None
     for network in (load_network(grey_model, "SqueezeNet1_1", 8), load_model(grey_model)):
@@ -67,26 +67,34 @@ UNKNOWN: list[Any] = [
 
 
 @pytest.mark.parametrize("stated", UNKNOWN)
-def test_preprocessing_that_is_not_known_here_is_refused(grey_model: Path, stated: Any) -> None:
+def test_unknown_preprocessing_is_an_error(grey_model: Path, stated: Any) -> None:
     state = torch.load(grey_model, weights_only=True)
     state._metadata[""]["cosplace"]["preprocessing"] = stated
     torch.save(state, grey_model)
-    with pytest.raises(UserError, match=r"model.pth states preprocessing that is not known here"):
+    with pytest.raises(UserError, match=r"model.pth states unknown preprocessing"):
         load_model(grey_model)
 
 
-def test_other_values_than_imagenets_are_used_if_the_file_states_them() -> None:
+def test_normalise_agrees_with_the_formula() -> None:
+    images = torch.randint(0, 256, (2, 3, 4, 5), dtype=torch.uint8)
+    normalised = Preprocessing().normalise(images)
+    assert normalised.dtype == torch.float32
+    for channel in range(3):
+        expected = (images[1, channel, 2, 3].item() / 255 - IMAGENET_MEAN[channel]) / IMAGENET_STD[channel]
+        assert normalised[1, channel, 2, 3].item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_normalise_uses_the_given_statistics() -> None:
     images = torch.tensor([0, 51, 255], dtype=torch.uint8).view(1, 1, 1, 3)
     normalised = Preprocessing((0.2,), (0.4,)).normalise(images)
     torch.testing.assert_close(normalised.flatten(), torch.tensor([-0.5, 0.0, 2.0]))
-    assert torch.equal(normalise(images), Preprocessing.of_channels(1).normalise(images))
 
 
-def test_a_module_without_preprocessing_takes_imagenets_colours() -> None:
+def test_module_without_preprocessing_gets_imagenets() -> None:
     assert preprocessing_of(torch.nn.Identity()) == Preprocessing() == Preprocessing.of_channels(3)
 
 
-def test_an_image_becomes_an_input_of_its_own_size() -> None:
+def test_pillow_image_becomes_an_input() -> None:
     image = Image.new("RGB", (30, 20), (255, 0, 0))
     colour, grey = (Preprocessing.of_channels(channels)(image) for channels in (3, 1))
     assert (colour.shape, grey.shape) == ((1, 3, 20, 30), (1, 1, 20, 30))
@@ -95,9 +103,7 @@ def test_an_image_becomes_an_input_of_its_own_size() -> None:
 
 
 @pytest.mark.parametrize("backbone", ["VGG16", "ResNet18", "EfficientNet_B0", "ConvNeXt_Tiny", "MobileNet_V3_Large"])
-def test_weights_for_colours_give_on_grey_images_what_they_give_on_the_same_grey_three_times(
-    tmp_path: Path, backbone: str
-) -> None:
+def test_grayscale_network_equals_colour_network_on_grey_images(tmp_path: Path, backbone: str) -> None:
     colours = build_network(_settings(backbone=backbone), seed=3).eval()
     save_network(colours, tmp_path / "model.pth")
     grey = build_network(_settings(backbone=backbone, grayscale=True, resume_model=tmp_path / "model.pth")).eval()
@@ -106,7 +112,7 @@ def test_weights_for_colours_give_on_grey_images_what_they_give_on_the_same_grey
         torch.testing.assert_close(grey(images), colours(images.expand(2, 3, 64, 48)), atol=1e-5, rtol=1e-4)
 
 
-def test_imagenet_weights_for_colours_start_a_grayscale_network(tmp_path: Path) -> None:
+def test_colour_weights_are_summed_for_grayscale(tmp_path: Path) -> None:
     model = torchvision.models.squeezenet1_1()
     torch.save(model.state_dict(), tmp_path / "weights.pth")
     network = build_network(_settings(grayscale=True, backbone_weights=str(tmp_path / "weights.pth")))
@@ -114,19 +120,19 @@ def test_imagenet_weights_for_colours_start_a_grayscale_network(tmp_path: Path) 
     torch.testing.assert_close(network.state_dict()["backbone.0.weight"][:, 0], red + green + blue)
 
 
-def test_a_grayscale_model_goes_on_as_one_and_is_not_taken_for_one_of_colours(grey_model: Path) -> None:
+def test_grayscale_model_resumes_only_with_grayscale(grey_model: Path) -> None:
     network = build_network(_settings(grayscale=True, resume_model=grey_model), image_size=ImageSize(48, 64))
     assert torch.equal(
         network.state_dict()["backbone.0.weight"], load_model(grey_model).state_dict()["backbone.0.weight"]
     )
-    with pytest.raises(UserError, match=r"holds? a .*SqueezeNet1_1 with fc_output_dim 8 for grayscale im.*--grayscale"):
+    with pytest.raises(UserError, match=r"SqueezeNet1_1 with fc_output_dim 8 for grayscale im.*--grayscale"):
         build_network(_settings(resume_model=grey_model))
 
 
-def test_going_on_with_another_size_is_said(grey_model: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_other_image_size_is_a_warning(grey_model: Path, caplog: pytest.LogCaptureFixture) -> None:
     settings = _settings(grayscale=True, resume_model=grey_model)
     build_network(settings, image_size=ImageSize(48, 64))
     assert not caplog.records
     network = build_network(settings, image_size=ImageSize(64, 48))
-    assert "was trained on images of 48x64, and is now on 64x48" in caplog.text
+    assert "was trained at image size 48x64; this run uses 64x48" in caplog.text
     assert network.preprocessing.image_size == ImageSize(64, 48)

@@ -5,8 +5,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from evaluation.report.charts.maps import Extent, count_squares, draw_density, new_map, round_length, square_side
-from evaluation.report.charts.style import conventions
+from evaluation.report.charts.maps import Extent, count_squares, draw_density, new_map, square_side
+from evaluation.report.charts.style import ROUND_NUMBERS
 
 
 def images(east: list[float], north: list[float], zone: int | None = 10, band: str | None = "S") -> pl.LazyFrame:
@@ -16,21 +16,22 @@ def images(east: list[float], north: list[float], zone: int | None = 10, band: s
 
 
 @pytest.mark.parametrize(
-    ("length", "rounded"), [(1.0, 1), (1.9, 1), (2.0, 2), (49.0, 20), (50.0, 50), (99_999.0, 50_000)]
+    ("side", "label"), [(10.0, "2 m"), (40.0, "10 m"), (196.0, "20 m"), (200.0, "50 m"), (399_996.0, "50 km")]
 )
-def test_lengths_of_scale_bars(length: float, rounded: float) -> None:
-    assert round_length(length) == rounded
+def test_scale_bar_is_a_round_length(side: float, label: str) -> None:
+    _, axes = new_map(Extent(10, "N", 0, 0, side, side))
+    assert [text.get_text() for text in axes.texts] == [label]
 
 
 @pytest.mark.parametrize("side", [3.0, 110.0, 111.0, 5_000.0, 12_345.0])
-def test_squares_are_round_and_few(side: float) -> None:
+def test_sides_of_squares_are_round_and_squares_few(side: float) -> None:
     found = square_side(Extent(10, "N", 0, 0, side, side))
     assert found >= 1
     assert side / found <= 110
-    assert round_length(found) == found
+    assert found in ROUND_NUMBERS
 
 
-def test_a_map_shows_the_zone_with_most_images_and_not_the_few_that_are_far_off() -> None:
+def test_extent_is_the_zone_with_most_images_without_outliers() -> None:
     rng = np.random.default_rng(0)
     east, north = rng.uniform(500_000, 501_000, 5000), rng.uniform(4_000_000, 4_002_000, 5000)
     city = images([*east, 900_000.0], [*north, 1.0])
@@ -40,10 +41,10 @@ def test_a_map_shows_the_zone_with_most_images_and_not_the_few_that_are_far_off(
     assert 499_000 < extent.west < 500_010
     assert 500_990 < extent.east < 502_000
     shape = (extent.east - extent.west) / (extent.north - extent.south)
-    assert shape > 0.5, "a narrow strip is shown with what lies beside it"
+    assert shape > 0.5, "a narrow strip is widened"
 
 
-def test_squares_against_a_loop() -> None:
+def test_count_squares_matches_a_loop() -> None:
     rng = np.random.default_rng(1)
     east, north = rng.uniform(-30, 30, 200), rng.uniform(0, 50, 200)
     extent = Extent(10, "N", -20, 0, 20, 40)
@@ -56,17 +57,16 @@ def test_squares_against_a_loop() -> None:
     assert {(x, y): number for x, y, number in squares.iter_rows()} == counted
 
 
-def test_places_without_a_zone_have_a_map_too() -> None:
+def test_extent_of_images_without_a_zone() -> None:
     extent = Extent.of(images([1.0, 2.0], [3.0, 4.0], zone=None, band=None))
     assert (extent.zone, extent.hemisphere, extent.name) == (None, None, "UTM")
 
 
 @pytest.mark.parametrize(("counts", "key"), [([12, 12], ["12"]), ([1, 1500], ["1", "1,500"])])
-def test_the_key_of_a_density_has_its_ends(counts: list[int], key: list[str]) -> None:
+def test_key_of_the_density_shows_its_ends(counts: list[int], key: list[str]) -> None:
     squares = pl.DataFrame({"east": [0.0, 10.0], "north": [0.0, 0.0], "images": counts})
-    with conventions():
-        _, axes = new_map(Extent(10, "N", 0, 0, 20, 20))
-        draw_density(axes, squares, 10.0)
+    _, axes = new_map(Extent(10, "N", 0, 0, 20, 20))
+    draw_density(axes, squares, 10.0)
     (room,) = axes.child_axes
     assert [label.get_text() for label in room.get_xticklabels()] == key
     shades = {tuple(shade) for shade in axes.images[0].to_rgba(np.array(counts))}

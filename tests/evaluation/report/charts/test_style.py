@@ -1,4 +1,4 @@
-"""Colours as readers see them who lack one kind of cone, by the matrices of Machado, Oliveira and Fernandes (2009)."""
+"""Colours for colour-blind readers, simulated with the matrices of Machado, Oliveira and Fernandes (2009)."""
 
 import itertools
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from evaluation.report.charts.style import LIGHT_AND_DARK, new_chart, number_slots
-from evaluation.report.sections.training import RECALLS
+from evaluation.report.sections.training_section import RECALLS
 
 Vector = npt.NDArray[np.float64]
 READERS = {
@@ -21,12 +21,12 @@ WHITE = np.array([0.9505, 1.0, 1.089])
 TOGETHER = {
     "queries": ["right", "wrong", "unknown"],
     "groups": [f"group{number}" for number in range(8)],
-    "recalls": list(RECALLS.values()),
+    "recalls": [role for role, _ in RECALLS.values()],
 }
 
 
 def seen(colour: str, reader: str) -> Vector:
-    """Where a reader sees a colour in CIELAB, where equal distances look equally different."""
+    """Return a colour as a reader sees it, in CIELAB, where equal distances look equally different."""
     parts = np.array([int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)])
     linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
     relative = TO_XYZ @ np.clip(np.array(READERS[reader]) @ linear, 0, 1) / WHITE
@@ -37,18 +37,18 @@ def seen(colour: str, reader: str) -> Vector:
 @pytest.mark.parametrize("index", [0, 1], ids=["light", "dark"])
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("chart", TOGETHER)
-def test_colours_of_a_chart_are_told_apart(chart: str, reader: str, index: int) -> None:
+def test_colours_of_a_chart_can_be_distinguished(chart: str, reader: str, index: int) -> None:
     for one, other in itertools.combinations(TOGETHER[chart], 2):
         colours = [LIGHT_AND_DARK[role][index] for role in (one, other)]
         apart = float(np.linalg.norm(seen(colours[0], reader) - seen(colours[1], reader)))
-        assert apart > 12, f"{one} and {other}; 2 is just seen side by side"
+        assert apart > 12, f"{one} and {other}; a difference of 2 is just visible"
 
 
 @pytest.mark.parametrize(
     ("first", "last", "numbers"),
     [(4, 4, [4]), (0, 7, list(range(8))), (4, 49, list(range(5, 50, 5))), (1, 1000, list(range(100, 1001, 100)))],
 )
-def test_numbers_below_a_chart_are_round_and_do_not_touch(first: int, last: int, numbers: list[int]) -> None:
+def test_tick_labels_are_round_and_few(first: int, last: int, numbers: list[int]) -> None:
     _, axes = new_chart()
     number_slots(axes, first, last)
     assert axes.get_xticks().tolist() == numbers

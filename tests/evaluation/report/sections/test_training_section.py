@@ -6,10 +6,15 @@ import pytest
 
 from data_manifest import schemas
 from data_manifest.tables import write_table
-from evaluation.report.charts.style import conventions
+from evaluation.report.find_inputs import Artifact, ReportInputs
 from evaluation.report.page.blocks import Charts, Table
-from evaluation.report.sections.training import plot_loss, plot_recalls, plot_throughput, resumed_at, training_section
-from evaluation.report.sources import Artifact, Sources
+from evaluation.report.sections.training_section import (
+    plot_loss,
+    plot_recalls,
+    plot_throughput,
+    resumed_at,
+    training_section,
+)
 from tests.evaluation.report.conftest import table
 
 
@@ -26,42 +31,36 @@ def metrics(resumes: list[int], **columns: Any) -> pl.DataFrame:
 @pytest.mark.parametrize(
     ("resumes", "epochs"), [([0, 0, 0], []), ([0, 1, 1, 2], [2, 4]), ([1, 1], [1]), ([0, 3, 3], [2])]
 )
-def test_where_a_run_was_resumed(resumes: list[int], epochs: list[int]) -> None:
+def test_resumed_epochs_are_marked(resumes: list[int], epochs: list[int]) -> None:
     assert resumed_at(metrics(resumes)) == epochs
-    with conventions():
-        assert plot_loss(metrics(resumes)).svg().count(">resumed<") == len(epochs)
+    assert plot_loss(metrics(resumes)).svg().count(">resumed<") == len(epochs)
 
 
-def test_recalls_that_are_not_known_are_not_drawn() -> None:
-    with conventions():
-        plot = plot_recalls(metrics([0, 0], recall_20=[None, None]))
-        assert plot_recalls(metrics([0], **dict.fromkeys(("recall_1", "recall_5", "recall_10", "recall_20")))) is None
+def test_unknown_recalls_are_not_drawn() -> None:
+    plot = plot_recalls(metrics([0, 0], recall_20=[None, None]))
+    assert plot_recalls(metrics([0], **dict.fromkeys(("recall_1", "recall_5", "recall_10", "recall_20")))) is None
     assert plot is not None
     assert plot.data.columns == ["epoch", "recall_1", "recall_5", "recall_10"]
 
 
-def test_the_mean_throughput_is_told() -> None:
-    with conventions():
-        plot = plot_throughput(metrics([0, 0], images_per_second=[100.0, 200.0], data_wait_share=[0.2, 0.4]))
-    assert "150 images a second" in plot.alt
+def test_throughput_is_averaged() -> None:
+    plot = plot_throughput(metrics([0, 0], images_per_second=[100.0, 200.0], data_wait_share=[0.2, 0.4]))
+    assert "150 images per second" in plot.alt
     assert plot.note == "30% of the time was spent waiting for images."
 
 
 @pytest.mark.parametrize(
     ("recalls", "published", "alt"),
     [
-        ([0.0, 0.0, 0.0], 3, "no R@1 is above 0."),
-        ([0.0, 20.0, 20.0], 2, "R@1 is best, 20.0 percent, after epoch 2."),
+        ([0.0, 0.0, 0.0], 3, "R@1 is always 0."),
+        ([0.0, 20.0, 20.0], 2, "R@1 is best after epoch 2, 20.0 percent."),
     ],
 )
-def test_the_epoch_of_the_published_model_stands_out(
-    recalls: list[float], published: int, alt: str, tmp_path: Path
-) -> None:
+def test_epoch_of_the_published_model_is_bold(recalls: list[float], published: int, alt: str, tmp_path: Path) -> None:
     rows = metrics([0, 0, 0], recall_1=recalls).with_columns(pl.col("epoch") - 1).to_dicts()
     write_table(table(rows, schemas.METRICS), tmp_path / "metrics" / "metrics.parquet", schemas.METRICS)
     training = Artifact(tmp_path, {"summary": {"made": "best"}})
-    with conventions():
-        section = training_section(Sources(training, [], training, None, None))
+    section = training_section(ReportInputs([], training, None, None))
     charts = next(block for block in section.blocks if isinstance(block, Charts))
     epochs = next(block for block in section.blocks if isinstance(block, Table))
     assert [epochs.rows[row][0] for row in epochs.strong] == [str(published)]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from data_manifest.errors import UserError
-from data_manifest.store.data_set_names import (
+from data_manifest.images.data_set_names import (
     CLAIMS,
     MAX_NAME_BYTES,
     PART_ENDS,

@@ -7,12 +7,11 @@ from PIL import Image
 
 from data_manifest.store.recipe import read_recipe
 from evaluation.recipe import ImageDigests
+from evaluation.report.find_inputs import find_inputs
+from evaluation.report.make_thumbnails import UNREADABLE, make_thumbnails
 from evaluation.report.page.render_page import render_page
-from evaluation.report.sections.outcomes import RIGHT, WRONG
-from evaluation.report.sections.pictures import choose_shown, pictures_section, verdict
-from evaluation.report.sections.result import Result
-from evaluation.report.sources import Sources
-from evaluation.report.thumbnails import NONE, make_thumbnails
+from evaluation.report.sections.pictures_section import choose_shown, describe_outcome, pictures_section
+from evaluation.report.sections.query_outcomes import RIGHT, WRONG, read_result
 from tests.evaluation.report.conftest import Town
 
 
@@ -23,15 +22,15 @@ def write_noise(folder: Path, number: int, size: tuple[int, int] = (320, 240)) -
     return path
 
 
-@pytest.mark.parametrize("room", [400_000, 100_000, 60_000])
-def test_thumbnails_keep_to_the_room_and_use_it(tmp_path: Path, room: int) -> None:
+@pytest.mark.parametrize("limit", [400_000, 100_000, 60_000])
+def test_thumbnails_stay_below_the_limit_and_use_it(tmp_path: Path, limit: int) -> None:
     uses = {write_noise(tmp_path, number): 1 + number % 3 for number in range(12)}
-    made = make_thumbnails(uses, room=room)
+    made = make_thumbnails(uses, max_characters=limit)
     size = sum(len(made[file].uri) * times for file, times in uses.items())
-    assert room / 4 < size <= room
+    assert limit / 4 < size <= limit
 
 
-def test_a_thumbnail_keeps_proportions_and_is_upright(tmp_path: Path) -> None:
+def test_thumbnail_keeps_proportions_and_is_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by a quarter
     Image.new("RGB", (400, 100)).save(tmp_path / "turned.jpg", exif=exif)
@@ -39,15 +38,15 @@ def test_a_thumbnail_keeps_proportions_and_is_upright(tmp_path: Path) -> None:
     assert (thumbnail.width, thumbnail.height) == (56, 224)
 
 
-def test_what_is_no_picture_is_left_empty_and_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_unreadable_pictures_are_left_empty_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     uses = {tmp_path / "broken.jpg": 2, tmp_path / "gone.jpg": 1, write_noise(tmp_path, 0): 1}
     made = make_thumbnails(uses)
-    assert [made[file] == NONE for file in uses] == [True, True, False]
+    assert [made[file] == UNREADABLE for file in uses] == [True, True, False]
     assert "2 of 3 pictures cannot be opened" in caplog.text
 
 
-def test_half_of_those_shown_are_the_worst_and_half_a_sample() -> None:
+def test_half_of_the_queries_shown_are_the_worst_and_half_a_sample() -> None:
     outcomes = pl.DataFrame({"query_path": [f"{number:03}" for number in range(500)], "score": 0.5}).with_columns(
         state=pl.when(pl.int_range(500) % 5 == 0).then(pl.lit(WRONG)).otherwise(pl.lit(RIGHT)),
         first_right=pl.when(pl.int_range(500) % 5 == 0).then(3).otherwise(1),
@@ -62,11 +61,11 @@ def test_half_of_those_shown_are_the_worst_and_half_a_sample() -> None:
 
 
 def render(town: Town) -> str:
-    (tested,) = Sources.of(town.evaluation, town.artifacts).tested
-    return render_page("town", [], [pictures_section([Result.read(tested)], 100)])
+    (tested,) = find_inputs(town.evaluation, town.artifacts).test_sets
+    return render_page("town", [], [pictures_section([read_result(tested)], 100)])
 
 
-def test_each_query_has_its_matches_framed_and_what_would_be_right(town: Town) -> None:
+def test_each_query_is_shown_with_matches_and_a_positive(town: Town) -> None:
     page = render(town)
     assert page.count('class="picture query"') == 9
     assert page.count('class="picture right"') == 4 * 4 + 4 * 1, (
@@ -75,19 +74,22 @@ def test_each_query_has_its_matches_framed_and_what_would_be_right(town: Town) -
     assert page.count('class="picture wrong"') == 5 * 9 - 20
     assert page.count('class="picture positive"') == 4
     assert page.count("<img") == page.count('alt="') == 9 + 45 + 4
-    assert page.count('alt="match 1, right: 2.0 m from the query"') == 4
-    assert page.count('alt="match 1, wrong: 43.0 m from the query"') == 4
-    assert page.count('alt="a database image that would be right"') == 4
+    assert page.count('alt="match 1, correct: 2.0 m from the query"') == 4
+    assert page.count('alt="match 1, incorrect: 43.0 m from the query"') == 4
+    assert page.count('alt="a positive of the query"') == 4
 
 
-def test_a_query_whose_file_is_gone(town: Town, tmp_path: Path) -> None:
+def test_query_whose_file_is_missing(town: Town, tmp_path: Path) -> None:
     inputs = read_recipe(town.evaluation)["inputs"]
     digests = ImageDigests(inputs["queries"], inputs["queries_files"])
-    (tested,) = Sources.of(town.evaluation, town.artifacts, {digests: tmp_path}).tested
-    page = render_page("town", [], [pictures_section([Result.read(tested)], 100)])
+    (tested,) = find_inputs(town.evaluation, town.artifacts, {digests: tmp_path}).test_sets
+    page = render_page("town", [], [pictures_section([read_result(tested)], 100)])
     assert page.count('aria-label="the query; its file cannot be opened"') == 9
 
 
-def test_verdicts() -> None:
-    assert verdict({"state": WRONG, "first_right": 3}, 20) == "wrong: the first right match is number 3"
-    assert verdict({"state": WRONG, "first_right": None}, 20) == "wrong: none of the 20 best matches is right"
+def test_describe_outcome() -> None:
+    assert describe_outcome({"state": WRONG, "first_right": 3}, 20) == "incorrect: the first correct match has rank 3"
+    assert (
+        describe_outcome({"state": WRONG, "first_right": None}, 20)
+        == "incorrect: none of the 20 best matches is correct"
+    )

@@ -7,25 +7,27 @@ import pytest
 from data_manifest.store.publish import publishing
 from data_manifest.store.recipe import read_recipe
 from evaluation.recipe import ImageDigests, comparison_recipe
-from evaluation.report.sources import Sources
+from evaluation.report.find_inputs import find_inputs
 from tests.evaluation.report.conftest import MODEL_DIGEST, Town, publish_evaluation
 
 
-def test_images_to_train_on_may_be_those_that_were_verified(town: Town, tmp_path: Path) -> None:
-    """A manifest without its bad images is an artifact of another stage."""
+def test_train_images_may_be_a_verified_manifest(town: Town, tmp_path: Path) -> None:
+    """A manifest without bad images is an artifact of another stage."""
     artifacts = shutil.copytree(town.artifacts, tmp_path / "artifacts", symlinks=True)
     evaluation = artifacts / town.evaluation.relative_to(town.artifacts)
-    plain = Sources.of(evaluation, artifacts).train_images
+    plain = find_inputs(evaluation, artifacts).train_images
     assert plain is not None
     (artifacts / "verified").mkdir()
     (artifacts / "manifest" / "town-train").rename(artifacts / "verified" / "town-train")
-    verified = Sources.of(evaluation, artifacts).train_images
+    verified = find_inputs(evaluation, artifacts).train_images
     assert verified is not None
     assert verified.folder == artifacts / "verified" / "town-train" / plain.folder.name
 
 
 @pytest.mark.parametrize(("is_copy", "is_moved"), [(True, False), (False, False), (False, True)])
-def test_test_sets_with_the_same_names_of_images(town: Town, tmp_path: Path, is_copy: bool, is_moved: bool) -> None:
+def test_sets_with_equal_image_names_keep_their_folders(
+    town: Town, tmp_path: Path, is_copy: bool, is_moved: bool
+) -> None:
     artifacts = shutil.copytree(town.artifacts, tmp_path / "artifacts", symlinks=True)
     shutil.copytree(town.images / "test", tmp_path / "twin" / "test")
     if not is_copy:
@@ -45,6 +47,6 @@ def test_test_sets_with_the_same_names_of_images(town: Town, tmp_path: Path, is_
         expected[1] = expected[1].rename(tmp_path / "elsewhere")
         inputs = read_recipe(evaluations[1])["inputs"]
         given[ImageDigests(inputs["queries"], inputs["queries_files"])] = expected[1]
-    tested = Sources.of(comparison.folder(artifacts), artifacts, given).tested
+    tested = find_inputs(comparison.folder(artifacts), artifacts, given).test_sets
     assert [each.name for each in tested] == ["town", "a-twin"]
     assert [each.queries.folder for each in tested] == expected

@@ -1,25 +1,24 @@
-"""What became of each query, on four of them that are known by hand."""
+"""Outcomes of queries that are known by hand."""
 
 import polars as pl
 import pytest
 
 from data_manifest.tables import read_table
-from evaluation.report.sections.outcomes import (
+from evaluation.report.find_inputs import find_inputs
+from evaluation.report.sections.query_outcomes import (
     RIGHT,
     UNANSWERABLE,
     WRONG,
     count_states,
-    heading_apart,
     read_outcomes,
     worst_first,
 )
-from evaluation.report.sources import Sources
 from tests.evaluation.report.conftest import Town
 
 
 @pytest.fixture(scope="module")
 def outcomes(town: Town) -> pl.DataFrame:
-    (tested,) = Sources.of(town.evaluation, town.artifacts).tested
+    (tested,) = find_inputs(town.evaluation, town.artifacts).test_sets
     return read_outcomes(tested, read_table(town.evaluation, "predictions"))
 
 
@@ -30,10 +29,10 @@ def test_states(outcomes: pl.DataFrame) -> None:
     assert set(outcomes.filter(pl.col("utm_east") == 550000.0)["first_right"]) == {None}
 
 
-def test_how_far_matches_and_positives_are(outcomes: pl.DataFrame) -> None:
+def test_differences_of_matches_and_positives(outcomes: pl.DataFrame) -> None:
     first, second, far = (outcomes.filter(pl.col("utm_east") == 545000.0 + east) for east in (2.0, 43.0, 5000.0))
     assert set(first["match_distance"]) == {2.0}
-    assert set(first["match_heading"]) == {0.0}, "the order of equally near images is by heading"
+    assert set(first["match_heading"]) == {0.0}, "equally near images are ordered by heading"
     assert set(first["match_years"]) == {5}
     assert set(second["match_distance"]) == {43.0}
     assert set(second["nearest_distance"]) == {3.0}
@@ -42,18 +41,12 @@ def test_how_far_matches_and_positives_are(outcomes: pl.DataFrame) -> None:
         assert far[name].to_list() == [None], name
 
 
-def test_the_example_looks_the_same_way(outcomes: pl.DataFrame) -> None:
+def test_example_has_the_heading_of_the_query(outcomes: pl.DataFrame) -> None:
     for query in outcomes.filter("answerable").iter_rows(named=True):
         assert f"@@{query['heading']:.0f}@@" in query["example"]
 
 
-@pytest.mark.parametrize(("one", "other", "apart"), [(350.0, 10.0, 20.0), (10.0, 350.0, 20.0), (0.0, 180.0, 180.0)])
-def test_headings_are_apart_across_north(one: float, other: float, apart: float) -> None:
-    frame = pl.DataFrame({"one": [one], "other": [other]})
-    assert frame.select(heading_apart(pl.col("one"), pl.col("other"))).item() == apart
-
-
-def test_the_worst_are_sure_mistakes_and_the_best_are_sure_and_right() -> None:
+def test_worst_first_starts_with_confident_mistakes() -> None:
     rows = [
         ("right, sure", RIGHT, 1, 0.9),
         ("right, doubtful", RIGHT, 1, 0.5),
