@@ -79,10 +79,13 @@ LISTED_FOLDERS = pa.schema(
         _column("changed_ns", pa.int64(), "its change time when it was listed, nanoseconds"),
         _column("listed_ns", pa.int64(), "the clock, just before it was listed, nanoseconds; 0: list it each time"),
         _column("count", pa.int64(), "images in it, not below"),
-        _column("digest", pa.string(), "of the sorted names of these images"),
         _column("children", pa.list_(pa.binary()), "names of the folders in it that are listed"),
         _column("hidden_images", pa.int64(), "hidden images in it, not listed"),
         _column("skipped_folders", pa.list_(pa.binary()), "names of the folders in it that are not listed"),
+        _column("leaf", pa.list_(pa.uint32()), "leaves that these images are in"),
+        _column("rows", pa.list_(pa.int64()), "how many of them are in each leaf"),
+        _column("sum_1", pa.list_(pa.uint64()), "the sum of a hash of their paths, for each leaf"),
+        _column("sum_2", pa.list_(pa.uint64()), "the sum of another hash of their paths, for each leaf"),
     ]
 )
 _CELL = (

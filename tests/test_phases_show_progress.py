@@ -24,7 +24,6 @@ from pipeline.manifest.build_manifest import build_manifest
 from pipeline.manifest.split_manifest import SplitSettings, split_manifest
 from pipeline.panoramas.crop_panoramas import crop_panoramas
 from pipeline.panoramas.settings import CropSettings
-from pipeline.partitions import partitions
 from pipeline.planning.advise import advise
 from pipeline.planning.plan_groups import EpochSettings, plan_groups
 from pipeline.sources.make_source import make_source
@@ -117,8 +116,8 @@ def tree(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("slow", "shown"),
     [
-        ("pipeline.list_file._digest_of_part", "reading train_images_paths.txt: 0 of 32 MB"),
-        ("pipeline.list_file._scan_piece", "scanning train_images_paths.txt: 0 MB"),
+        ("pipeline.listing.read_list._digest_of_part", "reading train_images_paths.txt: 0 of 32 MB"),
+        ("pipeline.listing.shuffle.hash_lines", "sorting train_images_paths.txt: 0 of 2 blocks"),
         ("pipeline.manifest.build_manifest.build_partition", "manifest of city: 0 of 1 partitions"),
         ("data_manifest.store.publish.fsync", "publishing manifest city: 0 s so far"),
     ],
@@ -135,20 +134,20 @@ def test_a_listing_of_a_tree(tree: Path, hold: Hold) -> None:
     assert str(seen[0]).startswith(f"listing {tree}: 0 folders")
 
 
-def test_the_cuts_of_a_large_folder(listed: Path, tmp_path: Path, hold: Hold) -> None:
-    seen = hold("pipeline.partitions._split_where_changed")
-    assert list(partitions(list_images(listed), tmp_path, rows=5))
-    assert str(seen[0]).startswith("cutting a large folder: 0 of ")
+def test_a_tree_is_sorted(tree: Path, tmp_path: Path, hold: Hold) -> None:
+    seen = hold("pipeline.listing.list_images.read_folders")
+    build_manifest(tree, tmp_path / "A", "city")
+    assert str(seen[0]).startswith("sorting train: 0 of 1 blocks")
 
 
 def test_photos_by_their_exif(tree: Path, tmp_path: Path, hold: Hold) -> None:
     times, others = (
-        hold("pipeline.sources.photo_source.state_of_files"),
+        hold("pipeline.sources.photo_source.state_of_file"),
         hold("pipeline.sources.photo_source._warn_of_other_photos"),
     )
     with pytest.raises(Exception, match="none of the 64 files is a usable image"):
         build_manifest(tree, tmp_path / "A", "city", source=make_source(SourceSettings(source="exif")))
-    assert str(times[0]).startswith("checking the times of photos: 0 of 3 folders")
+    assert str(times[0]).startswith("checking the times of photos: 0 photos")
     assert str(others[0]).startswith("opening the source of city")
 
 

@@ -10,7 +10,6 @@ from typing import TypeVar
 from data_manifest.errors import UserError
 
 PACKAGES = ("data_manifest", "pipeline")
-SOURCES = ("*.py", "*.pyx")
 SHARED = "all machines of the cluster must see the shared folders under the same paths"
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -21,7 +20,7 @@ def code_digest() -> str:
     """Return a digest of the source of everything that jobs run."""
     content = hashlib.sha256()
     root = Path(__file__).parents[2]
-    for file in sorted(file for package in PACKAGES for kind in SOURCES for file in (root / package).rglob(kind)):
+    for file in sorted(file for package in PACKAGES for file in (root / package).rglob("*.py")):
         content.update(b"%b\0%b\0" % (file.relative_to(root).as_posix().encode(), file.read_bytes()))
     return content.hexdigest()[:16]
 

@@ -25,10 +25,11 @@ def groups_bytes(num_members: int) -> int:
 
 
 def room_for_manifest(num_images: int, path_bytes: int) -> int:
-    """Return about how many bytes building a manifest needs, for images whose paths have so many bytes together.
+    """Return about how many bytes building a manifest needs: the tables, and the paths in the spill file.
 
-    That is the tables, and the paths once more: where a list is not in the order of folders, or a folder is huge, they
-    go through the disk.
+    Args:
+        num_images: How many images there are.
+        path_bytes: How many bytes their paths have together.
     """
     return manifest_bytes(num_images) + path_bytes
 

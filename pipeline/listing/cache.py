@@ -1,25 +1,23 @@
-"""What earlier looks at a data set found, kept so that what is unchanged need not be looked at again.
-
-This is a cache: it decides nothing but how long a listing takes, and may be removed at any time.
-"""
+"""Cache of folder scans and digests of list files: it saves time only, and may be removed at any time."""
 
 import contextlib
 import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
 from data_manifest.errors import UserError
 from data_manifest.schemas import LISTED_FOLDERS
-from data_manifest.tables import write_table
-from pipeline.list_file import digest_of_list
-from pipeline.listing.folder_scan import Folder, is_settled
+from data_manifest.tables import read_notes, write_table
+from pipeline.listing.folder_scan import LEAVES_OF_FOLDERS, Folder, Scan, is_settled
+from pipeline.listing.leaves import hash_check
+from pipeline.listing.read_list import digest_of_list
 
 CACHE = ".listings"
+FOLDERS, HASH_NOTE = "folders.parquet", "hash"
 DIGEST_RULE = 3  # of `digest_of_list`; what was kept under another rule is not taken
 
 
@@ -28,25 +26,37 @@ def cache_folder(artifacts: Path, origin: Path) -> Path:
     return artifacts / CACHE / hashlib.sha256(os.fsencode(origin.absolute())).hexdigest()[:16]
 
 
-def read_folders(cache: Path) -> dict[bytes, Folder]:
-    """Return the folders that `write_folders` kept; none where that is missing or broken."""
+def read_scan(cache: Path) -> Scan:
+    """Return the scan that `write_scan` wrote; an empty one if it is missing, broken, or of other code."""
+    file = cache / FOLDERS
     try:
-        rows = pl.read_parquet(cache / "folders.parquet").select(LISTED_FOLDERS.names)
-    except (OSError, pl.exceptions.PolarsError):
-        return {}
-    return {
-        path: Folder(modified_ns, changed_ns, listed_ns, count, digest, tuple(children), hidden, tuple(skipped))
-        for path, modified_ns, changed_ns, listed_ns, count, digest, children, hidden, skipped in rows.iter_rows()
+        if read_notes(file).get(HASH_NOTE) != hash_check():
+            return Scan()
+        rows = pl.read_parquet(file, glob=False).select(LISTED_FOLDERS.names)
+    except (OSError, ValueError, pl.exceptions.PolarsError):
+        return Scan()
+    in_leaves = list(LEAVES_OF_FOLDERS)[1:]
+    in_folders = rows.drop(in_leaves).iter_rows()
+    folders = {
+        path: Folder(modified_ns, changed_ns, listed_ns, count, tuple(children), hidden, tuple(skipped))
+        for path, modified_ns, changed_ns, listed_ns, count, children, hidden, skipped in in_folders
     }
+    leaves = rows.filter(pl.col("leaf").list.len() > 0).select(LEAVES_OF_FOLDERS.names()).explode(in_leaves)
+    return Scan(folders, leaves.cast(LEAVES_OF_FOLDERS))
 
 
-def write_folders(folders: Mapping[bytes, Folder], cache: Path) -> None:
-    """Keep what a scan found."""
-    rows = [(path, *(getattr(folder, name) for name in LISTED_FOLDERS.names[1:])) for path, folder in folders.items()]
-    frame = pl.DataFrame(rows, schema=pl.Schema(LISTED_FOLDERS), orient="row")
+def write_scan(scan: Scan, cache: Path) -> None:
+    """Write a scan, if the disk allows."""
+    names = [name for name in LISTED_FOLDERS.names if name not in LEAVES_OF_FOLDERS or name == "path"]
+    rows = [(path, *(getattr(folder, name) for name in names[1:])) for path, folder in scan.folders.items()]
+    schema = pl.Schema(pl.DataFrame(LISTED_FOLDERS.empty_table()).schema)
+    folders = pl.DataFrame(rows, schema={name: schema[name] for name in names}, orient="row")
+    leaves = scan.leaves.group_by("path").agg(pl.all())
+    frame = folders.join(leaves, on="path", how="left", maintain_order="left")
+    frame = frame.with_columns(pl.col(name).fill_null([]) for name in list(LEAVES_OF_FOLDERS)[1:])
     with contextlib.suppress(OSError):  # as on a disk that is full or cannot be written to
         cache.mkdir(parents=True, exist_ok=True)
-        write_table(frame, cache / "folders.parquet", LISTED_FOLDERS)
+        write_table(frame, cache / FOLDERS, LISTED_FOLDERS, notes={HASH_NOTE: hash_check()})
 
 
 def known_digest_of_list(list_file: Path, cache: Path) -> str:

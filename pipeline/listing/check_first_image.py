@@ -1,13 +1,12 @@
 """Whether the images of a data set can be read at all: one of them is opened, before work of days begins."""
 
 import os
-import tempfile
 from pathlib import Path
 
 from data_manifest.errors import UserError
 from data_manifest.images.heif import can_read_heif, is_named_heif
 from data_manifest.images.open_picture import open_picture
-from pipeline.listing.list_images import Listing
+from pipeline.listing.list_images import Listing, path_blocks
 
 
 def check_first_image(listing: Listing, images_folder: Path) -> None:
@@ -28,11 +27,10 @@ def check_first_image(listing: Listing, images_folder: Path) -> None:
 
 
 def _first_path(listing: Listing) -> bytes:
-    with tempfile.TemporaryDirectory() as scratch:
-        folders = listing.sizes(Path(scratch))
-        if not folders:
-            raise UserError(f"{listing.origin}: no image in it")
-        first = next(listing.images([min(folders)]).blocks())
-        # Without the extra, HEIC is a reject of the manifest: it does not stop a training on the other photos.
-        readable = (path for path in first if can_read_heif() or not is_named_heif(path))
-        return next(readable, next(iter(first)))
+    first = next(filter(len, path_blocks(listing)), None)
+    if first is None:
+        raise UserError(f"{listing.origin}: no image in it")
+    # Without the extra, HEIC is a reject of the manifest: it does not stop a training on the other photos.
+    readable = (path for path in first if can_read_heif() or not is_named_heif(path))
+    found: bytes = next(readable, first[0])
+    return found

@@ -1,29 +1,38 @@
-"""Folders of images: what is in them, and whether it is still what it was when they were last looked at.
+"""Scan a folder of images and all folders below it; folders that have not changed since the last scan are not listed.
 
-A folder's modification time changes when a file in it is added, removed or renamed. So a folder that has the time it
-had need not be listed again: a tree of millions of files is compared in as many steps as it has folders. Unpacking and
-copying set that time to what it was elsewhere; the system's change time, which nobody can set, tells. Such times say
-nothing about changes in the moments before they were read (git calls them racy), so young ones are not trusted. On NFS,
-SMB and FUSE even old ones may lie: `--rescan` ignores them.
+A folder's modification time changes when a file in it is added, removed or renamed. Unpacking and copying set that
+time; the system's change time, which nobody can set, shows this. Times that are younger than 2 seconds when they are
+read may miss later changes (git calls them racy) and are not trusted. On NFS, SMB and FUSE even old ones may be
+wrong: `--rescan` ignores them.
 """
 
 import errno
-import hashlib
 import logging
 import os
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
+import polars as pl
 
 from data_manifest.errors import UserError
 from data_manifest.images.file_states import MIN_AGE_NS
 from data_manifest.images.heif import HEIF_SUFFIXES
 from data_manifest.images.hidden import is_hidden, is_system_folder
 from data_manifest.progress import Progress
+from pipeline.execution.usable_cores import usable_cores
+from pipeline.listing.leaves import Leaves, hash_lines
+from pipeline.listing.lines import join_lines
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", *HEIF_SUFFIXES)
+NAMES_AT_A_TIME = 250_000
+LEAVES_OF_FOLDERS = pl.Schema(
+    {"path": pl.Binary, "leaf": pl.UInt32, "rows": pl.Int64, "sum_1": pl.UInt64, "sum_2": pl.UInt64}
+)
 _SUFFIXES = tuple(suffix.encode() for suffix in IMAGE_SUFFIXES)
 logger = logging.getLogger(__name__)
 
@@ -34,20 +43,18 @@ class Folder:
 
     Args:
         modified_ns: Its modification time.
-        changed_ns: The time of the last change that the system counts, be it of the modification time.
-        listed_ns: The clock, just before it was listed; 0 if it is to be listed each time.
+        changed_ns: Its change time.
+        listed_ns: The clock just before it was listed; 0 if it must be listed each time.
         count: Images in it, not below.
-        digest: Of the sorted names of these images.
-        children: Names of the folders in it that are listed.
+        children: Names of the folders in it that are scanned.
         hidden_images: Hidden images in it, which are not listed.
-        skipped_folders: Names of the folders in it that are not listed.
+        skipped_folders: Names of the folders in it that are not scanned.
     """
 
     modified_ns: int
     changed_ns: int
     listed_ns: int
     count: int
-    digest: str
     children: tuple[bytes, ...]
     hidden_images: int = 0
     skipped_folders: tuple[bytes, ...] = ()
@@ -58,33 +65,69 @@ class Folder:
         return times == (modified_ns, changed_ns) and is_settled(times, self.listed_ns)
 
 
-def is_settled(times_ns: Iterable[int], looked_at_ns: int) -> bool:
+@dataclass(frozen=True)
+class Scan:
+    """The folders of a tree by their paths, which end with a slash, and how many images of each are in which leaf.
+
+    Args:
+        folders: The folders; the path of the top is empty.
+        leaves: As `LEAVES_OF_FOLDERS`; several rows for the same folder and leaf add up.
+    """
+
+    folders: Mapping[bytes, Folder] = field(default_factory=dict)
+    leaves: pl.DataFrame = field(default_factory=LEAVES_OF_FOLDERS.to_frame)
+
+    def sum_up(self) -> Leaves:
+        """Return what is in the leaves of all folders together."""
+        leaves, found = Leaves(), self.leaves.group_by("leaf").agg(pl.col("rows", "sum_1", "sum_2").sum())
+        sums = np.stack([found["sum_1"].to_numpy(), found["sum_2"].to_numpy()])
+        leaves.add(found["leaf"].to_numpy(), found["rows"].to_numpy(), sums)
+        return leaves
+
+
+def is_settled(times_ns: Iterable[int], read_ns: int) -> bool:
     """Return whether any change after a look at the clock would give other times of modification and change.
 
     It would not where the file system counts time coarsely or the clock was set back, so a moment must have passed.
     """
-    return max(times_ns) + MIN_AGE_NS < looked_at_ns
+    return max(times_ns) + MIN_AGE_NS < read_ns
 
 
-def scan_tree(root: Path, known: Mapping[bytes, Folder]) -> dict[bytes, Folder]:
-    """Return the folder and all folders below it, links to folders followed, by path relative to it.
+def scan_tree(root: Path, known: Scan) -> Scan:
+    """Return the folder and all folders below it; links to folders are followed.
 
     Hidden images and folders below it are skipped, and folders that systems keep there, as @eaDir.
 
     Args:
         root: The folder.
-        known: What an earlier scan found; what of it can be trusted is not listed again.
+        known: An earlier scan; folders that have certainly not changed since are not listed again.
 
     Raises:
         UserError: A folder cannot be read.
     """
-    found: dict[bytes, Folder] = {}
+    folders: dict[bytes, Folder] = {}
+    with ThreadPoolExecutor(usable_cores()) as threads:
+        listed = _walk(root, known.folders, folders)
+        hashed = [threads.submit(_leaves_of, batch) for batch in _in_batches(listed)]
+        found = [each.result() for each in hashed]
+    unchanged = [path for path, folder in folders.items() if known.folders.get(path) is folder]
+    trusted = known.leaves.join(pl.DataFrame({"path": unchanged}, {"path": pl.Binary}), on="path", how="semi")
+    return Scan(folders, pl.concat([trusted, *found]))
+
+
+def _walk(
+    root: Path, known: Mapping[bytes, Folder], folders: dict[bytes, Folder]
+) -> Iterator[tuple[bytes, list[bytes]]]:
+    """Add all folders to `folders`; give the path and the image names of those that had to be listed."""
     real_root = os.path.realpath(os.fsencode(root))
     pending = [(real_root, b"", frozenset({real_root}))]
     with Progress(f"listing {root}", None, "folders") as progress:
         while pending:
             path, relative, above = pending.pop()
-            found[relative] = folder = _look_at(path, known.get(relative))
+            folder, names = _look_at(path, known.get(relative))
+            folders[relative] = folder
+            if names:
+                yield relative, names
             progress.advance()
             for name in folder.children:
                 child = path.removesuffix(b"/") + b"/" + name
@@ -93,49 +136,73 @@ def scan_tree(root: Path, known: Mapping[bytes, Folder]) -> dict[bytes, Folder]:
                     logger.warning("%s leads back to a folder above it: not followed", os.fsdecode(child))
                 else:
                     pending.append((real, relative + name + b"/", above | {real}))
-    return found
 
 
-def list_names(root: Path, relative: bytes, digest: str) -> list[bytes]:
-    """Return the sorted names of the images in a folder below `root`, which have this digest.
+def _in_batches(listed: Iterable[tuple[bytes, list[bytes]]]) -> Iterator[list[tuple[bytes, list[bytes]]]]:
+    """Give folders with their names in batches that fit into memory; a huge folder is in several."""
+    batch: list[tuple[bytes, list[bytes]]] = []
+    count = 0
+    for folder, names in listed:
+        for begin in range(0, len(names), NAMES_AT_A_TIME):
+            some = names[begin : begin + NAMES_AT_A_TIME]
+            if batch and count + len(some) > NAMES_AT_A_TIME:
+                yield batch
+                batch, count = [], 0
+            batch.append((folder, some))
+            count += len(some)
+    if batch:
+        yield batch
+
+
+def _lines_of(batch: list[tuple[bytes, list[bytes]]]) -> bytes:
+    return b"".join(join_lines(names, folder) for folder, names in batch)
+
+
+def _leaves_of(batch: list[tuple[bytes, list[bytes]]]) -> pl.DataFrame:
+    hashed = hash_lines(_lines_of(batch))
+    paths = pl.Series("path", [folder for folder, _ in batch], pl.Binary)
+    columns = {
+        "folder": np.repeat(np.arange(len(batch)), [len(names) for _, names in batch]),
+        "leaf": hashed.leaves,
+        **dict(zip(("sum_1", "sum_2"), hashed.hashes, strict=True)),
+    }
+    of_leaves = pl.DataFrame(columns).group_by("folder", "leaf").agg(pl.col("sum_1", "sum_2").sum(), rows=pl.len())
+    return of_leaves.with_columns(paths.gather(of_leaves["folder"])).select(*LEAVES_OF_FOLDERS).cast(LEAVES_OF_FOLDERS)
+
+
+def read_folders(root: Path, folders: Iterable[bytes]) -> Iterator[bytes]:
+    """Give the paths of the images in folders as lines, in blocks.
 
     Raises:
-        UserError: The folder cannot be read, or its names have another digest by now.
+        UserError: A folder cannot be read.
     """
-    path = os.fsencode(root) + b"/" + relative
-    images = _list(path).images
-    if digest_of_names(images) != digest:
-        raise UserError(f"{os.fsdecode(path)} has changed while it was being read: run again")
-    return images
+    listed = ((relative, _list(os.fsencode(root) + b"/" + relative).images) for relative in folders)
+    yield from map(_lines_of, _in_batches(listed))
 
 
-def digest_of_names(names: list[bytes]) -> str:
-    """Return a digest of sorted names; none has a NUL in it."""
-    return hashlib.sha256(b"\0".join(names)).hexdigest()[:32]
-
-
-def _look_at(path: bytes, before: Folder | None) -> Folder:
+def _look_at(path: bytes, before: Folder | None) -> tuple[Folder, list[bytes]]:
+    """Return the folder, and the names of its images if it had to be listed."""
     try:
         state, now_ns = os.stat(path), time.time_ns()  # noqa: PTH116 -- bytes
     except OSError as error:
         raise UserError(f"{os.fsdecode(path)}: cannot be listed: {error.strerror}") from error
     if before is not None and before.is_unchanged(state.st_mtime_ns, state.st_ctime_ns):
-        return before
+        return before, []
     found = _list(path)
-    return Folder(
+    folder = Folder(
         modified_ns=state.st_mtime_ns,
         changed_ns=state.st_ctime_ns,
         listed_ns=0 if found.has_links else now_ns,
         count=len(found.images),
-        digest=digest_of_names(found.images),
         children=tuple(found.children),
         hidden_images=found.hidden_images,
         skipped_folders=tuple(found.skipped_folders),
     )
+    return folder, found.images
 
 
 class _Entries(NamedTuple):
-    """What is in a folder: sorted names of images and folders, and whether links may lead to folders.
+    """Names of images, sorted names of folders, and whether links may lead to folders.
 
     Where a link leads may change without a change of the folder that it is in, as when a disk is mounted.
     """
@@ -167,7 +234,7 @@ def _list(path: bytes) -> _Entries:
                     has_links |= entry.is_symlink()
     except OSError as error:
         raise UserError(f"{os.fsdecode(path)}: cannot be listed: {error.strerror}") from error
-    return _Entries(sorted(images), sorted(children), has_links, hidden_images, sorted(skipped_folders))
+    return _Entries(images, sorted(children), has_links, hidden_images, sorted(skipped_folders))
 
 
 def _is_folder(entry: os.DirEntry[bytes]) -> bool:

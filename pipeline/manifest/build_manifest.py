@@ -1,10 +1,9 @@
-"""Build the manifest: what each image's name says, in Parquet, and a reject with its reason for each unusable one."""
+"""Build a manifest: a row for each usable image, and a reject with its reason for each other file."""
 
 import contextlib
-import dataclasses
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -12,29 +11,30 @@ from typing import Any
 from data_manifest.errors import UserError
 from data_manifest.images.data_set_names import data_set_name
 from data_manifest.progress import Progress, working
-from data_manifest.schemas import SCHEMA_VERSION
 from data_manifest.store.find import find_artifacts
 from data_manifest.store.publish import find_published, publishing
-from data_manifest.store.recipe import Recipe, digest_of, read_recipe
+from data_manifest.store.recipe import Recipe
 from data_manifest.store.staging import dead_staging
 from data_manifest.tables import read_table
-from pipeline import bytewise
 from pipeline.execution.disk_space import check_space, room_for_manifest
 from pipeline.execution.executor import run_all
 from pipeline.listing.folder_scan import IMAGE_SUFFIXES
-from pipeline.listing.list_images import Images, Listing, list_images
+from pipeline.listing.leaves import LeafRange
+from pipeline.listing.list_images import Listing, list_images
+from pipeline.listing.shuffle import ROWS_PER_PARTITION, Shuffle
 from pipeline.manifest.build_partition import (
     HEADINGS,
     KEPT_UTM,
     VERSION,
-    Made,
+    Built,
+    ManifestBuild,
     Partition,
     build_partition,
+    link_partition,
     read_otherwise,
 )
-from pipeline.partitions import partitions
 from pipeline.sources.names_source import NAMES_SOURCE
-from pipeline.sources.source import Reader, Source
+from pipeline.sources.source import Source
 
 logger = logging.getLogger(__name__)
 
@@ -81,34 +81,28 @@ def build_manifest(
     if published := find_published(artifacts, recipe, adopt=summary):
         return published
     shared = artifacts.absolute()  # jobs may go to machines that work in other folders
+    shared = artifacts.absolute()  # jobs may go to machines that work in other folders
     before, dead = find_artifacts(shared, recipe, any_name=True), dead_staging(shared)
-    names = {source: part for path in before for source, part in _sources_of(path).items()}
     may_be_there = bool(dead) or any(path.parent.name == name for path in before)
     check_space(artifacts, room_for_manifest(*listing.estimate()), f"manifest of {name}", at_most=may_be_there)
-    bytewise.say_if_slow(logger)
-    earlier = (*before, *dead)
     with publishing(shared, recipe, summary) as staging:
         scratch = staging / "scratch"
         scratch.mkdir()
         with working(f"opening the source of {name}"):
-            listing, reader = source.open(listing, scratch)
-
-        def made_before(key: str, images: Images) -> str | None:
-            return names.get(_source(key, images, strict, reader) or "")
-
-        jobs = [
-            Partition(key, images, strict, staging, earlier, made_before(key, images), reader)
-            for key, images in _cut(listing, scratch, source)
-        ]
-        chosen = source.executor(len(jobs)) if executor is None else contextlib.nullcontext(executor)
-        with Progress(f"manifest of {name}", len(jobs), "partitions", on_percentage) as progress, chosen as where:
-            made = list(run_all(build_partition, jobs, progress, where))
-            _read_again(jobs, made, where)
+            more_paths, reader = source.open(listing, scratch)
+        shuffle = Shuffle(listing, scratch, source.rows_per_partition or ROWS_PER_PARTITION, more_paths)
+        new = ManifestBuild(staging, strict, (*before, *dead), reader)
+        built = _link_all(shuffle, new) if reader.by_paths_alone else {}
+        rest = shuffle.paths([leaves for leaves in shuffle.partitions if leaves not in built])
+        chosen = source.executor(len(rest)) if executor is None else contextlib.nullcontext(executor)
+        total = len(shuffle.partitions)
+        with Progress(f"manifest of {name}", total, "partitions", on_percentage) as progress, chosen as where:
+            progress.advance(len(built))
+            parts = run_all(build_partition, (Partition(images, new) for images in rest), progress, where)
+            built |= zip((images.leaves for images in rest), parts, strict=True)
+            _read_again(shuffle, built, new, where)
         _check_unchanged(listing, source, recipe)
-        summary |= summarise(made) | listing.skipped.counts
-        sources = (_source(job.key, job.images, strict, reader) for job in jobs)
-        pairs = zip(sources, made, strict=True)
-        summary["sources"] = {source: part.name for source, part in pairs if source and not part.repeats}
+        summary |= summarise([built[leaves] for leaves in shuffle.partitions]) | listing.skipped.counts
         shutil.rmtree(scratch)
         _check_any_usable(listing, summary, staging, source)
         _log_summary(name, summary)
@@ -117,54 +111,43 @@ def build_manifest(
     return recipe.folder(artifacts)
 
 
-def _cut(listing: Listing, scratch: Path, source: Source) -> Iterator[tuple[str, Images]]:
-    """Give the key and the images of each partition, of as many rows as the source asks for, if it does."""
-    rows = source.rows_per_partition
-    return partitions(listing, scratch) if rows is None else partitions(listing, scratch, rows)
+def _link_all(shuffle: Shuffle, new: ManifestBuild) -> dict[LeafRange, Built]:
+    """Link the partitions that an earlier artifact has, whose rows depend on nothing but the paths."""
+    built = {}
+    with Progress("looking for earlier partitions", len(shuffle.partitions), "partitions") as progress:
+        for leaves in shuffle.partitions if new.earlier else ():
+            if linked := link_partition(leaves, new):
+                built[leaves] = linked
+            progress.advance()
+    return built
 
 
-def _read_again(jobs: list[Partition], made: list[Made], where: Executor | None) -> None:
+def _read_again(shuffle: Shuffle, built: dict[LeafRange, Built], new: ManifestBuild, where: Executor | None) -> None:
     """Read those partitions again that give headings of -1 the wrong meaning.
 
     The meaning depends on all images of the data set, so it is known only when all partitions have been read.
     """
-    negative, wrong = read_otherwise([part.counts for part in made])
+    negative, wrong = read_otherwise({leaves: part.counts for leaves, part in built.items()})
     if not wrong:
         return
-    for number in wrong:
+    for leaves in wrong:
         for table in ("manifest", "rejects"):
-            (jobs[number].folder / table / made[number].name).unlink()
-    again = [dataclasses.replace(jobs[n], name_before=None, negative_headings=negative) for n in wrong]
-    with Progress("reading headings of -1 again", len(again), "partitions") as progress:
-        for number, part in zip(wrong, run_all(build_partition, again, progress, where), strict=True):
-            made[number] = part
+            (new.folder / table / built[leaves].name).unlink()
+    jobs = [Partition(images, new, negative) for images in shuffle.paths(wrong)]
+    with Progress("reading headings of -1 again", len(jobs), "partitions") as progress:
+        built |= zip(wrong, run_all(build_partition, jobs, progress, where), strict=True)
 
 
-def _sources_of(artifact: Path) -> dict[str, str]:
-    """Return the names of the partitions of an earlier artifact by what they depend on; a damaged one has none."""
-    with contextlib.suppress(UserError):
-        sources: dict[str, str] = read_recipe(artifact).get("summary", {}).get("sources", {})
-        return sources
-    return {}
-
-
-def _source(key: str, images: Images, strict: bool, reader: Reader) -> str | None:
-    """Return what a partition's rows depend on, where that is known without reading the images."""
-    if not reader.by_paths_alone:
-        return None
-    return images.digest and digest_of([SCHEMA_VERSION, VERSION, strict, key, images.digest])
-
-
-def summarise(parts: list[Made]) -> dict[str, Any]:
+def summarise(parts: Sequence[Built]) -> dict[str, Any]:
     """Return the counts of all partitions together."""
     years = {"first_year": min, "last_year": max}
-    total: dict[str, Any] = {"files": 0, "repeats": sum(part.repeats for part in parts), "usable": 0, "rejects": 0}
+    total: dict[str, Any] = dict.fromkeys(("files", "repeats", "usable", "rejects"), 0)
     for key in parts[0].counts if parts else ():
         values = [value for part in parts if (value := part.counts[key]) is not None]
         total[key] = years[key](values, default=None) if key in years else sum(values)
     total["files"] = total["usable"] + total["rejects"]
     total["partitions"] = len(parts)
-    total["partitions_from_before"] = sum(part.was_there for part in parts)
+    total["partitions_from_before"] = sum(part.is_linked for part in parts)
     total["made"] = f"{total['usable']:,} usable images, {total['rejects']:,} rejects"
     return total
 

@@ -1,102 +1,115 @@
-"""One partition of a manifest: from paths to two Parquet files, or to a link to those that are there already."""
+"""Build one partition of a manifest: from paths to two Parquet files, or to links to those of an earlier artifact."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import polars as pl
-import xxhash
 
 from data_manifest import schemas
 from data_manifest.store.files import link
+from data_manifest.store.recipe import digest_of
 from data_manifest.tables import read_notes, write_table
-from pipeline.listing.list_images import Images
+from pipeline.listing.leaves import LeafRange
+from pipeline.listing.lines import Lines
 from pipeline.metadata.fields import MINUS_1_TURNED, MINUS_1_UNKNOWN, NEGATIVE, ODD_HEADINGS
+from pipeline.metadata.paths import distinct_paths
 from pipeline.metadata.positions import FAR_APART_M, NOTICEABLY_APART_M
-from pipeline.metadata.read_names import decode_paths, distinct_paths
 from pipeline.metadata.rejects import Reason
 from pipeline.metadata.utm_faults import UTM_FAULTS
 from pipeline.sources.names_source import NAMES_READER
 from pipeline.sources.source import Reader
-from pipeline.texts import Texts
 
 VERSION = 5  # raise it when the rows for the same paths change, or which rows are in which partition
 COUNTS_NOTE = "counts"
 HEADINGS, KEPT_UTM = "headings: ", "UTM kept: "  # prefixes of the names of counts; what is odd follows
 Counts = Mapping[str, int | None]
+Key = TypeVar("Key")
+
+
+class Images(Protocol):
+    """The paths of a partition; can be sent to another process."""
+
+    @property
+    def leaves(self) -> LeafRange:
+        """Which partition, and which paths are in it."""
+
+    def read(self) -> Lines:
+        """Return the paths in any order, one several times if it was listed so."""
 
 
 @dataclass(frozen=True)
 class Partition:
-    """A partition to be made.
+    """A partition to build.
 
     Args:
-        key: What `partitions` calls it.
         images: Its images.
-        strict: As in `build_manifest`.
-        folder: The artifact that is being made.
-        earlier: Artifacts that may have the very same partition.
-        name_before: What its files are called there, where that is known without reading the images.
-        reader: Says what the images are.
+        manifest: The manifest that it is of.
         negative_headings: As in `heading_in_range`; None until all partitions have been read once.
     """
 
-    key: str
     images: Images
-    strict: bool
-    folder: Path
-    earlier: tuple[Path, ...] = ()
-    name_before: str | None = None
-    reader: Reader = NAMES_READER
+    manifest: "ManifestBuild"
     negative_headings: bool | None = None
 
 
 @dataclass(frozen=True)
-class Made:
-    """What came of a partition: its files' name, counts of rows, how often a path was listed again, was it there."""
+class ManifestBuild:
+    """A manifest that is being built.
+
+    Args:
+        folder: Where its tables are written.
+        strict: As in `build_manifest`.
+        earlier: Artifacts that may have the same partitions.
+        reader: Reads what the images are.
+    """
+
+    folder: Path
+    strict: bool
+    earlier: tuple[Path, ...] = ()
+    reader: Reader = NAMES_READER
+
+
+@dataclass(frozen=True)
+class Built:
+    """The name of a partition's files, its counts, and whether they were linked from an earlier artifact."""
 
     name: str
     counts: Counts
-    repeats: int
-    was_there: bool
+    is_linked: bool
 
 
-def build_partition(partition: Partition) -> Made:
-    """Write a partition's part of the manifest and the rejects, or link it from an earlier artifact.
-
-    Raises:
-        UserError: The images cannot be listed.
-    """
-    if partition.name_before is not None and _is_linked(partition, partition.name_before):
-        return _linked(partition, partition.name_before)
-    found = distinct_paths(partition.images)
-    state = partition.reader.state(found.paths)
-    wanted = (False, True) if partition.negative_headings is None else (partition.negative_headings,)
-    names = [name_of(partition.key, _digest(found.paths, partition.strict, state, each)) for each in wanted]
-    for name in names:
-        if _is_linked(partition, name):
-            return _linked(partition, name, found.repeats)
-        (partition.folder / "rejects" / name).unlink(missing_ok=True)  # linked without a manifest, of a killed run
-    images = partition.reader.read(decode_paths(found.paths), partition.strict, found.parts, wanted[0])
-    counts = count(images)
-    _write(images, counts, partition.folder, names[0])
-    return Made(names[0], counts, found.repeats, was_there=False)
+def build_partition(partition: Partition) -> Built:
+    """Write a partition's part of the manifest and the rejects, or link it from an earlier artifact."""
+    manifest, paths = partition.manifest, distinct_paths(partition.images.read())
+    either = (False, True) if partition.negative_headings is None else (partition.negative_headings,)
+    state = manifest.reader.state(paths)
+    if linked := link_partition(partition.images.leaves, manifest, either, state):
+        return linked
+    images = manifest.reader.read(paths, manifest.strict, either[0])
+    counts = {"repeats": paths.repeats, **count(images)}
+    name = partition_name(partition.images.leaves, manifest.strict, either[0], state)
+    _write(images, counts, manifest.folder, name)
+    return Built(name, counts, is_linked=False)
 
 
-def read_otherwise(counts: Sequence[Counts]) -> tuple[bool, list[int]]:
-    """Return whether a data set has negative headings other than -1, and which partitions give -1 the wrong meaning.
+def partition_name(leaves: LeafRange, strict: bool, negative_headings: bool, state: bytes = b"") -> str:
+    """Return the name of a partition's files. It has a digest of everything that their rows depend on.
 
     Args:
-        counts: What `count` returned for each partition of the data set.
+        leaves: Which paths.
+        strict: As in `build_manifest`.
+        negative_headings: As in `heading_in_range`.
+        state: What the reader's `state` gives.
     """
-    negative = any(each[f"{HEADINGS}{NEGATIVE}"] for each in counts)
-    wrong = f"{HEADINGS}{MINUS_1_UNKNOWN if negative else MINUS_1_TURNED}"
-    return negative, [number for number, each in enumerate(counts) if each[wrong]]
+    decisive = [schemas.SCHEMA_VERSION, VERSION, strict, negative_headings, leaves.digest, state.hex()]
+    return name_of(leaves.key, digest_of(decisive))
 
 
 def name_of(key: str, digest: str) -> str:
-    """Return the name of a partition's files: it tells their content, for what is taken over goes by names."""
+    """Return the name of a partition's files, from its key and a digest of its content."""
     return f"part-{key}-{digest}.parquet"
 
 
@@ -105,22 +118,24 @@ def key_of(name: str) -> str:
     return name.removeprefix("part-").rpartition("-")[0]
 
 
-def _is_linked(partition: Partition, name: str) -> bool:
-    """Link the files from an earlier artifact; return whether one had them."""
-    return any(_link(earlier, partition.folder, name) for earlier in partition.earlier)
+def link_partition(
+    leaves: LeafRange, manifest: ManifestBuild, negative_headings: Iterable[bool] = (False, True), state: bytes = b""
+) -> Built | None:
+    """Link the files of a partition from the first earlier artifact that has both; None if there is none.
 
-
-def _linked(partition: Partition, name: str, repeats: int = 0) -> Made:
-    counts: Counts = json.loads(read_notes(partition.folder / "manifest" / name)[COUNTS_NOTE])
-    return Made(name, counts, repeats, was_there=True)
-
-
-def _digest(paths: Texts, strict: bool, state: bytes, negative_headings: bool) -> str:
-    """Return a digest of what a partition's rows depend on: sorted paths, and how and from what they are read."""
-    content = xxhash.xxh3_128(f"{schemas.SCHEMA_VERSION} {VERSION} {strict} {negative_headings} ".encode())
-    paths.feed(content)
-    content.update(state)
-    return content.hexdigest()[:16]
+    Args:
+        leaves: Which paths.
+        manifest: The manifest.
+        negative_headings: Either will do: which one is right is known only after all partitions have been read.
+        state: What the reader's `state` gives.
+    """
+    for each in negative_headings:
+        name = partition_name(leaves, manifest.strict, each, state)
+        if any(_link(artifact, manifest.folder, name) for artifact in manifest.earlier):
+            counts: Counts = json.loads(read_notes(manifest.folder / "manifest" / name)[COUNTS_NOTE])
+            return Built(name, counts, is_linked=True)
+        (manifest.folder / "rejects" / name).unlink(missing_ok=True)  # linked without a manifest, of a killed run
+    return None
 
 
 def _link(earlier: Path, folder: Path, name: str) -> bool:
@@ -133,6 +148,17 @@ def _link(earlier: Path, folder: Path, name: str) -> bool:
         if not link(earlier / table / name, folder / table / name):
             return False
     return True
+
+
+def read_otherwise(counts: Mapping[Key, Counts]) -> tuple[bool, list[Key]]:
+    """Return whether a data set has negative headings other than -1, and which partitions give -1 the wrong meaning.
+
+    Args:
+        counts: What `count` returned for each partition of the data set.
+    """
+    negative = any(each[f"{HEADINGS}{NEGATIVE}"] for each in counts.values())
+    wrong = f"{HEADINGS}{MINUS_1_UNKNOWN if negative else MINUS_1_TURNED}"
+    return negative, [key for key, each in counts.items() if each[wrong]]
 
 
 def _write(images: pl.DataFrame, counts: Counts, folder: Path, name: str) -> None:

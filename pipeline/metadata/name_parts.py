@@ -1,7 +1,7 @@
-"""Names cut into three parts, each of which many names share.
+"""Cut SF-XL names into three parts, each of which many names share.
 
-A place is all up to the panorama's id: its crops share it. A turn is what differs between them, heading and so on; a
-shot is when it was and what is left. A partition of 250,000 images has some 20,000 places, 360 turns and 200 shots.
+The place is everything up to the panorama's id, which its crops share; the turn is what differs between them, as the
+heading; the shot is the time and the rest. 250,000 images have some 20,000 places, 360 turns and 200 shots.
 """
 
 import math
@@ -9,20 +9,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import bytewise
-from pipeline.arrays import Numbers, Offsets, first_rows
+from pipeline.listing.lines import Lines, Offsets, binary_array, find_bytes
 from pipeline.metadata.fields import FIELDS
-from pipeline.texts import Texts
 
 PLACE = ("utm_east", "utm_north", "utm_zone", "utm_band", "latitude", "longitude", "pano_id", "utm_fault")
 TURN = ("tile_num", "heading", "odd_heading", "heading_source", "heading_reference", "pitch", "roll", "height")
 SHOT = ("timestamp", "year", "month", "note")
+AT = ord("@")
 AT_OF_A_NAME = len(FIELDS) - 1
-BEHIND_PLACE = len(FIELDS) - FIELDS.index("tile_num")  # so many @, with that at its end, to the path's end
+BEHIND_PLACE = len(FIELDS) - FIELDS.index("tile_num")  # @ from the place's last to the end of the path
 BEHIND_TURN = len(FIELDS) - FIELDS.index("timestamp")
-KEYS = 2**63  # what fits into an int64
+MAX_KEYS = 2**63  # that fit into an int64
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,11 @@ class Part:
 
     Args:
         first: The row of a name with it, for each distinct one: [num_distinct], int64.
-        number: Which of these each name has: [num_names].
+        number: Which of these each name has: [num_names], int32.
     """
 
     first: Offsets
-    number: Numbers
+    number: npt.NDArray[np.int32]
 
 
 Parts = tuple[Part, Part, Part]
@@ -48,70 +49,77 @@ class Cut:
     Args:
         can_be_cut: Which of the names can be; the parts of one that cannot be are empty: [num_names].
         all_alike: Whether each of them has the number of @ that a name has.
-        texts: The places, the turns and the shots.
+        texts: The places, the turns and the shots, dictionary-encoded.
     """
 
     can_be_cut: npt.NDArray[np.bool_]
     all_alike: bool
-    texts: tuple[Texts, Texts, Texts]
+    texts: tuple[pa.DictionaryArray, ...]
 
     def parts(self) -> Parts:
         """Return the distinct places, turns and shots."""
-        place, turn, shot = (Part(first, number) for number, first in map(_numbered, self.texts))
+        place, turn, shot = (_part(text.indices.to_numpy(), len(text.dictionary)) for text in self.texts)
         return place, turn, shot
 
 
-def _numbered(texts: Texts) -> tuple[Numbers, Offsets]:
-    return bytewise.number(texts.content, texts.starts, texts.ends)
+def _part(number: npt.NDArray[np.int32], count: int) -> Part:
+    first = np.empty(count, np.int64)
+    first[number[::-1]] = np.arange(len(number))[::-1]  # the first row of each number is written last
+    return Part(first, number)
 
 
-def cut_names(names: Texts) -> Cut:
+def cut_names(lines: Lines) -> Cut:
     """Cut names at the @ before the tile and at that before the timestamp, counted from the path's end.
 
     That is right for a name of 16 fields, whatever its folder. Of a name with more or fewer, at least one part is such
     that all names with it have more or fewer.
     """
-    content, starts, ends = names.content, names.starts, names.ends
-    place_ends, turn_ends, all_alike = bytewise.cut(content, starts, ends, AT_OF_A_NAME, BEHIND_PLACE, BEHIND_TURN)
+    starts, ends = lines.offsets[:-1], lines.offsets[1:] - 1
+    at = find_bytes(lines.content, AT)
+    place_ends, turn_ends, all_alike = _cut_alike(at, starts, ends) or _cut_others(at, starts, ends)
     can_be_cut = place_ends > starts
-    shot_ends = np.where(can_be_cut, ends, turn_ends)
-    texts = (
-        Texts(content, starts, place_ends),
-        Texts(content, place_ends, turn_ends),
-        Texts(content, turn_ends, shot_ends),
-    )
-    return Cut(can_be_cut, all_alike, texts)
+    borders = np.stack((starts, place_ends, turn_ends, np.where(can_be_cut, ends, turn_ends)), axis=1)
+    texts = pl.Series(binary_array(lines.content, np.append(borders, lines.offsets[-1])))
+    parts = (texts.gather_every(4, part).to_arrow(compat_level=pl.CompatLevel.oldest()) for part in range(3))
+    return Cut(can_be_cut, all_alike, tuple(part.dictionary_encode() for part in parts))
 
 
-def in_order_by_parts(cut: Cut) -> tuple[Offsets, Parts] | None:
-    """Return the rows of the distinct names in the order of their bytes, and their parts; None if these do not tell it.
+def _cut_alike(at: Offsets, starts: Offsets, ends: Offsets) -> tuple[Offsets, Offsets, bool] | None:
+    """Return where the places and the turns end if each name has as many @ as SF-XL's."""
+    if len(at) != AT_OF_A_NAME * len(starts):
+        return None
+    of_names = at.reshape(len(starts), AT_OF_A_NAME)
+    if (of_names[:, 0] < starts).any() or (of_names[:, -1] >= ends).any():
+        return None
+    return of_names[:, -BEHIND_PLACE] + 1, of_names[:, -BEHIND_TURN] + 1, True
 
-    Sorting the distinct parts takes a tenth of what sorting the names does. It tells their order if no part of one name
+
+def _cut_others(at: Offsets, starts: Offsets, ends: Offsets) -> tuple[Offsets, Offsets, bool]:
+    at = np.append(np.full(BEHIND_PLACE, -1), at)
+    last = np.searchsorted(at, ends)
+    place_ends, turn_ends = at[last - BEHIND_PLACE] + 1, at[last - BEHIND_TURN] + 1
+    too_few = place_ends <= starts
+    return np.where(too_few, starts, place_ends), np.where(too_few, starts, turn_ends), False
+
+
+def sort_by_parts(lines: Lines) -> tuple[Offsets, Parts] | None:
+    """Return the rows of the distinct names in the order of their bytes, and their parts; None for other names.
+
+    Sorting the distinct parts takes a tenth of the time of sorting names. It gives their order if no part of one name
     is the beginning of another's: places that all have 8 @, the last of them at the end, are not, nor are such turns.
     """
+    cut = cut_names(lines)
     if not cut.all_alike:
         return None
-    parts = cut.parts()
-    if math.prod(len(part.first) for part in parts) >= KEYS:
+    if math.prod(len(text.dictionary) for text in cut.texts) >= MAX_KEYS:
         return None
-    keys = np.zeros(len(cut.can_be_cut), np.int64)
-    for part, texts in zip(parts, cut.texts, strict=True):
-        keys = keys * len(part.first) + _ranks(texts.take(part.first))[part.number]
+    keys = np.zeros(len(lines), np.int64)
+    for text in cut.texts:
+        order = pc.sort_indices(text.dictionary).to_numpy()
+        ranks = np.empty(len(order), np.int64)
+        ranks[order] = np.arange(len(order))
+        keys = keys * len(order) + ranks[text.indices.to_numpy()]
     order = np.argsort(keys)
     rows = order[np.diff(keys[order], prepend=-1) > 0]
-    place, turn, shot = (_taken(part, rows) for part in parts)
+    place, turn, shot = (_part(text.indices.to_numpy()[rows], len(text.dictionary)) for text in cut.texts)
     return rows, (place, turn, shot)
-
-
-def _taken(part: Part, rows: Offsets) -> Part:
-    """Return the part of the names of some rows, in their order; each distinct one is among these."""
-    number = part.number[rows]
-    return Part(first_rows(number, len(part.first)), number)
-
-
-def _ranks(distinct: Texts) -> Offsets:
-    """Return for each of distinct texts how many come before it in their order."""
-    order = pc.sort_indices(distinct.array()).to_numpy()  # in two thirds of polars' time
-    ranks = np.empty(len(order), np.int64)
-    ranks[order] = np.arange(len(order))
-    return ranks

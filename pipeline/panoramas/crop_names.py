@@ -9,8 +9,7 @@ import polars as pl
 from pipeline.listing.list_images import Listing
 from pipeline.manifest.build_partition import count, read_otherwise
 from pipeline.metadata.fields import FIELDS
-from pipeline.metadata.read_names import decode_paths, distinct_paths
-from pipeline.partitions import partitions
+from pipeline.metadata.paths import all_paths
 from pipeline.sources.names_source import NAMES_SOURCE
 from pipeline.sources.source import Source
 
@@ -19,20 +18,13 @@ HEADING = FIELDS.index("heading")
 FORMATS = {"utm_east": "{:010.2f}", "utm_north": "{:010.2f}", "latitude": "{:09.5f}", "longitude": "{:09.5f}"}
 
 
-def paths_of(listing: Listing) -> pl.DataFrame:
-    """Return the sorted paths of panoramas, as `decode_paths` does."""
-    with tempfile.TemporaryDirectory() as scratch:
-        parts = [decode_paths(distinct_paths(images).paths) for _, images in partitions(listing, Path(scratch))]
-    return pl.concat(parts).sort("path")
-
-
 def read_panoramas(listing: Listing, source: Source) -> pl.DataFrame:
     """Return the manifest rows of panoramas, with `name`, from which `crop_path` makes the names of the crops."""
     with tempfile.TemporaryDirectory() as scratch:
-        listing, reader = source.open(listing, Path(scratch))
-        paths = paths_of(listing)
+        more_paths, reader = source.open(listing, Path(scratch))
+        paths = all_paths(listing, more_paths)
         rows = reader.read(paths, strict=False)
-        negative, wrong = read_otherwise([count(rows)])
+        negative, wrong = read_otherwise({"all": count(rows)})
         if wrong:
             rows = reader.read(paths, strict=False, negative_headings=negative)
     name = pl.col("path").str.split("/").list.last()

@@ -27,7 +27,8 @@ from data_manifest.store.staging import remove_dead_staging, staging_folder
 from data_manifest.tables import write_table
 from pipeline.execution.executor import run_all
 from pipeline.listing.list_images import Listing, list_images
-from pipeline.panoramas.crop_names import crop_path, paths_of, read_panoramas
+from pipeline.metadata.paths import all_paths
+from pipeline.panoramas.crop_names import crop_path, read_panoramas
 from pipeline.panoramas.settings import CropSettings
 from pipeline.sources.names_source import NAMES_SOURCE
 from pipeline.sources.source import Source
@@ -78,7 +79,7 @@ def crops_recipe(
     source: Source = NAMES_SOURCE,
 ) -> Recipe:
     """Return the recipe of crops: the panoramas' file states, the output folder, and how they are cut."""
-    paths = paths_of(listing)["path"]
+    paths = all_paths(listing).decode()["path"]
     with Progress("checking the times of panoramas", len(paths), "panoramas") as progress:
         states = stat_images(paths, panoramas_folder, progress, settle=False)
     decisive = {**settings.as_dict(), **source.settings, "output_folder": str(output_folder.resolve())}

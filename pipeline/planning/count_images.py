@@ -18,16 +18,18 @@ from data_manifest.progress import Progress, working
 from data_manifest.store.recipe import CURRENT, is_published, read_recipe
 from data_manifest.store.references import MANIFEST_STAGES
 from data_manifest.tables import table_files
+from pipeline.execution.disk_space import check_space
 from pipeline.execution.executor import run_all
 from pipeline.groups.cells import count_classes
 from pipeline.groups.classes import add_up, complete_frames
 from pipeline.groups.settings import GroupSettings
-from pipeline.listing.list_images import Images, Listing, list_images
+from pipeline.listing.list_images import Listing, list_images
+from pipeline.listing.shuffle import ROWS_PER_PARTITION, Shuffle, SpilledPaths
 from pipeline.manifest.build_manifest import manifest_recipe, summarise
-from pipeline.manifest.build_partition import Made, count, read_otherwise
-from pipeline.metadata.read_names import decode_paths, distinct_paths, read_names
+from pipeline.manifest.build_partition import Built, Counts, count, read_otherwise
+from pipeline.metadata.paths import distinct_paths
+from pipeline.metadata.read_names import read_names
 from pipeline.metadata.years import add_up_years, count_years
-from pipeline.partitions import partitions
 
 Rules = tuple[GroupSettings, ...]
 Job = TypeVar("Job")
@@ -35,9 +37,9 @@ Job = TypeVar("Job")
 
 @dataclass(frozen=True)
 class Part:
-    """What was counted in a partition; `made` is None where a manifest's recipe has it already."""
+    """What was counted in a partition; `counts` is empty where a manifest's recipe has it already."""
 
-    made: Made | None
+    counts: Counts
     by_year: pl.DataFrame
     by_class: list[pl.DataFrame]  # for each rule
 
@@ -103,22 +105,21 @@ def _count_manifest(manifest: Path, rules: Rules) -> Counted:
 
 
 def _count_names(listing: Listing, rules: Rules) -> Counted:
-    with tempfile.TemporaryDirectory() as scratch:  # lines of lists that are not in the order of folders
-        jobs = [images for _, images in partitions(listing, Path(scratch))]
-        parts = _count_all(_count_names_of, jobs, rules)
-        made = [part.made for part in parts if part.made is not None]
-        negative, wrong = read_otherwise([each.counts for each in made])
+    with tempfile.TemporaryDirectory() as scratch:
+        check_space(Path(scratch), listing.estimate()[1], "sorting paths")
+        shuffle = Shuffle(listing, Path(scratch), ROWS_PER_PARTITION)
+        jobs = shuffle.paths(shuffle.partitions)
+        parts = dict(enumerate(_count_all(_count_names_of, jobs, rules)))
+        negative, wrong = read_otherwise({number: part.counts for number, part in parts.items()})
         if wrong:
             again = _count_all(partial(_count_names_of, negative_headings=negative), [jobs[n] for n in wrong], rules)
-            for number, part in zip(wrong, again, strict=True):
-                parts[number] = part
-            made = [part.made for part in parts if part.made is not None]
+            parts |= zip(wrong, again, strict=True)
     listing.check_unchanged()
-    summary = {"origin": str(listing.origin), **summarise(made)}
+    summary = {"origin": str(listing.origin), **summarise([Built("", part.counts, False) for part in parts.values()])}
     if not summary["usable"]:
         none = f"none of the {summary['files']:,} files is a usable image" if summary["files"] else "no image in it"
         raise UserError(f"{listing.origin}: {none}")
-    return _together(parts, rules, summary, None)
+    return _together(list(parts.values()), rules, summary, None)
 
 
 def _count_all(work: Callable[[Rules, Job], Part], jobs: Sequence[Job], rules: Rules) -> list[Part]:
@@ -130,15 +131,15 @@ def _count_file(rules: Rules, manifest_file: Path) -> Part:
     return _count(pl.scan_parquet(manifest_file, glob=False), rules)
 
 
-def _count_names_of(rules: Rules, images: Images, negative_headings: bool = False) -> Part:
-    found = distinct_paths(images)
-    names = read_names(decode_paths(found.paths), True, found.parts, negative_headings)
-    made = Made("", count(names), found.repeats, was_there=False)
-    return _count(names.lazy().filter(pl.col("reject").is_null()), rules, made)
+def _count_names_of(rules: Rules, images: SpilledPaths, negative_headings: bool = False) -> Part:
+    paths = distinct_paths(images.read())
+    names = read_names(paths, True, negative_headings)
+    counts = {"repeats": paths.repeats, **count(names)}
+    return _count(names.lazy().filter(pl.col("reject").is_null()), rules, counts)
 
 
-def _count(images: pl.LazyFrame, rules: Rules, made: Made | None = None) -> Part:
-    return Part(made, count_years(images), [count_classes(images, rule) for rule in rules])
+def _count(images: pl.LazyFrame, rules: Rules, counts: Counts | None = None) -> Part:
+    return Part(counts or {}, count_years(images), [count_classes(images, rule) for rule in rules])
 
 
 @working("adding up the counts")

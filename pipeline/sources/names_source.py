@@ -1,15 +1,15 @@
 """The names of images as the source, in SF-XL's form. No image is opened."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from pipeline.listing.list_images import Listing
-from pipeline.metadata.name_parts import Parts
+from pipeline.metadata.paths import Paths
 from pipeline.metadata.read_names import read_names
 from pipeline.sources.source import Reader, Source
-from pipeline.texts import Texts
 
 
 @dataclass(frozen=True)
@@ -18,15 +18,13 @@ class NamesReader:
 
     by_paths_alone: bool = True
 
-    def state(self, paths: Texts) -> bytes:
+    def state(self, paths: Paths) -> bytes:
         """Return nothing: rows depend only on the paths."""
         return b""
 
-    def read(
-        self, paths: pl.DataFrame, strict: bool, parts: Parts | None = None, negative_headings: bool = False
-    ) -> pl.DataFrame:
+    def read(self, paths: Paths, strict: bool, negative_headings: bool = False) -> pl.DataFrame:
         """Return manifest rows, as `Reader.read` does."""
-        return read_names(paths, strict, parts, negative_headings)
+        return read_names(paths, strict, negative_headings)
 
 
 class NamesSource(Source):
@@ -37,9 +35,9 @@ class NamesSource(Source):
         "For other names, pass --source table or --source exif."
     )
 
-    def open(self, listing: Listing, scratch: Path) -> tuple[Listing, Reader]:
-        """Return the images as they are."""
-        return listing, NAMES_READER
+    def open(self, listing: Listing, scratch: Path) -> tuple[Sequence[bytes], Reader]:
+        """Return no other paths, and the reader."""
+        return (), NAMES_READER
 
 
 NAMES_READER = NamesReader()

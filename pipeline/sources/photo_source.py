@@ -6,37 +6,36 @@ import hashlib
 import logging
 import multiprocessing
 import os
-import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import xxhash
 
 from data_manifest.errors import io_error, is_io_error
 from data_manifest.images.file_states import stat_file
 from data_manifest.images.heif import HEIF_SUFFIXES, NEEDS_HEIF, can_read_heif, is_named_heif
 from data_manifest.images.hidden import is_hidden, is_system_folder
 from data_manifest.progress import Progress
-from data_manifest.store.recipe import DIGEST_LENGTH
+from data_manifest.store.recipe import digest_of
 from data_manifest.store.references import folder_of
 from pipeline.execution.usable_cores import usable_cores
-from pipeline.listing.list_images import Listing
+from pipeline.listing.list_images import Listing, path_blocks
 from pipeline.metadata.fields import clean_number
-from pipeline.metadata.name_parts import Parts
-from pipeline.metadata.read_names import distinct_paths
+from pipeline.metadata.paths import Paths
 from pipeline.metadata.rejects import Reason
 from pipeline.metadata.track_headings import fill_headings
 from pipeline.sources.photo_metadata import UNREADABLE, Fields, read_photo
 from pipeline.sources.settings import FROM_TRACK, SourceSettings
 from pipeline.sources.source import SOURCE_FIELDS, Reader, Source, read_fields
-from pipeline.texts import Texts
 
 VERSION = 5  # raise it when the fields, rejects or notes of a photo change
 PHOTOS_PER_PARTITION = 5_000
+STATES_AT_A_TIME = 1_000
 THREADS = 16  # mostly waiting for the disk
 MIN_JOBS_FOR_PROCESSES = 3  # with fewer partitions, starting processes takes longer than it saves
 OTHER_PHOTOS = (".avif", ".webp", ".dng", ".tif", ".tiff")
@@ -59,19 +58,21 @@ class PhotoReader:
     camera_turn: float = 0.0
     by_paths_alone: bool = False
 
-    def state(self, paths: Texts) -> bytes:
+    def state(self, paths: Paths) -> bytes:
         """Return a digest of the sizes and modification times of photos, and of how headings are found."""
-        return f"{VERSION} {self.from_track} {self.camera_turn} ".encode() + state_of_files(self.images_folder, paths)
+        folder, content = os.fsencode(self.images_folder) + b"/", hashlib.sha256()
+        for path in paths.in_bytes:
+            content.update(state_of_file(folder + path))
+        return f"{VERSION} {self.from_track} {self.camera_turn} ".encode() + content.digest()
 
-    def read(
-        self, paths: pl.DataFrame, strict: bool, parts: Parts | None = None, negative_headings: bool = False
-    ) -> pl.DataFrame:
+    def read(self, paths: Paths, strict: bool, negative_headings: bool = False) -> pl.DataFrame:
         """Return manifest rows, as `Reader.read` does."""
+        texts = paths.decode()
         read = functools.partial(_read_or_reject, os.fsencode(self.images_folder))
         with ThreadPoolExecutor(THREADS) as threads:
-            photos = list(threads.map(read, paths["path"], paths["is_utf8"]))
+            photos = list(threads.map(read, texts["path"], texts["is_utf8"]))
         columns = {name: [photo.get(name, "") for photo in photos] for name in COLUMNS}
-        rows = paths.hstack(pl.DataFrame(columns, schema=dict.fromkeys(COLUMNS, pl.String)))
+        rows = texts.hstack(pl.DataFrame(columns, schema=dict.fromkeys(COLUMNS, pl.String)))
         reject = pl.when(pl.col("reason") != "").then(pl.struct("reason", "detail"))
         rows = rows.with_columns(clean_number("heading"), reject=reject).drop("reason", "detail")
         images = read_fields(rows, strict, negative_headings)
@@ -102,32 +103,30 @@ def _read_or_reject(folder: bytes, path: str, is_utf8: bool) -> Fields:
     return fields
 
 
-def state_of_files(images_folder: Path, paths: Texts) -> bytes:
-    """Return a digest of the size and modification time of each file, 0 for a missing file."""
-    content, folder = hashlib.sha256(), os.fsencode(images_folder) + b"/"
-    for path in paths:
-        size, modified_ns = stat_file(folder + path, skip_errors=True)
-        content.update(b"%d %d\n" % (size or 0, modified_ns or 0))
-        if size is not None and is_named_heif(path) and can_read_heif():  # installing the extra changes the rows
-            content.update(b"read\n")
-    return content.digest()
+def state_of_file(path: bytes) -> bytes:
+    """Return the size and modification time of a photo, 0 if it is missing."""
+    size, modified_ns = stat_file(path, skip_errors=True)
+    is_read = size is not None and is_named_heif(path) and can_read_heif()  # installing the extra changes the rows
+    return b"%d %d\n%b" % (size or 0, modified_ns or 0, b"read\n" if is_read else b"")
+
+
+def _sum_of_states(folder: bytes, paths: pl.Series) -> int:
+    return sum(xxhash.xxh3_128_intdigest(path + b"\0" + state_of_file(folder + path)) for path in paths)
 
 
 def state_of_listing(listing: Listing) -> str:
-    """Return a digest of the size and the modification time of each image, folder by folder."""
-    folder = folder_of(listing.origin)
-
-    def state_of(name: bytes) -> bytes:
-        return state_of_files(folder, distinct_paths(listing.images([name])).paths)
-
-    content = hashlib.sha256()
-    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(THREADS) as threads:
-        folders = sorted(listing.sizes(Path(scratch)))
-        with Progress("checking the times of photos", len(folders), "folders") as progress:
-            for state in threads.map(state_of, folders):
-                content.update(state)
-                progress.advance()
-    return content.hexdigest()[:DIGEST_LENGTH]
+    """Return a digest of the size and modification time of each image, in any order."""
+    folder, total = os.fsencode(folder_of(listing.origin)) + b"/", 0
+    with (
+        ThreadPoolExecutor(THREADS) as threads,
+        Progress("checking the times of photos", None, "photos") as progress,
+    ):
+        for block in path_blocks(listing):
+            parts = [block[begin : begin + STATES_AT_A_TIME] for begin in range(0, len(block), STATES_AT_A_TIME)]
+            for states in threads.map(functools.partial(_sum_of_states, folder), parts):
+                total += states
+                progress.advance(STATES_AT_A_TIME)
+    return digest_of([total % 2**128])
 
 
 def _warn_of_other_photos(folder: Path) -> None:
@@ -169,11 +168,11 @@ class PhotoSource(Source):
         """Return a digest of the files' sizes and modification times."""
         return {"files": state_of_listing(listing)}
 
-    def open(self, listing: Listing, scratch: Path) -> tuple[Listing, Reader]:
-        """Return the photos and their reader."""
+    def open(self, listing: Listing, scratch: Path) -> tuple[Sequence[bytes], Reader]:
+        """Return no other paths, and the reader."""
         folder, turn = folder_of(listing.origin).absolute(), self.options.camera_turn
         _warn_of_other_photos(folder)
-        return listing, PhotoReader(folder, self.options.heading == FROM_TRACK, turn)
+        return (), PhotoReader(folder, self.options.heading == FROM_TRACK, turn)
 
     @contextlib.contextmanager
     def executor(self, num_jobs: int) -> Iterator[Executor | None]:

@@ -2,7 +2,7 @@
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,12 +11,11 @@ import polars as pl
 
 from pipeline.listing.list_images import Listing
 from pipeline.metadata.fields import FIELDS, HEADING_ORIGIN, parse_fields, written
-from pipeline.metadata.name_parts import Parts
+from pipeline.metadata.paths import Paths
 from pipeline.metadata.read_names import with_positions
 from pipeline.metadata.rejects import Reason, find_rejects, reject_when, rules
 from pipeline.sources.settings import SourceSettings
 from pipeline.sources.table_times import parse_timestamp
-from pipeline.texts import Texts
 
 SOURCE_FIELDS = FIELDS[1:-1]
 
@@ -28,18 +27,15 @@ class Reader(Protocol):
     def by_paths_alone(self) -> bool:
         """Whether the rows depend only on the paths."""
 
-    def state(self, paths: Texts) -> bytes:
-        """Return a digest of what the rows depend on besides the sorted paths."""
+    def state(self, paths: Paths) -> bytes:
+        """Return a digest of what the rows depend on besides the paths."""
 
-    def read(
-        self, paths: pl.DataFrame, strict: bool, parts: Parts | None = None, negative_headings: bool = False
-    ) -> pl.DataFrame:
-        """Return the manifest's columns, `reject` and `apart_m` for sorted paths.
+    def read(self, paths: Paths, strict: bool, negative_headings: bool = False) -> pl.DataFrame:
+        """Return the manifest's columns, `reject` and `apart_m` of paths, sorted by path.
 
         Args:
-            paths: `path` and `is_utf8`, as returned by `decode_paths`.
+            paths: The paths.
             strict: As in `build_manifest`.
-            parts: Parts of the paths, if they are SF-XL names and were cut already.
             negative_headings: As in `heading_in_range`.
         """
 
@@ -76,8 +72,9 @@ class Source(ABC):
         return {}
 
     @abstractmethod
-    def open(self, listing: Listing, scratch: Path) -> tuple[Listing, Reader]:
-        """Return the images, including those that only the source names, and a reader of their rows.
+    def open(self, listing: Listing, scratch: Path) -> tuple[Sequence[bytes], Reader]:
+        """Return the paths without a file that only the source names, and the reader.
+
 
         Args:
             listing: The listed images.

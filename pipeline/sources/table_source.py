@@ -7,7 +7,7 @@ path, from which each partition takes its rows.
 import dataclasses
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,17 @@ import polars as pl
 
 from data_manifest.errors import UserError
 from data_manifest.store.references import folder_of
-from pipeline.listing.list_images import Listing
+from pipeline.listing.lines import flat_bytes
+from pipeline.listing.list_images import Listing, path_blocks
 from pipeline.metadata.fields import NEGATIVE
-from pipeline.metadata.name_parts import Parts
+from pipeline.metadata.paths import Paths
 from pipeline.metadata.rejects import REJECT, Reason
 from pipeline.metadata.track_headings import fill_headings
-from pipeline.sources.listing_with import ListingWith
 from pipeline.sources.settings import FROM_TRACK, SourceSettings
 from pipeline.sources.source import SOURCE_FIELDS, Reader, Source, read_fields
 from pipeline.sources.table_columns import parse_columns
 from pipeline.sources.table_file import digest_of_table
 from pipeline.sources.table_rows import read_rows
-from pipeline.texts import Texts, feed
 
 ROWS_FILE = "rows.parquet"
 NOT_ASCII = r"[^\x00-\x7f]"
@@ -41,25 +40,23 @@ class TableReader:
     rows_file: Path
     by_paths_alone: bool = False
 
-    def state(self, paths: Texts) -> bytes:
+    def state(self, paths: Paths) -> bytes:
         """Return a digest of the table's rows for paths."""
-        names = pl.DataFrame({"path": paths.column().cast(pl.String, strict=False)}).drop_nulls()
+        names = pl.DataFrame({"path": paths.in_bytes.cast(pl.String, strict=False)}).drop_nulls()
         rows = self._rows_of(names).sort("path")
         lines = rows.select(pl.concat_str(pl.all().fill_null(""), separator="\x1f")).to_series()
-        content = hashlib.sha256()
-        feed(content, lines)
-        return content.digest()
+        content, offsets = flat_bytes(lines.cast(pl.Binary))
+        return hashlib.sha256(offsets.tobytes() + content.tobytes()).digest()
 
-    def read(
-        self, paths: pl.DataFrame, strict: bool, parts: Parts | None = None, negative_headings: bool = False
-    ) -> pl.DataFrame:
+    def read(self, paths: Paths, strict: bool, negative_headings: bool = False) -> pl.DataFrame:
         """Return manifest rows, as `Reader.read` does."""
-        rows = paths.join(self._rows_of(paths), on="path", how="left", maintain_order="left")
+        texts = paths.decode()
+        rows = texts.join(self._rows_of(texts), on="path", how="left", maintain_order="left")
         no_row = pl.struct(reason=pl.lit(Reason.NOT_IN_TABLE.value), detail=pl.lit("no row with this path"))
         in_row = pl.when(pl.col("reason").is_not_null()).then(pl.struct("reason", "detail"))
         reject = pl.when(pl.col("in_table").is_null()).then(no_row).otherwise(in_row)
-        texts = (pl.col(name).fill_null("") for name in SOURCE_FIELDS)
-        rows = rows.with_columns(*texts, reject=reject).drop("reason", "detail", "in_table")
+        fields = (pl.col(name).fill_null("") for name in SOURCE_FIELDS)
+        rows = rows.with_columns(*fields, reject=reject).drop("reason", "detail", "in_table")
         return read_fields(rows, strict, negative_headings)
 
     def _rows_of(self, paths: pl.DataFrame) -> pl.DataFrame:
@@ -96,15 +93,13 @@ class TableSource(Source):
         """Return the digest of the table's content."""
         return {"table": digest_of_table(self.table)}
 
-    def open(self, listing: Listing, scratch: Path) -> tuple[Listing, Reader]:
-        """Return the images, with those that only the table names, and the reader."""
+    def open(self, listing: Listing, scratch: Path) -> tuple[Sequence[bytes], Reader]:
+        """Return the paths in the table that have no image, and the reader."""
         given = parse_columns(self.options.columns) if self.options.columns else {}
         rows = read_rows(self.table, given, folder_of(listing.origin))
         check_not_swapped(self.table, rows)
-        sizes = listing.sizes(scratch)
-        files = listing.images(sizes)
-        rows = _one_row_per_path(self._with_names_of_files(rows, files.blocks()))
-        missing = _without_file(rows["path"], files.blocks())
+        rows = _one_row_per_path(self._with_names_of_files(rows, path_blocks(listing)))
+        missing = _without_file(rows["path"], path_blocks(listing))
         if len(missing) == len(rows):
             raise self._no_match(listing, rows["path"][0], len(rows))
         rows = _mark_missing(rows, missing)
@@ -112,16 +107,16 @@ class TableSource(Source):
             rows = self._fill_headings(rows)
         rows_file = scratch / ROWS_FILE
         rows.drop("sequence").sort("path").write_parquet(rows_file, row_group_size=1 << 16)
-        return ListingWith(listing, sizes, missing["path"]), TableReader(rows_file)
+        return [path.encode() for path in missing["path"]], TableReader(rows_file)
 
-    def _with_names_of_files(self, rows: pl.DataFrame, blocks: Iterable[Texts]) -> pl.DataFrame:
+    def _with_names_of_files(self, rows: pl.DataFrame, blocks: Iterable[pl.Series]) -> pl.DataFrame:
         """Return the rows with paths as in the file names where only the Unicode normalization form differs."""
         odd = rows["path"].filter(rows["path"].str.contains(NOT_ASCII)).unique()
         if odd.is_empty():
             return rows
         found = [pl.Series("file", [], pl.String)]
         for block in blocks:
-            files = block.column().cast(pl.String, strict=False).drop_nulls()
+            files = block.cast(pl.String, strict=False).drop_nulls()
             found.append(files.filter(files.str.contains(NOT_ASCII)).alias("file"))
         files = pl.concat(found).unique()
         one_form = pl.DataFrame({"file": files.filter(~files.is_in(odd.implode()))})
@@ -196,11 +191,11 @@ def _one_row_per_path(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(heading_source=pl.lit("table"), in_table=pl.lit(True))
 
 
-def _without_file(paths: pl.Series, blocks: Iterable[Texts]) -> pl.DataFrame:
+def _without_file(paths: pl.Series, blocks: Iterable[pl.Series]) -> pl.DataFrame:
     """Return the paths, text, that are in none of the blocks of paths of files, bytes."""
     missing = pl.DataFrame({"path": paths})
     for block in blocks:
-        files = pl.DataFrame({"path": block.column().cast(pl.String, strict=False)}).drop_nulls()
+        files = pl.DataFrame({"path": block.cast(pl.String, strict=False)}).drop_nulls()
         missing = missing.join(files, on="path", how="anti", maintain_order="left")
     return missing
 

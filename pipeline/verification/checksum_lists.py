@@ -13,7 +13,7 @@ import polars as pl
 
 from data_manifest.errors import UserError
 from data_manifest.store.recipe import DIGEST_LENGTH
-from pipeline.texts import feed
+from pipeline.listing.lines import flat_bytes
 
 ALGORITHMS = {32: "md5", 40: "sha1", 56: "sha224", 64: "sha256", 96: "sha384", 128: "sha512"}  # by hexadecimal digits
 CRC_DIGITS = 8
@@ -52,7 +52,9 @@ def digest_of_checksums(source: Path, images_folder: Path) -> str:
     """Return a digest of what `read_checksums` gives."""
     listed, content = read_checksums(source, images_folder), hashlib.sha256()
     for column in listed:
-        feed(content, column.cast(pl.Binary))
+        letters, offsets = flat_bytes(column.cast(pl.Binary))
+        content.update(offsets.tobytes())
+        content.update(letters.tobytes())
     return content.hexdigest()[:DIGEST_LENGTH]
 
 

@@ -2,15 +2,16 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from pipeline.listing.list_images import Images, Listing, list_images
+from pipeline.listing.lines import Lines
+from pipeline.listing.list_images import Listing, list_images
 from pipeline.manifest import build_manifest as manifest
 from pipeline.metadata.fields import FIELDS
-from pipeline.partitions import partitions
 
 SAN_FRANCISCO = {
     **{"utm_east": "0545981.19", "utm_north": "4184971.70", "utm_zone": "10", "utm_band": "S"},
@@ -24,6 +25,12 @@ def write(folder: Path, *names: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         (folder / name).touch()
+
+
+def as_lines(paths: Iterable[bytes]) -> Lines:
+    """Return paths as lines, whatever is in them."""
+    lines = [path + b"\n" for path in paths]
+    return Lines(np.frombuffer(b"".join(lines), np.uint8), np.cumsum([0, *map(len, lines)]))
 
 
 @pytest.fixture
@@ -56,10 +63,7 @@ def rows_per_partition(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]
     """Have `build_manifest` cut partitions of so many rows."""
 
     def rows_per_partition(rows: int) -> None:
-        def small(listing: Listing, scratch: Path) -> Iterator[tuple[str, Images]]:
-            return partitions(listing, scratch, rows)
-
-        monkeypatch.setattr(manifest, "partitions", small)
+        monkeypatch.setattr(manifest, "ROWS_PER_PARTITION", rows)
 
     return rows_per_partition
 

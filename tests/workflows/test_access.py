@@ -6,12 +6,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from pipeline.listing.cache import cache_folder, read_folders, write_folders
+from pipeline.listing.cache import cache_folder, read_scan, write_scan
 from tests.workflows.conftest import ROOT, Luigi
 
 GROUPING = ("--min-images-per-class", "1", "--M", "1000")
@@ -136,16 +137,16 @@ def test_rescan_finds_what_the_times_do_not_tell(luigi: Luigi, train: Path, tmp_
     command = ("BuildGroups", *GROUPING, "--train-folder", str(train))
     assert luigi(*command).returncode == 0
     cache = cache_folder(tmp_path / "artifacts", train)
-    known = read_folders(cache)
+    known = read_scan(cache)
     (train / "37.0" / name(4)).touch()
     times = (train / "37.0").stat()
-    seemingly = {
-        "modified_ns": times.st_mtime_ns,
-        "changed_ns": times.st_ctime_ns,
-        "listed_ns": time.time_ns() + 10**12,
-    }
-    folder = known[b"37.0/"]
-    write_folders({**known, b"37.0/": type(folder)(**{**vars(folder), **seemingly})}, cache)
+    folder = replace(
+        known.folders[b"37.0/"],
+        modified_ns=times.st_mtime_ns,
+        changed_ns=times.st_ctime_ns,
+        listed_ns=time.time_ns() + 10**12,
+    )
+    write_scan(replace(known, folders={**known.folders, b"37.0/": folder}), cache)
     assert "nothing to do" in luigi(*command).stdout
     assert images_in_groups(tmp_path) == 4
     assert "BuildGroups made groups" in luigi(*command, "--rescan").stdout

@@ -27,12 +27,10 @@ from pipeline.execution.dask_cluster import ClusterSettings, differing_versions,
 from pipeline.execution.executor import run_all
 from pipeline.groups import gather as members
 from pipeline.groups.build_groups import build_groups
-from pipeline.listing.list_images import list_images
 from pipeline.manifest import build_manifest as manifest_module
 from pipeline.manifest.build_manifest import build_manifest
 from pipeline.panoramas import crop_panoramas as panoramas
 from pipeline.panoramas.settings import CropSettings
-from pipeline.partitions import partitions
 from pipeline.sources import photo_source as exif
 from pipeline.sources.make_source import make_source
 from pipeline.sources.settings import SourceSettings
@@ -50,9 +48,8 @@ import sys
 from pathlib import Path
 from pipeline.manifest import build_manifest as manifest
 from pipeline.execution.dask_cluster import executor_at
-from pipeline.partitions import partitions
 from pipeline.verification.verify_images import verify_images
-manifest.partitions = lambda listing, scratch: partitions(listing, scratch, {ROWS})
+manifest.ROWS_PER_PARTITION = {ROWS}
 with executor_at(sys.argv[1]) as executor:
     manifest.build_manifest(Path(sys.argv[2]), Path(sys.argv[3]), "city", executor=executor)
 """
@@ -148,7 +145,7 @@ def images(paths: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[s
 def _small_files() -> Iterator[None]:
     """Have partitions of few rows, and bundles of few members."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(manifest_module, "partitions", functools.partial(partitions, rows=ROWS))
+        patch.setattr(manifest_module, "ROWS_PER_PARTITION", ROWS)
         patch.setattr(members, "ROWS_PER_FILE", ROWS)
         yield
 
@@ -249,7 +246,7 @@ def test_other_sources_than_names_give_the_same_bytes(
 ) -> None:
     """Of photos in eight folders; the table and the artifacts lie in the driver's working folder."""
     monkeypatch.setattr(exif, "MIN_JOBS_FOR_PROCESSES", 100)
-    monkeypatch.setattr(manifest_module, "partitions", lambda listing, scratch, *_: partitions(listing, scratch, 2))
+    monkeypatch.setattr(manifest_module, "ROWS_PER_PARTITION", 2)
     monkeypatch.chdir(tmp_path)
     photo = Image.Exif()
     photo.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: (48.0, 51.0, 2.16), 3: "W", 4: (2.0, 20.0, 5.28)})
@@ -303,14 +300,7 @@ def test_a_driver_that_is_killed_leaves_a_folder_to_go_on_from(
 
 
 def test_mistakes_and_limits_on_a_worker_are_told_as_such(cluster: Cluster, tmp_path: Path, progress: Progress) -> None:
-    train = tmp_path / "train"
-    train.mkdir()
-    (train / name(0)).touch()
-    listing = list_images(train)
-    train.rename(tmp_path / "gone")
     with executor_at(cluster.address) as executor:
-        with pytest.raises(UserError, match=rf"cannot be listed: No such file or directory \(on {HOST}: all machines"):
-            build_manifest(train, tmp_path / "A", listing=listing, executor=executor)
         with pytest.raises(UserError, match=f"^{HOST} does not see /no/such: all machines of the cluster must see"):
             list(run_all(os.listdir, ["/no/such"], progress, executor))
         with pytest.raises(OSError, match=f"No space left on device .on {HOST}"):

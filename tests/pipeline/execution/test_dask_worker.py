@@ -14,17 +14,14 @@ import pytest
 from data_manifest.errors import UserError
 from data_manifest.store.staging import STAGING
 from data_manifest.tables import read_table
-from pipeline import bytewise
-from pipeline.bytewise import gather
 from pipeline.execution import dask_worker as worker_module
 from pipeline.execution.dask_worker import code_digest, run_on_worker
-from pipeline.groups import group_tables
 from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
-from pipeline.groups.spread import Putting, put_aside
 from pipeline.listing.list_images import list_images
+from pipeline.listing.shuffle import Shuffle, SpilledPaths
 from pipeline.manifest.build_manifest import build_manifest
-from pipeline.manifest.build_partition import Partition, build_partition
+from pipeline.manifest.build_partition import ManifestBuild, Partition, build_partition
 
 NameWith = Callable[..., str]
 HOST = socket.gethostname()
@@ -80,22 +77,33 @@ def train(tmp_path: Path, name_with: NameWith) -> Path:
     return tmp_path / "train"
 
 
-def test_images_that_a_machine_does_not_see(tmp_path: Path, train: Path) -> None:
-    images = list_images(train).images([b""])
-    train.rename(tmp_path / "elsewhere")
+def images_of(train: Path) -> SpilledPaths:
+    """Return all paths of a folder, spilled beside it."""
+    scratch = train.with_name("scratch")
+    scratch.mkdir(exist_ok=True)
+    shuffle = Shuffle(list_images(train), scratch)
+    (images,) = shuffle.paths(shuffle.partitions)
+    return images
+
+
+def test_paths_that_a_machine_does_not_see(tmp_path: Path, train: Path) -> None:
+    images = images_of(train)
+    train.with_name("scratch").rename(tmp_path / "elsewhere")
     with pytest.raises(UserError) as error:
-        on_worker(build_partition, Partition("b", images, True, tmp_path))
+        on_worker(build_partition, Partition(images, ManifestBuild(tmp_path, strict=True)))
     assert str(error.value) == (
-        f"{train}/: cannot be listed: No such file or directory "
-        f"(on {HOST}: all machines of the cluster must see the shared folders under the same paths)"
+        f"{HOST} does not see {images.file}: "
+        "all machines of the cluster must see the shared folders under the same paths"
     )
 
 
 def test_a_folder_that_a_machine_does_not_see_is_told_and_not_made(tmp_path: Path, train: Path) -> None:
-    job = Partition("b", list_images(train).images([b""]), True, tmp_path / "A" / "staging")
-    with pytest.raises(UserError, match=f"^{HOST} does not see {job.folder}/rejects: all machines of the cluster"):
+    job = Partition(images_of(train), ManifestBuild(tmp_path / "A" / "staging", strict=True))
+    with pytest.raises(
+        UserError, match=f"^{HOST} does not see {job.manifest.folder}/rejects: all machines of the cluster"
+    ):
         on_worker(build_partition, job)
-    assert list(tmp_path.iterdir()) == [train]
+    assert not job.manifest.folder.parent.exists()
 
 
 class Posting(Executor):
@@ -147,9 +155,9 @@ def test_a_partition_that_is_made_twice_at_once(tmp_path: Path, train: Path, mon
     first = build_manifest(train, tmp_path / "A")
     folder = tmp_path / "A" / STAGING / "being made"
     folder.mkdir(parents=True)
-    job = Partition("b", list_images(train).images([b""]), True, folder, earlier=(first,))
+    job = Partition(images_of(train), ManifestBuild(folder, strict=True, earlier=(first,)))
     made = build_partition(job)
-    assert made.was_there
+    assert made.is_linked
     assert build_partition(job) == made
     monkeypatch.setattr(os, "link", lambda *paths: (_ for _ in ()).throw(OSError(errno.EPERM, "no links here")))
     again = build_partition(job)
@@ -157,24 +165,3 @@ def test_a_partition_that_is_made_twice_at_once(tmp_path: Path, train: Path, mon
     for table in ("manifest", "rejects"):
         assert [path.name for path in (folder / table).iterdir()] == [made.name]
         assert (folder / table / made.name).read_bytes() == (first / table / made.name).read_bytes()
-
-
-def test_members_that_are_put_aside_appear_whole(tmp_path: Path, train: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The folder is looked at while the file is written: a machine that dies then leaves none of that name."""
-    seen: list[list[str]] = []
-
-    def twice(job: Putting) -> None:
-        def looked(*given: Any) -> Any:
-            seen.append([path.name for path in job.aside.parent.iterdir() if not path.name.startswith(".")])
-            return gather(*given)
-
-        monkeypatch.setattr(bytewise, "gather", looked)
-        put_aside(job)
-        first = job.aside.read_bytes()
-        put_aside(job)
-        assert job.aside.read_bytes() == first
-
-    manifest = build_manifest(train, tmp_path / "A")
-    monkeypatch.setattr(group_tables, "put_aside", twice)
-    build_groups(manifest, tmp_path / "A", GroupSettings(min_images_per_class=1))
-    assert seen == [[], ["0.images"]]

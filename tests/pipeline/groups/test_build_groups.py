@@ -3,7 +3,7 @@ import logging
 import math
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,9 @@ from pipeline.groups import preselected_images as selection
 from pipeline.groups.build_groups import build_groups, groups_recipe
 from pipeline.groups.classes import classes_of_each
 from pipeline.groups.settings import GroupSettings
-from pipeline.listing.list_images import Images, Listing
+from pipeline.listing.list_images import Listing
 from pipeline.manifest import build_manifest as manifest_module
 from pipeline.manifest.build_manifest import build_manifest
-from pipeline.partitions import partitions
 from tests.helpers import tables_in
 
 NameWith = Callable[..., str]
@@ -330,10 +329,7 @@ def test_the_same_bytes_again_whatever_the_order_and_the_cuts(
     paths = [f"{number % 9}/{name}" for number, name in enumerate(names)]
     first = group(paths, "A")
 
-    def small(listing: Listing, scratch: Path) -> Iterator[tuple[str, Images]]:
-        return partitions(listing, scratch, rows=20)
-
-    monkeypatch.setattr(manifest_module, "partitions", small)
+    monkeypatch.setattr(manifest_module, "ROWS_PER_PARTITION", 20)
     second = group(random.Random(1).sample(paths, len(paths)), "B")
     (manifest,) = (path for path in list_current(second.parents[2]) if path.parents[1].name == "manifest")
     assert len(list((manifest / "manifest").iterdir())) > 10

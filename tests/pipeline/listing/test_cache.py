@@ -7,18 +7,26 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from data_manifest.errors import UserError
-from pipeline.list_file import digest_of_list
 from pipeline.listing import cache as known
-from pipeline.listing.cache import cache_folder, known_digest_of_list, read_folders, state_of, write_folders
-from pipeline.listing.folder_scan import Folder, scan_tree
+from pipeline.listing.cache import cache_folder, known_digest_of_list, read_scan, state_of, write_scan
+from pipeline.listing.folder_scan import LEAVES_OF_FOLDERS, Folder, Scan, scan_tree
+from pipeline.listing.leaves import hash_check
+from pipeline.listing.read_list import digest_of_list
 
 AnHourPasses = Callable[[], None]
 FOLDERS = {
-    b"": Folder(1, 2, 3, 0, "0" * 32, (b"a", b"\xff\n")),
-    b"a/": Folder(-5, 7_000_000_000 * 10**9, 0, 2**40, "1" * 32, ()),
+    b"": Folder(1, 2, 3, 0, (b"a", b"\xff\n")),
+    b"a/": Folder(-5, 7_000_000_000 * 10**9, 0, 2**40, ()),
 }
+SCAN = Scan(FOLDERS, pl.DataFrame([(b"a/", 3, 2**40, 2**64 - 1, 0)], LEAVES_OF_FOLDERS, orient="row"))
+
+
+def check_same(one: Scan, other: Scan) -> None:
+    assert one.folders == other.folders
+    assert_frame_equal(one.leaves, other.leaves, check_row_order=False)
 
 
 @pytest.fixture
@@ -48,29 +56,37 @@ def test_where_it_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_folders_come_back_as_they_were(tmp_path: Path, train: Path) -> None:
-    for folders in (FOLDERS, scan_tree(train, {})):
-        write_folders(folders, tmp_path / "cache")
-        assert read_folders(tmp_path / "cache") == folders
+    for scan in (SCAN, scan_tree(train, Scan())):
+        write_scan(scan, tmp_path / "cache")
+        check_same(read_scan(tmp_path / "cache"), scan)
 
 
 def test_folders_that_are_not_kept(tmp_path: Path) -> None:
-    assert read_folders(tmp_path / "none") == {}
+    check_same(read_scan(tmp_path / "none"), Scan())
 
 
 def test_folders_that_an_older_version_kept(tmp_path: Path) -> None:
-    write_folders(FOLDERS, tmp_path)
-    pl.read_parquet(tmp_path / "folders.parquet").drop("changed_ns").write_parquet(tmp_path / "folders.parquet")
-    assert read_folders(tmp_path) == {}
+    write_scan(SCAN, tmp_path)
+    pl.read_parquet(tmp_path / "folders.parquet").drop("leaf").write_parquet(
+        tmp_path / "folders.parquet", metadata={known.HASH_NOTE: hash_check()}
+    )
+    check_same(read_scan(tmp_path), Scan())
+
+
+def test_folders_that_were_hashed_in_another_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_scan(SCAN, tmp_path)
+    monkeypatch.setattr(known, "hash_check", lambda: "another")
+    check_same(read_scan(tmp_path), Scan())
 
 
 @pytest.mark.parametrize("length", [0, 1, 4, 100, 500, -1])
 def test_folders_that_were_cut_off(tmp_path: Path, length: int) -> None:
-    write_folders(FOLDERS, tmp_path)
+    write_scan(SCAN, tmp_path)
     content = (tmp_path / "folders.parquet").read_bytes()
     (tmp_path / "folders.parquet").write_bytes(content[:length])
-    assert read_folders(tmp_path) == {}
+    check_same(read_scan(tmp_path), Scan())
     (tmp_path / "folders.parquet").write_bytes(random.Random(1).randbytes(len(content)))
-    assert read_folders(tmp_path) == {}
+    check_same(read_scan(tmp_path), Scan())
 
 
 def test_the_digest_of_a_list_that_did_not_change(
@@ -130,13 +146,13 @@ def test_where_nothing_can_be_kept(
 ) -> None:
     (tmp_path / "file").touch()
     assert known_digest_of_list(list_file, tmp_path / "file" / "cache") == "7732d1b8cb130d43"
-    write_folders(FOLDERS, tmp_path / "file" / "cache")
+    write_scan(SCAN, tmp_path / "file" / "cache")
 
     def full(*given: object, **named: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(known, "write_table", full)
-    write_folders(FOLDERS, tmp_path / "cache")
+    write_scan(SCAN, tmp_path / "cache")
 
 
 def test_a_list_that_is_gone(tmp_path: Path) -> None:

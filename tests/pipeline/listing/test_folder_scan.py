@@ -2,14 +2,18 @@ import errno
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import pytest
+from polars.testing import assert_frame_equal
 
 from data_manifest.errors import UserError
-from pipeline.listing.folder_scan import Folder, digest_of_names, is_settled, list_names, scan_tree
+from pipeline.listing import folder_scan
+from pipeline.listing.folder_scan import Folder, Scan, is_settled, read_folders, scan_tree
+from pipeline.listing.leaves import NUM_LEAVES, hash_lines
 
 AnHourPasses = Callable[[], None]
 IMAGES = [b"37.70/b.JPG", b"37.70/deep/c.Jpeg", b"@x/d.png", b"a.jpg"]
@@ -17,32 +21,28 @@ SECOND = 10**9
 
 
 def images_in(folder: Path) -> list[bytes]:
-    """The sorted paths of what a scan finds, which are checked against the counts."""
-    paths = []
-    for relative, found in scan_tree(folder, {}).items():
-        names = list_names(folder, relative, found.digest)
-        assert len(names) == found.count
-        paths += [relative + name for name in names]
-    return sorted(paths)
+    """Return the sorted paths of the images that a scan finds, checked against its counts and sums."""
+    scan = scan_tree(folder, Scan())
+    content = b"".join(read_folders(folder, sorted(scan.folders)))
+    paths = content.split(b"\n")[:-1]
+    assert len(paths) == sum(found.count for found in scan.folders.values()) == scan.leaves["rows"].sum()
+    hashed = hash_lines(content)
+    assert np.array_equal(scan.sum_up().sums.sum(axis=1), hashed.hashes.sum(axis=1))
+    assert np.array_equal(scan.sum_up().rows, np.bincount(hashed.leaves, minlength=NUM_LEAVES))
+    return sorted(path.replace(b"\0", b"\n") for path in paths)
 
 
-def what_is_in(folders: Mapping[bytes, Folder]) -> dict[bytes, tuple[int, str, tuple[bytes, ...]]]:
-    """What a scan found but for its times."""
-    return {path: (folder.count, folder.digest, folder.children) for path, folder in folders.items()}
+def what_is_in(scan: Scan) -> dict[bytes, tuple[int, tuple[bytes, ...]]]:
+    """Return what a scan found but for its times."""
+    return {path: (folder.count, folder.children) for path, folder in scan.folders.items()}
 
 
 def test_images_are_told_by_their_names(train: Path) -> None:
     assert images_in(train) == IMAGES
-    found = scan_tree(train, {})
+    found = scan_tree(train, Scan()).folders
     assert found.keys() == {b"", b"37.70/", b"37.70/deep/", b"@x/", b"folder.jpg/", b"nothing/"}
     assert found[b""].children == (b"37.70", b"@x", b"folder.jpg", b"nothing")
     assert found[b""].modified_ns == train.stat().st_mtime_ns
-
-
-def test_a_digest_by_another_route() -> None:
-    # printf 'a.jpg\\0b.jpg' | sha256sum
-    assert digest_of_names([b"a.jpg", b"b.jpg"]) == "c5fcd6f89f789abde81888d925c49ec1"
-    assert len({digest_of_names(names) for names in ([], [b"a.jpg"], [b"a.jpg", b"b.jpg"], [b"a.jpgb.jpg"])}) == 4
 
 
 def test_settled_times() -> None:
@@ -50,7 +50,7 @@ def test_settled_times() -> None:
     assert not is_settled((0, 0), 2 * SECOND)
     assert not is_settled((0, 1), 2 * SECOND + 1)
     assert not is_settled((5 * SECOND, 0), 3 * SECOND)  # the clock was set back
-    folder = Folder(10, 20, 3 * SECOND, 0, "", ())
+    folder = Folder(10, 20, 3 * SECOND, 0, ())
     assert folder.is_unchanged(10, 20)
     assert not folder.is_unchanged(10, 21)
     assert not folder.is_unchanged(9, 20)
@@ -60,10 +60,12 @@ def test_what_is_settled_is_not_listed_again(
     train: Path, an_hour_passes: AnHourPasses, listed_folders: list[str]
 ) -> None:
     an_hour_passes()
-    found = scan_tree(train, {})
+    found = scan_tree(train, Scan())
     assert sorted(listed_folders) == ["37.70", "@x", "deep", "folder.jpg", "nothing", "train"]
     listed_folders.clear()
-    assert scan_tree(train, found) == found
+    again = scan_tree(train, found)
+    assert again.folders == found.folders
+    assert_frame_equal(again.leaves, found.leaves, check_row_order=False)
     assert listed_folders == []
 
 
@@ -71,18 +73,19 @@ def test_what_changed_is_listed_again_and_nothing_else(
     train: Path, an_hour_passes: AnHourPasses, listed_folders: list[str]
 ) -> None:
     an_hour_passes()
-    found = scan_tree(train, {})
+    found = scan_tree(train, Scan())
     listed_folders.clear()
     (train / "37.70" / "deep" / "new.jpg").touch()
     (train / "nothing" / "new").mkdir()
     again = scan_tree(train, found)
     assert sorted(listed_folders) == ["deep", "new", "nothing"]
-    assert what_is_in(again) == what_is_in(scan_tree(train, {}))
-    assert again[b"37.70/deep/"].count == 2
+    assert what_is_in(again) == what_is_in(scan_tree(train, Scan()))
+    assert again.sum_up().digest() == scan_tree(train, Scan()).sum_up().digest()
+    assert again.folders[b"37.70/deep/"].count == 2
 
 
 def test_young_times_are_not_trusted(train: Path, listed_folders: list[str]) -> None:
-    found = scan_tree(train, {})
+    found = scan_tree(train, Scan())
     listed_folders.clear()
     scan_tree(train, found)
     assert len(listed_folders) == 6
@@ -90,11 +93,11 @@ def test_young_times_are_not_trusted(train: Path, listed_folders: list[str]) -> 
 
 def test_a_change_that_leaves_the_time_as_it_was(train: Path) -> None:
     """As where a file system counts whole seconds: the time is that of before, and young."""
-    found = scan_tree(train, {})
+    found = scan_tree(train, Scan())
     times = (train / "@x").stat()
     (train / "@x" / "e.png").touch()
     os.utime(train / "@x", ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert scan_tree(train, found)[b"@x/"].count == 2
+    assert scan_tree(train, found).folders[b"@x/"].count == 2
 
 
 @pytest.mark.parametrize("modified", [0, 1_000_000_000, 7_000_000_000], ids=["1970", "2001", "2191"])
@@ -103,18 +106,18 @@ def test_a_time_that_was_set_is_not_all_there_is(train: Path, an_hour_passes: An
     for folder in (train, train / "@x"):
         os.utime(folder, (modified, modified))
     an_hour_passes()
-    found = scan_tree(train, {})
+    found = scan_tree(train, Scan())
     shutil.rmtree(train / "@x")
     (train / "@x").mkdir()
     (train / "@x" / "another.png").touch()
     for folder in (train, train / "@x"):
         os.utime(folder, (modified, modified))
-    assert list_names(train, b"@x/", scan_tree(train, found)[b"@x/"].digest) == [b"another.png"]
+    assert scan_tree(train, found).sum_up().digest() == scan_tree(train, Scan()).sum_up().digest()
 
 
 def test_a_time_to_come_is_not_trusted(train: Path, listed_folders: list[str]) -> None:
     os.utime(train / "@x", (7e9, 7e9))
-    found = scan_tree(train, {})
+    found = scan_tree(train, Scan())
     listed_folders.clear()
     scan_tree(train, found)
     assert "@x" in listed_folders
@@ -124,7 +127,7 @@ def test_a_touch_lists_again_and_finds_the_same(
     train: Path, an_hour_passes: AnHourPasses, listed_folders: list[str]
 ) -> None:
     an_hour_passes()
-    found = scan_tree(train, {})
+    found = scan_tree(train, Scan())
     listed_folders.clear()
     os.utime(train / "@x", (1e9, 1e9))
     again = scan_tree(train, found)
@@ -136,13 +139,13 @@ def test_a_link_whose_end_changes_is_seen(train: Path, tmp_path: Path, an_hour_p
     """As when a disk is mounted or not: the folder that holds the link does not change."""
     (train / "disk2").symlink_to(tmp_path / "mnt")
     an_hour_passes()
-    without = scan_tree(train, {})
+    without = scan_tree(train, Scan())
     (tmp_path / "mnt").mkdir()
     (tmp_path / "mnt" / "x.jpg").touch()
     mounted = scan_tree(train, without)
-    assert mounted[b"disk2/"].count == 1
+    assert mounted.folders[b"disk2/"].count == 1
     shutil.rmtree(tmp_path / "mnt")
-    assert scan_tree(train, mounted).keys() == without.keys()
+    assert scan_tree(train, mounted).folders.keys() == without.folders.keys()
 
 
 def test_links_to_images_do_not_have_a_folder_listed_again(
@@ -150,23 +153,28 @@ def test_links_to_images_do_not_have_a_folder_listed_again(
 ) -> None:
     (train / "y.jpg").symlink_to("a.jpg")
     an_hour_passes()
-    found = scan_tree(train, {})
+    found = scan_tree(train, Scan())
     listed_folders.clear()
-    assert scan_tree(train, found) == found
+    again = scan_tree(train, found)
+    assert again.folders == found.folders
+    assert_frame_equal(again.leaves, found.leaves, check_row_order=False)
     assert listed_folders == []
 
 
-def test_names_that_are_read_are_those_that_were_found(train: Path) -> None:
-    digest = scan_tree(train, {})[b"@x/"].digest
-    (train / "@x" / "notes.txt").touch()
-    assert list_names(train, b"@x/", digest) == [b"d.png"]
-    (train / "@x" / "d.png").rename(train / "@x" / "e.png")
-    with pytest.raises(UserError) as error:
-        list_names(train, b"@x/", digest)
-    assert str(error.value) == f"{train}/@x/ has changed while it was being read: run again"
-    shutil.rmtree(train / "@x")
-    with pytest.raises(UserError, match=r"@x/: cannot be listed: No such file or directory$"):
-        list_names(train, b"@x/", digest)
+def test_a_folder_that_is_gone_when_it_is_read(train: Path) -> None:
+    with pytest.raises(UserError, match=r"gone/: cannot be listed: No such file or directory$"):
+        list(read_folders(train, [b"gone/"]))
+
+
+@pytest.mark.parametrize("names_at_a_time", [1, 2, 3, 100])
+def test_batches_of_any_size(train: Path, monkeypatch: pytest.MonkeyPatch, names_at_a_time: int) -> None:
+    whole = scan_tree(train, Scan()).sum_up().digest()
+    for number in range(5):
+        (train / "@x" / f"{number}.jpg").touch()
+    more = scan_tree(train, Scan()).sum_up().digest()
+    monkeypatch.setattr(folder_scan, "NAMES_AT_A_TIME", names_at_a_time)
+    assert scan_tree(train, Scan()).sum_up().digest() == more != whole
+    assert len(images_in(train)) == len(IMAGES) + 5
 
 
 def test_links_that_lead_in_a_circle(train: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -243,7 +251,7 @@ def test_a_folder_that_cannot_be_listed(train: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(os, "scandir", refused)
     with pytest.raises(UserError) as error:
-        scan_tree(train, {})
+        scan_tree(train, Scan())
     assert str(error.value) == f"{train}/37.70: cannot be listed: Permission denied"
 
 
@@ -252,7 +260,7 @@ def test_a_folder_without_permission(train: Path) -> None:
     (train / "37.70").chmod(0)
     try:
         with pytest.raises(UserError, match=r"37\.70: cannot be listed: Permission denied"):
-            scan_tree(train, {})
+            scan_tree(train, Scan())
     finally:
         (train / "37.70").chmod(0o755)
 
@@ -275,5 +283,5 @@ def test_a_link_that_cannot_be_followed(train: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(os, "scandir", lambda folder: Entry())
     with pytest.raises(UserError) as error:
-        scan_tree(train, {})
+        scan_tree(train, Scan())
     assert str(error.value) == f"{train}/x: cannot be followed: Permission denied"

@@ -1,17 +1,15 @@
 import errno
 import os
-import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from data_manifest.errors import UserError
-from pipeline import bytewise
 from pipeline.listing import list_images as listing_module
-from pipeline.listing.list_images import Images, Listing, list_file_of, list_images
+from pipeline.listing.list_images import Listing, list_file_of, list_images, path_blocks
 
 ListingOf = Callable[..., Listing]
 
@@ -25,22 +23,10 @@ def write_list(train: Path, content: bytes) -> Path:
     return list_file
 
 
-def paths_of(listing: Listing, scratch: Path) -> list[bytes]:
-    """All paths, read folder by folder, each checked to be in its folder, and the folders' sizes to be theirs."""
-    sizes, paths = listing.sizes(scratch), []
-    for folder, size in sizes.items():
-        (*blocks,) = listing.images([folder]).blocks()
-        in_folder = [path for block in blocks for path in block]
-        assert len(in_folder) == size
-        assert {path[: path.rfind(b"/") + 1] for path in in_folder} == {folder}
-        paths += in_folder
-    return sorted(paths)
-
-
 @pytest.fixture
-def paths_in(tmp_path: Path) -> Callable[[Path], list[bytes]]:
+def paths_in() -> Callable[[Path], list[bytes]]:
     """List a folder, and return the sorted paths."""
-    return lambda folder: paths_of(list_images(folder), tmp_path / "scratch")
+    return lambda folder: sorted(path for block in path_blocks(list_images(folder)) for path in block)
 
 
 PathsIn = Callable[[Path], list[bytes]]
@@ -49,13 +35,6 @@ PathsIn = Callable[[Path], list[bytes]]
 def test_images_of_a_folder(train: Path, paths_in: PathsIn) -> None:
     assert paths_in(train) == IMAGES
     assert list_images(train).origin == train
-
-
-def test_the_sizes_of_folders(train: Path, tmp_path: Path) -> None:
-    sizes = {b"": 1, b"37.70/": 1, b"37.70/deep/": 1, b"@x/": 1}
-    assert list_images(train).sizes(tmp_path / "scratch") == sizes
-    write_list(train, b"\n".join(IMAGES))
-    assert list_images(train).sizes(tmp_path / "scratch") == sizes
 
 
 def test_the_list_file_lies_beside_the_folder(train: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,55 +155,6 @@ def test_what_is_no_image_and_where_the_folder_lies_are_not_in_the_fingerprint(t
     assert list_images(moved).fingerprint == before
 
 
-def test_what_is_sent_to_another_process_reads_the_same(train: Path, tmp_path: Path) -> None:
-    for _ in range(2):
-        listing = list_images(train)
-        images = listing.images(sorted(listing.sizes(tmp_path / "scratch")))
-        sent: Images = pickle.loads(pickle.dumps(images))
-        assert sorted(path for block in sent.blocks() for path in block) == IMAGES
-        assert sent.digest == images.digest
-        write_list(train, b"\n".join(IMAGES))
-
-
-def test_images_of_folders_have_a_digest_of_their_own(train: Path) -> None:
-    listing = list_images(train)
-    some: list[Iterable[bytes]] = [[b""], [b"37.70/"], [b"@x/"], [b"", b"@x/"]]
-    digests = {listing.images(folders).digest for folders in some}
-    assert len(digests) == len(some)
-    assert None not in digests
-
-
-@pytest.mark.skipif(not bytewise.IS_COMPILED, reason="nothing was compiled: lines are read to know what they are")
-def test_lines_of_folders_have_a_digest_of_the_paths_alone(train: Path, tmp_path: Path) -> None:
-    def digest_of(content: bytes, folders: tuple[bytes, ...] = (b"", b"x/")) -> str | None:
-        write_list(train, content)
-        listing = list_images(train)
-        listing.sizes(tmp_path)
-        return listing.images(folders).digest
-
-    digest = digest_of(b"x/a\nx/b\nc\n")
-    assert digest is not None
-    same = (
-        *(b"c\nx/b\nx/a", b"./c\n./x/a\n././x/b", b"x/a\r\nx/b\r\nc", b"x/b\nc\nx/a", b"x/a\n\nx/b\nc\n"),
-        b"x/a\r\r\nx/b\r\r\n./c\r\r",
-    )
-    assert {digest_of(content) for content in same} == {digest}
-    assert digest_of(same[0], (b"x/", b"")) == digest
-    others = b"x/a\nx/b\nd\n", b"x/a\nx/b\nx/b\nc", b"x/a\nc", b"x/ac\nx/b\nc", b"x/ab\nx/\nc"
-    assert len({None, digest, *map(digest_of, others)}) == 2 + len(others)
-    assert digest_of(b"y/a\ny/b\nc\n", (b"", b"y/")) not in (None, digest)
-    to_be_cleaned = b" \nc\nx/a\nx/b", b"x/a\r\nx/b\nc", b"x/./a\nx/b\nc", b"x//a\nx/b\nc"
-    assert {digest_of(content) for content in to_be_cleaned} == {None}, "these lines are read to know what they are"
-
-
-def test_a_listed_folder_that_changes_is_told_when_it_is_read(train: Path) -> None:
-    listing = list_images(train)
-    (train / "37.70" / "new.jpg").touch()
-    assert [list(block) for block in listing.images([b"@x/"]).blocks()] == [[b"@x/d.png"]]
-    with pytest.raises(UserError, match=r"train/37\.70/ has changed while it was being read: run again$"):
-        list(listing.images([b"37.70/"]).blocks())
-
-
 def test_a_list_that_changes_is_told(train: Path) -> None:
     list_file = write_list(train, b"a.jpg\n")
     listing = list_images(train)
@@ -236,7 +166,7 @@ def test_a_list_that_changes_is_told(train: Path) -> None:
     replaced.rename(list_file)
     with pytest.raises(UserError) as error:
         listing.check_unchanged()
-    assert str(error.value) == f"{list_file} has changed while it was being read: run again"
+    assert str(error.value) == f"{list_file} has changed while it was being read. Run again."
     list_file.unlink()
     with pytest.raises(UserError, match="cannot be read: No such file or directory"):
         listing.check_unchanged()

@@ -107,7 +107,7 @@ def test_what_vanishes_between_the_listing_and_its_use(tmp_path: Path, name_with
         (train / "3" / name_with(pano_id=3)).unlink()
     else:
         shutil.rmtree(train / "3" if gone == "folder" else train)
-    with pytest.raises(UserError, match=r"cannot be listed: No such file|has changed while it was being read: run"):
+    with pytest.raises(UserError, match=r"cannot be listed: No such file|has changed while it was being read\."):
         build_manifest(train, tmp_path / "A", listing=listing)
     assert list_artifacts(tmp_path / "A") == []
     assert list((tmp_path / "A" / STAGING).iterdir()) == []

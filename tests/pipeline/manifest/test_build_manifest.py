@@ -16,14 +16,13 @@ from data_manifest.errors import UserError
 from data_manifest.store.find import list_artifacts, list_current
 from data_manifest.store.recipe import Recipe, read_recipe
 from data_manifest.tables import read_table
-from pipeline import list_file as list_file_module
+from pipeline.listing import read_list
 from pipeline.listing.list_images import Listing
+from pipeline.listing.read_list import clean_lines
 from pipeline.manifest import build_manifest as manifest_module
 from pipeline.manifest.build_manifest import build_manifest, manifest_recipe
 from pipeline.metadata.fields import FIELDS
 from pipeline.metadata.rejects import Reason
-from pipeline.partitions import partitions
-from pipeline.runs import clean_line
 from tests.helpers import files_in, tables_in
 
 NameWith = Callable[..., str]
@@ -142,7 +141,7 @@ def test_what_is_logged(build: Callable[..., Path], caplog: pytest.LogCaptureFix
         "x: 1 with UTM and latitude/longitude more than 1 m apart",
     ]
     caplog.clear()
-    build(GOOD, NO_HEADING, MANGLED, "x.jpg")
+    build("x.jpg", GOOD, NO_HEADING, MANGLED, GOOD)
     assert caplog.messages[:2] == ["x: 4 files, 2 usable images", "x: 1 of 1 partitions were there already"]
 
 
@@ -181,9 +180,9 @@ PATH = st.one_of(
 def test_rows_and_rejects_are_the_files(paths: list[bytes], strict: bool, rows: int) -> None:
     """Whatever is listed: each file is in one of the tables, once, and the order does not change a byte."""
     lines = [GOOD.encode(), *paths, *paths[:3]]  # the first bytes could make it UTF-16
-    distinct = {clean_line(line) for line in lines if clean_line(line).strip()}
+    distinct = set(clean_lines(b"\n".join(lines)).split(b"\n")) - {b""}
     with tempfile.TemporaryDirectory() as work, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(manifest_module, "partitions", lambda listing, scratch: partitions(listing, scratch, rows))
+        patch.setattr(manifest_module, "ROWS_PER_PARTITION", rows)
         train, list_file = Path(work, "train"), Path(work, "train_images_paths.txt")
         list_file.write_bytes(b"\n".join(lines))
         folder = build_manifest(train, Path(work, "A"), strict=strict)
@@ -191,7 +190,7 @@ def test_rows_and_rejects_are_the_files(paths: list[bytes], strict: bool, rows: 
         summary = read_recipe(folder)["summary"]
         shuffled = [lines[0], *random.Random(len(paths)).sample(lines[1:], len(lines) - 1)]
         list_file.write_bytes(b"\r\n".join(shuffled))
-        patch.setattr(list_file_module, "BLOCK_BYTES", 100)
+        patch.setattr(read_list, "BLOCK_BYTES", 100)
         assert tables_in(build_manifest(train, Path(work, "B"), strict=strict)) == tables_in(folder)
     assert sorted([*usable["path"], *rejects["path"]]) == sorted(map(text_of, distinct))
     assert len({*usable["path"], *rejects["path"]}) == len(distinct), "two files have one path"
@@ -232,7 +231,7 @@ def test_a_shuffled_list_of_many_blocks(
     paths += [f"huge/{path}" for path in paths[:500]]
     first = tables_in(build(*paths))
     shutil.rmtree(tmp_path / "A")
-    monkeypatch.setattr(list_file_module, "BLOCK_BYTES", 50_000)
+    monkeypatch.setattr(read_list, "BLOCK_BYTES", 50_000)
     random.Random(5).shuffle(paths)
     folder = build(*paths)
     assert tables_in(folder) == first
@@ -247,7 +246,7 @@ def test_partitions_do_not_change_the_rows(
     cut = build(*paths)
     tables = {table: read_table(cut, table).sort("path") for table in ("manifest", "rejects")}
     shutil.rmtree(tmp_path / "A")
-    monkeypatch.setattr(manifest_module, "partitions", partitions)
+    monkeypatch.setattr(manifest_module, "ROWS_PER_PARTITION", 250_000)
     whole = build(*paths)
     assert [path.name[:7] for path in (whole / "manifest").iterdir()] == ["part-b-"]
     for table, rows in tables.items():
@@ -284,7 +283,7 @@ def test_what_makes_another_manifest(build: Callable[..., Path]) -> None:
 
 def test_a_recipe_by_literal(tmp_path: Path, listing_of: ListingOf) -> None:
     recipe = manifest_recipe("sf-xl-processed-train", listing_of(["a.jpg"]), strict=True)
-    assert recipe == Recipe("manifest", "sf-xl-processed-train", 4, {"strict": True}, {"images": "7732d1b8cb130d43"})
+    assert recipe == Recipe("manifest", "sf-xl-processed-train", 5, {"strict": True}, {"images": "7732d1b8cb130d43"})
 
 
 @pytest.mark.parametrize("paths", [(MANGLED,), ("x.jpg", "y.jpg", f"../{GOOD}"), (b"\xff.jpg",)])

@@ -1,6 +1,6 @@
 import dataclasses
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,49 +9,44 @@ import pytest
 
 from data_manifest.errors import UserError
 from data_manifest.tables import read_notes, read_table, write_table
-from pipeline.listing.list_images import ImagesOfRuns
+from pipeline.listing.leaves import LeafRange
+from pipeline.listing.lines import Lines
 from pipeline.manifest import build_partition as partition_module
-from pipeline.manifest.build_partition import Made, Partition, build_partition
-from pipeline.metadata.read_names import decode_paths
-from pipeline.texts import Texts
+from pipeline.manifest.build_partition import Built, ManifestBuild, Partition, build_partition
+from pipeline.metadata.paths import Paths
+from tests.pipeline.conftest import as_lines
 
 NameWith = Callable[..., str]
 
 
 @dataclasses.dataclass(frozen=True)
 class Given:
-    """Images that are at hand, in blocks of two."""
+    """Images that are at hand."""
 
-    paths: list[bytes]
-    digest: str | None = None
+    paths: tuple[bytes, ...]
 
-    def blocks(self) -> Iterator[Texts]:
+    @property
+    def leaves(self) -> LeafRange:
+        """Say that they are all of a partition."""
+        return LeafRange("b01", 0, 1, len(self.paths), str(sorted(self.paths)))
+
+    def read(self) -> Lines:
         """Give the paths."""
-        yield from (Texts.of(self.paths[start : start + 2]) for start in range(0, len(self.paths), 2))
+        return as_lines(self.paths)
 
 
-class Unreadable(Given):
-    """Images that must not be read."""
-
-    def blocks(self) -> Iterator[Texts]:
-        """Fail."""
-        raise AssertionError("the images are read")
-
-
-Make = Callable[..., Made]
+Make = Callable[..., Built]
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """Make the partition of paths in tmp_path/<folder>."""
+    """Build the partition of paths in tmp_path/<folder>."""
 
-    def make(
-        paths: list[bytes], folder: str, earlier: tuple[str, ...] = (), strict: bool = True, before: str | None = None
-    ) -> Made:
-        images = Given(paths) if before is None else Unreadable(paths)
+    def make(paths: list[bytes], folder: str, earlier: tuple[str, ...] = (), strict: bool = True) -> Built:
         (tmp_path / folder).mkdir(exist_ok=True)
         artifacts = tuple(tmp_path / each for each in earlier)
-        return build_partition(Partition("b01", images, strict, tmp_path / folder, artifacts, before))
+        manifest = ManifestBuild(tmp_path / folder, strict, artifacts)
+        return build_partition(Partition(Given(tuple(paths)), manifest))
 
     return make
 
@@ -68,7 +63,7 @@ def inodes(folder: Path) -> dict[str, int]:
 
 def test_what_is_made(make: Make, paths: list[bytes], tmp_path: Path) -> None:
     made = make([*paths, paths[1], paths[1]], "A")
-    assert (made.repeats, made.was_there) == (2, False)
+    assert (made.counts["repeats"], made.is_linked) == (2, False)
     assert (made.counts["usable"], made.counts["rejects"], made.counts["first_year"]) == (2, 1, 2014)
     assert [path.name for path in (tmp_path / "A" / "manifest").iterdir()] == [made.name]
     assert made.name.startswith("part-b01-")
@@ -79,25 +74,16 @@ def test_what_is_made(make: Make, paths: list[bytes], tmp_path: Path) -> None:
 
 def test_a_partition_that_is_there_is_linked(make: Make, paths: list[bytes], tmp_path: Path) -> None:
     made = make(paths, "A")
-    again = make([*reversed(paths), paths[0]], "B", earlier=("none", "A"))
-    assert again == dataclasses.replace(made, was_there=True, repeats=1)
+    again = make([*reversed(paths)], "B", earlier=("none", "A"))
+    assert again == dataclasses.replace(made, is_linked=True)
     assert inodes(tmp_path / "B") == inodes(tmp_path / "A")
-
-
-def test_where_its_name_is_known_the_images_are_not_read(make: Make, paths: list[bytes], tmp_path: Path) -> None:
-    made = make(paths, "A")
-    again = make(paths, "B", earlier=("A",), before=made.name)
-    assert again == dataclasses.replace(made, was_there=True)
-    assert inodes(tmp_path / "B") == inodes(tmp_path / "A")
-    with pytest.raises(AssertionError, match="the images are read"):
-        make(paths, "B", earlier=("none",), before=made.name)
 
 
 def test_what_makes_another_partition(make: Make, paths: list[bytes]) -> None:
     made = [make(paths, "A"), make(paths, "B", earlier=("A",), strict=False), make(paths[1:], "B", earlier=("A",))]
     made += [make([b"ab", b"c", paths[1]], "B", earlier=("A",)), make([b"a", b"bc", paths[1]], "B", earlier=("A",))]
     assert len({each.name for each in made}) == 5
-    assert not any(each.was_there for each in made)
+    assert not any(each.is_linked for each in made)
 
 
 @pytest.mark.parametrize("gone", ["manifest", "rejects"])
@@ -149,16 +135,15 @@ def test_no_images_are_tables_without_rows(make: Make, tmp_path: Path) -> None:
     made = make([], "A")
     assert (made.counts["usable"], made.counts["rejects"], made.counts["first_year"]) == (0, 0, None)
     assert len(read_table(tmp_path / "A", "manifest")) == len(read_table(tmp_path / "A", "rejects")) == 0
-    assert build_partition(Partition("b", ImagesOfRuns(()), True, tmp_path / "A")).counts == made.counts
 
 
 def test_images_that_cannot_be_read_leave_nothing(tmp_path: Path) -> None:
     class Gone(Given):
-        def blocks(self) -> Iterator[Texts]:
+        def read(self) -> Lines:
             raise UserError("gone")
 
     with pytest.raises(UserError, match="gone"):
-        build_partition(Partition("b", Gone([]), True, tmp_path))
+        build_partition(Partition(Gone(()), ManifestBuild(tmp_path, strict=True)))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -178,14 +163,14 @@ def test_images_that_cannot_be_read_leave_nothing(tmp_path: Path) -> None:
 )
 def test_paths_as_text(path: bytes, text: str, is_utf8: bool) -> None:
     good = ["good.jpg", "100%.jpg"]
-    decoded = decode_paths(Texts.of([path, *map(str.encode, good)]))
+    decoded = Paths(pl.Series([path, *map(str.encode, good)])).decode()
     assert decoded.rows() == [(text, is_utf8), *((name, True) for name in good)]
 
 
 def test_half_a_partition_of_other_headings_leaves_nothing(make: Make, paths: list[bytes], tmp_path: Path) -> None:
     """Its rejects were written when a run was killed that read -1 as 359 degrees."""
     (tmp_path / "A").mkdir()
-    other = build_partition(Partition("b01", Given(paths), True, tmp_path / "A", negative_headings=True))
+    other = build_partition(Partition(Given(tuple(paths)), ManifestBuild(tmp_path / "A", True), negative_headings=True))
     (tmp_path / "A" / "manifest" / other.name).unlink()
     made = make(paths, "B", earlier=("A",))
     assert made.name != other.name

@@ -31,9 +31,8 @@ from functools import partial
 from pathlib import Path
 from pipeline.groups import build_groups as groups, gather as members
 from pipeline.manifest import build_manifest as manifest
-from pipeline.partitions import partitions
 
-manifest.partitions = partial(partitions, rows={ROWS})
+manifest.ROWS_PER_PARTITION = {ROWS}
 members.ROWS_PER_FILE = {ROWS_OF_BUNDLE}
 signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests run in the background
 

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 import utm
 
+from pipeline.metadata.paths import Paths
 from pipeline.metadata.read_names import read_names
 
 NameWith = Callable[..., str]
@@ -15,8 +16,8 @@ NO_DEGREES = {"latitude": "", "longitude": ""}
 
 
 def read(*names: str, strict: bool = True) -> list[dict[str, Any]]:
-    frame = pl.DataFrame({"path": names}).with_columns(is_utf8=pl.lit(True))
-    by_path = {row["path"]: row for row in read_names(frame, strict).iter_rows(named=True)}
+    paths = Paths(pl.Series(names).cast(pl.Binary))
+    by_path = {row["path"]: row for row in read_names(paths, strict).iter_rows(named=True)}
     return [by_path[name] for name in names]
 
 

@@ -1,8 +1,7 @@
 """Names that are read by the parts they share are what each of them is when it is read alone."""
 
-import dataclasses
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import polars as pl
 import pytest
@@ -10,14 +9,15 @@ from polars.testing import assert_frame_equal
 
 from pipeline.metadata import name_parts
 from pipeline.metadata.name_parts import cut_names
-from pipeline.metadata.read_names import decode_paths, distinct_paths, read_names
-from pipeline.texts import Texts
+from pipeline.metadata.paths import Paths, distinct_paths
+from pipeline.metadata.read_names import read_names
+from tests.pipeline.conftest import as_lines
 
 NameWith = Callable[..., str]
 
 
 def read(paths: list[bytes], strict: bool) -> pl.DataFrame:
-    return read_names(decode_paths(Texts.of(sorted(paths))), strict)
+    return read_names(Paths(pl.Series(sorted(paths), dtype=pl.Binary)), strict)
 
 
 def one_by_one(paths: list[bytes], strict: bool) -> pl.DataFrame:
@@ -53,7 +53,7 @@ def test_names_read_together_are_as_names_read_alone(odd_names: list[bytes], str
 
 def test_what_names_share(name_with: NameWith) -> None:
     paths = [f"{folder}/{name_with(pano_id=pano, heading=turn)}" for folder in "ab" for pano in "xy" for turn in (1, 2)]
-    cut = cut_names(Texts.of(map(str.encode, [*paths, "odd.jpg"])))
+    cut = cut_names(as_lines(map(str.encode, [*paths, "odd.jpg"])))
     place, turn, shot = cut.parts()
     assert not cut.all_alike
     assert cut.can_be_cut.tolist() == [True] * 8 + [False]
@@ -63,26 +63,14 @@ def test_what_names_share(name_with: NameWith) -> None:
     assert (shot.first.tolist(), shot.number.tolist()) == ([0, 8], [0] * 8 + [1])
 
 
-@dataclasses.dataclass(frozen=True)
-class Given:
-    """Images in two blocks."""
-
-    paths: list[bytes]
-    digest: str | None = None
-
-    def blocks(self) -> Iterator[Texts]:
-        """Give the paths."""
-        yield from (Texts.of(self.paths[:7]), Texts.of(self.paths[7:]))
-
-
 def check_distinct(paths: list[bytes], are_cut: bool) -> None:
     """Hold the paths and their parts against what sorting and cutting them alone gives."""
-    found = distinct_paths(Given(paths))
-    assert list(found.paths) == sorted(set(paths))
+    found = distinct_paths(as_lines(paths))
+    assert list(found.in_bytes) == sorted(set(paths))
     assert found.repeats == len(paths) - len(set(paths))
     assert (found.parts is not None) == are_cut
     if found.parts is not None:
-        alone = cut_names(found.paths).parts()
+        alone = cut_names(as_lines(found.in_bytes)).parts()
         for part, expected in zip(found.parts, alone, strict=True):
             rows = expected.first[expected.number]
             assert part.first[part.number].tolist() == rows.tolist(), "the first row with the same part"
@@ -109,9 +97,9 @@ def test_paths_that_are_all_names_are_sorted_by_their_parts(name_with: NameWith)
 
 def test_parts_too_many_for_one_number_are_sorted_too(name_with: NameWith, monkeypatch: pytest.MonkeyPatch) -> None:
     names = [name_with(heading=heading, pano_id=pano).encode() for heading in (30, 3) for pano in "ba"]
-    monkeypatch.setattr(name_parts, "KEYS", 4)  # two places, two turns, one shot
+    monkeypatch.setattr(name_parts, "MAX_KEYS", 4)  # two places, two turns, one shot
     check_distinct(names * 2, are_cut=False)
-    monkeypatch.setattr(name_parts, "KEYS", 5)
+    monkeypatch.setattr(name_parts, "MAX_KEYS", 5)
     check_distinct(names * 2, are_cut=True)
 
 
@@ -125,9 +113,9 @@ def test_paths_of_which_one_is_no_name_are_sorted_too(odd_names: list[bytes], na
 def test_parts_of_names_that_are_no_utf8_are_cut_anew(name_with: NameWith) -> None:
     paths = [name_with(pano_id=pano).encode() for pano in "xyz"]
     paths[1] = paths[1].replace(b"@y@", b"@\xff@")
-    found = distinct_paths(Given(paths))
+    found = distinct_paths(as_lines(paths))
     assert found.parts is not None
-    images = read_names(decode_paths(found.paths), strict=True, parts=found.parts)
+    images = read_names(found, strict=True)
     assert_frame_equal(images, one_by_one(paths, strict=True), check_column_order=False)
 
 

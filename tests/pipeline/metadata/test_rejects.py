@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.metadata import rejects
 from pipeline.metadata.fields import written
+from pipeline.metadata.paths import Paths
 from pipeline.metadata.read_names import read_names
 from pipeline.metadata.rejects import RULES, Reason, Rule, rejected
 from pipeline.metadata.sf_xl_names import parse_names
@@ -38,7 +39,7 @@ def both_ways(paths: list[str], strict: bool = True) -> tuple[dict[str, str], di
     """The rejects by rules of names read part by part, and of the same names each parsed by itself."""
     frame = pl.DataFrame({"path": paths})
     alone = rejects_of(parse_names(frame, strict))
-    by_parts = rejects_of(read_names(frame.with_columns(is_utf8=pl.lit(True)), strict))
+    by_parts = rejects_of(read_names(Paths(frame["path"].cast(pl.Binary)), strict))
     of_positions = (Reason.NO_POSITION, Reason.POSITIONS_DISAGREE)  # found after the rules
     return {path: text for path, text in by_parts.items() if path in alone or not text.startswith(of_positions)}, alone
 

@@ -22,10 +22,9 @@ from pipeline.__main__ import main
 from pipeline.groups import preselected_images as selection
 from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
-from pipeline.listing.cache import read_folders, write_folders
-from pipeline.listing.list_images import Images, Listing, list_images
+from pipeline.listing.cache import read_scan, write_scan
+from pipeline.listing.list_images import Listing, list_images
 from pipeline.manifest.build_manifest import build_manifest
-from pipeline.partitions import partitions
 from pipeline.planning import count_images as counting
 from pipeline.planning.plan_groups import EpochSettings, Plan, plan_groups
 from training.settings import TrainingSettings
@@ -145,10 +144,7 @@ def test_nothing_is_written(run: Run, tmp_path: Path, monkeypatch: pytest.Monkey
 def test_partitions_do_not_change_the_counts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = json.loads(run("--format", "json", "--min-images-per-class", "1"))
 
-    def small(listing: Listing, scratch: Path) -> Iterator[tuple[str, Images]]:
-        return partitions(listing, scratch, rows=30)
-
-    monkeypatch.setattr(counting, "partitions", small)
+    monkeypatch.setattr(counting, "ROWS_PER_PARTITION", 30)
     cut = json.loads(run("--format", "json", "--min-images-per-class", "1"))
     assert cut["images"].pop("partitions") > 10 > whole["images"].pop("partitions")
     assert abs(cut["images"].pop("manifest_bytes") - whole["images"].pop("manifest_bytes")) < 100
@@ -301,14 +297,14 @@ def test_a_rescan_sees_what_a_modification_time_hides(tmp_path: Path, name_with:
     os.utime(folder, (1_600_000_000, 1_600_000_000))
     build_manifest(folder, tmp_path / "A")
     (cache,) = (tmp_path / "A" / ".listings").iterdir()
-    known = read_folders(cache)
+    known = read_scan(cache)
     (folder / name_with(pano_id=2)).touch()
     state = folder.stat()  # as where neither time tells that an image came
     same_times = {
         path: replace(each, modified_ns=state.st_mtime_ns, changed_ns=state.st_ctime_ns, listed_ns=2**62)
-        for path, each in known.items()
+        for path, each in known.folders.items()
     }
-    write_folders(same_times, cache)
+    write_scan(replace(known, folders=same_times), cache)
     assert [
         json.loads(run("--format", "json", *more, images=folder))["images"]["files"] for more in ((), ("--rescan",))
     ] == [1, 2]

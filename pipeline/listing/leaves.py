@@ -1,0 +1,147 @@
+"""Leaves: the smallest sets of paths that partitions consist of, numbered by a hash of folder and name."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import xxhash
+
+from data_manifest.store.recipe import DIGEST_LENGTH, digest_of
+from pipeline.listing.lines import NEWLINE, Content, Offsets, binary_array, find_bytes
+
+FOLDER_BITS, NAME_BITS = 12, 8
+LEAF_BITS = FOLDER_BITS + NAME_BITS
+NUM_LEAVES = 1 << LEAF_BITS
+NAME_START = 7  # bytes of an SF-XL name: UTM east to 10 metres, so that images of one place share a leaf
+SEEDS = (1, 2)
+HASH_BITS = 64
+SLASH, AT = b"/@"
+
+
+@dataclass(frozen=True)
+class HashedLines:
+    """Lines with a hash each.
+
+    Args:
+        lines: The lines, bytes, each with its newline.
+        leaves: The leaf of each: [num_lines], uint32.
+        hashes: Two independent hashes of each: [2, num_lines], uint64.
+    """
+
+    lines: pl.Series
+    leaves: npt.NDArray[np.uint32]
+    hashes: npt.NDArray[np.uint64]
+
+    def order(self) -> Offsets:
+        """Return the rows in the order of their leaves."""
+        return np.lexsort((self.leaves.astype(np.uint16), (self.leaves >> 16).astype(np.uint16)))  # two radix sorts
+
+
+@dataclass
+class Leaves:
+    """What is in each leaf.
+
+    Two sets of paths with the same numbers of rows and the same sums are the same set, but for a chance of 2^-128.
+
+    Args:
+        rows: How many paths: [NUM_LEAVES].
+        sums: The sums of their two hashes, modulo 2^64: [2, NUM_LEAVES].
+    """
+
+    rows: Offsets = field(default_factory=lambda: np.zeros(NUM_LEAVES, np.int64))
+    sums: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros((2, NUM_LEAVES), np.uint64))
+
+    def add(self, leaf: npt.NDArray[np.uint32], rows: Offsets, sums: npt.NDArray[np.uint64]) -> None:
+        """Add the rows and sums of some leaves, each given once."""
+        self.rows[leaf] += rows
+        self.sums[:, leaf] += sums
+
+    def digest(self) -> str:
+        """Return a digest of which paths there are."""
+        content = xxhash.xxh3_128(self.rows.tobytes())
+        content.update(self.sums.tobytes())
+        return content.hexdigest()[:DIGEST_LENGTH]
+
+
+@dataclass(frozen=True)
+class LeafRange:
+    """The paths of one partition.
+
+    Args:
+        key: `b` and the leading bits of the hashes of its paths. Bits after those of the leaf are of the path's hash.
+        begin: Its first leaf.
+        end: The leaf after its last one.
+        rows: How many paths are in these leaves.
+        digest: Of which paths these are.
+    """
+
+    key: str
+    begin: int
+    end: int
+    rows: int
+    digest: str
+
+    @property
+    def path_bits(self) -> str:
+        """The leading bits of the paths' own hashes, of a part of one leaf that is too large; else empty."""
+        return self.key[1 + LEAF_BITS :]
+
+
+def cut_into_ranges(leaves: Leaves, rows: int) -> Iterator[LeafRange]:
+    """Give ranges of leaves with at most so many rows, in the order of their keys; empty ones are left out.
+
+    A leaf with more rows is cut by further bits, into parts that have at most so many but for chance.
+    """
+    before = np.append(0, leaves.rows.cumsum())
+    pending = [""]
+    while pending:
+        bits = pending.pop()
+        more = LEAF_BITS - len(bits)
+        begin = int(bits or "0", 2) << more
+        end = begin + (1 << more)
+        count = int(before[end] - before[begin])
+        if count > rows and more:
+            pending += [bits + "1", bits + "0"]
+        elif count:
+            sums = leaves.sums[:, begin:end].sum(axis=1).tolist()
+            parts = ((count - 1) // rows).bit_length()  # more than none for a single leaf only
+            for suffix in (f"{part:0{parts}b}" for part in range(1 << parts)) if parts else ("",):
+                key = f"b{bits}{suffix}"
+                yield LeafRange(key, begin, end, count, digest_of([key, count, *sums]))
+
+
+def hash_lines(content: Content) -> HashedLines:
+    """Hash lines, of which there is at least one; each ends with a newline."""
+    letters = np.frombuffer(content, np.uint8)
+    marks = find_bytes(letters, NEWLINE, SLASH)
+    newlines = np.flatnonzero(letters[marks] == NEWLINE)
+    offsets = np.append(0, marks[newlines] + 1)
+    names = marks[newlines - 1] + 1  # after the line's last slash, or after the line before it
+    if newlines[0] == 0:
+        names[0] = 0
+    line, folder = pl.col("line"), pl.col("folder")
+    hashed = pl.DataFrame({"line": binary_array(content, offsets), "folder": names - offsets[:-1]}).select(
+        "line",
+        of_folder=line.bin.head(folder).hash(SEEDS[0]),
+        of_start=line.bin.slice(folder, NAME_START).hash(SEEDS[0]),
+        one=line.hash(SEEDS[0]),
+        other=line.hash(SEEDS[1]),
+    )
+    hashes = hashed.select("one", "other").to_numpy(order="fortran").T
+    in_folder = np.where(letters[names] == AT, hashed["of_start"].to_numpy(), hashes[0])
+    leaves = hashed["of_folder"].to_numpy() >> np.uint64(HASH_BITS - FOLDER_BITS) << np.uint64(NAME_BITS)
+    leaves |= in_folder >> np.uint64(HASH_BITS - NAME_BITS)
+    return HashedLines(hashed["line"], leaves.astype(np.uint32), hashes)
+
+
+def path_hashes(lines: pl.Series) -> npt.NDArray[np.uint64]:
+    """Return the hashes whose leading bits cut a leaf that is too large, for lines with their newlines."""
+    return lines.hash(SEEDS[1]).to_numpy()
+
+
+def hash_check() -> str:
+    """Return a text that differs where paths are hashed in another way, as under another version of polars."""
+    hashed = hash_lines(b"a/@b\na/b\n")
+    return " ".join(map(str, [*hashed.leaves.tolist(), *hashed.hashes[:, 0].tolist()]))

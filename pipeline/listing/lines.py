@@ -1,0 +1,98 @@
+"""Paths as lines in one array of bytes, without a Python object for each."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+NEWLINE = ord("\n")
+FIND_BYTES = 1 << 17
+Content = bytes | bytearray | memoryview | npt.NDArray[np.uint8]
+Offsets = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines that each end with a newline.
+
+    Args:
+        content: Their bytes: [num_bytes], uint8.
+        offsets: Where each begins, and the end of the last: [num_lines + 1].
+    """
+
+    content: npt.NDArray[np.uint8]
+    offsets: Offsets
+
+    @staticmethod
+    def split(content: Content) -> "Lines":
+        """Return the lines in some bytes."""
+        letters = np.frombuffer(content, np.uint8)
+        return Lines(letters, np.append(0, find_bytes(letters, NEWLINE) + 1))
+
+    @staticmethod
+    def join(texts: pl.Series) -> "Lines":
+        """Return texts as lines, one each, whatever is in them."""
+        return Lines(*flat_bytes((texts + "\n").cast(pl.Binary)))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def with_newlines(self) -> pl.Series:
+        """Return the lines, each with its newline, as a column of bytes."""
+        return pl.Series("line", binary_array(self.content, self.offsets))
+
+    def column(self) -> pl.Series:
+        """Return the lines as a column of bytes."""
+        lines = pl.DataFrame({"line": self.with_newlines(), "length": np.diff(self.offsets) - 1})
+        return lines.select(pl.col("line").bin.head("length")).to_series()
+
+    def with_escaped_newlines(self) -> "Lines":
+        """Return the lines with the newlines in paths that `join_lines` has escaped."""
+        if (self.content == 0).any():
+            return Lines(np.where(self.content == 0, np.uint8(NEWLINE), self.content), self.offsets)
+        return self
+
+    def filter(self, keep: npt.NDArray[np.bool_]) -> "Lines":
+        """Return some of the lines."""
+        return Lines.split(flat_bytes(self.with_newlines().filter(pl.Series(keep)))[0])
+
+
+def find_bytes(letters: npt.NDArray[np.uint8], *wanted: int) -> Offsets:
+    """Return where an array has one of some bytes. Works in pieces that fit into a processor's cache."""
+    is_wanted, is_other = np.empty((2, FIND_BYTES), np.bool_)
+    found = [np.empty(0, np.int64)]
+    for begin in range(0, len(letters), FIND_BYTES):
+        piece = letters[begin : begin + FIND_BYTES]
+        mask, other = is_wanted[: len(piece)], is_other[: len(piece)]
+        np.equal(piece, wanted[0], out=mask)
+        for byte in wanted[1:]:
+            np.logical_or(mask, np.equal(piece, byte, out=other), out=mask)
+        found.append(np.flatnonzero(mask) + begin)
+    return np.concatenate(found)
+
+
+def binary_array(content: Content, offsets: Offsets) -> pa.Array:
+    """Return texts as an Arrow array, without a copy. Each begins where the one before it ends."""
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(content)]
+    return pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
+
+
+def flat_bytes(texts: pl.Series) -> tuple[npt.NDArray[np.uint8], Offsets]:
+    """Return the bytes of a column of bytes, one text after the other, and the offsets of the texts."""
+    _, offsets, content = texts.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()).buffers()
+    ends = np.frombuffer(offsets, np.int64)[: len(texts) + 1]
+    return np.frombuffer(content or b"", np.uint8)[: ends[-1]], ends
+
+
+def join_lines(paths: Iterable[bytes], folder: bytes = b"") -> bytes:
+    """Return paths in a folder as lines. A newline in a path becomes NUL, which no path of a file has."""
+    paths = list(paths)
+    if not paths:
+        return b""
+    content = folder + (b"\n" + folder).join(paths) + b"\n"
+    if content.count(b"\n") == len(paths):
+        return content
+    return b"".join((folder + path).replace(b"\n", b"\0") + b"\n" for path in paths)

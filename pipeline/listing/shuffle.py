@@ -1,0 +1,155 @@
+"""Shuffle the paths of a data set into partitions, which depend only on which paths there are, not on their order.
+
+Each block of paths is sorted by leaf and appended to one spill file; a partition is one slice of each block.
+"""
+
+import os
+import threading
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from data_manifest.errors import UserError
+from data_manifest.progress import Progress
+from pipeline.execution.usable_cores import usable_cores
+from pipeline.listing.leaves import HASH_BITS, NUM_LEAVES, LeafRange, Leaves, cut_into_ranges, hash_lines, path_hashes
+from pipeline.listing.lines import Lines, flat_bytes, join_lines
+from pipeline.listing.list_images import Block, Listing, Wanted
+
+ROWS_PER_PARTITION = 250_000
+INDEX = np.dtype([("leaf", np.uint32), ("end", np.int64)])  # of a leaf in a block: where its lines end
+
+
+@dataclass(frozen=True)
+class SpilledPaths:
+    """The paths of one partition; can be sent to another process.
+
+    Args:
+        leaves: Which partition.
+        file: The spill file.
+        slices: Where its lines begin, and how many bytes they have: [num_slices, 2].
+        escapes_newlines: As of a `Listing`.
+    """
+
+    leaves: LeafRange
+    file: Path
+    slices: npt.NDArray[np.int64]
+    escapes_newlines: bool
+
+    def read(self) -> Lines:
+        """Return the paths in any order; a path that was listed twice is there twice."""
+        content = np.empty(self.slices[:, 1].sum(), np.uint8)
+        end = 0
+        with self.file.open("rb", buffering=0) as file:
+            for start, length in self.slices.tolist():
+                if os.preadv(file.fileno(), [content[end : end + length].data], start) != length:
+                    raise OSError(f"{self.file} is shorter than it was")
+                end += length
+        lines = Lines.split(content)
+        if bits := self.leaves.path_bits:
+            lines = lines.filter(path_hashes(lines.with_newlines()) >> np.uint64(HASH_BITS - len(bits)) == int(bits, 2))
+        return lines.with_escaped_newlines() if self.escapes_newlines else lines
+
+
+class Shuffle:
+    """The partitions of a data set.
+
+    Args:
+        listing: The images.
+        scratch: A folder for the spill file, which partitions are read from.
+        rows: How many rows a partition should have at most.
+        more_paths: Paths beside those of the listing.
+
+    Raises:
+        UserError: The images cannot be listed.
+    """
+
+    def __init__(
+        self, listing: Listing, scratch: Path, rows: int = ROWS_PER_PARTITION, more_paths: Iterable[bytes] = ()
+    ) -> None:
+        self._listing = listing
+        scratch = scratch.absolute()  # for processes that work in other folders
+        self._paths, self._index = scratch / "paths", scratch / "leaves"
+        self._blocks: list[tuple[int, int]] = []  # where each starts in the spill file, and its number of leaves
+        self._end = 0  # of the spill file
+        self._lock = threading.Lock()
+        more = join_lines(more_paths)
+        self._is_spilled = bool(more) or listing.leaves is None
+        if more or listing.leaves is None:
+            self._leaves = self._spill([*listing.blocks(), lambda: iter((more,))])
+        else:
+            self._leaves = listing.leaves
+        self.partitions = list(cut_into_ranges(self._leaves, rows))
+
+    def paths(self, partitions: Sequence[LeafRange]) -> list[SpilledPaths]:
+        """Return the paths of some of the partitions. Of a tree, only the folders that they are in are listed.
+
+        Raises:
+            UserError: The images cannot be listed, or have changed.
+        """
+        if not self._is_spilled and partitions:
+            wanted = np.zeros(NUM_LEAVES, bool)
+            for each in partitions:
+                wanted[each.begin : each.end] = True
+            found = self._spill(self._listing.blocks(wanted), wanted)
+            if not np.array_equal(found.sums[:, wanted], self._leaves.sums[:, wanted]):
+                raise UserError(f"{self._listing.origin} has changed while it was being read. Run again.")
+        return self._find_slices(partitions)
+
+    def _spill(self, blocks: Sequence[Block], wanted: Wanted | None = None) -> Leaves:
+        """Write the paths of blocks, of the wanted leaves if these are given; return what is in the leaves."""
+        leaves = Leaves()
+        self._blocks, self._end = [], 0
+        with ExitStack() as stack:
+            threads = stack.enter_context(ThreadPoolExecutor(usable_cores()))
+            progress = stack.enter_context(Progress(f"sorting {self._listing.origin.name}", len(blocks), "blocks"))
+            paths, index = (stack.enter_context(file.open("wb", buffering=0)) for file in (self._paths, self._index))
+
+            def work(block: Block) -> None:
+                for content in filter(len, block()):
+                    self._spill_block(content, leaves, wanted, paths.fileno(), index.fileno())
+
+            for _ in threads.map(work, blocks):
+                progress.advance()
+        return leaves
+
+    def _spill_block(self, content: bytes, leaves: Leaves, wanted: Wanted | None, paths: int, index: int) -> None:
+        hashed = hash_lines(content)
+        order = hashed.order()
+        if wanted is not None:
+            order = order[wanted[hashed.leaves[order]]]
+            if not len(order):
+                return
+        leaf = hashed.leaves[order]
+        first = np.flatnonzero(np.append(True, leaf[1:] != leaf[:-1]))
+        rows = np.diff(np.append(first, len(leaf)))
+        lines, offsets = flat_bytes(hashed.lines.gather(order))
+        of_leaves = np.empty(len(first), INDEX)
+        of_leaves["leaf"], of_leaves["end"] = leaf[first], offsets[first + rows]
+        with self._lock:
+            leaves.add(leaf[first], rows, np.add.reduceat(hashed.hashes[:, order], first, axis=1))
+            start, self._end = self._end, self._end + len(lines)
+            self._blocks.append((start, len(first)))
+            os.write(index, of_leaves.data)
+        os.pwrite(paths, lines.data, start)
+
+    def _find_slices(self, partitions: Sequence[LeafRange]) -> list[SpilledPaths]:
+        begins, ends = ([getattr(each, border) for each in partitions] for border in ("begin", "end"))
+        slices: list[list[tuple[int, int]]] = [[] for _ in partitions]
+        row = 0
+        for start, count in self._blocks:
+            block = np.fromfile(self._index, INDEX, count, offset=row * INDEX.itemsize)
+            row += count
+            borders = np.append(0, block["end"])
+            first, last = (borders[np.searchsorted(block["leaf"], each)] for each in (begins, ends))
+            for part in np.flatnonzero(last > first).tolist():
+                slices[part].append((start + int(first[part]), int(last[part] - first[part])))
+        return [
+            SpilledPaths(each, self._paths, np.array(found, np.int64).reshape(-1, 2), self._listing.escapes_newlines)
+            for each, found in zip(partitions, slices, strict=True)
+        ]
