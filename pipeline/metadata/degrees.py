@@ -1,4 +1,4 @@
-"""Latitudes and longitudes from EXIF, XMP and tables as signed degrees; an ambiguous one is an error, never a guess."""
+"""Parse latitudes and longitudes into signed degrees. Ambiguity is an error."""
 
 import math
 import re
@@ -7,7 +7,7 @@ import re
 COORDINATES = {"latitude": ("N", "S", 90), "longitude": ("E", "W", 180)}
 NOT_UNDERSTOOD = "not understood"
 _SIDE, _NUMBER = "(N(?:ORTH)?|S(?:OUTH)?|E(?:AST)?|W(?:EST)?)", r"([0-9]+(?:\.[0-9]+)?)"
-# Primes, quotes, the masculine ordinal and the minus sign become characters that keyboards have.
+# Primes, quotes, the masculine ordinal and the minus sign, and their ASCII characters.
 _ASCII = str.maketrans({"\u2032": "'", "\u2019": "'", "\u2033": '"', "\u201d": '"', "\u00ba": "°", "\u2212": "-"})
 _TEXT = re.compile(
     rf"{_SIDE}?\s*([+-]?)\s*{_NUMBER}"
@@ -76,7 +76,7 @@ def _finite_numbers(value: object) -> tuple[float, ...]:
 
 
 def _letter(side: str) -> str:
-    """Return N, S, E or W for a side or its word, and any other text as it is."""
+    """Return N, S, E or W for a side or its word; other text is unchanged."""
     word = side.strip("\0 ").upper()
     return word[0] if re.fullmatch(_SIDE, word) else side
 

@@ -1,4 +1,4 @@
-"""Fields of an image, parsed from text: numbers with their ranges, headings, UTM bands, years and months."""
+"""Parse the fields of images: numbers and their ranges, headings, bands, years."""
 
 import polars as pl
 
@@ -22,8 +22,7 @@ RANGES = {
 NULLS = ("nan", "na", "n/a", "null", "none", "unknown", "-")
 
 FULL_TURN = 360.0  # degrees
-# Covers negated headings and headings with a quarter turn added, but not the usual codes for "unknown": 511, 999, 9999,
-# 32767, 65535, -999, -9999.
+# Allows negated headings and an added quarter turn, but not common codes of "unknown" (511, 999, 32767, -999, ...).
 MIN_HEADING, MAX_HEADING = -FULL_TURN, 450.0
 MAX_ROUNDING_ERROR = 1e-6  # degrees
 NEGATIVE = "below 0, turned by 360 degrees"
@@ -34,7 +33,9 @@ ODD_HEADINGS = (NEGATIVE, MINUS_1_UNKNOWN, MINUS_1_TURNED, OUTSIDE)
 
 
 def parse_fields(texts: pl.DataFrame, negative_headings: bool = False) -> pl.DataFrame:
-    """Return rows with each field parsed, null where empty or impossible, and also as written.
+    """Return rows with each field parsed, and as written.
+
+    A parsed field is null where it is empty or impossible.
 
     Args:
         texts: Fields as text, in any of the columns `FIELDS`; other columns are kept.
@@ -66,13 +67,13 @@ def written_column(field: str) -> str:
 
 
 def parse_number(text: pl.Expr, field: str) -> pl.Expr:
-    """Return the finite number in a field's text, else null; a zone must be a whole number."""
+    """Return the finite number in a field's text, else null; a zone must be whole."""
     number = text.cast(pl.Int64 if field == "utm_zone" else pl.Float64, strict=False)
     return pl.when(number.cast(pl.Float64).is_finite()).then(number)
 
 
 def clean_number(field: str) -> pl.Expr:
-    """Return a number's text with a decimal point, empty where a program wrote one of `NULLS`."""
+    """Return a number's text with a decimal point; one of `NULLS` becomes empty."""
     text = pl.col(field).str.strip_chars("° ").str.replace(r"^([+-]?\d+),(\d+)$", "$1.$2")
     return pl.when(text.str.to_lowercase().is_in(NULLS)).then(pl.lit("")).otherwise(text).alias(field)
 
@@ -84,7 +85,7 @@ def parse_band(text: pl.Expr) -> pl.Expr:
 
 
 def heading_in_range(heading: pl.Expr, negative_headings: bool = False) -> pl.Expr:
-    """Return headings in [0, 360) degrees, null where the number is a code for "unknown".
+    """Return headings in [0, 360) degrees, null for codes of "unknown".
 
     Args:
         heading: Degrees as written, finite.
@@ -99,7 +100,10 @@ def heading_in_range(heading: pl.Expr, negative_headings: bool = False) -> pl.Ex
 
 
 def odd_heading(heading: pl.Expr, negative_headings: bool = False) -> pl.Expr:
-    """Return which of `ODD_HEADINGS` each heading is, else null; arguments as in `heading_in_range`."""
+    """Return which of `ODD_HEADINGS` each heading is, else null.
+
+    Arguments are those of `heading_in_range`.
+    """
     return (
         pl.when(~heading.is_between(MIN_HEADING, MAX_HEADING))
         .then(pl.lit(OUTSIDE))

@@ -1,7 +1,7 @@
-"""Positions: UTM computed from latitude and longitude where it is missing, and compared with them where it is not.
+"""Compute missing UTM positions, and compare given ones with the degrees.
 
-The `utm` package takes the zone of an array's first element for all and raises on one bad value, so it is called once
-per zone and hemisphere, with values in range.
+The `utm` package takes the zone of an array's first element for all and raises on one bad value. So it is called per
+zone and hemisphere, with values in range.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ MAX_EXPLAINED = 1_000  # rows, in data that is wrong throughout
 
 
 def complete_positions(images: pl.DataFrame) -> pl.DataFrame:
-    """Return parsed images with UTM computed where only latitude and longitude are given.
+    """Return images with UTM computed where only latitude and longitude are given.
 
     An image without a UTM position gets a reject, if it has none yet.
     """
@@ -38,7 +38,10 @@ def complete_positions(images: pl.DataFrame) -> pl.DataFrame:
 
 
 def _to_utm(places: pl.DataFrame) -> pl.DataFrame:
-    """Return `row` and the UTM columns of places; zone and band are constant within a square of one degree."""
+    """Return `row` and the UTM columns of places.
+
+    Zone and band are constant within a square of one degree.
+    """
     squares = places.group_by(pl.col("latitude").floor().alias("south"), pl.col("longitude").floor().alias("west"))
     parts = []
     for (south, west), square in squares:
@@ -51,9 +54,10 @@ def _to_utm(places: pl.DataFrame) -> pl.DataFrame:
 
 
 def compare_positions(images: pl.DataFrame, strict: bool) -> pl.DataFrame:
-    """Return images with `apart_m`: the distance from UTM to latitude/longitude, null if one is missing.
+    """Return images with `apart_m`, the distance between their two positions.
 
-    If `strict`, an image whose positions are more than 1 km apart gets a reject, if it has none yet.
+    It is null if one is missing. If `strict`, an image whose positions are more than 1 km apart gets a reject, if it has
+    none yet.
     """
     places = images.select(*COMPARED, hemisphere()).with_row_index("row").drop_nulls()
     places = places.filter(pl.col("latitude").is_between(*UTM_LATITUDES))
@@ -72,7 +76,7 @@ def compare_positions(images: pl.DataFrame, strict: bool) -> pl.DataFrame:
 
 
 def _distances(zone: Any, half: Any, places: pl.DataFrame) -> npt.NDArray[np.float64]:
-    """Return the distance in metres between the two positions of each place in one zone and hemisphere."""
+    """Return the metres between the two positions of each place in one frame."""
     latitude, longitude = (places[column].to_numpy() for column in LATITUDE_LONGITUDE)
     east, north, _, _ = utm.from_latlon(latitude, longitude, force_zone_number=zone, force_northern=half == "N")
     apart_m: npt.NDArray[np.float64] = np.hypot(
@@ -82,7 +86,7 @@ def _distances(zone: Any, half: Any, places: pl.DataFrame) -> npt.NDArray[np.flo
 
 
 def _explanations(images: pl.DataFrame, is_far: pl.Series) -> pl.Series:
-    """Return the likely mistake in each image that is far apart, after a colon; empty if unknown."""
+    """Return the likely mistake of each image, after a colon; empty if unknown."""
     explanations = [""] * len(images)
     for row in images.with_row_index("row").filter(is_far).head(MAX_EXPLAINED).iter_rows(named=True):
         mistake = _likely_mistake(row)
@@ -91,7 +95,7 @@ def _explanations(images: pl.DataFrame, is_far: pl.Series) -> pl.Series:
 
 
 def _likely_mistake(row: dict[str, Any]) -> str:
-    """Return whether swapped degrees, another zone or both would make the positions agree; empty if not."""
+    """Return the mistake without which the positions would agree; empty if none."""
     degrees = (row["latitude"], row["longitude"])
     for (latitude, longitude), mistake in ((degrees, ""), (degrees[::-1], "latitude and longitude are swapped")):
         if not (UTM_LATITUDES[0] <= latitude <= UTM_LATITUDES[1] and -180 <= longitude <= 180):

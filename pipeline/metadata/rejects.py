@@ -1,4 +1,4 @@
-"""Why images are rejected: the reasons, and the rules, declared once for all sources.
+"""Why images are rejected: the reasons and rules, declared once for all sources.
 
 To add a reject reason, add it to `Reason` and a `Rule` to `RULES`.
 """
@@ -86,7 +86,7 @@ def find_rejects(rows: pl.DataFrame, rules: list[Rule]) -> pl.Series:
 
 
 def rules(strict: bool, of_names: bool = True) -> list[Rule]:
-    """Return the rules for training (strict) or test sets; without `of_names`, only those that all sources share."""
+    """Return the rules for training (strict) or test sets, for names or any source."""
     return [rule for rule in RULES if (strict or not rule.strict) and (of_names or not rule.columns & ONLY_IN_NAMES)]
 
 

@@ -13,7 +13,7 @@ MAX_POSITION_FIELDS = FIELDS.index("longitude") + 2  # in a name that ends after
 
 
 def parse_names(paths: pl.DataFrame, strict: bool, negative_headings: bool = False) -> pl.DataFrame:
-    """Return the columns of the manifest, `reject`, and the other columns that rules and counts read.
+    """Return the manifest's columns, `reject`, and what rules and counts read.
 
     Args:
         paths: A text column `path`.
@@ -27,7 +27,7 @@ def parse_names(paths: pl.DataFrame, strict: bool, negative_headings: bool = Fal
 
 
 def _split(paths: pl.DataFrame) -> pl.DataFrame:
-    """Return paths with the fields of the base name as text, `num_fields` and `is_whole`.
+    """Return paths with the base name's fields as text, `num_fields` and `is_whole`.
 
     A whole name has all fields, or ends after its position.
     """

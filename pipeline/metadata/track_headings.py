@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def fill_headings(images: pl.DataFrame, camera_turn: float) -> pl.DataFrame:
-    """Return manifest rows with missing headings estimated; `heading_source` is then track.
+    """Return rows with missing headings estimated; `heading_source` is then track.
 
     Args:
         images: Rows with `sequence`, the same text for images that were taken in one go.
@@ -45,7 +45,7 @@ def fill_headings(images: pl.DataFrame, camera_turn: float) -> pl.DataFrame:
 
 
 def _directions(track: pl.DataFrame) -> Floats:
-    """Return the direction of travel at each place, degrees clockwise from grid north; nan where there is none."""
+    """Return the direction of travel, degrees clockwise from grid north, or nan."""
     frames = track.select(pl.struct("sequence", "utm_zone", "hemisphere").rle_id()).to_series().to_numpy()
     east, north, seconds = (track[name].to_numpy() for name in ("utm_east", "utm_north", "seconds"))
     steps = np.hypot(np.diff(east), np.diff(north))
@@ -58,7 +58,7 @@ def _directions(track: pl.DataFrame) -> Floats:
 
 
 def _next_far_enough(east: Floats, north: Floats, legs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return for each place the index of the next one on its leg that is far enough away, or its own."""
+    """Return the index of the next place that is far enough on the leg, or its own."""
     following = np.arange(len(east))
     pending = following.copy()
     for step in range(1, len(east)):
@@ -73,7 +73,7 @@ def _next_far_enough(east: Floats, north: Floats, legs: npt.NDArray[np.int64]) -
 
 
 def _convergence(images: pl.DataFrame) -> Floats:
-    """Return the degrees from true north to grid north, clockwise; 0 where the latitude is unknown."""
+    """Return the degrees from true to grid north, clockwise; 0 without a latitude."""
     latitude, longitude = (images[name].to_numpy().astype(np.float64) for name in ("latitude", "longitude"))
     central = images["utm_zone"].cast(pl.Float64).to_numpy() * 6.0 - 183.0
     degrees = np.degrees(np.arctan(np.tan(np.radians(longitude - central)) * np.sin(np.radians(latitude))))

@@ -25,7 +25,7 @@ UTM_FAULTS = (DEGREES, KILOMETRES, ZONE_IN_EASTING, SWAPPED, BAD_EASTING, NO_FAL
 
 
 def find_utm_faults(rows: pl.DataFrame) -> pl.Series:
-    """Return which of `UTM_FAULTS` each row's UTM position has, null without a fault or without a zone.
+    """Return which of `UTM_FAULTS` each row has, null without a fault or a zone.
 
     The band is checked only without latitude and longitude; with them, the two positions are compared instead.
     """

@@ -1,4 +1,4 @@
-"""Years of the images to take: texts such as `2013-2018`, `2013,2015-2017`, `2013-` or `-2018`.
+"""Select images by years such as `2013-2018`, `2013,2015-2017`, `2013-` or `-2018`.
 
 A single hyphen takes all images with a year.
 """
@@ -20,7 +20,7 @@ Ranges = list[tuple[int, int]]
 
 
 def years_in_one_form(text: str) -> str:
-    """Return years in their one normal form: `2015, 2013-2014` becomes `2013-2015`.
+    """Return years in their normal form: `2015, 2013-2014` becomes `2013-2015`.
 
     Raises:
         ValueError: The text is not years. The message says why.
@@ -29,7 +29,7 @@ def years_in_one_form(text: str) -> str:
 
 
 def parse_years(text: str) -> Ranges:
-    """Return the first and last year of each range, sorted, with a gap between any two.
+    """Return the first and last year of each range, sorted and merged.
 
     Raises:
         ValueError: The text is not years. The message says why.
@@ -44,7 +44,7 @@ def parse_years(text: str) -> Ranges:
 
 
 def taken_in(years: str | None) -> pl.Expr:
-    """Return whether manifest rows are of these years; None takes all rows, also those without a year."""
+    """Return whether rows are of these years; None takes all, also without a year."""
     if years is None:
         return pl.lit(True)
     return pl.any_horizontal(pl.col("year").is_between(first, last) for first, last in parse_years(years))
@@ -91,7 +91,7 @@ def add_up_years(counts: Iterable[pl.DataFrame]) -> pl.DataFrame:
 
 
 def left_out_by_year(counts: pl.DataFrame, years: str | None) -> dict[str, int]:
-    """Return the number of images that are left out, by cause, from `count_years`; empty if all years are taken.
+    """Return how many counted images are left out, by cause; empty for all years.
 
     Raises:
         UserError: No image is of these years.

@@ -1,4 +1,4 @@
-"""Names of crops, always in SF-XL's form, from any source of the panoramas' positions and headings."""
+"""Names of crops in SF-XL's form, from any source of the panoramas' metadata."""
 
 import tempfile
 from pathlib import Path
@@ -19,7 +19,7 @@ FORMATS = {"utm_east": "{:010.2f}", "utm_north": "{:010.2f}", "latitude": "{:09.
 
 
 def read_panoramas(listing: Listing, source: Source) -> pl.DataFrame:
-    """Return the manifest rows of panoramas, with `name`, from which `crop_path` makes the names of the crops."""
+    """Return the manifest rows of panoramas, with `name` as `crop_path` takes it."""
     with tempfile.TemporaryDirectory() as scratch:
         more_paths, reader = source.open(listing, Path(scratch))
         paths = all_paths(listing, more_paths)
@@ -35,7 +35,7 @@ def read_panoramas(listing: Listing, source: Source) -> pl.DataFrame:
 
 
 def _name(row: dict[str, Any]) -> str:
-    """Return a panorama's name in SF-XL's form; its pano_id is that of the row, else its file name."""
+    """Return a panorama's name in SF-XL's form; without a pano_id, the file's stem."""
     fields = dict.fromkeys(FIELDS, "")
     stem = row["path"].rpartition("/")[2].rpartition(".")[0]
     for field in ("utm_zone", "utm_band", "timestamp"):
@@ -47,7 +47,7 @@ def _name(row: dict[str, Any]) -> str:
 
 
 def crop_path(path: str, name: str, heading: float) -> str:
-    """Return the path of a crop: the folder of its panorama, and the panorama's name with the crop's heading."""
+    """Return the path of a crop: that of its panorama, with the crop's heading."""
     folder, slash, _ = path.rpartition("/")
     fields = name.split("@")
     fields[HEADING], fields[-1] = f"{heading:.2f}".rstrip("0").rstrip("."), ".jpg"

@@ -41,7 +41,7 @@ OUTPUT_OPTION = "--output-folder"
 PANORAMAS_AT_A_TIME = 16
 OK, NO_NAME, NO_HEADING, SAME_CROPS = Status.OK.value, "no name", "no heading", "same crops"
 FOLDER, STEM = pl.col("path").str.extract("^(.*/)"), pl.col("name").str.replace(r"\.\w+$", "")
-# The note of `read_photo` on a heading that may be wrong. The heading is used, and the note becomes the detail.
+# The note of `read_photo` on a doubtful heading, which is used; the note becomes the detail.
 DOUBT = pl.col("note").str.extract(r"(GPano heading 0, GPSImgDirection .*)").alias("doubt")
 ROWS = pl.Schema({**pl.Schema(CROPPED), "status": pl.String(), "cut_now": pl.Boolean()})
 logger = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Batch:
-    """Panoramas to cut, with path, heading, name and doubt; crops are written to `unfinished` first."""
+    """Panoramas to cut (path, heading, name, doubt); `unfinished` is for new crops."""
 
     panoramas_folder: Path
     output_folder: Path
@@ -78,7 +78,7 @@ def crops_recipe(
     settings: CropSettings,
     source: Source = NAMES_SOURCE,
 ) -> Recipe:
-    """Return the recipe of crops: the panoramas' file states, the output folder, and how they are cut."""
+    """Return the recipe of crops: file states, output folder, and how they are cut."""
     paths = all_paths(listing).decode()["path"]
     with Progress("checking the times of panoramas", len(paths), "panoramas") as progress:
         states = stat_images(paths, panoramas_folder, progress, settle=False)
@@ -124,7 +124,7 @@ def crop_panoramas(
     with working("reading where the panoramas were taken"):
         panoramas = read_panoramas(listing, source)
     cuttable = panoramas.filter(pl.col("reject").is_null(), pl.col("heading").is_not_null())
-    is_last = pl.struct(FOLDER.alias("folder"), STEM, "heading").is_last_distinct()  # a.jpg of a.heic and a.jpg
+    is_last = pl.struct(FOLDER.alias("folder"), STEM, "heading").is_last_distinct()  # takes a.jpg of a.heic and a.jpg
     cuttable, repeated = cuttable.filter(is_last), cuttable.filter(~is_last)
     cropped: list[Cropped] = []
     remove_dead_staging(output_folder)
@@ -184,7 +184,7 @@ def cut_batch(batch: Batch) -> list[Cropped]:
     Raises:
         OSError: The folder of the panoramas is missing.
     """
-    batch.panoramas_folder.stat()  # on a machine without the folder, every panorama would seem to have vanished
+    batch.panoramas_folder.stat()  # a worker without the folder must not report vanished panoramas
     return [_cut_one(batch, *panorama) for panorama in batch.panoramas]
 
 

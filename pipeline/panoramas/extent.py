@@ -1,6 +1,7 @@
-"""Rows of the whole panorama that a picture shows, from its sizes in XMP (GPano), else from its aspect ratio.
+"""Find which rows of the whole panorama a picture shows.
 
-Rows are numbered as in SF-XL's whole panoramas, from the zenith, row 0, to the nadir, row 1664.
+They follow from the sizes in XMP (GPano), else from the aspect ratio. Rows are those of SF-XL's whole panoramas, from 0
+at the zenith to 1664 at the nadir.
 """
 
 import math
@@ -36,7 +37,7 @@ def rows_shown(width: int, height: int, xmp: Mapping[str, str]) -> Rows:
 
 
 def _rows_by_sizes(width: int, height: int, full_width: float, xmp: Mapping[str, str]) -> Rows:
-    """Return the rows of a picture by the sizes of the whole panorama and of the area shown, before any scaling."""
+    """Return the rows of a picture by GPano's sizes, which may precede a scaling."""
     full_height = _size(xmp, "FullPanoHeightPixels") or full_width / 2
     area_width = _size(xmp, "CroppedAreaImageWidthPixels") or full_width
     area_height = _size(xmp, "CroppedAreaImageHeightPixels") or area_width * height / width

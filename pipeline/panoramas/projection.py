@@ -1,4 +1,4 @@
-"""Cut a panorama into crops: windows of the panorama itself, or the views of a level camera.
+"""Cut a panorama into crops: windows of it, or the views of a level camera.
 
 A panorama is equirectangular: columns are azimuths over 360 degrees with the heading at the centre column, rows are
 elevations. A whole panorama is twice as wide as high; a strip, as in SF-XL, is rows 512 to 1023 of 3328x1664; another
@@ -54,7 +54,7 @@ def read_panorama(path: Path) -> Image.Image:
 
 
 def crop_headings(heading: float, settings: CropSettings) -> list[float]:
-    """Return the heading in the name of each crop of a panorama, in degrees in [0, 360)."""
+    """Return the heading in each crop's name, in degrees in [0, 360)."""
     seen = settings.fov if settings.projection == PERSPECTIVE else FULL_TURN * STRIP_HEIGHT / WIDTH
     first = heading - FULL_TURN / 2 + (0.0 if settings.heading_of == LEFT else seen / 2)
     turned = (first + FULL_TURN * number / settings.crops_num for number in range(settings.crops_num))
@@ -94,9 +94,9 @@ def _windows(strip: Image.Image, settings: CropSettings) -> Iterator[Image.Image
 
 
 def _views(panorama: Image.Image, rows: Rows, settings: CropSettings) -> Iterator[Image.Image]:
-    """Yield the views of a level camera, whose sensor is shifted vertically where the horizon is not centred.
+    """Yield the views of a level camera, in which vertical lines stay vertical.
 
-    Vertical lines stay vertical.
+    Its sensor is shifted where the rows do not reach as far up as down.
     """
     shrink = int(panorama.width * settings.fov / FULL_TURN / settings.crop_size)
     source = panorama.reduce(shrink) if shrink > 1 else panorama
@@ -139,7 +139,7 @@ def _view(height: int, shown: Rows, settings: CropSettings) -> _View:
 
 
 def _directions(shift: float, settings: CropSettings) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the azimuth of each column from the left edge of the view, [size], and each pixel's elevation."""
+    """Return the azimuths of columns, [size], and the elevations of pixels."""
     half = math.tan(math.radians(settings.fov / 2))
     steps = (2 * (np.arange(settings.crop_size) + 0.5) / settings.crop_size - 1) * half
     right, up = steps[None, :], shift - steps[:, None]
@@ -149,7 +149,7 @@ def _directions(shift: float, settings: CropSettings) -> tuple[npt.NDArray[np.fl
 
 
 def _shift(rows: Rows, settings: CropSettings) -> float:
-    """Return the tangent of the elevation at the middle of a view: 0, the horizon, if the rows allow it.
+    """Return the tangent of a view's middle elevation: 0 if the rows allow it.
 
     Raises:
         BadImageError: The field of view exceeds the rows.
@@ -171,7 +171,7 @@ def _rows_of(elevations: npt.NDArray[np.float64], height: int, shown: Rows) -> n
 
 
 def _sample(pixels: Pixels, view: _View, columns: npt.NDArray[np.float64]) -> Pixels:
-    """Return a view by bilinear interpolation: along rows, which wrap around, then along columns.
+    """Return a view by bilinear interpolation, along rows (which wrap around) first.
 
     Args:
         pixels: The panorama: [height, width, channels].
@@ -189,7 +189,7 @@ def _sample(pixels: Pixels, view: _View, columns: npt.NDArray[np.float64]) -> Pi
 
 
 def _between(one: npt.NDArray[Any], other: npt.NDArray[Any], share: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return the interpolation between two arrays, which overwrites `other` if it is float32."""
+    """Return the interpolation of two arrays; `other` is overwritten if float32."""
     begin, result = one.astype(np.float32, copy=False), other.astype(np.float32, copy=False)
     result -= begin
     result *= share

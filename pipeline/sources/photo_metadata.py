@@ -1,4 +1,6 @@
-"""Position, heading and time of one photo, from the headers of its file: EXIF, XMP and Mapillary's description.
+"""Read the position, heading and time of a photo from its headers.
+
+The headers are EXIF, XMP and the description that Mapillary's tools write.
 
 Precedence for headings: Mapillary, XMP pose, EXIF. For positions: Mapillary, EXIF, XMP.
 """
@@ -31,7 +33,7 @@ Fields = dict[str, str]
 def read_photo(path: bytes) -> Fields:
     """Return the fields that a photo has, as text.
 
-    Without a usable position, `unclear` says what is wrong with the first one, if there is any.
+    If it has positions but none is usable, `unclear` says what is wrong with the first.
 
     Raises:
         OSError: The file cannot be read.
@@ -54,7 +56,7 @@ def read_photo(path: bytes) -> Fields:
 
 
 def read_xmp(packet: object) -> dict[str, str]:
-    """Return the GPano, EXIF and DJI properties of an XMP packet, by names such as exif:GPSLatitude."""
+    """Return the properties of an XMP packet, by names such as exif:GPSLatitude."""
     if not isinstance(packet, bytes):
         return {}
     properties: dict[str, str] = {}
@@ -72,7 +74,7 @@ def _doubt(fields: Fields, direction: str | None) -> str:
 
 
 def _position(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> Fields:
-    """Return the first usable position, or in `unclear` what is wrong with the first one."""
+    """Return the first usable position, else `unclear`: what is wrong with the first."""
     exif = {
         "Latitude": (gps.get(GPS_TAGS.GPSLatitude), gps.get(GPS_TAGS.GPSLatitudeRef)),
         "Longitude": (gps.get(GPS_TAGS.GPSLongitude), gps.get(GPS_TAGS.GPSLongitudeRef)),
@@ -130,7 +132,7 @@ def _direction(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> Fields:
 
 
 def _pose(xmp: Mapping[str, str]) -> Fields:
-    """Return the GPano pose: pitch, roll, and the heading of the center column."""
+    """Return the GPano pose: pitch, roll, and the heading of the centre column."""
     pitch, roll = (_number(xmp.get(f"GPano:Pose{name}Degrees")) for name in ("Pitch", "Roll"))
     heading = _number_text(xmp.get("GPano:PoseHeadingDegrees"))
     return _as_texts(pitch=pitch, roll=roll) | (_heading(heading, "xmp", "true") if heading else {})
@@ -141,7 +143,7 @@ def _heading(heading: str, source: str, reference: str) -> Fields:
 
 
 def _time(exif: Mapping[int, Any], camera: Mapping[int, Any], gps: Mapping[int, Any], xmp: Mapping[str, str]) -> Fields:
-    """Return when the photo was taken by the camera's clock, else by GPS, else when the file was written."""
+    """Return when the photo was taken (camera's clock, else GPS), else written."""
     clock, date = gps.get(GPS_TAGS.GPSTimeStamp), _text(gps.get(GPS_TAGS.GPSDateStamp))
     gps_time = None
     if date and isinstance(clock, tuple) and len(clock) == 3 and all(_number(each) is not None for each in clock):
@@ -159,7 +161,7 @@ def _time(exif: Mapping[int, Any], camera: Mapping[int, Any], gps: Mapping[int, 
 
 
 def _mapillary(description: Any) -> Fields:
-    """Return the fields in the JSON that Mapillary's tools write into the image description."""
+    """Return the fields in the JSON that Mapillary's tools write."""
     if not isinstance(description, str) or '"MAP' not in description:
         return {}
     try:
@@ -191,7 +193,7 @@ def _number(value: Any) -> float | None:
 
 
 def _number_text(value: Any) -> str:
-    """Return a number as text, or the text in its place; empty without either, and for a fraction like 0/0."""
+    """Return a number as text, else the text in its place; 0/0 becomes empty."""
     number = _number(value)
     if number is not None:
         return repr(round(number, 9))
@@ -199,7 +201,7 @@ def _number_text(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """Return a text without surrounding blanks and zero bytes; empty for anything else."""
+    """Return a text without surrounding blanks and zero bytes, else an empty text."""
     text = value.decode("latin-1") if isinstance(value, bytes) else value
     return text.strip("\0 \t\r\n") if isinstance(text, str) else ""
 

@@ -1,4 +1,4 @@
-"""Photos as the source: EXIF, XMP and Mapillary's description, without decoding a picture."""
+"""Photos as the source: their EXIF and XMP. No picture is decoded."""
 
 import contextlib
 import functools
@@ -59,7 +59,7 @@ class PhotoReader:
     by_paths_alone: bool = False
 
     def state(self, paths: Paths) -> bytes:
-        """Return a digest of the sizes and modification times of photos, and of how headings are found."""
+        """Return a digest of the photos' states and of how headings are found."""
         folder, content = os.fsencode(self.images_folder) + b"/", hashlib.sha256()
         for path in paths.in_bytes:
             content.update(state_of_file(folder + path))
@@ -104,7 +104,7 @@ def _read_or_reject(folder: bytes, path: str, is_utf8: bool) -> Fields:
 
 
 def state_of_file(path: bytes) -> bytes:
-    """Return the size and modification time of a photo, 0 if it is missing."""
+    """Return the state of a photo: its size and modification time, 0 if missing."""
     size, modified_ns = stat_file(path, skip_errors=True)
     is_read = size is not None and is_named_heif(path) and can_read_heif()  # installing the extra changes the rows
     return b"%d %d\n%b" % (size or 0, modified_ns or 0, b"read\n" if is_read else b"")
@@ -115,7 +115,7 @@ def _sum_of_states(folder: bytes, paths: pl.Series) -> int:
 
 
 def state_of_listing(listing: Listing) -> str:
-    """Return a digest of the size and modification time of each image, in any order."""
+    """Return a digest of the photos' states, independent of their order."""
     folder, total = os.fsencode(folder_of(listing.origin)) + b"/", 0
     with (
         ThreadPoolExecutor(THREADS) as threads,
@@ -165,7 +165,7 @@ class PhotoSource(Source):
         return {"source": {**self.options.as_dict(), "version": VERSION}}
 
     def inputs(self, listing: Listing) -> Mapping[str, str]:
-        """Return a digest of the files' sizes and modification times."""
+        """Return a digest of the photos' states."""
         return {"files": state_of_listing(listing)}
 
     def open(self, listing: Listing, scratch: Path) -> tuple[Sequence[bytes], Reader]:
@@ -176,7 +176,7 @@ class PhotoSource(Source):
 
     @contextlib.contextmanager
     def executor(self, num_jobs: int) -> Iterator[Executor | None]:
-        """Yield processes for more than a few partitions, because parsing holds Python's lock."""
+        """Yield processes for many partitions, because parsing holds Python's lock."""
         if num_jobs < MIN_JOBS_FOR_PROCESSES or usable_cores() == 1:
             yield None
             return

@@ -1,4 +1,4 @@
-"""The protocol of sources: where the position, heading and time of images are read from."""
+"""The protocol of sources, which give positions, headings and times of images."""
 
 import contextlib
 from abc import ABC, abstractmethod
@@ -31,7 +31,7 @@ class Reader(Protocol):
         """Return a digest of what the rows depend on besides the paths."""
 
     def read(self, paths: Paths, strict: bool, negative_headings: bool = False) -> pl.DataFrame:
-        """Return the manifest's columns, `reject` and `apart_m` of paths, sorted by path.
+        """Return the manifest's columns, `reject` and `apart_m`, sorted by path.
 
         Args:
             paths: The paths.
@@ -73,7 +73,7 @@ class Source(ABC):
 
     @abstractmethod
     def open(self, listing: Listing, scratch: Path) -> tuple[Sequence[bytes], Reader]:
-        """Return the paths without a file that only the source names, and the reader.
+        """Return paths that only the source names, and the reader.
 
 
         Args:
@@ -85,14 +85,14 @@ class Source(ABC):
         """
 
     def executor(self, num_jobs: int) -> contextlib.AbstractContextManager[Executor | None]:
-        """Return the default executor for this many partitions; None means threads of this process."""
+        """Return the default executor for this many partitions; None means threads."""
         return contextlib.nullcontext()
 
 
 def read_fields(texts: pl.DataFrame, strict: bool, negative_headings: bool = False) -> pl.DataFrame:
-    """Return the manifest's columns, `reject`, `apart_m` and `is_odd_time` of fields given as text, sorted by path.
+    """Return manifest rows of fields given as text, as `Reader.read` does.
 
-    `is_odd_time` is true for a timestamp that cannot be parsed. The rules are those for names.
+    The additional column `is_odd_time` is true for a timestamp that cannot be parsed.
 
     Args:
         texts: `path`, `is_utf8`, the fields `SOURCE_FIELDS` as text, empty where missing, `heading_source`,
@@ -113,7 +113,7 @@ def read_fields(texts: pl.DataFrame, strict: bool, negative_headings: bool = Fal
 
 
 def _reject_zero_position() -> pl.Expr:
-    """Return a reject where latitude and longitude are 0, as cameras and programs write for an unknown position."""
+    """Return a reject where latitude and longitude are 0, as for unknown positions."""
     are_0 = [pl.col(name) == 0 for name in ("latitude", "longitude")]
     detail = pl.lit("latitude 0, longitude 0: usually an unknown position")
     return reject_when(pl.all_horizontal(*are_0, written("utm_east") == ""), Reason.NO_POSITION, detail)
@@ -122,7 +122,7 @@ def _reject_zero_position() -> pl.Expr:
 def source_settings_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """Return the source settings in a manifest's recipe, with the path of its table.
 
-    The manifest of a part of split photos has them in its summary.
+    A manifest that is a part of a split has them in its summary.
     """
     settings = recipe["summary"].get("source") or recipe["settings"].get("source") or SourceSettings().as_dict()
     return {**settings, "table": recipe["summary"].get("table", settings.get("table"))}

@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 def normalize_columns(text: str) -> str:
-    """Return a column mapping in its one normal form, sorted by meaning.
+    """Return a column mapping in its normal form, sorted by meaning.
 
     Raises:
         ValueError: The text is not a mapping. The message says why.
@@ -45,7 +45,7 @@ def normalize_columns(text: str) -> str:
 
 
 def parse_columns(text: str) -> dict[str, str]:
-    """Return the column of each meaning in a text such as `path=file,latitude=y`.
+    """Return the columns by meaning in a text such as `path=file,latitude=y`.
 
     Raises:
         ValueError: The text is not a mapping. The message says why.
@@ -64,9 +64,9 @@ def parse_columns(text: str) -> dict[str, str]:
 
 
 def find_columns(table: Path, schema: Mapping[str, pl.DataType], given: Mapping[str, str]) -> dict[str, str]:
-    """Return a table's column for each meaning that it has: the given one, else the one with a known name.
+    """Return the columns of a table by meaning.
 
-    Columns of lists, structs, bytes and durations are not read.
+    A given column wins over one with a known name. Columns of lists, structs, bytes and durations are not read.
 
     Raises:
         UserError: A given column is missing or unreadable, a required one is missing, or several have one meaning.
@@ -104,7 +104,7 @@ def _check_single(table: Path, meaning: str, matches: Sequence[str]) -> None:
 
 
 def _as_in_file(name: str) -> str:
-    """Return a column's name without the number that polars adds to repeated names."""
+    """Return a column's name without the number that polars adds to repeats."""
     return re.sub(r"_duplicated_\d+$", "", name)
 
 

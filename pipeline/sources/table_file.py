@@ -1,4 +1,4 @@
-"""Read a user's table file: CSV, JSON, Parquet, or a folder of Parquet files, as any program writes them."""
+"""Read a user's table: CSV, JSON, Parquet, or a folder of Parquet files."""
 
 import codecs
 import logging
@@ -70,7 +70,7 @@ def _read_file(table: Path) -> pl.DataFrame:
 
 
 def _in_utf8(table: Path, first: bytes) -> bytes:
-    """Return a file's content in UTF-8 without a BOM, with LF line ends where they were CR."""
+    """Return a file's content in UTF-8 without a BOM, with LF instead of CR."""
     content = table.read_bytes()
     is_utf16 = first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # Excel's "Unicode text"
     try:
@@ -144,7 +144,7 @@ def _read_json(table: Path, content: bytes) -> pl.DataFrame:
 
 
 def _read_folder(table: Path) -> pl.DataFrame:
-    """Return the rows of all Parquet files in a folder, with columns from folder names such as zone=31."""
+    """Return the rows of a folder, with columns from subfolders such as zone=31."""
     parts = []
     for file in _parquet_files(table):
         folders = (folder.partition("=") for folder in file.relative_to(table).parts[:-1])
@@ -157,7 +157,7 @@ def _read_folder(table: Path) -> pl.DataFrame:
 
 
 def _parquet_files(table: Path) -> list[Path]:
-    """Return the Parquet files in a folder, sorted, without those hidden by a name that begins with . or _."""
+    """Return the sorted Parquet files in a folder, without hidden ones (. or _)."""
 
     def refuse(error: OSError) -> None:
         raise UserError(f"{table} cannot be read: {error.strerror}") from None

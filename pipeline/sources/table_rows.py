@@ -1,4 +1,4 @@
-"""Rows of a user's table as the text of manifest fields, so that rejects can show values as written."""
+"""Rows of a user's table as text, so that rejects can show values as written."""
 
 import logging
 import re
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def read_rows(table: Path, given: Mapping[str, str], images_folder: Path) -> pl.DataFrame:
-    """Return the table's rows in its order, with the text columns `COLUMNS`, empty where nothing is given.
+    """Return the rows with the text columns `COLUMNS`, empty where nothing is given.
 
     Args:
         table: The file.
@@ -47,7 +47,7 @@ def read_rows(table: Path, given: Mapping[str, str], images_folder: Path) -> pl.
 
 
 def _timestamps(table: Path, texts: pl.DataFrame) -> pl.Series:
-    """Return normalized timestamps. Those that cannot be parsed are logged, and kept as written to be counted."""
+    """Return parsed timestamps; others are logged, and kept as written to be counted."""
     written = texts["timestamp"]
     times = texts.select(parse_timestamp(pl.col("timestamp"))).to_series()
     odd = written.filter((written != "") & (times == ""))
@@ -69,7 +69,7 @@ def _text(kind: pl.DataType, name: str) -> pl.Expr:
 
 
 def _signed(rows: pl.DataFrame, coordinate: str, side: str) -> pl.Series:
-    """Return a coordinate's text, as signed degrees where there is a side or the text is not a number."""
+    """Return a coordinate's text, as signed degrees unless it is a plain number."""
     texts = rows.select(text=coordinate, side=side)
     is_number = pl.col("text").cast(pl.Float64, strict=False).is_not_null() & (pl.col("side") == "")
     odd = texts.filter(pl.col("text") != "", ~is_number).unique()
@@ -81,13 +81,13 @@ def _signed(rows: pl.DataFrame, coordinate: str, side: str) -> pl.Series:
 def _degrees(coordinate: str, text: str, side: str) -> str:
     try:
         return repr(round(signed_degrees(coordinate, text, side), 9))
-    except ValueError as error:  # with its cause, the text is not a number and so a reject
+    except ValueError as error:  # the added cause makes the text a reject: not a number
         cause = "" if str(error) == NOT_UNDERSTOOD else f" ({error})"
         return f"{text} {side}".rstrip() + cause
 
 
 def _relative(images_folder: Path) -> pl.Expr:
-    """Return paths relative to the images folder, with forward slashes and without a leading ./ ."""
+    """Return paths relative to the images folder, in their shortest form."""
     path = pl.col("path").str.replace_all("\\", "/", literal=True)
     folder = re.escape(str(images_folder.absolute()).rstrip("/"))
     return path.str.replace(f"^{folder}/", "").str.replace_all(r"/(\./)*/*", "/").str.replace(r"^(\./)+", "")

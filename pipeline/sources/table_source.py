@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class TableReader:
-    """Reads manifest rows from `rows_file`, the Parquet file of the table's text."""
+    """Reads manifest rows from `rows_file`, the table's text in Parquet."""
 
     rows_file: Path
     by_paths_alone: bool = False
@@ -110,7 +110,7 @@ class TableSource(Source):
         return [path.encode() for path in missing["path"]], TableReader(rows_file)
 
     def _with_names_of_files(self, rows: pl.DataFrame, blocks: Iterable[pl.Series]) -> pl.DataFrame:
-        """Return the rows with paths as in the file names where only the Unicode normalization form differs."""
+        """Return the rows with the files' paths where only the Unicode form differs."""
         odd = rows["path"].filter(rows["path"].str.contains(NOT_ASCII)).unique()
         if odd.is_empty():
             return rows
@@ -132,7 +132,7 @@ class TableSource(Source):
         return rows.with_columns(pl.col("path").replace(renamed["path"], renamed["file"]))
 
     def _no_match(self, listing: Listing, first: str, num_rows: int) -> UserError:
-        """Return the error that no row names an image, with the likely mistake in the first path."""
+        """Return the error that no row matches, with the likely mistake in the first."""
         folder, parts, hint = folder_of(listing.origin), first.split("/"), ""
         for begin in range(1, len(parts)):
             shorter = "/".join(parts[begin:])
@@ -164,7 +164,7 @@ class TableSource(Source):
 
 
 def check_not_swapped(table: Path, rows: pl.DataFrame) -> None:
-    """Raise UserError if latitude and longitude are swapped in more than half of the rows that have both."""
+    """Raise UserError if latitude and longitude are swapped in most rows."""
     degrees = rows.select(pl.col("latitude", "longitude").cast(pl.Float64, strict=False)).drop_nulls()
     is_swapped = pl.col("latitude").abs().is_between(90, 180, closed="right") & (pl.col("longitude").abs() <= 90)
     swapped = degrees.filter(is_swapped)
@@ -192,7 +192,7 @@ def _one_row_per_path(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _without_file(paths: pl.Series, blocks: Iterable[pl.Series]) -> pl.DataFrame:
-    """Return the paths, text, that are in none of the blocks of paths of files, bytes."""
+    """Return the paths that are in none of the blocks of paths of files."""
     missing = pl.DataFrame({"path": paths})
     for block in blocks:
         files = pl.DataFrame({"path": block.cast(pl.String, strict=False)}).drop_nulls()

@@ -1,10 +1,9 @@
-"""Parse timestamps of tables and cameras into the form of SF-XL's names: YYYYMMDD_hhmmss, or a beginning of it."""
+"""Parse timestamps of tables and cameras into YYYYMMDD_hhmmss, as far as given."""
 
 import polars as pl
 
 _YEAR = "((?:19|20)[0-9]{2})"
-# Patterns of a date, and their groups for year, month, day and the rest. Day and month between slashes are ambiguous,
-# so that form is missing.
+# Patterns of dates, and their groups for year, month, day and rest. 06/07/2021 is ambiguous and so missing.
 _DATES = (
     (rf"^{_YEAR}[-:/_.]([0-9]{{1,2}})[-:/_.]([0-9]{{1,2}})([^0-9].*)?$", (1, 2, 3, 4)),
     (rf"^([0-9]{{1,2}})\.([0-9]{{1,2}})\.{_YEAR}([^0-9].*)?$", (3, 2, 1, 4)),
@@ -18,7 +17,7 @@ _SECONDS, _MILLISECONDS = r"^1[0-8][0-9]{8}(?:\.[0-9]*)?$", r"^1[0-8][0-9]{11}$"
 
 
 def parse_timestamp(text: pl.Expr) -> pl.Expr:
-    """Return timestamps as YYYYMMDD_hhmmss, as far as given; empty where they cannot be parsed.
+    """Return timestamps as YYYYMMDD_hhmmss, as far as given, else an empty text.
 
     Impossible days and hours (2021-02-30, 13:00 PM) and ambiguous dates (06/07/2021) are not parsed. Seconds and
     milliseconds since 1970 are UTC; other times are local, as written.
@@ -40,7 +39,7 @@ def _since_1970(text: pl.Expr) -> pl.Expr:
 
 
 def _date_and_clock(year: pl.Expr, month: pl.Expr, day: pl.Expr, rest: pl.Expr) -> pl.Expr:
-    """Return a date and the clock in the rest of its text, null if one of them is impossible."""
+    """Return a date and the clock in the rest, null if one of them is impossible."""
     date = year + month.str.zfill(2) + day.str.zfill(2)
     is_day = date.str.to_date("%Y%m%d", strict=False).is_not_null()
     is_blank = rest.fill_null("").str.strip_chars() == ""
@@ -48,7 +47,7 @@ def _date_and_clock(year: pl.Expr, month: pl.Expr, day: pl.Expr, rest: pl.Expr) 
 
 
 def _clock(text: pl.Expr) -> pl.Expr:
-    """Return hhmmss or hhmm of a 24-hour clock, or a 12-hour clock with AM or PM; null if impossible."""
+    """Return hhmmss or hhmm of a clock, with AM and PM or not; null if impossible."""
     hour, minute, second = (
         text.str.extract(_CLOCK, group).str.strip_chars(":._").cast(pl.Int8, strict=False) for group in (1, 2, 3)
     )

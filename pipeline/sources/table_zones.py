@@ -1,4 +1,4 @@
-"""Parse UTM zones of tables: 33, 33.0, 33U with a band, or 33S, where S is a band or the southern hemisphere.
+"""Parse UTM zones of tables: 33, 33.0, 33U, or 33S for a band or the south.
 
 A letter N or S is a hemisphere if the latitude or, without one, `utm_north` is outside that band. From 51 to 60 degrees
 south both would fit, and the band is assumed.
@@ -24,7 +24,7 @@ def split_zone_and_band() -> tuple[pl.Expr, pl.Expr]:
 
 
 def bands_for_hemispheres(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return rows of text with the band in place of an N or S that means the hemisphere."""
+    """Return rows with the band in place of an N or S that means the hemisphere."""
     doubtful = rows.with_row_index("row").filter(pl.col("utm_band").is_in(list(NORTHINGS)))
     if doubtful.is_empty():
         return rows
@@ -37,7 +37,7 @@ def bands_for_hemispheres(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _band(letter: str, zone: int | None, east: float | None, north: float | None, latitude: float | None) -> str:
-    """Return the band that N or S stands for: itself, unless the latitude or the metres contradict."""
+    """Return N or S itself, unless the latitude or the metres are of another band."""
     if latitude is None:
         if zone is None or east is None or north is None or NORTHINGS[letter][0] <= north <= NORTHINGS[letter][1]:
             return letter
