@@ -56,8 +56,7 @@ def _to_utm(places: pl.DataFrame) -> pl.DataFrame:
 def compare_positions(images: pl.DataFrame, strict: bool) -> pl.DataFrame:
     """Return images with `apart_m`, the distance between their two positions.
 
-    It is null if one is missing. If `strict`, an image whose positions are more than 1 km apart gets a reject, if it has
-    none yet.
+    It is null if one is missing. If `strict`, an image with more than 1 km gets a reject, if it has none yet.
     """
     places = images.select(*COMPARED, hemisphere()).with_row_index("row").drop_nulls()
     places = places.filter(pl.col("latitude").is_between(*UTM_LATITUDES))

@@ -1,6 +1,7 @@
 """Read a user's table: CSV, JSON, Parquet, or a folder of Parquet files."""
 
 import codecs
+import io
 import logging
 import os
 from collections.abc import Iterable
@@ -55,18 +56,22 @@ def read_table_file(table: Path) -> pl.DataFrame:
 
 def _read_file(table: Path) -> pl.DataFrame:
     with table.open("rb") as file:
-        first = next((line for line in file if line.strip()), b"")
+        first = _first_line(file)
     if first.startswith(PARQUET_MAGIC) or table.suffix.lower() in PARQUET_SUFFIXES:
         return _read_parquet(table)
     for magic, name in OTHER_FORMATS.items():
         if first.startswith(magic):
             raise UserError(f"{table} is {name}. Save the table as CSV or Parquet.")
     content = _in_utf8(table, first)
-    first = content.lstrip().partition(b"\n")[0]
+    first = _first_line(io.BytesIO(content))
     if b"\0" in first:
         raise UserError(f"{table} is neither text nor Parquet. Save the table as CSV in UTF-8.")
     header = first.decode().strip()
     return _read_json(table, content) if header.startswith(JSON_BEGINS) else _read_csv(table, content, header)
+
+
+def _first_line(lines: Iterable[bytes]) -> bytes:
+    return next((line for line in lines if line.strip()), b"")
 
 
 def _in_utf8(table: Path, first: bytes) -> bytes:
@@ -81,7 +86,7 @@ def _in_utf8(table: Path, first: bytes) -> bytes:
     except UnicodeDecodeError:
         name = "corrupt UTF-16" if is_utf16 else "neither UTF-8 nor Windows-1252"
         raise UserError(f"{table} is {name}. Save the table as CSV in UTF-8.") from None
-    has_cr_lines = b"\r" in content.lstrip().partition(b"\n")[0].rstrip(b"\r")  # as on old Macs
+    has_cr_lines = b"\r" in _first_line(io.BytesIO(content)).rstrip(b"\r\n")  # as on old Macs
     return content.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if has_cr_lines else content
 
 

@@ -98,7 +98,7 @@ class TableSource(Source):
         given = parse_columns(self.options.columns) if self.options.columns else {}
         rows = read_rows(self.table, given, folder_of(listing.origin))
         check_not_swapped(self.table, rows)
-        rows = _one_row_per_path(self._with_names_of_files(rows, path_blocks(listing)))
+        rows = _one_row_per_path(self._match_unicode_forms(rows, path_blocks(listing)))
         missing = _without_file(rows["path"], path_blocks(listing))
         if len(missing) == len(rows):
             raise self._no_match(listing, rows["path"][0], len(rows))
@@ -109,23 +109,18 @@ class TableSource(Source):
         rows.drop("sequence").sort("path").write_parquet(rows_file, row_group_size=1 << 16)
         return [path.encode() for path in missing["path"]], TableReader(rows_file)
 
-    def _with_names_of_files(self, rows: pl.DataFrame, blocks: Iterable[pl.Series]) -> pl.DataFrame:
+    def _match_unicode_forms(self, rows: pl.DataFrame, blocks: Iterable[pl.Series]) -> pl.DataFrame:
         """Return the rows with the files' paths where only the Unicode form differs."""
         odd = rows["path"].filter(rows["path"].str.contains(NOT_ASCII)).unique()
         if odd.is_empty():
             return rows
-        found = [pl.Series("file", [], pl.String)]
+        files = pl.Series("file", [], pl.String)
         for block in blocks:
-            files = block.cast(pl.String, strict=False).drop_nulls()
-            found.append(files.filter(files.str.contains(NOT_ASCII)).alias("file"))
-        files = pl.concat(found).unique()
-        one_form = pl.DataFrame({"file": files.filter(~files.is_in(odd.implode()))})
-        one_form = one_form.with_columns(form=pl.col("file").str.normalize("NFC")).unique("form", keep="none")
-        renamed = (
-            pl.DataFrame({"path": odd.filter(~odd.is_in(files.implode()))})
-            .with_columns(form=pl.col("path").str.normalize("NFC"))
-            .join(one_form, on="form")
-        )
+            texts = block.cast(pl.String, strict=False).drop_nulls()
+            files = pl.concat([files, texts.filter(texts.str.contains(NOT_ASCII)).alias("file")]).unique()
+        unmatched = files.filter(~files.is_in(odd.implode())).to_frame().with_columns(_nfc("file"))
+        renamed = odd.filter(~odd.is_in(files.implode())).to_frame("path").with_columns(_nfc("path"))
+        renamed = renamed.join(unmatched.unique("nfc", keep="none"), on="nfc")
         if len(renamed):
             text = "%s: %s paths match a file name in another Unicode normalization form (NFC or NFD)"
             logger.info(text, self.table, f"{len(renamed):,}")
@@ -161,6 +156,10 @@ class TableSource(Source):
         columns = ("heading", "heading_source", "heading_reference")
         filled = images.filter(pl.col("heading_source") == "track").select("path", pl.col(columns).cast(pl.String))
         return rows.update(filled, on="path")
+
+
+def _nfc(name: str) -> pl.Expr:
+    return pl.col(name).str.normalize("NFC").alias("nfc")
 
 
 def check_not_swapped(table: Path, rows: pl.DataFrame) -> None:
