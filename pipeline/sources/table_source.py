@@ -114,10 +114,11 @@ class TableSource(Source):
         odd = rows["path"].filter(rows["path"].str.contains(NOT_ASCII)).unique()
         if odd.is_empty():
             return rows
-        files = pl.Series("file", [], pl.String)
+        parts = [pl.Series("file", [], pl.String)]
         for block in blocks:
             texts = block.cast(pl.String, strict=False).drop_nulls()
-            files = pl.concat([files, texts.filter(texts.str.contains(NOT_ASCII)).alias("file")]).unique()
+            parts.append(texts.filter(texts.str.contains(NOT_ASCII)).alias("file"))
+        files = pl.concat(parts).unique()
         unmatched = files.filter(~files.is_in(odd.implode())).to_frame().with_columns(_nfc("file"))
         renamed = odd.filter(~odd.is_in(files.implode())).to_frame("path").with_columns(_nfc("path"))
         renamed = renamed.join(unmatched.unique("nfc", keep="none"), on="nfc")
