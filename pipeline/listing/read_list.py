@@ -17,7 +17,7 @@ from data_manifest.store.recipe import digest_of
 from pipeline.execution.usable_cores import usable_cores
 from pipeline.listing.lines import NEWLINE, find_bytes
 
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 4 << 20
 DIGEST_BYTES = 32 << 20  # per part of a list's digest; another number changes the digests of all lists
 READ_BYTES = 2 << 20  # fits into a processor's cache
 UTF8_MARK, UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")

@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.listing.lines import Lines, Offsets, binary_array, find_bytes
+from pipeline.listing.lines import Lines, Offsets, binary_array
 from pipeline.metadata.fields import FIELDS
 
 PLACE = ("utm_east", "utm_north", "utm_zone", "utm_band", "latitude", "longitude", "pano_id", "utm_fault")
@@ -23,6 +23,7 @@ AT = ord("@")
 AT_OF_A_NAME = len(FIELDS) - 1
 BEHIND_PLACE = len(FIELDS) - FIELDS.index("tile_num")  # @ from the place's last to the end of the path
 BEHIND_TURN = len(FIELDS) - FIELDS.index("timestamp")
+NAMES_AT_A_TIME = 4_096  # whose bytes fit into a processor's cache
 MAX_KEYS = 2**63  # that fit into an int64
 
 
@@ -75,8 +76,14 @@ def cut_names(lines: Lines) -> Cut:
     that all names with it have more or fewer.
     """
     starts, ends = lines.offsets[:-1], lines.offsets[1:] - 1
-    at = find_bytes(lines.content, AT)
-    place_ends, turn_ends, all_alike = _cut_alike(at, starts, ends) or _cut_others(at, starts, ends)
+    place_ends, turn_ends, all_alike = np.empty_like(starts), np.empty_like(starts), True
+    for begin in range(0, len(lines), NAMES_AT_A_TIME):
+        rows = slice(begin, begin + NAMES_AT_A_TIME)
+        first = starts[begin]
+        at = np.flatnonzero(lines.content[first : ends[rows][-1]] == AT) + first
+        cut = _cut_alike(at, starts[rows], ends[rows]) or _cut_others(at, starts[rows], ends[rows])
+        place_ends[rows], turn_ends[rows], alike = cut
+        all_alike &= alike
     can_be_cut = place_ends > starts
     borders = np.stack((starts, place_ends, turn_ends, np.where(can_be_cut, ends, turn_ends)), axis=1)
     texts = pl.Series(binary_array(lines.content, np.append(borders, lines.offsets[-1])))
