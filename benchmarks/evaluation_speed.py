@@ -1,7 +1,7 @@
-"""Evaluation at SF-XL's size: search in 2.8 million descriptors, images described a second, a photo looked up.
+"""Evaluation at SF-XL's size: search in 2.8 million descriptors, images embedded per second, a photo localized.
 
     python benchmarks/evaluation_speed.py search WORK
-    python benchmarks/evaluation_speed.py describe
+    python benchmarks/evaluation_speed.py extract
     python benchmarks/evaluation_speed.py localize WORK
     python benchmarks/evaluation_speed.py index WORK
 
@@ -97,13 +97,14 @@ def against_flat(path: Path, queries: np.ndarray, count: int) -> tuple[int, floa
     return int(differ.sum()), flat, ours
 
 
-def describe(options: argparse.Namespace) -> str:
-    """Describe images of several sizes: as queries are described plainly, one by one, and as we do."""
+def extract(options: argparse.Namespace) -> str:
+    """Embed images of several sizes, one by one and as the product does."""
     import torch
     from PIL import Image
 
-    from evaluation.descriptors.extract import Extraction, extract_descriptors
-    from evaluation.descriptors.images import ImageFiles
+    from evaluation.descriptors.extract import extract_descriptors
+    from evaluation.descriptors.image_dataset import ImageDataset
+    from evaluation.settings import Extraction
     from training.network.model import GeoLocalizationNet
     from training.network.preprocessing import Preprocessing
 
@@ -116,7 +117,7 @@ def describe(options: argparse.Namespace) -> str:
         for number, name in enumerate(names):
             noise = np.random.default_rng(number).integers(0, 256, (40, 40, 3), dtype=np.uint8)
             Image.fromarray(noise).resize(SIZES[number % len(SIZES)], Image.Resampling.BICUBIC).save(Path(folder, name))
-        files = ImageFiles(Path(folder), pa.array(names))
+        files = ImageDataset(Path(folder), pa.array(names))
 
         def plain() -> np.ndarray:
             with torch.inference_mode():
@@ -125,7 +126,7 @@ def describe(options: argparse.Namespace) -> str:
                 )
 
         def ours(precision: str) -> np.ndarray:
-            return extract_descriptors(network, files, Extraction(16, torch.device("cpu"), 0, precision))
+            return extract_descriptors(network, files, Extraction(precision=precision, device="cpu", num_workers=0))
 
         ways = {"plain": plain, "fp32": lambda: ours("fp32"), "bf16": lambda: ours("bf16")}
         taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
@@ -164,6 +165,7 @@ def localize(options: argparse.Namespace) -> str:
     from evaluation.descriptors.trained_model import TrainedModel
     from evaluation.localization.find_database import Database
     from evaluation.localization.localize import Localizer
+    from evaluation.settings import Extraction
     from training.network.model import GeoLocalizationNet
     from training.network.weights import save_network
 
@@ -188,9 +190,9 @@ def localize(options: argparse.Namespace) -> str:
         rows = []
         for backbone in ("ResNet18", "ResNet50"):
             save_network(GeoLocalizationNet(backbone, DIM), work / "model.pth")
-            database = Database(ImageList(recipe.folder(work), work), described.folder(work), None, "fp32")
+            database = Database(ImageList(recipe.folder(work), work), described.folder(work), Extraction(device="cpu"))
             began = time.monotonic()
-            localizer = Localizer(TrainedModel(work / "model.pth", backbone, DIM), database, "cpu")
+            localizer = Localizer(TrainedModel(work / "model.pth", backbone, DIM), database)
             loading = time.monotonic() - began
             times = []
             for _ in range(5):
@@ -206,16 +208,16 @@ def main() -> None:
     """Run one of the benchmarks, and print its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    for name, run in (("search", search), ("describe", describe), ("localize", localize), ("index", index)):
+    for name, run in (("search", search), ("extract", extract), ("localize", localize), ("index", index)):
         command = commands.add_parser(name, help=run.__doc__)
         command.set_defaults(run=run)
-        if name != "describe":
+        if name != "extract":
             command.add_argument("work", type=Path)
         if name == "search":
             command.add_argument("--millions", type=float, default=2.8)
         if name == "index":
             command.add_argument("--millions", type=float, default=0.5)
-        if name == "describe":
+        if name == "extract":
             command.add_argument("--backbone", default="ResNet18")
             command.add_argument("--images", type=int, default=64)
             command.add_argument("--turns", type=int, default=5)

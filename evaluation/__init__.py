@@ -1,1 +1,1 @@
-"""Evaluation: a model and two lists of images -> descriptors, search, predictions and recalls."""
+"""Evaluation: extract descriptors, search, compute recalls, localize photos, write the report."""

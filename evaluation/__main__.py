@@ -1,4 +1,4 @@
-"""Ask a trained model: `python -m evaluation localize --model RUN --database EVALUATION photo.jpg`."""
+"""Localize photos with a trained model: `python -m evaluation localize --model RUN --database EVALUATION photo.jpg`."""
 
 import argparse
 import sys
@@ -7,54 +7,50 @@ from pathlib import Path
 from data_manifest.console import configure_logging
 from data_manifest.errors import UserError
 from data_manifest.progress import working
-from evaluation.settings import EXACT, HNSW, IVFPQ, TOP
+from evaluation.localization.find_photos import find_photos
+from evaluation.settings import EXACT, HNSW, IVFPQ
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Return the command line."""
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m evaluation", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    text = "Where were these photos taken? Shows the database images that look most like each of them."
-    command = commands.add_parser("localize", help="where photos were taken", description=text)
+    text = "Show where photos were taken: the database images that look most like each."
+    command = commands.add_parser("localize", help="show where photos were taken", description=text)
     add = command.add_argument
     add("photos", nargs="+", type=Path, metavar="PHOTO", help="a photo, or a folder of photos")
-    add("--model", type=Path, required=True, help="folder of a training, as in artifacts/training/<data set>, or file")
-    text = (
-        "folder of an evaluation, or of descriptors, in whose database to look, as in artifacts/evaluation/<data set>"
-    )
+    add("--model", type=Path, required=True, help="folder of a training (artifacts/training/<data set>), or a file")
+    text = "folder of an evaluation (artifacts/evaluation/<data set>) or of descriptors, whose database is searched"
     add("--database", type=Path, required=True, help=text)
-    add("--backbone", help="network that a file of weights is for, where it does not show it")
-    add("--fc-output-dim", type=int, help="length of its descriptors; likewise")
-    add("--top", type=_at_least_one, default=TOP, metavar="N", help="matches to show [%(default)s]")
-    add("--format", choices=("table", "json", "geojson"), default="table", help="[%(default)s]")
-    add("--panel", type=Path, metavar="FILE", help="draw photos and matches into this image, as in out.png")
-    add(
-        "--index", choices=(EXACT, IVFPQ, HNSW), default=EXACT, help="how to search: see EvaluateCosPlace [%(default)s]"
-    )
-    add("--device", default="auto", help="where the network runs: auto, cpu, cuda, or cuda:1 etc. [%(default)s]")
-    add("--num-workers", type=int, default=8, help="processes that load images to be described [%(default)s]")
-    command.set_defaults(run=localize)
+    add("--backbone", help="backbone of a file of weights that does not show it")
+    add("--fc-output-dim", type=int, help="descriptor dimension of such a file")
+    add("--top", type=_at_least_one, default=5, metavar="N", help="matches to show per photo [%(default)s]")
+    add("--format", choices=("table", "json", "geojson"), default="table", help="output format [%(default)s]")
+    add("--panel", type=Path, metavar="FILE", help="draw photos and matches to this image, as in out.png")
+    add("--index", choices=(EXACT, IVFPQ, HNSW), default=EXACT, help="as in EvaluateCosPlace [%(default)s]")
+    add("--device", default="auto", help="where the network runs: auto, cpu, cuda or cuda:1 [%(default)s]")
+    add("--num-workers", type=int, default=8, help="processes that load images to be embedded [%(default)s]")
     return parser
 
 
 def _at_least_one(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{number}: at least 1 match is needed")
+        raise argparse.ArgumentTypeError(f"{number}: must be at least 1")
     return number
 
 
 def localize(options: argparse.Namespace) -> int:
-    """Show where photos were taken; return 1 if one of them could not be opened."""
+    """Show where photos were taken; return 1 if one of them cannot be opened."""
+    photos = find_photos(options.photos)
     with working("loading PyTorch and faiss"):
         from evaluation.descriptors.trained_model import find_model
-        from evaluation.localization.find_database import find_database, photos_in
+        from evaluation.localization.find_database import find_database
         from evaluation.localization.localize import Localizer
         from evaluation.localization.panel import check_panel, draw_panel
         from evaluation.localization.show_located import show
 
-    photos = photos_in(options.photos)
-    if options.panel is not None:  # before a database is described, perhaps for hours
+    if options.panel is not None:
         check_panel(options.panel)
     with working("loading the model"):
         model = find_model(options.model, options.backbone, options.fc_output_dim)
@@ -62,8 +58,8 @@ def localize(options: argparse.Namespace) -> int:
         options.database, model, options.index, device=options.device, num_workers=options.num_workers
     )
     with working("loading the database"):
-        localizer = Localizer(model, database, options.device)
-    with working(f"looking up {len(photos):,} photos"):
+        localizer = Localizer(model, database)
+    with working(f"localizing {len(photos):,} photos"):
         located = localizer.localize(photos, options.top)
     print(show(located, options.format))
     if options.panel is not None:
@@ -73,9 +69,7 @@ def localize(options: argparse.Namespace) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line, and return the exit status."""
-    options = make_parser().parse_args(arguments)
-    status: int = options.run(options)
-    return status
+    return localize(make_parser().parse_args(arguments))
 
 
 if __name__ == "__main__":

@@ -1,32 +1,21 @@
-"""The settings of an evaluation, with their defaults and help texts. Imports neither torch nor faiss."""
+"""Settings of extraction and evaluation, with their defaults and help texts. Imports neither torch nor faiss."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_manifest.errors import UserError
+from data_manifest.images.image_size import ImageSize
 from data_manifest.settings import Settings, setting
 
 FP32, BF16 = "fp32", "bf16"
 EXACT, IVFPQ, HNSW = "exact", "ivfpq", "hnsw"
 METRES, FRAMES = "metres", "frames"
-TOP = 5  # matches that a photo is shown with, unless others are asked for
-
-
-def _rising_numbers(text: str) -> str:
-    """Return whole numbers with commas between as `1,5,10`, sorted, each once.
-
-    Raises:
-        ValueError: One is no whole number, or less than 1.
-    """
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise ValueError("expected whole numbers of 1 and more with commas between, as in 1,5,10,20")
-    return ",".join(map(str, sorted({int(part) for part in parts})))
+RECALL_VALUES = (1, 5, 10, 20)
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """What counts as a positive: a database image at most this far from the query, in metres or frames."""
+    """The largest distance between a query and a positive, in metres or frames."""
 
     value: float
     unit: str = METRES
@@ -35,67 +24,97 @@ class Threshold:
         return f"{self.value:g} {self.unit}"
 
 
+WITHIN_25_M = Threshold(25.0)
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """How descriptors are extracted."""
+
+    resized_to: int | None = None  # pixels of the shorter side of each image; None keeps each image's own size
+    precision: str = FP32  # or bf16, which computes in 16 bits where that is safe
+    batch_size: int = 16  # images, at most; changes descriptors only by rounding
+    device: str = "auto"  # a GPU if there is one; or cpu, cuda, cuda:1
+    num_workers: int = 8  # processes that load images; 0 loads them in this one
+
+
 @dataclass(frozen=True)
 class EvaluationSettings(Settings):
-    """How images are read and what counts as a positive; the names and defaults are those of the published code."""
+    """How images are read and what counts as a positive; names and defaults are those of the published code."""
 
     positive_dist_threshold: float = setting(
-        25.0, "a database image at most this many metres from a query is one of its positives"
+        WITHIN_25_M.value, "largest distance in metres between a query and a positive in the database"
     )
     resize_test_imgs: bool = setting(
-        False, "resize the images so that the shorter side has image_size pixels; otherwise each keeps its own size"
+        False, "resize test images so that the shorter side has image_size pixels; false keeps each image's own size"
     )
-    infer_batch_size: int = setting(16, "images in a batch of descriptors; never changes the result")
+    infer_batch_size: int = setting(16, "batch size for extracting descriptors; never changes the result")
 
     def check(self) -> None:
-        """Refuse a threshold that no distance can meet and batches without images."""
+        """Reject a negative threshold and empty batches."""
         if self.positive_dist_threshold < 0:
-            raise UserError(
-                f"positive_dist_threshold = {self.positive_dist_threshold}: a distance has at least 0 metres"
-            )
+            raise UserError(f"positive_dist_threshold = {self.positive_dist_threshold}: must be at least 0 metres")
         if self.infer_batch_size < 1:
-            raise UserError(f"infer_batch_size = {self.infer_batch_size}: a batch needs at least 1 image")
+            raise UserError(f"infer_batch_size = {self.infer_batch_size}: must be at least 1 image")
+
+    def extraction(
+        self, image_size: ImageSize, device: str = "auto", num_workers: int = 8, precision: str = FP32
+    ) -> Extraction:
+        """Return how descriptors are extracted; `image_size` matters only if test images are resized."""
+        resized_to = image_size.shorter_side if self.resize_test_imgs else None
+        return Extraction(resized_to, precision, self.infer_batch_size, device, num_workers)
+
+
+def _parse_recall_values(text: str) -> str:
+    """Return numbers such as `1,5,10` sorted, each once.
+
+    Raises:
+        ValueError: One is not a whole number of at least 1.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise ValueError("expected whole numbers of at least 1, separated by commas, as in 1,5,10,20")
+    return ",".join(map(str, sorted({int(part) for part in parts})))
 
 
 @dataclass(frozen=True)
 class RetrievalSettings(Settings):
-    """How a finished model is tested. Training does not have these: what it validates with stays the same."""
+    """How a finished model is tested. Validation during training does not use these."""
 
     infer_precision: str = setting(
         FP32,
-        "numbers that the network computes descriptors with when it is tested; bf16 is faster where the processor has "
-        "it, and changes recalls by some tenths",
+        "precision of descriptors in tests; bf16 is faster on processors that have it, and changes recalls by some "
+        "tenths of a point",
         choices=(FP32, BF16),
     )
     index: str = setting(
         EXACT,
-        "how the best matches are searched: exact, or by an index of faiss that is faster and may miss some, ivfpq "
-        "(small) or hnsw (large); what it misses is measured and shown",
+        "exact search, or an approximate faiss index: ivfpq (small) or hnsw (large); its loss of recall is measured",
         choices=(EXACT, IVFPQ, HNSW),
     )
-    recall_values: str = setting("1,5,10,20", "each k of which R@k is wanted", form=_rising_numbers)
+    recall_values: str = setting(",".join(map(str, RECALL_VALUES)), "values of k for R@k", form=_parse_recall_values)
     positive_dist_unit: str = setting(
         METRES,
-        "unit of positive_dist_threshold in a folder of one's own: metres, or frames where the names give each image's "
-        "number in a video as its pano_id; named test sets have units of their own",
+        "unit of positive_dist_threshold: metres, or frames, where each image's pano_id is its number in a video; "
+        "named test sets have their own",
         choices=(METRES, FRAMES),
     )
 
     @property
     def ks(self) -> tuple[int, ...]:
-        """Each k of which R@k is wanted, rising."""
+        """Values of k for R@k, in rising order."""
         return tuple(map(int, self.recall_values.split(",")))
 
 
 @dataclass(frozen=True)
 class ChosenSets(Settings):
-    """What to test on that is not the data set's own test set."""
+    """Test sets other than the data set's own."""
 
     test_sets: str | None = setting(
         None,
-        "what to test on in place of the data set's own test set, with commas between: names such as "
-        "sf-xl-v1,tokyo247,svox-night, and folders with database/ and queries*/",
+        "test sets that replace the data set's own, separated by commas: names such as sf-xl-v1,tokyo247,svox-night, "
+        "and folders with database/ and queries*/",
     )
     test_sets_folder: Path | None = setting(
-        None, "holds the named test sets, as in <test-sets-folder>/tokyo247/images/test/{database,queries}"
+        None, "folder of the named test sets, as in <test-sets-folder>/tokyo247/images/test/{database,queries}"
     )

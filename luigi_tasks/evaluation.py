@@ -3,23 +3,23 @@
 import dataclasses
 import functools
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from data_manifest.images.image_size import ImageSize
 from data_manifest.progress import working
 from data_manifest.store.recipe import Recipe, is_published
 from evaluation.recipe import (
     ImageDigests,
-    Model,
+    ModelDigests,
     descriptors_recipe,
     evaluation_recipe,
+    evaluation_settings,
     given_model,
     recipe_of_sets,
-    recipe_settings,
-    resized_to,
     size_for,
 )
 from evaluation.report.settings import ReportSettings, report_recipe
-from evaluation.settings import ChosenSets, EvaluationSettings, RetrievalSettings
+from evaluation.settings import ChosenSets, EvaluationSettings, Extraction, RetrievalSettings, Threshold
 from evaluation.test_sets.set_folders import SetFolders, find_sets
 from luigi_tasks.data import BuildManifest, SplitDataset, StageOfImages, files_of
 from luigi_tasks.parameters import TRAINING_KINDS, command_of, takes
@@ -29,6 +29,10 @@ from pipeline.dataset_layout import DatasetSettings, PartSettings
 from training.data.settings import AugmentationSettings
 from training.network.settings import MODEL_FILE, NetworkSettings
 from training.settings import RuntimeSettings
+
+if TYPE_CHECKING:
+    from evaluation.descriptors.image_list import ImageList
+    from evaluation.descriptors.trained_model import TrainedModel
 
 DEFAULTS = NetworkSettings.backbone, NetworkSettings.fc_output_dim
 pinned_model = functools.cache(given_model)  # looked up once a process: a given model is read from end to end
@@ -42,14 +46,16 @@ def training_of(stage: Stage) -> list[TrainCosPlace]:
     return [stage.clone(TrainCosPlace, test_folder=None, test_queries=DatasetSettings.test_queries)]
 
 
-def model_of(stage: Stage) -> tuple[Path, Model]:
+def model_of(stage: Stage) -> tuple[Path, ModelDigests]:
     """Return the file of the model that is tested, and what makes its descriptors what they are."""
     network = stage.settings(NetworkSettings)
     if given := network.resume_model:
         return given, pinned_model(given, network.backbone, network.fc_output_dim, DEFAULTS)
     (training,) = training_of(stage)
     folder, asked = training.artifact(), (network.backbone, network.fc_output_dim)
-    model = Model.of(folder / MODEL_FILE, *asked) if is_published(folder) else Model(folder.name, "", *asked)
+    model = (
+        ModelDigests.of(folder / MODEL_FILE, *asked) if is_published(folder) else ModelDigests(folder.name, "", *asked)
+    )
     return folder / MODEL_FILE, model
 
 
@@ -59,6 +65,26 @@ def size_of(stage: Stage) -> ImageSize:
     if given:
         return pinned_size(given, stage.settings(EvaluationSettings), augmentation.image_size)
     return augmentation.size
+
+
+def extraction_of(stage: Stage) -> Extraction:
+    """Return how descriptors are extracted."""
+    runtime, precision = stage.settings(RuntimeSettings), stage.settings(RetrievalSettings).infer_precision
+    evaluation = stage.settings(EvaluationSettings)
+    return evaluation.extraction(size_of(stage), runtime.device, runtime.num_workers, precision)
+
+
+def trained_model(stage: Stage) -> "TrainedModel":
+    """Return the model that is tested."""
+    from evaluation.descriptors.trained_model import TrainedModel
+
+    path, model = model_of(stage)
+    return TrainedModel(path, model.backbone, model.fc_output_dim, stage.settings(NetworkSettings).grayscale)
+
+
+def list_with_states(manifest: BuildManifest | SplitDataset) -> "ImageList":
+    """Return the images of a manifest with the states of their files."""
+    return dataclasses.replace(image_list(manifest), states=files_of(manifest))
 
 
 def digests_of(manifest: BuildManifest | SplitDataset) -> ImageDigests:
@@ -80,32 +106,20 @@ class ExtractDescriptors(StageOfImages):
         """Return the task that makes the manifest of the images."""
         return self.manifest_of(self.part)
 
-    def shorter_side(self) -> int | None:
-        """Return the pixels that images are resized to, if they are."""
-        return resized_to(self.settings(EvaluationSettings), size_of(self))
-
     def recipe(self) -> Recipe:
         """Return what makes the descriptors."""
-        manifest, precision = self.manifest(), self.settings(RetrievalSettings).infer_precision
-        name = manifest.recipe().name
-        return descriptors_recipe(name, model_of(self)[1], digests_of(manifest), self.shorter_side(), precision)
+        manifest = self.manifest()
+        return descriptors_recipe(manifest.recipe().name, model_of(self)[1], digests_of(manifest), extraction_of(self))
 
     def run(self) -> None:
         """Embed the images; an interrupted run resumes at its last chunk, unless files changed."""
         with working("loading PyTorch"):
             from evaluation.descriptors.build_descriptors import build_descriptors
-            from evaluation.descriptors.extract import Extraction
-            from evaluation.descriptors.trained_model import TrainedModel
-            from training.network.device import resolve_device
-
-        runtime, manifest, (path, model) = self.settings(RuntimeSettings), self.manifest(), model_of(self)
-        batch_size, device = self.settings(EvaluationSettings).infer_batch_size, resolve_device(runtime.device)
         build_descriptors(
-            TrainedModel(path, model.backbone, model.fc_output_dim, self.settings(NetworkSettings).grayscale),
-            dataclasses.replace(image_list(manifest), files=files_of(manifest)),
+            trained_model(self),
+            list_with_states(self.manifest()),
             self.dataset.artifacts_folder,
-            Extraction(batch_size, device, runtime.num_workers, self.settings(RetrievalSettings).infer_precision),
-            resized_to=self.shorter_side(),
+            extraction_of(self),
             on_percentage=self.set_progress_percentage,
         )
 
@@ -143,14 +157,19 @@ class EvaluateCosPlace(StageOfImages):
         """Return the tasks that make the manifests of the database and the queries of a test set."""
         return [task.manifest() for task in self.of_set(each)]
 
+    def options_of(self, each: SetFolders) -> dict[str, Any]:
+        """Return what else decides the evaluation on a test set."""
+        retrieval, metres = self.settings(RetrievalSettings), self.settings(EvaluationSettings).positive_dist_threshold
+        threshold = Threshold(metres, retrieval.positive_dist_unit)
+        options = {"index": retrieval.index, "recall_values": retrieval.ks, "named": each.named}
+        return {"threshold": threshold, **options}
+
     def recipe(self) -> Recipe:
         """Return what makes the evaluation; of several test sets, what makes the table of them all."""
-        model, image_size = model_of(self)[1], size_of(self)
-        evaluation, retrieval = self.settings(EvaluationSettings), self.settings(RetrievalSettings)
-        recipes = []
+        model, recipes = model_of(self)[1], []
         for each in self.sets():
             database, queries = self.manifests_of(each)
-            settings = recipe_settings(evaluation, image_size, retrieval, each.named)
+            settings = evaluation_settings(extraction_of(self), **self.options_of(each))
             name, digests = queries.recipe().name, (digests_of(database), digests_of(queries))
             recipes.append(evaluation_recipe(name, model, *digests, settings))
         return recipe_of_sets(recipes)
@@ -158,29 +177,20 @@ class EvaluateCosPlace(StageOfImages):
     def run(self) -> None:
         """Evaluate, and publish predictions and recalls."""
         with working("loading PyTorch and faiss"):
-            from evaluation.evaluate_cosplace import ListedSet, evaluate_on_sets
+            from evaluation.compare_evaluations import compare_evaluations
+            from evaluation.evaluate_cosplace import evaluate_cosplace
 
-        def listed_set(each: SetFolders) -> ListedSet:
-            database, queries = (
-                dataclasses.replace(image_list(task), files=files_of(task)) for task in self.manifests_of(each)
+        model, artifacts, folders = trained_model(self), self.dataset.artifacts_folder, []
+        for each in self.sets():
+            database, queries = map(list_with_states, self.manifests_of(each))
+            folders.append(
+                evaluate_cosplace(
+                    *(model, database, queries, artifacts, extraction_of(self)),
+                    **self.options_of(each),
+                    on_percentage=self.set_progress_percentage,
+                )
             )
-            return ListedSet(database, queries, each.named)
-
-        runtime, (path, model) = self.settings(RuntimeSettings), model_of(self)
-        evaluate_on_sets(
-            path,
-            model.backbone,
-            model.fc_output_dim,
-            list(map(listed_set, self.sets())),
-            self.dataset.artifacts_folder,
-            settings=self.settings(EvaluationSettings),
-            retrieval=self.settings(RetrievalSettings),
-            image_size=size_of(self),
-            grayscale=self.settings(NetworkSettings).grayscale,
-            device=runtime.device,
-            num_workers=runtime.num_workers,
-            on_percentage=self.set_progress_percentage,
-        )
+        compare_evaluations(folders, artifacts)
 
 
 @takes(*TRAINING_KINDS, RetrievalSettings, ChosenSets, ReportSettings)

@@ -13,7 +13,7 @@ from data_manifest.errors import UserError
 from data_manifest.images.data_set_names import data_set_identity
 from data_manifest.progress import working
 from data_manifest.store.recipe import Recipe, is_published, read_recipe
-from evaluation.recipe import decisive_settings as evaluation_settings
+from evaluation.recipe import validation_settings
 from evaluation.settings import EvaluationSettings
 from luigi_tasks.data import BuildGroups, BuildManifest, SplitDataset, StageOfImages
 from luigi_tasks.parameters import TRAINING_KINDS, takes
@@ -158,7 +158,10 @@ class TrainCosPlace(StageOfImages):
         """Return what makes a model of groups; without validation images, one of any images of the folders."""
         augmentation = self.settings(AugmentationSettings)
         settings = pinned_settings(self.settings(NetworkSettings), augmentation, self.settings(TrainingSettings))
-        of_validation = evaluation_settings(self.settings(EvaluationSettings), augmentation.size)
+        evaluation = self.settings(EvaluationSettings)
+        of_validation = validation_settings(
+            evaluation.extraction(augmentation.size), evaluation.positive_dist_threshold
+        )
         return training_recipe(groups, settings, ValidatedBy(of_validation, validation or {}), folders)
 
     def artifact(self) -> Path:
@@ -186,7 +189,7 @@ class TrainCosPlace(StageOfImages):
     def run(self) -> None:
         """Train, and publish the best model."""
         with working("loading PyTorch and faiss"):
-            from evaluation.evaluate_cosplace import Validation
+            from evaluation.validation_set import ValidationSet
             from training.train_cosplace import train_cosplace
 
         runtime = self.settings(RuntimeSettings)
@@ -195,14 +198,9 @@ class TrainCosPlace(StageOfImages):
                 self.run_in_processes(runtime.num_processes)
                 return
             database, queries = map(image_list, self.manifests("val"))
-            validation = Validation(
-                database,
-                queries,
-                self.settings(EvaluationSettings),
-                image_size=self.settings(AugmentationSettings).size,
-                device=runtime.device,
-                num_workers=runtime.num_workers,
-            )
+            evaluation, size = self.settings(EvaluationSettings), self.settings(AugmentationSettings).size
+            extraction = evaluation.extraction(size, runtime.device, runtime.num_workers)
+            validation = ValidationSet(database, queries, extraction, evaluation.positive_dist_threshold)
             train_cosplace(
                 self.groups_folder(),
                 self.dataset.images("train"),

@@ -14,7 +14,7 @@ from data_manifest.errors import UserError
 from data_manifest.images.heif import can_read_heif
 from data_manifest.tables import read_table
 from evaluation.descriptors.open_image import open_image
-from evaluation.localization.find_database import photos_in
+from evaluation.localization.find_photos import find_photos
 from pipeline.listing.check_first_image import check_first_image
 from pipeline.listing.list_images import list_images
 from pipeline.manifest.build_manifest import build_manifest
@@ -178,7 +178,7 @@ def test_without_the_extra_each_says_what_to_install(photos: Path) -> None:
 
 def test_a_broken_heic_photo_is_not_blamed_on_the_extra(tmp_path: Path) -> None:
     (tmp_path / "a.heic").write_bytes(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic")
-    with pytest.raises(UserError, match=r"a\.heic cannot be opened as an image .*: fix the file"):
+    with pytest.raises(UserError, match=r"a\.heic cannot be opened as an image .*\. Fix or remove the file"):
         open_image(tmp_path / "a.heic")
 
 
@@ -187,13 +187,13 @@ def test_photos_in_folders_include_heic_and_no_thumbnails(photos: Path) -> None:
     for name in ("@eaDir/b.jpg", ".thumbnails/b.jpg", "._b.jpg", "deep/c.heif", "notes.txt"):
         (photos / name).parent.mkdir(exist_ok=True)
         (photos / name).touch()
-    assert photos_in([photos]) == [photos / "a.HEIC", photos / "b.jpg", photos / "deep" / "c.heif"]
+    assert find_photos([photos]) == [photos / "a.HEIC", photos / "b.jpg", photos / "deep" / "c.heif"]
 
 
 def test_a_missing_photo_does_not_stop_the_others(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     paths = [tmp_path / "none.jpg", photos / "b.jpg", tmp_path / "empty"]
-    assert photos_in(paths) == paths
+    assert find_photos(paths) == paths
     for alone, why in ((paths[0], "no such file or folder"), (paths[2], "no image in this folder")):
         with pytest.raises(UserError, match=f"{alone}: {why}"):
-            photos_in([alone])
+            find_photos([alone])

@@ -13,9 +13,8 @@ from PIL import Image
 
 from data_manifest import progress
 from data_manifest.tables import read_table
-from evaluation.evaluate_network import evaluate_matches
-from evaluation.search.exact_search import search
-from evaluation.search.find_matches import Matches
+from evaluation.metrics.evaluation import evaluate_matches
+from evaluation.search.find_matches import exact_matches
 from evaluation.settings import Threshold
 from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
@@ -233,8 +232,7 @@ def test_advice(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str)
 def test_an_evaluation(listed: Path, tmp_path: Path, hold: Hold) -> None:
     table = read_table(build_manifest(listed, tmp_path / "A", "city"), "manifest")
     descriptors = np.random.default_rng(0).standard_normal((len(table), 8)).astype(np.float32)
-    found, positives = hold("faiss.knn"), hold("evaluation.evaluate_network.find_positives")
-    _, rows = search(descriptors, descriptors, 5)
-    evaluate_matches("", (table, descriptors), (table, descriptors), Matches(rows), Threshold(25.0), (1, 5))
+    found, positives = hold("faiss.knn"), hold("evaluation.metrics.evaluation.find_positives")
+    evaluate_matches("", table, table, exact_matches(descriptors, descriptors, 5), Threshold(25.0), (1, 5))
     assert str(found[0]).startswith("searching: 0 of 200 database images")
     assert str(positives[0]).startswith("measuring the recalls")

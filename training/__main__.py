@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _train(options: argparse.Namespace, runtime: RuntimeSettings) -> None:
     from evaluation.descriptors.image_list import ImageList
-    from evaluation.evaluate_cosplace import Validation
+    from evaluation.validation_set import ValidationSet
     from training.distributed.processes import is_rank_zero, process_group
     from training.train_cosplace import train_cosplace
 
@@ -80,13 +80,12 @@ def _train(options: argparse.Namespace, runtime: RuntimeSettings) -> None:
         if not is_rank_zero():
             _log_only_errors()
         augmentation = _settings(AugmentationSettings, options)
-        validation = Validation(
+        evaluation = _settings(EvaluationSettings, options)
+        validation = ValidationSet(
             ImageList(options.val_database_manifest, options.val_database),
             ImageList(options.val_queries_manifest, options.val_queries),
-            _settings(EvaluationSettings, options),
-            image_size=augmentation.size,
-            device=device,
-            num_workers=runtime.num_workers,
+            evaluation.extraction(augmentation.size, device, runtime.num_workers),
+            evaluation.positive_dist_threshold,
         )
         train_cosplace(
             options.groups_path,

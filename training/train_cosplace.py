@@ -41,7 +41,7 @@ from training.settings import RuntimeSettings, TrainingSettings
 
 
 class Validation(ValidationSet, Protocol):
-    """What training validates with after each epoch; `evaluation.evaluate_cosplace.Validation` is one."""
+    """What training validates with after each epoch; `evaluation.validation_set.ValidationSet` is one."""
 
     def __call__(self, network: nn.Module) -> dict[int, float]:
         """Return the recalls of a network, in percent by k: of 1, and of those of 5, 10 and 20 that it has."""

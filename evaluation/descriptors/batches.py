@@ -1,6 +1,6 @@
-"""Batches of images of one size: images are loaded in order, and those of a size wait for each other.
+"""Load images in order, and batch those that share a shape.
 
-Nothing here imports the network, so that the worker processes, which import this module, start fast and stay small.
+Imports nothing of the network, so that worker processes, which import this module, start fast and stay small.
 """
 
 import math
@@ -13,21 +13,21 @@ from torch.utils.data import DataLoader, Dataset
 
 from data_manifest.errors import UserError
 from data_manifest.loader_workers import check_shared_memory, end_with_parent, forkserver, receive_batches
-from evaluation.descriptors.images import ImageFiles
+from evaluation.descriptors.image_dataset import ImageDataset
 
-Sample = tuple[int, Tensor]  # row, image [3, h, w]
-Stack = tuple[Tensor, Tensor]  # rows [b], images [b, 3, h, w]
-Batch = list[Stack]  # one entry a shape
-MOST_BYTES_WAITING = 1 << 28
+Sample = tuple[int, Tensor]  # row, image [channels, h, w]
+Stack = tuple[Tensor, Tensor]  # rows [b], images [b, channels, h, w]
+Batch = list[Stack]  # one stack per shape
+MAX_WAITING_BYTES = 1 << 28
 BATCH_FLAG = "--infer-batch-size"
 
 
 def load_batches(
-    images: ImageFiles, batch_size: int, num_workers: int, pin_memory: bool = False, first_row: int = 0
+    images: ImageDataset, batch_size: int, num_workers: int, pin_memory: bool = False, first_row: int = 0
 ) -> Generator[Batch, None, None]:
-    """Yield all images from a row on in batches of `batch_size`, the last one smaller; in a batch, one entry a shape.
+    """Yield all images from a row on, in batches of `batch_size` with one stack per shape; the last may be smaller.
 
-    The global random state is left alone, so that validating during training does not change the training.
+    Leaves the global random state alone, so that validation does not change the training.
 
     Raises:
         UserError: An image cannot be opened, shared memory is too small, or a worker died.
@@ -40,8 +40,8 @@ def load_batches(
         yield batch
 
 
-def check_workers(images: ImageFiles, batch_size: int, num_workers: int, first_row: int = 0) -> None:
-    """Check that shared memory can hold the batches of workers, by the size of the first image.
+def check_workers(images: ImageDataset, batch_size: int, num_workers: int, first_row: int = 0) -> None:
+    """Check that shared memory can hold the workers' batches, by the size of the first image.
 
     Raises:
         UserError: It cannot, or the first image cannot be opened.
@@ -52,25 +52,28 @@ def check_workers(images: ImageFiles, batch_size: int, num_workers: int, first_r
 
 
 def batches_of_one_shape(loaded: Iterable[Batch], batch_size: int) -> Iterator[Stack]:
-    """Give all images in batches that share a shape: of `batch_size` where there are as many, never of more.
+    """Yield all images in stacks of one shape and at most `batch_size` images.
 
-    Images of a shape wait until their batch is full. Where those that wait come to be too many for the memory, the
-    shape with the most of them goes first.
+    A stack waits until it is full. When waiting images exceed `MAX_WAITING_BYTES`, the largest stack goes first.
     """
     waiting: dict[torch.Size, list[Stack]] = {}
     for batch in loaded:
         for rows, pixels in batch:
             stacks = waiting.setdefault(pixels.shape[1:], [])
             if len(rows) < batch_size and pixels.is_shared():  # type: ignore[no-untyped-call]
-                pixels = pixels.clone()  # while it waits, it must not take up shared memory
+                pixels = pixels.clone()  # so that it does not occupy shared memory while it waits
             stacks.append((rows, pixels))
-            while sum(len(rows) for rows, _ in stacks) >= batch_size:
+            while _images_in(stacks) >= batch_size:
                 rows, pixels = _join(stacks)
                 yield rows[:batch_size], pixels[:batch_size]
                 stacks[:] = [(rows[batch_size:], pixels[batch_size:])] if len(rows) > batch_size else []
-        while sum(_bytes(stacks) for stacks in waiting.values()) > MOST_BYTES_WAITING:
-            yield _join(waiting.pop(max(waiting, key=lambda shape: sum(len(rows) for rows, _ in waiting[shape]))))
+        while sum(pixels.numel() for stacks in waiting.values() for _, pixels in stacks) > MAX_WAITING_BYTES:
+            yield _join(waiting.pop(max(waiting, key=lambda shape: _images_in(waiting[shape]))))
     yield from (_join(stacks) for stacks in waiting.values() if stacks)
+
+
+def _images_in(stacks: list[Stack]) -> int:
+    return sum(len(rows) for rows, _ in stacks)
 
 
 def _join(stacks: list[Stack]) -> Stack:
@@ -79,19 +82,15 @@ def _join(stacks: list[Stack]) -> Stack:
     return torch.cat([rows for rows, _ in stacks]), torch.cat([pixels for _, pixels in stacks])
 
 
-def _bytes(stacks: list[Stack]) -> int:
-    return sum(pixels.numel() for _, pixels in stacks)
-
-
 def _batches(
-    rows: range, images: ImageFiles, batch_size: int, num_workers: int, pin_memory: bool
+    rows: range, images: ImageDataset, batch_size: int, num_workers: int, pin_memory: bool
 ) -> Iterator[Batch | UserError]:
-    workers = min(num_workers, math.ceil(len(rows) / batch_size))  # no process without a batch of its own
+    workers = min(num_workers, math.ceil(len(rows) / batch_size))
     with warnings.catch_warnings():
-        # More workers than cores are the user's choice: they help where the images lie on a slow disk.
+        # More workers than cores are the user's choice: they help with slow disks.
         warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)
         loader: DataLoader[Batch | UserError] = DataLoader(
-            _Samples(images),  # type: ignore[arg-type]  # the loader is typed by what `collate_fn` gives
+            _Samples(images),  # type: ignore[arg-type]  # typed by what `collate_fn` returns
             batch_size=batch_size,
             sampler=rows,
             num_workers=workers,
@@ -105,9 +104,9 @@ def _batches(
 
 
 class _Samples(Dataset[Sample | UserError]):
-    """An image with its row, or its error as a value: raised in a worker, it would arrive with a traceback in it."""
+    """Images with their rows; an error is returned, because one raised in a worker arrives with a traceback."""
 
-    def __init__(self, images: ImageFiles) -> None:
+    def __init__(self, images: ImageDataset) -> None:
         self.images = images
 
     def __len__(self) -> int:

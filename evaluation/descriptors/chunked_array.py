@@ -1,77 +1,56 @@
-"""An array on disk that is written chunk by chunk, and knows after a kill how many of its rows are whole.
-
-It is a .npy file, which NumPy maps into memory. Beside it, `<name>.rows` holds the number of rows that are through to
-the disk; a chunk counts from the moment that this file is swapped.
-"""
+"""An array on disk that is written in chunks, so that an interrupted run resumes at the last one."""
 
 import errno
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from data_manifest.store.files import disk_usage
 from data_manifest.store.fsync import write_text
-
-BLOCK = 1 << 20  # bytes written at once where the system cannot reserve them
 
 
 class ChunkedArray:
-    """Rows of float32, `total` of them in the end; `done` of them are whole.
+    """A .npy file of float32 of which `done` rows are complete; `<name>.rows` next to it holds that number.
 
-    Args:
-        path: The .npy file, there or not.
-        total: Rows in the end.
+    A file of another shape is replaced.
+
+    Raises:
+        OSError: The disk is too small for it.
     """
 
-    def __init__(self, path: Path, total: int) -> None:
-        self.path, self.total = path, total
-        self._note = path.with_suffix(".rows")
-        self._array = self._found()
-        self.done = int(self._note.read_text()) if self._array is not None else 0
+    def __init__(self, path: Path, shape: tuple[int, int]) -> None:
+        self.path, self.shape = path, shape
+        self._rows_file = path.with_suffix(".rows")
+        self.done = self._rows_done()
+        if not self.done:
+            self._create()
 
-    def _found(self) -> npt.NDArray[np.float32] | None:
-        if not self._note.is_file() or not self.path.is_file():
-            return None
-        array = np.load(self.path, mmap_mode="r+")
-        return array if len(array) == self.total else None
+    def _rows_done(self) -> int:
+        if self.path.is_file() and self._rows_file.is_file() and np.load(self.path, mmap_mode="r").shape == self.shape:
+            return int(self._rows_file.read_text())
+        return 0
 
     def append(self, rows: npt.NDArray[np.float32]) -> None:
-        """Write the next rows [n, dim], through to the disk.
+        """Write the next rows [n, columns] to disk. They count once the file of the number is replaced.
 
         Raises:
             OSError: The disk is full.
         """
-        if self._array is None:
-            self._array = _reserve(self.path, (self.total, rows.shape[1]))
-        self._array[self.done : self.done + len(rows)] = rows
-        assert isinstance(self._array, np.memmap)
-        self._array.flush()
+        row_bytes = 4 * self.shape[1]
+        with self.path.open("r+b") as file:  # written, not mapped: a mapped file on a full disk kills the process
+            file.seek(-(self.shape[0] - self.done) * row_bytes, os.SEEK_END)
+            file.write(np.ascontiguousarray(rows, np.float32).data)
+            file.flush()
+            os.fsync(file.fileno())
         self.done += len(rows)
-        write_text(self._note, f"{self.done}\n")
+        write_text(self._rows_file, f"{self.done}\n")
 
-
-def _reserve(path: Path, shape: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """Create the file with all its bytes: a mapped file that finds the disk full later would kill the process."""
-    array: np.memmap[Any, Any] = np.lib.format.open_memmap(path, "w+", np.float32, shape)
-    array.flush()
-    with path.open("r+b") as file:
-        if not _allocate(file.fileno(), path.stat().st_size):
-            file.seek(array.offset)
-            for begin in range(0, array.nbytes, BLOCK):
-                file.write(bytes(min(BLOCK, array.nbytes - begin)))
-    return array
-
-
-def _allocate(descriptor: int, size: int) -> bool:
-    """Return whether the system has reserved a file's bytes: macOS and some file systems cannot."""
-    try:
-        os.posix_fallocate(descriptor, 0, size)
-    except AttributeError:
-        return False
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
-            raise
-        return False
-    return True
+    def _create(self) -> None:
+        for stale in (self._rows_file, self.path):
+            stale.unlink(missing_ok=True)
+        total, free = disk_usage(self.path.parent)
+        if total and free < 4 * self.shape[0] * self.shape[1]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        np.lib.format.open_memmap(self.path, "w+", np.float32, self.shape)

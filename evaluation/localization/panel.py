@@ -1,4 +1,4 @@
-"""A picture of photos and their best matches side by side: a row for each photo."""
+"""Draw photos and their best matches side by side, one row per photo."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,51 +11,46 @@ from evaluation.localization.localize import Located, Match
 from evaluation.localization.show_located import CHANGED, spread
 
 SIDE, GAP, LINE = 240, 12, 18  # pixels
-PAPER, INK, PALE = (255, 255, 255), (20, 20, 20), (225, 225, 225)
+BACKGROUND, INK, TILE = (255, 255, 255), (20, 20, 20), (225, 225, 225)
 LINES = 3
 
 
 def check_panel(path: Path) -> None:
-    """Check that a panel could be written into a file.
+    """Check that a panel can be written to a path.
 
     Raises:
-        UserError: Its folder is not there, or its suffix means no format of pictures.
+        UserError: Its folder does not exist, or its suffix is not that of an image format.
     """
     if not path.parent.is_dir():
-        raise UserError(f"--panel {path}: there is no folder {path.parent}")
+        raise UserError(f"--panel {path}: no such folder {path.parent}")
     if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
-        raise UserError(f"--panel {path}: its suffix means no format of pictures that can be written, as .png does")
+        raise UserError(f"--panel {path}: its suffix is not that of an image format that can be written. Use .png")
 
 
 def draw_panel(located: Sequence[Located], images_folder: Path, path: Path) -> None:
-    """Draw the photos that could be opened, each with its matches, into an image file.
-
-    Args:
-        located: What was found.
-        images_folder: Where the database's images lie.
-        path: The file to write; its suffix says in which format.
+    """Draw photos and their matches to an image file; `images_folder` is that of the database.
 
     Raises:
-        UserError: There is nothing to draw, or the file cannot be written.
+        UserError: No photo has a match, or the file cannot be written.
     """
     rows = [each for each in located if each.matches]
     if not rows:
-        raise UserError(f"{path}: none of the photos has a match to draw")
+        raise UserError(f"--panel {path}: no photo has a match to draw")
     columns = 1 + max(len(each.matches) for each in rows)
     tile_height = SIDE + LINES * LINE + GAP
-    panel = Image.new("RGB", (GAP + columns * (SIDE + GAP), GAP + len(rows) * tile_height), PAPER)
+    panel = Image.new("RGB", (GAP + columns * (SIDE + GAP), GAP + len(rows) * tile_height), BACKGROUND)
     for row, photo in enumerate(rows):
         top = GAP + row * tile_height
         _draw_tile(panel, (GAP, top), Path(photo.photo), ["photo", Path(photo.photo).name, spread(photo)])
         for column, match in enumerate(photo.matches, 1):
-            _draw_tile(panel, (GAP + column * (SIDE + GAP), top), images_folder / match.path, _words(match))
+            _draw_tile(panel, (GAP + column * (SIDE + GAP), top), images_folder / match.path, _caption(match))
     try:
         panel.save(path)
-    except (OSError, ValueError) as error:  # ValueError: a suffix that means no format
+    except (OSError, ValueError) as error:  # ValueError: the suffix has no format
         raise UserError(f"--panel {path}: {error}") from error
 
 
-def _words(match: Match) -> list[str]:
+def _caption(match: Match) -> list[str]:
     place = f"{match.utm_east:.0f} E {match.utm_north:.0f} N"
     if match.latitude is not None and match.longitude is not None:
         place = f"{match.latitude:.5f}, {match.longitude:.5f}"
@@ -64,20 +59,20 @@ def _words(match: Match) -> list[str]:
     return [f"match {match.rank}{', ' + CHANGED if match.changed else ''}", place, "  ".join(filter(None, facts))]
 
 
-def _draw_tile(panel: Image.Image, corner: tuple[int, int], path: Path, words: list[str]) -> None:
+def _draw_tile(panel: Image.Image, corner: tuple[int, int], path: Path, caption: list[str]) -> None:
     left, top = corner
     draw, font = ImageDraw.Draw(panel), ImageFont.load_default(size=13)
-    draw.rectangle((left, top, left + SIDE - 1, top + SIDE - 1), fill=PALE)
+    draw.rectangle((left, top, left + SIDE - 1, top + SIDE - 1), fill=TILE)
     try:
-        thumbnail = ImageOps.contain(open_image(path, enough=SIDE), (SIDE, SIDE))
+        thumbnail = ImageOps.contain(open_image(path, min_side=SIDE), (SIDE, SIDE))
         panel.paste(thumbnail, (left + (SIDE - thumbnail.width) // 2, top + (SIDE - thumbnail.height) // 2))
-    except UserError:  # a database image that is gone is no reason to draw nothing
-        draw.text((left + GAP, top + SIDE // 2), "the image is gone", INK, font)
-    for number, text in enumerate(words):
-        draw.text((left, top + SIDE + number * LINE), _shortened(text, font), INK, font)
+    except UserError:
+        draw.text((left + GAP, top + SIDE // 2), "cannot be opened", INK, font)
+    for number, text in enumerate(caption):
+        draw.text((left, top + SIDE + number * LINE), _shorten(text, font), INK, font)
 
 
-def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+def _shorten(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
     while font.getlength(text) > SIDE:
         text = f"{text[:-2]}…"
     return text

@@ -1,7 +1,7 @@
-"""Where a model is right: recall by distance, by difference of headings and by years, as far as these are known.
+"""Breakdown of recalls by distance, heading difference and years between images.
 
-Queries are sorted in two ways: by what the database offers, which is the positive nearest in the aspect (the recall
-says how hard such queries are), and by the best match that was found (the recall says how far it can be trusted).
+Queries are binned in two ways: by the nearest positive in the database (how hard they are), and by the best match (how
+far it can be trusted).
 """
 
 from collections.abc import Iterator
@@ -20,32 +20,29 @@ from evaluation.settings import FRAMES, METRES
 NEAREST_POSITIVE, BEST_MATCH = "query and nearest positive", "query and best match"
 NO_POSITIVE, UNKNOWN = "no positive", "unknown"
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Aspect:
-    """How far two images are apart in one respect; a bin's values lie above its low end and up to its high end."""
+    """A kind of difference between two images, in bins (low, high]; the first includes 0, the last has no end."""
 
     name: str
     ends: tuple[float, ...]
-    labels: tuple[str, ...]  # one more than ends: the last bin is open
-
-    def bins(self) -> Iterator[tuple[float, float, str]]:
-        """Give the low end, the high end and the name of each bin."""
-        yield from zip((0.0, *self.ends), (*self.ends, np.inf), self.labels, strict=True)
+    labels: tuple[str, ...]  # one more than ends
 
 
-def _measured(name: str, unit: str, *ends: float) -> Aspect:
+def _aspect(name: str, unit: str, *ends: float) -> Aspect:
     ranges = zip((0.0, *ends), ends, strict=False)
     return Aspect(name, ends, (*(f"{low:g} to {high:g} {unit}" for low, high in ranges), f"over {ends[-1]:g} {unit}"))
 
 
 DISTANCE = {
-    METRES: _measured("distance", "m", 5, 10, 25, 50, 100, 1000),
-    FRAMES: _measured("distance", "frames", 1, 2, 5, 10, 20, 100),
+    METRES: _aspect("distance", "m", 5, 10, 25, 50, 100, 1000),
+    FRAMES: _aspect("distance", "frames", 1, 2, 5, 10, 20, 100),
 }
-HEADING = _measured("heading_difference", "degrees", 15, 30, 60, 90)
+HEADING = _aspect("heading_difference", "degrees", 15, 30, 60, 90)
 YEARS = Aspect(
     "years_apart",
     (0.0, 1.0, 2.0, 5.0, 10.0),
@@ -54,8 +51,8 @@ YEARS = Aspect(
 
 
 @dataclass(frozen=True, eq=False)
-class Apart:
-    """How far the queries are from something, in each aspect [num_queries]; NaN where that is not known."""
+class Differences:
+    """Differences between each query and another image, [num_queries] per aspect; NaN where unknown."""
 
     distance: Floats
     heading_difference: Floats
@@ -65,58 +62,48 @@ class Apart:
 def breakdown_table(
     test_set: str,
     unit: str,
-    correct: npt.NDArray[np.bool_],
-    answerable: npt.NDArray[np.bool_],
-    nearest_positive: Apart,
-    best_match: Apart,
-    values: tuple[int, ...],
+    correct: Bools,
+    answerable: Bools,
+    nearest_positive: Differences,
+    best_match: Differences,
+    ks: tuple[int, ...],
 ) -> pl.DataFrame:
-    """Return the table BREAKDOWN: in each aspect, the bins that have queries.
+    """Return the table BREAKDOWN, with the bins that have queries.
 
-    Args:
-        test_set: Its name.
-        unit: Of the distances, metres or frames.
-        correct: [num_queries, num_matches]: whether a match is a positive.
-        answerable: [num_queries]: whether the query has a positive.
-        nearest_positive: How far the positive is that is nearest in each aspect.
-        best_match: How far the best match is.
-        values: Each k of which the recall is wanted.
+    `correct` and `answerable` are those of `measure_recalls`; differences are those to the positive that is nearest in
+    each aspect, and to the best match.
     """
     rows: list[dict[str, object]] = []
-    for between, apart, has_any in (
+    for between, differences, has_image in (
         (NEAREST_POSITIVE, nearest_positive, answerable),
         (BEST_MATCH, best_match, np.ones_like(answerable)),
     ):
         for aspect in (DISTANCE[unit], HEADING, YEARS):
-            distances = np.abs(getattr(apart, aspect.name))
-            for label, low, high, members in _bins(aspect, distances, has_any):
-                for k, recall in compute_recalls(correct[members], values).items() if members.any() else ():
-                    facts = {"label": label, "low": low, "high": high, "k": k, "queries": int(members.sum())}
-                    about = {"test_set": test_set, "aspect": aspect.name, "between": between}
-                    rows.append({**about, **facts, "recall": recall})
+            values = np.abs(getattr(differences, aspect.name))
+            for label, low, high, members in _bins(aspect, values, has_image):
+                for k, recall in compute_recalls(correct[members], ks).items() if members.any() else ():
+                    names = (test_set, aspect.name, between, label)
+                    rows.append(
+                        dict(
+                            zip(
+                                schemas.BREAKDOWN.names, (*names, low, high, k, int(members.sum()), recall), strict=True
+                            )
+                        )
+                    )
     return make_frame(rows, schemas.BREAKDOWN)
 
 
-def _bins(
-    aspect: Aspect, distances: Floats, has_any: npt.NDArray[np.bool_]
-) -> Iterator[tuple[str, float | None, float | None, npt.NDArray[np.bool_]]]:
-    known = has_any & ~np.isnan(distances)
-    for number, (low, high, label) in enumerate(aspect.bins()):
-        above = distances >= low if number == 0 else distances > low
-        yield label, low, high, known & above & (distances <= high)
-    yield UNKNOWN, None, None, has_any & np.isnan(distances)
-    yield NO_POSITIVE, None, None, ~has_any
-
-
-def heading_differences(left: Floats, right: Floats) -> Floats:
-    """Return how far headings in degrees are apart, 0 to 180; NaN where one is not known."""
-    turned = np.abs(left - right) % 360
-    difference: Floats = np.minimum(turned, 360 - turned)
-    return difference
+def _bins(aspect: Aspect, values: Floats, has_image: Bools) -> Iterator[tuple[str, float | None, float | None, Bools]]:
+    """Yield label, low end, high end and members [num_queries] of each bin."""
+    numbers = np.where(has_image & ~np.isnan(values), np.searchsorted(aspect.ends, values), -1)
+    for number, label in enumerate(aspect.labels):
+        yield label, (0.0, *aspect.ends)[number], (*aspect.ends, np.inf)[number], numbers == number
+    yield UNKNOWN, None, None, has_image & np.isnan(values)
+    yield NO_POSITIVE, None, None, ~has_image
 
 
 class Pairs:
-    """How headings and years of queries and database images differ, row by row; NaN where one is not known."""
+    """Heading and year differences between rows of queries and database images; NaN where unknown."""
 
     def __init__(self, queries: pl.DataFrame, database: pl.DataFrame) -> None:
         self._headings, self._years = (
@@ -125,22 +112,24 @@ class Pairs:
         )
 
     def heading_difference(self, queries: Rows | int, database: Rows) -> Floats:
-        """Return degrees, 0 to 180."""
-        return heading_differences(self._headings[0][queries], self._headings[1][database])
+        """Return the angles between headings, 0 to 180 degrees."""
+        turned = np.abs(self._headings[0][queries] - self._headings[1][database]) % 360
+        difference: Floats = np.minimum(turned, 360 - turned)
+        return difference
 
     def years_apart(self, queries: Rows | int, database: Rows) -> Floats:
-        """Return the year of the database image less that of the query."""
+        """Return the years of the database images minus those of the queries."""
         years: Floats = self._years[1][database] - self._years[0][queries]
         return years
 
 
-def nearest_positives(positives: list[Rows], queries: Positions, database: Positions, apart: Pairs) -> Apart:
-    """Return how far the nearest positive of each query is, in each aspect; NaN without one, or where not known."""
+def nearest_positives(positives: list[Rows], queries: Positions, database: Positions, pairs: Pairs) -> Differences:
+    """Return the least difference of each query to its positives, per aspect; NaN without one, or where unknown."""
     nearest = np.full((3, len(positives)), np.nan)
     for query, rows in enumerate(positives):
         distances = distances_m(queries, query, database, rows)
-        every = distances, apart.heading_difference(query, rows), np.abs(apart.years_apart(query, rows))
-        for aspect, values in enumerate(every):
+        aspects = distances, pairs.heading_difference(query, rows), np.abs(pairs.years_apart(query, rows))
+        for aspect, values in enumerate(aspects):
             known = values[~np.isnan(values)]
             nearest[aspect, query] = known.min() if len(known) else np.nan
-    return Apart(*nearest)
+    return Differences(*nearest)

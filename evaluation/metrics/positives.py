@@ -1,12 +1,7 @@
-"""Which database images show the place of a query: those within a threshold in metres, or in frames, in float64.
+"""Positives: the database images within a threshold of a query, in metres or frames, computed in float64.
 
-The rule: a database image is a positive when its distance to the query, computed in float64, is at most the threshold
-(an image right at the border is one), and the two share a frame. A frame is a UTM zone and hemisphere: coordinates of
-two zones do not compare, so images whose zones, or whose hemispheres, are both known and differ are never positives
-of each other. What is unknown matches any. float32 holds a northing to half a metre only.
-
-Where a test set is a ride filmed several times, as Nordland is, the distance is that of the images' numbers in their
-videos, which the names give as `pano_id`; all images are then in one frame of reference.
+A database image is a positive if its distance is at most the threshold and its UTM zone and hemisphere agree with the
+query's; unknown ones agree with any. Frames are compared by the `pano_id` of images, their number in a video.
 """
 
 from dataclasses import dataclass
@@ -27,18 +22,18 @@ POSITION_COLUMNS = ["utm_east", "utm_north", "utm_zone", "utm_band", "latitude"]
 
 @dataclass(frozen=True, eq=False)
 class Positions:
-    """Where images were taken. Zero stands for an unknown zone and an unknown hemisphere."""
+    """Positions of images. Zone and hemisphere are 0 where unknown."""
 
-    metres: npt.NDArray[np.float64]  # [n, 2]: UTM east, UTM north; 0 and the number in the video, where that counts
+    metres: npt.NDArray[np.float64]  # [n, 2]: UTM east and north in metres, or 0 and the frame
     zones: npt.NDArray[np.int8]  # [n]: 1 to 60
     hemispheres: npt.NDArray[np.int8]  # [n]: 1 is north, -1 is south
 
     @classmethod
     def from_manifest(cls, manifest: pl.DataFrame, unit: str = METRES) -> Self:
-        """Take the positions from a manifest's rows, of which `POSITION_COLUMNS` are needed, and `pano_id` for frames.
+        """Return the positions of a manifest's rows, from `POSITION_COLUMNS`, or from `pano_id` for frames.
 
         Raises:
-            UserError: A coordinate is not a finite number, or a pano_id not a whole one.
+            UserError: A coordinate is not finite, or a pano_id is not a whole number.
         """
         if unit == FRAMES:
             return cls._from_frames(manifest)
@@ -47,29 +42,28 @@ class Positions:
         if len(not_finite):
             row = int(not_finite[0])
             east, north = metres[row]
-            raise UserError(f"row {row} of the manifest has utm_east {east}, utm_north {north}: not finite numbers")
+            raise UserError(f"row {row} of the manifest: utm_east {east}, utm_north {north} must be finite numbers")
         zones = manifest["utm_zone"].cast(pl.Int8).fill_null(0).to_numpy()
         signs = hemisphere().replace_strict({"N": 1, "S": -1}, default=0, return_dtype=pl.Int8)
         return cls(metres, zones, manifest.select(signs)["hemisphere"].to_numpy())
 
     @classmethod
     def _from_frames(cls, manifest: pl.DataFrame) -> Self:
-        numbers = manifest["pano_id"].cast(pl.Int64, strict=False)
-        if numbers.null_count():
-            row = int(numbers.is_null().arg_max() or 0)
+        frames = manifest["pano_id"].cast(pl.Int64, strict=False)
+        if frames.null_count():
+            row = int(frames.is_null().arg_max() or 0)
             raise UserError(
-                f"{manifest['path'][row]}: its pano_id is {manifest['pano_id'][row]}, no number of a frame: "
-                "count in metres, with --positive-dist-unit metres"
+                f"{manifest['path'][row]}: pano_id {manifest['pano_id'][row]} is not a frame number. "
+                "Give --positive-dist-unit metres"
             )
-        anywhere = np.zeros(len(manifest), dtype=np.int8)
-        places = np.stack([np.zeros(len(manifest)), numbers.to_numpy().astype(np.float64)], axis=1)
-        return cls(places, anywhere, anywhere)
+        unknown = np.zeros(len(manifest), np.int8)
+        return cls(np.stack([np.zeros(len(manifest)), frames.to_numpy().astype(np.float64)], axis=1), unknown, unknown)
 
 
 def distances_m(
     queries: Positions, query_rows: Rows, database: Positions, database_rows: Rows
 ) -> npt.NDArray[np.float64]:
-    """Return the distances, in metres or frames, between rows of two sides, infinite where they share no frame.
+    """Return distances in metres or frames, infinite between different zones or hemispheres.
 
     The arrays of rows are broadcast against each other, and the result has their common shape.
     """
@@ -85,13 +79,13 @@ def _agree(left: npt.NDArray[np.int8], right: npt.NDArray[np.int8]) -> npt.NDArr
     return agree
 
 
-def find_positives(database: Positions, queries: Positions, threshold_m: float) -> list[npt.NDArray[np.int64]]:
-    """Return, for each query, the database rows of its positives in rising order."""
+def find_positives(database: Positions, queries: Positions, threshold: float) -> list[npt.NDArray[np.int64]]:
+    """Return the database rows of each query's positives, in rising order."""
     tree = cKDTree(database.metres)
-    # The tree compares squares, which round otherwise than the rule: it looks a little wider, and the rule decides.
-    near = tree.query_ball_point(queries.metres, threshold_m * (1 + 1e-9) + 1e-6, return_sorted=True)
+    # The tree rounds squared distances, so it gets a slightly larger radius and the exact rule decides.
+    near = tree.query_ball_point(queries.metres, threshold * (1 + 1e-9) + 1e-6, return_sorted=True)
     positives = []
     for query, candidates in enumerate(near):
         rows = np.array(candidates, dtype=np.int64)
-        positives.append(rows[distances_m(queries, query, database, rows) <= threshold_m])
+        positives.append(rows[distances_m(queries, query, database, rows) <= threshold])
     return positives

@@ -1,7 +1,6 @@
-"""Published recalls of CosPlace's models, by network and test set: what to hold one's own against.
+"""Published recalls of CosPlace's models, by network and test set.
 
-Sources differ by up to 3 points for one model, so each figure names its own: the authors' answer in issue 13 of their
-repository, which has R@1, 5, 10 and 20, and the tables of the EigenPlaces paper, with R@1 alone.
+Sources differ by up to 3 points for one model, so each recall names its source.
 """
 
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ def _recalls(backbone: str, dim: int, test_set: str, source: str, *recalls: floa
     return [Published(backbone, dim, test_set, k, recall, source) for k, recall in pairs]
 
 
-def _row_of_eigenplaces(backbone: str, dim: int, *recalls: float) -> list[Published]:
+def _eigenplaces(backbone: str, dim: int, *recalls: float) -> list[Published]:
     pairs = zip(EIGENPLACES_SETS, recalls, strict=True)
     return [Published(backbone, dim, name, 1, recall, EIGENPLACES) for name, recall in pairs]
 
@@ -46,14 +45,14 @@ PUBLISHED = (
     *_recalls("ResNet101", 2048, "tokyo247", ISSUE_13, 88.6, 95.9, 96.5, 96.5),
     *_recalls("ResNet101", 2048, "msls-val", ISSUE_13, 86.6, 92.0, 93.4, 94.7),
     *_recalls("ResNet18", 512, "st-lucia", ISSUE_38, 98.8, 99.7, 99.9, 100.0),
-    *_row_of_eigenplaces("VGG16", 512, 65.9, 83.1, 88.4, 89.7, 81.9, 82.6, 95.3, 58.5, 38.7, 88.3),
-    *_row_of_eigenplaces("ResNet50", 128, 69.1, 86.5, 89.0, 89.6, 81.0, 85.5, 98.7, 54.7, 39.9, 88.6),
-    *_row_of_eigenplaces("ResNet50", 512, 76.7, 89.0, 90.2, 91.7, 89.5, 86.9, 99.1, 66.5, 46.4, 89.9),
-    *_row_of_eigenplaces("ResNet50", 2048, 76.4, 88.8, 90.9, 92.3, 87.3, 87.4, 99.6, 71.9, 47.7, 90.0),
+    *_eigenplaces("VGG16", 512, 65.9, 83.1, 88.4, 89.7, 81.9, 82.6, 95.3, 58.5, 38.7, 88.3),
+    *_eigenplaces("ResNet50", 128, 69.1, 86.5, 89.0, 89.6, 81.0, 85.5, 98.7, 54.7, 39.9, 88.6),
+    *_eigenplaces("ResNet50", 512, 76.7, 89.0, 90.2, 91.7, 89.5, 86.9, 99.1, 66.5, 46.4, 89.9),
+    *_eigenplaces("ResNet50", 2048, 76.4, 88.8, 90.9, 92.3, 87.3, 87.4, 99.6, 71.9, 47.7, 90.0),
 )
 
 
 def published_recalls(backbone: str, fc_output_dim: int, test_set: str, k: int) -> list[Published]:
-    """Return the published recalls of a network on a named test set, the authors' own first."""
+    """Return the published recalls of a network on a named test set, those of CosPlace's authors first."""
     wanted = (backbone, fc_output_dim, test_set, k)
     return [each for each in PUBLISHED if (each.backbone, each.fc_output_dim, each.test_set, each.k) == wanted]

@@ -1,11 +1,12 @@
-"""Recall: the share of queries with a positive among their k best matches, and how sure that share is."""
+"""Recall: the share of queries with a positive among their k best matches, and its confidence interval."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-RECALL_VALUES = (1, 5, 10, 20)
+from evaluation.settings import RECALL_VALUES
+
 CONFIDENCE = 0.95
 RESAMPLES = 100_000
 SEED = 0
@@ -13,7 +14,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Recall:
-    """R@k in percent: of all queries, with its 95 % interval, and of those that have a positive, if any has."""
+    """R@k in percent of all queries, with its 95 % interval, and of the answerable ones; None without any."""
 
     k: int
     percent: float
@@ -22,40 +23,31 @@ class Recall:
     answerable: float | None
 
 
-def compute_recalls(correct: npt.NDArray[np.bool_], values: tuple[int, ...] = RECALL_VALUES) -> dict[int, float]:
-    """Return R@k in percent of all queries, those without any positive counted as misses, as in the literature.
+def compute_recalls(correct: npt.NDArray[np.bool_], ks: tuple[int, ...] = RECALL_VALUES) -> dict[int, float]:
+    """Return R@k in percent of all queries, by k. Queries without a positive count as misses, as in the literature.
 
-    Args:
-        correct: [num_queries, num_matches]: whether the query's match of that rank is a positive; best match first.
-            With fewer matches than k, because the database is small, R@k looks at those there are.
-        values: Each k.
+    `correct` [num_queries, num_matches] says whether a match is a positive, best match first. A database smaller than k
+    has fewer matches.
     """
-    assert correct.size, correct.shape  # the search refuses an empty side
-    return {k: 100.0 * float(correct[:, :k].any(axis=1).mean()) for k in values}
+    assert correct.size, correct.shape  # the search rejects an empty side
+    return {k: 100.0 * float(correct[:, :k].any(axis=1).mean()) for k in ks}
 
 
 def measure_recalls(
-    correct: npt.NDArray[np.bool_], answerable: npt.NDArray[np.bool_], values: tuple[int, ...] = RECALL_VALUES
+    correct: npt.NDArray[np.bool_], answerable: npt.NDArray[np.bool_], ks: tuple[int, ...] = RECALL_VALUES
 ) -> list[Recall]:
-    """Return R@k for each k, with intervals.
-
-    Args:
-        correct: As for `compute_recalls`.
-        answerable: [num_queries]: whether the query has a positive in the database.
-        values: Each k.
-    """
-    among = compute_recalls(correct[answerable], values) if answerable.any() else {}
+    """Return R@k with intervals; `answerable` [num_queries] says whether a query has a positive in the database."""
+    of_answerable = compute_recalls(correct[answerable], ks) if answerable.any() else {}
     return [
-        Recall(k, percent, *bootstrap_interval(percent, len(correct)), among.get(k))
-        for k, percent in compute_recalls(correct, values).items()
+        Recall(k, percent, *bootstrap_interval(percent, len(correct)), of_answerable.get(k))
+        for k, percent in compute_recalls(correct, ks).items()
     ]
 
 
 def bootstrap_interval(percent: float, num_queries: int) -> tuple[float, float]:
-    """Return the 95 % interval of a recall, by bootstrap over the queries, with a seed of its own.
+    """Return the 95 % interval of a recall, in percent, by bootstrap over the queries with a fixed seed.
 
-    A query is a hit or a miss. So the number of hits among as many queries drawn again, with replacement, follows the
-    binomial distribution, which is drawn from directly: the same as drawing the queries, in a thousandth of the time.
+    Hits among queries drawn with replacement follow the binomial distribution, so only their number is drawn.
     """
     hits = np.random.default_rng(SEED).binomial(num_queries, percent / 100, RESAMPLES)
     low, high = np.quantile(hits / num_queries, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])

@@ -9,7 +9,7 @@ from data_manifest.errors import UserError
 from data_manifest.store.find import find_by_digest
 from data_manifest.store.recipe import read_recipe
 from data_manifest.store.references import MANIFEST_STAGES
-from evaluation.recipe import ImageDigests, files_of
+from evaluation.recipe import ImageDigests, files_key
 from evaluation.settings import METRES
 
 
@@ -112,7 +112,7 @@ def _find_evaluations(requested: Artifact, artifacts: Path) -> list[Artifact]:
 
 def _find_images(artifacts: Path, evaluation: Artifact, role: str, folders: Mapping[ImageDigests, Path]) -> ImageSet:
     inputs = evaluation.recipe["inputs"]
-    digests = ImageDigests(inputs.get(role, ""), inputs.get(files_of(role), ""))
+    digests = ImageDigests(inputs.get(role, ""), inputs.get(files_key(role), ""))
     manifest = evaluation.find_input(artifacts, role, *MANIFEST_STAGES)
     if manifest is None:
         raise UserError(

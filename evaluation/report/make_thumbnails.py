@@ -66,7 +66,7 @@ def make_thumbnails(
 
 def _make_thumbnail(file: Path, side: int, quality: int) -> Thumbnail:
     try:
-        image = open_image(file, enough=2 * side)
+        image = open_image(file, min_side=2 * side)
         image.thumbnail((side, side), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
         image.save(buffer, "WEBP", quality=quality, method=4)

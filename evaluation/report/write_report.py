@@ -9,7 +9,7 @@ from data_manifest.images.file_states import ImageStates, stat_manifest
 from data_manifest.progress import Progress, working
 from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import read_recipe
-from evaluation.recipe import ImageDigests, files_of
+from evaluation.recipe import ImageDigests, files_key
 from evaluation.report.charts.style import chart_style
 from evaluation.report.find_inputs import ReportInputs, find_inputs
 from evaluation.report.format_values import format_count, format_percent
@@ -95,7 +95,7 @@ def _check_unchanged(inputs: ReportInputs) -> None:
         for role, images in (("database", each.database), ("queries", each.queries)):
             key = (images.manifest.folder, images.folder)
             states[key] = states.get(key) or stat_manifest(*key)
-            if states[key].digest != each.evaluation.recipe["inputs"].get(files_of(role)):
+            if states[key].digest != each.evaluation.recipe["inputs"].get(files_key(role)):
                 raise UserError(
                     f"{images.folder}: images changed after they were evaluated. Run EvaluateCosPlace again, then "
                     "WriteReport."

@@ -4,6 +4,7 @@ import sys
 import pytest
 
 from data_manifest.errors import UserError
+from data_manifest.images.image_size import ImageSize
 from evaluation.settings import EvaluationSettings, RetrievalSettings
 
 
@@ -16,7 +17,7 @@ def test_defaults_are_those_of_the_published_code() -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("positive_dist_threshold", -1), ("infer_batch_size", 0)])
-def test_what_cannot_work_is_refused_with_its_value(name: str, value: int) -> None:
+def test_a_value_that_cannot_work_is_an_error(name: str, value: int) -> None:
     with pytest.raises(UserError, match=f"{name} = {value}"):
         EvaluationSettings(**{name: value})  # type: ignore[arg-type]
 
@@ -25,12 +26,18 @@ def test_a_threshold_of_zero_metres_is_allowed() -> None:
     assert EvaluationSettings(positive_dist_threshold=0).positive_dist_threshold == 0.0
 
 
-def test_settings_import_neither_torch_nor_faiss() -> None:
-    code = "import sys, evaluation.settings; sys.exit(any(name in sys.modules for name in ('torch', 'faiss')))"
+def test_settings_and_recipes_import_neither_torch_nor_faiss() -> None:
+    code = "import sys, evaluation.recipe; sys.exit(any(name in sys.modules for name in ('torch', 'faiss')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_recall_values_that_mean_the_same_are_the_same() -> None:
+def test_test_images_are_resized_by_the_shorter_side() -> None:
+    resize = EvaluationSettings(resize_test_imgs=True)
+    assert [resize.extraction(size).resized_to for size in (ImageSize(48, 64), ImageSize(64, 48))] == [48, 48]
+    assert EvaluationSettings().extraction(ImageSize(48, 64)).resized_to is None
+
+
+def test_recall_values_are_sorted_and_unique() -> None:
     assert RetrievalSettings(recall_values="10, 1,5 ,1") == RetrievalSettings(recall_values="1,5,10")
     assert RetrievalSettings(recall_values="100").ks == (100,)
     for wrong in ("", "0,1", "1;5", "one", "-1"):
@@ -39,6 +46,6 @@ def test_recall_values_that_mean_the_same_are_the_same() -> None:
 
 
 @pytest.mark.parametrize("name", ["infer_precision", "index", "positive_dist_unit"])
-def test_what_cannot_be_chosen_is_refused(name: str) -> None:
+def test_an_unknown_choice_is_an_error(name: str) -> None:
     with pytest.raises(UserError, match=f"{name} = 'other': choose one of"):
         RetrievalSettings(**{name: "other"})

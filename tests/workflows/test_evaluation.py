@@ -34,5 +34,5 @@ def test_several_test_sets_are_one_table_and_share_what_they_have_in_common(
 
     mistaken = luigi(*command, "--test-sets", "sf-xl-v3")
     assert mistaken.returncode != 0
-    assert "nor a test set of that name; is it sf-xl-v" in mistaken.stderr
+    assert "Did you mean sf-xl-v" in mistaken.stderr
     assert "Traceback" not in mistaken.stderr

@@ -5,12 +5,10 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
 from multiprocessing import active_children
 from pathlib import Path
 from types import SimpleNamespace
 
-import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
@@ -19,48 +17,48 @@ from data_manifest import loader_workers
 from data_manifest.errors import UserError
 from evaluation.descriptors import batches
 from evaluation.descriptors.batches import batches_of_one_shape, check_workers, load_batches
-from evaluation.descriptors.images import ImageFiles
+from evaluation.descriptors.image_dataset import ImageDataset
+from tests.evaluation.conftest import WriteImages
 
 SIZES = [(24, 16), (16, 24), (24, 16), (9, 9), (24, 16), (16, 24), (40, 8)]
-WriteImages = Callable[[list[tuple[int, int]]], pa.Array]
 
 
-def test_a_batch_has_an_entry_for_each_shape(tmp_path: Path, write_images: WriteImages) -> None:
-    images = ImageFiles(tmp_path, write_images(SIZES))
+def test_a_batch_has_one_stack_per_shape(tmp_path: Path, write_images: WriteImages) -> None:
+    images = ImageDataset(tmp_path, write_images(SIZES))
     batches = list(load_batches(images, batch_size=4, num_workers=0))
     assert [[rows.tolist() for rows, _ in batch] for batch in batches] == [[[0, 2], [1], [3]], [[4], [5], [6]]]
     for rows, pixels in (entry for batch in batches for entry in batch):
         assert torch.equal(pixels, torch.stack([images[row] for row in rows.tolist()]))
 
 
-def test_workers_change_nothing(tmp_path: Path, write_images: WriteImages) -> None:
-    images = ImageFiles(tmp_path, write_images(SIZES))
+def test_workers_do_not_change_the_batches(tmp_path: Path, write_images: WriteImages) -> None:
+    images = ImageDataset(tmp_path, write_images(SIZES))
     for alone, shared in zip(load_batches(images, 2, 0), load_batches(images, 2, 2), strict=True):
         for (rows, pixels), (same_rows, same_pixels) in zip(alone, shared, strict=True):
             assert torch.equal(rows, same_rows)
             assert torch.equal(pixels, same_pixels)
 
 
-def test_more_workers_than_cores_are_the_users_choice(tmp_path: Path, write_images: WriteImages) -> None:
-    images = ImageFiles(tmp_path, write_images([(8, 8)]))
+def test_more_workers_than_cores_are_no_warning(tmp_path: Path, write_images: WriteImages) -> None:
+    images = ImageDataset(tmp_path, write_images([(8, 8)]))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(list(load_batches(images, batch_size=1, num_workers=1000))) == 1  # and one process only
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
-def test_a_corrupt_image_is_named_without_a_traceback(
+def test_a_damaged_image_is_named_without_a_traceback(
     tmp_path: Path, write_images: WriteImages, num_workers: int
 ) -> None:
-    images = ImageFiles(tmp_path, write_images(SIZES))
+    images = ImageDataset(tmp_path, write_images(SIZES))
     (tmp_path / "4.png").write_bytes(b"no image")
     with pytest.raises(UserError, match=r"4\.png cannot be opened") as caught:
         list(load_batches(images, 2, num_workers))
     assert "\n" not in str(caught.value)
 
 
-def test_the_global_random_state_is_left_alone(tmp_path: Path, write_images: WriteImages) -> None:
-    images = ImageFiles(tmp_path, write_images(SIZES))
+def test_the_global_random_state_does_not_change(tmp_path: Path, write_images: WriteImages) -> None:
+    images = ImageDataset(tmp_path, write_images(SIZES))
     before = torch.get_rng_state()
     list(load_batches(images, 4, 0))
     assert torch.equal(torch.get_rng_state(), before)
@@ -70,31 +68,31 @@ def rows_of(stacks: list[batches.Stack]) -> list[list[int]]:
     return [rows.tolist() for rows, _ in stacks]
 
 
-def test_images_of_a_shape_wait_for_each_other(tmp_path: Path, write_images: WriteImages) -> None:
-    images = ImageFiles(tmp_path, write_images(SIZES))
+def test_a_stack_waits_until_it_is_full(tmp_path: Path, write_images: WriteImages) -> None:
+    images = ImageDataset(tmp_path, write_images(SIZES))
     stacks = list(batches_of_one_shape(load_batches(images, 2, 0), 2))
     assert rows_of(stacks) == [[0, 2], [1, 5], [4], [3], [6]]
     for rows, pixels in stacks:
         assert torch.equal(pixels, torch.stack([images[row] for row in rows.tolist()]))
 
 
-def test_a_batch_is_never_larger_than_asked_for(tmp_path: Path, write_images: WriteImages) -> None:
-    images = ImageFiles(tmp_path, write_images([(8, 8)] * 9))
+def test_a_stack_has_at_most_batch_size_images(tmp_path: Path, write_images: WriteImages) -> None:
+    images = ImageDataset(tmp_path, write_images([(8, 8)] * 9))
     assert rows_of(list(batches_of_one_shape(load_batches(images, 5, 0), 2))) == [[0, 1], [2, 3], [4, 5], [6, 7], [8]]
 
 
-def test_too_many_that_wait_go_on_with_the_largest_part_first(
+def test_the_largest_stack_goes_first_when_too_many_images_wait(
     tmp_path: Path, write_images: WriteImages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batches, "MOST_BYTES_WAITING", 3 * 3 * 24 * 16)
-    images = ImageFiles(tmp_path, write_images(SIZES))
+    monkeypatch.setattr(batches, "MAX_WAITING_BYTES", 3 * 3 * 24 * 16)
+    images = ImageDataset(tmp_path, write_images(SIZES))
     stacks = list(batches_of_one_shape(load_batches(images, 1, 0), 100))
     assert rows_of(stacks)[0] == [0, 2]
     assert sorted(row for rows in rows_of(stacks) for row in rows) == list(range(len(SIZES)))
 
 
-def runs(number: int) -> bool:
-    """Whether a process is there, and is not one that has ended and that nobody has asked about."""
+def is_alive(number: int) -> bool:
+    """Return whether a process is alive, and not a zombie."""
     try:
         state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -102,9 +100,10 @@ def runs(number: int) -> bool:
     return state != "Z"
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc to look into")
-def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
-    """Else they and the server that made them would keep each other alive for ever."""
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    """They and their fork server would otherwise keep each other alive."""
     for number in range(64):
         Image.new("RGB", (8, 8)).save(tmp_path / f"{number}.png")
     code = f"""
@@ -112,9 +111,9 @@ from multiprocessing import active_children
 from pathlib import Path
 import pyarrow as pa
 from evaluation.descriptors.batches import load_batches
-from evaluation.descriptors.images import ImageFiles
+from evaluation.descriptors.image_dataset import ImageDataset
 if __name__ == "__main__":
-    files = ImageFiles(Path({str(tmp_path)!r}), pa.array([f"{{number}}.png" for number in range(64)]))
+    files = ImageDataset(Path({str(tmp_path)!r}), pa.array([f"{{number}}.png" for number in range(64)]))
     batches = load_batches(files, 2, num_workers=2)
     next(batches)
     print(*(each.pid for each in active_children()), flush=True)
@@ -129,15 +128,15 @@ if __name__ == "__main__":
         assert len(workers) == 2
         loads.kill()
     for _ in range(200):
-        if not any(map(runs, workers)):
+        if not any(map(is_alive, workers)):
             break
         time.sleep(0.1)
     else:
-        pytest.fail("workers go on")
+        pytest.fail("workers are alive")
 
 
-class Killing(ImageFiles):
-    """Images of which one kills the worker that reads it."""
+class Killing(ImageDataset):
+    """Kills the worker that reads image 5."""
 
     def __getitem__(self, row: int) -> torch.Tensor:
         if row == 5:
@@ -146,45 +145,45 @@ class Killing(ImageFiles):
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_ends_the_run_with_a_message(tmp_path: Path, write_images: WriteImages) -> None:
+def test_a_killed_worker_is_an_error_and_ends_the_others(tmp_path: Path, write_images: WriteImages) -> None:
     images = Killing(tmp_path, write_images(SIZES))
     with pytest.raises(UserError, match=r"A batch is lost: DataLoader worker .*--infer-batch-size.*--num-workers 0"):
         list(load_batches(images, 2, num_workers=2))
-    assert not active_children(), "the other worker ends too"
+    assert not active_children(), "the other worker ended too"
 
 
 def test_too_little_shared_memory_is_an_error_before_workers_start(
     tmp_path: Path, write_images: WriteImages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    images = ImageFiles(tmp_path, write_images([(24, 16)] * 30))
+    images = ImageDataset(tmp_path, write_images([(24, 16)] * 30))
     monkeypatch.setattr(loader_workers, "SHARED_MEMORY", tmp_path)
     free = 3 * 16 * 24 * 2 * 5  # of 5 batches of 2 images
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=free, used=0, free=free))
     check_workers(images, batch_size=2, num_workers=2)
     with pytest.raises(UserError, match=r"3 workers need .* --infer-batch-size"):
         next(load_batches(images, batch_size=2, num_workers=3))
-    small = ImageFiles(tmp_path, images.paths, shorter_side=8)
+    small = ImageDataset(tmp_path, images.paths, resized_to=8)
     check_workers(small, batch_size=2, num_workers=3)
 
 
 def can_mount() -> bool:
-    """Whether this process may have a /dev/shm of its own."""
+    """Return whether this process may mount its own /dev/shm."""
     return sys.platform == "linux" and subprocess.run(["unshare", "-m", "true"], check=False).returncode == 0
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not can_mount(), reason="only root can mount another /dev/shm")
-def test_a_full_shared_memory_ends_the_run_with_a_message(tmp_path: Path, write_images: WriteImages) -> None:
-    """The first image is small, so that its size does not show what the others need."""
+def test_full_shared_memory_is_an_error(tmp_path: Path, write_images: WriteImages) -> None:
+    """The first image is small, so that the check before workers start passes."""
     paths = write_images([(8, 8), *[(400, 300 + number // 4) for number in range(20)]])
     code = f"""
 import time
 from pathlib import Path
 import pyarrow as pa
 from evaluation.descriptors.batches import load_batches
-from evaluation.descriptors.images import ImageFiles
+from evaluation.descriptors.image_dataset import ImageDataset
 if __name__ == "__main__":
-    for batch in load_batches(ImageFiles(Path({str(tmp_path)!r}), pa.array({paths.to_pylist()!r})), 4, 2):
+    for batch in load_batches(ImageDataset(Path({str(tmp_path)!r}), pa.array({paths.to_pylist()!r})), 4, 2):
         time.sleep(0.5)
 """
     (tmp_path / "loads.py").write_text(code)
@@ -197,8 +196,8 @@ if __name__ == "__main__":
     assert "/dev/shm: 1.0 MB; Docker: --shm-size" in done.stderr
 
 
-def test_images_that_wait_for_their_shape_leave_shared_memory(tmp_path: Path, write_images: WriteImages) -> None:
-    images = ImageFiles(tmp_path, write_images([(8, 8), (16, 8)] * 6))
+def test_waiting_images_leave_shared_memory(tmp_path: Path, write_images: WriteImages) -> None:
+    images = ImageDataset(tmp_path, write_images([(8, 8), (16, 8)] * 6))
     waiting = list(batches_of_one_shape(load_batches(images, 4, num_workers=1), 4))
     assert sorted(row for rows in rows_of(waiting) for row in rows) == list(range(12))
     assert not any(pixels.is_shared() for _, pixels in waiting)  # type: ignore[no-untyped-call]

@@ -1,66 +1,47 @@
-"""Descriptors as an artifact: made once, and after a kill gone on with at the chunk that it was at."""
-
-import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
 
 from data_manifest.errors import UserError
-from data_manifest.store.recipe import digest_of
+from data_manifest.store.recipe import digest_of, read_recipe
 from data_manifest.store.references import read_users
 from data_manifest.store.run_folders import only_writer
-from evaluation.descriptors import chunked_array
+from data_manifest.tables import read_table
 from evaluation.descriptors.build_descriptors import build_descriptors, open_descriptors
-from evaluation.descriptors.extract import Extraction, extract_descriptors
+from evaluation.descriptors.extract import extract_descriptors
 from evaluation.descriptors.image_list import ImageList
 from evaluation.descriptors.trained_model import TrainedModel
-from tests.evaluation.conftest import Rows, TinyNetwork
+from tests.evaluation.conftest import (
+    LONG_AGO,
+    Counting,
+    Killed,
+    Rows,
+    TinyNetwork,
+    WriteImages,
+    WriteManifest,
+    list_images,
+    model_of,
+    name,
+    on_cpu,
+    paint,
+)
 from training.network.model import GeoLocalizationNet
 from training.network.weights import save_network
 
-HOW = Extraction(2, torch.device("cpu"))
 SIZES = [(24, 16), (16, 24), (24, 16), (9, 9), (24, 16), (16, 24), (40, 8)]
 
 
-class Killed(BaseException):
-    """Stands for whatever ends a process."""
-
-
-class Counting(nn.Module):
-    """Counts the images that it describes, and dies after some of them."""
-
-    def __init__(self, network: nn.Module, dies_after: int | None = None) -> None:
-        super().__init__()
-        self.network, self.dies_after, self.described = network, dies_after, 0
-
-    def forward(self, images: Tensor) -> Tensor:
-        if self.dies_after is not None and self.described >= self.dies_after:
-            raise Killed
-        self.described += len(images)
-        found: Tensor = self.network(images)
-        return found
-
-
-class Given(TrainedModel):
-    """A model whose network is at hand."""
-
-    def __init__(self, path: Path, network: nn.Module) -> None:
-        super().__init__(path, "ResNet18", 8)
-        self.__dict__["network"] = network
-
-
 @pytest.fixture
-def images(tmp_path: Path, write_images: Callable[..., object], write_manifest: Callable[..., ImageList]) -> ImageList:
+def images(tmp_path: Path, write_images: WriteImages, write_manifest: WriteManifest) -> ImageList:
     write_images(SIZES)
     rows: Rows = [{"path": f"{number}.png", "utm_east": 0.0, "utm_north": 0.0} for number in range(len(SIZES))]
     artifact = write_manifest("database", rows).manifest_folder
@@ -68,106 +49,91 @@ def images(tmp_path: Path, write_images: Callable[..., object], write_manifest: 
     return ImageList(artifact, tmp_path)
 
 
-def model(tmp_path: Path, network: nn.Module) -> TrainedModel:
-    (tmp_path / "model.pth").write_bytes(b"weights")
-    return Given(tmp_path / "model.pth", network)
+def embed(tmp_path: Path, images: ImageList, network: TinyNetwork, **options: Any) -> tuple[Path, int]:
+    """Return the folder of the descriptors, and the number of images that were embedded for it."""
+    counting = Counting(network)
+    model = model_of(counting, tmp_path / "model.pth")
+    return build_descriptors(model, images, tmp_path / "artifacts", on_cpu(), **options), counting.embedded
 
 
-def test_a_killed_run_goes_on_at_its_chunk(tmp_path: Path, images: ImageList, network: TinyNetwork) -> None:
-    artifacts = tmp_path / "A"
+def interrupt(tmp_path: Path, images: ImageList, network: TinyNetwork, dies_after: int) -> None:
+    killed = model_of(Counting(network, dies_after), tmp_path / "model.pth")
     with pytest.raises(Killed):
-        build_descriptors(model(tmp_path, Counting(network, dies_after=5)), images, artifacts, HOW, chunk_images=4)
+        build_descriptors(killed, images, tmp_path / "artifacts", on_cpu(), chunk_images=4)
+
+
+def test_an_interrupted_run_resumes_at_its_chunk(tmp_path: Path, images: ImageList, network: TinyNetwork) -> None:
+    artifacts = tmp_path / "artifacts"
+    interrupt(tmp_path, images, network, dies_after=5)
     (user,) = read_users(artifacts)
-    assert digest_of("city") in (user.inputs or ()), "what the run reads is kept until it goes on"
+    assert digest_of("city") in (user.inputs or ()), "the inputs of the run are kept"
     assert not list(artifacts.glob("descriptors/*"))
 
-    second = Counting(network)
-    folder = build_descriptors(model(tmp_path, second), images, artifacts, HOW, chunk_images=4)
-    assert second.described == len(SIZES) - 4
-    whole = extract_descriptors(network, images.images(images.read(), None), HOW)
+    folder, embedded = embed(tmp_path, images, network, chunk_images=4)
+    assert embedded == len(SIZES) - 4
+    whole = extract_descriptors(network, images.dataset(images.read(), None), on_cpu())
     np.testing.assert_allclose(open_descriptors(folder), whole, atol=1e-6)
     assert read_users(artifacts) == []
-
-    third = Counting(network)
-    assert build_descriptors(model(tmp_path, third), images, artifacts, HOW) == folder
-    assert third.described == 0
+    assert embed(tmp_path, images, network) == (folder, 0)
 
 
-def test_a_chunk_that_was_not_finished_does_not_count(tmp_path: Path) -> None:
-    array = chunked_array.ChunkedArray(tmp_path / "a.npy", 3)
-    array.append(np.ones((2, 4), np.float32))
-    with (tmp_path / "a.npy").open("r+b") as file:  # half of the next one
-        file.seek(-16, 2)
-        file.write(b"x" * 8)
-    again = chunked_array.ChunkedArray(tmp_path / "a.npy", 3)
-    assert again.done == 2
-    again.append(np.full((1, 4), 2, np.float32))
-    assert np.load(tmp_path / "a.npy").tolist() == [[1] * 4, [1] * 4, [2] * 4]
-    assert chunked_array.ChunkedArray(tmp_path / "a.npy", 3).done == 3
-    assert chunked_array.ChunkedArray(tmp_path / "a.npy", 5).done == 0, "an array of another length is begun anew"
-
-
-def test_a_full_disk_is_told_before_anything_is_described(
+def test_a_full_disk_is_an_error_before_anything_is_embedded(
     tmp_path: Path, images: ImageList, network: TinyNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("evaluation.descriptors.chunked_array.os.posix_fallocate", full)
+    monkeypatch.setattr("evaluation.descriptors.chunked_array.disk_usage", lambda folder: (1000, 8))
     with pytest.raises(UserError, match="is full"):
-        build_descriptors(model(tmp_path, network), images, tmp_path / "A", HOW)
+        build_descriptors(
+            model_of(Counting(network, dies_after=0), tmp_path / "model.pth"), images, tmp_path / "A", on_cpu()
+        )
 
 
-def test_two_processes_never_describe_the_same(tmp_path: Path, images: ImageList, network: TinyNetwork) -> None:
-    with pytest.raises(Killed):
-        build_descriptors(model(tmp_path, Counting(network, dies_after=0)), images, tmp_path / "A", HOW)
-    (run,) = (tmp_path / "A" / "runs").glob("*/*")
-    with only_writer(run), pytest.raises(UserError, match="is being worked in"):
-        build_descriptors(model(tmp_path, network), images, tmp_path / "A", HOW)
-
-
-def test_other_precision_and_size_are_other_descriptors(
+def test_two_processes_never_extract_the_same_descriptors(
     tmp_path: Path, images: ImageList, network: TinyNetwork
 ) -> None:
-    tested = model(tmp_path, network)
-    half = Extraction(2, torch.device("cpu"), precision="bf16")
-    folders = {
-        build_descriptors(tested, images, tmp_path / "A", HOW),
-        build_descriptors(tested, images, tmp_path / "A", half),
-        build_descriptors(tested, images, tmp_path / "A", HOW, resized_to=8),
-    }
+    interrupt(tmp_path, images, network, dies_after=0)
+    (run,) = (tmp_path / "artifacts" / "runs").glob("*/*")
+    with only_writer(run), pytest.raises(UserError, match="is in use by process"):
+        embed(tmp_path, images, network)
+
+
+def test_another_precision_or_size_gives_other_descriptors(
+    tmp_path: Path, images: ImageList, network: TinyNetwork
+) -> None:
+    model = model_of(network, tmp_path / "model.pth")
+    extractions = (on_cpu(), on_cpu(precision="bf16"), on_cpu(resized_to=8))
+    folders = {build_descriptors(model, images, tmp_path / "A", extraction) for extraction in extractions}
     assert len(folders) == 3
 
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-import torch
 from evaluation.descriptors import chunked_array
 from evaluation.descriptors.build_descriptors import build_descriptors
-from evaluation.descriptors.extract import Extraction
 from evaluation.descriptors.image_list import ImageList
 from evaluation.descriptors.trained_model import TrainedModel
+from evaluation.settings import Extraction
 
 weights, manifest, images, artifacts = map(Path, sys.argv[1:])
 write_text = chunked_array.write_text
 
-def note(path, text):
-    if text == "6\\n":  # the third chunk is in the file, and not yet counted
+def killing(path, text):
+    if text == "6\\n":  # the third chunk is written, but not yet counted
         os.kill(os.getpid(), signal.SIGKILL)
     write_text(path, text)
 
-chunked_array.write_text = note
-model, how = TrainedModel(weights, "SqueezeNet1_1", 8), Extraction(2, torch.device("cpu"))
-build_descriptors(model, ImageList(manifest, images), artifacts, how, resized_to=48, chunk_images=2)
+chunked_array.write_text = killing
+model, extraction = TrainedModel(weights, "SqueezeNet1_1", 8), Extraction(48, "fp32", 2, "cpu", 0)
+build_descriptors(model, ImageList(manifest, images), artifacts, extraction, chunk_images=2)
 """
 
 
-def test_sigkill_and_the_same_again_are_the_same_bytes(tmp_path: Path, images: ImageList) -> None:
+@pytest.mark.slow
+def test_a_run_resumed_after_sigkill_gives_the_same_bytes(tmp_path: Path, images: ImageList) -> None:
     torch.manual_seed(0)
     weights = tmp_path / "model.pth"
     save_network(GeoLocalizationNet("SqueezeNet1_1", 8), weights)
-    described = TrainedModel(weights, "SqueezeNet1_1", 8)
+    model = TrainedModel(weights, "SqueezeNet1_1", 8)
     words = [weights, images.manifest_folder, images.images_folder, tmp_path / "A"]
     threads = {"OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONPATH": str(Path(__file__).parents[3])}
     command = [sys.executable, "-c", KILLED, *map(str, words)]
@@ -177,35 +143,107 @@ def test_sigkill_and_the_same_again_are_the_same_bytes(tmp_path: Path, images: I
     assert rows.read_text() == "4\n"
 
     percentages: list[int] = []
-    chunks: Any = {"resized_to": 48, "chunk_images": 2}
-    whole = build_descriptors(described, images, tmp_path / "B", HOW, **chunks)
-    resumed = build_descriptors(described, images, tmp_path / "A", HOW, on_percentage=percentages.append, **chunks)
-    assert percentages[0] > 100 * 4 // len(SIZES), "the first four are not described again"
+    resized = on_cpu(2, resized_to=48)
+    whole = build_descriptors(model, images, tmp_path / "B", resized, chunk_images=2)
+    resumed = build_descriptors(
+        model, images, tmp_path / "A", resized, on_percentage=percentages.append, chunk_images=2
+    )
+    assert percentages[0] > 100 * 4 // len(SIZES), "the first four images are not embedded again"
     assert (resumed / "descriptors.npy").read_bytes() == (whole / "descriptors.npy").read_bytes()
 
 
-def _not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(os, "posix_fallocate")  # as on macOS
+@pytest.fixture
+def painted(tmp_path: Path, artifacts: Path) -> ImageList:
+    """Return a published list of six images of six colours."""
+    for number in range(6):
+        paint(tmp_path / "city" / "database", number, (40 * number, 200 - 30 * number, 90))
+    return list_images(tmp_path / "city" / "database", artifacts)
 
 
-def _not_supported(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: int) -> None:
-        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))  # as on some file systems
-
-    monkeypatch.setattr(os, "posix_fallocate", refuse)
-
-
-@pytest.mark.parametrize("cannot", [_not_there, _not_supported])
-def test_bytes_are_written_where_the_system_cannot_reserve_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cannot: Callable[[pytest.MonkeyPatch], None]
+def test_a_changed_image_is_embedded_again_and_the_old_descriptors_are_found_again(
+    tmp_path: Path, painted: ImageList, network: TinyNetwork
 ) -> None:
-    cannot(monkeypatch)
-    monkeypatch.setattr(chunked_array, "BLOCK", 1000)
-    rows = np.random.default_rng(0).random((700, 3), dtype=np.float32)
-    array = chunked_array.ChunkedArray(tmp_path / "a.npy", 900)
-    array.append(rows)
-    used = (tmp_path / "a.npy").stat()
-    assert used.st_blocks * 512 >= 900 * 3 * 4, "no byte is left to be found when the disk is full"
-    assert used.st_size == 900 * 3 * 4 + 128
-    assert chunked_array.ChunkedArray(tmp_path / "a.npy", 900).done == 700
-    assert np.array_equal(np.load(tmp_path / "a.npy")[:700], rows)
+    first, embedded = embed(tmp_path, painted, network)
+    assert embedded == 6
+    assert embed(tmp_path, painted, network) == (first, 0)
+    shutil.copytree(painted.images_folder, tmp_path / "kept")  # with its times
+    before = (painted.images_folder / name(2)).stat().st_size
+    replaced = paint(painted.images_folder, 2, (255, 255, 255), LONG_AGO + 1)
+    assert replaced.stat().st_size == before
+    second, embedded = embed(tmp_path, painted, network)
+    assert (second != first, embedded) == (True, 6)
+    rows = np.flatnonzero(np.abs(open_descriptors(first) - open_descriptors(second)).max(axis=1) > 1e-6)
+    assert painted.read()["path"][rows].to_list() == [name(2)]
+    shutil.copy2(tmp_path / "kept" / name(2), replaced)
+    assert embed(tmp_path, painted, network) == (first, 0)
+    states = read_table(first, "files")
+    assert states["path"].to_list() == painted.read()["path"].to_list()
+    assert states["modified_ns"].unique().to_list() == [LONG_AGO * 10**9]
+
+
+def test_a_moved_folder_is_not_embedded_again(
+    tmp_path: Path, artifacts: Path, painted: ImageList, network: TinyNetwork
+) -> None:
+    first, _ = embed(tmp_path, painted, network)
+    moved = list_images(painted.images_folder.rename(tmp_path / "elsewhere"), artifacts)
+    folder, embedded = embed(tmp_path, moved, network)
+    assert (folder.name, embedded) == (first.name, 0)
+    assert read_recipe(folder)["summary"]["images_folder"] == str(tmp_path / "elsewhere")
+
+
+def test_an_interrupted_run_whose_images_changed_starts_over(
+    tmp_path: Path, artifacts: Path, painted: ImageList, network: TinyNetwork
+) -> None:
+    killed = model_of(Counting(network, dies_after=4), tmp_path / "model.pth")
+    with pytest.raises(Killed):
+        build_descriptors(killed, painted, artifacts, on_cpu(), chunk_images=2)
+    paint(painted.images_folder, 0, (255, 255, 255), LONG_AGO + 1)
+    folder, embedded = embed(tmp_path, painted, network, chunk_images=2)
+    assert embedded == 6
+    again = build_descriptors(
+        model_of(network, tmp_path / "model.pth"), painted, tmp_path / "again", on_cpu(), chunk_images=2
+    )
+    assert (folder / "descriptors.npy").read_bytes() == (again / "descriptors.npy").read_bytes()
+
+
+class Changing(Counting):
+    """Changes an image while images are embedded."""
+
+    def __init__(self, network: TinyNetwork, image: Path, after: int) -> None:
+        super().__init__(network)
+        self.image, self.after = image, after
+
+    def forward(self, images: Any) -> Any:
+        if self.embedded == self.after:
+            paint(self.image.parent, int(self.image.name.split("@p")[1].split("@")[0]), (255, 255, 255), LONG_AGO + 1)
+        return super().forward(images)
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_an_image_that_changes_while_it_is_embedded_is_an_error(
+    tmp_path: Path, artifacts: Path, painted: ImageList, network: TinyNetwork, after: int
+) -> None:
+    changed = painted.images_folder / name(after)
+    changing = model_of(Changing(network, changed, after), tmp_path / "model.pth")
+    with pytest.raises(UserError, match=rf"{name(after)}: changed while it was being embedded\. Run the same command"):
+        build_descriptors(changing, painted, artifacts, on_cpu(), chunk_images=2)
+    assert not list(artifacts.glob("descriptors/*/*"))
+    assert not list(artifacts.glob("runs/*/*")), "descriptors of the old file are removed"
+    _, embedded = embed(tmp_path, painted, network, chunk_images=2)
+    assert embedded == 6
+
+
+def test_an_image_that_changed_after_the_command_started_is_an_error(
+    tmp_path: Path, painted: ImageList, network: TinyNetwork
+) -> None:
+    started = painted.with_states()
+    paint(painted.images_folder, 1, (255, 255, 255), LONG_AGO + 1)
+    with pytest.raises(UserError, match="images changed after this command started"):
+        embed(tmp_path, started, network)
+
+
+def test_a_deleted_image_is_named(tmp_path: Path, painted: ImageList, network: TinyNetwork) -> None:
+    embed(tmp_path, painted, network)
+    (painted.images_folder / name(3)).unlink()
+    with pytest.raises(UserError, match=f"{name(3)} cannot be opened as an image"):
+        embed(tmp_path, painted, network)

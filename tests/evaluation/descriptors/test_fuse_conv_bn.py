@@ -1,10 +1,8 @@
-"""A network without batch norms describes images as the one with them does."""
-
 import pytest
 import torch
 from torch import nn
 
-from evaluation.descriptors.fuse_conv_bn import ready_to_describe
+from evaluation.descriptors.fuse_conv_bn import fuse_conv_bn
 from training.network.model import GeoLocalizationNet
 from training.network.preprocessing import preprocessing_of
 
@@ -12,7 +10,7 @@ CPU = torch.device("cpu")
 
 
 def network_with_history(backbone: str, channels: int = 3) -> GeoLocalizationNet:
-    """A network whose batch norms do something, as after training."""
+    """Return a network whose batch norms have statistics, as after training."""
     torch.manual_seed(0)
     network = GeoLocalizationNet(backbone, 8, channels).eval()
     for module in network.modules():
@@ -30,27 +28,27 @@ def network_with_history(backbone: str, channels: int = 3) -> GeoLocalizationNet
     ["ResNet18", "ResNet50", "EfficientNet_B0", "SqueezeNet1_1", "ConvNeXt_Tiny", "MobileNet_V3_Large"],
 )
 @torch.inference_mode()
-def test_each_family_of_networks_gives_the_same_descriptors_without_batch_norms(backbone: str) -> None:
+def test_fusing_keeps_the_descriptors_of_each_family_of_backbones(backbone: str) -> None:
     network, images = network_with_history(backbone), torch.randn(2, 3, 64, 48)
     expected = network(images)
-    ready = ready_to_describe(network, CPU)
-    torch.testing.assert_close(ready(images), expected, atol=1e-6, rtol=0)
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in ready.modules())
+    fused = fuse_conv_bn(network, CPU)
+    torch.testing.assert_close(fused(images), expected, atol=1e-6, rtol=0)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in fused.modules())
     batch_norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     for module in batch_norms:
         module.reset_running_stats()
-    assert not batch_norms or (network(images) - expected).abs().max() > 1e-3, "they do matter"
+    assert not batch_norms or (network(images) - expected).abs().max() > 1e-3, "batch norms matter"
 
 
 @torch.inference_mode()
-def test_the_network_itself_stays_as_it_was_and_its_copy_takes_the_same_images() -> None:
+def test_fusing_leaves_the_network_unchanged_and_keeps_its_preprocessing() -> None:
     network = network_with_history("ResNet18", channels=1)
     before = {name: values.clone() for name, values in network.state_dict().items()}
-    ready = ready_to_describe(network, CPU)
-    assert preprocessing_of(ready) == network.preprocessing
+    fused = fuse_conv_bn(network, CPU)
+    assert preprocessing_of(fused) == network.preprocessing
     assert network.state_dict().keys() == before.keys()
     assert all(torch.equal(values, before[name]) for name, values in network.state_dict().items())
 
 
-def test_a_network_of_another_make_is_left_alone(network: nn.Module) -> None:
-    assert ready_to_describe(network, CPU) is network
+def test_an_unknown_network_is_returned_unfused(network: nn.Module) -> None:
+    assert fuse_conv_bn(network, CPU) is network

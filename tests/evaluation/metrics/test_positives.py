@@ -8,7 +8,7 @@ import pytest
 from data_manifest.errors import UserError
 from evaluation.metrics.positives import Positions, distances_m, find_positives
 
-NORTH = 4184971.70  # of San Francisco: float32 knows the neighbours 4184971.5 and 4184972.0 alone
+NORTH = 4184971.70  # of San Francisco: the nearest float32 values are 4184971.5 and 4184972.0
 
 
 def manifest(
@@ -37,20 +37,20 @@ def lists(positives: list[npt.NDArray[np.int64]]) -> list[list[int]]:
     return [rows.tolist() for rows in positives]
 
 
-def test_the_border_is_a_positive_and_a_centimetre_beyond_is_not() -> None:
+def test_the_threshold_is_inclusive_to_a_centimetre() -> None:
     database = positions(
         [(551000, NORTH + 25), (551000, NORTH + 25.01), (551007, NORTH - 24), (550975, NORTH), (550974.99, NORTH)]
     )
     query = positions([(551000, NORTH)])
     assert lists(find_positives(database, query, 25.0)) == [[0, 2, 3]]
-    # What float32 would say of the second one:
+    # In float32 the second image would be a positive:
     assert abs(np.float32(NORTH + 25.01) - np.float32(NORTH)) <= 25
 
 
 def test_agrees_with_a_double_loop() -> None:
     generator = np.random.default_rng(0)
     corner, steps = np.array([551000.19, NORTH]), generator.integers(-8, 9, (300, 2))
-    # Steps of 5 metres: many pairs lie on the border exactly, as 15 and 20 metres do; the others are anywhere.
+    # Steps of 5 metres, so that many pairs are exactly at the threshold, such as 15 and 20 metres; others are anywhere.
     database = corner + np.where(np.arange(300)[:, None] < 200, steps * 5.0, generator.uniform(-40, 40, (300, 2)))
     queries = corner + generator.integers(-3, 4, (40, 2)) * 5.0
     expected = [
@@ -62,16 +62,16 @@ def test_agrees_with_a_double_loop() -> None:
         for query_east, query_north in queries.tolist()
     ]
     assert lists(find_positives(positions(database), positions(queries), 25.0)) == expected
-    with_border = sum(math.hypot(*step) == 5 for step in steps[:200].tolist())
-    assert with_border > 5
+    at_threshold = sum(math.hypot(*step) == 5 for step in steps[:200].tolist())
+    assert at_threshold > 5
 
 
-def test_a_threshold_of_zero_takes_the_same_place_alone() -> None:
+def test_a_threshold_of_0_needs_equal_positions() -> None:
     database = positions([(1.0, NORTH), (1.0, NORTH + 1e-6)])
     assert lists(find_positives(database, positions([(1.0, NORTH)]), 0.0)) == [[0]]
 
 
-def test_a_query_without_positive_has_an_empty_list() -> None:
+def test_a_query_without_a_positive_has_no_rows() -> None:
     assert lists(find_positives(positions([(0, 0)]), positions([(0, 26), (0, 1)]), 25.0)) == [[], [0]]
 
 
@@ -81,7 +81,7 @@ def test_a_query_without_positive_has_an_empty_list() -> None:
         (10, "S", None, [0, 2, 3, 4]),
         (11, "S", None, [1, 2, 3]),
         (10, None, None, [0, 2, 3, 4]),
-        (10, "H", None, [2, 4]),  # south: of the others, only those without a hemisphere can match
+        (10, "H", None, [2, 4]),  # south: agrees only with unknown hemispheres
         (10, "s", None, [0, 2, 3, 4]),
         (10, None, -33.0, [2, 4]),
         (10, None, 37.0, [0, 2, 3, 4]),
@@ -90,7 +90,7 @@ def test_a_query_without_positive_has_an_empty_list() -> None:
         (None, None, None, [0, 1, 2, 3, 4]),
     ],
 )
-def test_two_zones_or_hemispheres_never_match_and_the_unknown_matches_any(
+def test_zones_and_hemispheres_must_agree_and_unknown_ones_agree_with_any(
     zone: int | None, band: str | None, latitude: float | None, expected: list[int]
 ) -> None:
     zones, bands = [10, 11, None, None, 10], ["S", "S", None, "N", None]
@@ -101,19 +101,19 @@ def test_two_zones_or_hemispheres_never_match_and_the_unknown_matches_any(
     assert np.flatnonzero(np.isfinite(distances)).tolist() == expected
 
 
-def test_the_band_decides_before_the_latitude_and_with_neither_the_hemisphere_is_unknown() -> None:
+def test_the_hemisphere_comes_from_the_band_else_from_the_latitude() -> None:
     found = positions([(0, 0)] * 5, bands=["N", "M", None, None, None], latitudes=[-1.0, 1.0, 0.0, None, -0.1])
     assert found.hemispheres.tolist() == [1, -1, 1, 0, -1]
 
 
-def test_distances_keep_the_shape_of_the_rows() -> None:
+def test_distances_have_the_shape_of_the_rows() -> None:
     database, queries = positions([(3, NORTH + 4), (0, NORTH + 0.01)]), positions([(0, NORTH), (3, NORTH)])
     distances = distances_m(queries, np.arange(2)[:, None], database, np.array([[0, 1], [1, 0]]))
     assert distances.dtype == np.float64
     np.testing.assert_allclose(distances, [[5, 0.01], [math.hypot(3, 0.01), 4]], atol=1e-8)
 
 
-def test_a_position_that_is_no_number_is_named() -> None:
+def test_a_position_that_is_not_finite_is_an_error() -> None:
     with pytest.raises(UserError, match=r"row 1 .*utm_north nan"):
         positions([(0, 0), (1, math.nan)])
 
@@ -124,11 +124,11 @@ def frames(*numbers: str | None) -> Positions:
     return Positions.from_manifest(rows.with_columns(pano_id=pl.Series(numbers), path=paths), unit="frames")
 
 
-def test_frames_count_by_their_number_wherever_they_are() -> None:
+def test_frames_are_compared_by_number_not_position() -> None:
     database, queries = frames("0", "138", "158", "159"), frames("148", "9")
     assert lists(find_positives(database, queries, 10)) == [[1, 2], [0]]
 
 
-def test_a_frame_without_a_number_is_named() -> None:
-    with pytest.raises(UserError, match=r"1\.jpg: its pano_id is rtCs5-P, no number of a frame"):
+def test_a_pano_id_that_is_not_a_number_is_an_error() -> None:
+    with pytest.raises(UserError, match=r"1\.jpg: pano_id rtCs5-P is not a frame number"):
         frames("148", "rtCs5-P")

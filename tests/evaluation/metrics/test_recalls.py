@@ -3,14 +3,14 @@ import pytest
 
 from evaluation.metrics.recalls import bootstrap_interval, compute_recalls, measure_recalls
 
-# Six queries, 20 matches each: the ranks at which a positive is found.
+# Ranks of the positives among the 20 matches of six queries.
 RANKS_OF_POSITIVES = [
-    [1, 4],  # right at once
-    [1],  # likewise
-    [3, 5],  # within 5
-    [6, 7, 20],  # within 10
-    [20],  # within 20, only just
-    [],  # no positive at all: a miss at every k
+    [1, 4],
+    [1],
+    [3, 5],
+    [6, 7, 20],
+    [20],
+    [],  # no positive: a miss for every k
 ]
 
 
@@ -24,15 +24,15 @@ def test_six_queries_by_hand() -> None:
     assert recalls == pytest.approx({1: 100 * 2 / 6, 5: 100 * 3 / 6, 10: 100 * 4 / 6, 20: 100 * 5 / 6})
 
 
-def test_other_values_by_hand() -> None:
+def test_other_values_of_k_by_hand() -> None:
     assert compute_recalls(table(), (3, 6)) == pytest.approx({3: 50.0, 6: 100 * 4 / 6})
 
 
-def test_a_small_database_gives_the_matches_it_has() -> None:
+def test_a_small_database_counts_the_matches_that_it_has() -> None:
     assert compute_recalls(np.array([[False, True], [False, False]])) == {1: 0.0, 5: 50.0, 10: 50.0, 20: 50.0}
 
 
-def test_queries_without_a_positive_are_misses_and_the_answerable_ones_are_told_beside() -> None:
+def test_queries_without_a_positive_are_misses_except_among_the_answerable() -> None:
     answerable = np.array([True] * 5 + [False])
     first, last = measure_recalls(table(), answerable, (1, 20))
     assert [first.percent, first.answerable] == pytest.approx([100 * 2 / 6, 40.0])
@@ -41,16 +41,16 @@ def test_queries_without_a_positive_are_misses_and_the_answerable_ones_are_told_
 
 
 @pytest.mark.parametrize(("hits", "count"), [(70, 100), (5, 1000), (999, 1000)])
-def test_the_interval_is_that_of_queries_drawn_again(hits: int, count: int) -> None:
+def test_the_interval_agrees_with_drawing_queries(hits: int, count: int) -> None:
     queries = np.arange(count) < hits
     drawn = np.random.default_rng(1).choice(queries, (4000, count)).mean(axis=1)
     low, high = bootstrap_interval(100 * hits / count, count)
     assert low == pytest.approx(100 * np.quantile(drawn, 0.025), abs=200 / count)
     assert high == pytest.approx(100 * np.quantile(drawn, 0.975), abs=200 / count)
     assert low < 100 * hits / count < high or hits == 999
-    assert (low, high) == bootstrap_interval(100 * hits / count, count), "the seed is its own"
+    assert (low, high) == bootstrap_interval(100 * hits / count, count), "its seed is fixed"
 
 
-def test_more_queries_make_the_interval_narrower() -> None:
+def test_more_queries_give_a_narrower_interval() -> None:
     narrow, wide = (high - low for low, high in (bootstrap_interval(70.0, count) for count in (10_000, 100)))
     assert narrow == pytest.approx(wide / 10, rel=0.1)

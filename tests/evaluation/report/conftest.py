@@ -16,7 +16,7 @@ from data_manifest.images.file_states import stat_manifest
 from data_manifest.store.publish import publishing
 from data_manifest.store.recipe import Recipe, read_recipe
 from data_manifest.tables import write_table
-from evaluation.recipe import ImageDigests, Model, evaluation_recipe
+from evaluation.recipe import ImageDigests, ModelDigests, evaluation_recipe
 from evaluation.report.charts.style import chart_style
 from evaluation.report.write_report import write_report
 from pipeline.groups.build_groups import build_groups
@@ -126,7 +126,7 @@ def publish_evaluation(
         for role, folder in folders.items()
     }
     settings = {"positive_dist_threshold": 25.0, "resized_to": None}
-    evaluated = Model(model, "0" * 16, "ResNet18", 32)
+    evaluated = ModelDigests(model, "0" * 16, "ResNet18", 32)
     recipe = evaluation_recipe(name, evaluated, listed["database"], listed["queries"], settings)
     counts = {"queries": 9, "queries_without_positive": 1, "database_images": 12}
     recalls = [{"test_set": "town", "k": k, "recall": recall, **counts} for k, recall in ((1, 44.4), (5, 88.9))]

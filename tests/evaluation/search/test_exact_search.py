@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from data_manifest.errors import UserError
-from evaluation.search.exact_search import pieces, search
+from evaluation.search.exact_search import blocks, search
 
 
-@pytest.mark.parametrize("num_queries", [3, 50])  # faiss computes few and many queries in two ways
-def test_agrees_with_all_distances_computed_and_sorted(num_queries: int) -> None:
+@pytest.mark.parametrize("num_queries", [3, 50])  # faiss has two algorithms, for few and many queries
+def test_search_agrees_with_sorted_distances(num_queries: int) -> None:
     generator = np.random.default_rng(0)
     database = generator.standard_normal((200, 16)).astype(np.float32)
     queries = generator.standard_normal((num_queries, 16)).astype(np.float32)
@@ -19,7 +19,7 @@ def test_agrees_with_all_distances_computed_and_sorted(num_queries: int) -> None
     np.testing.assert_allclose(distances, np.sort(squared, axis=1)[:, :7], rtol=1e-4)
 
 
-def test_by_hand_with_a_database_smaller_than_k() -> None:
+def test_a_database_smaller_than_k_by_hand() -> None:
     database = np.array([[0, 0], [3, 4], [0, 1]], dtype=np.float32)
     distances, rows = search(database, np.zeros((1, 2), dtype=np.float32), 20)
     assert rows.tolist() == [[0, 2, 1]]
@@ -27,7 +27,7 @@ def test_by_hand_with_a_database_smaller_than_k() -> None:
 
 
 @pytest.mark.parametrize(("num_database", "num_queries", "name"), [(0, 2, "database"), (2, 0, "queries")])
-def test_an_empty_side_is_refused(num_database: int, num_queries: int, name: str) -> None:
+def test_an_empty_side_is_an_error(num_database: int, num_queries: int, name: str) -> None:
     with pytest.raises(UserError, match=f"0 {name}"):
         search(np.zeros((num_database, 4), np.float32), np.zeros((num_queries, 4), np.float32), 5)
 
@@ -38,29 +38,29 @@ def unit_vectors(count: int, dim: int, seed: int) -> np.ndarray:
     return unit
 
 
-def test_piece_by_piece_is_the_same_as_one_flat_index(tmp_path: Path) -> None:
+def test_blocks_give_the_matches_of_a_flat_index(tmp_path: Path) -> None:
     database, queries = unit_vectors(5000, 32, 0), unit_vectors(40, 32, 1)
     np.save(tmp_path / "database.npy", database)
     mapped = np.load(tmp_path / "database.npy", mmap_mode="r")
     index = faiss.IndexFlatL2(32)
     index.add(database)
     expected_distances, expected = index.search(queries, 10)
-    for piece_rows in (7, 1000, 9999):  # 7: a piece has fewer rows than there are matches
-        distances, rows = search(mapped, queries, 10, piece_bytes=piece_rows * 32 * 4)
+    for block_rows in (7, 1000, 9999):  # 7: fewer rows than matches
+        distances, rows = search(mapped, queries, 10, block_bytes=block_rows * 32 * 4)
         np.testing.assert_array_equal(rows, expected)
         np.testing.assert_allclose(distances, expected_distances, atol=1e-6)
 
 
-def test_equal_descriptors_are_all_found_whatever_the_piece(tmp_path: Path) -> None:
+def test_equal_descriptors_are_all_found_across_blocks(tmp_path: Path) -> None:
     database = np.repeat(unit_vectors(4, 8, 0), 5, axis=0)
-    _, rows = search(database, database[:1], 5, piece_bytes=3 * 8 * 4)
+    _, rows = search(database, database[:1], 5, block_bytes=3 * 8 * 4)
     assert sorted(rows[0].tolist()) == [0, 1, 2, 3, 4]
 
 
-def test_pieces_of_a_mapped_file_are_its_rows_in_order(tmp_path: Path) -> None:
+def test_blocks_of_a_mapped_file_are_its_rows_in_order(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.arange(22, dtype=np.float32).reshape(11, 2))
     mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
-    for array in (mapped, mapped[3:], np.array(mapped)):  # a part of a mapping has the offset of the whole
-        found = list(pieces(array, piece_bytes=4 * 8))
+    for array in (mapped, mapped[3:], np.array(mapped)):  # a slice of a mapping keeps the offset of the whole
+        found = list(blocks(array, block_bytes=4 * 8))
         assert [first for first, _ in found] == list(range(0, len(array), 4))
-        np.testing.assert_array_equal(np.concatenate([piece for _, piece in found]), array)
+        np.testing.assert_array_equal(np.concatenate([block for _, block in found]), array)

@@ -1,15 +1,19 @@
-"""All figures of an evaluation, once more: query by query, in plain Python, and the intervals from the distribution."""
+"""Recompute an evaluation query by query in plain Python, and its intervals from the binomial distribution."""
 
 import itertools
 import math
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 from scipy.stats import binom
 
-from evaluation.evaluate_network import evaluate_matches
+from data_manifest import schemas
+from data_manifest.tables import read_table, write_table
+from evaluation.metrics.breakdown import Differences
+from evaluation.metrics.evaluation import evaluate_matches, predictions_table
 from evaluation.search.find_matches import Matches
 from evaluation.settings import Threshold
 
@@ -18,7 +22,7 @@ Row = dict[str, object]
 
 
 def images(count: int, seed: int) -> pl.DataFrame:
-    """Images on a grid of 10 metres, some far away; of a third each, heading or year are not known."""
+    """Return images on a grid of 10 metres in two zones; heading and year are unknown for a third each."""
     generator = np.random.default_rng(seed)
     rows = []
     for number in range(count):
@@ -72,27 +76,25 @@ def label(aspect: str, value: float | None) -> str:
     return f"over {ends[-1]} {unit}"
 
 
-def test_recalls_intervals_answerable_queries_and_breakdown() -> None:
+def test_an_evaluation_agrees_with_plain_python() -> None:
     queries, database = images(QUERIES, 0), images(DATABASE, 1)
     generator = np.random.default_rng(2)
     matches = np.stack([generator.permutation(DATABASE)[: max(KS)] for _ in range(QUERIES)])
-    described = [generator.standard_normal((count, 4)).astype(np.float32) for count in (DATABASE, QUERIES)]
-    found = evaluate_matches(
-        "city", (database, described[0]), (queries, described[1]), Matches(matches), Threshold(25.0), KS
-    )
+    scores = np.zeros(matches.shape, np.float32)
+    found = evaluate_matches("city", database, queries, Matches(matches, scores), Threshold(25.0), KS)
 
     hits: dict[tuple[str, ...], list[list[bool]]] = defaultdict(list)
     every, answerable = [], []
     for query, rows in zip(queries.to_dicts(), matches.tolist(), strict=True):
         best = [database.row(row, named=True) for row in rows]
-        right = [distance(query, image) <= 25 for image in best]
-        hit = [any(right[:k]) for k in KS]
+        correct = [distance(query, image) <= 25 for image in best]
+        hit = [any(correct[:k]) for k in KS]
         positives = [image for image in database.to_dicts() if distance(query, image) <= 25]
         every.append(hit)
         answerable += [hit] if positives else []
-        for aspect, apart in (("distance", distance), ("heading_difference", turned), ("years_apart", years)):
-            hits[aspect, "query and best match", label(aspect, apart(query, best[0]))].append(hit)
-            known = [value for image in positives if (value := apart(query, image)) is not None]
+        for aspect, difference in (("distance", distance), ("heading_difference", turned), ("years_apart", years)):
+            hits[aspect, "query and best match", label(aspect, difference(query, best[0]))].append(hit)
+            known = [value for image in positives if (value := difference(query, image)) is not None]
             nearest = label(aspect, min(known, default=None)) if positives else "no positive"
             hits[aspect, "query and nearest positive", nearest].append(hit)
 
@@ -114,3 +116,27 @@ def test_recalls_intervals_answerable_queries_and_breakdown() -> None:
     shown = found.breakdown.select("aspect", "between", "label", "k", "queries", "recall").rows()
     assert {tuple(row[:4]): row[4:] for row in shown} == expected
     assert len(shown) == len(expected) > 50
+
+
+def test_predictions_by_hand(tmp_path: Path) -> None:
+    matches = Matches(np.array([[2, 0], [1, 2]]), np.array([[0.75, 0.5], [1.0, -0.25]], np.float32))
+    table = predictions_table(
+        pl.Series(["q/b.jpg", "q/a.jpg"]),
+        pl.Series(["d/0.jpg", "d/1.jpg", "d/2.jpg"]),
+        matches,
+        Differences(
+            np.array([[4184971.7, 25.0], [0.0, np.inf]]),
+            np.array([[0.0, 180.0], [np.nan, 15.5]]),
+            np.array([[-3.0, 0.0], [4.0, np.nan]]),
+        ),
+        np.array([[False, True], [True, False]]),
+    )
+    assert table.rows() == [
+        ("q/b.jpg", 1, "d/2.jpg", 0.75, 4184971.7, False, 0.0, -3),
+        ("q/b.jpg", 2, "d/0.jpg", 0.5, 25.0, True, 180.0, 0),
+        ("q/a.jpg", 1, "d/1.jpg", 1.0, 0.0, True, None, 4),
+        ("q/a.jpg", 2, "d/2.jpg", -0.25, np.inf, False, 15.5, None),
+    ]
+    assert table.columns == schemas.PREDICTIONS.names
+    write_table(table, tmp_path / "predictions" / "part.parquet", schemas.PREDICTIONS)
+    assert read_table(tmp_path, "predictions").equals(table)

@@ -1,0 +1,62 @@
+"""Compare the recalls of a model on several test sets in one table."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from data_manifest import schemas
+from data_manifest.inspect.bars import table
+from data_manifest.store.publish import find_published, publishing
+from data_manifest.store.recipe import read_recipe
+from data_manifest.tables import read_table, write_table
+from evaluation.recipe import comparison_recipe
+
+
+def compare_evaluations(folders: Sequence[Path], artifacts: Path) -> Path:
+    """Publish the recalls of several evaluations as one table, and return the folder; of one evaluation, its own."""
+    if len(folders) == 1:
+        return folders[0]
+    recipes = [read_recipe(folder) for folder in folders]
+    recipe = comparison_recipe([(each["name"], each["digest"]) for each in recipes])
+    if published := find_published(artifacts, recipe):
+        return published
+    recalls = pl.concat([read_table(folder, "recalls") for folder in folders])
+    with publishing(artifacts, recipe, {"made": f"recalls\n{as_text(recalls)}\n"}) as staging:
+        write_table(recalls, staging / "recalls" / "recalls.parquet", schemas.RECALLS)
+    return recipe.folder(artifacts)
+
+
+def as_text(recalls: pl.DataFrame) -> str:
+    """Return recalls as aligned text: one line per test set, published recalls below it, and notes at the end."""
+    ks = recalls["k"].unique(maintain_order=True)
+    titles = ["", *(f"R@{k} (95 % interval)" for k in ks), "within", "queries", "without a positive", "database"]
+    sets = [_lines(rows) for _, rows in recalls.group_by("test_set", maintain_order=True)]
+    aligned = table([titles, *(line for lines in sets for line in lines)], left=range(len(titles)))
+    return "\n".join([*(line[2:] for line in aligned), *_notes(recalls)])  # without the indent of `table`
+
+
+def _lines(rows: pl.DataFrame) -> list[list[str]]:
+    first = rows.row(0, named=True)
+    ours = [f"{row['recall']:.1f} ({row['interval_low']:.1f}-{row['interval_high']:.1f})" for row in rows.to_dicts()]
+    counts = [f"{first[name]:,}" for name in ("queries", "queries_without_positive", "database_images")]
+    lines = [[first["test_set"], *ours, f"{first['threshold']:g} {first['threshold_unit']}", *counts]]
+    if rows["published_recall"].count():
+        published = ["" if value is None else f"{value:.1f}" for value in rows["published_recall"]]
+        lines.append(["  published", *published, "", "", "", ""])
+    return lines
+
+
+def _notes(recalls: pl.DataFrame) -> list[str]:
+    notes = []
+    for row in recalls.unique("test_set", maintain_order=True).to_dicts():
+        name = row["test_set"]
+        if row["count_warning"]:
+            notes.append(f"WARNING {name}: {row['count_warning']}")
+        if row["queries_without_positive"] and row["recall_answerable"] is not None:
+            notes.append(f"{name}: R@{row['k']} of the queries with a positive is {row['recall_answerable']:.1f}")
+        if row["index_loss"] is not None:
+            notes.append(f"{name}: the index {row['index']} loses {row['index_loss']:.1f} points of R@{row['k']}")
+        if row["published_source"]:
+            notes.append(f"{name}: published in {row['published_source']}")
+    return notes

@@ -1,0 +1,50 @@
+"""The images of a manifest as a torch data set."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from data_manifest.errors import UserError
+from evaluation.descriptors.open_image import open_image, resize_shorter_side
+
+
+class ImageDataset(Dataset[Tensor]):
+    """Images by row number: uint8 [channels, height, width].
+
+    Args:
+        images_folder: Folder that the paths are relative to.
+        paths: Relative paths, in one Arrow column: as Python strings, millions would fill each worker's memory.
+        resized_to: Pixels of the shorter side; None keeps each image's own size.
+        mode: Mode of Pillow: RGB, or L for grayscale.
+    """
+
+    def __init__(self, images_folder: Path, paths: pa.Array, resized_to: int | None = None, mode: str = "RGB") -> None:
+        if resized_to is not None and resized_to < 1:
+            raise UserError(f"image_size = {resized_to}: must be at least 1 pixel")
+        self.images_folder = images_folder
+        self.paths = paths
+        self.resized_to = resized_to
+        self.mode = mode
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def path(self, row: int) -> Path:
+        """Return the path of an image."""
+        return self.images_folder / str(self.paths[row])
+
+    def __getitem__(self, row: int) -> Tensor:
+        image = open_image(self.path(row), self.mode)
+        if self.resized_to is not None:
+            image = resize_shorter_side(image, self.resized_to)
+        return to_tensor(image)
+
+
+def to_tensor(image: Image.Image) -> Tensor:
+    """Return an RGB or grayscale image as uint8 [channels, height, width]."""
+    return torch.from_numpy(np.atleast_3d(np.array(image))).permute(2, 0, 1).contiguous()

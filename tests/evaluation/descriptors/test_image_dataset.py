@@ -1,0 +1,36 @@
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import torch
+from PIL import Image
+
+from data_manifest.errors import UserError
+from evaluation.descriptors.image_dataset import ImageDataset
+
+
+def test_pixels_are_uint8_channels_first(tmp_path: Path) -> None:
+    image = Image.new("RGB", (3, 2), (0, 0, 0))
+    image.putpixel((2, 1), (255, 128, 51))
+    image.save(tmp_path / "a.png")
+    tensor = ImageDataset(tmp_path, pa.array(["a.png"]))[0]
+    assert tensor.dtype == torch.uint8
+    assert tensor.tolist() == [[[0, 0, 0], [0, 0, value]] for value in (255, 128, 51)]
+
+
+def test_images_keep_their_own_size_unless_resized(tmp_path: Path) -> None:
+    Image.new("RGB", (30, 20)).save(tmp_path / "a.png")
+    paths = pa.array(["a.png"])
+    assert ImageDataset(tmp_path, paths)[0].shape == (3, 20, 30)
+    assert ImageDataset(tmp_path, paths, resized_to=10)[0].shape == (3, 10, 15)
+
+
+def test_a_side_of_0_pixels_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="image_size = 0"):
+        ImageDataset(tmp_path, pa.array(["a.png"]), resized_to=0)
+
+
+def test_grayscale_images_have_one_channel(tmp_path: Path) -> None:
+    Image.new("RGB", (3, 2), (255, 0, 0)).save(tmp_path / "a.png")
+    grey = ImageDataset(tmp_path, pa.array(["a.png"]), mode="L")[0]
+    assert grey.tolist() == [[[76] * 3] * 2]
