@@ -247,6 +247,7 @@ def test_other_sources_than_names_give_the_same_bytes(
     """Of photos in eight folders; the table and the artifacts lie in the driver's working folder."""
     monkeypatch.setattr(exif, "MIN_JOBS_FOR_PROCESSES", 100)
     monkeypatch.setattr(manifest_module, "ROWS_PER_PARTITION", 2)
+    monkeypatch.setattr(exif, "PHOTOS_PER_PARTITION", 2)
     monkeypatch.chdir(tmp_path)
     photo = Image.Exif()
     photo.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: (48.0, 51.0, 2.16), 3: "W", 4: (2.0, 20.0, 5.28)})
