@@ -100,7 +100,7 @@ def test_headings_of_a_table(
     assert sources.null_count() == read.count(None)
 
 
-def test_they_are_shown(
+def test_odd_headings_are_logged_and_shown(
     from_names: Callable[..., Path], caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.INFO, "pipeline.manifest.build_manifest")
@@ -113,7 +113,7 @@ def test_they_are_shown(
     assert (shown[OUTSIDE], shown[UNKNOWN]) == ("1", "2")
 
 
-def test_a_reject_decides_nothing(tmp_path: Path, name_with: NameWith) -> None:
+def test_the_heading_of_a_reject_is_ignored(tmp_path: Path, name_with: NameWith) -> None:
     names = [name_with(pano_id="a", heading=-1), name_with(pano_id="b", heading=-90, latitude=91)]
     (tmp_path / "train_images_paths.txt").write_text("\n".join(names))
     assert headings(build_manifest(tmp_path / "train", tmp_path / "A")) == [None]

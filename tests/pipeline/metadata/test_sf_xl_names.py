@@ -78,7 +78,7 @@ def test_a_name_written_out() -> None:
     }
 
 
-def test_the_mangled_name_is_a_reject_of_training_and_has_a_position_elsewhere() -> None:
+def test_a_name_with_9_fields_is_a_reject_for_training_only() -> None:
     assert reason(MANGLED) == "wrong number of fields: 9 fields, expected 16"
     row = parse(MANGLED, strict=False)
     assert (row["reject"], row["utm_east"], row["utm_north"], row["utm_zone"]) == (None, 549678.37, 4180874.60, 10)
@@ -102,7 +102,7 @@ def test_the_mangled_name_is_a_reject_of_training_and_has_a_position_elsewhere()
         (GOOD_NAMES[0].replace(".jpg", "jpg"), "not an image name: expected .jpg, .jpeg, .png, .heic, .heif"),
     ],
 )
-def test_what_is_no_name(name: str, expected: str, strict: bool) -> None:
+def test_other_names_are_rejects(name: str, expected: str, strict: bool) -> None:
     assert reason(name, strict) == expected
 
 
@@ -129,7 +129,7 @@ def test_paths_that_lead_out_of_the_folder(folder: str, strict: bool) -> None:
     assert reason(folder + GOOD_NAMES[0], strict) == f"unsafe path: {folder}{GOOD_NAMES[0]}"
 
 
-def test_an_unsafe_path_is_told_before_anything_else() -> None:
+def test_an_unsafe_path_is_the_first_reason() -> None:
     assert reason("a/..") == "unsafe path: a/.."
     assert reason("../photo.txt") == "unsafe path: ../photo.txt"
 
@@ -184,7 +184,7 @@ NO_NUMBERS = ["nan", "NaN", "inf", "-inf", "infinity", "1_0", "0x10", "1e400", "
 
 @pytest.mark.parametrize("written", NO_NUMBERS)
 @pytest.mark.parametrize("field", ["heading", "pitch", "roll", "height", "latitude", "longitude"])
-def test_what_is_no_number(name_with: NameWith, field: str, written: str) -> None:
+def test_fields_that_are_not_numbers_are_rejects(name_with: NameWith, field: str, written: str) -> None:
     assert reason(name_with(**{field: written})) == f"not a number: {field} = {written}"
     row = parse(name_with(**{field: written}), strict=False)
     assert (row["reject"], row[field]) == (None, None)
@@ -193,7 +193,9 @@ def test_what_is_no_number(name_with: NameWith, field: str, written: str) -> Non
 @pytest.mark.parametrize("written", NO_NUMBERS)
 @pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize("field", ["utm_east", "utm_north"])
-def test_a_utm_position_that_is_no_number(name_with: NameWith, field: str, strict: bool, written: str) -> None:
+def test_a_utm_position_that_is_not_a_number_is_always_a_reject(
+    name_with: NameWith, field: str, strict: bool, written: str
+) -> None:
     assert reason(name_with(**{field: written}), strict) == f"not a number: {field} = {written}"
 
 
@@ -220,7 +222,7 @@ def test_a_utm_position_that_is_no_number(name_with: NameWith, field: str, stric
         ("utm_band", "SS", "out of range: utm_band = SS"),
     ],
 )
-def test_what_cannot_be_is_rejected_in_training_and_unknown_elsewhere(
+def test_impossible_fields_are_rejects_for_training_and_null_elsewhere(
     name_with: NameWith, field: str, written: str, expected: str
 ) -> None:
     assert reason(name_with(**{field: written})) == expected
@@ -286,7 +288,7 @@ def test_texts_are_kept_as_written(name_with: NameWith) -> None:
     assert parse(name_with(pano_id="None"))["pano_id"] == "None"
 
 
-def test_the_first_of_several_reasons_is_told(name_with: NameWith) -> None:
+def test_the_first_of_several_reasons_is_given(name_with: NameWith) -> None:
     assert reason("../" + MANGLED.replace(".jpg", ".txt")) == f"unsafe path: ../{MANGLED.replace('.jpg', '.txt')}"
     assert reason(name_with(utm_zone="x", heading="y")) == "not a number: utm_zone = x"
 
@@ -297,7 +299,7 @@ def test_one_bad_name_does_not_touch_the_others() -> None:
     assert together.select(*schemas.MANIFEST.names, "reject").rows() == [tuple(parse(path).values()) for path in paths]
 
 
-def test_reasons_are_those_of_the_documentation() -> None:
+def test_reasons_are_as_documented() -> None:
     assert {reason.value for reason in Reason} >= {
         *("wrong number of fields", "no position", "not a number", "not UTF-8", "unsafe path")
     }

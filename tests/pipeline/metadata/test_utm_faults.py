@@ -90,7 +90,7 @@ def build(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.mark.parametrize("source", ["names", "table"])
 @pytest.mark.parametrize(("position", "fault"), WRONG)
-def test_what_cannot_be_is_rejected_with_the_likely_mistake(
+def test_impossible_positions_are_rejected_with_the_likely_mistake(
     position: tuple[Any, ...], fault: str, source: str, build: Callable[..., Path]
 ) -> None:
     (reject,) = read_table(build([position, MUNICH], source), "rejects").to_dicts()
@@ -101,13 +101,13 @@ def test_what_cannot_be_is_rejected_with_the_likely_mistake(
 
 
 @pytest.mark.parametrize("source", ["names", "table"])
-def test_what_can_be_is_taken(source: str, build: Callable[..., Path]) -> None:
+def test_possible_positions_are_kept(source: str, build: Callable[..., Path]) -> None:
     manifest = build(RIGHT, source)
     assert read_table(manifest, "rejects").is_empty()
     assert len(read_table(manifest, "manifest")) == len(RIGHT)
 
 
-def test_positions_anywhere_are_taken(build: Callable[..., Path]) -> None:
+def test_positions_anywhere_on_earth_are_kept(build: Callable[..., Path]) -> None:
     places = [(latitude, longitude) for latitude in range(-80, 85, 4) for longitude in range(-180, 180, 13)]
     positions = [utm.from_latlon(*place) for place in places]
     assert read_table(build(positions), "rejects").is_empty()

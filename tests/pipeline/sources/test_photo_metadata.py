@@ -143,7 +143,7 @@ def test_an_unclear_position_in_xmp_is_explained(make_photo: MakePhoto, tmp_path
     assert unclear == "exif:GPSLatitude = 48,51N: ambiguous comma: minutes or decimals"
 
 
-def test_times_that_are_not_understood_are_counted(
+def test_timestamps_that_cannot_be_parsed_are_counted(
     make_photo: MakePhoto, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")

@@ -52,7 +52,7 @@ def rejects_of(manifest: Path) -> dict[str, str]:
     return {row["path"]: f"{row['reason']}: {row['detail']}" for row in read_table(manifest, "rejects").to_dicts()}
 
 
-def test_what_photos_say(tmp_path: Path) -> None:
+def test_fields_come_from_mapillary_xmp_and_exif(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     write_photo(photos / "plain.jpg", GPS)
     write_photo(photos / "magnetic.jpg", {**GPS, 16: "M", 17: 90.5, 5: b"\x01", 6: 3.5}, orientation=6)
@@ -73,7 +73,7 @@ def test_what_photos_say(tmp_path: Path) -> None:
     assert (rows["magnetic.jpg"]["height"], rows["pose.jpg"]["pitch"]) == (-3.5, -4.0)
 
 
-def test_photos_of_kinds_that_are_not_read_are_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_photos_in_other_formats_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_photo(tmp_path / "photos" / "good.jpg", GPS)
     for name in ("1.WebP", "more/2.webp", "3.txt", "@eaDir/4.webp", "._5.webp"):
         (tmp_path / "photos" / name).parent.mkdir(exist_ok=True)
@@ -83,7 +83,7 @@ def test_photos_of_kinds_that_are_not_read_are_told_of(tmp_path: Path, caplog: p
     assert ".txt" not in caplog.text
 
 
-def test_photos_that_are_of_no_use(tmp_path: Path) -> None:
+def test_unusable_photos_are_rejects(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     write_photo(photos / "good.jpg", GPS)
     write_photo(photos / "nowhere.jpg", {})
@@ -102,9 +102,7 @@ def test_photos_that_are_of_no_use(tmp_path: Path) -> None:
     }
 
 
-def test_what_the_machine_refuses_is_not_remembered_as_a_reject(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_io_error_is_not_a_reject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_photo(tmp_path / "photos" / "1.jpg", GPS)
 
     def refuses(path: bytes) -> dict[str, str]:
@@ -117,7 +115,7 @@ def test_what_the_machine_refuses_is_not_remembered_as_a_reject(
     assert len(rows_of(tmp_path / "photos", tmp_path)) == 1
 
 
-def test_photos_that_changed_are_read_again_and_others_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_changed_photos_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(photo_source, "PHOTOS_PER_PARTITION", 2)
     monkeypatch.setattr(photo_source, "MIN_JOBS_FOR_PROCESSES", 100)
     seen: list[str] = []
@@ -167,7 +165,7 @@ def test_headings_from_the_track_of_a_folder(tmp_path: Path) -> None:
     assert PhotoSource(SourceSettings(source="exif", heading="from-track")).rows_per_partition is None
 
 
-def test_another_way_to_find_headings_reads_the_photos_again(tmp_path: Path) -> None:
+def test_other_heading_settings_read_the_photos_again(tmp_path: Path) -> None:
     for number in range(3):
         place = {**GPS, 2: (48.0, 51.0, 2.0 + number)}
         write_photo(tmp_path / "photos" / f"{number}.jpg", place, taken=f"2014:06:16 10:20:3{number}")

@@ -64,7 +64,7 @@ def test_a_table_in_windows_1252_is_reported(build: Build, photos: Path, caplog:
     )
 
 
-def test_a_damaged_line_does_not_change_how_others_are_read(build: Build, photos: Path) -> None:
+def test_a_line_in_windows_1252_leaves_the_others_in_utf_8(build: Build, photos: Path) -> None:
     (photos / "müll.jpg").touch()
     lines = [b"path,lat,lon,note\n", "müll.jpg,48.85,2.33,été\n".encode(), b"a/1.jpg,48.85,2.33,\xe9t\xe9\n"]
     rows = read_table(build(b"".join(lines)), "manifest")
@@ -112,12 +112,12 @@ def test_a_folder_of_parquet_files_is_one_table(photos: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", ["photos [1].csv", "photos*.txt"])
-def test_a_name_is_no_pattern(photos: Path, tmp_path: Path, name: str) -> None:
+def test_a_file_name_is_not_a_pattern(photos: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(CONTENT)
     assert read_table(manifest_of(tmp_path / name), "manifest")["path"].to_list() == ["a/1.jpg"]
 
 
-def test_parquet_is_known_by_its_content(build: Build, tmp_path: Path) -> None:
+def test_parquet_is_recognized_by_its_content(build: Build, tmp_path: Path) -> None:
     pl.DataFrame([ROW]).write_parquet(tmp_path / "x")
     assert read_table(build((tmp_path / "x").read_bytes()), "manifest")["path"].to_list() == ["a/1.jpg"]
 
@@ -145,7 +145,7 @@ def test_parquet_is_known_by_its_content(build: Build, tmp_path: Path) -> None:
         (b"path,lat,lon\na/1.jpg,1,2,3\n", "Each line needs the columns of the first one"),
     ],
 )
-def test_files_that_are_no_table(build: Build, content: bytes, message: str) -> None:
+def test_files_in_other_formats_are_errors(build: Build, content: bytes, message: str) -> None:
     with pytest.raises(UserError) as error:
         build(content)
     assert "photos.csv" in str(error.value)
@@ -153,7 +153,7 @@ def test_files_that_are_no_table(build: Build, content: bytes, message: str) -> 
     assert error.value.__suppress_context__ or error.value.__context__ is None, "one message, not a chain"
 
 
-def test_places_that_are_no_table(photos: Path, tmp_path: Path) -> None:
+def test_missing_and_truncated_tables_are_errors(photos: Path, tmp_path: Path) -> None:
     for name in ("empty", "without/deep", "truncated"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "without" / "deep" / "x.csv").write_text(CONTENT)

@@ -20,7 +20,7 @@ def rejects(folder: Path) -> dict[str, str]:
     return {row["path"]: f"{row['reason']}: {row['detail']}" for row in read_table(folder, "rejects").to_dicts()}
 
 
-def test_what_a_row_becomes(build: Build) -> None:
+def test_a_row_becomes_a_manifest_row(build: Build) -> None:
     folder = build(
         "path,latitude,longitude,heading,timestamp,pano_id,heading_reference\n"
         "a/1.jpg,48.8506,2.3348,-10,2014-06-16T10:20:30Z,p_1,M\n"
@@ -62,7 +62,7 @@ def test_utm_with_zone_and_band_in_one_and_mapped_columns(build: Build) -> None:
     assert (row["utm_east"], row["utm_zone"], row["utm_band"], row["heading_source"]) == (450847.6, 31, "U", None)
 
 
-def test_rows_that_name_no_position_and_no_file_of_the_folder(build: Build) -> None:
+def test_rows_without_a_position_or_a_file_are_rejects(build: Build) -> None:
     found = rejects(build("path,lat,lon\na/1.jpg,0,0\n../a/1.jpg,1,2\n/etc/x.jpg,1,2\n,1,2\na/2.jpg,1,2\n"))
     outside = "no such file: in the table, but not in the images folder"
     assert {path: detail for path, detail in found.items() if "not in the table" not in detail} == {
@@ -88,7 +88,7 @@ def test_any_zone_and_no_pole(build: Build) -> None:
     assert rejects(folder) == {"b/4.png": "no position: no UTM, and no latitude and longitude within the range of UTM"}
 
 
-def test_swapped_degrees_are_found_and_said(build: Build) -> None:
+def test_swapped_degrees_are_explained(build: Build) -> None:
     with pytest.raises(UserError, match=r"swapped in 1 of 1 rows \(first: latitude = -122\.4, longitude = 37\.7\)"):
         build("path,latitude,longitude\na/1.jpg,-122.4,37.7\n")
     utm_and_swapped = (
@@ -111,7 +111,7 @@ def test_a_parquet_table_gives_the_same_rows(build: Build, photos: Path, tmp_pat
     assert read_table(of_csv, "manifest")["heading_source"].to_list() == [None, "table"]
 
 
-def test_what_makes_another_manifest_and_what_does_not(build: Build, photos: Path) -> None:
+def test_another_table_or_columns_give_another_manifest(build: Build, photos: Path) -> None:
     text = "path,lat,lon\na/1.jpg,48.85,2.33\na/2.jpg,48.85,2.33\n"
     first = build(text)
     assert build(text, columns="latitude=lat") != first
@@ -147,7 +147,7 @@ def test_what_makes_another_manifest_and_what_does_not(build: Build, photos: Pat
         ("path,lat,lon\na/1.jpg,x,2\n", {}, "none of the 4 files is a usable image"),
     ],
 )
-def test_tables_that_cannot_work(build: Build, text: str, options: dict[str, str], message: str) -> None:
+def test_unusable_tables_are_errors(build: Build, text: str, options: dict[str, str], message: str) -> None:
     with pytest.raises(UserError) as error:
         build(text, **options)
     assert message in str(error.value)
