@@ -1,16 +1,15 @@
 """The Luigi tasks: `luigi --module workflows TrainCosPlace --dataset-folder sf-xl/processed`.
 
-A task is a label on a plain function of `pipeline`, `training` or `evaluation`, and is complete when that function's
-artifact is published. What takes seconds to import (torch, faiss) is imported where it is used.
+Each task labels a plain function of `pipeline`, `training` or `evaluation`, and is complete when the artifact of that
+function is published. torch and faiss take seconds to import, so they are imported where they are used.
 """
 
-from luigi_tasks.configuration import check_configuration, warn_of_unread_sections
+from luigi_tasks.configuration import check_configuration
 from luigi_tasks.data import BuildGroups, BuildManifest, CropPanoramas, SplitDataset, VerifyImages
 from luigi_tasks.evaluation import EvaluateCosPlace, ExtractDescriptors, WriteReport
 from luigi_tasks.training import TrainCosPlace, TrainSeeds
 
 check_configuration()
-warn_of_unread_sections()
 
 __all__ = [
     "BuildGroups",

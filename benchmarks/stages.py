@@ -112,7 +112,7 @@ def run_rounds(data: Data, adding: AbstractContextManager[None], renaming: Abstr
 
 def run_unchanged(data: Data, *options: str) -> Measured:
     """Run BuildGroups where there is nothing to do."""
-    return median(data.run("BuildGroups", "BuildGroups: nothing to do", *options) for _ in range(RUNS_UNCHANGED))
+    return median(data.run("BuildGroups", "BuildGroups: up to date", *options) for _ in range(RUNS_UNCHANGED))
 
 
 def build_apart(data: Data) -> Apart:

@@ -1,6 +1,6 @@
-"""The whole pipeline on the toy city, as `make demo` runs it: from images to an evaluation, and a report on it.
+"""Run the whole pipeline on the toy city, from images to a report, as in `make demo`.
 
-Everything is made under `demo/`. What is there already is not made again.
+All results are in `demo/`; those that are up to date are not rebuilt.
 """
 
 import os
@@ -22,23 +22,25 @@ LUIGI = (sys.executable, "-m", "luigi", "--module", "workflows")
 
 
 def main() -> int:
-    """Run the stages one after the other; return the exit status of the first that fails, or 0."""
+    """Run the stages in order; return the exit code of the first that fails, or 0."""
     os.chdir(EXAMPLES.parent)
     began = time.monotonic()
     if not CITY.is_dir():
-        status = run("1. A toy city, in SF-XL's naming", [sys.executable, str(EXAMPLES / "toy_city.py"), str(CITY)])
+        status = run(
+            "1. Render a toy city with SF-XL's file names", [sys.executable, str(EXAMPLES / "toy_city.py"), str(CITY)]
+        )
         if status:
             return status
     recalls = {}
     for title, name, extra in (
-        ("2. Manifest, groups, and the recalls of an untrained network", "before training", ["--epochs-num", "0"]),
-        ("3. Training, and the recalls of the trained network", "after training", []),
+        ("2. Build manifest and groups, evaluate an untrained network", "before training", ["--epochs-num", "0"]),
+        ("3. Train and evaluate", "after training", []),
     ):
         status = run(title, [*LUIGI, "EvaluateCosPlace", *extra])
         if status:
             return status
         recalls[name] = read_table(current("evaluation"), "recalls")
-    status = run("4. The report", [*LUIGI, "WriteReport"])
+    status = run("4. Write the report", [*LUIGI, "WriteReport"])
     if status:
         return status
     print(f"\nDone in {time.monotonic() - began:.0f} seconds.\n\n{summary(recalls)}")
@@ -46,30 +48,30 @@ def main() -> int:
 
 
 def run(title: str, command: list[str]) -> int:
-    """Show and run a command with the demo's configuration, and return its exit status."""
+    """Print and run a command with the demo's configuration; return its exit code."""
     shown = " ".join(Path(part).name if part == sys.executable else part for part in command)
     print(f"\n{title}\n$ LUIGI_CONFIG_PATH={CONFIG.relative_to(Path.cwd())} {shown}", flush=True)
     status = subprocess.run(command, env={**os.environ, "LUIGI_CONFIG_PATH": str(CONFIG)}, check=False).returncode
     if status:
-        print(f"\nThe demo stops here: this command ended with status {status}.", file=sys.stderr)
+        print(f"\nThe demo stopped: this command failed with exit code {status}.", file=sys.stderr)
     return status
 
 
 def current(stage: str) -> Path:
-    """Return the demo's current artifact of a stage: of the manifests, that of the images trained on."""
+    """Return the demo's current artifact of a stage; of manifests, that of the training images."""
     found = [path for path in list_current(ARTIFACTS) if path.parent.parent.name == stage]
     return next((path for path in found if path.parent.name.endswith("-train")), found[0])
 
 
 def summary(recalls: dict[str, pl.DataFrame]) -> str:
-    """Return the recalls before and after training, and where everything is."""
-    lines = ["Recall on the test set, photos of years never trained on:"]
+    """Return the recalls before and after training, and the folders of all artifacts."""
+    lines = ["Recall on the test set, with photos of years that training did not see:"]
     for name, table in recalls.items():
         lines.append(f"  {name:16}" + "".join(f"  R@{row['k']} {row['recall']:5.1f}%" for row in table.to_dicts()))
-    lines += ["", "What was made:", f"  images       {CITY}"]
+    lines += ["", "Results:", f"  images       {CITY}"]
     lines += [f"  {stage:12} {current(stage)}" for stage in ("manifest", "groups", "training", "evaluation")]
     lines += ["", f"Open in a browser: {current('report') / PAGE}"]
-    lines += [f"Look inside:       python -m data_manifest paths --artifacts-folder {ARTIFACTS}"]
+    lines += [f"List the tables:   python -m data_manifest paths --artifacts-folder {ARTIFACTS}"]
     return "\n".join(lines)
 
 

@@ -1,10 +1,10 @@
-"""Renders a small synthetic city as a data set in SF-XL's folders and file names.
+"""Render a small synthetic city as a data set with SF-XL's folders and file names.
 
     python examples/toy_city.py OUT                                    # train, val and test
-    python examples/toy_city.py --contact-sheet toy_city.png           # only a picture of it
+    python examples/toy_city.py --contact-sheet toy_city.png           # only an overview picture
 
-Twelve views of each place in several years, whose light, cars, passers-by, paint and shops differ. Equal settings give
-equal bytes (with equal versions of numpy and Pillow).
+Each place has twelve views per year; light, cars, pedestrians, paint and shops change over the years. Equal settings
+give equal bytes for equal versions of NumPy and Pillow.
 """
 
 import argparse
@@ -21,15 +21,15 @@ from city.sheet import write_contact_sheet
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0, or 1 with one message for a mistake of the user."""
+    """Run the command line; return 0, or 1 after printing a user error."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     options = make_parser().parse_args(arguments)
     try:
         if options.out is None and options.contact_sheet is None:
-            raise CityError("nothing to do: name a folder for the images, or --contact-sheet PATH.png")
+            raise CityError("No output given. Pass a folder for the images, or --contact-sheet PATH.png.")
         settings = CitySettings(options.seed, options.size, options.places, options.spacing, options.train_years)
         if options.processes < 1:
-            raise CityError(f"processes = {options.processes}: at least 1 is needed")
+            raise CityError(f"processes = {options.processes}: expected at least 1.")
         if options.out is not None:
             make_city(options.out, settings, options.processes)
         if options.contact_sheet is not None:
@@ -44,25 +44,23 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     defaults = CitySettings()
-    parser = argparse.ArgumentParser(description="Renders a small synthetic city in SF-XL's folders and file names.")
+    parser = argparse.ArgumentParser(description="Render a small synthetic city with SF-XL's folders and file names.")
     parser.add_argument("out", type=Path, nargs="?", help="folder for the images: new or empty")
-    parser.add_argument(
-        "--seed", type=int, default=defaults.seed, help="another seed, another city (default %(default)s)"
-    )
+    parser.add_argument("--seed", type=int, default=defaults.seed, help="random seed of the city (default %(default)s)")
     parser.add_argument(
         "--size", type=int, default=defaults.size, help="height of the images, pixels (default %(default)s)"
     )
-    parser.add_argument("--places", type=int, default=defaults.places, help="places with photos (default %(default)s)")
+    parser.add_argument("--places", type=int, default=defaults.places, help="number of places (default %(default)s)")
     parser.add_argument(
         "--spacing", type=int, default=defaults.spacing,
-        help=f"metres between neighbouring places of a street: {', '.join(map(str, SPACINGS_M))} (default %(default)s)",
+        help=f"metres between adjacent places of a street: {', '.join(map(str, SPACINGS_M))} (default %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--train-years", type=int, default=defaults.train_years, help="years of training (default %(default)s)"
+        "--train-years", type=int, default=defaults.train_years, help="number of training years (default %(default)s)"
     )
-    parser.add_argument("--processes", type=int, default=2, help="years rendered at a time (default %(default)s)")
+    parser.add_argument("--processes", type=int, default=2, help="years rendered in parallel (default %(default)s)")
     parser.add_argument(
         "--contact-sheet", type=Path, metavar="PATH", help="write a picture of four places over the years"
     )
@@ -70,15 +68,15 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def make_city(out: Path, settings: CitySettings, processes: int) -> None:
-    """Render beside `out` and move into place, so that a run cut short leaves no half-made data set."""
+    """Render next to `out`, then move into place, so that an interrupted run leaves nothing incomplete."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise CityError(f"{out} exists and is not an empty folder: choose another name, or remove it")
+        raise CityError(f"{out} exists and is not an empty folder. Choose another name, or remove it.")
     out.parent.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent.resolve()))
     try:
         counts = write_city(staging, settings, processes)
-        staging.chmod(0o755)  # mkdtemp's folders are for their owner alone
+        staging.chmod(0o755)  # mkdtemp creates folders that only their owner can read
         staging.replace(out)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

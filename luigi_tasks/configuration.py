@@ -1,140 +1,95 @@
-"""Checks of the configuration files: sections, names and values that Luigi would ignore or fail on."""
+"""Checks of the configuration files: names, sections and values that Luigi would ignore or fail on."""
 
 import configparser
-import difflib
-import functools
-import logging
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import luigi
-from luigi.task_register import Register
 
 from data_manifest.errors import UserError
+from luigi_tasks.command_line import closest, letters_of, task_names
 from luigi_tasks.parameters import CONFIG_SECTION, PLACES
 
-# Luigi's sections that have no class, or one in a module that is imported later.
-LUIGI_SECTIONS = (
-    *("retcode", "cors", "resources", "logging", "task_history", "batch_notifier", "prometheus", "datadog"),
-    *("artifactory", "azureblob", "bigquery", "dataproc", "dockerconfig", "elasticsearch", "gcs", "hadoop"),
-    *("hadoopcli", "hdfs", "hive", "kubernetes", "mongodb", "mssql", "mysql", "OpenPai", "pig", "postgres"),
-    *("presto", "pyspark", "redis", "redshift", "s3", "salesforce", "sge", "spark", "sqlalchemy", "webhdfs"),
-)
-OUR_SECTIONS = sorted({section for section, _ in PLACES.values()})
-STAGE_SECTIONS = ("training", "evaluation", "groups", "manifest")  # unknown sections that were meant for this pipeline
-NEAR, NEAR_SECTION = 0.6, 0.8  # least ratios of difflib: cosplce and cosplace have 0.93, task and dask 0.75
+OUR_SECTIONS = (CONFIG_SECTION, "dask")
+STAGES = ("training", "evaluation", "groups", "manifest")
+MIN_SIMILARITY = 0.8  # of names of sections
 CONFIG_PATH = "LUIGI_CONFIG_PATH"
-logger = logging.getLogger(__name__)
 
 
 def check_configuration() -> None:
-    """Check the sections, names and values of the configuration files that concern this pipeline.
+    """Check the configuration files.
 
     Raises:
-        UserError: A file is missing or unreadable, a value cannot be expanded, or a value would be ignored: it has an
-            unknown name, or is in a section that was meant for this pipeline.
+        UserError: A file is missing or unreadable, a value cannot be expanded, or a parameter would be ignored because
+            of its name or section.
     """
     if (path := os.environ.get(CONFIG_PATH)) and not Path(path).is_file():
         raise UserError(f"{CONFIG_PATH} = {path}: no such file. Correct or unset the variable.")
-    for path in _paths():
-        _lines(path)
-    sections = _names_by_section()
-    _check_default_section(sections)
-    for section, names in sections.items():
+    for file in _files():
+        _read_lines(file)
+    configuration = luigi.configuration.get_config()
+    in_toml = getattr(configuration, "data", None)
+    defaults = {} if in_toml else configuration.defaults()
+    sections = in_toml or {section: configuration.options(section) for section in configuration.sections()}
+    names = {section: [name for name in options if name not in defaults] for section, options in sections.items()}
+    for section in names:
         if section in OUR_SECTIONS:
-            _check_names(section, names)
-        elif not _is_luigis(section) and (meant := _section_meant(section, names)):
+            _check_names(section, names[section])
+        elif section != "resources" and (meant := _section_meant(section, names[section])):
             raise UserError(f"{_place(section)} is not read. Parameters go in [{meant}].")
-    _check_values()
+    if not in_toml:
+        _check_defaults(configuration, names)
+        _check_values(configuration, names)
 
 
-def warn_of_unread_sections() -> None:
-    """Log a warning for each section that neither this pipeline nor Luigi reads."""
-    for section in _names_by_section():
-        if section not in OUR_SECTIONS and not _is_luigis(section):
-            closest = nearest(section, luigi_sections(), NEAR_SECTION)
-            advice = f"Closest: [{closest[0]}]." if closest else f"Our parameters go in [{CONFIG_SECTION}]."
-            logger.warning("WARNING: %s is read by neither Luigi nor this pipeline. %s", _place(section), advice)
-
-
-@functools.cache  # Luigi walks all classes each time
-def luigi_sections() -> set[str]:
-    """Return the sections that Luigi reads: one for each of its Config classes, and those without a class."""
-    classes = (Register.get_task_cls(name) for name in Register.task_names())
-    return {each.__name__ for each in classes if issubclass(each, luigi.Config)} | set(LUIGI_SECTIONS)
-
-
-def _is_luigis(section: str) -> bool:
-    return section.replace("-", "_") in luigi_sections()  # older files have dashes
-
-
-def task_names() -> list[str]:
-    """Return the names of this pipeline's tasks."""
-    classes = (Register.get_task_cls(name) for name in Register.task_names())
-    return [each.__name__ for each in classes if getattr(each, "kinds", ())]
-
-
-def nearest(word: str, known: Collection[str], least: float = NEAR) -> list[str]:
-    """Return the known words that are like a word, the nearest first; case and punctuation do not count."""
-    by_letters = {_letters(each): each for each in known}
-    return [by_letters[each] for each in difflib.get_close_matches(_letters(word), by_letters, cutoff=least)]
-
-
-def _letters(word: str) -> str:
-    return re.sub(r"[\W_]", "", word).lower()
+def _check_names(section: str, names: Iterable[str]) -> None:
+    for name in names:
+        if (section, name) not in PLACES.values():
+            found = [name] if name in PLACES else closest(name, PLACES)
+            its_section, its_name = PLACES[found[0]] if found else ("", "")
+            advice = (
+                f" Closest: {its_name if its_section == section else f'[{its_section}] {its_name}'}." if found else ""
+            )
+            raise UserError(f"{_place(section, name)}: no such parameter.{advice}")
 
 
 def _section_meant(section: str, names: Collection[str]) -> str | None:
-    """Return our section that an unknown one was meant to be, by its name or the names in it, or None."""
+    """Return the section of ours that an unknown one was meant to be, or None if it belongs to Luigi or others."""
     for ours in OUR_SECTIONS:
-        if ours in _letters(section) or nearest(section, [ours], NEAR_SECTION):
+        if ours in letters_of(section) or closest(section, [ours], MIN_SIMILARITY):
             return ours
-    is_like_a_task = nearest(section, (*task_names(), *STAGE_SECTIONS), NEAR_SECTION)
+    is_like_a_task = letters_of(section) in STAGES or closest(section, task_names(), MIN_SIMILARITY)
     return CONFIG_SECTION if is_like_a_task or (names and set(names) <= PLACES.keys()) else None
 
 
-def _check_names(section: str, names: Collection[str]) -> None:
-    for name in names:
-        if (section, name) not in PLACES.values():
-            raise UserError(f"{_place(section, name)}: no such parameter.{_closest_parameter(name, section)}")
-
-
-def _closest_parameter(name: str, section: str) -> str:
-    found = [PLACES[name]] if name in PLACES else [PLACES[each] for each in nearest(name, PLACES)]
-    if not found:
-        return ""
-    its_section, its_name = found[0]
-    return f" Closest: {its_name}." if its_section == section else f" Closest: [{its_section}] {its_name}."
-
-
-def _check_default_section(sections: Mapping[str, Collection[str]]) -> None:
-    """Check that [DEFAULT] has no parameters: they would be ignored unless [cosplace] exists too."""
-    values = (_raw(section, name) for section, names in sections.items() for name in names)
-    used = set(re.findall(r"%\((.+?)\)s", "\n".join(values)))
-    for name in luigi.configuration.get_config().defaults():
-        if name not in used and nearest(name, PLACES, NEAR_SECTION):
+def _check_defaults(configuration: configparser.ConfigParser, names: dict[str, list[str]]) -> None:
+    """Check that [DEFAULT] has no parameters, which would be ignored in a file without [cosplace]."""
+    values = [_raw(configuration, section, name) for section in names for name in names[section]]
+    referenced = set(re.findall(r"%\((.+?)\)s", "\n".join(values)))
+    for name in configuration.defaults():
+        if name not in referenced and closest(name, PLACES, MIN_SIMILARITY):
             raise UserError(f"{_place('DEFAULT', name)} is not supported. Parameters go in [{CONFIG_SECTION}].")
 
 
-def _check_values() -> None:
-    """Check that references in the values can be resolved: a single % starts one."""
-    configuration = luigi.configuration.get_config()
-    for section in configuration.sections():  # none in TOML, which has no references
-        if section not in OUR_SECTIONS and not _is_luigis(section):
-            continue
-        defaults = configuration.defaults()
-        for name in sorted(configuration.options(section), key=lambda name: name not in defaults):
+def _check_values(configuration: configparser.ConfigParser, names: dict[str, list[str]]) -> None:
+    """Check that all values can be expanded, those of [DEFAULT] first."""
+    for section in names.keys() & {*OUR_SECTIONS, "core"}:
+        for name in (*configuration.defaults(), *names[section]):
             try:
                 configparser.ConfigParser.get(configuration, section, name)
             except configparser.InterpolationError as error:
-                place, raw = _place("DEFAULT" if name in defaults else section, name), _raw(section, name)
-                raise UserError(f"{place} = {raw}: {_unresolved(error, raw)}") from None
+                place = _place(section if name in names[section] else "DEFAULT", name)
+                raw = _raw(configuration, section, name)
+                raise UserError(f"{place} = {raw}: {_explain(error, raw)}") from None
 
 
-def _unresolved(error: configparser.InterpolationError, raw: str) -> str:
-    """Return why the references in a value cannot be resolved."""
+def _raw(configuration: configparser.ConfigParser, section: str, name: str) -> str:
+    return configparser.ConfigParser.get(configuration, section, name, raw=True)
+
+
+def _explain(error: configparser.InterpolationError, raw: str) -> str:
     if isinstance(error, configparser.InterpolationSyntaxError):
         return "write %% for a percent sign."
     if isinstance(error, configparser.InterpolationMissingOptionError):
@@ -143,52 +98,27 @@ def _unresolved(error: configparser.InterpolationError, raw: str) -> str:
     return f"the environment variable {missing[0]} is not set." if missing else error.message
 
 
-def _raw(section: str, name: str) -> str:
-    """Return a value as it is in the file."""
-    configuration = luigi.configuration.get_config()
-    if in_toml := getattr(configuration, "data", None):
-        return str(in_toml[section][name])
-    return configparser.ConfigParser.get(configuration, section, name, raw=True)
-
-
-def _names_by_section() -> dict[str, list[str]]:
-    """Return the names in each section, without those of [DEFAULT]."""
-    configuration = luigi.configuration.get_config()
-    if in_toml := getattr(configuration, "data", None):
-        return {section: list(values) for section, values in in_toml.items()}
-    defaults = configuration.defaults()
-    return {
-        section: [name for name in configuration.options(section) if name not in defaults]
-        for section in configuration.sections()
-    }
-
-
 def _place(section: str, name: str = "") -> str:
-    """Return where a section, or a name in it, was set last, as in `luigi.cfg, line 3: [cosplace] M`."""
+    """Return where a section or a name was last set, as in `luigi.cfg, line 3: [cosplace] M`."""
     what = f"[{section}] {name}".rstrip()
-    for path in reversed(_paths()):
-        inside = False
-        for number, line in enumerate(_lines(path), 1):
+    for file in reversed(_files()):
+        is_inside = False
+        for number, line in enumerate(_read_lines(file), 1):
             header = configparser.ConfigParser.SECTCRE.match(line.strip())
-            inside = header["header"] == section if header else inside
-            is_name = re.match(rf"\s*{re.escape(name)}\s*[=:]", line) if name else header
-            if inside and is_name:
-                return f"{path}, line {number}: {what}"
+            is_inside = header["header"] == section if header else is_inside
+            if is_inside and (re.match(rf"\s*{re.escape(name)}\s*[=:]", line) if name else header):
+                return f"{file}, line {number}: {what}"
     return what
 
 
-def _paths() -> list[str]:
-    """Return the configuration files that Luigi reads, those that win last."""
+def _files() -> list[str]:
+    """Return the configuration files that Luigi reads, in its order: later ones win."""
     return [path for path in luigi.configuration.get_config()._config_paths if Path(path).exists()]
 
 
-def _lines(path: str) -> list[str]:
-    """Return the lines of a configuration file: Luigi passes over one that it cannot read.
-
-    Raises:
-        UserError: The file cannot be read.
-    """
+def _read_lines(file: str) -> list[str]:
+    """Return the lines of a file; raises UserError if it cannot be read, which Luigi would ignore."""
     try:
-        return Path(path).read_text(errors="replace").splitlines()
+        return Path(file).read_text(errors="replace").splitlines()
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+        raise UserError(f"{file} cannot be read: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""From images to manifests and groups."""
+"""Tasks from images to manifests and groups."""
 
 import functools
 from pathlib import Path
@@ -15,7 +15,7 @@ from pipeline.groups.settings import GroupSettings
 from pipeline.listing.list_images import Listing, list_images
 from pipeline.manifest.build_manifest import build_manifest, manifest_recipe
 from pipeline.manifest.split_manifest import NONE as UNSPLIT
-from pipeline.manifest.split_manifest import SplitSettings, part_name, split_manifest, split_recipe
+from pipeline.manifest.split_manifest import SplitSettings, split_manifest, split_recipe
 from pipeline.panoramas.crop_panoramas import crop_panoramas, crops_recipe
 from pipeline.panoramas.settings import CropFolders, CropSettings
 from pipeline.sources.make_source import make_source
@@ -24,27 +24,24 @@ from pipeline.verification.drop_bad_images import leave_out_bad, verified_by, ve
 from pipeline.verification.settings import NO, CheckSettings, VerifiedSettings, VerifySettings
 from pipeline.verification.verify_images import checks_recipe, verify_images
 
-PANORAMAS = "panoramas"  # in place of a part of a data set
+PANORAMAS = "panoramas"  # takes the place of a part of the data set
+# Inputs are pinned: each is read once per process, so that later changes only affect the next command.
+pinned_listing = functools.cache(list_images)
+pinned_files = functools.cache(stat_manifest)
 
 
-@functools.cache
-def listed(images_folder: Path, artifacts: Path, rescan: bool) -> Listing:
-    """Return the images of a folder, listed once a process: what changes meanwhile is for the next command."""
-    return list_images(images_folder, artifacts, rescan)
-
-
-@functools.cache
+@functools.cache  # EXIF needs the modification time of each file
 def pinned_recipe(
     images_folder: Path, artifacts: Path, rescan: bool, strict: bool, source: SourceSettings, part: str
 ) -> Recipe:
-    """Return what makes a manifest, looked up once a process: with EXIF, each file's time is asked for."""
-    listing = listed(images_folder, artifacts, rescan)
+    """Return the recipe of a manifest."""
+    listing = pinned_listing(images_folder, artifacts, rescan)
     return manifest_recipe(data_set_name(images_folder, artifacts), listing, strict, make_source(source, part))
 
 
 @takes(DatasetSettings, SourceSettings, PartSettings, ClusterSettings)
 class BuildManifest(Stage):
-    """Read what the names of a data set's images say, or a table, or EXIF, into the manifest and rejects tables."""
+    """Build the manifest and the rejects of a part of a data set from file names, a table, or EXIF."""
 
     part: str
     by_names: bool
@@ -56,34 +53,25 @@ class BuildManifest(Stage):
 
     @property
     def images_folder(self) -> Path:
-        """Where the images lie."""
         return self.dataset.images(self.part)
 
-    def name(self) -> str:
-        """Return what the images are called among the artifacts."""
-        return data_set_name(self.images_folder, self.dataset.artifacts_folder)
-
-    def recipe(self) -> Recipe:
-        """Return what makes the manifest."""
-        dataset = self.dataset
-        return pinned_recipe(
-            self.images_folder, dataset.artifacts_folder, dataset.rescan, self.strict, self.source_settings(), self.part
-        )
-
     def source_settings(self) -> SourceSettings:
-        """Return where it is written what the images are: for a published test set, in its names."""
+        """Return the source of the metadata, which is the file names for a named test set."""
         return SourceSettings() if self.by_names else self.settings(SourceSettings)
 
     def listing(self) -> Listing:
-        """Return the images, as they were when the command started."""
-        return listed(self.images_folder, self.dataset.artifacts_folder, self.dataset.rescan)
+        """Return the images as they were when the command started."""
+        return pinned_listing(self.images_folder, self.artifacts_folder, self.rescan)
+
+    def recipe(self) -> Recipe:
+        folders = self.images_folder, self.artifacts_folder
+        return pinned_recipe(*folders, self.rescan, self.strict, self.source_settings(), self.part)
 
     def run(self) -> None:
-        """Build the manifest."""
         with self.executor() as executor:
             build_manifest(
                 self.images_folder,
-                self.dataset.artifacts_folder,
+                self.artifacts_folder,
                 strict=self.strict,
                 listing=self.listing(),
                 on_percentage=self.set_progress_percentage,
@@ -94,85 +82,75 @@ class BuildManifest(Stage):
 
 @takes(DatasetSettings, SourceSettings, SplitSettings, PartSettings, ClusterSettings)
 class SplitDataset(Stage):
-    """Make the manifests of training, validation and test sets from that of one folder of photos."""
+    """Split the manifest of one folder of photos into training, validation and test sets."""
 
     part: str
 
     def requires(self) -> BuildManifest:
-        """The manifest of all photos."""
         manifest: BuildManifest = self.clone(BuildManifest, part=PHOTOS)
         return manifest
 
     @property
     def images_folder(self) -> Path:
-        """Where the images lie: those of every part are in the one folder."""
         return self.dataset.images(PHOTOS)
 
-    def name(self) -> str:
-        """Return what the part is called among the artifacts."""
-        return part_name(data_set_name(self.images_folder, self.dataset.artifacts_folder), self.part)
-
     def recipe(self) -> Recipe:
-        """Return what makes the manifest of the part."""
         manifest = self.requires().recipe()
         return split_recipe(self.part, manifest.name, manifest.digest, self.settings(SplitSettings))
 
     def run(self) -> None:
-        """Write the manifests of all parts."""
-        split_manifest(self.requires().artifact(), self.dataset.artifacts_folder, self.settings(SplitSettings))
+        split_manifest(self.requires().artifact(), self.artifacts_folder, self.settings(SplitSettings))
+
+
+Manifest = BuildManifest | SplitDataset
 
 
 class StageOfImages(Stage):
-    """A stage that works on parts of a data set."""
+    """A stage that reads parts of a data set."""
 
-    def manifest_of(self, part: str) -> "BuildManifest | SplitDataset":
-        """Return the task that makes the manifest of a part of the data set."""
-        of_photos = self.dataset.photos_folder and part != PHOTOS and not self.dataset.has_own_folder(part)
-        is_split = of_photos and self.settings(SplitSettings).split != UNSPLIT
-        task: BuildManifest | SplitDataset = self.clone(SplitDataset if is_split else BuildManifest, part=part)
+    def manifest_of(self, part: str) -> Manifest:
+        """Return the task of the manifest of a part."""
+        is_of_photos = self.dataset.photos_folder and part != PHOTOS and not self.dataset.has_own_folder(part)
+        is_split = is_of_photos and self.settings(SplitSettings).split != UNSPLIT
+        task: Manifest = self.clone(SplitDataset if is_split else BuildManifest, part=part)
         return task
 
-    def manifests(self, split: str) -> list["BuildManifest | SplitDataset"]:
-        """Return the tasks that make the manifests of a split's database and queries."""
+    def manifests(self, split: str) -> list[Manifest]:
+        """Return the tasks of the manifests of the database and the queries of a split."""
         return [self.manifest_of(f"{split}/{role}") for role in ("database", "queries")]
 
 
-pinned_files = functools.cache(stat_manifest)  # once per process, as `listed`
-
-
-def files_of(manifest: BuildManifest | SplitDataset) -> ImageStates:
-    """Return the file states of a manifest's images; before it is published, of no image."""
+def files_of(manifest: Manifest) -> ImageStates:
+    """Return the states of the image files of a manifest; empty until it is published."""
     folder = manifest.artifact()
     return pinned_files(folder, manifest.images_folder) if is_published(folder) else ImageStates(())
 
 
 @takes(DatasetSettings, SourceSettings, SplitSettings, PartSettings, CheckSettings, VerifySettings, ClusterSettings)
 class VerifyImages(StageOfImages):
-    """Read the images of a data set, and write which of them are whole, and what is wrong with the others."""
+    """Check which images of a part of a data set can be read, and list what is wrong with the others."""
 
     part: str
     check: str
 
-    def requires(self) -> "BuildManifest | SplitDataset":
-        """The manifest of these images."""
+    def requires(self) -> Manifest:
         return self.manifest_of(self.part)
 
     def recipe(self) -> Recipe:
-        """Return what makes the checks."""
-        manifest, files = self.requires(), files_of(self.requires())
-        settings = self.settings(VerifySettings)
-        return checks_recipe(manifest.recipe().stored(), manifest.images_folder, files, self.check, settings)
+        manifest, settings = self.requires(), self.settings(VerifySettings)
+        stored = manifest.recipe().stored()
+        return checks_recipe(stored, manifest.images_folder, files_of(manifest), self.check, settings)
 
     def run(self) -> None:
-        """Check the images."""
+        manifest = self.requires()
         with self.executor() as executor:
             verify_images(
-                self.requires().artifact(),
-                self.requires().images_folder,
-                self.dataset.artifacts_folder,
+                manifest.artifact(),
+                manifest.images_folder,
+                self.artifacts_folder,
                 self.check,
                 self.settings(VerifySettings),
-                files=files_of(self.requires()),
+                files=files_of(manifest),
                 on_percentage=self.set_progress_percentage,
                 executor=executor,
             )
@@ -185,81 +163,58 @@ class BuildGroups(StageOfImages):
     verified: str
 
     def requires(self) -> Stage:
-        """The manifest of the training images or, if bad ones are to be left out, their checks."""
-        return self.manifest() if self.verified == NO else self.clone(VerifyImages, part="train", check=self.verified)
-
-    def manifest(self) -> "BuildManifest | SplitDataset":
-        """Return the task that makes the manifest of the training images."""
-        return self.manifest_of("train")
+        if self.verified == NO:
+            return self.manifest_of("train")
+        checks: Stage = self.clone(VerifyImages, part="train", check=self.verified)
+        return checks
 
     def recipe(self) -> Recipe:
-        """Return what makes the groups."""
-        images = self.manifest().recipe().stored()
+        images = self.manifest_of("train").recipe().stored()
         if self.verified != NO:
             images = verified_recipe(images, self.requires().recipe().stored()).stored()
         return groups_recipe(images["name"], images["digest"], self.settings(GroupSettings), verified_by(images))
 
     def run(self) -> None:
-        """Build the groups."""
-        artifacts = self.dataset.artifacts_folder
+        manifest = self.manifest_of("train").artifact()
         with self.executor() as executor:
-            images = self.manifest().artifact()
             if self.verified != NO:
-                images = leave_out_bad(images, self.requires().artifact(), artifacts, executor)
+                manifest = leave_out_bad(manifest, self.requires().artifact(), self.artifacts_folder, executor)
+            report = self.set_progress_percentage
             build_groups(
-                images,
-                artifacts,
-                self.settings(GroupSettings),
-                on_percentage=self.set_progress_percentage,
-                executor=executor,
+                manifest, self.artifacts_folder, self.settings(GroupSettings), on_percentage=report, executor=executor
             )
 
 
-@functools.cache
+@functools.cache  # needs the modification time of each panorama
 def pinned_crops(
-    panoramas_folder: Path,
-    output_folder: Path,
-    artifacts: Path,
-    rescan: bool,
-    settings: CropSettings,
-    source: SourceSettings,
+    folders: tuple[Path, Path], artifacts: Path, rescan: bool, settings: CropSettings, source: SourceSettings
 ) -> Recipe:
-    """Return what makes crops, looked up once a process: each panorama's time is asked for."""
-    listing = listed(panoramas_folder, artifacts, rescan)
-    return crops_recipe(panoramas_folder, output_folder, artifacts, listing, settings, make_source(source, PANORAMAS))
+    """Return the recipe of the crops."""
+    listing = pinned_listing(folders[0], artifacts, rescan)
+    return crops_recipe(*folders, artifacts, listing, settings, make_source(source, PANORAMAS))
 
 
 @takes(DatasetSettings, SourceSettings, CropFolders, CropSettings, ClusterSettings)
 class CropPanoramas(Stage):
-    """Cut panoramas into crops that are named as SF-XL's are."""
+    """Cut panoramas into crops with SF-XL's file names."""
 
     def folders(self) -> tuple[Path, Path]:
-        """Return the folders of the panoramas and of the crops."""
         return self.settings(CropFolders).both()
 
     def recipe(self) -> Recipe:
-        """Return what makes the crops."""
-        dataset = self.dataset
-        return pinned_crops(
-            *self.folders(),
-            dataset.artifacts_folder,
-            dataset.rescan,
-            self.settings(CropSettings),
-            self.settings(SourceSettings),
-        )
+        settings, source = self.settings(CropSettings), self.settings(SourceSettings)
+        return pinned_crops(self.folders(), self.artifacts_folder, self.rescan, settings, source)
 
     def complete(self) -> bool:
-        """Return whether the crops were cut, and their folder is still there."""
         return self.folders()[1].is_dir() and super().complete()
 
     def run(self) -> None:
-        """Cut the panoramas."""
         with self.executor() as executor:
             crop_panoramas(
                 *self.folders(),
-                self.dataset.artifacts_folder,
+                self.artifacts_folder,
                 self.settings(CropSettings),
-                listing=listed(self.folders()[0], self.dataset.artifacts_folder, self.dataset.rescan),
+                listing=pinned_listing(self.folders()[0], self.artifacts_folder, self.rescan),
                 recipe=self.recipe(),
                 source=make_source(self.settings(SourceSettings), PANORAMAS),
                 on_percentage=self.set_progress_percentage,

@@ -1,11 +1,10 @@
-"""From a model and images to descriptors, recalls and a report."""
+"""Tasks from a model and images to descriptors, recalls and a report."""
 
 import dataclasses
 import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_manifest.images.image_size import ImageSize
 from data_manifest.progress import working
 from data_manifest.store.recipe import Recipe, is_published
 from evaluation.recipe import (
@@ -21,10 +20,10 @@ from evaluation.recipe import (
 from evaluation.report.settings import ReportSettings, report_recipe
 from evaluation.settings import ChosenSets, EvaluationSettings, Extraction, RetrievalSettings, Threshold
 from evaluation.test_sets.set_folders import SetFolders, find_sets
-from luigi_tasks.data import BuildManifest, SplitDataset, StageOfImages, files_of
-from luigi_tasks.parameters import TRAINING_KINDS, command_of, takes
+from luigi_tasks.data import Manifest, StageOfImages, files_of
+from luigi_tasks.parameters import command_of, takes
 from luigi_tasks.stage import Stage
-from luigi_tasks.training import TrainCosPlace, checked, image_list
+from luigi_tasks.training import TRAINING_KINDS, TrainCosPlace, check_first_images, image_list
 from pipeline.dataset_layout import DatasetSettings, PartSettings
 from training.data.settings import AugmentationSettings
 from training.network.settings import MODEL_FILE, NetworkSettings
@@ -35,187 +34,165 @@ if TYPE_CHECKING:
     from evaluation.descriptors.trained_model import TrainedModel
 
 DEFAULTS = NetworkSettings.backbone, NetworkSettings.fc_output_dim
-pinned_model = functools.cache(given_model)  # looked up once a process: a given model is read from end to end
-pinned_size = functools.cache(size_for)  # and may have to be opened for this
+pinned_model = functools.cache(given_model)  # reads the whole file of a given model
+pinned_size = functools.cache(size_for)  # may load it
 
 
-def training_of(stage: Stage) -> list[TrainCosPlace]:
-    """Return the task that trains the model, unless it is given; what it is tested on is no matter to it."""
-    if stage.settings(NetworkSettings).resume_model:
-        return []
-    return [stage.clone(TrainCosPlace, test_folder=None, test_queries=DatasetSettings.test_queries)]
+class StageOfModel(StageOfImages):
+    """A stage that tests the trained model, or the one given by --resume-model."""
+
+    def training(self) -> list[TrainCosPlace]:
+        """Return the task of the model, whatever it is tested on; empty if the model is given."""
+        if self.settings(NetworkSettings).resume_model:
+            return []
+        return [self.clone(TrainCosPlace, test_folder=None, test_queries=DatasetSettings.test_queries)]
+
+    def model(self) -> tuple[Path, ModelDigests]:
+        """Return the file of the model, and its digests and network."""
+        network = self.settings(NetworkSettings)
+        if given := network.resume_model:
+            return given, pinned_model(given, network.backbone, network.fc_output_dim, DEFAULTS)
+        (training,) = self.training()
+        file, asked = training.artifact() / MODEL_FILE, (network.backbone, network.fc_output_dim)
+        digests = (
+            ModelDigests.of(file, *asked) if is_published(file.parent) else ModelDigests(file.parent.name, "", *asked)
+        )
+        return file, digests
+
+    def trained_model(self) -> "TrainedModel":
+        """Return the model to load."""
+        from evaluation.descriptors.trained_model import TrainedModel
+
+        path, model = self.model()
+        return TrainedModel(path, model.backbone, model.fc_output_dim, self.settings(NetworkSettings).grayscale)
+
+    def extraction(self) -> Extraction:
+        """Return how descriptors are extracted; a given model may state its image size."""
+        augmentation, evaluation = self.settings(AugmentationSettings), self.settings(EvaluationSettings)
+        given, size = self.settings(NetworkSettings).resume_model, augmentation.size
+        if given:
+            size = pinned_size(given, evaluation, augmentation.image_size)
+        runtime, precision = self.settings(RuntimeSettings), self.settings(RetrievalSettings).infer_precision
+        return evaluation.extraction(size, runtime.device, runtime.num_workers, precision)
 
 
-def model_of(stage: Stage) -> tuple[Path, ModelDigests]:
-    """Return the file of the model that is tested, and what makes its descriptors what they are."""
-    network = stage.settings(NetworkSettings)
-    if given := network.resume_model:
-        return given, pinned_model(given, network.backbone, network.fc_output_dim, DEFAULTS)
-    (training,) = training_of(stage)
-    folder, asked = training.artifact(), (network.backbone, network.fc_output_dim)
-    model = (
-        ModelDigests.of(folder / MODEL_FILE, *asked) if is_published(folder) else ModelDigests(folder.name, "", *asked)
-    )
-    return folder / MODEL_FILE, model
+def digests_of(manifest: Manifest) -> ImageDigests:
+    """Return the digests of a manifest and of the states of its image files."""
+    return ImageDigests(manifest.recipe().digest, files_of(manifest).digest)
 
 
-def size_of(stage: Stage) -> ImageSize:
-    """Return the size that images are resized to, if they are: of a given model, it may be what its file states."""
-    augmentation, given = stage.settings(AugmentationSettings), stage.settings(NetworkSettings).resume_model
-    if given:
-        return pinned_size(given, stage.settings(EvaluationSettings), augmentation.image_size)
-    return augmentation.size
-
-
-def extraction_of(stage: Stage) -> Extraction:
-    """Return how descriptors are extracted."""
-    runtime, precision = stage.settings(RuntimeSettings), stage.settings(RetrievalSettings).infer_precision
-    evaluation = stage.settings(EvaluationSettings)
-    return evaluation.extraction(size_of(stage), runtime.device, runtime.num_workers, precision)
-
-
-def trained_model(stage: Stage) -> "TrainedModel":
-    """Return the model that is tested."""
-    from evaluation.descriptors.trained_model import TrainedModel
-
-    path, model = model_of(stage)
-    return TrainedModel(path, model.backbone, model.fc_output_dim, stage.settings(NetworkSettings).grayscale)
-
-
-def list_with_states(manifest: BuildManifest | SplitDataset) -> "ImageList":
+def pinned_images(manifest: Manifest) -> "ImageList":
     """Return the images of a manifest with the states of their files."""
     return dataclasses.replace(image_list(manifest), states=files_of(manifest))
 
 
-def digests_of(manifest: BuildManifest | SplitDataset) -> ImageDigests:
-    """Return the digests of a manifest and of the states of its files."""
-    return ImageDigests(manifest.recipe().digest, files_of(manifest).digest)
-
-
 @takes(*TRAINING_KINDS, RetrievalSettings, PartSettings)
-class ExtractDescriptors(StageOfImages):
-    """Describe a part of the data set with the trained model, or the one that --resume-model names."""
+class ExtractDescriptors(StageOfModel):
+    """Extract descriptors of a part of the data set with the trained model, or with --resume-model."""
 
     part: str
 
     def requires(self) -> list[Stage]:
-        """The manifest of the images and, unless it is given, the model."""
-        return [self.manifest(), *training_of(self)]
+        return [self.manifest(), *self.training()]
 
-    def manifest(self) -> "BuildManifest | SplitDataset":
-        """Return the task that makes the manifest of the images."""
+    def manifest(self) -> Manifest:
         return self.manifest_of(self.part)
 
     def recipe(self) -> Recipe:
-        """Return what makes the descriptors."""
         manifest = self.manifest()
-        return descriptors_recipe(manifest.recipe().name, model_of(self)[1], digests_of(manifest), extraction_of(self))
+        return descriptors_recipe(manifest.recipe().name, self.model()[1], digests_of(manifest), self.extraction())
 
     def run(self) -> None:
-        """Embed the images; an interrupted run resumes at its last chunk, unless files changed."""
         with working("loading PyTorch"):
             from evaluation.descriptors.build_descriptors import build_descriptors
         build_descriptors(
-            trained_model(self),
-            list_with_states(self.manifest()),
-            self.dataset.artifacts_folder,
-            extraction_of(self),
+            self.trained_model(),
+            pinned_images(self.manifest()),
+            self.artifacts_folder,
+            self.extraction(),
             on_percentage=self.set_progress_percentage,
         )
 
 
 @takes(*TRAINING_KINDS, RetrievalSettings, ChosenSets)
-class EvaluateCosPlace(StageOfImages):
-    """Evaluate the trained model, or the one that --resume-model names, on the test set, or on --test-sets."""
+class EvaluateCosPlace(StageOfModel):
+    """Evaluate the trained model, or --resume-model, on the test set, or on --test-sets."""
 
     def requires(self) -> list[Stage]:
-        """The descriptors of the test sets' images and, unless it is given, the model."""
-        described = [task for each in self.sets() for task in self.of_set(each)]
-        checked([task.manifest() for task in described])
-        return [*training_of(self), *described]
+        descriptors = [task for each in self.sets() for task in self.descriptors_of(each)]
+        check_first_images([task.manifest() for task in descriptors])
+        return [*self.training(), *descriptors]
 
     def sets(self) -> list[SetFolders]:
-        """Return where the test sets lie."""
+        """Return the folders of the test sets."""
+        chosen = self.settings(ChosenSets)
+        return find_sets(
+            chosen, lambda split: self.dataset.images(f"{split}/database").parent, self.dataset.test_queries
+        )
 
-        def own(split: str) -> Path:
-            return self.dataset.images(f"{split}/database").parent
+    def descriptors_of(self, each: SetFolders) -> list[ExtractDescriptors]:
+        """Return the tasks of the descriptors of a test set's database, which sets may share, and queries."""
+        if self.settings(ChosenSets).test_sets is None:  # the data set's own, which may be split from photos
+            return [self.clone(ExtractDescriptors, part=f"test/{role}") for role in ("database", "queries")]
+        given = {"test_folder": each.folder, "by_names": each.by_names}
+        database = self.clone(ExtractDescriptors, part="test/database", **given)
+        return [database, self.clone(ExtractDescriptors, part="test/queries", test_queries=each.queries, **given)]
 
-        return find_sets(self.settings(ChosenSets), own, self.dataset.test_queries)
-
-    def of_set(self, each: SetFolders) -> list[ExtractDescriptors]:
-        """Return the tasks that describe the database, the same one for all its sets, and the queries of a test set."""
-        describe = functools.partial(self.clone, ExtractDescriptors)
-        if self.settings(ChosenSets).test_sets is None:  # the data set's own, which may be a part of one body of photos
-            return [describe(part=f"test/{role}") for role in ("database", "queries")]
-        here = {"test_folder": each.folder, "by_names": each.by_names}
-        return [
-            describe(part="test/database", **here),
-            describe(part="test/queries", test_queries=each.queries, **here),
-        ]
-
-    def manifests_of(self, each: SetFolders) -> "list[BuildManifest | SplitDataset]":
-        """Return the tasks that make the manifests of the database and the queries of a test set."""
-        return [task.manifest() for task in self.of_set(each)]
+    def manifests_of(self, each: SetFolders) -> list[Manifest]:
+        """Return the tasks of the manifests of a test set's database and queries."""
+        return [task.manifest() for task in self.descriptors_of(each)]
 
     def options_of(self, each: SetFolders) -> dict[str, Any]:
-        """Return what else decides the evaluation on a test set."""
+        """Return the threshold, index and recall values of a test set."""
         retrieval, metres = self.settings(RetrievalSettings), self.settings(EvaluationSettings).positive_dist_threshold
         threshold = Threshold(metres, retrieval.positive_dist_unit)
         options = {"index": retrieval.index, "recall_values": retrieval.ks, "named": each.named}
         return {"threshold": threshold, **options}
 
     def recipe(self) -> Recipe:
-        """Return what makes the evaluation; of several test sets, what makes the table of them all."""
-        model, recipes = model_of(self)[1], []
+        model, recipes = self.model()[1], []
         for each in self.sets():
             database, queries = self.manifests_of(each)
-            settings = evaluation_settings(extraction_of(self), **self.options_of(each))
+            settings = evaluation_settings(self.extraction(), **self.options_of(each))
             name, digests = queries.recipe().name, (digests_of(database), digests_of(queries))
             recipes.append(evaluation_recipe(name, model, *digests, settings))
         return recipe_of_sets(recipes)
 
     def run(self) -> None:
-        """Evaluate, and publish predictions and recalls."""
         with working("loading PyTorch and faiss"):
             from evaluation.compare_evaluations import compare_evaluations
             from evaluation.evaluate_cosplace import evaluate_cosplace
 
-        model, artifacts, folders = trained_model(self), self.dataset.artifacts_folder, []
+        model, folders = self.trained_model(), []
         for each in self.sets():
-            database, queries = map(list_with_states, self.manifests_of(each))
+            database, queries = map(pinned_images, self.manifests_of(each))
+            options = {**self.options_of(each), "on_percentage": self.set_progress_percentage}
             folders.append(
-                evaluate_cosplace(
-                    *(model, database, queries, artifacts, extraction_of(self)),
-                    **self.options_of(each),
-                    on_percentage=self.set_progress_percentage,
-                )
+                evaluate_cosplace(model, database, queries, self.artifacts_folder, self.extraction(), **options)
             )
-        compare_evaluations(folders, artifacts)
+        compare_evaluations(folders, self.artifacts_folder)
 
 
 @takes(*TRAINING_KINDS, RetrievalSettings, ChosenSets, ReportSettings)
-class WriteReport(StageOfImages):
-    """Write one HTML page on the data, the groups, the training and the evaluation, with pictures."""
+class WriteReport(Stage):
+    """Write an HTML page on the data, the groups, the training and the evaluation, with pictures."""
 
     def requires(self) -> EvaluateCosPlace:
-        """The evaluation; what led to it is found by its digests."""
         evaluation: EvaluateCosPlace = self.clone(EvaluateCosPlace)
         return evaluation
 
     def recipe(self) -> Recipe:
-        """Return what makes the report."""
         evaluation = self.requires().recipe()
         return report_recipe(evaluation.name, evaluation.digest, self.settings(ReportSettings))
 
     def run(self) -> None:
-        """Write the report, and publish it."""
         from evaluation.report.write_report import write_report
 
         evaluation = self.requires()
         manifests = [each for test_set in evaluation.sets() for each in evaluation.manifests_of(test_set)]
         write_report(
             evaluation.artifact(),
-            self.dataset.artifacts_folder,
+            self.artifacts_folder,
             self.settings(ReportSettings),
             images_folders={digests_of(each): each.images_folder for each in manifests},
             command=command_of(self),

@@ -1,7 +1,4 @@
-"""What all tasks have in common: settings from parameters, and completeness from artifacts.
-
-Importing this gives Luigi the values that the pipeline needs.
-"""
+"""The base class of all tasks. Importing it sets the defaults of Luigi that the pipeline needs."""
 
 import contextlib
 import dataclasses
@@ -16,19 +13,18 @@ from luigi.task_register import TaskClassException
 
 from data_manifest.console import configure_logging, show_user_errors
 from data_manifest.settings import Settings
-from data_manifest.store.find import describe
+from data_manifest.store.files import bytes_in, format_bytes
 from data_manifest.store.publish import make_current
-from data_manifest.store.recipe import Recipe, is_published
+from data_manifest.store.recipe import Recipe, is_published, read_recipe
 from luigi_tasks.command_line import explain_mistyped_words
-from luigi_tasks.configuration import check_configuration
 from pipeline.dataset_layout import DatasetSettings
 from pipeline.execution.dask_cluster import ClusterSettings, executor_at
 
 LUIGI_DEFAULTS = {
-    # Artifacts are published whole, so that runs may overlap: no lock file is needed, nor a server to keep them apart.
+    # Artifacts are published by one rename, so runs may overlap without a lock file or a server.
     "core": {"local_scheduler": "true", "no_lock": "true", "log_level": "WARNING"},
-    "worker": {"check_complete_on_run": "true"},  # a task that ended without making what it promises has failed
-    # What luigi exits with; without these it would be 0 whatever happened.
+    "worker": {"check_complete_on_run": "true"},  # fails a task that did not publish its artifact
+    # Exit codes; Luigi's own default is 0 whatever happened.
     "retcode": {
         **{"already_running": "10", "missing_data": "20", "not_run": "25", "task_failed": "30"},
         **{"scheduling_error": "35", "unhandled_exception": "40"},
@@ -37,7 +33,7 @@ LUIGI_DEFAULTS = {
 
 
 def set_luigi_defaults() -> None:
-    """Give Luigi the values that this pipeline needs, where no configuration file says otherwise."""
+    """Set the values that this pipeline needs, unless a configuration file sets them."""
     configuration = luigi.configuration.get_config()
     for section, values in LUIGI_DEFAULTS.items():
         for name, value in values.items():
@@ -46,7 +42,7 @@ def set_luigi_defaults() -> None:
 
 
 set_luigi_defaults()
-# A worker that Luigi forks would hang: polars' threads hold locks that no thread of the copy ever releases.
+# A forked worker would hang on locks that the threads of polars hold in the parent.
 multiprocessing.set_start_method("spawn", force=True)
 configure_logging()
 explain_mistyped_words()
@@ -56,18 +52,19 @@ SettingsKind = TypeVar("SettingsKind", bound=Settings)
 
 
 class Stage(luigi.Task):
-    """A stage of the pipeline: complete when the artifact of its recipe is published."""
+    """A stage of the pipeline, complete when the artifact of its recipe is published."""
 
     kinds: tuple[type[Settings], ...] = ()
+    artifacts_folder: Path = DatasetSettings.artifacts_folder  # replaced by a parameter, as in every stage
+    rescan: bool = DatasetSettings.rescan
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        check_configuration()
-        for kind in self.kinds:  # a mistake in any setting is told before work starts
+        for kind in self.kinds:  # checks every setting before any work starts
             self.settings(kind)
 
     def settings(self, kind: type[SettingsKind]) -> SettingsKind:
-        """Return the settings of a kind that the parameters give."""
+        """Return the settings of one class from the parameters."""
         return kind(**{field.name: getattr(self, field.name) for field in dataclasses.fields(kind)})
 
     @property
@@ -76,16 +73,16 @@ class Stage(luigi.Task):
         return self.settings(DatasetSettings)
 
     def executor(self) -> contextlib.AbstractContextManager[Executor | None]:
-        """Return what runs partitions: the workers of a cluster, or None for threads of this process."""
+        """Return the executor of a Dask cluster, or None for this machine."""
         return executor_at(self.settings(ClusterSettings).dask_scheduler)
 
     def recipe(self) -> Recipe:
-        """Return what makes this stage's artifact, as inputs and settings stand today."""
+        """Return the recipe of this stage's artifact with today's inputs and settings."""
         raise NotImplementedError
 
     def artifact(self) -> Path:
-        """Return where the artifact lies, or will."""
-        return self.recipe().folder(self.dataset.artifacts_folder)
+        """Return the folder of the artifact, published or not."""
+        return self.recipe().folder(self.artifacts_folder)
 
     def complete(self) -> bool:
         """Return whether the artifact is published."""
@@ -93,13 +90,16 @@ class Stage(luigi.Task):
 
 
 @Stage.event_handler(luigi.Event.SUCCESS)
-def say_made(stage: Stage) -> None:
-    """Tell what a stage has made."""
-    print(f"{stage.task_family} made {describe(stage.artifact())}", flush=True)
+def print_done(stage: Stage) -> None:
+    """Print what a stage has published."""
+    folder = stage.artifact()
+    size = format_bytes(bytes_in(folder))
+    print(f"{stage.task_family}: done ({read_recipe(folder)['summary']['made']}), {size} in {folder}", flush=True)
 
 
 @Stage.event_handler(luigi.Event.DEPENDENCY_PRESENT)
-def say_present(stage: Stage) -> None:
-    """Tell what was there already, and make it the current one of its name."""
-    make_current(stage.artifact())
-    print(f"{stage.task_family}: nothing to do, there is {describe(stage.artifact())}", flush=True)
+def print_up_to_date(stage: Stage) -> None:
+    """Print what a stage had already published, and make it the current artifact of its name."""
+    folder = stage.artifact()
+    make_current(folder)
+    print(f"{stage.task_family}: up to date ({read_recipe(folder)['summary']['made']}) in {folder}", flush=True)

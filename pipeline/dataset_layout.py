@@ -4,10 +4,10 @@ import dataclasses
 from pathlib import Path
 
 from data_manifest.errors import UserError
+from data_manifest.images.data_set_names import PARTS
 from data_manifest.settings import Settings, setting
 
 PHOTOS = "photos"  # one body of photos, before it is split
-PARTS = ("train", "val/database", "val/queries", "test/database", "test/queries")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What tests of several packages share: files and tables as bytes by their place, and lines of progress on request."""
+"""Helpers for tests of several packages: processes, files and tables by path, images, progress lines."""
 
 import contextlib
 import multiprocessing
@@ -11,23 +11,36 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from data_manifest import progress
 from data_manifest.store.find import list_artifacts, list_current
 
+Luigi = Callable[..., CompletedProcess[str]]
+
 ROOT = Path(__file__).resolve().parents[1]
+PLACES, HEADINGS = ((500005.0, 4000005.0), (500105.0, 4000005.0)), (15, 105, 195, 285)
+GROUPING = ("--min-images-per-class", "2", "--N", "1", "--L", "1", "--groups-num", "1")
+TINY = (
+    *GROUPING,
+    *("--backbone", "SqueezeNet1_1", "--backbone-weights", "none", "--fc-output-dim", "16", "--image-size", "40"),
+    *("--batch-size", "4", "--iterations-per-epoch", "2", "--num-workers", "0", "--device", "cpu"),
+)
 SLOW_IMPORTS = ["torchvision", "polars", "scipy.stats", "PIL.Image", "tests.helpers"]
 
 
 def fork(folder: Path, target: Callable[..., object], *arguments: object, **environment: str) -> BaseProcess:
-    """Start a function in a process that has imported torch already, which would take seconds each time.
+    """Call a function in a new process and return the process, without waiting.
+
+    It is forked from a server that has imported torch, because that import takes seconds.
 
     Args:
-        folder: Where its `stdout` and `stderr` are written.
-        target: A function of a module.
-        arguments: Of the function.
-        environment: Variables to add.
+        folder: Gets the files `stdout` and `stderr`.
+        target: A function defined at the top of a module.
+        arguments: Arguments of the function.
+        environment: Environment variables to add.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(SLOW_IMPORTS)
@@ -49,8 +62,8 @@ def _run(folder: Path, environment: dict[str, str], target: Callable[..., object
         sys.exit(1)
 
 
-def run_forked(target: Callable[..., object], *arguments: object, **environment: str) -> "CompletedProcess[str]":
-    """Run a function as `fork` does, and return its status and output."""
+def run_forked(target: Callable[..., object], *arguments: object, **environment: str) -> CompletedProcess[str]:
+    """Call a function in a forked process and return its exit status and output."""
     with tempfile.TemporaryDirectory() as folder:
         process = fork(Path(folder), target, *arguments, **environment)
         process.join(timeout=300)
@@ -59,29 +72,29 @@ def run_forked(target: Callable[..., object], *arguments: object, **environment:
         return CompletedProcess(target.__name__, process.exitcode, stdout, stderr)
 
 
-def run_module(name: str, *arguments: str, **environment: str) -> "CompletedProcess[str]":
-    """Run `python -m NAME` in the repository as `fork` does, and return its status and output."""
+def run_module(name: str, *arguments: str, **environment: str) -> CompletedProcess[str]:
+    """Run `python -m NAME` in a forked process and return its exit status and output."""
     return run_forked(as_main, name, *arguments, **environment)
 
 
 def as_main(name: str, *arguments: str) -> None:
-    """Run a module as `python -m NAME` does."""
+    """Run a module as `python -m NAME` does, in this process."""
     sys.argv = [name, *arguments]
     runpy.run_module(name, run_name="__main__", alter_sys=True)
 
 
 def files_in(folder: Path, pattern: str = "*") -> dict[str, bytes]:
-    """Return the content of all files in a folder and below whose names match, by their path in it."""
+    """Return the contents of all matching files below a folder, by relative path."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob(pattern) if path.is_file()}
 
 
 def tables_in(folder: Path) -> dict[str, bytes]:
-    """Return the Parquet files in a folder and below, by their path in it."""
+    """Return the contents of all Parquet files below a folder, by relative path."""
     return files_in(folder, "*.parquet")
 
 
 def current_tables(artifacts: Path) -> dict[str, bytes]:
-    """Return the Parquet files of the current artifacts, by stage and by their path in the artifact."""
+    """Return the Parquet files of the current artifacts, by stage and path in the artifact."""
     return {
         f"{folder.parent.parent.name}/{path}": content
         for folder in list_current(artifacts)
@@ -89,8 +102,14 @@ def current_tables(artifacts: Path) -> dict[str, bytes]:
     }
 
 
+def current_artifacts(tmp_path: Path) -> dict[str, Path]:
+    """Return the current artifacts in tmp_path/artifacts, by stage and last part of the name."""
+    links = (tmp_path / "artifacts").glob("[!.]*/*/current")
+    return {f"{link.parent.parent.name}/{link.parent.name.split('-')[-1]}": link.resolve() for link in links}
+
+
 def published_files(artifacts: Path) -> dict[str, bytes]:
-    """Return the files of all published artifacts, recipes left out, by their path in the artifacts folder."""
+    """Return the files of all published artifacts except recipes, by path in the artifacts folder."""
     return {
         f"{folder.relative_to(artifacts)}/{path}": content
         for folder in list_artifacts(artifacts)
@@ -100,7 +119,7 @@ def published_files(artifacts: Path) -> dict[str, bytes]:
 
 
 def progress_lines_on_request(monkeypatch: pytest.MonkeyPatch) -> Callable[[], object]:
-    """Return a function that logs the line of the newest Progress, which is no longer logged as time passes."""
+    """Return a function that logs the newest progress line; no line is logged by time."""
     shows: list[Callable[[], object]] = []
 
     class Heartbeat(contextlib.nullcontext[None]):
@@ -110,3 +129,16 @@ def progress_lines_on_request(monkeypatch: pytest.MonkeyPatch) -> Callable[[], o
 
     monkeypatch.setattr(progress, "Heartbeat", Heartbeat)
     return lambda: shows[-1]()
+
+
+def write_images(folder: Path, years: tuple[int, ...], shift_m: float = 0.0) -> None:
+    """Write one image per place, heading and year, with one color per class and noise per year."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    for place, (east, north) in enumerate(PLACES):
+        for heading in HEADINGS:
+            for year in years:
+                color = np.array([60 + 120 * place, heading * 2 // 3, 255 - heading * 2 // 3])
+                pixels = np.clip(color + rng.normal(0, 12, (40, 40, 3)), 0, 255).astype(np.uint8)
+                name = f"@{east + shift_m:.2f}@{north:.2f}@10@S@@@pano{place}@@{heading}@@@@{year}06@@.jpg"
+                Image.fromarray(pixels).save(folder / name)

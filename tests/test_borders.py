@@ -1,69 +1,70 @@
-"""Who may import whom: the borders of the design, held by reading the imports."""
+"""The borders between packages, folders and files, checked by reading the imports and the tree."""
 
 import ast
+import functools
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.helpers import ROOT
+
 PACKAGES = ("data_manifest", "pipeline", "training", "evaluation")
 DRAWING = {"matplotlib", "mpl_toolkits", "jinja2", "markupsafe"}
-NUMERICS = {"numpy", "polars", "pyarrow"}
+TABLES = {"numpy", "polars", "pyarrow"}
 ALLOWED = {
-    "data_manifest": {"data_manifest", "polars", "pyarrow", "tqdm", "PIL", "pillow_heif"},
-    "pipeline": {"pipeline", "data_manifest", "dask", "distributed", "utm", "PIL", "simplejpeg", "xxhash", *NUMERICS},
-    "training": {"training", "data_manifest", "torch", "torchvision", "PIL", "simplejpeg", *NUMERICS},
+    "data_manifest": {"data_manifest", "tqdm", "PIL", "pillow_heif", "polars", "pyarrow"},
+    "pipeline": {"pipeline", "data_manifest", "dask", "distributed", "utm", "PIL", "simplejpeg", "xxhash", *TABLES},
+    "training": {"training", "data_manifest", "torch", "torchvision", "PIL", "simplejpeg", *TABLES},
     "evaluation": {
-        "evaluation",
-        "training",
-        "data_manifest",
-        "torch",
-        "faiss",
-        "scipy",
-        "utm",
-        "PIL",
+        *("evaluation", "training", "data_manifest", "torch", "faiss", "scipy", "utm", "PIL"),
         *DRAWING,
-        *NUMERICS,
+        *TABLES,
     },
 }
+MAX_ENTRIES = 12
+NAMES_OF_EVERY_FOLDER = {"__init__.py", "__main__.py", "settings.py"}
 
 
-def imports_of(file: Path, without_late: bool = False) -> set[str]:
-    """The modules that a file imports, with dots; `a.b` for `from a import b`, whether b is a module or not.
+@functools.cache
+def imports_of(file: Path, at_top_only: bool = False) -> set[str]:
+    """Return the dotted names that a file imports: `a.b` for `from a import b`, whether or not b is a module.
 
-    `without_late` leaves out what is imported within functions, and for type checkers alone.
+    Args:
+        file: A Python file.
+        at_top_only: Leave out imports within functions and for type checkers.
     """
     tree = ast.parse(file.read_text())
-    nodes = ast.walk(tree) if not without_late else iter(tree.body)
-    found: set[str] = set()
+    nodes = iter(tree.body) if at_top_only else ast.walk(tree)
+    names: set[str] = set()
     for node in nodes:
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}: imports are written in full"
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+            assert node.level == 0, f"{file}: write imports in full"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
 
 
 def files_of(folder: str) -> list[Path]:
     return sorted((ROOT / folder).rglob("*.py"))
 
 
-def foreign(modules: set[str]) -> set[str]:
-    """The packages that modules are of, without Python's own."""
-    return {module.split(".")[0] for module in modules} - set(sys.stdlib_module_names)
+def packages_of(names: set[str]) -> set[str]:
+    """Return the top-level packages of dotted names, without the standard library."""
+    return {name.split(".")[0] for name in names} - set(sys.stdlib_module_names)
 
 
-def leads_to(module: str, place: str) -> bool:
-    return module == place or module.startswith(place + ".")
+def is_within(name: str, module: str) -> bool:
+    return name == module or name.startswith(module + ".")
 
 
-def module_file(module: str) -> Path | None:
-    """The file of a module of ours that a name such as `training.settings.BACKBONES` leads to."""
-    parts = module.split(".")
+def module_file(name: str) -> Path | None:
+    """Return the file of the module in this repository that a name such as `training.settings.BACKBONES` is in."""
+    parts = name.split(".")
     for length in range(len(parts), 0, -1):
         path = ROOT.joinpath(*parts[:length])
         for file in (path.with_suffix(".py"), path / "__init__.py"):
@@ -73,47 +74,40 @@ def module_file(module: str) -> Path | None:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_the_table_of_the_design(package: str) -> None:
+def test_each_package_imports_only_what_it_may(package: str) -> None:
     assert files_of(package)
     for file in files_of(package):
-        puts_together = {"evaluation"} if file == ROOT / "training" / "__main__.py" else set()
-        assert foreign(imports_of(file)) <= ALLOWED[package] | puts_together, file
+        starts_validation = {"evaluation"} if file == ROOT / "training" / "__main__.py" else set()
+        assert packages_of(imports_of(file)) <= ALLOWED[package] | starts_validation, file
 
 
-@pytest.mark.parametrize("package", ["data_manifest", "pipeline"])
-def test_no_torch_below_training(package: str) -> None:
-    for file in files_of(package):
-        assert not foreign(imports_of(file)) & {"torch", "torchvision", "faiss"}, file
-
-
-def test_luigi_is_in_its_tasks_alone() -> None:
-    assert any("luigi" in foreign(imports_of(file)) for file in files_of("luigi_tasks"))
+def test_only_luigi_tasks_imports_luigi() -> None:
+    assert any("luigi" in packages_of(imports_of(file)) for file in files_of("luigi_tasks"))
     for folder in (*PACKAGES, "examples", "benchmarks"):
         for file in files_of(folder):
-            assert "luigi" not in foreign(imports_of(file)), file
+            assert "luigi" not in packages_of(imports_of(file)), file
 
 
-def test_nobody_imports_the_tasks_but_workflows() -> None:
-    assert {module.split(".")[0] for module in imports_of(ROOT / "workflows.py")} == {"luigi_tasks"}
+def test_only_workflows_imports_luigi_tasks() -> None:
+    assert {name.split(".")[0] for name in imports_of(ROOT / "workflows.py")} == {"luigi_tasks"}
     for package in PACKAGES:
         for file in files_of(package):
-            assert not foreign(imports_of(file)) & {"workflows", "luigi_tasks"}, file
+            assert not packages_of(imports_of(file)) & {"workflows", "luigi_tasks"}, file
 
 
-def test_evaluation_knows_of_training_the_network_alone() -> None:
+def test_evaluation_imports_only_the_network_of_training() -> None:
     for file in files_of("evaluation"):
-        for module in imports_of(file):
-            assert not leads_to(module, "training") or leads_to(module, "training.network"), (file, module)
+        for name in imports_of(file):
+            assert not is_within(name, "training") or is_within(name, "training.network"), (file, name)
 
 
-def test_the_network_imports_nothing_else_of_training() -> None:
+def test_network_imports_nothing_else_of_training() -> None:
     for file in files_of("training/network"):
-        for module in imports_of(file):
-            assert not leads_to(module, "training") or leads_to(module, "training.network"), (file, module)
+        for name in imports_of(file):
+            assert not is_within(name, "training") or is_within(name, "training.network"), (file, name)
 
 
-def test_the_network_needs_torch_and_torchvision_alone() -> None:
-    """What torch.hub loads, followed through our modules: no tables come with it."""
+def test_torch_hub_needs_only_torch_and_torchvision() -> None:
     pending, seen = [ROOT / "hubconf.py"], set()
     needed: set[str] = set()
     while pending:
@@ -121,17 +115,23 @@ def test_the_network_needs_torch_and_torchvision_alone() -> None:
         if file in seen:
             continue
         seen.add(file)
-        modules = imports_of(file, without_late=True)
-        needed |= foreign(modules)
-        packages = {module.split(".")[0] for module in modules} & set(PACKAGES)
-        found = [module_file(module) for module in modules | packages]
-        pending += [each for each in found if each is not None]
+        names = imports_of(file, at_top_only=True)
+        needed |= packages_of(names)
+        packages = {name.split(".")[0] for name in names} & set(PACKAGES)
+        pending += filter(None, map(module_file, names | packages))
     assert needed - set(PACKAGES) == {"torch", "torchvision"}
     assert {"data_manifest", "training"} >= needed & set(PACKAGES)
 
 
+def test_only_the_report_draws() -> None:
+    for package in PACKAGES:
+        for file in files_of(package):
+            if "report" not in file.parts:
+                assert not packages_of(imports_of(file)) & DRAWING, file
+
+
 def modules_after(code: str) -> set[str]:
-    """The packages that are loaded in a fresh process after some code."""
+    """Return the top-level packages that a fresh process has loaded after running some code."""
     code += "\nimport sys; print(*sorted({name.split('.')[0] for name in sys.modules}))"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
@@ -140,13 +140,7 @@ def modules_after(code: str) -> set[str]:
     return set(done.stdout.split("\n")[-2].split())
 
 
-def test_importing_workflows_is_light() -> None:
-    loaded = modules_after("import workflows")
-    assert {"luigi", "polars", "pipeline"} <= loaded
-    assert not loaded & {"torch", "torchvision", "faiss", "dask", "distributed", "scipy", "PIL", *DRAWING}
-
-
-def test_groups_are_built_here_without_torch_and_dask(tmp_path: Path) -> None:
+def test_build_groups_loads_neither_torch_nor_dask(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     (tmp_path / "train" / "@0545981.19@4184971.70@10@S@@@pano@@174@@@@201409@@.jpg").touch()
     task = f"workflows.BuildGroups(train_folder={str(tmp_path / 'train')!r}, artifacts_folder={str(tmp_path)!r}"
@@ -157,28 +151,47 @@ def test_groups_are_built_here_without_torch_and_dask(tmp_path: Path) -> None:
     assert not loaded & {"torch", "torchvision", "faiss", "dask", "distributed", "scipy", "PIL", *DRAWING}
 
 
-def test_a_reader_of_the_tables_needs_none_of_the_stages() -> None:
+def test_data_manifest_loads_none_of_the_stages() -> None:
     loaded = modules_after("import data_manifest.__main__")
     assert not loaded & {"pipeline", "training", "evaluation", "luigi", "torch", "faiss", "dask", "utm"}
 
 
-def test_the_stages_can_be_imported_without_those_that_follow() -> None:
+def test_pipeline_loads_no_later_stage() -> None:
     loaded = modules_after("import pipeline.manifest.build_manifest, pipeline.groups.build_groups, pipeline.__main__")
     assert not loaded & {"training", "evaluation", "luigi", "torch", "faiss", "workflows"}
 
 
-def test_a_report_needs_neither_torch_nor_faiss() -> None:
+def test_report_loads_neither_torch_nor_faiss() -> None:
     loaded = modules_after("import evaluation.report.write_report")
     assert {"matplotlib", "jinja2", "scipy", "PIL"} <= loaded
     assert not loaded & {"training", "pipeline", "luigi", "torch", "faiss", "workflows"}
 
 
-def test_drawing_is_in_the_report_alone() -> None:
-    for package in PACKAGES:
-        for file in files_of(package):
-            if "report" not in file.parts:
-                assert not foreign(imports_of(file)) & DRAWING, file
+def folders_of(package: str) -> list[Path]:
+    return sorted({file.parent for file in files_of(package)})
 
 
-def test_every_package_has_files() -> None:
-    assert all((ROOT / package / "__init__.py").is_file() for package in PACKAGES)
+@pytest.mark.parametrize("package", [*PACKAGES, "luigi_tasks"])
+def test_no_folder_has_more_than_12_entries(package: str) -> None:
+    folders = folders_of(package)
+    entries = {
+        str(folder.relative_to(ROOT)): sorted(
+            path.name
+            for path in folder.iterdir()
+            if path in folders or (path.suffix == ".py" and path.name != "__init__.py")
+        )
+        for folder in folders
+    }
+    assert {folder: names for folder, names in entries.items() if len(names) > MAX_ENTRIES} == {}
+
+
+@pytest.mark.parametrize("package", [*PACKAGES, "luigi_tasks"])
+def test_no_two_files_of_a_package_share_a_name(package: str) -> None:
+    counts = Counter(file.name for file in files_of(package) if file.name not in NAMES_OF_EVERY_FOLDER)
+    assert [name for name, count in counts.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_folder_is_a_package(package: str) -> None:
+    for folder in folders_of(package):
+        assert (folder / "__init__.py").is_file(), folder

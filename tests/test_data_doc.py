@@ -1,13 +1,13 @@
-"""The commands of docs/data.md are ones that there are, with options that there are."""
+"""Commands, options and links in docs/data.md exist."""
 
 import json
 import re
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from tests.helpers import ROOT
+
 DOC = (ROOT / "docs" / "data.md").read_text()
 COMMANDS = re.findall(r"^luigi --module workflows (.*)$", DOC, re.MULTILINE)
 
@@ -28,7 +28,7 @@ def options_of(words: list[str]) -> dict[str, str]:
     return dict(zip(names, words[1::2], strict=True))
 
 
-def test_the_commands_can_be_run() -> None:
+def test_commands_and_their_options_exist() -> None:
     commands = [(words[0], options_of(words[1:])) for words in map(shlex.split, COMMANDS)]
     assert len(commands) > 8
     done = subprocess.run(
@@ -37,14 +37,14 @@ def test_the_commands_can_be_run() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_way_of_five_commands_is_there() -> None:
+def test_page_shows_the_five_commands() -> None:
     block = DOC.split("## From a folder of phone photos")[1].split("```")[1]
     assert [line.split()[3] for line in block.strip().splitlines()] == [
         *("BuildManifest", "advise", "SplitDataset", "TrainCosPlace", "EvaluateCosPlace")
     ]
 
 
-def test_links_lead_to_files_of_the_folder() -> None:
+def test_links_point_to_files() -> None:
     links = re.findall(r"\]\(([^)#]+)\)", DOC)
     assert {"panoramas.md", "verify.md"} <= set(links)
     assert all((ROOT / "docs" / link).is_file() for link in links)

@@ -1,4 +1,4 @@
-"""HEIC photos in every stage that opens images, with the extra `heif` and without it."""
+"""HEIC photos in every stage that opens images, with and without the extra `heif`."""
 
 import os
 import sys
@@ -33,7 +33,7 @@ FROM_EXIF = SourceSettings(source="exif")
 
 
 def picture() -> Image.Image:
-    """A picture whose left half is red and whose right half is blue."""
+    """Return a picture with a red left and a blue right half."""
     pixels = np.zeros((48, 64, 3), np.uint8)
     pixels[:, :32, 0] = pixels[:, 32:, 2] = 220
     return Image.fromarray(pixels)
@@ -63,7 +63,7 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def _no_extra(photos: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Have pillow-heif not installed, once the photos are written."""
+    """Hide pillow-heif after the photos are written."""
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     monkeypatch.setattr(Image, "ID", [each for each in Image.ID if each != "HEIF"])
     monkeypatch.delitem(Image.EXTENSION, ".heic")
@@ -73,7 +73,7 @@ def _no_extra(photos: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     can_read_heif.cache_clear()
 
 
-def test_exif_gives_a_heic_photo_the_place_of_the_same_jpeg(photos: Path, tmp_path: Path) -> None:
+def test_exif_of_heic_gives_the_position_of_the_same_jpeg(photos: Path, tmp_path: Path) -> None:
     manifest = read_table(build_manifest(photos, tmp_path / "A", source=make_source(FROM_EXIF)), "manifest")
     assert manifest["path"].to_list() == ["a.HEIC", "b.jpg"]
     assert manifest["latitude"].to_list() == [pytest.approx(48.8506)] * 2
@@ -81,7 +81,7 @@ def test_exif_gives_a_heic_photo_the_place_of_the_same_jpeg(photos: Path, tmp_pa
 
 
 @pytest.mark.usefixtures("_no_extra")
-def test_without_the_extra_it_is_a_reject_until_that_is_installed(
+def test_heic_is_a_reject_until_the_extra_is_installed(
     photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without = build_manifest(photos, tmp_path / "A", source=make_source(FROM_EXIF))
@@ -98,9 +98,7 @@ def test_without_the_extra_it_is_a_reject_until_that_is_installed(
 
 
 @pytest.mark.usefixtures("_no_extra")
-def test_the_extra_does_not_matter_to_photos_of_other_kinds(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_extra_does_not_affect_other_formats(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (photos / "a.HEIC").unlink()
     manifest = build_manifest(photos, tmp_path / "A", source=make_source(FROM_EXIF))
     checks = verify_images(manifest, photos, tmp_path / "A")
@@ -110,7 +108,7 @@ def test_the_extra_does_not_matter_to_photos_of_other_kinds(
     assert verify_images(manifest, photos, tmp_path / "A") == checks
 
 
-def test_a_name_says_where_a_heic_photo_was_taken(tmp_path: Path) -> None:
+def test_heic_is_located_by_its_name(tmp_path: Path) -> None:
     name = "@0545981.19@4184971.70@10@S@@@@@174@@@@201409@@.heic"
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / name).touch()
@@ -127,7 +125,7 @@ def checks_of(photos: Path, artifacts: Path, check: str) -> dict[str, tuple[obje
 
 
 @pytest.mark.parametrize("check", [HEADER, "decode"])
-def test_a_whole_heic_photo_is_verified_and_half_of_one_is_bad(photos: Path, tmp_path: Path, check: str) -> None:
+def test_truncated_heic_is_bad(photos: Path, tmp_path: Path, check: str) -> None:
     assert checks_of(photos, tmp_path / "A", check) == {
         "a.HEIC": ("ok", 64, 48, "a HEIF by its content"),
         "b.jpg": ("ok", 64, 48, None),
@@ -139,7 +137,7 @@ def test_a_whole_heic_photo_is_verified_and_half_of_one_is_bad(photos: Path, tmp
 
 
 @pytest.mark.usefixtures("_no_extra")
-def test_what_cannot_be_verified_is_verified_once_the_extra_is_there(
+def test_heic_is_verified_once_the_extra_is_installed(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert checks_of(photos, tmp_path / "A", "decode")["a.HEIC"] == ("not an image", None, None, ADVICE)
@@ -149,7 +147,7 @@ def test_what_cannot_be_verified_is_verified_once_the_extra_is_there(
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_training_and_evaluation_read_it_as_the_same_jpeg(tmp_path: Path, orientation: int) -> None:
+def test_training_and_evaluation_read_heic_like_jpeg(tmp_path: Path, orientation: int) -> None:
     for name in ("a.heic", "a.jpg"):
         write(tmp_path / name, orientation)
     trained = [read_image(tmp_path / name).permute(1, 2, 0).numpy() for name in ("a.heic", "a.jpg")]
@@ -162,7 +160,7 @@ def test_training_and_evaluation_read_it_as_the_same_jpeg(tmp_path: Path, orient
 
 
 @pytest.mark.usefixtures("_no_extra")
-def test_without_the_extra_each_says_what_to_install(photos: Path) -> None:
+def test_error_without_the_extra_names_the_package(photos: Path) -> None:
     with pytest.raises(UnreadableImageError, match=ADVICE):
         read_image(photos / "a.HEIC")
     with pytest.raises(UserError) as error:
@@ -176,21 +174,21 @@ def test_without_the_extra_each_says_what_to_install(photos: Path) -> None:
         check_first_image(list_images(photos), photos)
 
 
-def test_a_broken_heic_photo_is_not_blamed_on_the_extra(tmp_path: Path) -> None:
+def test_error_of_a_broken_heic_does_not_mention_the_extra(tmp_path: Path) -> None:
     (tmp_path / "a.heic").write_bytes(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic")
     with pytest.raises(UserError, match=r"a\.heic cannot be opened as an image .*\. Fix or remove the file"):
         open_image(tmp_path / "a.heic")
 
 
 @pytest.mark.usefixtures("_no_extra")
-def test_photos_in_folders_include_heic_and_no_thumbnails(photos: Path) -> None:
+def test_folders_give_heic_photos_and_no_thumbnails(photos: Path) -> None:
     for name in ("@eaDir/b.jpg", ".thumbnails/b.jpg", "._b.jpg", "deep/c.heif", "notes.txt"):
         (photos / name).parent.mkdir(exist_ok=True)
         (photos / name).touch()
     assert find_photos([photos]) == [photos / "a.HEIC", photos / "b.jpg", photos / "deep" / "c.heif"]
 
 
-def test_a_missing_photo_does_not_stop_the_others(photos: Path, tmp_path: Path) -> None:
+def test_missing_photo_does_not_stop_the_others(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     paths = [tmp_path / "none.jpg", photos / "b.jpg", tmp_path / "empty"]
     assert find_photos(paths) == paths

@@ -1,4 +1,4 @@
-"""Every phase that can take long shows a line: its slow function is held until there is one."""
+"""Every long phase shows progress: its slow function waits until a line appears."""
 
 import importlib
 import logging
@@ -35,7 +35,7 @@ WAIT_S = 30  # until a phase without progress is given up
 
 
 class Lines(logging.Handler):
-    """The lines of progress, for threads that wait for them."""
+    """Progress lines, with threads that wait for them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ Hold = Callable[[str], list[str | None]]
 
 @pytest.fixture
 def hold(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> Hold:
-    """Have a function wait for a line of progress when it is first called; return a list for that line."""
+    """Make the first call of a function wait for a progress line; return a list that gets the line."""
 
     def hold(target: str) -> list[str | None]:
         module_name, name = target.rsplit(".", 1)
@@ -97,7 +97,7 @@ def name(number: int) -> str:
 
 @pytest.fixture
 def listed(tmp_path: Path) -> Path:
-    """A folder that is listed in a file, in no order of folders."""
+    """An images folder with a list file in mixed order."""
     text = "".join(f"{number % 7}/{name(number)}\n" for number in range(200))
     (tmp_path / "train_images_paths.txt").write_text(text)
     return tmp_path / "train"
@@ -121,13 +121,13 @@ def tree(tmp_path: Path) -> Path:
         ("data_manifest.store.publish.fsync", "publishing manifest city: 0 s so far"),
     ],
 )
-def test_a_manifest_of_a_list(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:
+def test_manifest_from_a_list(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:
     seen = hold(slow)
     build_manifest(listed, tmp_path / "A", "city")
     assert str(seen[0]).startswith(shown)
 
 
-def test_a_listing_of_a_tree(tree: Path, hold: Hold) -> None:
+def test_listing_of_a_tree(tree: Path, hold: Hold) -> None:
     seen = hold("pipeline.listing.folder_scan._list")
     list_images(tree)
     assert str(seen[0]).startswith(f"listing {tree}: 0 folders")
@@ -139,7 +139,7 @@ def test_a_tree_is_sorted(tree: Path, tmp_path: Path, hold: Hold) -> None:
     assert str(seen[0]).startswith("sorting train: 0 of 1 blocks")
 
 
-def test_photos_by_their_exif(tree: Path, tmp_path: Path, hold: Hold) -> None:
+def test_manifest_from_exif(tree: Path, tmp_path: Path, hold: Hold) -> None:
     times, others = (
         hold("pipeline.sources.photo_source.state_of_file"),
         hold("pipeline.sources.photo_source._warn_of_other_photos"),
@@ -158,14 +158,14 @@ def test_photos_by_their_exif(tree: Path, tmp_path: Path, hold: Hold) -> None:
         ("pipeline.verification.verify_images.summarise", "counting the checks"),
     ],
 )
-def test_a_verification(tree: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:
+def test_verification(tree: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:
     manifest = build_manifest(tree, tmp_path / "A", "city")
     seen = hold(slow)
     verify_images(manifest, tree, tmp_path / "A", HEADER)
     assert str(seen[0]).startswith(shown)
 
 
-def test_a_split(listed: Path, tmp_path: Path, hold: Hold) -> None:
+def test_split(listed: Path, tmp_path: Path, hold: Hold) -> None:
     manifest = build_manifest(listed, tmp_path / "A", "city")
     seen = hold("pipeline.manifest.split_manifest.assign_parts")
     split_manifest(manifest, tmp_path / "A", SplitSettings(split="time"))
@@ -209,7 +209,7 @@ def test_crops(tree: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) ->
         ("pipeline.planning.plan_groups._plan", "comparing groupings"),
     ],
 )
-def test_a_plan(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:
+def test_plan(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:
     seen = hold(slow)
     plan_groups(listed, tmp_path / "A", [GROUPING], EpochSettings())
     assert str(seen[0]).startswith(shown)
@@ -229,7 +229,7 @@ def test_advice(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str)
     assert str(seen[0]).startswith(shown)
 
 
-def test_an_evaluation(listed: Path, tmp_path: Path, hold: Hold) -> None:
+def test_evaluation(listed: Path, tmp_path: Path, hold: Hold) -> None:
     table = read_table(build_manifest(listed, tmp_path / "A", "city"), "manifest")
     descriptors = np.random.default_rng(0).standard_normal((len(table), 8)).astype(np.float32)
     found, positives = hold("faiss.knn"), hold("evaluation.metrics.evaluation.find_positives")

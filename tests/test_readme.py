@@ -1,4 +1,4 @@
-"""What the README shows of the tables, run as it stands there, on a small folder of artifacts of the same names."""
+"""Run the README's examples on tables with a small artifacts folder."""
 
 import importlib.util
 import os
@@ -14,8 +14,8 @@ from data_manifest.__main__ import main
 from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
 from pipeline.manifest.build_manifest import build_manifest
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 COMMANDS = re.findall(r"^python -m data_manifest (.*)$", README, re.MULTILINE)
@@ -39,7 +39,7 @@ def run(block: str, folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where `artifacts` lies, with the manifest and the groups of five images and two other files."""
+    """A folder with `artifacts`: manifest and groups of five images and two rejects."""
     folder = tmp_path_factory.mktemp("readme")
     train = folder / "sf-xl" / "processed" / "train"
     train.mkdir(parents=True)

@@ -1,1 +1,1 @@
-"""Groups in, a CosPlace model out: data set, network, loss, augmentation, checkpoints and the training loop."""
+"""Train a CosPlace model on groups: data, network, loss, training loop, checkpoints."""

@@ -10,56 +10,40 @@ SCALE, MARGIN = 30.0, 0.40
 
 
 class CosFace(nn.Module):
-    """One weight vector a class; a descriptor's logit for a class is the cosine of the two, scaled.
+    """One weight vector per class; the logits are scaled cosines, with a margin on the correct class.
 
-    The cosine of the right class is lowered by the margin, so that cross-entropy on the logits asks for more than being
-    nearest: logit_j = scale * (cos_j - margin * [j is the right class]).
+    logit_j = scale * (cos_j - margin * [j is the correct class])
     """
 
-    def __init__(
-        self,
-        fc_output_dim: int,
-        num_classes: int,
-        generator: torch.Generator | None = None,
-        scale: float = SCALE,
-        margin: float = MARGIN,
-    ) -> None:
+    def __init__(self, fc_output_dim: int, num_classes: int, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        self.scale, self.margin = scale, margin
         self.weight = nn.Parameter(torch.empty(num_classes, fc_output_dim))
         nn.init.xavier_uniform_(self.weight, generator=generator)
 
     def forward(self, descriptors: Tensor, class_indices: Tensor) -> Tensor:
         """Map descriptors [b, fc_output_dim] and their classes [b], int64, to logits [b, num_classes]."""
         cosines = linear(normalize(descriptors), normalize(self.weight))
-        return self.scale * (cosines - self.margin * one_hot(class_indices, cosines.shape[1]))
+        return SCALE * (cosines - MARGIN * one_hot(class_indices, cosines.shape[1]))
 
 
 class GroupClassifier:
-    """A group's classifier and its optimizer, which rest on the CPU while other groups are trained.
-
-    Args:
-        fc_output_dim: Length of a descriptor.
-        num_classes: Classes of the group.
-        lr: Learning rate of the classifier.
-        seed: Decides the initial weights.
-    """
+    """A group's classifier, with initial weights from a seed, and its optimizer."""
 
     def __init__(self, fc_output_dim: int, num_classes: int, lr: float, seed: int) -> None:
         self.classifier = CosFace(fc_output_dim, num_classes, torch.Generator().manual_seed(seed))
         self.optimizer = torch.optim.Adam(self.classifier.parameters(), lr=lr, fused=True)
 
     def to(self, device: torch.device) -> Self:
-        """Move the weights and what the optimizer remembers of them."""
+        """Move the weights and the optimizer's state to a device."""
         self.classifier.to(device)
-        self.optimizer.load_state_dict(self.optimizer.state_dict())  # puts its tensors where the weights are
+        self.optimizer.load_state_dict(self.optimizer.state_dict())  # moves its tensors to the weights' device
         return self
 
     def state_dict(self) -> dict[str, object]:
-        """Return what decides the classifier's future."""
+        """Return the weights and the optimizer's state."""
         return {"classifier": self.classifier.state_dict(), "optimizer": self.optimizer.state_dict()}
 
     def load_state_dict(self, state: dict[str, dict[str, object]]) -> None:
-        """Take over what `state_dict` gave."""
+        """Load the result of `state_dict`."""
         self.classifier.load_state_dict(state["classifier"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -1,4 +1,4 @@
-"""What makes a trained model the one it is. Imports no torch, so that asking whether it is there costs no time."""
+"""The recipe of a trained model, and where models and runs are. Imports no torch."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -12,18 +12,18 @@ from training.data.settings import AugmentationSettings
 from training.network.settings import IMAGENET, RANDOM, NetworkSettings
 from training.settings import TrainingSettings
 
-STAGE, VERSION = "training", 1
-GROWING = ("epochs_num", "patience")  # settings that a run may be given other values of on its way
-IMAGES_FOLDER = "images_folder"  # in a model's summary: where the images that it was trained on lay
+STAGE, VERSION = "training", 1  # raise VERSION when equal settings give other weights or tables
+GROWING = ("epochs_num", "patience")  # settings that a resumed run may change
+IMAGES_FOLDER = "images_folder"  # in a model's summary: the folder of its training images
 
 
 def decisive_settings(
     network: NetworkSettings, augmentation: AugmentationSettings, training: TrainingSettings
 ) -> dict[str, Any]:
-    """Return by name the settings that a trained model depends on; files of weights by their content.
+    """Return by name the settings that a trained model depends on; weights files by their digest.
 
     Raises:
-        UserError: A file of weights cannot be read.
+        UserError: A weights file cannot be read.
     """
     settings = {**network.as_dict(), **augmentation.as_dict(), **training.as_dict()}
     if network.resume_model is not None:
@@ -34,11 +34,11 @@ def decisive_settings(
 
 
 class ValidationSet(Protocol):
-    """What the best model depends on beside its training."""
+    """The images and settings that the best model is selected with."""
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """The settings of the validation, as JSON knows them."""
+        """The settings of the validation, as JSON types."""
 
     @property
     def manifests(self) -> Mapping[str, str]:
@@ -48,14 +48,14 @@ class ValidationSet(Protocol):
 def training_recipe(
     groups: Mapping[str, Any], settings: dict[str, Any], validation: ValidationSet, folders: Sequence[str]
 ) -> Recipe:
-    """Return what makes a trained model.
+    """Return the recipe of a trained model.
 
     Args:
-        groups: The recipe of the groups, with `digest`, as `read_recipe` gives it.
-        settings: What `decisive_settings` gave.
-        validation: What the best model is chosen by.
-        folders: The identities of the image folders, as `data_set_identity` gives them: two data sets may have the
-            same names of images, and so the same groups.
+        groups: Recipe of the groups with `digest`, from `read_recipe`.
+        settings: Settings from `decisive_settings`.
+        validation: The validation set.
+        folders: Identities of the image folders, from `data_set_identity`: two data sets with equal image names have
+            equal groups.
     """
     more = {"grouping": dict(groups["settings"]), "validation": dict(validation.settings)}
     inputs = {"groups": groups["digest"], "validation": dict(validation.manifests), "folders": list(folders)}
@@ -63,7 +63,7 @@ def training_recipe(
 
 
 def run_folder(artifacts: Path, recipe: Recipe) -> Path:
-    """Return the folder in which a training keeps its checkpoints: the same one however long it goes on."""
+    """Return the folder of a run's checkpoints, which does not depend on the number of epochs."""
     settings = {key: value for key, value in recipe.settings.items() if key not in GROWING}
     return artifacts / RUNS / recipe.name / dataclasses.replace(recipe, settings=settings).digest
 
@@ -76,15 +76,10 @@ def run_of(artifacts: Path, model: Path) -> Path:
 
 
 def finished_training(artifacts: Path, recipe: Recipe, images_folder: Path) -> Path | None:
-    """Return the newest model of a data set and its settings, whatever its images were then; None if there is none.
+    """Return the newest model with the settings of a recipe and its training images folder, or None.
 
-    A finished training stays finished when images are added, and when their folder is moved or renamed: days of work
-    are not repeated unasked.
-
-    Args:
-        artifacts: Where artifacts are published.
-        recipe: What makes the model. Of its inputs, only the identity of the folder of training images counts.
-        images_folder: That folder, by which models are recognized whose recipe has no identities yet.
+    The images may have changed, and their folder may have been renamed since: training is not repeated unasked. The
+    folder's path identifies it for models from before recipes contained identities.
     """
     wanted = {key: value for key, value in recipe.as_dict().items() if key not in ("inputs", "name")}
     for path in find_artifacts(artifacts, recipe, any_name=True):

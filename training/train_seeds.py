@@ -1,4 +1,4 @@
-"""The same training with several seeds: how far apart the recalls are that chance alone makes. Imports no torch."""
+"""Summarise the same training with several seeds: how much the recalls vary by chance. Imports no torch."""
 
 import logging
 from collections.abc import Mapping
@@ -13,36 +13,33 @@ from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import Recipe
 from data_manifest.tables import best_epoch, read_table, write_table
 
-STAGE, VERSION = "seeds", 1
+STAGE, VERSION = "seeds", 1  # raise VERSION when equal models give other tables
 RECALLS = {k: f"recall_{k}" for k in (1, 5, 10, 20)}
 logger = logging.getLogger(__name__)
 
 
 def seeds_recipe(models: Mapping[int, Path]) -> Recipe:
-    """Return what makes the table of published models, by seed: the models, which it names by their digests."""
+    """Return the recipe of the summary of published models, by seed."""
     name = next(iter(models.values())).parent.name
     digests = {str(seed): model.name for seed, model in sorted(models.items())}
     return Recipe(STAGE, name, VERSION, {"seeds": sorted(models)}, {"training": digests})
 
 
 def publish_seeds(artifacts: Path, models: Mapping[int, Path]) -> Path:
-    """Publish the validation recalls of models by seed, and their mean and standard deviation; return the folder.
-
-    Args:
-        artifacts: Where artifacts are published.
-        models: The folders of published models.
+    """Publish the best validation recalls per seed, their mean and standard deviation; return the folder.
 
     Raises:
-        UserError: They were not trained.
+        UserError: The models are untrained.
     """
     recipe = seeds_recipe(models)
     if published := find_published(artifacts, recipe):
         return published
     seeds = pl.concat([_best_epoch(model, seed) for seed, model in sorted(models.items())])
     if seeds.is_empty():
-        raise UserError("epochs_num = 0: untrained networks have no validation recalls; give 1 epoch or more")
+        raise UserError("epochs_num = 0: untrained networks have no validation recalls. Give 1 or more.")
     summary = summarise(seeds)
-    with publishing(artifacts, recipe, {"made": _in_words(summary)}) as staging:
+    recalls = ", ".join(f"R@{row['k']} {_spread(row)}" for row in summary.to_dicts())
+    with publishing(artifacts, recipe, {"made": f"{recalls} over {len(seeds)} seeds in validation"}) as staging:
         write_table(seeds, staging / "seeds" / "seeds.parquet", schemas.SEEDS)
         write_table(summary, staging / "summary" / "summary.parquet", schemas.SEEDS_SUMMARY)
     logger.info("validation recalls, percent:\n%s", "\n".join(_as_text(seeds, summary)))
@@ -56,14 +53,9 @@ def _best_epoch(model: Path, seed: int) -> pl.DataFrame:
 
 def summarise(seeds: pl.DataFrame) -> pl.DataFrame:
     """Return mean and sample standard deviation of each recall that all seeds have: the table SEEDS_SUMMARY."""
-    known = {k: seeds[name] for k, name in RECALLS.items() if not seeds[name].has_nulls()}
-    rows = [{"k": k, "seeds": len(seeds), "mean": each.mean(), "deviation": each.std()} for k, each in known.items()]
+    recalls = {k: seeds[name] for k, name in RECALLS.items() if not seeds[name].has_nulls()}
+    rows = [{"k": k, "seeds": len(seeds), "mean": each.mean(), "deviation": each.std()} for k, each in recalls.items()]
     return pl.DataFrame(rows, schema={"k": pl.Int32, "seeds": pl.Int32, "mean": pl.Float64, "deviation": pl.Float64})
-
-
-def _in_words(summary: pl.DataFrame) -> str:
-    recalls = ", ".join(f"R@{row['k']} {_spread(row)}" for row in summary.to_dicts())
-    return f"{recalls} over {summary['seeds'][0]} seeds in validation"
 
 
 def _spread(row: Mapping[str, float | None]) -> str:
@@ -71,7 +63,7 @@ def _spread(row: Mapping[str, float | None]) -> str:
 
 
 def _as_text(seeds: pl.DataFrame, summary: pl.DataFrame) -> list[str]:
-    """Return a line for each seed, one for the mean and one for the standard deviation."""
+    """Return the lines of a table: seeds, mean, standard deviation."""
     ks = summary["k"].to_list()
     rows = [["seed", *(f"R@{k}" for k in ks)]]
     rows += [[str(row["seed"]), *(f"{row[RECALLS[k]]:.1f}" for k in ks)] for row in seeds.to_dicts()]

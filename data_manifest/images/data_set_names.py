@@ -21,7 +21,7 @@ from data_manifest.store.references import LIST_SUFFIX
 
 CLAIMS = ".names"
 MAX_NAME_BYTES = 180  # file systems take 255, and the parts of a split get a suffix
-PART_ENDS = ("-train", "-val-database", "-val-queries", "-test-database", "-test-queries")  # those suffixes
+PARTS = ("train", "val/database", "val/queries", "test/database", "test/queries")  # of a data set
 logger = logging.getLogger(__name__)
 
 
@@ -141,7 +141,14 @@ def _find(images_folder: Path, artifacts: Path, claim: bool) -> tuple[str, str]:
 def _clashes_with_parts(name: str, real: Path, artifacts: Path) -> bool:
     """Return whether a split gives a part of another folder this name, or a part of this folder another's name."""
     others = [path.stem for path, each in _all_claims(artifacts) if not each.allows(real)]
-    return any(f"{name}{end}" in others or name in (f"{other}{end}" for other in others) for end in PART_ENDS)
+    return any(
+        part_name(name, part) in others or name in (part_name(other, part) for other in others) for part in PARTS
+    )
+
+
+def part_name(name: str, part: str) -> str:
+    """Return the name of a part of split photos, as in `photos-val-queries`."""
+    return f"{name}-{part.replace('/', '-')}"
 
 
 def _new_claim(real: Path, artifacts: Path) -> Claim:

@@ -1,4 +1,4 @@
-"""Builds the scene of one year: paints the houses, fills the streets, lights the ground."""
+"""Build the scene of one year: houses, streets and ground."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ BAY_DEPTH_M, AWNING_DEPTH_M = 0.8, 1.1
 
 
 def build_scene(plan: Plan, seed: int, year: int, light: Light, scale: float) -> Scene:
-    """Everything that stands in the city in a year; `scale`: texels a metre of the facades."""
+    """Return the scene of one year; `scale` is in texels per metre of the facades."""
     atlas, solids, props = Atlas(), [], []
     for number, lot in enumerate(plan.lots):
         solid, extras = build_house(atlas, lot, seed, number, year, light, scale)
@@ -41,14 +41,14 @@ def build_scene(plan: Plan, seed: int, year: int, light: Light, scale: float) ->
 
 
 def around(board: Board, half_m: float) -> Rectangle:
-    """The square of ground about a tree or a lamp."""
+    """Return the square of ground around a tree or a lamp."""
     return board.x - half_m, board.y - half_m, board.x + half_m, board.y + half_m
 
 
 def build_house(
     atlas: Atlas, lot: Lot, seed: int, number: int, year: int, light: Light, scale: float
 ) -> tuple[Box, list[Box]]:
-    """The house on a lot, with its bay windows and awnings."""
+    """Return the box of a house, and the boxes of its bay windows and awnings."""
     house = house_of_year(seed, number, year)
     hand = Hand(np.random.default_rng([seed, 11, number, year]), light.lit)
     grain = np.random.default_rng([seed, 12, number])
@@ -66,7 +66,7 @@ def build_house(
 
 
 def as_four(values: list[int]) -> tuple[int, int, int, int]:
-    """The sides' values in the order east, north, west, south."""
+    """Return the values of the sides in the order east, north, west, south."""
     east, north, west, south = values
     return east, north, west, south
 
@@ -74,7 +74,7 @@ def as_four(values: list[int]) -> tuple[int, int, int, int]:
 def jutting_parts(
     atlas: Atlas, house: House, ground: Rectangle, side: int, has_door: bool, scale: float, hand: Hand
 ) -> list[Box]:
-    """Bay windows of the upper storeys, and the shop's awning."""
+    """Return the bay windows of the upper storeys and the awning of the shop."""
     parts, width = [], side_width(ground, side)
     if house.bays and width > 5:
         for centre in (width * 0.27, width * 0.73) if width > 8 else (width / 2,):
@@ -92,7 +92,7 @@ def jutting_parts(
 
 
 def bay(atlas: Atlas, house: House, ground: Rectangle, side: int, scale: float, hand: Hand) -> Box:
-    """A window that juts out through all upper storeys; its cheeks are narrow."""
+    """Return a bay window through all upper storeys."""
     bottom, top = house.ground_m + 0.15, house.wall_m - 0.15
     front, cheek = (bay_face(house, width, top - bottom, scale, hand) for width in (2.4, BAY_DEPTH_M))
     numbers = [atlas.add(cheek)] * 4
@@ -101,7 +101,7 @@ def bay(atlas: Atlas, house: House, ground: Rectangle, side: int, scale: float, 
 
 
 def bay_face(house: House, width: float, height: float, scale: float, hand: Hand) -> Canvas:
-    """One side of a bay: for each storey a panel and one or two windows."""
+    """Paint one side of a bay: per storey a panel and one or two windows."""
     canvas = Canvas(width, height, scale)
     canvas.rect(0, 0, width, height, house.wall)
     for storey in range(house.storeys):
@@ -115,7 +115,7 @@ def bay_face(house: House, width: float, height: float, scale: float, hand: Hand
 
 
 def awning(width: float, colours: tuple[tuple[int, int, int], tuple[int, int, int]], scale: float) -> Canvas:
-    """Stripes in two colours with a scalloped edge."""
+    """Paint stripes in two colours with a scalloped edge."""
     canvas = Canvas(width, 0.45, scale)
     count = max(4, round(width / 0.4))
     for stripe in range(count):

@@ -1,4 +1,4 @@
-"""Writes the city as a data set in SF-XL's folders: train, val and test, each with years of its own."""
+"""Write the city as a data set in SF-XL's folders: train, val and test, each with years of its own."""
 
 import logging
 from collections import Counter
@@ -48,7 +48,7 @@ EVALUATION_YEARS = (
 
 
 def years(train_years: int) -> list[Year]:
-    """All years in order, each with one purpose: the evaluation's are spread among those of training."""
+    """Return all years in order; those of the evaluation are spread among those of training."""
     total = train_years + len(EVALUATION_YEARS)
     taken = {(number + 1) * total // 6: make for number, make in enumerate(EVALUATION_YEARS)}
     result, moods = [], 0
@@ -93,18 +93,18 @@ def write_year(out: Path, settings: CitySettings, year: Year) -> int:
 
 
 def scene_of_year(plan: Plan, settings: CitySettings, year: Year, size: int | None = None) -> Scene:
-    """The city in a year, painted finely enough for views of `size` pixels (by default, the settings')."""
+    """Return the city in a year, painted finely enough for views of `size` pixels."""
     light = light_of_year(settings.seed, year.mood, year.year)
     return build_scene(plan, settings.seed, year.year, light, texel_scale(size or settings.size))
 
 
 def texel_scale(size: int) -> float:
-    """Texels a metre of the facades, enough for views of `size` pixels."""
+    """Return texels per metre of the facades that are enough for views of `size` pixels."""
     return float(np.clip(size / 5, 6, 48))
 
 
 def camera_of(plan: Plan, settings: CitySettings, year: Year, number: int) -> Camera:
-    """Where the year's photos of a place are taken: near it, the twelve headings turned a little together."""
+    """Return the camera of a place in a year: near it, with twelve headings turned together."""
     rng = np.random.default_rng([settings.seed, 14, year.year, number])
     angle, reach = rng.uniform(0, 2 * np.pi), year.stray_m * np.sqrt(rng.random())
     turn = int(rng.integers(year.turn + 1))
@@ -120,7 +120,7 @@ def camera_of(plan: Plan, settings: CitySettings, year: Year, number: int) -> Ca
 
 
 def write_panorama(out: Path, settings: CitySettings, year: Year, scene: Scene, plan: Plan, number: int) -> None:
-    """The twelve views of one place in one year."""
+    """Write the twelve views of one place in one year."""
     camera = camera_of(plan, settings, year, number)
     utm_east, utm_north = ORIGIN_EAST + camera.x, ORIGIN_NORTH + camera.y
     folder = out / year.folder

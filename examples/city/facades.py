@@ -11,12 +11,12 @@ SLATE = (84, 88, 100)
 
 
 def facade_height(house: House) -> float:
-    """Metres from the pavement to the top of what the facade shows, roof line included."""
+    """Return metres from the pavement to the top of the facade, roof line included."""
     return house.wall_m + ROOF_M[house.roof]
 
 
 def paint_facade(house: House, width_m: float, has_door: bool, scale: float, hand: Hand) -> Canvas:
-    """The facade of a house; a side without a door has windows or the shop's panes on the ground floor."""
+    """Paint the facade of a house; a side without a door has windows or shop panes on the ground floor."""
     canvas = Canvas(width_m, facade_height(house), scale)
     paint_wall(canvas, house, hand.rng)
     paint_roof(canvas, house, hand)
@@ -27,7 +27,7 @@ def paint_facade(house: House, width_m: float, has_door: bool, scale: float, han
 
 
 def paint_wall(canvas: Canvas, house: House, rng: np.random.Generator) -> None:
-    """Bricks, boards, plaster bands or panels."""
+    """Paint bricks, boards, plaster bands or panels."""
     width, top = canvas.width_m, house.wall_m
     canvas.rect(0, 0, width, top, house.wall)
     step = {"brick": 0.3, "siding": 0.28, "stucco": 0.0, "panels": 1.5}[house.material]
@@ -51,13 +51,13 @@ def paint_wall(canvas: Canvas, house: House, rng: np.random.Generator) -> None:
 
 
 def columns(house: House, width_m: float) -> tuple[int, float]:
-    """Number of windows of a storey, and the distance between their centres in metres."""
+    """Return the number of windows per storey and the distance of their centres in metres."""
     count = max(2, int((width_m - 0.6) / (house.window_width_m + house.pier_m + 0.4)))
     return count, width_m / count
 
 
 def paint_storey(canvas: Canvas, house: House, floor: float, hand: Hand) -> None:
-    """A row of windows; `floor` in metres above the pavement."""
+    """Paint a row of windows; `floor` is in metres above the pavement."""
     count, pitch = columns(house, canvas.width_m)
     wide = house.window_width_m if house.window != "wide" else min(pitch - 0.6, 2.6)
     wide, height = min(wide, pitch - 0.5), house.storey_m - 1.45
@@ -66,7 +66,7 @@ def paint_storey(canvas: Canvas, house: House, floor: float, hand: Hand) -> None
 
 
 def paint_ground_floor(canvas: Canvas, house: House, has_door: bool, hand: Hand) -> None:
-    """Shop, or garage, or plain windows, and the door."""
+    """Paint a shop, a garage or windows, and the door."""
     width, shop = canvas.width_m, house.shop
     canvas.rect(0, 0, width, 0.45, shade(house.wall, 0.72))
     at_left = house.door_first
@@ -85,7 +85,7 @@ def paint_ground_floor(canvas: Canvas, house: House, has_door: bool, hand: Hand)
 
 
 def paint_roof(canvas: Canvas, house: House, hand: Hand) -> None:
-    """The roof line; what it leaves out stays transparent, and the sky shows."""
+    """Paint the roof line; the rest stays transparent and shows the sky."""
     width, wall, top = canvas.width_m, house.wall_m, canvas.height_m
     if house.roof == "gable":
         canvas.polygon([(0, wall), (width, wall), (width / 2, top)], house.trim)
@@ -108,7 +108,7 @@ def paint_roof(canvas: Canvas, house: House, hand: Hand) -> None:
 
 
 def paint_mansard(canvas: Canvas, house: House, hand: Hand) -> None:
-    """A steep slate roof with a dormer above each window."""
+    """Paint a steep slate roof with a dormer above each window."""
     width, wall, top = canvas.width_m, house.wall_m, canvas.height_m
     canvas.polygon([(0, wall), (width, wall), (width - 0.7, top), (0.7, top)], SLATE)
     for z in np.arange(wall + 0.3, top, 0.35):
@@ -122,7 +122,7 @@ def paint_mansard(canvas: Canvas, house: House, hand: Hand) -> None:
 
 
 def paint_cornice(canvas: Canvas, house: House) -> None:
-    """A cornice on brackets, or a plain parapet."""
+    """Paint a cornice on brackets, or a plain parapet."""
     width, wall, top = canvas.width_m, house.wall_m, canvas.height_m
     canvas.rect(0, wall, width, top, house.trim if house.roof == "cornice" else house.wall)
     canvas.rect(0, wall - 0.12, width, wall, shade(house.trim, 0.7))
@@ -133,7 +133,7 @@ def paint_cornice(canvas: Canvas, house: House) -> None:
 
 
 def paint_side(house: House, width_m: float, height_m: float, scale: float, rng: np.random.Generator) -> Canvas:
-    """A wall that looks on no street: bare, a small window or two."""
+    """Paint a wall without a street: bare, or with small windows."""
     canvas = Canvas(width_m, height_m, scale)
     canvas.rect(0, 0, width_m, height_m, shade(house.wall, 0.85))
     for z in np.arange(house.ground_m + 1, height_m - 1.5, house.storey_m):

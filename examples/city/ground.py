@@ -17,7 +17,7 @@ KERB_M = STREET_M / 2 - PAVEMENT_M  # from the centre line
 
 
 def paint_ground(plan: Plan, scale: float) -> Canvas:
-    """The bare ground of the city, its lower left corner at the south-west of the plan; `scale`: texels a metre."""
+    """Paint the bare ground, from the south-west corner of the plan; `scale` is in texels per metre."""
     west, south, east, north = plan.bounds
     canvas = Canvas(east - west, north - south, scale)
     canvas.rect(0, 0, canvas.width_m, canvas.height_m, YARD)
@@ -34,7 +34,7 @@ def paint_ground(plan: Plan, scale: float) -> Canvas:
 
 
 def paint_slabs(canvas: Canvas, lines: list[float]) -> None:
-    """Joints between the pavement's slabs, 1.2 m apart; the carriageway is painted over them."""
+    """Paint the joints of the pavement, 1.2 m apart."""
     joint = (158, 152, 143)
     for along in np.arange(0, canvas.width_m, 1.2):
         for line in lines:
@@ -45,7 +45,7 @@ def paint_slabs(canvas: Canvas, lines: list[float]) -> None:
 
 
 def paint_markings(canvas: Canvas, line: float, lines: list[float]) -> None:
-    """Dashes along the centre line, stripes across each arm of a crossing."""
+    """Paint dashes along the centre line and stripes across each arm of a crossing."""
     clear = STREET_M / 2 + 4
     for along in np.arange(0, canvas.width_m, 4):
         if all(abs(along + 1 - other) > clear for other in lines):
@@ -66,7 +66,7 @@ def light_ground(
     lamps: list[Rectangle],
     cars: list[Rectangle],
 ) -> Atlas:
-    """The ground as it looks in a year's light; `lamps`: where street lamps shine; `cars`: where cars stand."""
+    """Return the ground in the light of a year; `lamps` and `cars` are their positions."""
     size = canvas.colour.size
     soft = Image.fromarray(np.clip(shadows.heights / 0.6, 0, 1)).resize(size, Image.Resampling.BILINEAR)
     sunny = 1 - np.asarray(soft, dtype=np.float32)
@@ -85,7 +85,7 @@ def light_ground(
 
 
 def blurred_spots(canvas: Canvas, bounds: Rectangle, spots: list[Rectangle], blur_m: float) -> np.ndarray:
-    """0..1 at each texel: 1 within the rectangles, with soft edges."""
+    """Return 0 to 1 per texel: 1 within the rectangles, with soft edges."""
     layer = Canvas(canvas.width_m, canvas.height_m, canvas.scale)
     west, south = bounds[:2]
     for x0, y0, x1, y1 in spots:

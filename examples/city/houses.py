@@ -1,4 +1,4 @@
-"""What a building is: material, colours, storeys, windows, roof; and what the years change: paint and shop."""
+"""Buildings: material, colours, storeys, windows and roof, and the paint and shops that change over the years."""
 
 from dataclasses import dataclass
 
@@ -118,7 +118,7 @@ class House:
 
 
 def house_of_year(seed: int, number: int, year: int) -> House:
-    """House `number` of a city in a year: the same each year, but for new paint and new shops now and then."""
+    """Return a house in a year: the same each year except for new paint and new shops."""
     rng = np.random.default_rng([seed, 3, number])
     paints = count_events(rng, year, REPAINTED_A_YEAR)
     shops = count_events(rng, year, NEW_SHOP_A_YEAR)
@@ -149,12 +149,12 @@ def house_of_year(seed: int, number: int, year: int) -> House:
 
 
 def count_events(rng: np.random.Generator, year: int, share: float) -> int:
-    """How often something happened by a year; always draws the same numbers, so that later draws stay the same."""
+    """Return how many events happened by a year; always draws as many random numbers."""
     return int((rng.random(40)[: year - FIRST_YEAR] < share).sum())
 
 
 def new_shop(rng: np.random.Generator) -> Shop:
-    """Name, colours and perhaps an awning."""
+    """Return a shop with a name, colours and perhaps an awning."""
     sign = pick(rng, SIGNS)
     letters = (250, 244, 226) if sum(sign) < 420 else (40, 36, 36)
     awning = (pick(rng, SIGNS[:7]), (244, 240, 230)) if rng.random() < 0.6 else None
@@ -162,5 +162,5 @@ def new_shop(rng: np.random.Generator) -> Shop:
 
 
 def pick(rng: np.random.Generator, colours: tuple[Colour, ...]) -> Colour:
-    """One of the colours."""
+    """Return one of the colours."""
     return colours[int(rng.integers(len(colours)))]

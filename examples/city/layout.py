@@ -45,7 +45,7 @@ class Plan:
 
 
 def make_plan(settings: CitySettings) -> Plan:
-    """The smallest square grid of streets that has room for the places."""
+    """Return the smallest square grid of streets with room for the places."""
     count = 2
     while len(street_points(count, settings.spacing)) < settings.places:
         count += 1
@@ -58,7 +58,7 @@ def make_plan(settings: CitySettings) -> Plan:
 
 
 def street_points(count: int, spacing: int) -> np.ndarray:
-    """All points of the streets' centre lines that are `spacing` metres apart, crossings included: [n, 2]."""
+    """Return points on the centre lines, `spacing` metres apart, crossings included: [n, 2]."""
     along = np.arange(0, PITCH_M * (count - 1) + 1, spacing)
     lines = PITCH_M * np.arange(count)
     points = {(x, y) for x in lines for y in along} | {(x, y) for x in along for y in lines}
@@ -66,7 +66,7 @@ def street_points(count: int, spacing: int) -> np.ndarray:
 
 
 def blocks(streets: tuple[float, ...]) -> list[Rectangle]:
-    """The ground between the streets, and around the outermost ones."""
+    """Return the ground between the streets and around the outermost ones."""
     half = STREET_M / 2
     edges = [streets[0] - OUTSKIRTS_M, *(edge for line in streets for edge in (line - half, line + half))]
     edges.append(streets[-1] + OUTSKIRTS_M)
@@ -75,7 +75,7 @@ def blocks(streets: tuple[float, ...]) -> list[Rectangle]:
 
 
 def cut_block(block: Rectangle, streets: tuple[float, ...], rng: np.random.Generator) -> list[Lot]:
-    """Lots along the sides of a block that look on a street; corner lots belong to the north and south sides."""
+    """Return the lots along the streets around a block; corner lots belong to the north and south sides."""
     west, south, east, north = block
     first, last = streets[0], streets[-1]
     open_sides = {EAST: east < last, NORTH: north < last, WEST: west > first, SOUTH: south > first}
@@ -95,7 +95,7 @@ def cut_block(block: Rectangle, streets: tuple[float, ...], rng: np.random.Gener
 
 
 def cut_row(row: Rectangle, side: int, open_sides: dict[int, bool], rng: np.random.Generator) -> list[Lot]:
-    """A row of lots, 7 to 11 m wide; the end ones look also on the side street, if there is one."""
+    """Return a row of lots, 7 to 11 m wide; the first and last may face a side street too."""
     west, south, east, north = row
     along_x = side in (NORTH, SOUTH)
     length = east - west if along_x else north - south

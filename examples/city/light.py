@@ -1,4 +1,4 @@
-"""The light of a year: where the sun stands, how the sky looks, and what the camera makes of it."""
+"""The light of a year: position of the sun, look of the sky, and exposure of the camera."""
 
 from dataclasses import dataclass, replace
 
@@ -8,7 +8,7 @@ Light3 = tuple[float, float, float]
 
 
 def array3(light: Light3) -> np.ndarray:
-    """Linear light as [3] float32."""
+    """Return linear light as [3] float32."""
     return np.array(light, dtype=np.float32)
 
 
@@ -64,7 +64,7 @@ MOODS = (NOON, OVERCAST, GOLDEN, MORNING, AUTUMN, FOG, DUSK, WINTER)
 
 
 def light_of_year(seed: int, mood: int, year: int) -> Light:
-    """A mood with that year's own sun, tint and exposure; `mood` counts on through MOODS."""
+    """Return a mood with sun, tint and exposure of the year; `mood` is an index modulo MOODS."""
     rng = np.random.default_rng([seed, 2, year])
     base = MOODS[mood % len(MOODS)]
     red, green, blue = rng.normal(1, 0.04, 3)

@@ -1,4 +1,4 @@
-"""Pictures of what stands in the streets: trees, lamps, passers-by, cars."""
+"""Pictures of trees, lamps, pedestrians and cars."""
 
 import numpy as np
 
@@ -30,7 +30,7 @@ CAR_M, CAR_WIDE_M, CAR_WAIST_M, CAR_ROOF_M = 4.3, 1.8, 0.9, 1.5
 
 
 def leaf_colours(month: int) -> tuple[Colour, ...]:
-    """Spring, summer, autumn; an empty tuple in winter."""
+    """Return the colours of leaves in the season; empty in winter."""
     if month in (12, 1, 2):
         return ()
     if month in (9, 10, 11):
@@ -41,7 +41,7 @@ def leaf_colours(month: int) -> tuple[Colour, ...]:
 
 
 def paint_tree(kind: int, month: int, scale: float) -> Canvas:
-    """A street tree, 4.2 m wide and 6.8 m tall; `kind` fixes its shape through the seasons."""
+    """Paint a street tree, 4.2 m wide and 6.8 m tall; `kind` fixes its shape in all seasons."""
     canvas = Canvas(4.2, 6.8, scale)
     rng = np.random.default_rng([7, kind])
     canvas.rect(1.98, 0, 2.22, 3.6, (92, 72, 58))
@@ -58,7 +58,7 @@ def paint_tree(kind: int, month: int, scale: float) -> Canvas:
 
 
 def paint_lamp(lit: bool, scale: float) -> Canvas:
-    """A street lamp, 0.7 m wide and 5 m tall."""
+    """Paint a street lamp, 0.7 m wide and 5 m tall."""
     canvas = Canvas(0.7, 5.0, scale)
     canvas.rect(0.28, 0, 0.42, 4.3, (48, 54, 56))
     canvas.rect(0.2, 0, 0.5, 0.5, (48, 54, 56))
@@ -67,7 +67,7 @@ def paint_lamp(lit: bool, scale: float) -> Canvas:
 
 
 def paint_person(rng: np.random.Generator, scale: float) -> Canvas:
-    """A passer-by, 0.7 m wide and 1.8 m tall."""
+    """Paint a pedestrian, 0.7 m wide and 1.8 m tall."""
     canvas = Canvas(0.7, 1.8, scale)
     coat, legs = CLOTHES[rng.integers(len(CLOTHES))], CLOTHES[rng.integers(len(CLOTHES))]
     stride = rng.uniform(0.04, 0.16)
@@ -84,7 +84,7 @@ def paint_person(rng: np.random.Generator, scale: float) -> Canvas:
 
 
 def paint_car_side(paint: Colour, scale: float) -> Canvas:
-    """The body of a car from the side, up to the waist."""
+    """Paint the body of a car from the side, up to the waist."""
     canvas = Canvas(CAR_M, CAR_WAIST_M, scale)
     canvas.rect(0, 0.26, CAR_M, CAR_WAIST_M, paint)
     canvas.rect(0.3, 0.1, CAR_M - 0.3, 0.3, (24, 24, 26))
@@ -97,7 +97,7 @@ def paint_car_side(paint: Colour, scale: float) -> Canvas:
 
 
 def paint_car_end(paint: Colour, lamps: Colour, scale: float) -> Canvas:
-    """Bonnet or boot from outside, up to the waist."""
+    """Paint the front or the rear of a car, up to the waist."""
     canvas = Canvas(CAR_WIDE_M, CAR_WAIST_M, scale)
     canvas.rect(0, 0.22, CAR_WIDE_M, CAR_WAIST_M, paint)
     canvas.rect(0.1, 0.22, CAR_WIDE_M - 0.1, 0.42, shade(paint, 0.6))
@@ -109,7 +109,7 @@ def paint_car_end(paint: Colour, lamps: Colour, scale: float) -> Canvas:
 
 
 def paint_cabin(width_m: float, paint: Colour, panes: int, scale: float) -> Canvas:
-    """The windows of a car between waist and roof."""
+    """Paint the windows of a car between waist and roof."""
     canvas = Canvas(width_m, CAR_ROOF_M - CAR_WAIST_M, scale)
     canvas.rect(0, 0, width_m, 1, paint)
     pitch = (width_m - 0.12) / panes
@@ -121,7 +121,7 @@ def paint_cabin(width_m: float, paint: Colour, panes: int, scale: float) -> Canv
 
 
 def car_textures(atlas: Atlas, paint: Colour, scale: float) -> tuple[int, int, int, int, int, int]:
-    """Numbers of: body side, front, rear, cabin side, cabin end, roof."""
+    """Return the textures of body side, front, rear, cabin side, cabin end and roof."""
     canvases = (
         paint_car_side(paint, scale),
         paint_car_end(paint, (250, 244, 214), scale),

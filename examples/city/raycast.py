@@ -1,4 +1,4 @@
-"""A ray caster in two and a half dimensions: one ray a column over the plan, then upright spans of pixels.
+"""A ray caster in two and a half dimensions: one ray per column over the plan, then vertical spans of pixels.
 
 A pinhole camera with a level optical axis sees a vertical plane in a column as one span of rows: a point `z` metres
 high whose depth along the axis is `t` metres falls on row `horizon - focal * (z - camera height) / t`. So all views of
@@ -38,12 +38,12 @@ class Camera:
 
     @cached_property
     def focal(self) -> float:
-        """Focal length in pixels."""
+        """Return the focal length in pixels."""
         return self.width / 2 / float(np.tan(np.radians(self.view_degrees) / 2))
 
     @cached_property
     def rays(self) -> np.ndarray:
-        """[columns of all views, 2] float32: east and north covered for each metre of depth."""
+        """Return metres east and north per metre of depth: [columns of all views, 2] float32."""
         turns = np.radians(np.repeat(self.headings, self.width))
         aside = np.tile((np.arange(self.width) + 0.5 - self.width / 2) / self.focal, len(self.headings))
         east = np.sin(turns) + np.cos(turns) * aside
@@ -52,7 +52,7 @@ class Camera:
         return np.where(np.abs(rays) < 1e-6, np.float32(1e-6), rays)
 
     def row(self, z: np.ndarray, depth: np.ndarray) -> np.ndarray:
-        """Row of a point, in pixels from the top."""
+        """Return the row of a point, in pixels from the top."""
         rows: np.ndarray = self.horizon * self.height - self.focal * (z - self.eye_m) / depth
         return rows
 
@@ -78,7 +78,7 @@ class Layer:
 
 
 def through_boxes(camera: Camera, boxes: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Depths at which rays enter and leave boxes, and whether they enter by an east or west side.
+    """Return depths at which rays enter and leave boxes, and whether they enter by an east or west side.
 
     `boxes` [..., 9] and `rays` [..., 2] broadcast; FAR where a ray misses a box or starts inside it.
     """
@@ -89,13 +89,13 @@ def through_boxes(camera: Camera, boxes: np.ndarray, rays: np.ndarray) -> tuple[
 
 
 def slab(low: np.ndarray, high: np.ndarray, ray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Depths at which rays enter and leave the space between two parallel planes."""
+    """Return depths at which rays enter and leave the space between two parallel planes."""
     first, second = low / ray, high / ray
     return np.minimum(first, second), np.maximum(first, second)
 
 
 def on_boards(camera: Camera, boards: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Depths at which rays meet boards that face the camera, and where across them (0..1); FAR where they miss."""
+    """Return depths at which rays meet boards, and where across them (0 to 1); FAR if they miss."""
     to_x, to_y = boards[..., 0] - camera.x, boards[..., 1] - camera.y
     squared = to_x * to_x + to_y * to_y
     depth = squared / (rays[..., 0] * to_x + rays[..., 1] * to_y)
@@ -105,7 +105,7 @@ def on_boards(camera: Camera, boards: np.ndarray, rays: np.ndarray) -> tuple[np.
 
 
 def box_layer(scene: Scene, camera: Camera, rows: np.ndarray, textures: np.ndarray, chosen: np.ndarray) -> Layer:
-    """The surfaces of the chosen box of each column."""
+    """Return the surfaces of the chosen box of each column."""
     boxes, textures, rays = rows[chosen], textures[chosen], camera.rays
     near, far, by_east = through_boxes(camera, boxes, rays)
     x, y = camera.x + rays[:, 0] * np.minimum(near, 999), camera.y + rays[:, 1] * np.minimum(near, 999)
@@ -122,7 +122,7 @@ def box_layer(scene: Scene, camera: Camera, rows: np.ndarray, textures: np.ndarr
 
 
 def board_layer(scene: Scene, camera: Camera, chosen: np.ndarray) -> Layer:
-    """The boards chosen for each column."""
+    """Return the boards chosen for each column."""
     arrays = scene.arrays
     boards, texture = arrays.boards[chosen], arrays.board_textures[chosen]
     near, u = on_boards(camera, boards, camera.rays)
@@ -131,7 +131,7 @@ def board_layer(scene: Scene, camera: Camera, chosen: np.ndarray) -> Layer:
 
 
 def nearest(depths: np.ndarray, count: int) -> list[np.ndarray]:
-    """For each column the numbers of its `count` nearest items, nearest first: a list of [columns]."""
+    """Return the numbers of the `count` nearest items per column, nearest first: a list of [columns]."""
     depths, order, every = depths.copy(), [], np.arange(len(depths))
     for _ in range(min(count, depths.shape[1])):
         order.append(depths.argmin(axis=1))
@@ -140,7 +140,7 @@ def nearest(depths: np.ndarray, count: int) -> list[np.ndarray]:
 
 
 def solid_layers(scene: Scene, camera: Camera) -> list[Layer]:
-    """Buildings, nearest first."""
+    """Return the buildings, nearest first."""
     rows, textures = scene.arrays.solids, scene.arrays.solid_textures
     if not len(rows):
         return []
@@ -149,7 +149,7 @@ def solid_layers(scene: Scene, camera: Camera) -> list[Layer]:
 
 
 def prop_layers(scene: Scene, camera: Camera, limit: np.ndarray) -> list[Layer]:
-    """What stands before the buildings, nearest first; `limit`: depth of the nearest building [columns]."""
+    """Return props in front of buildings, nearest first; `limit` is the depth of the nearest building."""
     arrays = scene.arrays
     boxes = within_reach(camera, (arrays.props[:, :2] + arrays.props[:, 2:4]) / 2)
     boards = within_reach(camera, arrays.boards[:, :2])
@@ -172,11 +172,11 @@ def prop_layers(scene: Scene, camera: Camera, limit: np.ndarray) -> list[Layer]:
 
 
 def within_reach(camera: Camera, points: np.ndarray) -> np.ndarray:
-    """Numbers of the points [n, 2] that are near enough to be drawn."""
+    """Return the numbers of the points [n, 2] that are near enough to be drawn."""
     near: np.ndarray = np.nonzero(np.hypot(points[:, 0] - camera.x, points[:, 1] - camera.y) < REACH_M)[0]
     return near
 
 
 def only(layer: Layer, kept: np.ndarray) -> Layer:
-    """The layer, with nothing in the columns that are not kept."""
+    """Return the layer without the columns that are not kept."""
     return replace(layer, near=np.where(kept, layer.near, FAR))

@@ -1,4 +1,4 @@
-"""The city of one year as the ray caster wants it: axis-aligned boxes and upright boards, in arrays."""
+"""The city of one year as arrays of axis-aligned boxes and upright boards, for the ray caster."""
 
 from dataclasses import dataclass, field
 
@@ -67,20 +67,20 @@ class SceneArrays:
 
 
 def box_rows(boxes: list[Box]) -> tuple[np.ndarray, np.ndarray]:
-    """[n, 9] float32 and [n, 5] int32 (four sides and the cap)."""
+    """Return the positions [n, 9] float32 and textures [n, 5] int32 of boxes."""
     rows = [(*box.ground, box.bottom, *box.tops) for box in boxes]
     textures = [(*box.sides, box.cap) for box in boxes]
     return np.array(rows, dtype=np.float32).reshape(-1, 9), np.array(textures, dtype=np.int32).reshape(-1, 5)
 
 
 def side_width(ground: Rectangle, side: int) -> float:
-    """Metres along a side."""
+    """Return the length of a side in metres."""
     west, south, east, north = ground
     return north - south if side in (EAST, WEST) else east - west
 
 
 def jutting(ground: Rectangle, side: int, left: float, right: float, depth: float) -> Rectangle:
-    """Ground of something that juts out of a side, between `left` and `right` metres as seen from the street."""
+    """Return the ground of a part that juts out of a side, from `left` to `right` as seen from the street."""
     west, south, east, north = ground
     if side == SOUTH:
         return west + left, south - depth, west + right, south

@@ -1,4 +1,4 @@
-"""What the user chooses about the toy city, checked when made."""
+"""Settings of the toy city."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,12 @@ SPACINGS_M = (10, 20, 30, 60)
 
 
 class CityError(Exception):
-    """A mistake of the user, told in one message."""
+    """A user error, printed without a traceback."""
 
 
 @dataclass(frozen=True)
 class CitySettings:
-    """`size` in pixels, `spacing` in metres between neighbouring places of a street; the rest are counts."""
+    """`size` is in pixels, `spacing` in metres between adjacent places of a street; the rest are counts."""
 
     seed: int = 0
     size: int = 64
@@ -20,9 +20,9 @@ class CitySettings:
     train_years: int = 8
 
     def __post_init__(self) -> None:
-        for name, least in (("seed", 0), ("size", 16), ("places", 2), ("train_years", 1)):
+        for name, minimum in (("seed", 0), ("size", 16), ("places", 2), ("train_years", 1)):
             value = getattr(self, name)
-            if value < least:
-                raise CityError(f"{name} = {value}: at least {least} is needed")
+            if value < minimum:
+                raise CityError(f"{name} = {value}: expected at least {minimum}.")
         if self.spacing not in SPACINGS_M:
-            raise CityError(f"spacing = {self.spacing}: choose one of {', '.join(map(str, SPACINGS_M))} metres")
+            raise CityError(f"spacing = {self.spacing}: choose one of {', '.join(map(str, SPACINGS_M))} metres.")

@@ -11,7 +11,7 @@ from city.textures import LEVELS
 
 
 def render(scene: Scene, camera: Camera, supersample: int = 2) -> np.ndarray:
-    """Views of one panorama: [headings, height, width, 3] uint8; a pixel is the mean of `supersample` squared rays."""
+    """Return the views of a panorama, [headings, height, width, 3] uint8, with `supersample` squared rays per pixel."""
     fine = replace(camera, width=camera.width * supersample, height=camera.height * supersample)
     picture = background(scene, fine)
     solids = solid_layers(scene, fine)
@@ -23,7 +23,7 @@ def render(scene: Scene, camera: Camera, supersample: int = 2) -> np.ndarray:
 
 
 def background(scene: Scene, camera: Camera) -> np.ndarray:
-    """Sky above the horizon, ground below: linear light [height, columns, 3]."""
+    """Return sky above the horizon and ground below, as linear light [height, columns, 3]."""
     rays, columns = camera.rays, len(camera.rays)
     picture = np.empty((camera.height, columns, 3), np.float32)
     split = round(camera.horizon * camera.height)
@@ -38,7 +38,7 @@ def background(scene: Scene, camera: Camera) -> np.ndarray:
 
 
 def ground(scene: Scene, camera: Camera, depth: np.ndarray) -> np.ndarray:
-    """The rows of the ground that lie `depth` metres away along the axis: [rows, columns, 3]."""
+    """Return the rows of the ground at `depth` metres along the axis: [rows, columns, 3]."""
     west, south, east, north = scene.bounds
     x = camera.x + depth[:, None] * camera.rays[:, 0]
     y = camera.y + depth[:, None] * camera.rays[:, 1]
@@ -52,12 +52,12 @@ def ground(scene: Scene, camera: Camera, depth: np.ndarray) -> np.ndarray:
 
 
 def ground_scale(scene: Scene) -> float:
-    """Texels a metre of the ground's texture."""
+    """Return texels per metre of the ground."""
     return scene.ground.width(0) / (scene.bounds[2] - scene.bounds[0])
 
 
 def mip_level(texels: np.ndarray) -> np.ndarray:
-    """Which of a texture's halved copies suits a pixel that is so many texels wide."""
+    """Return the mip level for a pixel that is so many texels wide."""
     levels: np.ndarray = np.clip(np.round(np.log2(np.maximum(texels, 1e-3))), 0, LEVELS - 1).astype(np.int32)
     return levels
 
@@ -70,7 +70,7 @@ def fogged(light: np.ndarray, scene: Scene, depth: np.ndarray, alpha: np.ndarray
 
 
 def paint_layer(picture: np.ndarray, scene: Scene, camera: Camera, layer: Layer) -> None:
-    """One surface a column, with the top or underside of its box where the camera sees that."""
+    """Paint one surface per column, with the top or underside of its box if it is visible."""
     seen = np.nonzero(layer.near < FAR)[0]
     if not len(seen):
         return
@@ -84,7 +84,7 @@ def paint_layer(picture: np.ndarray, scene: Scene, camera: Camera, layer: Layer)
 
 
 def spans(height: int, top: np.ndarray, bottom: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and column numbers of the pixels whose centres lie between `top` and `bottom` [columns]."""
+    """Return rows and columns of the pixels whose centres are between `top` and `bottom` [columns]."""
     first = max(0, int(np.floor(top.min())))
     centres = np.arange(first, max(first, min(height, int(np.ceil(bottom.max())) + 1)))[:, None] + 0.5
     rows, columns = np.nonzero((centres >= top) & (centres < bottom))
@@ -94,7 +94,7 @@ def spans(height: int, top: np.ndarray, bottom: np.ndarray) -> tuple[np.ndarray,
 def paint_cap(
     picture: np.ndarray, scene: Scene, layer: Layer, seen: np.ndarray, top: np.ndarray, bottom: np.ndarray
 ) -> None:
-    """Tops and undersides, of one colour each."""
+    """Paint tops and undersides, of one colour each."""
     rows, columns = spans(len(picture), top, bottom)
     if not len(rows):
         return
@@ -116,7 +116,7 @@ def paint_face(
     top: np.ndarray,
     bottom: np.ndarray,
 ) -> None:
-    """The textured sides, lit by the sky and, above their shadow, by the sun."""
+    """Paint the textured sides, lit by the sky and, above their shadow, by the sun."""
     rows, columns = spans(len(picture), top, bottom)
     if not len(rows):
         return
@@ -133,14 +133,14 @@ def paint_face(
 
 
 def face_level(scene: Scene, camera: Camera, layer: Layer) -> np.ndarray:
-    """The halved copy for each column [columns]: texels of the texture that a pixel covers upwards, at its depth."""
+    """Return the mip level per column [columns], by the texels that a pixel covers at its depth."""
     tall = np.maximum(layer.top - layer.bottom, 0.01)
     texels = scene.atlas.height(layer.texture) / tall * np.minimum(layer.near, 999) / camera.focal
     return mip_level(texels * 0.9)
 
 
 def develop(light: np.ndarray, scene: Scene) -> np.ndarray:
-    """What the year's camera makes of linear light: exposure, tint, a soft shoulder, 8 bits."""
+    """Return 8 bits from linear light, with the exposure and tint of the camera of the year."""
     light = light * (array3(scene.light.tint) * np.float32(scene.light.exposure))
     toned = light * (1 + light / 6) / (1 + light * 0.55)
     picture: np.ndarray = np.clip(np.sqrt(np.maximum(toned, 0)) * 255 + 0.5, 0, 255).astype(np.uint8)

@@ -15,7 +15,7 @@ class Shadows:
         self.heights, self.bounds = heights, bounds
 
     def height_at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Height of the shadow at points in local metres; beyond the map, that of its nearest cell."""
+        """Return the height of the shadow at points in local metres, or at the nearest cell beyond the map."""
         west, _, _, north = self.bounds
         rows, columns = self.heights.shape
         column = np.clip(((x - west) / CELL_M).astype(np.int32), 0, columns - 1)
@@ -25,7 +25,7 @@ class Shadows:
 
 
 def cast_shadows(blockers: list[tuple[Rectangle, float]], bounds: Rectangle, sun: np.ndarray) -> Shadows:
-    """Shadows of upright blocks (ground, height in metres); `sun` is the unit vector towards it: east, north, up."""
+    """Return the shadows of blocks (ground, height in metres); `sun` is the unit vector to it: east, north, up."""
     west, south, east, north = bounds
     tall = np.zeros((round((north - south) / CELL_M), round((east - west) / CELL_M)), np.float32)
     for (low_x, low_y, high_x, high_y), height in blockers:
@@ -36,7 +36,7 @@ def cast_shadows(blockers: list[tuple[Rectangle, float]], bounds: Rectangle, sun
 
 
 def sweep(tall: np.ndarray, sun: np.ndarray) -> np.ndarray:
-    """Highest shadow over each cell: of all blocks towards the sun, their height less the rise of the sun's ray."""
+    """Return the highest shadow over each cell: height of a block less the rise of the ray to the sun."""
     flat = float(np.hypot(sun[0], sun[1]))
     rise, longest = float(sun[2]) / flat, min(LONGEST_M, float(tall.max()) * flat / max(float(sun[2]), 0.05))
     shadow = tall.copy()
@@ -49,7 +49,7 @@ def sweep(tall: np.ndarray, sun: np.ndarray) -> np.ndarray:
 
 
 def shifted(grid: np.ndarray, down: int, right: int) -> np.ndarray:
-    """The grid moved by whole cells, zeros coming in."""
+    """Return the grid moved by whole cells, filled with zeros."""
     rows, columns = grid.shape
     moved = np.zeros_like(grid)
     if abs(down) < rows and abs(right) < columns:

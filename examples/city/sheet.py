@@ -17,7 +17,7 @@ GAP = 6
 
 
 def write_contact_sheet(path: Path, settings: CitySettings, view_size: int = 184) -> None:
-    """A row for each of four views, a column for each of five years; `.png` (256 colours), `.jpg` or `.webp`.
+    """Write a row per view and a column per year as `.png` (256 colours), `.jpg` or `.webp`.
 
     Raises CityError for another suffix.
     """
@@ -32,7 +32,7 @@ def write_contact_sheet(path: Path, settings: CitySettings, view_size: int = 184
 
 
 def contact_sheet(settings: CitySettings, view_size: int) -> np.ndarray:
-    """[height, width, 3] uint8, views of `view_size` pixels on white."""
+    """Return views of `view_size` pixels on white: [height, width, 3] uint8."""
     plan = make_plan(settings)
     columns = []
     for number, mood in SHEET_YEARS:

@@ -18,7 +18,7 @@ class Sky:
         self.skyline = skyline(np.random.default_rng([seed, 7]))
 
     def colours(self, azimuth: np.ndarray, rise: np.ndarray) -> np.ndarray:
-        """Linear light [n, 3] at azimuths (radians from north) and rises (tangents of the elevation), both [n]."""
+        """Return linear light [n, 3] at azimuths (radians from north) and tangents of the elevation, both [n]."""
         light = self.light
         zenith, horizon = array3(light.zenith), array3(light.horizon)
         rise = np.maximum(rise, 0)
@@ -34,7 +34,7 @@ class Sky:
         return colours
 
     def _near_sun(self, azimuth: np.ndarray, rise: np.ndarray) -> np.ndarray:
-        """The glow around the sun, by the cosine of the angle to it."""
+        """Return the glow around the sun, by the cosine of the angle to it."""
         east, north, up = (float(value) for value in self.light.sun_vector)
         cosine = (np.sin(azimuth) * east + np.cos(azimuth) * north + rise * up) / np.sqrt(1 + rise * rise)
         glow: np.ndarray = 0.3 * np.clip(cosine, 0, 1) ** 24
@@ -42,7 +42,7 @@ class Sky:
 
 
 def cloud_map(rng: np.random.Generator, cover: float) -> np.ndarray:
-    """Share of cloud, 0..1 [rows from the horizon, columns by azimuth]: noise of several sizes, cut at a level."""
+    """Return the share of cloud, 0 to 1 [rows from the horizon, columns by azimuth]: thresholded noise."""
     total = np.zeros((CLOUD_ROWS, CLOUD_COLUMNS), np.float32)
     for octave, (rows, columns) in enumerate(((4, 12), (8, 24), (16, 48), (32, 96))):
         noise = rng.random((rows, columns), dtype=np.float32)
@@ -56,7 +56,7 @@ def cloud_map(rng: np.random.Generator, cover: float) -> np.ndarray:
 
 
 def skyline(rng: np.random.Generator, steps: int = 2880) -> np.ndarray:
-    """Tangents of the elevation of what stands on the horizon, by azimuth: hills, and towers on one side."""
+    """Return tangents of the elevation of hills and towers on the horizon, by azimuth."""
     turn = np.linspace(0, 2 * np.pi, steps, endpoint=False)
     waves = sum(rng.uniform(0.4, 1) / count * np.sin(count * turn + rng.uniform(0, 6.28)) for count in range(1, 8))
     heights: np.ndarray = 0.045 + 0.03 * np.clip(waves, -1, 2)

@@ -1,4 +1,4 @@
-"""What stands along the streets: trees and lamps that stay, cars and passers-by of one year."""
+"""Trees and lamps along the streets, and the cars and pedestrians of one year."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from city.textures import Atlas
 
 
 def kerb_points(plan: Plan, step: float, start: float, offset: float) -> list[tuple[float, float, bool]]:
-    """Points along both sides of all streets, `offset` metres from the centre line, crossings left out.
+    """Return points along both sides of all streets, `offset` metres from the centre line, without crossings.
 
     Each is x, y and whether its street runs north and south.
     """
@@ -27,7 +27,7 @@ def kerb_points(plan: Plan, step: float, start: float, offset: float) -> list[tu
 
 
 def parked_cars(plan: Plan, rng: np.random.Generator) -> list[tuple[Rectangle, bool]]:
-    """Ground of each car, and whether it stands north and south."""
+    """Return the ground of each car and whether it points north or south."""
     cars = []
     for x, y, turned in kerb_points(plan, 6.0, 2.0, KERB_M - 1.15):
         present, slide = rng.random() < 0.38, rng.uniform(-0.7, 0.7)
@@ -39,7 +39,7 @@ def parked_cars(plan: Plan, rng: np.random.Generator) -> list[tuple[Rectangle, b
 
 
 def car_boxes(ground: Rectangle, turned: bool, look: tuple[int, int, int, int, int, int]) -> list[Box]:
-    """Body and cabin of a car that points north or east."""
+    """Return body and cabin of a car that points north or east."""
     west, south, east, north = ground
     side, front, rear, cabin_side, cabin_end, roof = look
     body = (side, front, side, rear) if turned else (front, side, rear, side)
@@ -56,7 +56,7 @@ def car_boxes(ground: Rectangle, turned: bool, look: tuple[int, int, int, int, i
 
 
 def street_boards(atlas: Atlas, plan: Plan, seed: int, light: Light, scale: float) -> tuple[list[Board], list[Board]]:
-    """Trees and lamps: the same every year, but for leaves and light."""
+    """Return trees and lamps, the same every year except for leaves and light."""
     rng = np.random.default_rng([seed, 13])
     kinds = [atlas.add(paint_tree(kind, light.month, scale)) for kind in range(6)]
     lamp = atlas.add(paint_lamp(light.lit > 0.3, scale))
@@ -71,7 +71,7 @@ def street_boards(atlas: Atlas, plan: Plan, seed: int, light: Light, scale: floa
 
 
 def passers_by(atlas: Atlas, plan: Plan, rng: np.random.Generator, scale: float) -> list[Board]:
-    """This year's people on the pavements."""
+    """Return the pedestrians of the year."""
     people = [atlas.add(paint_person(rng, scale)) for _ in range(16)]
     boards = []
     for x, y, turned in kerb_points(plan, 5.0, 1.0, KERB_M + 2.0):

@@ -15,13 +15,13 @@ CLEAR = (0, 0, 0, 0)
 
 
 def shade(colour: Sequence[float], factor: float) -> Colour:
-    """A darker (below 1) or lighter (above 1) colour."""
+    """Return a darker (below 1) or lighter (above 1) colour."""
     red, green, blue = (min(255, max(0, round(value * factor))) for value in colour[:3])
     return red, green, blue
 
 
 def mix(first: Sequence[float], second: Sequence[float], share: float) -> Colour:
-    """`first` with a share of `second`, 0 to 1."""
+    """Return `first` with a share of `second`, 0 to 1."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(first[:3], second[:3], strict=True))
     return red, green, blue
 
@@ -30,7 +30,7 @@ class Canvas:
     """An upright picture measured in metres from its lower left corner, with a second layer of light it gives off."""
 
     def __init__(self, width_m: float, height_m: float, scale: float) -> None:
-        """`scale` in texels a metre; the canvas starts transparent and dark."""
+        """Create a transparent, dark canvas; `scale` is in texels per metre."""
         self.width_m, self.height_m, self.scale = width_m, height_m, scale
         size = max(1, round(width_m * scale)), max(1, round(height_m * scale))
         self.colour = Image.new("RGBA", size, CLEAR)
@@ -57,7 +57,7 @@ class Canvas:
         self._pens[1].polygon(corners, fill=glow)
 
     def text(self, x: float, z: float, words: str, height_m: float, fill: Colour, glow: int = 0) -> None:
-        """Words centred on a point."""
+        """Write words centred on a point."""
         font = ImageFont.load_default(max(4.0, height_m * self.scale))
         self._pens[0].text((x * self.scale, self._row(z)), words, fill=(*fill, 255), font=font, anchor="mm")
         self._pens[1].text((x * self.scale, self._row(z)), words, fill=glow, font=font, anchor="mm")
@@ -92,7 +92,7 @@ class Atlas:
         return len(self._tables) - 1
 
     def flat(self, colour: Colour) -> int:
-        """A texture of one colour."""
+        """Store a texture of one colour and return its number."""
         canvas = Canvas(1, 1, 1)
         canvas.rect(0, 0, 1, 1, colour)
         return self.add(canvas)
@@ -105,7 +105,7 @@ class Atlas:
         return start, light.shape[1], light.shape[0]
 
     def sample(self, texture: np.ndarray, level: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """Light, alpha and glow [n, 5] in 0..1; u from the left, v from the top, both 0..1; all arguments [n]."""
+        """Return light, alpha and glow [n, 5] in 0 to 1; u from the left, v from the top, both 0 to 1."""
         texels, tables = self._arrays()
         start, width, height = tables[texture, np.clip(level, 0, LEVELS - 1)].T
         column = np.clip((u * width).astype(np.int32), 0, width - 1)
@@ -115,16 +115,16 @@ class Atlas:
         return light
 
     def width(self, texture: int) -> int:
-        """Texels across a texture."""
+        """Return the texels across a texture."""
         return self._tables[texture][0][1]
 
     def height(self, textures: np.ndarray) -> np.ndarray:
-        """Texels down each texture."""
+        """Return the texels down each texture."""
         heights: np.ndarray = self._arrays()[1][textures, 0, 2]
         return heights
 
     def _arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """All texels [n, 5], and for each texture and level: start, width, height."""
+        """Return all texels [n, 5] and, per texture and level, start, width and height."""
         if self._ready is None:
             self._ready = np.concatenate(self._pieces), np.array(self._tables, dtype=np.int32)
         return self._ready
@@ -132,19 +132,19 @@ class Atlas:
 
 @cache
 def roughness() -> np.ndarray:
-    """Noise around 1 that all textures share, each from another corner: drawing it anew is slow."""
+    """Return noise around 1, shared by all textures because drawing it is slow."""
     return np.random.default_rng(15).normal(1, 0.035, (1024, 1024)).astype(np.float32)
 
 
 def rough(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """A piece of the shared noise, [rows, columns]."""
+    """Return a piece of the shared noise, [rows, columns]."""
     rows, columns = np.arange(shape[0]) + rng.integers(1024), np.arange(shape[1]) + rng.integers(1024)
     piece: np.ndarray = roughness()[np.ix_(rows % 1024, columns % 1024)]
     return piece
 
 
 def halvings(light: np.ndarray, levels: int) -> list[np.ndarray]:
-    """The picture and its copies at a half, a quarter, ... of its size; [height, width, channels]."""
+    """Return the picture and its copies at a half, a quarter, ... of its size: [height, width, channels]."""
     stack = [light]
     while len(stack) < levels:
         rows, columns = stack[-1].shape[:2]

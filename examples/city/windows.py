@@ -18,13 +18,13 @@ class Hand:
     lit: float
 
     def lamp(self) -> int:
-        """The glow of one window, 0 if dark."""
+        """Return the glow of one window, 0 if dark."""
         chance, strength = self.rng.random(2)
         return int(150 + 100 * strength) if chance < self.lit else 0
 
 
 def glass(canvas: Canvas, x0: float, z0: float, x1: float, z1: float, hand: Hand) -> None:
-    """A pane: dark, with the sky in its upper corner, perhaps a blind, perhaps a lamp behind."""
+    """Paint a pane: dark, with a reflection of the sky, perhaps a blind, perhaps a lamp behind."""
     lamp, tone = hand.lamp(), hand.rng.uniform(0.75, 1.2)
     base = WARM if lamp else shade((58, 74, 92), tone)
     canvas.rect(x0, z0, x1, z1, base, lamp)
@@ -36,7 +36,7 @@ def glass(canvas: Canvas, x0: float, z0: float, x1: float, z1: float, hand: Hand
 
 
 def window(canvas: Canvas, x: float, z: float, width: float, height: float, house: House, hand: Hand) -> None:
-    """A window of the house's kind; `x`, `z` its lower left corner."""
+    """Paint a window of the house's kind; `x`, `z` are its lower left corner."""
     frame, kind = 0.12, house.window
     if kind == "shutters":
         for left in (x - 0.42, x + width + 0.04):
@@ -57,7 +57,7 @@ def window(canvas: Canvas, x: float, z: float, width: float, height: float, hous
 
 
 def mullions(canvas: Canvas, x: float, z: float, width: float, height: float, house: House) -> None:
-    """The bars between the panes."""
+    """Paint the bars between the panes."""
     rows, columns = {"sash": (2, 1), "arched": (2, 2), "wide": (1, 3), "grid": (4, 3), "french": (1, 2)}.get(
         house.window, (2, 2)
     )
@@ -70,7 +70,7 @@ def mullions(canvas: Canvas, x: float, z: float, width: float, height: float, ho
 
 
 def balcony(canvas: Canvas, x: float, z: float, width: float) -> None:
-    """A railing of iron bars before a window."""
+    """Paint a railing of iron bars in front of a window."""
     iron = (40, 42, 46)
     canvas.rect(x, z - 0.12, x + width, z, iron)
     canvas.rect(x, z + 0.85, x + width, z + 0.93, iron)
@@ -79,7 +79,7 @@ def balcony(canvas: Canvas, x: float, z: float, width: float) -> None:
 
 
 def door(canvas: Canvas, x: float, house: House, hand: Hand) -> None:
-    """A front door 1.1 m wide with a fanlight, two steps and a frame; `x` its left edge."""
+    """Paint a front door, 1.1 m wide, with a fanlight, two steps and a frame; `x` is its left edge."""
     canvas.rect(x - 0.25, 0, x + 1.35, 2.95, house.trim)
     canvas.rect(x, 0.3, x + 1.1, 2.3, house.door)
     for low in (0.5, 1.4):
@@ -90,7 +90,7 @@ def door(canvas: Canvas, x: float, house: House, hand: Hand) -> None:
 
 
 def garage(canvas: Canvas, x: float, width: float, house: House) -> None:
-    """A garage door of panels; `x` its left edge."""
+    """Paint a garage door of panels; `x` is its left edge."""
     canvas.rect(x - 0.15, 0, x + width + 0.15, 2.5, house.trim)
     panel = mix(house.trim, house.wall, 0.35)
     for low in np.arange(0, 2.3, 0.58):
@@ -98,7 +98,7 @@ def garage(canvas: Canvas, x: float, width: float, house: House) -> None:
 
 
 def shop_front(canvas: Canvas, x0: float, x1: float, height: float, shop: Shop, hand: Hand) -> None:
-    """Large panes over a low wall, a band with the name above; lamps stay on when windows are lit at all."""
+    """Paint large panes over a low wall, and a band with the name above."""
     glow = 210 if hand.lit > 0.3 else 0
     canvas.rect(x0, 0, x1, height - 0.15, shade(shop.sign, 0.62))
     panes = max(1, round((x1 - x0) / 2.2))

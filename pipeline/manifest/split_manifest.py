@@ -20,12 +20,12 @@ import polars as pl
 from data_manifest import schemas
 from data_manifest.errors import UserError
 from data_manifest.hemisphere import hemisphere
+from data_manifest.images.data_set_names import PARTS, part_name
 from data_manifest.progress import working
 from data_manifest.settings import Settings, setting
 from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import Recipe, read_recipe
 from data_manifest.tables import read_table, write_table
-from pipeline.dataset_layout import PARTS
 from pipeline.manifest.build_partition import name_of
 from pipeline.metadata.rejects import Reason, reject_when
 from pipeline.sources.source import source_settings_of
@@ -83,11 +83,6 @@ def split_recipe(part: str, name: str, manifest_digest: str, settings: SplitSett
         raise UserError(f"part = {part!r}: a split has {', '.join(PARTS)}")
     decisive = {**settings.as_dict(), "part": part, "split_version": VERSION}
     return Recipe("manifest", part_name(name, part), VERSION, decisive, {"manifest": manifest_digest})
-
-
-def part_name(name: str, part: str) -> str:
-    """Return what a part of split photos is called among the artifacts, as in photos-val-queries."""
-    return f"{name}-{part.replace('/', '-')}"
 
 
 def split_manifest(manifest: Path, artifacts: Path, settings: SplitSettings) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""Worlds small enough to reckon with: one facade on a plain, and the smallest city."""
+"""A minimal city, and red pixels of a view."""
 
 import sys
 from pathlib import Path
@@ -29,7 +29,7 @@ def city_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def red_pixels(view: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of the pixels that are clearly red."""
+    """Return rows and columns of the clearly red pixels."""
     red, green, blue = view.astype(int).transpose(2, 0, 1)
     rows, columns = np.nonzero((red > green + 60) & (red > blue + 60))
     return rows, columns

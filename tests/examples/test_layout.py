@@ -3,7 +3,7 @@ from city.layout import ORIGIN_EAST, ORIGIN_NORTH, STREET_M, make_plan
 from city.settings import CitySettings
 
 
-def test_places_are_apart_in_streets_and_at_the_centre_of_a_cell() -> None:
+def test_places_are_spaced_in_streets_at_cell_centres() -> None:
     plan = make_plan(CitySettings(places=33, spacing=20))
     assert plan.places.shape == (33, 2)
     apart = np.hypot(*(plan.places[:, None] - plan.places[None]).transpose(2, 0, 1))
@@ -13,7 +13,7 @@ def test_places_are_apart_in_streets_and_at_the_centre_of_a_cell() -> None:
         assert ((ORIGIN_EAST + x) % 10, (ORIGIN_NORTH + y) % 10) == (5, 5)
 
 
-def test_no_lot_lies_in_a_street_or_on_another_lot() -> None:
+def test_lots_do_not_overlap_streets_or_lots() -> None:
     plan = make_plan(CitySettings(places=8, spacing=30))
     for number, lot in enumerate(plan.lots):
         west, south, east, north = lot.ground
@@ -28,6 +28,6 @@ def test_no_lot_lies_in_a_street_or_on_another_lot() -> None:
             assert min(wide, deep) < 1e-6
 
 
-def test_the_city_grows_with_the_places() -> None:
+def test_city_grows_with_the_places() -> None:
     assert len(make_plan(CitySettings(places=8, spacing=30)).streets) == 2
     assert len(make_plan(CitySettings(places=40, spacing=30)).streets) == 4

@@ -11,7 +11,7 @@ REAL_NAMES = (
 
 
 @pytest.mark.parametrize("name", REAL_NAMES)
-def test_a_name_is_written_as_in_sf_xl(name: str) -> None:
+def test_names_have_the_sf_xl_form(name: str) -> None:
     parts = name.split("@")
     written = image_name(float(parts[1]), float(parts[2]), int(parts[9]), parts[7], parts[13]).split("@")
     assert written[:5] + written[7:] == parts[:5] + parts[7:]
@@ -20,7 +20,7 @@ def test_a_name_is_written_as_in_sf_xl(name: str) -> None:
         assert float(ours) == pytest.approx(float(theirs), abs=2e-5)
 
 
-def test_latitude_and_longitude_lead_back_to_the_position() -> None:
+def test_degrees_convert_back_to_utm() -> None:
     parts = image_name(545_512.25, 4_181_499.5, 90, "x" * 22, "201506").split("@")
     east, north, zone, letter = utm.from_latlon(float(parts[5]), float(parts[6]))
     assert (zone, letter) == (10, "S")
@@ -28,12 +28,12 @@ def test_latitude_and_longitude_lead_back_to_the_position() -> None:
     assert abs(north - 4_181_499.5) < 1
 
 
-def test_the_folder_is_the_latitude_cut_to_hundredths() -> None:
+def test_folder_is_the_latitude_truncated_to_hundredths() -> None:
     assert latitude_folder(545_981.19, 4_184_971.70) == "37.81"
     assert latitude_folder(544_388.51, 4_172_758.25) == "37.70"
 
 
-def test_panorama_ids_have_22_characters_and_follow_from_their_parts() -> None:
+def test_panorama_ids_are_deterministic_and_have_22_characters() -> None:
     first, again, other = panorama_id(0, 2013, 5), panorama_id(0, 2013, 5), panorama_id(0, 2013, 6)
     assert first == again != other
     assert len(first) == 22

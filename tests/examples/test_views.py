@@ -1,4 +1,4 @@
-"""The ray caster against the pinhole's rule: a point at angle a from the axis falls focal * tan(a) from the centre."""
+"""Views of the ray caster, compared with the pinhole model."""
 
 from collections.abc import Callable
 
@@ -19,12 +19,12 @@ Red = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 def facade(distance: float, height: float, south: float = -3.0, north: float = 3.0, paint: int = 0) -> Box:
-    """A facade that looks west, so many metres to the east of the origin."""
+    """Return a facade facing west, this many metres east of the origin."""
     return Box((distance, south, distance + 5, north), 0.0, (height,) * 4, (paint,) * 4, paint)
 
 
 def world(solids: list[Box], boards: list[Board] | None = None, props: list[Box] | None = None) -> Scene:
-    """A grey plain under a grey sky; texture 0 is red, 1 blue."""
+    """Return a scene on a grey plain under a grey sky; texture 0 is red and 1 blue."""
     atlas, ground = Atlas(), Atlas()
     atlas.flat((220, 20, 20))
     atlas.flat((20, 20, 220))
@@ -37,7 +37,7 @@ def view(scene: Scene, *headings: float, x: float = 0.0) -> np.ndarray:
     return render(scene, Camera(x, 0.0, headings, SIZE, SIZE), supersample=1)
 
 
-def test_a_facade_due_east_is_centred_at_heading_90_and_left_at_120(red: Red) -> None:
+def test_facade_in_the_east_is_centred_at_90_and_left_at_120_degrees(red: Red) -> None:
     ahead, turned, back, away = view(world([facade(30, 8)]), 90, 120, 60, 270)
     assert red(ahead)[1].mean() == pytest.approx(SIZE / 2 - 0.5, abs=0.6)
     columns = red(turned)[1]
@@ -49,19 +49,19 @@ def test_a_facade_due_east_is_centred_at_heading_90_and_left_at_120(red: Red) ->
 
 
 @pytest.mark.parametrize("distance", [12.0, 24.0])
-def test_a_facade_is_as_tall_and_wide_as_the_pinhole_says(red: Red, distance: float) -> None:
+def test_facade_has_the_size_of_the_pinhole_model(red: Red, distance: float) -> None:
     rows, columns = red(view(world([facade(distance, 8)]), 90)[0])
     assert np.ptp(rows) + 1 == pytest.approx(FOCAL * 8 / distance, abs=1.5)
     assert np.ptp(columns) + 1 == pytest.approx(FOCAL * 6 / distance, abs=1.5)
     assert rows.max() == pytest.approx(0.66 * SIZE + FOCAL * 2.4 / distance, abs=1.5)
 
 
-def test_walking_towards_a_facade_makes_it_larger(red: Red) -> None:
+def test_nearer_facade_is_larger(red: Red) -> None:
     far, near = (len(red(view(world([facade(30, 6)]), 90, x=x)[0])[0]) for x in (0.0, 15.0))
     assert near == pytest.approx(4 * far, rel=0.1)
 
 
-def test_a_nearer_house_hides_a_farther_one_but_not_what_rises_above_it(red: Red) -> None:
+def test_nearer_house_hides_only_the_lower_part_of_a_taller_one(red: Red) -> None:
     scene = world([facade(40, 16), facade(20, 4, paint=1)])
     rows, _ = red(view(scene, 90)[0])
     roof_line = 0.66 * SIZE - FOCAL * (4 - 2.4) / 20
@@ -69,14 +69,14 @@ def test_a_nearer_house_hides_a_farther_one_but_not_what_rises_above_it(red: Red
     assert rows.max() < roof_line + 1
 
 
-def test_what_stands_in_the_street_hides_the_house_and_not_the_other_way_round(red: Red) -> None:
+def test_street_objects_hide_houses(red: Red) -> None:
     car = Box((10, -1, 12, 1), 0.0, (1.5,) * 4, (0,) * 4, 0)
     before, behind = world([facade(20, 8, paint=1)], props=[car]), world([facade(5, 8, paint=1)], props=[car])
     assert len(red(view(before, 90)[0])[0])
     assert not len(red(view(behind, 90)[0])[0])
 
 
-def test_a_board_turns_to_the_camera(red: Red) -> None:
+def test_board_faces_the_camera(red: Red) -> None:
     rows, columns = red(view(world([], boards=[Board(0, 16, 2.0, 6.0, 0)]), 0)[0])
     assert columns.mean() == pytest.approx(SIZE / 2 - 0.5, abs=0.6)
     assert np.ptp(columns) + 1 == pytest.approx(FOCAL * 2 / 16, abs=1.5)
@@ -98,7 +98,7 @@ def test_signs_read_from_left_to_right_on_every_side(red: Red, heading: int, pla
     assert columns.min() == pytest.approx(SIZE / 2 - FOCAL * 3 / 17, abs=1.5)
 
 
-def test_a_block_casts_its_shadow_away_from_the_sun() -> None:
+def test_shadows_point_away_from_the_sun() -> None:
     sun_in_the_south = np.array([0.0, -np.cos(np.radians(45)), np.sin(np.radians(45))])
     shadows = cast_shadows([((-2, -2, 2, 2), 10.0)], PLAIN, sun_in_the_south)
     at = [float(shadows.height_at(np.array([0.0]), np.array([y]))[0]) for y in (-4, 7, 11.0, 14)]

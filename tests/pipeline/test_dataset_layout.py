@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from data_manifest.errors import UserError
-from pipeline.dataset_layout import PARTS, DatasetSettings
+from data_manifest.images.data_set_names import PARTS
+from pipeline.dataset_layout import DatasetSettings
 
 FOLDERS = {
     "train": "train",

@@ -333,4 +333,12 @@ def test_the_paris_sample_gives_the_recorded_tables(tmp_path: Path) -> None:
     settings = GroupSettings(min_images_per_class=3)
     assert manifest_digests(manifest) | groups_digests(manifest, tmp_path, settings) == PARIS
     assert counts(manifest) == PARIS_COUNTS
+    images = read_table(manifest, "manifest")
+    assert images["utm_zone"].unique().to_list() == [31]
+    assert images.group_by("pano_id").len()["len"].unique().to_list() == [12]
+    members = read_table(build_groups(manifest, tmp_path, settings), "members").join(images, on="path")
+    extents = members.group_by("group_index", "class_index").agg(
+        (pl.col(axis).max() - pl.col(axis).min()).alias(axis) for axis in ("utm_east", "utm_north")
+    )
+    assert extents.select(pl.max_horizontal("utm_east", "utm_north").max()).item() < settings.M
     assert counts(build_groups(manifest, tmp_path, settings)) == PARIS_GROUPS_COUNTS

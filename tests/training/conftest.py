@@ -20,17 +20,17 @@ from training.network.weights import build_network, save_network
 from training.settings import RuntimeSettings, TrainingSettings
 
 IMAGES_PER_CLASS = 3
-BY_THE_WAY = ("images_per_second", "data_wait_share", "resumes")  # by the clock, and by interruptions
+NOT_DETERMINISTIC = ("images_per_second", "data_wait_share", "resumes")
 WriteGroups = Callable[[dict[int, int]], Path]
 
 
 def leaves_of_checkpoint(run_folder: Path) -> dict[str, Any]:
-    """All that a run's last checkpoint holds, flat, by where it is in it."""
+    """Return the values of a run's last checkpoint as a flat dict, by path."""
     return dict(_leaves(torch.load(run_folder / "last_checkpoint.pth", weights_only=True)))
 
 
 def assert_equal_values(some: dict[str, Any], others: dict[str, Any], but: tuple[str, ...] = ()) -> None:
-    """Compare values and tensors by name, bit for bit, but for names with these ends."""
+    """Compare values and tensors by name, bit for bit, except names that end with one of `but`."""
     assert list(some) == list(others)
     for name, value in some.items():
         if not name.endswith(but):
@@ -39,8 +39,8 @@ def assert_equal_values(some: dict[str, Any], others: dict[str, Any], but: tuple
 
 
 def assert_same_future(run: Path, other: Path) -> None:
-    """Compare two runs' last checkpoints, but for the clock's figures and the count of resumes."""
-    assert_equal_values(leaves_of_checkpoint(run), leaves_of_checkpoint(other), BY_THE_WAY)
+    """Compare the last checkpoints of two runs, except for times and the number of resumes."""
+    assert_equal_values(leaves_of_checkpoint(run), leaves_of_checkpoint(other), NOT_DETERMINISTIC)
 
 
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -58,7 +58,7 @@ def _one_thread() -> None:
 
 @pytest.fixture(autouse=True)
 def _trust_young_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not wait until images that a test has just written are 2 seconds old."""
+    """Trust the modification times of files that a test has just written."""
     monkeypatch.setattr(file_states, "MIN_AGE_NS", 0)
 
 
@@ -101,7 +101,7 @@ def _write(folder: Path, classes: pl.DataFrame, members: pl.DataFrame, groups: l
 
 @pytest.fixture
 def tiny() -> dict[str, object]:
-    """Settings of a training of seconds, as keyword arguments of `train`; `validate` calls every network equal."""
+    """Return arguments of `train` for a training of a few seconds; `validate` returns constant recalls."""
     return {
         "network": NetworkSettings(backbone="SqueezeNet1_0", fc_output_dim=8, backbone_weights="none"),
         "augmentation": AugmentationSettings(image_size=32),
@@ -120,11 +120,11 @@ class _Silent(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def release(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """A folder with weights named as the official ones are, and the address under which it is served."""
+    """Return a folder with a file named like official weights, and the URL of a server of it."""
     folder = tmp_path / "release"
     network = build_network(NetworkSettings("ResNet18", 32, backbone_weights="none"), seed=4)
     save_network(network, folder / "ResNet18_32_cosplace.pth")
-    torch.save(dict(network.state_dict()), folder / "ResNet18_32_cosplace.pth")  # official files state nothing
+    torch.save(dict(network.state_dict()), folder / "ResNet18_32_cosplace.pth")  # official files have no statement
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Silent, directory=str(folder))) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()

@@ -8,12 +8,12 @@ from training.cosface import CosFace, GroupClassifier
 
 def _logits_by_loops(classifier: CosFace, descriptors: torch.Tensor, class_indices: torch.Tensor) -> list[list[float]]:
     logits = []
-    for descriptor, right in zip(descriptors.tolist(), class_indices.tolist(), strict=True):
+    for descriptor, correct in zip(descriptors.tolist(), class_indices.tolist(), strict=True):
         row = []
         for number, weight in enumerate(classifier.weight.tolist()):
             dot = sum(a * b for a, b in zip(descriptor, weight, strict=True))
             cosine = dot / math.hypot(*descriptor) / math.hypot(*weight)
-            row.append(30.0 * (cosine - 0.40 if number == right else cosine))
+            row.append(30.0 * (cosine - 0.40 if number == correct else cosine))
         logits.append(row)
     return logits
 
@@ -36,7 +36,7 @@ def test_weights_are_xavier_uniform_and_follow_the_seed() -> None:
     assert not torch.equal(weight, GroupClassifier(60, 40, 0.01, seed=4).classifier.weight)
 
 
-def test_a_move_keeps_weights_and_the_optimizers_memory() -> None:
+def test_to_keeps_weights_and_optimizer_state() -> None:
     classifier = GroupClassifier(4, 3, lr=0.01, seed=0)
     classifier.classifier(torch.ones(1, 4), torch.tensor([0])).sum().backward()
     classifier.optimizer.step()

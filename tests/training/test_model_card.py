@@ -1,4 +1,4 @@
-"""The card beside a model's file."""
+"""The model card."""
 
 import importlib.metadata
 from typing import Any
@@ -33,13 +33,15 @@ def _card(rows: list[dict[str, Any]], **network: Any) -> str:
     metrics = pl.DataFrame(
         [{**empty, **row} for row in rows], schema=pl.DataFrame(schemas.METRICS.empty_table()).schema
     )
-    return model_card(Recipe("training", "city-train", 1, settings, INPUTS), metrics, "best of 3 epochs is 2")
+    return model_card(
+        Recipe("training", "city-train", 1, settings, INPUTS), metrics, "best epoch of 3 is 2 (validation R@1 61.2)"
+    )
 
 
-def test_it_says_what_made_the_model_and_how_well_it_does() -> None:
+def test_card_has_recipe_metrics_and_versions() -> None:
     card = _card(ROWS)
     assert card.startswith(
-        "# ResNet50 with descriptors of 128 numbers, trained with CosPlace on city-train\n\nBest of 3"
+        "# ResNet50 with 128-dimensional descriptors, trained with CosPlace on city-train\n\nBest epoch of 3"
     )
     for row in (
         *("| digest of groups | 0123456789abcdef |", "| digest of validation database | fedcba9876543210 |"),
@@ -48,29 +50,29 @@ def test_it_says_what_made_the_model_and_how_well_it_does() -> None:
         *(f"| {name} | {importlib.metadata.version(name)} |" for name in ("torch", "torchvision")),
     ):
         assert f"\n{row}\n" in card, row
-    assert "R@10" not in card, "it was not measured"
+    assert "R@10" not in card, "there is no R@10"
     assert "480x640 pixels" in card
-    assert "| years | 2013\\|2015 |" in card, "a bar would be another column"
+    assert "| years | 2013\\|2015 |" in card, "a bar would start another column"
 
 
 @pytest.mark.parametrize(
     ("network", "origin"),
     [
         ({}, "torchvision's ImageNet weights"),
-        ({"backbone_weights": "none"}, "it started from random weights"),
-        ({"resume_model": __file__}, "the model that it started from (a file with the digest "),
-        ({"backbone_weights": __file__}, "the backbone's weights that it started from (a file with the digest "),
+        ({"backbone_weights": "none"}, "training started from random weights"),
+        ({"resume_model": __file__}, "the model that training started from (a file with the digest "),
+        ({"backbone_weights": __file__}, "the backbone weights that training started from (a file with the digest "),
     ],
 )
-def test_the_licence_note_names_where_the_weights_come_from(network: dict[str, Any], origin: str) -> None:
+def test_licence_note_names_the_origin_of_the_weights(network: dict[str, Any], origin: str) -> None:
     (note,) = [line for line in _card(ROWS, **network).splitlines() if "MIT licence" in line]
     assert origin in note
 
 
-def test_a_network_that_was_not_trained_has_no_metrics_and_a_grayscale_one_says_so() -> None:
+def test_card_of_an_untrained_grayscale_network() -> None:
     card = _card([], grayscale=True)
-    assert "None: the network is as it started." in card
-    assert "in shades of grey, [b, 1, h, w]" in card
-    assert card.startswith("# ResNet50 with descriptors of 128 numbers, as it starts, for CosPlace on city-train\n")
+    assert "None: these are the initial weights." in card
+    assert "grayscale, [b, 1, h, w]" in card
+    assert card.startswith("# ResNet50 with 128-dimensional descriptors, initial weights on city-train\n")
     assert "It is meant for images of 480x640 pixels" in card
     assert "trained" not in card.partition("## Data")[0]

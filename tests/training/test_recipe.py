@@ -1,4 +1,4 @@
-"""What makes another model, what grows in place, and what never matters."""
+"""Which settings and inputs change the digests of models and runs."""
 
 import dataclasses
 import json
@@ -36,20 +36,20 @@ def recipe_with(
     return training_recipe(GROUPS, settings, validation or Validation(), folders)
 
 
-def test_the_digest_and_the_paths_literally() -> None:
+def test_digest_and_paths() -> None:
     recipe = recipe_with()
     assert recipe.digest == "c2a1d4250abf8bc0"
     assert recipe.folder(Path("artifacts")) == Path("artifacts/training/city-train/c2a1d4250abf8bc0")
     assert run_folder(Path("artifacts"), recipe) == Path("artifacts/runs/city-train/815d512be2c0f6cd")
 
 
-def test_more_epochs_are_another_model_of_the_same_run() -> None:
+def test_more_epochs_share_the_run_folder() -> None:
     some, more = recipe_with(), recipe_with(training=TrainingSettings(epochs_num=60))
     assert some.digest != more.digest
     assert run_folder(Path("a"), some) == run_folder(Path("a"), more)
 
 
-def test_a_run_says_what_it_trains_on(tmp_path: Path) -> None:
+def test_run_file_has_the_recipe(tmp_path: Path) -> None:
     for recipe in (recipe_with(), recipe_with(training=TrainingSettings(epochs_num=60))):
         run = run_folder(tmp_path, recipe)
         run.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def test_a_run_says_what_it_trains_on(tmp_path: Path) -> None:
     assert user.inputs == frozenset(["0123456789abcdef", "0" * 16, "1" * 16, "train", "database", "queries"])
 
 
-def test_what_makes_another_run() -> None:
+def test_decisive_settings_change_the_run_folder() -> None:
     others = [
         recipe_with(network=NetworkSettings(backbone="ResNet50")),
         recipe_with(augmentation=AugmentationSettings(image_size=224)),
@@ -74,7 +74,7 @@ def test_what_makes_another_run() -> None:
     assert len(folders) == 1 + len(others)
 
 
-def test_groups_by_number_are_another_model_whatever_their_number_is_said_to_be() -> None:
+def test_named_groups_and_their_order_change_the_digest() -> None:
     first, turned = (recipe_with(training=TrainingSettings(groups=groups)) for groups in ("0,1,2", "2,1,0"))
     assert len({recipe_with().digest, first.digest, turned.digest}) == 3, "their order is that of the epochs"
     assert recipe_with(training=TrainingSettings(groups="0, 1,2", groups_num=3)).digest == first.digest
@@ -82,7 +82,7 @@ def test_groups_by_number_are_another_model_whatever_their_number_is_said_to_be(
     assert "groups" not in recipe_with().settings
 
 
-def test_files_of_weights_count_by_their_content(tmp_path: Path) -> None:
+def test_weights_files_count_by_content(tmp_path: Path) -> None:
     (tmp_path / "a.pth").write_bytes(b"weights")
     (tmp_path / "b.pth").write_bytes(b"weights")
     (tmp_path / "c.pth").write_bytes(b"others")
@@ -96,7 +96,7 @@ def publish(recipe: Recipe, artifacts: Path, images_folder: Path) -> Path:
     return recipe.folder(artifacts)
 
 
-def test_a_finished_training_is_found_again_by_its_folder_whatever_the_name(tmp_path: Path) -> None:
+def test_finished_training_is_found_by_its_images_folder(tmp_path: Path) -> None:
     finished = publish(recipe_with(), tmp_path, tmp_path / "old")
     grown = recipe_with(
         validation=Validation(manifests={"database": "more images", "queries": "1" * 16}), folders=("train",)
@@ -108,12 +108,12 @@ def test_a_finished_training_is_found_again_by_its_folder_whatever_the_name(tmp_
     assert finished_training(tmp_path, other_settings, tmp_path / "old") is None
 
 
-def test_a_finished_training_of_another_folder_is_not_taken_for_its_name(tmp_path: Path) -> None:
+def test_finished_training_of_another_folder_is_not_found(tmp_path: Path) -> None:
     publish(recipe_with(), tmp_path, tmp_path / "old")
     assert finished_training(tmp_path, recipe_with(folders=("another",)), tmp_path / "old") is None
 
 
-def test_a_finished_training_from_before_there_were_identities_is_found_by_its_path(tmp_path: Path) -> None:
+def test_finished_training_without_identities_is_found_by_path(tmp_path: Path) -> None:
     recipe = recipe_with()
     before = {key: value for key, value in recipe.inputs.items() if key != "folders"}
     finished = publish(dataclasses.replace(recipe, inputs=before), tmp_path, tmp_path / "here")
@@ -121,7 +121,7 @@ def test_a_finished_training_from_before_there_were_identities_is_found_by_its_p
     assert finished_training(tmp_path, recipe, tmp_path / "elsewhere") is None
 
 
-def test_another_random_crop_is_not_the_model_that_it_was_when_the_value_meant_the_opposite() -> None:
+def test_earlier_crop_meaning_has_another_digest() -> None:
     recipe = recipe_with(augmentation=AugmentationSettings(random_resized_crop=0.8))
     assert recipe.digest != "7b26510c4526fdca", "the digest when crops kept from 0.8 to 1 of the area"
     assert recipe.settings["crop_scale"] == [0.2, 1.0]

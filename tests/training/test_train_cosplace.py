@@ -1,4 +1,4 @@
-"""The stage from published groups to a published model."""
+"""The training stage, from published groups to a published model."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ from training.train_cosplace import train_cosplace
 
 
 class Validation:
-    """Gives recalls that are written down beforehand."""
+    """Returns the given recalls, one per epoch."""
 
     manifests, settings = {"database": "0" * 16, "queries": "1" * 16}, dict[str, Any]()
 
@@ -53,51 +53,49 @@ def _epochs(model: Path) -> int:
     return len(pl.read_parquet(model / "metrics" / "*.parquet"))
 
 
-def test_patience_ends_a_run_early_and_more_of_it_goes_on(folder: Path, tiny: dict[str, Any]) -> None:
+def test_patience_stops_early_and_more_resumes(folder: Path, tiny: dict[str, Any]) -> None:
     early = _train(folder, tiny, [10, 30, 20, 25], epochs_num=20, patience=2)
     assert _epochs(early) == 4
-    text = "best of 4 epochs, stopped after 2 without a better one, is 2, with R@1 30.0 in validation"
+    text = "best epoch of 4 is 2 (validation R@1 30.0), stopped early after 2 epochs without a better R@1"
     assert text in describe(early)
     later = _train(folder, tiny, [40, 1, 2, 3], epochs_num=20, patience=3)
     assert _epochs(later) == 8
-    assert "is 5, with R@1 40.0" in describe(later)
+    assert "is 5 (validation R@1 40.0)" in describe(later)
     assert len(list((folder / "artifacts" / "runs").glob("*/*"))) == 1
 
 
-def test_a_run_that_has_gone_further_than_is_asked_for_is_no_answer(folder: Path, tiny: dict[str, Any]) -> None:
+def test_run_with_more_epochs_than_requested_is_an_error(folder: Path, tiny: dict[str, Any]) -> None:
     settings: TrainingSettings = tiny["training"]
     _train(folder, tiny, [30, 20, 40], epochs_num=3)
-    with pytest.raises(UserError, match=r"patience = 1: .* for 3 epochs already, and .* best after 2 is no longer"):
+    with pytest.raises(UserError, match=r"patience = 1: .* already has 3 epochs, .* after 2 may .*--patience"):
         _train(folder, tiny, [], epochs_num=3, patience=1)
-    with pytest.raises(UserError, match=r"epochs_num = 2: .* for 3 epochs already, and .* best after 2 is no longer"):
+    with pytest.raises(UserError, match=r"epochs_num = 2: .* already has 3 epochs, .* after 2 may .*--epochs-num"):
         _train(folder, tiny, [], epochs_num=2)
     assert settings.patience is None
 
 
-def test_a_validation_set_that_cannot_be_read_is_told_before_training(folder: Path, tiny: dict[str, Any]) -> None:
+def test_unreadable_validation_set_is_an_error_before_training(folder: Path, tiny: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="broken"):
         _train(folder, tiny, [1.0], "broken")
     assert [path.name for path in (folder / "artifacts").iterdir()] == [".names"]
 
 
-def test_without_an_epoch_above_0_the_last_model_is_published_and_the_message_says_so(
-    folder: Path, tiny: dict[str, Any]
-) -> None:
+def test_without_a_recall_above_0_publishes_the_last_model(folder: Path, tiny: dict[str, Any]) -> None:
     model = _train(folder, tiny, [0.0, 0.0, 0.0], epochs_num=3)
-    assert "last of 3 epochs, because no epoch has an R@1 above 0 in validation" in describe(model)
+    assert "last of 3 epochs, because no epoch has a validation R@1 above 0" in describe(model)
     card = (model / "model_card.md").read_text()
     assert "Of the last epoch, because no epoch has an R@1 above 0" in card
     assert "| epoch | 3 of 3 |" in card
 
 
-def test_patience_counts_epochs_at_0_from_the_start(folder: Path, tiny: dict[str, Any]) -> None:
+def test_patience_counts_epochs_with_recall_0(folder: Path, tiny: dict[str, Any]) -> None:
     model = _train(folder, tiny, [0.0] * 20, epochs_num=20, patience=3)
     assert _epochs(model) == 3
-    assert "last of 3 epochs, stopped after 3 without a better one, because no epoch" in describe(model)
+    assert "has a validation R@1 above 0, stopped early after 3 epochs" in describe(model)
 
 
 @pytest.mark.parametrize("epochs", [0, 1])
-def test_a_run_without_a_seed_counts_as_finished(folder: Path, tiny: dict[str, Any], epochs: int) -> None:
+def test_unseeded_run_counts_as_finished(folder: Path, tiny: dict[str, Any], epochs: int) -> None:
     model = _train(folder, tiny, [10.0], epochs_num=epochs, seed=-1)
     content = (model / "model.pth").read_bytes()
     assert _train(folder, tiny, [], epochs_num=epochs, seed=-1) == model

@@ -1,4 +1,4 @@
-"""Photos that are in one folder and called as cameras call them, from EXIF or a table to groups, as a user runs it."""
+"""Photos in one folder with camera names, located by EXIF or a table."""
 
 import csv
 import subprocess
@@ -19,7 +19,7 @@ SHARED = Path(__file__).parents[3] / "shared"
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Photos of 64 places, 40 metres apart on a square, three of each, without a heading."""
+    """Three photos each of 64 places in a square grid of 40 m, without headings."""
     (tmp_path / "photos").mkdir()
     generator = np.random.default_rng(0)
     for number in range(192):
@@ -32,8 +32,7 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-@pytest.mark.slow
-def test_from_a_folder_of_photos_to_an_evaluation(luigi: Luigi, photos: Path, tmp_path: Path) -> None:
+def test_photo_folder_to_evaluation(luigi: Luigi, photos: Path, tmp_path: Path) -> None:
     own = ("--photos-folder", str(photos), "--source", "exif", "--split", "area", "--block-m", "80", "--margin-m", "5")
     grouping = ("--M", "20", "--alpha", "360", "--N", "2", "--L", "1", "--min-images-per-class", "1")
     network = ("--backbone", "SqueezeNet1_0", "--fc-output-dim", "8", "--backbone-weights", "none", "--device", "cpu")
@@ -41,10 +40,11 @@ def test_from_a_folder_of_photos_to_an_evaluation(luigi: Luigi, photos: Path, tm
     size = ("--image-size", "32", "--num-workers", "0", "--positive-dist-threshold", "60")
     done = luigi("EvaluateCosPlace", *own, *grouping, *network, *training, *size)
     assert done.returncode == 0, done.stderr
-    made = [line.split(":")[0] for line in done.stdout.splitlines() if " made " in line]
-    assert "BuildManifest made manifest " + next(tmp_path.glob("artifacts/manifest/*-photos")).name in made
-    assert sum(line.startswith("SplitDataset made") for line in made) == 5
-    assert made[-1].startswith("EvaluateCosPlace made evaluation")
+    lines = done.stdout.splitlines()
+    (photos_manifest,) = tmp_path.glob("artifacts/manifest/*-photos")
+    assert any(line.startswith("BuildManifest: done") and f"{photos_manifest}/" in line for line in lines)
+    assert sum(line.startswith("SplitDataset: done (") for line in lines) == 5
+    assert lines[-1].startswith("EvaluateCosPlace: done (")
     queries, predictions = (
         {row[column] for each in tmp_path.glob(f"artifacts/{at}") for row in read_table(each, table).to_dicts()}
         for at, table, column in (
@@ -52,15 +52,15 @@ def test_from_a_folder_of_photos_to_an_evaluation(luigi: Luigi, photos: Path, tm
             ("evaluation/*/current", "predictions", "query_path"),
         )
     )
-    assert predictions == queries, "the test part of the photos alone"
+    assert predictions == queries, "only the test part of the photos"
     (train,) = tmp_path.glob("artifacts/manifest/*-photos-train/current")
     assert find_facts(train).source == "exif", "what advice on a part rests on"
     again = luigi("BuildGroups", *own, *grouping)
-    assert "BuildGroups: nothing to do" in again.stdout
+    assert "BuildGroups: up to date" in again.stdout
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="../shared with the Paris photos is not here")
-def test_paris_positions_as_a_table(luigi: Luigi, tmp_path: Path) -> None:
+def test_paris_positions_from_a_table(luigi: Luigi, tmp_path: Path) -> None:
     sample = SHARED / "tools" / "make_paris_sample.py"
     subprocess.run([sys.executable, str(sample), str(tmp_path / "paris"), "--size", "16"], check=True)
     with (SHARED / "data" / "itowns_paris" / "positions.csv").open() as file:
@@ -85,4 +85,4 @@ def test_paris_positions_as_a_table(luigi: Luigi, tmp_path: Path) -> None:
         row = rows[position["file"]]
         assert (row["utm_east"], row["heading"]) == (float(position["utm_east"]), float(position["heading"]))
     assert len(rows) == len(positions) - 1
-    assert read_table(manifest, "rejects").height == 2  # a row without its file, a file without its row
+    assert read_table(manifest, "rejects").height == 2  # a row without a file and a file without a row

@@ -1,21 +1,19 @@
-"""Two data sets whose images have the same names, as a user meets them."""
+"""Two data sets with the same folder and image names."""
 
 import shutil
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image, ImageOps
 
-from tests.workflows.conftest import Luigi
+from tests.helpers import Luigi
 
 NETWORK = ("--backbone", "SqueezeNet1_1", "--backbone-weights", "none", "--fc-output-dim", "16", "--epochs-num", "0")
 GROUPING = ("--M", "10", "--alpha", "360", "--N", "1", "--L", "1", "--min-images-per-class", "1", "--groups-num", "1")
 MACHINE = ("--num-workers", "0", "--device", "cpu", "--image-size", "64")
 
 
-@pytest.mark.slow
-def test_neither_takes_what_was_made_of_the_other(city: Path, luigi: Luigi, tmp_path: Path) -> None:
+def test_data_sets_with_equal_names_share_nothing(city: Path, luigi: Luigi, tmp_path: Path) -> None:
     day, night = tmp_path / "day" / "東京" / "city", tmp_path / "night" / "東京" / "city"
     day.parent.mkdir(parents=True)
     city.rename(day)
@@ -26,8 +24,8 @@ def test_neither_takes_what_was_made_of_the_other(city: Path, luigi: Luigi, tmp_
     for folder in (day, night):
         done = luigi(*command, str(folder))
         assert done.returncode == 0, done.stderr
-        assert "TrainCosPlace made" in done.stdout
-        assert "EvaluateCosPlace made" in done.stdout
+        assert "TrainCosPlace: done (" in done.stdout
+        assert "EvaluateCosPlace: done (" in done.stdout
     artifacts = tmp_path / "artifacts"
     models = sorted(artifacts.glob("training/*/current"))
     assert [link.parent.name for link in models] == ["東京-city-train", "東京-city-train-2"]

@@ -36,12 +36,7 @@ class AugmentationParams(NamedTuple):
 
 
 class Augmentation:
-    """A random augmentation that depends only on the seed.
-
-    Args:
-        settings: The strengths, and the size of the result.
-        channels: Channels of the result: 3 for colour, 1 for grayscale.
-    """
+    """A random augmentation that depends only on the seed; `channels` of the result are 3, or 1 for grayscale."""
 
     def __init__(self, settings: AugmentationSettings, channels: int = 3) -> None:
         self.size, self.channels = (settings.size.height, settings.size.width), channels

@@ -4,6 +4,7 @@ Worker processes import this module, so it imports no tables.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,30 +36,21 @@ class Sample(NamedTuple):
     skipped: Sequence[SkippedImage]
 
 
+@dataclass(frozen=True, eq=False)
 class GroupDataset(Dataset[Sample | UserError]):
     """The samples of an epoch: an image [channels, height, width], uint8, and its class.
 
     An unreadable image is replaced by another image of its class, chosen by the sample number. If the class has no
     readable image, the item is the error itself: raised in a worker, it would reach the user wrapped in tracebacks.
 
-    Args:
-        images_folder: Folder that the members' paths are relative to.
-        members: The group's images.
-        plan: The epoch's classes and images.
-        augmentation: The augmentation of each image.
-        in_batches: Leave the augmentation, except of large images, to the network's device.
+    With `in_batches`, the network's device augments all but large images.
     """
 
-    def __init__(
-        self,
-        images_folder: Path,
-        members: Members,
-        plan: EpochPlan,
-        augmentation: Augmentation,
-        in_batches: bool = False,
-    ) -> None:
-        self.images_folder, self.members = images_folder, members
-        self.plan, self.augmentation, self.in_batches = plan, augmentation, in_batches
+    images_folder: Path
+    members: Members
+    plan: EpochPlan
+    augmentation: Augmentation
+    in_batches: bool = False
 
     def __len__(self) -> int:
         return self.plan.num_samples

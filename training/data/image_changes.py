@@ -51,12 +51,9 @@ def warn_of_changes_to_model(model: Path, artifacts: Path, folders: tuple[tuple[
 
 
 def warn_of_changes(folder: Path, images_folders: Mapping[str, Path], remove: Sequence[Path]) -> None:
-    """Warn if images differ from the states recorded when training started.
+    """Warn if images differ from the states that a run or model folder recorded, table by table.
 
-    Args:
-        folder: Folder of the run or of the trained model.
-        images_folders: Folder of the images of each table; missing folders are not compared.
-        remove: The folders to remove for training to start over.
+    Missing images folders are not compared. `remove` are the folders to remove for training to start over.
     """
     changes = [each for table, images in images_folders.items() for each in _count_changes(folder, table, images)]
     if changes:

@@ -29,7 +29,12 @@ class Members:
     @functools.cached_property
     def class_offsets(self) -> npt.NDArray[np.int64]:
         """The number of each class's first image, and the number of images: [num_classes + 1]."""
-        return np.concatenate(([0], np.cumsum(_count_members(self._table["class_index"]))))
+        column = self._table["class_index"]
+        counts = np.zeros(column[-1].as_py() + 1, np.int64)
+        for chunk in column.chunks:  # one at a time, so that the column is not copied
+            counts += np.bincount(chunk.to_numpy(), minlength=len(counts))
+        assert counts.all(), "classes are numbered from 0, without gaps"
+        return np.concatenate(([0], np.cumsum(counts)))
 
     @property
     def num_classes(self) -> int:
@@ -48,18 +53,3 @@ class Members:
 def map_table(file: Path) -> pa.Table:
     """Return an uncompressed Arrow IPC file as a memory-mapped table."""
     return pa.ipc.open_file(pa.memory_map(str(file))).read_all()
-
-
-def _count_members(class_indices: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    """Return the number of members per class; chunk by chunk, so that the column is not copied."""
-    counts, last = np.zeros(0, np.int64), 0
-    for chunk in class_indices.chunks:
-        values = chunk.to_numpy()
-        if not len(values):
-            continue
-        assert (np.diff(values, prepend=last) >= 0).all(), "members are sorted by class"
-        more = np.bincount(values)
-        more[: len(counts)] += counts
-        counts, last = more, values[-1]
-    assert counts.all(), "classes are numbered from 0, without gaps"
-    return counts

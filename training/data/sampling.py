@@ -43,14 +43,7 @@ class EpochPlan:
     """The samples of an epoch, by number.
 
     Each pass over the classes has a new order. It drops the last incomplete batch, so that no batch contains a class
-    twice.
-
-    Args:
-        num_classes: Classes of the group, at least `batch_size`.
-        batch_size: Images per batch.
-        iterations: Batches per epoch.
-        seed: Seed of the run.
-        epoch: Number of the epoch, from 0.
+    twice. `num_classes` must be at least `batch_size`; epochs are numbered from 0.
     """
 
     num_classes: int

@@ -19,12 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class SkippedLog:
-    """The unreadable images of a run.
-
-    Args:
-        run_folder: Folder of the table, which is written when an image is skipped for the first time.
-        max_share: Largest fraction of an epoch's samples whose image may be unreadable.
-    """
+    """The unreadable images of a run, of which an epoch may have the fraction `max_share` of its samples."""
 
     def __init__(self, run_folder: Path, max_share: float) -> None:
         self.max_share = max_share

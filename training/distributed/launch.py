@@ -3,29 +3,25 @@
 import contextlib
 import os
 import signal
-import socket
 import sys
-import threading
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from data_manifest.errors import UserError
+from data_manifest.progress import Heartbeat
 
 MAX_SECONDS_TO_SAVE = 300  # until processes that were asked to stop are killed: large checkpoints take a while
-LOCALHOST, PORT_VARIABLE = "127.0.0.1", "COSPLACE_PERCENTAGE_PORT"
-MAX_MESSAGE_BYTES = 16
+FILE_VARIABLE = "COSPLACE_PERCENTAGE_FILE"
 
 
 def launch(num_processes: int, arguments: Sequence[str], on_percentage: Callable[[int], None] | None = None) -> None:
     """Run `python -m training` in `num_processes` processes, and wait for them.
 
-    If one dies, the others are stopped. If this process dies, they save a checkpoint and stop.
-
-    Args:
-        num_processes: Number of processes.
-        arguments: Command-line arguments of each process.
-        on_percentage: Called with the percentage done, in another thread.
+    If one dies, the others are stopped. If this process dies, they save a checkpoint and stop. Every 10 seconds and at
+    the end, `on_percentage` is called, in another thread.
 
     Raises:
         UserError: A process was killed, or ended with an error that it has printed.
@@ -41,7 +37,7 @@ def launch(num_processes: int, arguments: Sequence[str], on_percentage: Callable
     local: dict[str, Any] = {"run_id": uuid.uuid4().hex, "rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0"}
     config = LaunchConfig(1, 1, num_processes, max_restarts=0, **local)
     try:
-        with receiving_percentages(on_percentage):
+        with receiving_percentages(on_percentage) if on_percentage else contextlib.nullcontext():
             elastic_launch(config, sys.executable)("-m", "training", *arguments)
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
@@ -62,35 +58,29 @@ def launch(num_processes: int, arguments: Sequence[str], on_percentage: Callable
 
 
 @contextlib.contextmanager
-def receiving_percentages(on_percentage: Callable[[int], None] | None) -> Iterator[None]:
-    """Call a function with the percentages that processes started in this context send.
+def receiving_percentages(on_percentage: Callable[[int], None]) -> Iterator[None]:
+    """Call a function now and then with the percentage that the processes started in this context have sent.
 
-    torchrun gives its processes no pipe, so the numbers are datagrams to a local port; a lost one blocks nobody.
+    torchrun gives its processes no pipe, so they write it to a file.
     """
-    if on_percentage is None:
-        yield
-        return
 
-    def receive() -> None:
-        while message := receiver.recv(MAX_MESSAGE_BYTES):
-            with contextlib.suppress(ValueError):  # from another program
-                on_percentage(int(message))
+    def report() -> None:
+        with contextlib.suppress(FileNotFoundError, ValueError):  # not written yet
+            on_percentage(int(file.read_text()))
 
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
-        receiver.bind((LOCALHOST, 0))
-        thread = threading.Thread(target=receive, daemon=True)
-        thread.start()
-        os.environ[PORT_VARIABLE] = str(receiver.getsockname()[1])
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "percentage")
+        os.environ[FILE_VARIABLE] = str(file)
         try:
-            yield
+            with Heartbeat(report):
+                yield
         finally:
-            del os.environ[PORT_VARIABLE]
-            receiver.sendto(b"", receiver.getsockname())  # ends `receive`, after all earlier messages
-            thread.join()
+            del os.environ[FILE_VARIABLE]
+            report()
 
 
 def send_percentage(percentage: int) -> None:
-    """Send the percentage done to the process that launched this one; do nothing if it does not listen."""
-    if port := os.environ.get(PORT_VARIABLE):
-        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-            sender.sendto(str(percentage).encode(), (LOCALHOST, int(port)))
+    """Send the percentage done to the process that launched this one, if it asked for it."""
+    if file := os.environ.get(FILE_VARIABLE):
+        with contextlib.suppress(OSError):  # the launcher is gone
+            Path(file).write_text(str(percentage))

@@ -67,24 +67,6 @@ def data_parallel(network: nn.Module, device: torch.device) -> nn.Module:
     return DistributedDataParallel(network, device_ids=[device] if device.type == "cuda" else None)
 
 
-@contextlib.contextmanager
-def averaging_gradient(parameter: nn.Parameter) -> Iterator[None]:
-    """Average a parameter's gradient over all ranks: for classifiers, which DistributedDataParallel does not wrap."""
-    if world_size() == 1:
-        yield
-        return
-
-    def average(changed: Tensor) -> None:
-        if changed.grad is not None:
-            changed.grad = all_reduce_mean(changed.grad)
-
-    hook = parameter.register_post_accumulate_grad_hook(average)  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        hook.remove()
-
-
 def broadcast_buffers(network: nn.Module) -> None:
     """Copy rank 0's buffers to all ranks: batch norm statistics differ, as each rank sees its share of the images."""
     if world_size() > 1:

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: the last one and the one before it, so that a readable one is there whenever a process dies."""
+"""Checkpoints of a run: the last and the previous one, so that one is readable whenever the process dies."""
 
 import contextlib
 import logging
@@ -9,52 +9,48 @@ from data_manifest.errors import UserError
 from data_manifest.store.fsync import fsync
 from training.network.state_dict_files import UNREADABLE, load_verified, write_unfinished
 
-LAST, BEFORE, BROKEN = "last_checkpoint.pth", "previous_checkpoint.pth", "broken_checkpoint.pth"
+LAST, PREVIOUS, BROKEN = "last_checkpoint.pth", "previous_checkpoint.pth", "broken_checkpoint.pth"
 logger = logging.getLogger(__name__)
 
 
 def save_checkpoint(content: dict[str, Any], run_folder: Path) -> None:
-    """Save as the last checkpoint; what was the last becomes the one before, once the new one is whole on the disk."""
+    """Save the last checkpoint; once it is complete on disk, the former last one becomes the previous one."""
     last = run_folder / LAST
     unfinished = write_unfinished(content, last)
     if last.exists():
-        last.replace(run_folder / BEFORE)
+        last.replace(run_folder / PREVIOUS)
     unfinished.replace(last)
     fsync(run_folder)
 
 
 def load_checkpoint(run_folder: Path) -> dict[str, Any] | None:
-    """Return the last checkpoint, or the one before it where the last is broken, or None where there is none.
+    """Return the last checkpoint, the previous one if the last is broken, or None if there is none.
 
-    A broken one is put aside: the next to be saved must not take it for the one before.
+    A broken one is renamed, so that it does not become the previous one.
 
     Raises:
-        UserError: There are checkpoints, and none can be read.
+        UserError: No checkpoint is readable.
     """
     last = run_folder / LAST
-    paths = [path for path in (last, run_folder / BEFORE) if path.exists()]
+    paths = [path for path in (last, run_folder / PREVIOUS) if path.exists()]
     for path in paths:
         try:
             content: dict[str, Any] = load_verified(path)
         except UNREADABLE as error:
-            logger.warning("checkpoint %s is broken (%s)", path, str(error).strip().partition("\n")[0])
+            logger.warning("broken checkpoint %s: %s", path, str(error).strip().partition("\n")[0])
             continue
-        logger.info("read checkpoint %s", path)
+        logger.info("checkpoint %s", path)
         if path != last and last in paths:
-            with contextlib.suppress(FileNotFoundError):  # another of the processes that train together was first
+            with contextlib.suppress(FileNotFoundError):  # another rank has renamed it
                 last.replace(run_folder / BROKEN)
         return content
     if paths:
-        raise UserError(f"no checkpoint in {run_folder} can be read; remove that folder to start training anew")
+        raise UserError(f"No checkpoint in {run_folder} is readable. Remove the folder to start over.")
     return None
 
 
-def refuse_other_settings(stored: dict[str, Any], wanted: dict[str, Any], run_folder: Path) -> None:
-    """Check that a checkpoint was made with the settings that are wanted now.
-
-    Raises:
-        UserError: It was not; the message has each difference.
-    """
+def check_same_settings(stored: dict[str, Any], wanted: dict[str, Any], run_folder: Path) -> None:
+    """Raise UserError, with the differences, if a checkpoint has other settings than wanted."""
     names = [*wanted, *(name for name in stored if name not in wanted)]
     differences = [
         f"{name} = {stored.get(name)} there, {wanted.get(name)} now"
@@ -63,6 +59,6 @@ def refuse_other_settings(stored: dict[str, Any], wanted: dict[str, Any], run_fo
     ]
     if differences:
         raise UserError(
-            f"{run_folder} holds training with other settings: {'; '.join(differences)}. "
-            "Give the same settings to go on with it, or another folder"
+            f"{run_folder} is a run with other settings: {'; '.join(differences)}. Give the same settings, or another "
+            "folder."
         )

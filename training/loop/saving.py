@@ -1,7 +1,4 @@
-"""What a run leaves on the disk, and when: after each epoch, now and then within one, and when it is asked to stop.
-
-Of processes that train together only the first writes: all have the same state.
-"""
+"""Write a run's checkpoints, best model and metrics; with several ranks, only rank 0 writes."""
 
 import contextlib
 import time
@@ -25,14 +22,7 @@ METRICS_TABLE = Path("metrics", "metrics.parquet")
 
 
 class Saver:
-    """Saves the state of a run, and what it has come to, into its folder.
-
-    Args:
-        state: The run.
-        iterations: Of an epoch.
-        run_folder: Its folder.
-        runtime: How often to save, and whether with curves for TensorBoard.
-    """
+    """Saves a run to its folder; `iterations` are those of an epoch."""
 
     def __init__(self, state: TrainingState, iterations: int, run_folder: Path, runtime: RuntimeSettings) -> None:
         self.state, self.run_folder = state, run_folder
@@ -41,19 +31,19 @@ class Saver:
         self._saved_at = time.monotonic()
 
     def save_model(self) -> None:
-        """Save the network as the best one."""
+        """Save the network as the best model."""
         if is_rank_zero():
             save_network(self.state.network, self.run_folder / BEST_MODEL)
 
     def save_metrics(self) -> None:
-        """Save the rows of all epochs that are done."""
+        """Save the metrics of all finished epochs."""
         if is_rank_zero():
             write_table(pl.DataFrame(self.state.metrics), self.run_folder / METRICS_TABLE, schemas.METRICS)
         if self._curves:
             self._curves.add_epoch(self.state.metrics[-1])
 
     def save(self) -> None:
-        """Save the state as it is."""
+        """Save a checkpoint."""
         if self._curves:
             self._curves.flush()
         if is_rank_zero():
@@ -61,24 +51,24 @@ class Saver:
         self._saved_at = time.monotonic()
 
     def save_if_due(self) -> None:
-        """After an iteration, save the state if it is time to, by the clock or by the number of iterations."""
+        """After an iteration, save a checkpoint if enough minutes or iterations have passed."""
         if self._curves:
             self._curves.add_iteration()
         by_clock = time.monotonic() - self._saved_at >= self._seconds
-        if by_clock or (self._iterations and self.state.part.iterations % self._iterations == 0):
+        if by_clock or (self._iterations and self.state.epoch_state.iterations % self._iterations == 0):
             self.save()
 
     @contextlib.contextmanager
     def saving_when_stopped(self) -> Iterator[None]:
-        """Save the state if what happens in this context is asked to stop, and say how to go on; end the curves."""
+        """Save a checkpoint if this context is asked to stop, and add to the message how to resume."""
         try:
             yield
         except StoppedError as stop:
             self.save()
-            barrier()  # a process that ends would have torchrun end the one that saves
-            place = f"after iteration {self.state.part.iterations:,} of epoch {self.state.epoch + 1}"
+            barrier()  # torchrun would stop rank 0 while it saves if another rank exited
             raise StoppedError(
-                f"{stop} {place}; all is saved in {self.run_folder}: give the same command again to go on from there"
+                f"{stop} after iteration {self.state.epoch_state.iterations:,} of epoch {self.state.epoch + 1}; saved "
+                f"to {self.run_folder}. Run the same command again to resume."
             ) from None
         finally:
             if self._curves:

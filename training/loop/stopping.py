@@ -1,4 +1,4 @@
-"""Stopping on request: a run that is asked to stop finishes its iteration, saves, and says how to go on."""
+"""Stop a run on request: it finishes its iteration, saves a checkpoint, and says how to resume."""
 
 import contextlib
 import multiprocessing
@@ -15,55 +15,54 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StoppedError(UserError):
-    """A run was asked to stop: no mistake, but told like one, in a message without a traceback."""
+    """The run was asked to stop; a UserError, so that its message is shown without a traceback."""
 
 
 class StopRequests:
-    """Notices that the run is asked to stop: by Ctrl-C, by SIGTERM or SIGHUP, or because who started it is gone.
+    """Requests to stop: Ctrl-C, SIGTERM, SIGHUP, or the death of the parent process.
 
-    An iteration changes many things that belong together, so a request waits until `check` is called between two. A
-    second Ctrl-C is not waited with. Processes that train together stop at the same place, so they always wait.
+    A request takes effect when `check` is called between two iterations, or at once within `at_once` and at a second
+    Ctrl-C. With several ranks it always waits for `check`, so that all stop at the same iteration.
     """
 
     def __init__(self) -> None:
         self.reason: str | None = None
-        self._is_alone = world_size() == 1
+        self._is_single = world_size() == 1
         self._waits = True
         self._parent = os.getppid()
 
     def check(self) -> None:
-        """Raise StoppedError if the run is to stop: in all processes that train together, if in one."""
+        """Raise StoppedError on all ranks if any rank was asked to stop."""
         if self.reason is None and self._is_orphan():
-            self.reason = "the process that started it is gone"
+            self.reason = "the parent process ended"
         self.reason = gather_first_reason(self.reason)
         if self.reason is not None:
             raise StoppedError(f"stopped: {self.reason}")
 
     def _is_orphan(self) -> bool:
-        """Return whether a process that another one started for training has lost it."""
         parent = multiprocessing.parent_process()
-        if self._is_alone:
+        if self._is_single:
             return parent is not None and not parent.is_alive()
         return os.getppid() != self._parent
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
-        """Raise StoppedError as soon as it is asked for: what happens in this context may end in the middle."""
+        """Let a request interrupt this context, unless there are several ranks."""
         self.check()
-        self._waits = not self._is_alone
+        self._waits = not self._is_single
         try:
             yield
         except Exception:
-            if self._is_alone:
-                self.check()  # processes that read images may have been asked to stop too, and are missed here
+            if self._is_single:
+                self.check()  # the signal may have ended the loader workers too, which raised this error
             raise
         finally:
             self._waits = True
 
-    def note(self, number: int, frame: FrameType | None) -> None:
-        """Take note of a signal: what the system calls when one arrives."""
-        if number == signal.SIGINT and self.reason is not None and self._waits and self._is_alone:
-            raise KeyboardInterrupt("stopped at once: training goes on from its last checkpoint")
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal."""
+        if number == signal.SIGINT and self.reason is not None and self._waits and self._is_single:
+            raise KeyboardInterrupt("stopped immediately; the same command resumes from the last checkpoint")
         self.reason = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         if not self._waits:
             self.check()
@@ -71,15 +70,15 @@ class StopRequests:
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[StopRequests]:
-    """Give what notices requests to stop. Signals that are ignored stay so, as SIGHUP is for what nohup starts."""
+    """Handle requests to stop within this context; ignored signals, such as SIGHUP under nohup, stay ignored."""
     requests = StopRequests()
-    if threading.current_thread() is not threading.main_thread():  # others are told of no signal
+    if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
         yield requests
         return
     before = {each: signal.getsignal(each) for each in SIGNALS}
     for each, handler in before.items():
         if handler != signal.SIG_IGN:
-            signal.signal(each, requests.note)
+            signal.signal(each, requests.handle)
     try:
         yield requests
     finally:

@@ -1,14 +1,11 @@
-"""Training of CosPlace: classification of classes, one group an epoch, with CosFace (paper, section 3.3).
+"""Train CosPlace: classification with CosFace, one group per epoch in turn (paper, section 3.3).
 
-Groups take turns, because neighbouring classes look alike: a classifier that had both would have to tell apart what is
-one place, and within a group no two are neighbours. The network is one through all groups; each group has a classifier
-of its own, which rests on the CPU while others train.
-
-    train(groups_folder, images_folder, run_folder, network=NetworkSettings(), augmentation=AugmentationSettings(),
-          training=TrainingSettings(), runtime=RuntimeSettings(), validate=recalls_of_network)
+All groups share the network. Each has its own classifier, which is on the CPU while others train.
 """
 
+import dataclasses
 import logging
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +15,7 @@ from torch import nn
 from data_manifest.progress import working
 from training.data.augmentation import Augmentation
 from training.data.dataset import GroupDataset
-from training.data.groups import choose_groups, read_members, scan_members
+from training.data.groups import choose_groups, digest_of_groups, read_members, scan_members
 from training.data.image_changes import TRAIN, record_or_compare
 from training.data.loading import augments_in_batches
 from training.data.members import MEMBERS_FILE
@@ -26,18 +23,18 @@ from training.data.sampling import EpochPlan
 from training.data.settings import AugmentationSettings
 from training.data.skipped import SkippedLog
 from training.distributed.processes import broadcast_from_rank0, is_rank_zero, world_size
-from training.loop.checkpoints import load_checkpoint, refuse_other_settings
-from training.loop.checks import check_images, check_room, check_workers
+from training.loop.checkpoints import check_same_settings, load_checkpoint
+from training.loop.checks import check_disk_space, check_images, check_workers
 from training.loop.epoch import train_iterations
-from training.loop.patience import epochs_needed
-from training.loop.randomness import set_randomness
-from training.loop.reporting import EpochProgress, log_figures, log_plan, metrics_row
+from training.loop.reporting import EpochProgress, log_metrics, log_plan, metrics_row
 from training.loop.saving import Saver
-from training.loop.state import settings_of_run, start_or_resume
+from training.loop.schedule import epochs_needed
+from training.loop.state import TrainingState
 from training.loop.stopping import stop_requests
 from training.network.device import resolve_device
-from training.network.settings import BEST_MODEL, NetworkSettings
-from training.settings import RuntimeSettings, TrainingSettings
+from training.network.settings import BEST_MODEL, RANDOM, NetworkSettings
+from training.recipe import GROWING, decisive_settings
+from training.settings import NO_SEED, RuntimeSettings, TrainingSettings
 
 CPU = torch.device("cpu")
 logger = logging.getLogger(__name__)
@@ -55,45 +52,42 @@ def train(
     validate: Callable[[nn.Module], dict[int, float]],
     on_percentage: Callable[[int], None] | None = None,
 ) -> Path:
-    """Train to `epochs_num` epochs, from the start or the run folder's checkpoint; return the best model's path.
+    """Train up to `epochs_num` epochs, resuming from the run folder's checkpoint; return the best model's path.
 
-    An epoch is best if its R@1 is above 0 and above that of all epochs before; without one, the last model is kept.
+    The best epoch has the highest R@1 above 0, the first of equals; without one, the last model is kept. Torch's global
+    random state is seeded in each iteration and not restored, nor is cuDNN's determinism.
 
-    Args:
-        groups_folder: The groups' tables, classes and members.
-        images_folder: Where the members' paths begin.
-        run_folder: Gets the checkpoints, the best model by R@1, and the metrics table.
-        network: Which network, and where its weights start.
-        augmentation: How images are augmented.
-        training: How long and how fast.
-        runtime: Where; it is no part of what the result depends on.
-        validate: Gives the recalls of a network in percent: of 1, and of those of 5, 10 and 20 that it has.
-        on_percentage: Called with the whole number of percent done, each time that it changes.
-
-    Torch's global random state is seeded in each iteration and not restored, nor is cuDNN's determinism.
+    Args as in `train_cosplace`, but `groups_folder` may be any folder of the tables `classes` and `members`, and
+    `validate` returns the recalls of a network, in percent by k: 1, and if available 5, 10 and 20.
 
     Raises:
-        UserError: Settings, groups, images or checkpoints that training cannot go on with.
+        UserError: Settings, groups, images or checkpoints do not allow training.
     """
     training.check_num_processes(world_size())
     device = resolve_device(runtime.device)
     with working("reading the groups"):
         groups = choose_groups(groups_folder, training.groups_num, training.batch_size, training.group_indices)
-    settings = settings_of_run(groups_folder, groups, network, augmentation, training)
+    decisive = decisive_settings(network, augmentation, training)
+    settings = {name: value for name, value in decisive.items() if name not in GROWING}
+    settings |= {"groups_digest": digest_of_groups(groups_folder), "groups": "; ".join(map(str, groups))}
     checkpoint, best_model = load_checkpoint(run_folder), run_folder / BEST_MODEL
     if checkpoint is not None:
-        refuse_other_settings(checkpoint["settings"], settings, run_folder)
+        check_same_settings(checkpoint["settings"], settings, run_folder)
         if checkpoint["epoch"] >= epochs_needed(checkpoint["metrics"], training):
-            logger.info("%s is complete: %d epochs are done", run_folder, checkpoint["epoch"])
+            logger.info("run %s: up to date (%d epochs)", run_folder, checkpoint["epoch"])
             return best_model
-    training = set_randomness(training, runtime)  # after the settings, which keep a seed of -1
+    training = _set_randomness(training, runtime)  # after `settings`, which keep a seed of -1
     with working("loading the network"):
-        state = start_or_resume(checkpoint, settings, groups, network, training, device, augmentation.size)
+        if checkpoint is not None:  # it has all weights, and the initial ones may be gone
+            network = dataclasses.replace(network, backbone_weights=RANDOM, resume_model=None)
+        state = TrainingState.start(settings, groups, network, training, device, augmentation.size)
+        if checkpoint is not None:
+            state.resume(checkpoint, training.iterations_per_epoch)
     augment, in_batches = Augmentation(augmentation, network.channels), augments_in_batches(runtime, device)
     with working("checking an image of each group"):
         first_images = check_images(groups_folder, images_folder, groups)
     check_workers(first_images, augment, in_batches, training, runtime.num_workers)
-    check_room(state, run_folder)
+    check_disk_space(state, run_folder)
     if is_rank_zero():
         lists = {f"group-{group.index:06d}": scan_members(groups_folder, group.index) for group in groups}
         record_or_compare(run_folder, TRAIN, images_folder, lists)
@@ -111,7 +105,7 @@ def train(
                 members = read_members(groups_folder, group.index, run_folder)
             dataset = GroupDataset(images_folder, members, plan, augment, in_batches)
             log_plan(plan, group, training.epochs_num)
-            with EpochProgress(plan, state.part, training.epochs_num, on_percentage) as progress:
+            with EpochProgress(plan, state.epoch_state, training.epochs_num, on_percentage) as progress:
                 for _ in train_iterations(state, classifier, dataset, device, training, runtime, skipped):
                     progress.advance_iteration()
                     saver.save_if_due()
@@ -120,14 +114,30 @@ def train(
 
             with stop.at_once():
                 recalls = broadcast_from_rank0(validate(state.network.eval()))
-            if recalls[1] > state.best_recall or not state.best_recall:  # without a best model, keep the last
+            is_best = recalls[1] > state.best_recall or not state.best_recall  # without a best model, keep the last
+            if is_best:
                 state.best_recall = recalls[1]
                 saver.save_model()
-            figures = metrics_row(plan, group, state, recalls, training)
-            log_figures(figures, state.best_recall, runtime)
-            state.end_epoch(figures)
+            metrics = metrics_row(plan, group, state, recalls, training)
+            log_metrics(metrics, training.epochs_num, None if is_best else state.best_recall, runtime)
+            state.end_epoch(metrics)
             saver.save_metrics()
             saver.save()
             stop.check()
     (run_folder / MEMBERS_FILE).unlink(missing_ok=True)
     return best_model
+
+
+def _set_randomness(training: TrainingSettings, runtime: RuntimeSettings) -> TrainingSettings:
+    """Return the settings with the seed to use, and make cuDNN deterministic if there is a seed (as published)."""
+    torch.backends.cudnn.benchmark = runtime.cudnn_benchmark
+    torch.backends.cudnn.deterministic = training.seed != NO_SEED and not runtime.cudnn_benchmark
+    return dataclasses.replace(training, seed=seed_to_use(training.seed))
+
+
+def seed_to_use(seed: int) -> int:
+    """Return the seed, or for NO_SEED a random one that all ranks share."""
+    if seed != NO_SEED:
+        return seed
+    logger.info("seed = -1: not deterministic; a resumed or repeated run draws other random numbers")
+    return broadcast_from_rank0(secrets.randbits(31))

@@ -5,21 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Backbone:
-    """One entry of the registry. To add a backbone, add an entry to BACKBONES.
-
-    Args:
-        torchvision_name: Name of the torchvision model.
-        root: The module whose children form the backbone; "" is the model itself.
-        cut: Number of last children that are left out.
-        channels: Channels of the feature maps.
-        frozen: Modules of the backbone, named as in its state dict, that only `train_all_layers` trains.
-    """
+    """One entry of the registry. To add a backbone, add an entry to BACKBONES."""
 
     torchvision_name: str
-    root: str
-    cut: int
-    channels: int
-    frozen: tuple[str, ...]
+    root: str  # the module whose children form the backbone; "" is the model itself
+    cut: int  # number of last children that are left out
+    channels: int  # of the feature maps
+    frozen: tuple[str, ...]  # modules, named as in the backbone's state dict, that only `train_all_layers` trains
 
 
 def _numbered(count: int, prefix: str = "") -> tuple[str, ...]:

@@ -13,7 +13,6 @@ from training.network.state_dict_files import list_some
 
 Shapes = dict[str, tuple[int, ...]]
 LAST_BIAS = "aggregation.3.bias"
-AGGREGATION = ("aggregation.1.p", "aggregation.3.weight", LAST_BIAS)
 
 
 class Identity(NamedTuple):
@@ -52,11 +51,7 @@ def describe(state: Mapping[str, Tensor]) -> str:
         return f"a CosPlace network, {found}"
     if backbone := torchvision_name(state):
         return f"torchvision's {backbone}"
-    shapes = shapes_of(state)
-    name, expected = _closest(shapes)
-    if not shapes.keys() & expected.keys():
-        return f"no known network: its keys are {list_some(list(state))}"
-    return f"no known network; closest is {name}, with {differences(shapes, expected)}"
+    return f"no known network: its keys are {list_some(list(state))}"
 
 
 def torchvision_name(state: Mapping[str, Tensor]) -> str | None:
@@ -68,34 +63,6 @@ def torchvision_name(state: Mapping[str, Tensor]) -> str | None:
 def _deepest_first() -> list[str]:
     """Return all backbones from deep to shallow: ResNet101 has all layers of ResNet50."""
     return sorted(BACKBONES, key=lambda name: -len(network_shapes(name)))
-
-
-def _closest(shapes: Shapes) -> tuple[str, Shapes]:
-    """Return the network that shares most keys and shapes, the smallest of equals, and its shapes."""
-    heads = {key: shapes.get(key, ()) for key in AGGREGATION}
-    networks = {name: network_shapes(name) | heads for name in BACKBONES}
-    return max(networks.items(), key=lambda each: (len(each[1].items() & shapes.items()), -len(each[1])))
-
-
-def differences(found: Shapes, expected: Shapes) -> str:
-    """Return in words which keys are missing, unexpected or of another shape."""
-    missing = [key for key in expected if key not in found]
-    unexpected = [key for key in found if key not in expected]
-    shapes = [
-        f"{key} is {_shape(found[key])}, expected {_shape(shape)}"
-        for key, shape in expected.items()
-        if key in found and found[key] != shape
-    ]
-    parts = [
-        f"{len(missing):,} of {len(expected):,} keys missing ({list_some(missing)})" if missing else "",
-        f"{len(unexpected):,} unexpected ({list_some(unexpected)})" if unexpected else "",
-        f"{len(shapes):,} of another shape ({list_some(shapes)})" if shapes else "",
-    ]
-    return ", ".join(part for part in parts if part)
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape)) or "a number"
 
 
 def channels_of(state: Mapping[str, Tensor], backbone: str) -> int:

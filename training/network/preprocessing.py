@@ -18,17 +18,11 @@ MODES = {1: "L", 3: "RGB"}  # Pillow's modes, by the number of channels
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """The channels, normalisation and size of a network's training images.
+    """The normalisation and the size of a network's training images."""
 
-    Args:
-        mean: Mean of each channel, of values from 0 to 1.
-        std: Standard deviation of each channel.
-        image_size: Size in training; None if unknown, as for official weights.
-    """
-
-    mean: tuple[float, ...] = IMAGENET_MEAN
+    mean: tuple[float, ...] = IMAGENET_MEAN  # by channel, of values from 0 to 1
     std: tuple[float, ...] = IMAGENET_STD
-    image_size: ImageSize | None = None
+    image_size: ImageSize | None = None  # unknown for official weights
 
     @classmethod
     def of_channels(cls, channels: int) -> Self:

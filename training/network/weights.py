@@ -15,30 +15,25 @@ from training.network.identify import (
     Identity,
     channels_of,
     describe,
-    differences,
     identify,
     kept_names,
-    shapes_of,
     statement_of,
     stem_name,
     torchvision_name,
-    torchvision_shapes,
 )
 from training.network.model import GeoLocalizationNet, freeze_early_layers
 from training.network.preprocessing import Preprocessing
 from training.network.settings import IMAGENET, RANDOM, NetworkSettings, model_file
 from training.network.state_dict_files import read_state_dict, save_atomically
 
+MAX_ERROR_CHARACTERS = 300
 logger = logging.getLogger(__name__)
 
 
 def build_network(settings: NetworkSettings, seed: int = 0, image_size: ImageSize | None = None) -> GeoLocalizationNet:
     """Return a network to train, on the CPU: random weights, then the given ones, then early layers frozen.
 
-    Args:
-        settings: The network, and its initial weights.
-        seed: Seed of the random weights.
-        image_size: Size of the training images, which the model file will state.
+    Its file will state `image_size`, the size of the training images.
 
     Raises:
         UserError: Weights cannot be downloaded or read, or belong to another network.
@@ -69,10 +64,9 @@ def load_network(path: Path, backbone: str, fc_output_dim: int) -> GeoLocalizati
 
 
 def load_model(path: Path | str) -> GeoLocalizationNet:
-    """Return a trained network as `load_network` does, with backbone and dimension found in the file.
+    """Return the trained network of a weights file, or of a model's or run's folder, as `load_network` does.
 
-    Args:
-        path: A weights file, or the folder of a published model or run.
+    Its backbone and dimension are found in the file.
 
     Raises:
         UserError: The file cannot be read, or contains no known network.
@@ -138,22 +132,23 @@ def fill(network: GeoLocalizationNet, state: Mapping[str, Tensor], path: Path) -
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
-        reason = str(error).strip().rpartition("\n")[2].strip()
-        raise UserError(f"{path} {_mismatch(network, state) or reason}") from error
+        wanted = Identity(network.name, network.fc_output_dim, network.preprocessing.channels)
+        found = identify(state)
+        if found and found != wanted:
+            grey = " --grayscale" if found.channels == 1 else ""
+            flags = f"--backbone {found.backbone} --fc-output-dim {found.fc_output_dim}{grey}"
+            text = f"seems to contain {describe(state)}, not {wanted}. Give {flags}, or another file."
+        elif torchvision_name(state):
+            text = f"seems to contain {describe(state)}, not a CosPlace network. Give it with --backbone-weights."
+        else:
+            text = f"does not fit {wanted}: {_differences(error)}"
+        raise UserError(f"{path} {text}") from error
 
 
-def _mismatch(network: GeoLocalizationNet, state: Mapping[str, Tensor]) -> str:
-    """Return why a state dict does not fit: it belongs to another network, or some keys differ."""
-    wanted = Identity(network.name, network.fc_output_dim, network.preprocessing.channels)
-    found = identify(state)
-    if found and found != wanted:
-        grey = " --grayscale" if found.channels == 1 else ""
-        flags = f"--backbone {found.backbone} --fc-output-dim {found.fc_output_dim}{grey}"
-        return f"seems to contain {describe(state)}, not {wanted}. Give {flags}, or another file."
-    if torchvision_name(state):
-        return f"seems to contain {describe(state)}, not a CosPlace network. Give it with --backbone-weights."
-    found_differences = differences(shapes_of(state), shapes_of(network.state_dict()))
-    return found_differences and f"does not fit {wanted}: {found_differences}"
+def _differences(error: RuntimeError) -> str:
+    """Return in one line the mismatched keys and shapes that torch lists, at most MAX_ERROR_CHARACTERS of it."""
+    text = " ".join(str(error).partition("\n")[2].split())
+    return text if len(text) <= MAX_ERROR_CHARACTERS else f"{text[:MAX_ERROR_CHARACTERS]}..."
 
 
 def _trained(state: Mapping[str, Tensor], path: Path, backbone: str, fc_output_dim: int) -> GeoLocalizationNet:
@@ -189,8 +184,7 @@ def _load_backbone_weights(network: GeoLocalizationNet, settings: NetworkSetting
         elif torchvision_name(state):
             text = f"seems to contain {describe(state)}, not torchvision's {network.name}. Change --backbone."
         else:
-            expected = torchvision_shapes(network.name)
-            text = f"does not fit torchvision's {network.name}: {differences(shapes_of(state), expected)}"
+            text = f"does not fit torchvision's {network.name}: {_differences(error)}"
         raise UserError(f"{source} {text}") from error
 
 

@@ -18,7 +18,7 @@ from evaluation.report.charts.plot import Plot
 from evaluation.report.charts.style import COLOUR, draw_measure, new_chart
 
 SMALL_MAP, LARGE_MAP = 8, 12  # cells per side, so that groups repeat at least twice up to N = 5
-COLOURED_WEIGHT = 5  # how many other classes a class of a coloured group counts for in the choice of the window
+COLOURED_WEIGHT = 5  # of a class of a coloured group in the choice of the window; 1 for others
 FRAME = ("utm_zone", "hemisphere")
 CELL = ("cell_east", "cell_north")
 DISC_RADIUS = 0.2  # in cells; a disc replaces the arrow if there is only one heading bin

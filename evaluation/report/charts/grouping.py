@@ -39,7 +39,7 @@ class Grouping:
         return GROUP_COLOURS[self.coloured.index(group)] if group in self.coloured else COLOUR["unknown"]
 
     def parts(self, group: int) -> tuple[int, int, int]:
-        """Return u, v and w of a group: its cells modulo N to the east and north, and its bins modulo L."""
+        """Return u, v and w: cell east and cell north modulo N, and heading bin modulo L, of a group."""
         return group // self.L // self.N, group // self.L % self.N, group % self.L
 
 

@@ -16,10 +16,10 @@ from evaluation.report.charts.style import COLOUR, ROUND_NUMBERS, WIDTH, draw_me
 
 FRAME = ("utm_zone", "hemisphere")
 MAX_SQUARES = 110  # along the longer side of a map
-OUTLIERS = 0.001  # fraction of the images at each end of an axis that may be outside the map
+OUTLIERS = 0.001  # fraction of the images that may be outside the map at each end of an axis
 MARGIN = 0.04  # of the longer side
 MIN_MARGIN_M = 5.0
-MIN_ASPECT = 0.6  # of the shorter side to the longer one
+MIN_ASPECT = 0.6  # ratio of the shorter side to the longer one
 TICKS = 4  # along an axis as long as a chart is wide
 METRES_PER_KM = 1000
 
@@ -105,7 +105,7 @@ def new_map(extent: Extent) -> tuple[Figure, Axes]:
 def draw_density(
     axes: Axes, squares: pl.DataFrame, side: float, unit: str = "images", role: str = "density", strength: float = 1.0
 ) -> None:
-    """Draw squares with more ink the more images they hold; transparency suits light and dark pages."""
+    """Draw squares whose opacity shows the number of images, for light and dark pages."""
     if squares.is_empty():
         return
     corners = squares.select("east", "north").to_numpy()

@@ -44,11 +44,11 @@ LIGHT_AND_DARK = {
 COLOUR = {role: light for role, (light, _) in LIGHT_AND_DARK.items()}
 GROUP_COLOURS = [COLOUR[role] for role in LIGHT_AND_DARK if role.startswith("group")]
 WIDTH, HEIGHT, TALL = 3.9, 2.8, 3.9  # inches: narrow, so that text stays readable on a phone
-MIN_SLOTS = 5  # a single bar is no wider than one of five
+MIN_SLOTS = 5  # limits the width of a single bar
 MAX_TICKS = 11
 ROUND_NUMBERS = [step * 10**power for power in range(9) for step in (1, 2, 5)]
 MAX_VECTOR_POINTS = 2500  # more points are drawn as a bitmap, which is smaller
-ABOVE: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1.01), "borderaxespad": 0}  # of a legend
+ABOVE: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1.01), "borderaxespad": 0}  # places a legend
 
 _SETTINGS: dict[Any, Any] = {
     "font.size": 9,

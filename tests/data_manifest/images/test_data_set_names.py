@@ -8,14 +8,13 @@ from data_manifest.errors import UserError
 from data_manifest.images.data_set_names import (
     CLAIMS,
     MAX_NAME_BYTES,
-    PART_ENDS,
+    PARTS,
     data_set_identity,
     data_set_name,
     first_file,
+    part_name,
     plain_name,
 )
-from pipeline.dataset_layout import PARTS
-from pipeline.manifest.split_manifest import part_name
 
 
 def make_folder(folder: Path, content: str = "image", name: str = "@1@2@.jpg") -> Path:
@@ -239,7 +238,3 @@ def test_no_folder_shares_a_name_with_a_part_of_split_photos(
         assert first == plain_name(both[0])
         assert second == f"{plain_name(both[1])}-2"
         assert data_set_name(real, artifacts) != part_name(data_set_name(photos, artifacts), part)
-
-
-def test_the_ends_of_names_are_those_of_a_split() -> None:
-    assert {part_name("photos", part) for part in PARTS} == {f"photos{end}" for end in PART_ENDS}

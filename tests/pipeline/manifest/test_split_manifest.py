@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 
 from data_manifest.errors import UserError
+from data_manifest.images.data_set_names import PARTS
 from data_manifest.inspect.summary import summarise
 from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
-from pipeline.dataset_layout import PARTS
 from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
 from pipeline.manifest.build_manifest import build_manifest

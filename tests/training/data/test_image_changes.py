@@ -95,7 +95,7 @@ def test_finished_training_warns_of_changed_images(
     assert caplog.text.count(changes) == 1
 
 
-def test_nothing_is_said_of_images_that_are_as_they_were_or_whose_folder_is_gone(
+def test_no_warning_of_unchanged_images_or_missing_folders(
     folder: Path, tiny: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     model = train(folder, tiny, 1)

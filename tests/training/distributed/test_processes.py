@@ -1,4 +1,4 @@
-"""Processes that train together, over gloo on the CPU: the same as one process with the same global batch."""
+"""Data-parallel training over gloo on the CPU equals one process with the same global batch."""
 
 import itertools
 import os
@@ -20,9 +20,8 @@ from data_manifest.images.image_size import ImageSize
 from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
 from pipeline.manifest.build_manifest import build_manifest
-from tests.helpers import as_main, fork, run_forked, run_module
+from tests.helpers import as_main, fork, run_forked, run_module, write_images
 from tests.training.conftest import assert_same_future
-from tests.workflows.conftest import write_images
 from training.__main__ import arguments_for, main
 from training.data.settings import AugmentationSettings
 from training.distributed.launch import launch
@@ -38,7 +37,7 @@ TRAINING = TrainingSettings(batch_size=4, groups_num=1, epochs_num=2, iterations
 
 @pytest.fixture(scope="module")
 def arguments(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """What to train on, and how."""
+    """Return the command-line arguments of a tiny training."""
     tmp_path = tmp_path_factory.mktemp("city")
     write_images(tmp_path / "train", (2015, 2016))
     write_images(tmp_path / "database", (2017,))
@@ -61,7 +60,7 @@ def _free_port() -> int:
 
 
 def _train_in_two(*arguments: object) -> list[CompletedProcess[str]]:
-    """Run `_train` in two processes, with the variables by which torchrun makes them one training."""
+    """Run `_train` in two processes with the environment variables that torchrun sets."""
     common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": "2"}
     with ThreadPoolExecutor(2) as executor:
         return list(
@@ -70,13 +69,13 @@ def _train_in_two(*arguments: object) -> list[CompletedProcess[str]]:
 
 
 def _checkpoint(artifacts: Path) -> Path:
-    """Where a run's last checkpoint lies, or will."""
+    """Return the path of the run's last checkpoint."""
     return next(artifacts.glob("runs/*/*"), artifacts) / "last_checkpoint.pth"
 
 
 @pytest.fixture(scope="module")
 def of_two(arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The artifacts of two processes that nothing disturbs, started by torchrun as if on two machines."""
+    """Return the artifacts of an uninterrupted training on two nodes, started by torchrun."""
     artifacts = tmp_path_factory.mktemp("two")
     rendezvous = ("--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{_free_port()}", "-m", "training")
     command = ("--nnodes=2", "--nproc-per-node=1", *rendezvous, *arguments, f"--artifacts-folder={artifacts}")
@@ -84,19 +83,19 @@ def of_two(arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Pa
         machines = list(executor.map(lambda _: run_module("torch.distributed.run", *command), range(2)))
     said = "".join(each.stderr for each in machines)
     assert [each.returncode for each in machines] == [0, 0], said
-    assert said.count("epoch 2 of 2: group 0") == 1, "one of them tells"
+    assert said.count("epoch 2/2  group 0") == 1, "only rank 0 logs"
     return artifacts
 
 
 @pytest.mark.slow
-def test_two_processes_are_as_one(arguments: list[str], of_two: Path, tmp_path: Path) -> None:
+def test_two_processes_equal_one(arguments: list[str], of_two: Path, tmp_path: Path) -> None:
     done = run_module("training", *arguments, f"--artifacts-folder={tmp_path}")
     assert done.returncode == 0, done.stderr
     _assert_close(tmp_path, of_two)
 
 
 def _assert_close(some: Path, other: Path) -> None:
-    """Compare the models and metrics of two artifacts folders."""
+    """Compare the models and metrics in two artifacts folders."""
     one, two = (next(each.glob("training/*/current")).resolve() for each in (some, other))
     assert one.name == two.name
     metrics = [pl.read_parquet(each / "metrics" / "*.parquet") for each in (one, two)]
@@ -105,22 +104,13 @@ def _assert_close(some: Path, other: Path) -> None:
     weights = [torch.load(_checkpoint(each), weights_only=True)["network"] for each in (some, other)]
     moved = TRAINING.lr * 6  # Adam moves a weight by about its rate in each of 6 steps
     apart = torch.cat([(value - weights[1][key]).abs().ravel() for key, value in weights[0].items()])
-    # Adam makes a step of its full rate of the smallest gradient, also where rounding decides which way it points.
+    # Adam takes a full step for the smallest gradient, whose sign may depend on rounding.
     assert (apart > moved / 100).float().mean() < 1e-3
     assert apart.max() < 2 * moved
 
 
-AGAIN = """
-import sys
-from training.distributed.launch import launch
-launch(2, sys.argv[1:], lambda done: print(done, flush=True))
-"""
-
-
 @pytest.mark.slow
-def test_one_that_is_killed_stops_all_and_the_run_goes_on_as_if_nothing_had_been(
-    arguments: list[str], of_two: Path, tmp_path: Path
-) -> None:
+def test_killed_process_stops_all_and_the_run_resumes(arguments: list[str], of_two: Path, tmp_path: Path) -> None:
     command = [*arguments, f"--artifacts-folder={tmp_path}", "--num-processes=2", "--checkpoint-iterations=1"]
     launcher = fork(tmp_path, as_main, "training", *command)
     while not _checkpoint(tmp_path).exists() and launcher.is_alive():
@@ -133,24 +123,24 @@ def test_one_that_is_killed_stops_all_and_the_run_goes_on_as_if_nothing_had_been
     assert re.search(r"ERROR: Rank \d of 2 was killed by SIGKILL, so all were stopped\. Run the same", said), said
     again = run_forked(_launch, command)
     assert again.returncode == 0, again.stderr
-    assert re.search(r"going on with epoch [12]", again.stderr)
+    assert re.search(r"resuming at epoch [12]", again.stderr)
     assert again.stdout.split()[-1] == "100"
     assert_same_future(_checkpoint(tmp_path).parent, _checkpoint(of_two).parent)
 
 
-def test_shares_that_cannot_be_equal_are_refused(arguments: list[str], tmp_path: Path) -> None:
+def test_unequal_shares_are_an_error(arguments: list[str], tmp_path: Path) -> None:
     more = [f"--artifacts-folder={tmp_path}", "--batch-size=3", "--num-processes=2"]
     with pytest.raises(UserError, match="batch_size = 3: not divisible by the number of processes, 2"):
         main([*arguments, *more])
 
 
 def _launch(arguments: list[str]) -> None:
-    """Train in two processes, and print the percentages."""
+    """Launch two processes and print the percentages."""
     launch(2, arguments, print)
 
 
 def _train(arguments: list[str], stopped_after: int | None = None) -> None:
-    """Train, with SIGTERM sent to the first process within a step."""
+    """Train, and send SIGTERM to rank 0 after this number of steps."""
     step, steps = TrainStep.__call__, itertools.count(1)
 
     def stopping_step(self: TrainStep, images: torch.Tensor, class_indices: torch.Tensor) -> torch.Tensor:
@@ -165,10 +155,10 @@ def _train(arguments: list[str], stopped_after: int | None = None) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_continues_within_an_epoch_with_another_number_of_processes(
+def test_resumes_within_an_epoch_with_another_number_of_processes(
     arguments: list[str], of_two: Path, tmp_path: Path
 ) -> None:
-    """Two processes, one, and two again, each change in the middle of an epoch."""
+    """Two processes, then one, then two, each change within an epoch."""
     command = [*arguments, f"--artifacts-folder={tmp_path}"]
     places = []
     for run, steps in ((_train_in_two, 1), (lambda *arguments: [run_forked(_train, *arguments)], 3)):

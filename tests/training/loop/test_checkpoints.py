@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from data_manifest.errors import UserError
-from training.loop.checkpoints import load_checkpoint, refuse_other_settings, save_checkpoint
+from training.loop.checkpoints import check_same_settings, load_checkpoint, save_checkpoint
 
 
 def _save(run_folder: Path, *epochs: int) -> None:
@@ -24,7 +24,7 @@ def _epoch(run_folder: Path) -> int | None:
     return None if checkpoint is None else checkpoint["epoch"]
 
 
-def test_the_last_of_two_is_loaded_and_no_more_are_kept(tmp_path: Path) -> None:
+def test_loads_the_last_of_two_checkpoints(tmp_path: Path) -> None:
     assert _epoch(tmp_path) is None
     _save(tmp_path, 1, 2, 3)
     assert _epoch(tmp_path) == 3
@@ -32,7 +32,7 @@ def test_the_last_of_two_is_loaded_and_no_more_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["flipped bit", "half", "empty"])
-def test_a_broken_checkpoint_gives_way_to_the_one_before_and_says_so(
+def test_broken_checkpoint_is_replaced_by_the_previous_one(
     tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     _save(tmp_path, 1, 2)
@@ -43,21 +43,21 @@ def test_a_broken_checkpoint_gives_way_to_the_one_before_and_says_so(
         last.write_bytes(last.read_bytes()[: last.stat().st_size // 2 if damage == "half" else 0])
     with caplog.at_level(logging.INFO):
         assert _epoch(tmp_path) == 1
-    assert f"checkpoint {last} is broken" in caplog.text
-    assert f"read checkpoint {tmp_path / 'previous_checkpoint.pth'}" in caplog.text
+    assert f"broken checkpoint {last}" in caplog.text
+    assert f"checkpoint {tmp_path / 'previous_checkpoint.pth'}" in caplog.text
     assert (tmp_path / "broken_checkpoint.pth").exists()
     _save(tmp_path, 3)
     _spoil(last)
-    assert _epoch(tmp_path) == 1, "the broken one has not taken the place of the one before"
+    assert _epoch(tmp_path) == 1, "the broken one has not replaced the previous one"
 
 
-def test_a_run_killed_between_two_renames_goes_on(tmp_path: Path) -> None:
+def test_resumes_after_a_kill_between_two_renames(tmp_path: Path) -> None:
     _save(tmp_path, 1, 2)
     (tmp_path / "last_checkpoint.pth").rename(tmp_path / "previous_checkpoint.pth")
     assert _epoch(tmp_path) == 2
 
 
-def test_a_failed_write_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_keeps_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _save(tmp_path, 1)
 
     def fail(content: object, file: object) -> None:
@@ -70,17 +70,17 @@ def test_a_failed_write_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: 
     assert [path.name for path in tmp_path.iterdir()] == ["last_checkpoint.pth"]
 
 
-def test_nothing_is_begun_anew_where_no_checkpoint_can_be_read(tmp_path: Path) -> None:
+def test_unreadable_checkpoints_are_an_error(tmp_path: Path) -> None:
     _save(tmp_path, 1, 2)
     for path in tmp_path.iterdir():
         _spoil(path)
-    with pytest.raises(UserError, match=f"no checkpoint in {tmp_path} can be read; remove that folder"):
+    with pytest.raises(UserError, match=f"No checkpoint in {tmp_path} is readable. Remove the folder"):
         load_checkpoint(tmp_path)
 
 
-def test_other_settings_are_refused_with_each_difference() -> None:
+def test_other_settings_error_lists_the_differences() -> None:
     stored = {"batch_size": 32, "lr": 0.1, "old": 1}
-    refuse_other_settings(stored, dict(stored), Path("run"))
-    expected = r"run holds .* batch_size = 32 there, 16 now; new = None there, 2 now; old = 1 there, None now\."
+    check_same_settings(stored, dict(stored), Path("run"))
+    expected = r"other settings: batch_size = 32 there, 16 now; new = None there, 2 now; old = 1 there, None now\."
     with pytest.raises(UserError, match=expected):
-        refuse_other_settings(stored, {"batch_size": 16, "lr": 0.1, "new": 2}, Path("run"))
+        check_same_settings(stored, {"batch_size": 16, "lr": 0.1, "new": 2}, Path("run"))

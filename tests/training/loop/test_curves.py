@@ -1,4 +1,4 @@
-"""Curves for TensorBoard, read back by TensorBoard's own reader."""
+"""TensorBoard curves, read back by TensorBoard."""
 
 import dataclasses
 import importlib.util
@@ -19,7 +19,7 @@ WITH_CURVES = RuntimeSettings(device="cpu", num_workers=0, checkpoint_iterations
 
 @pytest.fixture(autouse=True)
 def _a_point_each_two_iterations(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.loop.curves.ITERATIONS_BETWEEN_LOOKS", 2)
+    monkeypatch.setattr("training.loop.curves.LOSS_INTERVAL", 2)
 
 
 def _train(folder: Path, run: str, tiny: dict[str, Any], **changes: Any) -> None:
@@ -29,7 +29,7 @@ def _train(folder: Path, run: str, tiny: dict[str, Any], **changes: Any) -> None
 
 
 def _curves(run: Path) -> dict[str, dict[int, float]]:
-    """Values by name and step; a step that is there twice is a mistake."""
+    """Return values by name and step; no step may be repeated."""
     reader = EventAccumulator(str(run / "tensorboard"))
     reader.Reload()
     found: dict[str, dict[int, float]] = {}
@@ -40,9 +40,7 @@ def _curves(run: Path) -> dict[str, dict[int, float]]:
     return found
 
 
-def test_curves_have_the_loss_between_points_and_what_each_epoch_came_to(
-    write_groups: WriteGroups, tiny: dict[str, Any]
-) -> None:
+def test_curves_of_iterations_and_epochs(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
     folder = write_groups({0: 4, 3: 5})
     _train(folder, "run", tiny)
     curves, metrics = _curves(folder / "run"), read_table(folder / "run", "metrics")
@@ -52,10 +50,10 @@ def test_curves_have_the_loss_between_points_and_what_each_epoch_came_to(
         assert (2 * first + 2 * second + last) / 5 == pytest.approx(mean, rel=1e-5)
         assert curves["epoch/loss"][5 * epoch + 5] == pytest.approx(mean, rel=1e-6)
     assert curves["epoch/recall_5"] == {5: 60.0, 10: 60.0}
-    assert "epoch/recall_10" not in curves, "this validation does not know it"
+    assert "epoch/recall_10" not in curves, "this validation has no R@10"
 
 
-def test_a_run_that_was_killed_goes_on_without_double_points(
+def test_resumed_run_repeats_no_points(
     write_groups: WriteGroups, tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, saves = write_groups({0: 4, 3: 5}), []
@@ -76,9 +74,7 @@ def test_a_run_that_was_killed_goes_on_without_double_points(
         assert killed[name] == whole[name]
 
 
-def test_curves_that_are_asked_for_later_begin_with_the_epochs_that_are_done(
-    write_groups: WriteGroups, tiny: dict[str, Any]
-) -> None:
+def test_curves_enabled_later_include_finished_epochs(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
     folder = write_groups({0: 4, 3: 5})
     _train(folder, "run", tiny, runtime=dataclasses.replace(WITH_CURVES, tensorboard=False))
     assert not (folder / "run" / "tensorboard").exists()
@@ -89,7 +85,7 @@ def test_curves_that_are_asked_for_later_begin_with_the_epochs_that_are_done(
     assert set(curves["train/loss"]) == {12, 14, 15}
 
 
-def test_a_missing_package_is_told_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_tensorboard_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     RuntimeSettings()
     with pytest.raises(UserError, match="tensorboard = True: package not installed: pip install"):

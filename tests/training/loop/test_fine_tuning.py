@@ -1,4 +1,4 @@
-"""Training that starts from a model: official weights, a model of one's own, the folder of a run; in any image size."""
+"""Training that starts from a model: official weights, your own model, or the folder of a run."""
 
 import dataclasses
 from collections.abc import Callable
@@ -27,9 +27,7 @@ def _train(folder: Path, run: str, tiny: dict[str, Any], network: NetworkSetting
     return train(folder / "groups", folder / "images", folder / run, **{**tiny, **more})
 
 
-def test_a_grayscale_run_of_images_that_are_no_squares_is_gone_on_with_by_its_folder(
-    write_groups: WriteGroups, tiny: dict[str, Any]
-) -> None:
+def test_starts_from_the_folder_of_a_grayscale_run(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
     folder, size = write_groups({0: 4, 3: 5}), ImageSize(40, 56)
     network = NetworkSettings("ResNet18", 8, grayscale=True, backbone_weights="none", train_all_layers=True)
     shapes: set[tuple[int, ...]] = set()
@@ -44,23 +42,23 @@ def test_a_grayscale_run_of_images_that_are_no_squares_is_gone_on_with_by_its_fo
     first = load_model(folder / "first")
     assert first.preprocessing.image_size == size
     given = dataclasses.replace(network, resume_model=folder / "first")
-    # A rate of nearly nothing: but for the statistics of its batch norms, the network stays where it started.
+    # With a tiny learning rate, only batch norm statistics change.
     _train(folder, "second", tiny, given, size, lr=1e-12)
     for (name, before), after in zip(first.named_parameters(), load_model(folder / "second").parameters(), strict=True):
         torch.testing.assert_close(before, after, atol=1e-8, rtol=0, msg=name)
 
 
 @pytest.mark.parametrize("kind", ["official", "own", "before"])
-def test_files_of_every_kind_start_a_training(
+def test_starts_from_each_kind_of_weights_file(
     tmp_path: Path, kind: str, write_groups: WriteGroups, tiny: dict[str, Any]
 ) -> None:
     saved, path = build_network(RESNET18, seed=8), tmp_path / "weights.pth"
     state = dict(saved.state_dict())
     if kind == "own":
         save_network(saved, path)
-    elif kind == "before":  # own models were plain dictionaries before they stated anything
+    elif kind == "before":  # own models used to be plain dicts without a statement
         torch.save(state, path)
-    else:  # files as old as the official ones lack the counters of batch norms
+    else:  # the official files lack the batch counters
         counters = [key for key in state if key.endswith("num_batches_tracked")]
         torch.save({key: state[key] for key in state if key not in counters}, path)
     given = dataclasses.replace(RESNET18, resume_model=path)
@@ -69,7 +67,7 @@ def test_files_of_every_kind_start_a_training(
         torch.testing.assert_close(before, after, atol=1e-8, rtol=0)
 
 
-def test_a_folder_means_the_model_in_it(tmp_path: Path) -> None:
+def test_model_file_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     with pytest.raises(
         UserError, match=r"resume_model = .*run.*: no model in this folder: neither model.pth.* best_mod"

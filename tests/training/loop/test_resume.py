@@ -1,10 +1,9 @@
-"""A run that is killed at any iteration, and started again by the same call, ends as if nothing had been."""
+"""A killed and resumed run equals an uninterrupted one."""
 
 import os
 import random
 import signal
-import subprocess
-import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import torch
 from torch import nn
 
 from data_manifest.tables import read_table
+from tests.helpers import fork
 from tests.training.conftest import WriteGroups, assert_same_future
 from training.data.settings import AugmentationSettings
 from training.loop.step import TrainStep
@@ -26,7 +26,7 @@ SIZES, EPOCHS, ITERATIONS = {0: 4, 3: 5}, 2, 5
 
 
 class Killed(BaseException):
-    """Ends a run as SIGKILL does: nothing is saved on the way out."""
+    """Ends a run as SIGKILL does: nothing is saved."""
 
 
 def _settings(backbone: str, num_workers: int = 0, **training: Any) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def _settings(backbone: str, num_workers: int = 0, **training: Any) -> dict[str,
 
 
 def _recalls(network: nn.Module) -> dict[int, float]:
-    """Recalls that depend on every weight a little."""
+    """Return recalls that depend on every weight."""
     total = sum(float(value.double().sum()) for value in network.state_dict().values())
     return {1: total % 100}
 
@@ -52,14 +52,14 @@ def _train(folder: Path, run: str, settings: dict[str, Any]) -> None:
 
 
 def _assert_same_end(run: Path, whole: Path) -> None:
-    """Compare all that two runs hold in the end, but for the clock's figures and the count of resumes."""
+    """Compare checkpoints and models of two runs, except for times and the number of resumes."""
     assert_same_future(run, whole)
     assert (run / "best_model.pth").read_bytes() == (whole / "best_model.pth").read_bytes()
 
 
 @pytest.fixture
 def kill_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Have training die in the middle of a step, after so many others."""
+    """Return a function that makes training die in the middle of a step, after a number of others."""
     step = TrainStep.__call__
 
     def kill_after(steps: int) -> None:
@@ -81,7 +81,7 @@ CASES = [("ResNet18", 0), ("EfficientNet_B0", 0), ("SqueezeNet1_0", 2)]
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("backbone", "num_workers"), CASES)
-def test_a_run_killed_at_any_iteration_ends_bit_for_bit_as_if_it_had_not_been(
+def test_run_killed_at_any_iteration_equals_a_whole_run(
     write_groups: WriteGroups, kill_after: Callable[[int], None], backbone: str, num_workers: int
 ) -> None:
     folder, settings = write_groups(SIZES), _settings(backbone, num_workers)
@@ -89,7 +89,7 @@ def test_a_run_killed_at_any_iteration_ends_bit_for_bit_as_if_it_had_not_been(
     _train(folder, "whole", settings)
     choose, kills = random.Random(backbone), 0
     while True:
-        # A checkpoint every 2 iterations: at least 2 make sure that it gets on. Starting workers takes seconds.
+        # At least 2 steps, the checkpoint interval, so that the run progresses. Starting workers takes seconds.
         kill_after(choose.randrange(4, 7) if num_workers else choose.randrange(2, 5))
         torch.manual_seed(choose.randrange(1000))
         try:
@@ -104,7 +104,7 @@ def test_a_run_killed_at_any_iteration_ends_bit_for_bit_as_if_it_had_not_been(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_run_that_is_asked_to_stop_ends_its_iteration_saves_and_says_how_to_go_on(
+def test_stopped_run_saves_and_resumes(
     write_groups: WriteGroups,
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
@@ -119,8 +119,8 @@ def test_a_run_that_is_asked_to_stop_ends_its_iteration_saves_and_says_how_to_go
             os.kill(os.getpid(), number)
         return step(self, *batch)
 
-    heeded = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-    found = signal.signal(number, heeded)  # nohup, or a shell's background, would have it ignored
+    handler = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    found = signal.signal(number, handler)  # nohup or a background shell may ignore it
     request.addfinalizer(lambda: signal.signal(number, found))
     handlers = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
     monkeypatch.setattr("training.loop.step.TrainStep.__call__", step_with_signal)
@@ -128,8 +128,8 @@ def test_a_run_that_is_asked_to_stop_ends_its_iteration_saves_and_says_how_to_go
         _train(folder, "run", settings)
     monkeypatch.setattr("training.loop.step.TrainStep.__call__", step)
     reason = "Ctrl-C" if number == signal.SIGINT else number.name
-    place = f"stopped: {reason} after iteration 4 of epoch 2; all is saved in {folder / 'run'}"
-    assert str(stopped.value) == f"{place}: give the same command again to go on from there"
+    place = f"stopped: {reason} after iteration 4 of epoch 2; saved to {folder / 'run'}"
+    assert str(stopped.value) == f"{place}. Run the same command again to resume."
     assert handlers == [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
     saved = torch.load(folder / "run" / "last_checkpoint.pth", weights_only=True)
     assert (saved["epoch"], saved["part"]["iterations"]) == (1, 4)
@@ -137,33 +137,32 @@ def test_a_run_that_is_asked_to_stop_ends_its_iteration_saves_and_says_how_to_go
     _assert_same_end(folder / "run", folder / "whole")
 
 
-def test_a_run_is_stopped_at_once_while_it_validates(write_groups: WriteGroups) -> None:
+def test_validation_is_stopped_at_once(write_groups: WriteGroups) -> None:
     folder, settings = write_groups(SIZES), _settings("SqueezeNet1_0")
     _train(folder, "whole", settings)
 
     def validate(network: nn.Module) -> dict[int, float]:
         signal.raise_signal(signal.SIGTERM)
-        raise AssertionError("validation goes on")
+        raise AssertionError("validation was not interrupted")
 
-    with pytest.raises(StoppedError, match=f"SIGTERM after iteration {ITERATIONS} of epoch 1; all is saved"):
+    with pytest.raises(StoppedError, match=f"SIGTERM after iteration {ITERATIONS} of epoch 1; saved"):
         _train(folder, "run", {**settings, "validate": validate})
     _train(folder, "run", settings)
     _assert_same_end(folder / "run", folder / "whole")
 
 
-def test_a_second_ctrl_c_is_not_waited_with(write_groups: WriteGroups, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_ctrl_c_stops_at_once(write_groups: WriteGroups, monkeypatch: pytest.MonkeyPatch) -> None:
     def step(*arguments: Any) -> torch.Tensor:
         for _ in range(2):
             signal.raise_signal(signal.SIGINT)
-        raise AssertionError("the iteration goes on")
+        raise AssertionError("the step was not interrupted")
 
     monkeypatch.setattr("training.loop.step.TrainStep.__call__", step)
-    with pytest.raises(KeyboardInterrupt, match="goes on from its last checkpoint"):
+    with pytest.raises(KeyboardInterrupt, match="resumes from the last checkpoint"):
         _train(write_groups(SIZES), "run", _settings("SqueezeNet1_0"))
 
 
-def test_a_signal_that_is_ignored_stays_ignored(write_groups: WriteGroups, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As SIGHUP is for what nohup starts."""
+def test_ignored_signal_stays_ignored(write_groups: WriteGroups, monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         settings = _settings("SqueezeNet1_0", epochs_num=1)
@@ -179,33 +178,22 @@ def test_a_signal_that_is_ignored_stays_ignored(write_groups: WriteGroups, monke
         signal.signal(signal.SIGHUP, before)
 
 
-SCRIPT = """
-import sys
-from pathlib import Path
-import torch
-from tests.training.loop.test_resume import ITERATIONS, _settings, _train
-if __name__ == "__main__":
+def train_and_print(folder: Path) -> None:
     torch.set_num_threads(1)
     settings = _settings("SqueezeNet1_0", num_workers=1)
-    _train(Path(sys.argv[1]), "killed", {**settings, "on_percentage": lambda percentage: print(percentage, flush=True)})
-"""
+    _train(folder, "killed", {**settings, "on_percentage": lambda percentage: print(percentage, flush=True)})
 
 
 @pytest.mark.slow
-def test_sigkill_and_the_same_command_again(write_groups: WriteGroups, tmp_path: Path) -> None:
-    folder = write_groups(SIZES)
-    (tmp_path / "script.py").write_text(SCRIPT)
-    root = str(Path(__file__).parents[3])
-    command, environment = (
-        [sys.executable, str(tmp_path / "script.py"), str(folder)],
-        {**os.environ, "PYTHONPATH": root},
-    )
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as killed:
-        assert killed.stdout is not None
-        for _ in range(random.Random(7).randrange(3, 2 * ITERATIONS)):
-            killed.stdout.readline()
-        killed.kill()
-    assert killed.returncode == -signal.SIGKILL
+def test_resumes_after_sigkill(write_groups: WriteGroups, tmp_path: Path) -> None:
+    folder, lines = write_groups(SIZES), random.Random(7).randrange(3, 2 * ITERATIONS)
+    killed = fork(tmp_path, train_and_print, folder)
+    printed = tmp_path / "stdout"
+    while killed.is_alive() and (not printed.exists() or printed.read_text().count("\n") < lines):
+        time.sleep(0.01)
+    killed.kill()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
     _train(folder, "killed", _settings("SqueezeNet1_0"))
     _train(folder, "whole", _settings("SqueezeNet1_0"))
     _assert_same_end(folder / "killed", folder / "whole")

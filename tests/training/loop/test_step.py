@@ -24,13 +24,13 @@ def _losses(precision: str, compiled: bool = False, steps: int = 3) -> list[floa
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_sixteen_bits_learn_about_the_same(precision: str) -> None:
+def test_sixteen_bits_give_similar_losses(precision: str) -> None:
     full, half = _losses("fp32"), _losses(precision)
     assert half != full
     assert half == pytest.approx(full, rel=0.05)
 
 
-def test_a_compiled_network_is_the_same_one_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_network_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
     compilations = list[torch.nn.Module]()
 
     def without_a_compiler(network: torch.nn.Module) -> Any:
@@ -44,7 +44,7 @@ def test_a_compiled_network_is_the_same_one_compiled_once(monkeypatch: pytest.Mo
     assert len(compilations) == 1
 
 
-def test_a_network_that_cannot_be_compiled_here_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_compilation_is_a_user_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def without_a_compiler(*arguments: Any) -> Any:
         raise RuntimeError("No working C++ compiler found\nin all of these places")
 
@@ -53,4 +53,4 @@ def test_a_network_that_cannot_be_compiled_here_is_told(monkeypatch: pytest.Monk
     with pytest.raises(UserError) as caught:
         _losses("fp32", compiled=True)
     assert str(caught.value).startswith("compile = True: torch cannot compile the network on cpu: ")
-    assert "No working C++ compiler found; install what it asks" in str(caught.value)
+    assert "No working C++ compiler found. Install what it needs" in str(caught.value)

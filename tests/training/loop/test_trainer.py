@@ -22,7 +22,7 @@ SIZES = {0: 4, 3: 5}
 
 
 def _train(folder: Path, run: str, tiny: dict[str, Any], **changes: Any) -> Path:
-    """Train into a run folder with the tiny settings, of which `changes` replaces some by their own names."""
+    """Train into a run folder with the tiny settings; `changes` replaces single settings."""
     arguments = dict(tiny)
     for name in ("network", "augmentation", "training", "runtime"):
         fields = {field.name for field in dataclasses.fields(arguments[name])}
@@ -31,12 +31,10 @@ def _train(folder: Path, run: str, tiny: dict[str, Any], **changes: Any) -> Path
     return train(folder / "groups", folder / "images", folder / run, **{**arguments, **changes})
 
 
-def test_more_epochs_go_on_bit_for_bit_as_if_they_had_been_asked_for_at_first(
-    write_groups: WriteGroups, tiny: dict[str, Any]
-) -> None:
+def test_extended_run_equals_a_longer_run_bit_for_bit(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
     folder = write_groups(SIZES)
     _train(folder, "whole", tiny, epochs_num=3, use_amp16=True)
-    # Two epochs first, so that the third goes on with a classifier that has been trained and has rested.
+    # The third epoch uses a classifier that was trained before and moved to the CPU.
     _train(folder, "parts", tiny, epochs_num=2, use_amp16=True)
     best = _train(folder, "parts", tiny, epochs_num=3, use_amp16=True)
     assert_same_future(folder / "parts", folder / "whole")
@@ -44,17 +42,13 @@ def test_more_epochs_go_on_bit_for_bit_as_if_they_had_been_asked_for_at_first(
     assert read_table(folder / "parts", "metrics")["resumes"].to_list() == [0, 0, 1]
 
 
-def test_groups_take_turns_in_the_order_in_which_they_are_named(
-    write_groups: WriteGroups, tiny: dict[str, Any]
-) -> None:
+def test_epochs_follow_the_order_of_the_named_groups(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
     folder = write_groups({**SIZES, 7: 4})
     _train(folder, "run", tiny, groups="7,0", epochs_num=3)
     assert read_table(folder / "run", "metrics")["group_index"].to_list() == [7, 0, 7]
 
 
-def test_a_run_that_died_in_an_epoch_goes_on_from_the_one_before(
-    write_groups: WriteGroups, tiny: dict[str, Any]
-) -> None:
+def test_resumes_after_a_kill_within_an_epoch(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
     folder, calls = write_groups(SIZES), []
 
     def die_at_second(network: nn.Module) -> dict[int, float]:
@@ -84,7 +78,7 @@ def test_metrics_logs_and_percentages(
     folder, percentages = write_groups(SIZES), list[int]()
     with caplog.at_level(logging.INFO):
         _train(folder, "run", tiny, on_percentage=percentages.append)
-    assert "epoch 2 of 2: group 3: 5 classes, 15 images; an epoch shows each class 1.8 times" in caplog.text
+    assert "epoch 2/2  group 3  5 classes  15 images  1.8 samples per class" in caplog.text
     assert percentages == sorted(percentages)
     assert percentages[-1] == 100
     metrics = read_table(folder / "run", "metrics")
@@ -96,7 +90,7 @@ def test_metrics_logs_and_percentages(
     assert metrics["data_wait_share"].is_between(0, 1).all()
 
 
-def test_the_best_model_is_the_one_of_the_best_epoch(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
+def test_keeps_the_model_of_the_best_epoch(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
     folder, recalls, weights = write_groups(SIZES), iter([10.0, 30.0, 20.0]), []
 
     def validate(network: nn.Module) -> dict[int, float]:
@@ -109,13 +103,13 @@ def test_the_best_model_is_the_one_of_the_best_epoch(write_groups: WriteGroups, 
     assert torch.equal(load_network(best, "SqueezeNet1_0", 8).state_dict()["aggregation.3.weight"], weights[1])
 
 
-def test_no_epochs_give_the_initial_network(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
+def test_0_epochs_keep_the_initial_network(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
     best = _train(write_groups(SIZES), "run", tiny, epochs_num=0)
     initial = build_network(NetworkSettings("SqueezeNet1_0", 8, backbone_weights="none"), seed=0)
     assert_equal_values(dict(load_network(best, "SqueezeNet1_0", 8).state_dict()), dict(initial.state_dict()))
 
 
-def test_a_complete_run_returns_at_once(
+def test_finished_run_is_up_to_date(
     write_groups: WriteGroups, tiny: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = write_groups(SIZES)
@@ -123,21 +117,24 @@ def test_a_complete_run_returns_at_once(
     before = (folder / "run/last_checkpoint.pth").read_bytes()
     with caplog.at_level(logging.INFO):
         assert _train(folder, "run", tiny, validate=lambda network: pytest.fail("validated again")) == best
-    assert "is complete: 2 epochs are done" in caplog.text
+    assert "run: up to date (2 epochs)" in caplog.text
     assert (folder / "run/last_checkpoint.pth").read_bytes() == before
 
 
-def test_a_run_folder_of_other_settings_is_refused(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
+def test_run_folder_of_other_settings_is_an_error(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
     folder = write_groups(SIZES)
     _train(folder, "run", tiny, epochs_num=1)
-    with pytest.raises(UserError, match=r"run holds .*: brightness = 0.7 there, 0.2 now; lr = 0.001 there, 0.1 now\."):
+    with pytest.raises(
+        UserError,
+        match=r"other settings: brightness = 0.7 there, 0.2 now; lr = 0.001 there, 0.1 now\.",
+    ):
         _train(folder, "run", tiny, lr=0.1, brightness=0.2)
     (folder / "groups/recipe.json").write_text('{"digest": "abc"}')
     with pytest.raises(UserError, match=r"groups_digest = None there, abc now"):
         _train(folder, "run", tiny)
 
 
-def test_frozen_layers_stay_and_the_others_learn(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
+def test_only_trainable_layers_change(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
     folder = write_groups(SIZES)
     settings = NetworkSettings("ResNet18", 8, backbone_weights="none")
     best = _train(folder, "run", tiny, epochs_num=1, backbone="ResNet18")
@@ -152,18 +149,16 @@ def test_frozen_layers_stay_and_the_others_learn(write_groups: WriteGroups, tiny
     assert after["backbone.1.num_batches_tracked"] == 3
 
 
-def test_too_few_classes_are_refused_before_anything_is_written(
-    write_groups: WriteGroups, tiny: dict[str, Any]
-) -> None:
+def test_too_few_classes_are_an_error_before_writing(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
     folder = write_groups(SIZES)
     with pytest.raises(UserError, match="Group 0 has 4 classes, fewer than --batch-size 5"):
         _train(folder, "run", tiny, batch_size=5)
     assert not (folder / "run").exists()
 
 
-def test_a_loss_that_is_no_number_stops_the_run(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
+def test_nan_loss_stops_the_run(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
     folder = write_groups(SIZES)
-    with pytest.raises(UserError, match="the loss is nan by iteration 2 of epoch 1: lower --lr"):
+    with pytest.raises(UserError, match=r"The loss is nan at iteration 2 of epoch 1\. Lower --lr"):
         _train(folder, "run", tiny, lr=1e30)
     assert not (folder / "run/last_checkpoint.pth").exists()
 
@@ -175,10 +170,9 @@ def test_training_lowers_the_loss(write_groups: WriteGroups, tiny: dict[str, Any
     assert loss[-1] < loss[0]
 
 
-def test_each_process_draws_its_own_dropout(
+def test_each_rank_draws_its_own_dropout(
     write_groups: WriteGroups, tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As the second of several: else two images would share their masks."""
     seeds: list[int] = []
     seed_all = torch.manual_seed
 
@@ -194,7 +188,7 @@ def test_each_process_draws_its_own_dropout(
     assert plan.step_seed(0) not in seeds
 
 
-def test_a_run_of_the_opposite_random_crop_is_not_resumed(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
+def test_run_with_the_earlier_crop_meaning_is_not_resumed(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
     folder = write_groups(SIZES)
     _train(folder, "run", tiny, epochs_num=1, random_resized_crop=0.8)
     checkpoint = torch.load(folder / "run/last_checkpoint.pth", weights_only=True)
@@ -205,7 +199,7 @@ def test_a_run_of_the_opposite_random_crop_is_not_resumed(write_groups: WriteGro
 
 
 @pytest.mark.parametrize(("recalls", "kept"), [([0.0, 0.0, 0.0], 2), ([0.0, 5.0, 0.0], 1), ([0.0, 0.0, 5.0], 2)])
-def test_only_an_epoch_above_0_is_best_and_without_one_the_last_is_kept(
+def test_without_a_recall_above_0_keeps_the_last_model(
     write_groups: WriteGroups, tiny: dict[str, Any], recalls: list[float], kept: int
 ) -> None:
     folder, weights = write_groups(SIZES), list[torch.Tensor]()
@@ -218,7 +212,7 @@ def test_only_an_epoch_above_0_is_best_and_without_one_the_last_is_kept(
     assert torch.equal(load_network(best, "SqueezeNet1_0", 8).state_dict()["aggregation.3.weight"], weights[kept])
 
 
-def test_a_seed_of_minus_1_draws_other_numbers_each_time_and_can_be_resumed(
+def test_seed_minus_1_is_random_and_resumable(
     write_groups: WriteGroups, tiny: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = write_groups(SIZES)
@@ -242,7 +236,7 @@ def test_a_seed_of_minus_1_draws_other_numbers_each_time_and_can_be_resumed(
         ({"seed": -1, "cudnn_benchmark": True}, True, False),
     ],
 )
-def test_cudnn_is_deterministic_unless_speed_or_no_seed_is_asked_for(
+def test_cudnn_is_deterministic_unless_benchmarking_or_unseeded(
     write_groups: WriteGroups,
     tiny: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
@@ -279,7 +273,7 @@ SLOW_NETWORK, SLOW_AUGMENTATION, SLOW_LOADER = (
         ({SLOW_LOADER: 1, SLOW_NETWORK: 1}, 0.75),  # a batch is three images
     ],
 )
-def test_only_the_loader_counts_as_data_wait(
+def test_data_wait_counts_only_the_loader(
     write_groups: WriteGroups,
     tiny: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,

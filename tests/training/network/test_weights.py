@@ -3,8 +3,6 @@ import gzip
 import io
 import pickle
 import struct
-import subprocess
-import sys
 import tarfile
 import warnings
 import zipfile
@@ -21,6 +19,7 @@ import torchvision
 from data_manifest.errors import UserError
 from data_manifest.images.image_size import ImageSize
 from evaluation.descriptors.trained_model import find_model
+from tests.helpers import run_forked
 from training.network.model import GeoLocalizationNet
 from training.network.settings import NetworkSettings
 from training.network.weights import build_network, load_model, load_network, save_network, stated_image_size
@@ -32,24 +31,22 @@ def _random(backbone: str = "SqueezeNet1_0", fc_output_dim: int = 8, train_all_l
     return NetworkSettings(backbone, fc_output_dim, train_all_layers, backbone_weights="none")
 
 
-@pytest.mark.slow
+def load_and_compare(path: Path, expected_path: Path) -> None:
+    state = torch.load(path, weights_only=True)
+    assert list(state)[-3:] == ["aggregation.1.p", "aggregation.3.weight", "aggregation.3.bias"]
+    expected = torch.load(expected_path, weights_only=True)
+    network = load_network(path, "ResNet18", 8)
+    with torch.no_grad():
+        torch.testing.assert_close(network(expected["images"]), expected["descriptors"])
+
+
 def test_saved_network_loads_with_weights_only(tmp_path: Path) -> None:
     network, path = build_network(_random("ResNet18")).eval(), tmp_path / "model.pth"
     save_network(network, path)
     images = torch.rand(2, 3, 40, 48)
     torch.save({"images": images, "descriptors": network(images).detach()}, tmp_path / "expected.pth")
-    code = f"""if True:
-        import torch
-        from pathlib import Path
-        from training.network.weights import load_network
-        state = torch.load({str(path)!r}, weights_only=True)
-        assert list(state)[-3:] == ["aggregation.1.p", "aggregation.3.weight", "aggregation.3.bias"]
-        expected = torch.load({str(tmp_path / "expected.pth")!r}, weights_only=True)
-        network = load_network(Path({str(path)!r}), "ResNet18", 8)
-        with torch.no_grad():
-            torch.testing.assert_close(network(expected["images"]), expected["descriptors"])
-    """
-    subprocess.run([sys.executable, "-c", code], check=True)
+    done = run_forked(load_and_compare, path, tmp_path / "expected.pth")
+    assert done.returncode == 0, done.stderr
     assert [file.name for file in tmp_path.iterdir() if "unfinished" in file.name] == []
 
 
@@ -131,7 +128,7 @@ def test_files_without_weights_are_rejected(tmp_path: Path) -> None:
     torch.save({}, tmp_path / "nothing.pth")
     reasons = {
         "missing.pth": "no such file. Give a state dict or a checkpoint",
-        "nested.pth": r"SqueezeNet1_0: 50 of 50 keys missing \(.*and 47 more\), 1 unexpected \(a\)",
+        "nested.pth": r'SqueezeNet1_0: Missing key\(s\) in state_dict: "0.weight".*\.\.\.$',
         "other.pth": "contains no weights, but epoch, loss, model and 2 more. Give a state dict or a checkpoint",
         "list.pth": "contains no weights, but list. ",
         "nothing.pth": "contains no weights, but nothing. ",
@@ -290,15 +287,10 @@ def test_backbone_weights_of_a_data_parallel_torchvision_model(tmp_path: Path) -
 def test_error_lists_mismatched_keys_without_backbone_advice(tmp_path: Path) -> None:
     state, path = dict(build_network(_random()).state_dict()), tmp_path / "model.pth"
     cases = {
-        "1 of 53 keys missing .aggregation.1.p.": {k: v for k, v in state.items() if k != "aggregation.1.p"},
-        "2 unexpected .extra.a, extra.b.": {**state, "extra.a": torch.ones(1), "extra.b": torch.ones(1)},
-        "1 of another shape .aggregation.3.weight is 8x9, expected 8x512.": {
-            **state,
-            "aggregation.3.weight": torch.ones(8, 9),
-        },
-        "53 of 53 keys missing .*and 50 more., 53 unexpected .net.*and 50 more.": {
-            f"net.{k}": v for k, v in state.items()
-        },
+        'Missing key.* "aggregation.1.p"': {k: v for k, v in state.items() if k != "aggregation.1.p"},
+        'Unexpected key.* "extra.a", "extra.b"': {**state, "extra.a": torch.ones(1), "extra.b": torch.ones(1)},
+        "size mismatch for aggregation.3.weight": {**state, "aggregation.3.weight": torch.ones(8, 9)},
+        r"Missing key.*\.\.\.$": {f"net.{k}": v for k, v in state.items()},
     }
     for text, changed in cases.items():
         torch.save(changed, path)
@@ -306,20 +298,16 @@ def test_error_lists_mismatched_keys_without_backbone_advice(tmp_path: Path) -> 
         with pytest.raises(UserError, match=message) as error:
             load_network(path, "SqueezeNet1_0", 8)
         assert "--backbone" not in str(error.value)
-    torch.save({k: v for k, v in state.items() if k != "aggregation.3.bias"}, path)
-    text = "no known network; closest is SqueezeNet1_0, with 1 of 53 keys missing .aggregation.3.bias."
-    for load in (load_model, find_model):
-        with pytest.raises(UserError, match=text):
-            load(path)
     torch.save({"encoder.a": torch.ones(1), "encoder.b": torch.ones(1)}, path)
-    with pytest.raises(UserError, match=r"no known network: its keys are encoder.a, encoder.b\."):
-        load_model(path)
+    for load in (load_model, find_model):
+        with pytest.raises(UserError, match=r"no known network: its keys are encoder.a, encoder.b"):
+            load(path)
 
 
 def test_keys_that_would_collide_are_not_unwrapped(tmp_path: Path) -> None:
     state = dict(build_network(_random()).state_dict())
     torch.save({**state, "module.aggregation.1.p": torch.ones(1)}, tmp_path / "model.pth")
-    with pytest.raises(UserError, match=r"1 unexpected .module.aggregation.1.p."):
+    with pytest.raises(UserError, match=r"Unexpected key.*module.aggregation.1.p"):
         load_network(tmp_path / "model.pth", "SqueezeNet1_0", 8)
 
 

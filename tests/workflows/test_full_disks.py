@@ -1,4 +1,4 @@
-"""BuildGroups on disks that are full or write-protected, and in folders without permission, as a user meets it."""
+"""BuildGroups on full and read-only disks."""
 
 import os
 import random
@@ -12,11 +12,10 @@ import pytest
 
 from pipeline.groups.build_groups import build_groups
 from pipeline.manifest.build_manifest import build_manifest
-from tests.helpers import current_tables
-from tests.workflows.conftest import ROOT
+from tests.helpers import ROOT, current_tables
 
-# A script runs where disks can be mounted. `step` keeps what a command prints, its status, and what is in the artifacts
-# folder then; `unchecked` is a build on a disk that fills after its room was checked; `leave` shrinks the disk.
+# `step` records the output, status and files of a command; `unchecked` builds without the check for disk space;
+# `leave` shrinks the disk.
 SCRIPT = """
 step() { name=$1; shift; "$@" >"$WORK/$name.out" 2>"$WORK/$name.err"; echo $? >"$WORK/$name.status"
          (cd "$A" && find . -type f -not -path "./.listings/*" | sort) >"$WORK/$name.files"; }
@@ -40,7 +39,7 @@ luigi.cmdline.luigi_run(sys.argv[1:])
 
 
 class Steps:
-    """What came of the steps of a script."""
+    """Recorded steps of a script."""
 
     def __init__(self, work: Path) -> None:
         self._work = work
@@ -49,13 +48,13 @@ class Steps:
         return int((self._work / f"{name}.status").read_text())
 
     def said(self, name: str) -> str:
-        """What a step printed, checked to be no traceback."""
+        """Return the output of a step, which must have no traceback."""
         text = (self._work / f"{name}.out").read_text() + (self._work / f"{name}.err").read_text()
         assert "Traceback" not in text, text
         return text
 
     def files(self, name: str) -> list[str]:
-        """What was in the artifacts folder after a step, but for the cache of listings."""
+        """Return the files in the artifacts folder after a step, without the listing cache."""
         return (self._work / f"{name}.files").read_text().split()
 
 
@@ -64,7 +63,7 @@ Script = Callable[..., Steps]
 
 @pytest.fixture
 def script(tmp_path: Path) -> Script:
-    """Run a script in which disks can be mounted, which are gone in the end; $A is the artifacts folder."""
+    """Run a script that may mount disks; $A is the artifacts folder."""
     (tmp_path / "A").mkdir()
     (tmp_path / "own.cfg").touch()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "LUIGI_CONFIG_PATH": str(tmp_path / "own.cfg")}
@@ -89,7 +88,7 @@ def script(tmp_path: Path) -> Script:
 
 @pytest.fixture
 def train(tmp_path: Path) -> Path:
-    """A folder beside which is a list of names that have little in common."""
+    """An images folder with a list file of 20,000 random names."""
     write_list(tmp_path / "train", 20_000)
     return tmp_path / "train"
 
@@ -104,19 +103,19 @@ def write_list(folder: Path, count: int) -> None:
     folder.with_name(folder.name + "_images_paths.txt").write_text("".join(lines))
 
 
-def check_it_was_finished(train: Path, tmp_path: Path) -> None:
-    """Check what was copied out against a build where there is room."""
+def check_tables(train: Path, tmp_path: Path) -> None:
+    """Compare the copied tables with those of a build with enough space."""
     build_groups(build_manifest(train, tmp_path / "B"), tmp_path / "B")
     assert current_tables(tmp_path / "out") == current_tables(tmp_path / "B") != {}
 
 
 def full_disk(tmp_path: Path) -> str:
-    """What is said of it."""
+    """Return the error message."""
     reason = f"the disk of {tmp_path / 'A'} is full (No space left on device): nothing was published"
     return f"ERROR: {reason}; free some space, or choose --artifacts-folder, and run again\n"
 
 
-def test_too_small_a_disk_is_told_before_work_starts(script: Script, train: Path, tmp_path: Path) -> None:
+def test_too_little_disk_space_is_an_error_before_work_starts(script: Script, train: Path, tmp_path: Path) -> None:
     steps = script("disk 1m", "luigi small BuildGroups", "resize 64m", "luigi large BuildGroups", "copy_out")
     assert steps.status("small") != 0
     for part in ("train: needs about ", f"free in {tmp_path / 'A'}: free some, or choose --artifacts-folder"):
@@ -124,10 +123,10 @@ def test_too_small_a_disk_is_told_before_work_starts(script: Script, train: Path
     assert [path for path in steps.files("small") if not path.startswith("./.names/")] == []
     assert steps.status("large") == 0
     assert "train: needs about " in steps.said("large")
-    check_it_was_finished(train, tmp_path)
+    check_tables(train, tmp_path)
 
 
-def test_a_disk_that_fills_up_in_the_manifest(script: Script, train: Path, tmp_path: Path) -> None:
+def test_disk_fills_up_during_the_manifest(script: Script, train: Path, tmp_path: Path) -> None:
     shutil.move(f"{train}_images_paths.txt", tmp_path / "many")
     write_list(train, 300)
     steps = script(
@@ -139,11 +138,11 @@ def test_a_disk_that_fills_up_in_the_manifest(script: Script, train: Path, tmp_p
     assert steps.said("full").count(full_disk(tmp_path)) == 1
     assert steps.files("full") == steps.files("few")
     assert steps.status("finished") == 0, steps.said("finished")
-    check_it_was_finished(train, tmp_path)
+    check_tables(train, tmp_path)
 
 
 @pytest.mark.parametrize("kilobytes", [0, 1000, 1850], ids=["counts", "scratch", "members"])
-def test_a_disk_that_fills_up_in_the_groups(script: Script, train: Path, tmp_path: Path, kilobytes: int) -> None:
+def test_disk_fills_up_during_the_groups(script: Script, train: Path, tmp_path: Path, kilobytes: int) -> None:
     steps = script(
         *("disk 64m", "luigi manifest BuildManifest", f"leave {kilobytes}", "unchecked full BuildGroups"),
         *("luigi refused BuildGroups", "leave 64000", "luigi finished BuildGroups", "copy_out"),
@@ -154,10 +153,10 @@ def test_a_disk_that_fills_up_in_the_groups(script: Script, train: Path, tmp_pat
     assert "train: needs about " in steps.said("refused")
     assert steps.files("refused") == steps.files("full") == steps.files("manifest") != []
     assert steps.status("finished") == 0, steps.said("finished")
-    check_it_was_finished(train, tmp_path)
+    check_tables(train, tmp_path)
 
 
-def test_a_disk_that_cannot_be_written(script: Script, train: Path, tmp_path: Path) -> None:
+def test_read_only_disk(script: Script, train: Path, tmp_path: Path) -> None:
     steps = script('read_only "$A"', "luigi refused BuildGroups")
     assert steps.status("refused") != 0
     message = f"cannot write in {tmp_path / 'A'}: Read-only file system; choose --artifacts-folder"
@@ -165,19 +164,19 @@ def test_a_disk_that_cannot_be_written(script: Script, train: Path, tmp_path: Pa
     assert steps.files("refused") == []
 
 
-def test_what_is_finished_can_be_used_on_a_disk_that_cannot_be_written(script: Script, train: Path) -> None:
+def test_finished_artifacts_are_used_on_a_read_only_disk(script: Script, train: Path) -> None:
     steps = script(
         *("luigi coarse BuildGroups --M 20", "luigi finished BuildGroups", 'read_only "$A"'),
         *("luigi again BuildGroups", "luigi earlier BuildGroups --M 20"),
     )
     assert steps.status("again") == steps.status("earlier") == 0
     for name in ("again", "earlier"):
-        assert "BuildGroups: nothing to do" in steps.said(name)
-    assert "/current cannot be made to lead to" in steps.said("earlier")
-    assert "cannot" not in steps.said("again")
+        assert "BuildGroups: up to date" in steps.said(name)
+    assert "/current lead to " in steps.said("earlier")
+    assert "Cannot" not in steps.said("again")
 
 
-def test_a_cache_that_cannot_be_written(script: Script, train: Path, tmp_path: Path) -> None:
+def test_read_only_cache(script: Script, train: Path, tmp_path: Path) -> None:
     steps = script('mkdir "$A/.listings"', 'read_only "$A/.listings"', "luigi finished BuildGroups", "copy_out")
     assert steps.status("finished") == 0, steps.said("finished")
-    check_it_was_finished(train, tmp_path)
+    check_tables(train, tmp_path)

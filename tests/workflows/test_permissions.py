@@ -1,22 +1,22 @@
-"""Folders without permission, and file systems whose times lie, as a user of BuildGroups meets them."""
+"""BuildGroups on folders without permissions and on file systems with wrong times."""
 
+import ctypes
 import os
-import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import polars as pl
 import pytest
 
 from pipeline.listing.cache import cache_folder, read_scan, write_scan
-from tests.workflows.conftest import ROOT, Luigi
+from tests.helpers import Luigi, as_main, run_forked
 
 GROUPING = ("--min-images-per-class", "1", "--M", "1000")
-Build = Callable[..., subprocess.CompletedProcess[str]]
+Build = Callable[..., CompletedProcess[str]]
 
 
 def name(number: int) -> str:
@@ -31,30 +31,35 @@ def train(tmp_path: Path) -> Path:
     return tmp_path / "train"
 
 
+def luigi_without_privileges(*arguments: str) -> None:
+    """Run Luigi without the capabilities that let root ignore permissions."""
+    if os.geteuid() == 0:
+        libc, version = ctypes.CDLL(None), 0x20080522
+        header, sets = (ctypes.c_uint32 * 2)(version, 0), (ctypes.c_uint32 * 6)()
+        assert libc.capget(header, sets) == 0
+        sets[0] &= ~(1 << 1 | 1 << 2)  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, of those in effect
+        assert libc.capset(header, sets) == 0
+    as_main("luigi", *arguments)
+
+
 @pytest.fixture
 def build(train: Path, tmp_path: Path) -> Build:
-    """Run BuildGroups as someone whom permissions hold for, which they do not for root."""
-    plainly: list[str] = []
-    if os.geteuid() == 0:
-        if shutil.which("setpriv") is None:
-            pytest.skip("root may read and write anything, and there is no setpriv to give that up")
-        plainly = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    """Return a function that runs BuildGroups as a user whom permissions restrict."""
+    if sys.platform != "linux" and os.geteuid() == 0:
+        pytest.skip("root may read and write anything")
     (tmp_path / "own.cfg").touch()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "LUIGI_CONFIG_PATH": str(tmp_path / "own.cfg")}
 
-    def build() -> subprocess.CompletedProcess[str]:
-        words = [*plainly, sys.executable, "-m", "luigi", "--module", "workflows", "BuildGroups", *GROUPING]
-        folders = ["--train-folder", str(train), "--artifacts-folder", str(tmp_path / "artifacts")]
-        return subprocess.run(
-            [*words, *folders], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-        )
+    def build() -> CompletedProcess[str]:
+        folders = ("--train-folder", str(train), "--artifacts-folder", str(tmp_path / "artifacts"))
+        command = ("--module", "workflows", "BuildGroups", *GROUPING, *folders)
+        return run_forked(luigi_without_privileges, *command, LUIGI_CONFIG_PATH=str(tmp_path / "own.cfg"))
 
     return build
 
 
 @pytest.fixture
 def permit(tmp_path: Path) -> Iterator[Callable[[Path, int], None]]:
-    """Set the permissions of a folder, until the end of the test."""
+    """Set the permissions of a folder until the end of the test."""
     changed: list[Path] = []
 
     def permit(folder: Path, mode: int) -> None:
@@ -75,9 +80,7 @@ def images_in_groups(tmp_path: Path) -> int:
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o100, 0o200])
-def test_a_folder_of_images_that_cannot_be_read(
-    build: Build, train: Path, tmp_path: Path, permit: Permit, mode: int
-) -> None:
+def test_unreadable_image_folder(build: Build, train: Path, tmp_path: Path, permit: Permit, mode: int) -> None:
     permit(train / "37.2", mode)
     refused = build()
     assert refused.returncode != 0
@@ -88,7 +91,7 @@ def test_a_folder_of_images_that_cannot_be_read(
     assert images_in_groups(tmp_path) == 4
 
 
-def test_a_folder_whose_entries_cannot_be_looked_at(build: Build, train: Path, permit: Permit) -> None:
+def test_image_folder_without_execute_permission(build: Build, train: Path, permit: Permit) -> None:
     permit(train, 0o600)
     refused = build()
     assert refused.returncode != 0
@@ -97,7 +100,7 @@ def test_a_folder_whose_entries_cannot_be_looked_at(build: Build, train: Path, p
 
 
 @pytest.mark.parametrize("mode", [0o500, 0o000])
-def test_an_artifacts_folder_that_cannot_be_written(build: Build, tmp_path: Path, permit: Permit, mode: int) -> None:
+def test_unwritable_artifacts_folder(build: Build, tmp_path: Path, permit: Permit, mode: int) -> None:
     (tmp_path / "artifacts").mkdir()
     permit(tmp_path / "artifacts", mode)
     refused = build()
@@ -111,7 +114,7 @@ def test_an_artifacts_folder_that_cannot_be_written(build: Build, tmp_path: Path
 
 
 @pytest.mark.parametrize("place", ["manifest", "groups", ".staging", ".listings"])
-def test_a_folder_among_the_artifacts_that_cannot_be_written(
+def test_unwritable_folder_in_the_artifacts_folder(
     build: Build, train: Path, tmp_path: Path, permit: Permit, place: str
 ) -> None:
     assert build().returncode == 0
@@ -132,8 +135,8 @@ def test_a_folder_among_the_artifacts_that_cannot_be_written(
     assert images_in_groups(tmp_path) == 5
 
 
-def test_rescan_finds_what_the_times_do_not_tell(luigi: Luigi, train: Path, tmp_path: Path) -> None:
-    """As on a network file system: the folder has changed, its times seem to be those of the last listing."""
+def test_rescan_ignores_modification_times(luigi: Luigi, train: Path, tmp_path: Path) -> None:
+    """On some network file systems a changed folder keeps its old times."""
     command = ("BuildGroups", *GROUPING, "--train-folder", str(train))
     assert luigi(*command).returncode == 0
     cache = cache_folder(tmp_path / "artifacts", train)
@@ -147,8 +150,8 @@ def test_rescan_finds_what_the_times_do_not_tell(luigi: Luigi, train: Path, tmp_
         listed_ns=time.time_ns() + 10**12,
     )
     write_scan(replace(known, folders={**known.folders, b"37.0/": folder}), cache)
-    assert "nothing to do" in luigi(*command).stdout
+    assert "up to date" in luigi(*command).stdout
     assert images_in_groups(tmp_path) == 4
-    assert "BuildGroups made groups" in luigi(*command, "--rescan").stdout
+    assert "BuildGroups: done (" in luigi(*command, "--rescan").stdout
     assert images_in_groups(tmp_path) == 5
-    assert "nothing to do" in luigi(*command).stdout
+    assert "up to date" in luigi(*command).stdout

@@ -1,19 +1,15 @@
-"""EvaluateCosPlace on several test sets, as a user meets it."""
+"""EvaluateCosPlace on several test sets."""
 
 from pathlib import Path
 
 import polars as pl
-import pytest
 
-from tests.workflows.conftest import Luigi, write_images
+from tests.helpers import Luigi, write_images
 from training.network.model import GeoLocalizationNet
 from training.network.weights import save_network
 
 
-@pytest.mark.slow
-def test_several_test_sets_are_one_table_and_share_what_they_have_in_common(
-    city: Path, luigi: Luigi, tmp_path: Path
-) -> None:
+def test_several_test_sets_give_one_table_and_share_descriptors(city: Path, luigi: Luigi, tmp_path: Path) -> None:
     write_images(city / "test" / "queries_night", (2019,), shift_m=3.0)
     save_network(GeoLocalizationNet("SqueezeNet1_1", 16), tmp_path / "model.pth")
     network = ("--backbone", "SqueezeNet1_1", "--fc-output-dim", "16", "--resume-model", str(tmp_path / "model.pth"))
@@ -30,7 +26,7 @@ def test_several_test_sets_are_one_table_and_share_what_they_have_in_common(
     assert len([path for path in (tmp_path / "artifacts").glob("descriptors/*/*") if not path.is_symlink()]) == 3
     # Test sets in SF-XL's form are read by their names, whatever the photos are read by that one trains on.
     again = luigi(*command, "--test-sets", f"sf-xl-v1,{city / 'test'}", "--source", "exif")
-    assert again.stdout.startswith("EvaluateCosPlace: nothing to do"), again.stdout
+    assert again.stdout.startswith("EvaluateCosPlace: up to date"), again.stdout
 
     mistaken = luigi(*command, "--test-sets", "sf-xl-v3")
     assert mistaken.returncode != 0

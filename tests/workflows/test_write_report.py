@@ -1,28 +1,24 @@
-"""The report as the last task of the pipeline, and the command in it that makes all of it again."""
+"""WriteReport and the command that the report shows."""
 
 import html
 import re
 import shlex
 from pathlib import Path
 
-import pytest
-
-from tests.workflows.conftest import Luigi
-from tests.workflows.test_workflows import TINY, current
+from tests.helpers import TINY, Luigi, current_artifacts
 
 
-@pytest.mark.slow
-def test_the_command_in_the_report_asks_for_the_same_report(city: Path, luigi: Luigi, tmp_path: Path) -> None:
+def test_command_in_the_report_reproduces_it(city: Path, luigi: Luigi, tmp_path: Path) -> None:
     city = city.rename(tmp_path / "a city; with 'quotes'")
     (tmp_path / "artifacts").mkdir()
     asked = ("--dataset-folder", str(city), *TINY, "--epochs-num", "0", "--report-queries", "3", "--years=-2015,2016")
     made = luigi("WriteReport", *asked, config="[cosplace]\npositive_dist_threshold = 3\n")
     assert made.returncode == 0, made.stderr
-    assert "WriteReport made report" in made.stdout
-    (page,) = current(tmp_path)["report/queries_v1"].glob("report.html")
+    assert "WriteReport: done (" in made.stdout
+    (page,) = current_artifacts(tmp_path)["report/queries_v1"].glob("report.html")
     (code,) = re.findall(r"<pre[^>]*><code>(.*?)</code></pre>", page.read_text(), re.DOTALL)
     luigi_word, module_option, module, *words = shlex.split(html.unescape(code))
     assert (luigi_word, module_option, module) == ("luigi", "--module", "workflows")
     assert words[words.index("--positive-dist-threshold") + 1] == "3.0", "what a configuration file says is told"
     again = luigi(*words)
-    assert again.stdout.startswith("WriteReport: nothing to do, there is report"), again.stdout + again.stderr
+    assert again.stdout.startswith("WriteReport: up to date ("), again.stdout + again.stderr

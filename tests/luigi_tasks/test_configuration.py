@@ -1,6 +1,8 @@
-"""What a configuration file may say: each case is a file as a user writes it."""
+"""Mistakes in a configuration file."""
 
-import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +10,18 @@ import pytest
 from luigi.configuration import LuigiConfigParser
 
 from data_manifest.errors import UserError
-from luigi_tasks.configuration import check_configuration, warn_of_unread_sections
+from luigi_tasks.configuration import check_configuration
+from tests.helpers import ROOT
 
 
 @pytest.fixture(autouse=True)
 def _tasks() -> None:
-    """Register the tasks: not at the top, since that sets up logging for all tests."""
+    """Register the tasks; not at the top, since the import sets up logging for all tests."""
     import workflows  # noqa: F401
 
 
 def use(content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have Luigi read a configuration file with this content, and no other."""
+    """Make Luigi read only a configuration file with this content."""
     (tmp_path / "luigi.cfg").write_text(content)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LUIGI_CONFIG_PATH", raising=False)
@@ -33,9 +36,7 @@ def use(content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         *("training", "Evaluation", "BuildGroups", "build_groups", "TrainCosPlace", "TrainCosPlaces", "WriteReport"),
     ],
 )
-def test_a_section_in_another_spelling_is_refused(
-    section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_misspelled_section_is_refused(section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use(f"[core]\nlog_level = ERROR\n[{section}]\nM = 77\nhost = x\n", tmp_path, monkeypatch)
     with pytest.raises(UserError, match="is not read") as error:
         check_configuration()
@@ -68,9 +69,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("content", "message"), MISTAKES.values(), ids=MISTAKES.keys())
-def test_what_would_be_ignored_or_fail_is_refused(
-    content: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mistakes_are_refused(content: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use(content, tmp_path, monkeypatch)
     with pytest.raises(UserError) as error:
         check_configuration()
@@ -79,37 +78,26 @@ def test_what_would_be_ignored_or_fail_is_refused(
 
 
 @pytest.mark.filterwarnings("ignore:The use of the configuration:DeprecationWarning")
-def test_sections_of_luigi_and_values_that_refer_to_others_are_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_sections_of_luigi_and_references_to_other_values_are_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sections = "core worker retcode scheduler email smtp sendgrid batch_email batch-notifier execution_summary cors"
     sections += " resources logging task_history task-history hdfs s3 spark mysql prometheus datadog"
     content = "".join(f"[{section}]\nx = 1\n" for section in sections.split())
     use(f"{content}[DEFAULT]\nroot = /d\n[cosplace]\ntrain_folder = %(root)s/50%%\n", tmp_path, monkeypatch)
     check_configuration()
-    warn_of_unread_sections()
-    assert caplog.messages == []
     import workflows
 
     task: Any = workflows.BuildGroups
     assert str(task().train_folder) == "/d/50%"
 
 
-def test_an_unknown_section_is_a_warning(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    use("[retcodes]\ntask_failed = 3\n\n[OurOtherJob]\nM = 3\nhost = x\n", tmp_path, monkeypatch)
-    caplog.set_level(logging.WARNING, "luigi_tasks")
+def test_sections_of_other_programs_are_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use("[retcodes]\ntask_failed = 3\n\n[OurOtherJob]\nM = 3\nhost = x\n\n[resources]\nM = 2\n", tmp_path, monkeypatch)
     check_configuration()
-    warn_of_unread_sections()
-    assert caplog.messages == [
-        "WARNING: luigi.cfg, line 1: [retcodes] is read by neither Luigi nor this pipeline. Closest: [retcode].",
-        "WARNING: luigi.cfg, line 4: [OurOtherJob] is read by neither Luigi nor this pipeline. "
-        "Our parameters go in [cosplace].",
-    ]
 
 
-def test_a_file_that_luigi_passes_over_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_and_unreadable_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use("", tmp_path, monkeypatch)
     monkeypatch.setenv("LUIGI_CONFIG_PATH", "mine.cfg")
     with pytest.raises(UserError, match=r"LUIGI_CONFIG_PATH = mine.cfg: no such file"):
@@ -119,3 +107,18 @@ def test_a_file_that_luigi_passes_over_is_refused(tmp_path: Path, monkeypatch: p
     (tmp_path / "luigi.cfg").mkdir()
     with pytest.raises(UserError, match=r"luigi.cfg cannot be read: Is a directory"):
         check_configuration()
+
+
+def test_own_configuration_overrides_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "luigi.cfg").write_text("[core]\nautoload_range = false\nlog_level = ERROR\n[cosplace]\nM = 50\n")
+    code = (
+        "import workflows, luigi; configuration = luigi.configuration.get_config();"
+        "print(configuration.get('core', 'log_level'), configuration.get('retcode', 'task_failed'),"
+        "workflows.BuildGroups().M, configuration.get('core', 'local_scheduler'))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("LUIGI_CONFIG_PATH", None)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["ERROR", "30", "50.0", "true"]

@@ -1,4 +1,4 @@
-"""Training through Luigi that is asked to stop, loses who started it, or would fail in the end."""
+"""Training in Luigi that is stopped, orphaned or refused."""
 
 import os
 import signal
@@ -12,15 +12,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.workflows.conftest import ROOT, Luigi
-from tests.workflows.test_workflows import TINY
+from tests.helpers import ROOT, TINY, Luigi
 
-LONG = (*TINY, "--iterations-per-epoch", "40", "--epochs-num", "1", "--checkpoint-iterations", "1")
+LONG = (*TINY, "--iterations-per-epoch", "20", "--epochs-num", "1", "--checkpoint-iterations", "1")
 
 
 @contextmanager
 def training(tmp_path: Path, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
-    """Run Luigi in a process group of its own, and go on when training has saved a checkpoint."""
+    """Run Luigi in a new process group and yield once training has saved a checkpoint."""
     command = [sys.executable, "-m", "luigi", "--module", "workflows", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "LUIGI_CONFIG_PATH": str(tmp_path / "own.cfg")}
     (tmp_path / "own.cfg").touch()
@@ -58,7 +57,7 @@ def iterations_saved(tmp_path: Path) -> int:
 
 
 @pytest.mark.slow
-def test_sigterm_saves_and_the_same_command_goes_on(city: Path, luigi: Luigi, tmp_path: Path) -> None:
+def test_sigterm_saves_and_the_same_command_resumes(city: Path, luigi: Luigi, tmp_path: Path) -> None:
     command = ("TrainCosPlace", "--dataset-folder", str(city), *LONG)
     with training(tmp_path, *command) as process:
         process.terminate()
@@ -66,35 +65,35 @@ def test_sigterm_saves_and_the_same_command_goes_on(city: Path, luigi: Luigi, tm
     assert process.returncode != 0
     assert "Traceback" not in said
     done = iterations_saved(tmp_path)
-    assert said.count(f"stopped: SIGTERM after iteration {done} of epoch 1; all is saved in ") == 1
-    assert "give the same command again to go on from there" in said
+    assert said.count(f"stopped: SIGTERM after iteration {done} of epoch 1; saved to ") == 1
+    assert "Run the same command again to resume." in said
     again = luigi(*command)
     assert again.returncode == 0, again.stderr
-    assert f"going on with epoch 1, after iteration {done} of 40" in again.stderr
-    assert "TrainCosPlace made" in again.stdout
+    assert f"resuming at epoch 1  iteration {done}/20" in again.stderr
+    assert "TrainCosPlace: done (" in again.stdout
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_all_that_luigi_would_do(city: Path, tmp_path: Path) -> None:
+def test_ctrl_c_stops_luigi(city: Path, tmp_path: Path) -> None:
     command = ("EvaluateCosPlace", "--dataset-folder", str(city), *LONG, "--workers", "2", "--num-workers", "1")
     with training(tmp_path, *command) as process:
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         _, said = process.communicate()
     assert process.returncode != 0
     assert "Traceback" not in said
-    assert f"after iteration {iterations_saved(tmp_path)} of epoch 1; all is saved in " in said
+    assert f"after iteration {iterations_saved(tmp_path)} of epoch 1; saved to " in said
 
 
 @pytest.mark.slow
-def test_training_ends_with_the_luigi_that_started_it(city: Path, tmp_path: Path) -> None:
+def test_training_ends_when_luigi_is_killed(city: Path, tmp_path: Path) -> None:
     command = ("TrainCosPlace", "--dataset-folder", str(city), *LONG, "--workers", "2", "--epochs-num", "9999")
     with training(tmp_path, *command) as process:
         process.kill()
         _, said = process.communicate()  # until the last process that can write there is gone
-    assert "stopped: the process that started it is gone after iteration" in said
+    assert "stopped: the parent process ended after iteration" in said
 
 
-def test_a_test_set_that_is_missing_is_told_before_training(city: Path, luigi: Luigi, tmp_path: Path) -> None:
+def test_missing_test_set_is_an_error_before_training(city: Path, luigi: Luigi, tmp_path: Path) -> None:
     (city / "test" / "queries_v1").rename(city / "test" / "queries")
     done = luigi("EvaluateCosPlace", "--dataset-folder", str(city), *LONG)
     assert done.returncode != 0
@@ -104,7 +103,7 @@ def test_a_test_set_that_is_missing_is_told_before_training(city: Path, luigi: L
 
 
 @pytest.mark.parametrize("part", ["val/database", "test/queries_v1"])
-def test_an_image_that_is_broken_is_told_before_training(city: Path, luigi: Luigi, tmp_path: Path, part: str) -> None:
+def test_broken_image_is_an_error_before_training(city: Path, luigi: Luigi, tmp_path: Path, part: str) -> None:
     for path in (city / part).iterdir():
         path.write_bytes(b"")
     done = luigi("EvaluateCosPlace", "--dataset-folder", str(city), *LONG)

@@ -1,0 +1,51 @@
+"""Messages for mistyped tasks and parameters, and the help."""
+
+import pytest
+from luigi.cmdline_parser import CmdlineParser
+from luigi.task_register import TaskClassException
+
+from tests.helpers import run_module
+
+MISTYPED = {
+    "begin of a task": (("Train",), "No task Train. Closest: TrainSeeds, TrainCosPlace."),
+    "misspelt task": (("BuildManifets",), "No task BuildManifets. Closest: BuildManifest."),
+    "no task": (("Xyz",), "No task Xyz. Tasks: BuildGroups, BuildManifest, CropPanoramas, EvaluateCosPlace, "),
+    "misspelt parameter": (("BuildGroups", "--aplha", "3"), "BuildGroups has no parameter --aplha. Closest: --alpha"),
+    "with underscores": (("TrainCosPlace", "--batch_size=3"), "has no parameter --batch_size. Closest: --batch-size"),
+    "parameter of another task": (("VerifyImages", "--lr", "1"), "--lr. It belongs to EvaluateCosPlace, "),
+    "no value": (("BuildGroups", "--alpha"), "argument --alpha: expected one argument. Run luigi --module workflows"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTYPED.values(), ids=MISTYPED.keys())
+def test_mistyped_word_is_one_message(
+    arguments: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import workflows  # noqa: F401 -- registers the tasks
+
+    with pytest.raises((SystemExit, TaskClassException)) as stop:
+        CmdlineParser(["--module", "workflows", *arguments])  # type: ignore[no-untyped-call]
+    shown = capsys.readouterr()
+    text = str(stop.value) if stop.type is TaskClassException or not shown.err else shown.err
+    assert message in text
+    assert text.count("\n") <= 1
+    assert shown.out == ""
+
+
+def test_unknown_task_ends_the_command() -> None:
+    done = run_module("luigi", "--module", "workflows", "Train")
+    assert done.returncode != 0
+    assert done.stderr == "ERROR: No task Train. Closest: TrainSeeds, TrainCosPlace.\n"
+
+
+def test_help_shows_parameters_with_defaults() -> None:
+    text = " ".join(run_module("luigi", "--module", "workflows", "TrainCosPlace", "--help").stdout.split())
+    for part in (
+        "--M M side of a cell, in metres [10.0]",
+        "--alpha ALPHA width of a heading bin, in degrees",
+        "--fc-output-dim FC_OUTPUT_DIM descriptor dimension [512]",
+        "--lr LR learning rate of the network (Adam) [1e-05]",
+        "--positive-dist-threshold POSITIVE_DIST_THRESHOLD a database image at most this many metres",
+        "--device DEVICE device of the network: auto",
+    ):
+        assert part in text
