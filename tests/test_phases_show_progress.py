@@ -142,7 +142,7 @@ def test_a_tree_is_sorted(tree: Path, tmp_path: Path, hold: Hold) -> None:
 def test_manifest_from_exif(tree: Path, tmp_path: Path, hold: Hold) -> None:
     times, others = (
         hold("pipeline.sources.photo_source.state_of_file"),
-        hold("pipeline.sources.photo_source._warn_of_others"),
+        hold("pipeline.sources.photo_source._warn_of_other_photos"),
     )
     with pytest.raises(Exception, match="none of the 64 files is a usable image"):
         build_manifest(tree, tmp_path / "A", "city", source=make_source(SourceSettings(source="exif")))
@@ -190,9 +190,9 @@ def test_groups(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str)
 @pytest.mark.parametrize(
     ("slow", "shown"),
     [
-        ("pipeline.panoramas.crop_panoramas.stat_file", "checking the times of panoramas: 0 of 64 panoramas"),
+        ("pipeline.panoramas.crop_panoramas.stat_images", "checking the times of panoramas: 0 of 64 panoramas"),
         ("pipeline.panoramas.crop_panoramas.read_panoramas", "reading where the panoramas were taken"),
-        ("pipeline.panoramas.crop_panoramas.cut_piece", "cutting: 0 of 64 panoramas"),
+        ("pipeline.panoramas.crop_panoramas.cut_batch", "cutting: 0 of 64 panoramas"),
     ],
 )
 def test_crops(tree: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:

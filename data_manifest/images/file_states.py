@@ -79,23 +79,28 @@ def read_paths(file: Path) -> pl.Series:
 
 
 def stat_images(
-    paths: pl.Series, images_folder: Path, progress: Progress | None = None, skip_errors: bool = False
+    paths: pl.Series,
+    images_folder: Path,
+    progress: Progress | None = None,
+    skip_errors: bool = False,
+    settle: bool = True,
 ) -> pl.DataFrame:
     """Return the states of image files in the order of their paths: path, bytes, modified_ns; null where missing.
 
-    Files younger than 2 seconds are checked again later.
+    With `settle`, files younger than 2 seconds are checked again later, because they may still change.
 
     Args:
         paths: Relative to the folder.
         images_folder: The folder.
         progress: Advanced by each image.
         skip_errors: Treat files whose state cannot be read as missing.
+        settle: Wait until no file is younger than 2 seconds.
 
     Raises:
         UserError: The folder is missing, a file's state cannot be read, or files are still being written.
     """
     require_folder(images_folder)
-    stat = partial(settled_states, images_folder=images_folder, skip_errors=skip_errors)
+    stat = partial(settled_states if settle else _states, images_folder=images_folder, skip_errors=skip_errors)
     return _in_threads(stat, paths, progress)
 
 
@@ -165,7 +170,7 @@ def _states(paths: pl.Series, images_folder: Path, skip_errors: bool = False) ->
     return pl.DataFrame(dict(zip(STATE, columns, strict=True)))
 
 
-def stat_file(path: str, skip_errors: bool = False) -> tuple[int | None, int | None]:
+def stat_file(path: str | bytes, skip_errors: bool = False) -> tuple[int | None, int | None]:
     """Return the size and the modification time in ns of a file, None if it is missing.
 
     Raises:
@@ -179,7 +184,7 @@ def stat_file(path: str, skip_errors: bool = False) -> tuple[int | None, int | N
         if skip_errors:
             return None, None
         raise UserError(
-            f"{path}: cannot read its size and time: {error.strerror}. Check the disk and the permissions"
+            f"{os.fsdecode(path)}: cannot read its size and time: {error.strerror}. Check the disk and the permissions"
         ) from error
     return state.st_size, state.st_mtime_ns
 

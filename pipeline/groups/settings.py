@@ -6,9 +6,9 @@ import math
 
 from data_manifest.errors import UserError
 from data_manifest.settings import Settings, setting
+from pipeline.metadata.fields import FULL_TURN
 from pipeline.metadata.years import years_in_one_form
 
-FULL_TURN = 360.0  # degrees
 MIN_M = 1e-3  # metres: the numbers of smaller cells would not fit the classes table
 MAX_INT32 = 2**31 - 1  # groups and heading bins are 32-bit numbers in the tables
 logger = logging.getLogger(__name__)

@@ -33,7 +33,8 @@ from pipeline.manifest.build_partition import (
     link_partition,
     read_otherwise,
 )
-from pipeline.sources.source import NAMES_SOURCE, Source
+from pipeline.sources.names_source import NAMES_SOURCE
+from pipeline.sources.source import Source
 
 logger = logging.getLogger(__name__)
 

@@ -14,12 +14,13 @@ from data_manifest.store.recipe import digest_of
 from data_manifest.tables import read_notes, write_table
 from pipeline.listing.leaves import LeafRange
 from pipeline.listing.lines import Lines
-from pipeline.metadata.headings import MINUS_1_TURNED, MINUS_1_UNKNOWN, NEGATIVE, ODD_HEADINGS
+from pipeline.metadata.fields import MINUS_1_TURNED, MINUS_1_UNKNOWN, NEGATIVE, ODD_HEADINGS
 from pipeline.metadata.paths import distinct_paths
 from pipeline.metadata.positions import FAR_APART_M, NOTICEABLY_APART_M
-from pipeline.metadata.sf_xl_names import Reason
+from pipeline.metadata.rejects import Reason
 from pipeline.metadata.utm_faults import UTM_FAULTS
-from pipeline.sources.source import NAMES, Reader
+from pipeline.sources.names_source import NAMES_READER
+from pipeline.sources.source import Reader
 
 VERSION = 5  # raise it when the rows for the same paths change, or which rows are in which partition
 COUNTS_NOTE = "counts"
@@ -68,7 +69,7 @@ class ManifestBuild:
     folder: Path
     strict: bool
     earlier: tuple[Path, ...] = ()
-    reader: Reader = NAMES
+    reader: Reader = NAMES_READER
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,7 @@ from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import Recipe, read_recipe
 from data_manifest.tables import read_table, write_table
 from pipeline.manifest.build_partition import name_of
-from pipeline.metadata.rejects import reject_when
-from pipeline.metadata.sf_xl_names import Reason
+from pipeline.metadata.rejects import Reason, reject_when
 from pipeline.sources.source import source_settings_of
 
 VERSION = 2  # raise when the same photos and settings may give another split

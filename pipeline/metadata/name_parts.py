@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.listing.lines import Lines, Offsets, binary_array
-from pipeline.metadata.sf_xl_names import FIELDS
+from pipeline.metadata.fields import FIELDS
 
 PLACE = ("utm_east", "utm_north", "utm_zone", "utm_band", "latitude", "longitude", "pano_id", "utm_fault")
 TURN = ("tile_num", "heading", "odd_heading", "heading_source", "heading_reference", "pitch", "roll", "height")

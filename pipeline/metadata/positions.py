@@ -1,7 +1,7 @@
-"""Positions: UTM computed from latitude and longitude where it is missing, and held against them where it is not.
+"""Compute missing UTM positions, and compare given ones with the degrees.
 
-The `utm` package does the geodesy. On arrays it takes the zone of the first element for all, and one bad value stops
-it; so it is called once per zone and hemisphere, on values that are in range.
+The `utm` package takes the zone of an array's first element for all and raises on one bad value. So it is called per
+zone and hemisphere, with values in range.
 """
 
 from typing import Any
@@ -12,86 +12,95 @@ import polars as pl
 import utm
 
 from data_manifest.hemisphere import hemisphere
-from pipeline.metadata.positions_told import told
-from pipeline.metadata.rejects import reject_when
-from pipeline.metadata.sf_xl_names import Reason
+from pipeline.metadata.rejects import Reason, reject_when
 
-FAR_APART_M = 1000.0  # positions that differ by more are not of the same place
+FAR_APART_M = 1000.0  # two positions farther apart are not of one place
 NOTICEABLY_APART_M = 1.0  # the two positions of nearly every SF-XL name agree within 0.7 m
 UTM_LATITUDES = (-80.0, 84.0)  # degrees; UTM is not defined beyond
 COMPARED = ("utm_east", "utm_north", "utm_zone", "latitude", "longitude")
 LATITUDE_LONGITUDE = ("latitude", "longitude")
+MAX_EXPLAINED = 1_000  # rows, in data that is wrong throughout
 
 
 def complete_positions(images: pl.DataFrame) -> pl.DataFrame:
-    """Return parsed names with UTM computed where latitude and longitude alone are known.
+    """Return images with UTM computed where only latitude and longitude are given.
 
-    An image whose UTM position stays unknown gets a reject, if it has none yet.
+    An image without a UTM position gets a reject, if it has none yet.
     """
     has_utm = pl.col("utm_east").is_not_null() & pl.col("utm_north").is_not_null()
     computable = ~has_utm & pl.col("latitude").is_between(*UTM_LATITUDES) & pl.col("longitude").is_not_null()
-    places = images.filter(computable).select(LATITUDE_LONGITUDE).unique()
+    rows = images.with_row_index("row")
+    places = rows.filter(computable)
     if not places.is_empty():
-        images = images.join(_to_utm(places), on=LATITUDE_LONGITUDE, how="left", maintain_order="left").with_columns(
-            pl.when(computable).then(f"{column}_computed").otherwise(column).alias(column)
-            for column in ("utm_east", "utm_north", "utm_zone", "utm_band")
-        )
-        images = images.drop(column for column in images.columns if column.endswith("_computed"))
-    nowhere = pl.lit("neither UTM nor a latitude and longitude that UTM covers")
-    return images.with_columns(reject=pl.coalesce("reject", reject_when(~has_utm, Reason.NO_POSITION, nowhere)))
+        images = rows.update(_to_utm(places), on="row").drop("row")
+    detail = pl.lit("no UTM, and no latitude and longitude within the range of UTM")
+    return images.with_columns(reject=pl.coalesce("reject", reject_when(~has_utm, Reason.NO_POSITION, detail)))
 
 
 def _to_utm(places: pl.DataFrame) -> pl.DataFrame:
-    """Return places with `utm_*_computed` columns.
+    """Return `row` and the UTM columns of places.
 
-    Zone and band are constant within a square of one degree, so `utm` is asked once for each square.
+    Zone and band are constant within a square of one degree.
     """
-    squares = places.with_columns(
-        floor_latitude=pl.col("latitude").floor(), floor_longitude=pl.col("longitude").floor()
-    )
+    squares = places.group_by(pl.col("latitude").floor().alias("south"), pl.col("longitude").floor().alias("west"))
     parts = []
-    for (south, west), square in squares.group_by("floor_latitude", "floor_longitude"):
+    for (south, west), square in squares:
         zone, band = utm.latlon_to_zone_number(south, west), utm.latitude_to_zone_letter(south)
         latitude, longitude = (square[column].to_numpy() for column in LATITUDE_LONGITUDE)
         east, north, _, _ = utm.from_latlon(latitude, longitude, force_zone_number=zone, force_zone_letter=band)
-        part = square.select(
-            *LATITUDE_LONGITUDE,
-            utm_east_computed=pl.Series(east),
-            utm_north_computed=pl.Series(north),
-            utm_zone_computed=pl.lit(zone, dtype=pl.Int8),
-            utm_band_computed=pl.lit(band),
-        )
-        parts.append(part)
+        zone_and_band = (pl.lit(zone, dtype=pl.Int8).alias("utm_zone"), pl.lit(band).alias("utm_band"))
+        parts.append(square.select("row", *zone_and_band, utm_east=pl.Series(east), utm_north=pl.Series(north)))
     return pl.concat(parts)
 
 
 def compare_positions(images: pl.DataFrame, strict: bool) -> pl.DataFrame:
-    """Return images with `apart_m`: how far UTM and latitude/longitude lie from each other, null if one is missing.
+    """Return images with `apart_m`, the distance between their two positions.
 
-    If `strict`, an image whose positions are more than 1 km apart gets a reject, if it has none yet.
+    It is null if one is missing. If `strict`, an image with more than 1 km gets a reject, if it has none yet.
     """
     places = images.select(*COMPARED, hemisphere()).with_row_index("row").drop_nulls()
     places = places.filter(pl.col("latitude").is_between(*UTM_LATITUDES))
     apart_m = np.full(len(images), np.nan)
-    for (zone, half), of_frame in places.group_by("utm_zone", "hemisphere"):
-        apart_m[of_frame["row"].to_numpy()] = _distances(zone, half, of_frame)
+    for (zone, half), in_frame in places.group_by("utm_zone", "hemisphere"):
+        apart_m[in_frame["row"].to_numpy()] = _distances(zone, half, in_frame)
     images = images.with_columns(apart_m=pl.Series(apart_m).fill_nan(None))
     is_far = (images["apart_m"] > FAR_APART_M).fill_null(False) & images["reject"].is_null()
     if not strict or not is_far.any():
         return images
-    # Far outside its zone UTM's metres are no distances any more: do not name them.
     kilometres = (pl.col("apart_m") / 1000).round(1)
-    named = pl.when(kilometres < 1000).then(pl.format("{} km", kilometres)).otherwise(pl.lit("over 1,000 km"))
-    detail = pl.format("UTM and latitude/longitude are {} apart{}", named, pl.lit(told(images, is_far)))
+    distance = pl.when(kilometres < 1000).then(pl.format("{} km", kilometres)).otherwise(pl.lit("over 1,000 km"))
+    detail = pl.format("UTM and latitude/longitude are {} apart{}", distance, pl.lit(_explanations(images, is_far)))
     far = reject_when(pl.lit(is_far), Reason.POSITIONS_DISAGREE, detail)
     return images.with_columns(reject=pl.coalesce("reject", far))
 
 
 def _distances(zone: Any, half: Any, places: pl.DataFrame) -> npt.NDArray[np.float64]:
-    """Return how far the positions of places of one zone and hemisphere are apart, in metres."""
+    """Return the metres between the two positions of each place in one frame."""
     latitude, longitude = (places[column].to_numpy() for column in LATITUDE_LONGITUDE)
     east, north, _, _ = utm.from_latlon(latitude, longitude, force_zone_number=zone, force_northern=half == "N")
     apart_m: npt.NDArray[np.float64] = np.hypot(
         places["utm_east"].to_numpy() - east, places["utm_north"].to_numpy() - north
     )
     return apart_m
+
+
+def _explanations(images: pl.DataFrame, is_far: pl.Series) -> pl.Series:
+    """Return the likely mistake of each image, after a colon; empty if unknown."""
+    explanations = [""] * len(images)
+    for row in images.with_row_index("row").filter(is_far).head(MAX_EXPLAINED).iter_rows(named=True):
+        mistake = _likely_mistake(row)
+        explanations[row["row"]] = f": {mistake}" if mistake else ""
+    return pl.Series(explanations, dtype=pl.String)
+
+
+def _likely_mistake(row: dict[str, Any]) -> str:
+    """Return the mistake without which the positions would agree; empty if none."""
+    degrees = (row["latitude"], row["longitude"])
+    for (latitude, longitude), mistake in ((degrees, ""), (degrees[::-1], "latitude and longitude are swapped")):
+        if not (UTM_LATITUDES[0] <= latitude <= UTM_LATITUDES[1] and -180 <= longitude <= 180):
+            continue
+        east, north, zone, _ = utm.from_latlon(latitude, longitude)
+        if abs(east - row["utm_east"]) <= FAR_APART_M and abs(north - row["utm_north"]) <= FAR_APART_M:
+            other_zone = f"the zone is {zone}, not {row['utm_zone']}" if zone != row["utm_zone"] else ""
+            return " and ".join(filter(None, (mistake, other_zone)))
+    return ""

@@ -11,12 +11,12 @@ import numpy.typing as npt
 import polars as pl
 
 from pipeline.listing.lines import Lines
-from pipeline.metadata import sf_xl_names
+from pipeline.metadata.fields import FIELDS, written_column
 from pipeline.metadata.name_parts import PLACE, SHOT, TURN, Part, Parts, cut_names
 from pipeline.metadata.paths import Paths
 from pipeline.metadata.positions import compare_positions, complete_positions
-from pipeline.metadata.rejects import REJECT, Rule, any_fails, reject_when, written_column
-from pipeline.metadata.sf_xl_names import FIELDS, Reason, parse_rows
+from pipeline.metadata.rejects import REJECT, Reason, Rule, any_fails, reject_when, rules
+from pipeline.metadata.sf_xl_names import parse_names
 
 PARTS = ((*PLACE, "apart_m"), TURN, SHOT)
 IN_EACH_PART = {"num_fields", "is_whole"}  # odd values in one name with a part are odd in all names with that part
@@ -64,7 +64,7 @@ def _read_by_parts(
             doubtful = doubtful | is_odd.to_numpy()[part.number]
         columns.append(_of_each_name(of_part.select(names_of_part), part))
     images = pl.concat(columns, how="horizontal").with_columns(reject=pl.lit(None, REJECT))
-    if crossing := [rule for rule in sf_xl_names.rules(strict) if _crosses_parts(rule)]:
+    if crossing := [rule for rule in rules(strict) if _crosses_parts(rule)]:
         doubtful = doubtful | _break_any(crossing, texts, parsed, parts)
     return images, doubtful
 
@@ -96,7 +96,7 @@ def _of_each_name(parsed: pl.DataFrame, part: Part) -> pl.DataFrame:
 
 def _parse(paths: pl.DataFrame, strict: bool, rows: npt.NDArray[Any], negative_headings: bool) -> pl.DataFrame:
     """Return what the names of some rows say, each parsed by itself."""
-    return parse_rows(paths.select(pl.all().gather(pl.Series(rows))), strict, negative_headings)
+    return parse_names(paths.select(pl.all().gather(pl.Series(rows))), strict, negative_headings)
 
 
 def with_positions(parsed: pl.DataFrame, strict: bool) -> pl.DataFrame:

@@ -1,8 +1,7 @@
-"""Cut a folder of panoramas into a folder of crops, named as SF-XL names them.
+"""Cut a folder of panoramas into a folder of crops, named as in SF-XL.
 
-A crop carries the modification time of its panorama: so a panorama is done when its crops are there with that time. A
-run that was killed goes on, and one that is run again cuts what is new or changed. A file beside the crops says how
-they were cut, for crops of two kinds must not be mixed.
+A crop has the modification time of its panorama. A panorama is done when all its crops exist with that time, so an
+interrupted run resumes, and a later run cuts only new and changed panoramas.
 """
 
 import json
@@ -19,7 +18,7 @@ import polars as pl
 
 from data_manifest.errors import UserError, writing_in
 from data_manifest.images.data_set_names import data_set_name
-from data_manifest.images.file_states import stat_file
+from data_manifest.images.file_states import stat_file, stat_images
 from data_manifest.progress import Percentage, Progress, working
 from data_manifest.schemas import CROPPED
 from data_manifest.store.publish import find_published, publishing
@@ -31,25 +30,26 @@ from pipeline.listing.list_images import Listing, list_images
 from pipeline.metadata.paths import all_paths
 from pipeline.panoramas.crop_names import crop_path, read_panoramas
 from pipeline.panoramas.settings import CropSettings
-from pipeline.sources.source import NAMES_SOURCE, Source
+from pipeline.sources.names_source import NAMES_SOURCE
+from pipeline.sources.source import Source
 from pipeline.verification.bad_image import BadImageError, Status
 
-VERSION = 2
+VERSION = 2  # raise it when crops get other pixels or names
 STAGE = "crops"
-CUT_AS = ".crops.json"
-OUTPUT = "--output-folder"
+KIND_FILE = ".crops.json"  # how the crops in a folder were cut; two kinds must not mix
+OUTPUT_OPTION = "--output-folder"
 PANORAMAS_AT_A_TIME = 16
 OK, NO_NAME, NO_HEADING, SAME_CROPS = Status.OK.value, "no name", "no heading", "same crops"
 FOLDER, STEM = pl.col("path").str.extract("^(.*/)"), pl.col("name").str.replace(r"\.\w+$", "")
-# What `read_photo` notes on a heading that may be wrong. The heading is used, and the note goes into `detail`.
+# The note of `read_photo` on a doubtful heading, which is used; the note becomes the detail.
 DOUBT = pl.col("note").str.extract(r"(GPano heading 0, GPSImgDirection .*)").alias("doubt")
-ROW = pl.Schema({**pl.Schema(CROPPED), "status": pl.String()})
+ROWS = pl.Schema({**pl.Schema(CROPPED), "status": pl.String(), "cut_now": pl.Boolean()})
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Some panoramas to cut: path, heading, name and doubt of each; crops are written in `unfinished` first."""
+class Batch:
+    """Panoramas to cut (path, heading, name, doubt); `unfinished` is for new crops."""
 
     panoramas_folder: Path
     output_folder: Path
@@ -59,11 +59,15 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of a panorama: a row of the table, and whether its crops were there."""
+class Cropped:
+    """The row of a panorama in the table, and whether it was cut in this run."""
 
-    row: tuple[str, float | None, int, str, str | None]
-    was_there: bool = False
+    path: str
+    heading: float
+    crops: int
+    status: str
+    detail: str | None
+    cut_now: bool = False
 
 
 def crops_recipe(
@@ -74,15 +78,12 @@ def crops_recipe(
     settings: CropSettings,
     source: Source = NAMES_SOURCE,
 ) -> Recipe:
-    """Return what makes crops: the panoramas as they lie on the disk, where the crops go, and how they are cut."""
+    """Return the recipe of crops: file states, output folder, and how they are cut."""
     paths = all_paths(listing).decode()["path"]
     with Progress("checking the times of panoramas", len(paths), "panoramas") as progress:
-        states = []
-        for path in paths:
-            states.append((path, *stat_file(f"{panoramas_folder}/{path}")))
-            progress.advance()
+        states = stat_images(paths, panoramas_folder, progress, settle=False)
     decisive = {**settings.as_dict(), **source.settings, "output_folder": str(output_folder.resolve())}
-    inputs = {"panoramas": digest_of(sorted(states)), **source.inputs(listing)}
+    inputs = {"panoramas": digest_of(states.rows()), **source.inputs(listing)}
     return Recipe(STAGE, data_set_name(panoramas_folder, artifacts), VERSION, decisive, inputs)
 
 
@@ -97,136 +98,130 @@ def crop_panoramas(
     on_percentage: Percentage = None,
     executor: Executor | None = None,
 ) -> Path:
-    """Cut panoramas into crops, and return the folder of an artifact that says what came of each panorama.
+    """Cut panoramas into crops, and return the artifact with one row per panorama.
 
     Args:
-        panoramas_folder: Holds the panoramas.
-        output_folder: Where the crops go.
+        panoramas_folder: Folder of the panoramas.
+        output_folder: Folder for the crops.
         artifacts: Where artifacts are published.
-        settings: How to cut; as SF-XL by default.
-        listing: The panoramas, if they have been listed already.
-        recipe: What makes the crops, if the panoramas have been looked at already.
-        source: Where it is written where they were taken, and the heading of the centre column: by default in their
-            names, as in SF-XL.
-        on_percentage: Told of the progress.
-        executor: Cuts; threads of this process by default.
+        settings: How to cut; by default as in SF-XL.
+        listing: The panoramas, if they are already listed.
+        recipe: The recipe of the crops, if it is already known.
+        source: Source of the positions and of the headings of the centre columns.
+        on_percentage: Called with the percentage done.
+        executor: Runs the cutting; by default threads of this process.
 
     Raises:
-        UserError: There are no panoramas, none can be cut, crops of another kind are there already, or the machine does
-            not give a panorama or take a crop.
+        UserError: No panorama can be cut, the output folder has crops of another kind, or an I/O error.
     """
     settings, listing = settings or CropSettings(), listing or list_images(panoramas_folder, artifacts)
     recipe = recipe or crops_recipe(panoramas_folder, output_folder, artifacts, listing, settings, source)
     if output_folder.is_dir() and (published := find_published(artifacts, recipe)):
         return published
-    with writing_in(output_folder, OUTPUT):
+    with writing_in(output_folder, OUTPUT_OPTION):
         output_folder.mkdir(parents=True, exist_ok=True)
         _check_same_kind(output_folder, {**settings.as_dict(), **source.settings})
     with working("reading where the panoramas were taken"):
-        names = read_panoramas(listing, source)
-    cuttable = names.filter(pl.col("reject").is_null(), pl.col("heading").is_not_null())
-    is_last = pl.struct(FOLDER.alias("folder"), STEM, "heading").is_last_distinct()  # a.jpg of a.heic and a.jpg
-    cuttable, repeated = cuttable.filter(is_last), cuttable.filter(~is_last)["path"]
-    outcomes = _without_use(names, source)
-    outcomes += [Outcome((path, None, 0, SAME_CROPS, "another panorama gives the same names")) for path in repeated]
+        panoramas = read_panoramas(listing, source)
+    cuttable = panoramas.filter(pl.col("reject").is_null(), pl.col("heading").is_not_null())
+    is_last = pl.struct(FOLDER.alias("folder"), STEM, "heading").is_last_distinct()  # takes a.jpg of a.heic and a.jpg
+    cuttable, repeated = cuttable.filter(is_last), cuttable.filter(~is_last)
+    cropped: list[Cropped] = []
     remove_dead_staging(output_folder)
     with (
-        writing_in(output_folder, OUTPUT),
+        writing_in(output_folder, OUTPUT_OPTION),
         staging_folder(output_folder.absolute()) as unfinished,
         Progress("cutting", len(cuttable), "panoramas", on_percentage) as progress,
     ):
-        pieces = (
-            Piece(panoramas_folder.absolute(), output_folder.absolute(), unfinished, settings, tuple(part.iter_rows()))
+        batches = (
+            Batch(panoramas_folder.absolute(), output_folder.absolute(), unfinished, settings, tuple(part.iter_rows()))
             for part in cuttable.select("path", "heading", "name", DOUBT).iter_slices(PANORAMAS_AT_A_TIME)
         )
-        for done in run_all(cut_piece, pieces, None, executor):
-            outcomes += done
+        for done in run_all(cut_batch, batches, None, executor):
+            cropped += done
             progress.advance(len(done))
-    summary = _summarise(outcomes, settings)
-    _check_any_cut(summary, outcomes, panoramas_folder)
+    same = repeated.select("path", status=pl.lit(SAME_CROPS), detail=pl.lit("another panorama gives the same names"))
+    rows = pl.concat([pl.DataFrame(cropped, schema=ROWS), _unusable(panoramas, source), same], how="diagonal")
+    rows = rows.with_columns(pl.col("crops").fill_null(0), pl.col("cut_now").fill_null(False))
+    _log_problems(rows)
+    summary = _summarise(rows)
+    if not summary["cut"]:
+        why = ", ".join(filter(None, rows.row(0)[3:5]))
+        raise UserError(f"{panoramas_folder}: none of {len(rows):,} panoramas can be cut. {rows['path'][0]}: {why}.")
     with publishing(artifacts, recipe, summary) as staging:
-        rows = pl.DataFrame([each.row for each in outcomes], schema=ROW, orient="row").sort("path")
-        write_table(rows, staging / "cropped" / "cropped.parquet", CROPPED)
+        write_table(rows.drop("cut_now").sort("path"), staging / "cropped" / "cropped.parquet", CROPPED)
     return recipe.folder(artifacts)
 
 
 def _check_same_kind(output_folder: Path, settings: Mapping[str, Any]) -> None:
-    file, kind = output_folder / CUT_AS, {"version": VERSION, **settings}
+    file, kind = output_folder / KIND_FILE, {"version": VERSION, **settings}
     if file.is_file() and json.loads(file.read_text()) != kind:
         raise UserError(
-            f"output_folder = {output_folder}: there are crops that were cut otherwise, as {file} says: "
-            "choose another folder, or remove it"
+            f"output_folder = {output_folder}: it has crops that were cut with other settings (see {file}). Choose "
+            "another folder, or remove it."
         )
-    unfinished = file.with_name(f"{CUT_AS}.{uuid.uuid4().hex}")
+    unfinished = file.with_name(f"{KIND_FILE}.{uuid.uuid4().hex}")
     unfinished.write_text(json.dumps(kind, indent=2) + "\n")
     unfinished.replace(file)
 
 
-def _without_use(names: pl.DataFrame, source: Source) -> list[Outcome]:
-    """Return what comes of the panoramas of which the source does not say what is needed."""
-    rejected = names.filter(pl.col("reject").is_not_null()).with_columns(pl.col("reject").struct.unnest())
-    unnamed = [
-        (path, None, 0, *((NO_NAME, f"{reason}: {detail}") if source is NAMES_SOURCE else (reason, detail)))
-        for path, reason, detail in rejected.select("path", "reason", "detail").iter_rows()
-    ]
-    unheaded = names.filter(pl.col("reject").is_null(), pl.col("heading").is_null())["path"]
-    return [Outcome(row) for row in (*unnamed, *((path, None, 0, NO_HEADING, None) for path in unheaded))]
-
-
-def cut_piece(piece: Piece) -> list[Outcome]:
-    """Cut some panoramas."""
-    piece.panoramas_folder.stat()  # a machine that does not see it must not say that panoramas have vanished
-    return [_cut_one(piece, *panorama) for panorama in piece.panoramas]
-
-
-def _cut_one(piece: Piece, path: str, heading: float, name: str, doubt: str | None) -> Outcome:
-    from pipeline.panoramas.projection import (  # and so Pillow, which planning does without
-        crop_headings,
-        cut,
-        read_panorama,
+def _unusable(panoramas: pl.DataFrame, source: Source) -> pl.DataFrame:
+    """Return rows for the panoramas without a position or heading."""
+    reject, reason, detail = pl.col("reject"), *(pl.col("reject").struct.field(name) for name in ("reason", "detail"))
+    is_named = source is not NAMES_SOURCE
+    status, why = (reason, detail) if is_named else (pl.lit(NO_NAME), pl.format("{}: {}", reason, detail))
+    unusable = panoramas.filter(reject.is_not_null() | pl.col("heading").is_null())
+    return unusable.select(
+        "path",
+        status=pl.when(reject.is_not_null()).then(status).otherwise(pl.lit(NO_HEADING)),
+        detail=pl.when(reject.is_not_null()).then(why),
     )
 
-    source, settings = piece.panoramas_folder / path, piece.settings
+
+def cut_batch(batch: Batch) -> list[Cropped]:
+    """Cut a batch of panoramas, and return their rows.
+
+    Raises:
+        OSError: The folder of the panoramas is missing.
+    """
+    batch.panoramas_folder.stat()  # a worker without the folder must not report vanished panoramas
+    return [_cut_one(batch, *panorama) for panorama in batch.panoramas]
+
+
+def _cut_one(batch: Batch, path: str, heading: float, name: str, doubt: str | None) -> Cropped:
+    from pipeline.panoramas.projection import crop_headings, cut, read_panorama  # imports Pillow
+
+    source, settings = batch.panoramas_folder / path, batch.settings
     _, modified_ns = stat_file(str(source))
     if modified_ns is None:
-        return Outcome((path, heading, 0, Status.VANISHED.value, None))
-    targets = [piece.output_folder / crop_path(path, name, each) for each in crop_headings(heading, settings)]
-    if all(_has_time(target, modified_ns) for target in targets):
-        return Outcome((path, heading, len(targets), OK, doubt), was_there=True)
+        return Cropped(path, heading, 0, Status.VANISHED.value, None)
+    targets = [batch.output_folder / crop_path(path, name, each) for each in crop_headings(heading, settings)]
+    if all(stat_file(str(target))[1] == modified_ns for target in targets):
+        return Cropped(path, heading, len(targets), OK, doubt)
     try:
-        panorama = read_panorama(source)
-        for crop, target in zip(cut(panorama, settings), targets, strict=True):
+        for crop, target in zip(cut(read_panorama(source), settings), targets, strict=True):
             target.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = piece.unfinished / uuid.uuid4().hex
+            unfinished = batch.unfinished / uuid.uuid4().hex
             crop.save(unfinished, "JPEG", quality=settings.crop_quality)
             os.utime(unfinished, ns=(modified_ns, modified_ns))
             unfinished.replace(target)
     except BadImageError as error:
-        return Outcome((path, heading, 0, error.status.value, error.detail))
-    return Outcome((path, heading, len(targets), OK, doubt))
+        return Cropped(path, heading, 0, error.status.value, error.detail)
+    return Cropped(path, heading, len(targets), OK, doubt, cut_now=True)
 
 
-def _has_time(file: Path, modified_ns: int) -> bool:
-    return stat_file(str(file))[1] == modified_ns
-
-
-def _summarise(outcomes: list[Outcome], settings: CropSettings) -> dict[str, Any]:
-    statuses = pl.Series([each.row[3] for each in outcomes], dtype=pl.String).value_counts(sort=True)
-    counts = dict(statuses.iter_rows())
-    cut_now = sum(each.row[3] == OK and not each.was_there for each in outcomes)
-    done = counts.pop(OK, 0)
-    summary = {"panoramas": len(outcomes), "cut": done, "crops": done * settings.crops_num, "cut_now": cut_now}
-    made = f"{summary['crops']:,} crops of {done:,} panoramas, {cut_now:,} of them cut now"
+def _summarise(rows: pl.DataFrame) -> dict[str, Any]:
+    counts = dict(rows["status"].value_counts(sort=True).iter_rows())
+    done, crops, cut_now = counts.pop(OK, 0), rows["crops"].sum(), rows["cut_now"].sum()
+    summary = {"panoramas": len(rows), "cut": done, "crops": crops, "cut_now": cut_now}
+    made = f"{crops:,} crops of {done:,} panoramas, {cut_now:,} of them cut now"
     return {**summary, **{f"not cut: {status}": count for status, count in counts.items()}, "made": made}
 
 
-def _check_any_cut(summary: dict[str, Any], outcomes: list[Outcome], panoramas_folder: Path) -> None:
-    bad = [each.row for each in outcomes if each.row[3] != OK]
-    for path, _, _, status, detail in bad[:3]:
+def _log_problems(rows: pl.DataFrame) -> None:
+    for path, status, detail in rows.filter(pl.col("status") != OK).head(3).select("path", "status", "detail").rows():
         logger.warning("not cut: %s: %s%s", path, status, f", {detail}" if detail else "")
-    doubtful = [each.row for each in outcomes if each.row[3] == OK and each.row[4]]
-    if doubtful:
-        logger.warning("doubtful headings: %s, as of %s: %s", f"{len(doubtful):,}", doubtful[0][0], doubtful[0][4])
-    if not summary["cut"]:
-        why = ", ".join(filter(None, bad[0][3:]))
-        raise UserError(f"{panoramas_folder}: none of {len(outcomes):,} panoramas can be cut. {bad[0][0]}: {why}.")
+    doubtful = rows.filter(pl.col("status") == OK, pl.col("detail").is_not_null())
+    if len(doubtful):
+        first = doubtful.row(0, named=True)
+        logger.warning("doubtful headings: %s, such as %s: %s", f"{len(doubtful):,}", first["path"], first["detail"])

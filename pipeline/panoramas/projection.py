@@ -1,10 +1,9 @@
-"""Cut a panorama into crops: windows of the panorama as it is, or the views that a camera would have had.
+"""Cut a panorama into crops: windows of it, or the views of a level camera.
 
-A panorama is equirectangular: columns are azimuths, all 360 degrees of them, with the heading at the centre column, and
-rows are elevations. A whole one is twice as wide as high. A strip is what SF-XL keeps of one: of 3328x1664 the 512 rows
-from row 512. One of another height says in XMP which rows it shows. Crops begin at multiples of 360 / n degrees from
-the left edge, at the nearest column: of 3328 columns and 12 crops, 277.33 apart, that is 0, 277, 555, 832 and so on;
-names have the exact angle. The last ones go on at the left.
+A panorama is equirectangular: columns are azimuths over 360 degrees with the heading at the centre column, rows are
+elevations. A whole panorama is twice as wide as high; a strip, as in SF-XL, is rows 512 to 1023 of 3328x1664; another
+height needs XMP that gives its rows. Crops begin at multiples of 360 / n degrees from the left edge, at the nearest
+column: 0, 277, 555, 832 and so on for 12 crops of 3328 columns. Names have the exact angle.
 """
 
 import functools
@@ -20,7 +19,7 @@ from PIL import Image
 
 from data_manifest.errors import io_error
 from data_manifest.images.open_picture import open_picture
-from pipeline.groups.settings import FULL_TURN
+from pipeline.metadata.fields import FULL_TURN
 from pipeline.panoramas.extent import (
     HEIGHT,
     STRIP,
@@ -32,7 +31,7 @@ from pipeline.panoramas.extent import (
     rows_shown,
 )
 from pipeline.panoramas.settings import LEFT, PERSPECTIVE, CropSettings
-from pipeline.sources.xmp import read_xmp
+from pipeline.sources.photo_metadata import read_xmp
 from pipeline.verification.bad_image import BadImageError, Status
 from pipeline.verification.pillow_formats import pillow_errors
 
@@ -43,19 +42,19 @@ def read_panorama(path: Path) -> Image.Image:
     """Return the pixels of a panorama.
 
     Raises:
-        BadImageError: It is damaged, or no image.
-        UserError: The machine does not give it.
+        BadImageError: It is corrupt or not an image.
+        UserError: An I/O error.
     """
     try:
         with pillow_errors(), open_picture(path) as image:
             image.load()
-            return image if image.mode == "RGB" else image.convert("RGB")  # which would copy it in any case
+            return image if image.mode == "RGB" else image.convert("RGB")  # convert always copies
     except OSError as error:
         raise io_error(path, error) from error
 
 
 def crop_headings(heading: float, settings: CropSettings) -> list[float]:
-    """Return the heading that the name of each crop has, in degrees in [0, 360), of a panorama with a heading."""
+    """Return the heading in each crop's name, in degrees in [0, 360)."""
     seen = settings.fov if settings.projection == PERSPECTIVE else FULL_TURN * STRIP_HEIGHT / WIDTH
     first = heading - FULL_TURN / 2 + (0.0 if settings.heading_of == LEFT else seen / 2)
     turned = (first + FULL_TURN * number / settings.crops_num for number in range(settings.crops_num))
@@ -63,10 +62,10 @@ def crop_headings(heading: float, settings: CropSettings) -> list[float]:
 
 
 def cut(panorama: Image.Image, settings: CropSettings) -> Iterator[Image.Image]:
-    """Give the crops of a panorama, from its left edge on.
+    """Yield the crops of a panorama, from its left edge on.
 
     Raises:
-        BadImageError: It is no panorama, as `rows_shown` says, or too low for the crops.
+        BadImageError: It is not a panorama (see `rows_shown`), or shows too few rows for the crops.
     """
     rows = rows_shown(*panorama.size, read_xmp(panorama.info.get("xmp")))
     if settings.projection == PERSPECTIVE:
@@ -89,15 +88,15 @@ def _windows(strip: Image.Image, settings: CropSettings) -> Iterator[Image.Image
     for number in range(settings.crops_num):
         left = round(number * strip.width / settings.crops_num)
         window = strip.crop((left, 0, left + side, side))
-        if (beyond := left + side - strip.width) > 0:  # the seam: it goes on at the left edge
+        if (beyond := left + side - strip.width) > 0:  # the seam: continue at the left edge
             window.paste(strip.crop((0, 0, beyond, side)), (side - beyond, 0))
         yield window if window.size == size else window.resize(size, Image.Resampling.LANCZOS)
 
 
 def _views(panorama: Image.Image, rows: Rows, settings: CropSettings) -> Iterator[Image.Image]:
-    """Give what a level camera sees, with its sensor shifted where the rows do not reach as far up as down.
+    """Yield the views of a level camera, in which vertical lines stay vertical.
 
-    So upright lines stay upright.
+    Its sensor is shifted where the rows do not reach as far up as down.
     """
     shrink = int(panorama.width * settings.fov / FULL_TURN / settings.crop_size)
     source = panorama.reduce(shrink) if shrink > 1 else panorama
@@ -110,15 +109,14 @@ def _views(panorama: Image.Image, rows: Rows, settings: CropSettings) -> Iterato
 
 @dataclass(frozen=True)
 class _View:
-    """Where a level camera looks, in panoramas of one height: the same in whatever direction.
+    """Where a level camera looks in panoramas of one height, in any direction.
 
     Args:
-        azimuths: Of each column, degrees from the left edge of the view: [size].
-        rows: The first and the one after the last row of the panorama that is seen.
-        above: Of each pixel, the number of the point above it, where points are counted along those rows, a column of
-            the view each: [size * size].
-        below: Likewise of the point below it.
-        down: How far down from the one to the other, 0 to 1: [size * size, 1].
+        azimuths: Degrees from the left edge of the view, per column: [size].
+        rows: The first row of the panorama that is seen, and the one after the last.
+        above: Index of the sample above each pixel, among the samples of `rows` at the view's columns: [size * size].
+        below: Index of the sample below each pixel: [size * size].
+        down: Fraction of the way from the sample above to the one below: [size * size, 1].
     """
 
     azimuths: npt.NDArray[np.float64]
@@ -128,7 +126,7 @@ class _View:
     down: npt.NDArray[np.float32]
 
 
-@functools.lru_cache(maxsize=8)  # panoramas are of few sizes, and this takes as long as a crop
+@functools.lru_cache(maxsize=8)  # panoramas have few sizes, and a view takes as long as a crop
 def _view(height: int, shown: Rows, settings: CropSettings) -> _View:
     azimuths, elevations = _directions(_shift(shown, settings), settings)
     rows = _rows_of(elevations, height, shown)
@@ -141,7 +139,7 @@ def _view(height: int, shown: Rows, settings: CropSettings) -> _View:
 
 
 def _directions(shift: float, settings: CropSettings) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the azimuth of each column, from the left edge of the view, [size], and the elevation of each pixel."""
+    """Return the azimuths of columns, [size], and the elevations of pixels."""
     half = math.tan(math.radians(settings.fov / 2))
     steps = (2 * (np.arange(settings.crop_size) + 0.5) / settings.crop_size - 1) * half
     right, up = steps[None, :], shift - steps[:, None]
@@ -151,15 +149,15 @@ def _directions(shift: float, settings: CropSettings) -> tuple[npt.NDArray[np.fl
 
 
 def _shift(rows: Rows, settings: CropSettings) -> float:
-    """Return how far up the middle of a view is, as a tangent: 0, the horizon, if the rows allow it.
+    """Return the tangent of a view's middle elevation: 0 if the rows allow it.
 
     Raises:
-        BadImageError: The field of view is larger than what the rows show.
+        BadImageError: The field of view exceeds the rows.
     """
     top, bottom = (math.tan(math.radians(elevation_of(row))) for row in rows)
-    most = math.degrees(2 * math.atan((top - bottom) / 2))
-    if settings.fov > most:
-        raise BadImageError(Status.WRONG_SIZE, f"a strip shows {most:.1f} degrees, less than fov = {settings.fov:g}")
+    max_fov = math.degrees(2 * math.atan((top - bottom) / 2))
+    if settings.fov > max_fov:
+        raise BadImageError(Status.WRONG_SIZE, f"a strip shows {max_fov:.1f} degrees, less than fov = {settings.fov:g}")
     if rows == STRIP:
         return (top + bottom) / 2
     half = math.tan(math.radians(settings.fov / 2))
@@ -167,18 +165,18 @@ def _shift(rows: Rows, settings: CropSettings) -> float:
 
 
 def _rows_of(elevations: npt.NDArray[np.float64], height: int, shown: Rows) -> npt.NDArray[np.float64]:
-    """Return the rows, with fractions, at which elevations are in an image of so many rows."""
+    """Return the fractional rows of elevations in an image of this height."""
     rows_of_whole = (90 - elevations) / 180 * HEIGHT
     return (rows_of_whole - shown[0]) / (shown[1] - shown[0]) * height - 0.5
 
 
 def _sample(pixels: Pixels, view: _View, columns: npt.NDArray[np.float64]) -> Pixels:
-    """Return pixels between four of an image: along its rows, which go round, first, and then along its columns.
+    """Return a view by bilinear interpolation, along rows (which wrap around) first.
 
     Args:
-        pixels: The image.
-        view: Where each pixel of the view is, down.
-        columns: The same across: [size], for a level camera has upright lines upright.
+        pixels: The panorama: [height, width, channels].
+        view: The rows of the view's pixels.
+        columns: The fractional panorama column of each column of the view: [size].
     """
     width, size = pixels.shape[1], len(columns)
     left = np.floor(columns).astype(np.intp)
@@ -191,9 +189,9 @@ def _sample(pixels: Pixels, view: _View, columns: npt.NDArray[np.float64]) -> Pi
 
 
 def _between(one: npt.NDArray[Any], other: npt.NDArray[Any], share: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return what lies between two arrays, a share of the way; floats that are given are used up."""
-    begin, way = one.astype(np.float32, copy=False), other.astype(np.float32, copy=False)
-    way -= begin
-    way *= share
-    way += begin
-    return way
+    """Return the interpolation of two arrays; `other` is overwritten if float32."""
+    begin, result = one.astype(np.float32, copy=False), other.astype(np.float32, copy=False)
+    result -= begin
+    result *= share
+    result += begin
+    return result

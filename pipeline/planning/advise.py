@@ -11,7 +11,8 @@ from data_manifest.images.data_set_names import data_set_name
 from data_manifest.progress import working
 from data_manifest.store.find import find_artifact
 from data_manifest.store.recipe import CURRENT, is_published
-from pipeline.groups.settings import FULL_TURN, GroupSettings
+from pipeline.groups.settings import GroupSettings
+from pipeline.metadata.fields import FULL_TURN
 from pipeline.planning.count_images import count_images
 from pipeline.planning.image_statistics import ImageStatistics, compute_statistics
 from pipeline.planning.plan_groups import EpochSettings, Plan, make_plans

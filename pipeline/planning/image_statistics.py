@@ -10,7 +10,7 @@ from data_manifest.hemisphere import hemisphere
 from data_manifest.store.find import read_recipe_of
 from data_manifest.store.references import folder_of
 from data_manifest.tables import scan_table
-from pipeline.groups.settings import FULL_TURN
+from pipeline.metadata.fields import FULL_TURN
 from pipeline.sources.source import source_settings_of
 
 DEGREES_BETWEEN_CROPS = 30.0

@@ -3,7 +3,8 @@
 import textwrap
 from typing import Any
 
-from pipeline.groups.settings import FULL_TURN, GroupSettings
+from pipeline.groups.settings import GroupSettings
+from pipeline.metadata.fields import FULL_TURN
 from pipeline.planning.advise import Advice
 from pipeline.planning.plan_groups import Plan
 from pipeline.planning.remarks import BATCH_SIZE, NOTE, WARNING

@@ -1,16 +1,17 @@
-"""The source that settings ask for."""
+"""Choose the source by its settings."""
 
 from pathlib import Path
 
+from pipeline.sources.names_source import NAMES_SOURCE
 from pipeline.sources.settings import EXIF, PART, TABLE, SourceSettings
-from pipeline.sources.source import NAMES_SOURCE, Source
+from pipeline.sources.source import Source
 from pipeline.sources.table_source import TableSource
 
 
 def make_source(settings: SourceSettings, part: str = "") -> Source:
-    """Return the source of the images of a part of the data set, as in `val/database`."""
+    """Return the source for images of a part of the data set, such as `val/database`."""
     if settings.source == EXIF:
-        from pipeline.sources.photo_source import PhotoSource  # Pillow, which the other sources do without
+        from pipeline.sources.photo_source import PhotoSource  # imports Pillow
 
         return PhotoSource(settings)
     if settings.source == TABLE:

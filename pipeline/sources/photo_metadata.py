@@ -1,9 +1,11 @@
-"""What one photo's file says of itself: position, heading and time, from its EXIF, XMP and Mapillary's description.
+"""Read the position, heading and time of a photo from its headers.
 
-Only headers are read: no picture is decoded. Where several give a heading, Mapillary's description comes before XMP's
-pose, and that before EXIF; of positions, Mapillary's comes before EXIF's, and that before XMP's.
+The headers are EXIF, XMP and the description that Mapillary's tools write.
+
+Precedence for headings: Mapillary, XMP pose, EXIF. For positions: Mapillary, EXIF, XMP.
 """
 
+import html
 import json
 import math
 import re
@@ -14,74 +16,87 @@ from typing import Any
 from PIL import ExifTags, Image
 
 from data_manifest.images.open_picture import open_picture
-from pipeline.sources.degrees import signed_degrees
-from pipeline.sources.xmp import EQUIRECTANGULAR, read_xmp
+from pipeline.metadata.degrees import signed_degrees
 
 GPS, EXIF = ExifTags.IFD.GPSInfo, ExifTags.IFD.Exif
 TAGS, GPS_TAGS = ExifTags.Base, ExifTags.GPS
 REFERENCES = {"T": "true", "M": "magnetic"}
-TURNED = "orientation {}"
-ZERO_HEADING = "GPano heading 0, GPSImgDirection {}"  # some programs write 0 for an unknown heading
+EQUIRECTANGULAR = "equirectangular"
+ROTATED = "orientation {}"
+DOUBTFUL_HEADING = "GPano heading 0, GPSImgDirection {}"  # some programs write 0 for an unknown heading
 UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, Image.DecompressionBombError)
+_XMP = re.compile(r"""(?<!/)\b((?:GPano|exif|drone-dji):\w+)\s*(?:=\s*(?:"([^"]*)"|'([^']*)')|>([^<]*)<)""")
 
-Facts = dict[str, str]
+Fields = dict[str, str]
 
 
-def read_photo(path: bytes) -> Facts:
-    """Return the fields that a photo gives, as texts; those that it does not give are missing.
+def read_photo(path: bytes) -> Fields:
+    """Return the fields that a photo has, as text.
 
-    Without a clear position, `unclear` says what is wrong with the one that is written, if any.
+    If it has positions but none is usable, `unclear` says what is wrong with the first.
 
     Raises:
-        OSError: The file cannot be read; `UNREADABLE` has what else a file that is no whole image brings about.
+        OSError: The file cannot be read.
+        UNREADABLE: The file is not an intact image.
     """
     with open_picture(path) as image:
         exif = image.getexif()
         gps, camera = exif.get_ifd(GPS), exif.get_ifd(EXIF)
-        described = _mapillary(exif.get(TAGS.ImageDescription))
+        mapillary = _mapillary(exif.get(TAGS.ImageDescription))
         xmp = read_xmp(image.info.get("xmp"))
         size, orientation = image.size, exif.get(TAGS.Orientation)
-    direction, pose = _heading(gps, xmp), _pose(xmp)
-    facts = {**_time(exif, camera, gps, xmp), **_position(gps, xmp), **direction, **pose, **described}
+    direction = _direction(gps, xmp)
+    fields = {**_time(exif, camera, gps, xmp), **_position(gps, xmp), **direction, **_pose(xmp), **mapillary}
     projection = xmp.get("GPano:ProjectionType", EQUIRECTANGULAR if size[0] == 2 * size[1] else "")
     if projection.lower() == EQUIRECTANGULAR:
-        facts["note"] = EQUIRECTANGULAR + _doubt(facts, direction.get("heading"))
+        fields["note"] = EQUIRECTANGULAR + _doubt(fields, direction.get("heading"))
     elif isinstance(orientation, int) and 1 < orientation <= 8:
-        facts["note"] = TURNED.format(orientation)
-    return facts
+        fields["note"] = ROTATED.format(orientation)
+    return fields
 
 
-def _doubt(facts: Facts, direction: str | None) -> str:
-    """Return a note on a pose that looks exactly north beside a direction that does not."""
-    is_north = facts.get("heading_source") == "xmp" and _number(facts["heading"]) == 0
+def read_xmp(packet: object) -> dict[str, str]:
+    """Return the properties of an XMP packet, by names such as exif:GPSLatitude."""
+    if not isinstance(packet, bytes):
+        return {}
+    properties: dict[str, str] = {}
+    for name, *values in _XMP.findall(packet.decode("utf-8", "replace")):
+        if value := html.unescape("".join(values)).strip():
+            properties.setdefault(name.replace("Longtitude", "Longitude"), value)  # some DJI drones misspell it
+    return properties
+
+
+def _doubt(fields: Fields, direction: str | None) -> str:
+    """Return a note if the pose is exactly north and EXIF's direction is not."""
+    is_north = fields.get("heading_source") == "xmp" and _number(fields["heading"]) == 0
     is_doubtful = is_north and _number(direction) not in (None, 0, 360)
-    return f"; {ZERO_HEADING.format(direction)}" if is_doubtful else ""
+    return f"; {DOUBTFUL_HEADING.format(direction)}" if is_doubtful else ""
 
 
-def _position(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> Facts:
-    """Return the first clear position, or in `unclear` what is wrong with the first one."""
-    in_exif = {
+def _position(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> Fields:
+    """Return the first usable position, else `unclear`: what is wrong with the first."""
+    exif = {
         "Latitude": (gps.get(GPS_TAGS.GPSLatitude), gps.get(GPS_TAGS.GPSLatitudeRef)),
         "Longitude": (gps.get(GPS_TAGS.GPSLongitude), gps.get(GPS_TAGS.GPSLongitudeRef)),
     }
-    in_xmp = {name: (xmp.get(f"exif:GPS{name}"), xmp.get(f"exif:GPS{name}Ref")) for name in in_exif}
-    of_drone = {name: (_signed(xmp.get(f"drone-dji:Gps{name}")), None) for name in in_exif}
-    unclear: Facts = {}
-    for prefix, written in (("GPS", in_exif), ("exif:GPS", in_xmp), ("drone-dji:Gps", of_drone)):
-        if all(value is None for value, _ in written.values()):
+    exif_in_xmp = {name: (xmp.get(f"exif:GPS{name}"), xmp.get(f"exif:GPS{name}Ref")) for name in exif}
+    drone = {name: (_signed(xmp.get(f"drone-dji:Gps{name}")), None) for name in exif}
+    unclear: Fields = {}
+    for prefix, position in (("GPS", exif), ("exif:GPS", exif_in_xmp), ("drone-dji:Gps", drone)):
+        if all(value is None for value, _ in position.values()):
             continue
         try:
-            degrees = {name.lower(): _degrees(prefix, name, *written[name]) for name in written}
+            degrees = {name.lower(): _degrees(prefix, name, *position[name]) for name in position}
         except ValueError as error:
             unclear.setdefault("unclear", str(error))
         else:
-            return _texts(**degrees, height=_height(gps))
+            return _as_texts(**degrees, height=_height(gps))
     return unclear
 
 
 def _degrees(prefix: str, name: str, value: Any, side: Any) -> float:
     if value is None:
-        raise ValueError(f"there is no {prefix}{name}")
+        raise ValueError(f"{prefix}{name} is missing")
     value = _text(value) if isinstance(value, str | bytes) else value
     try:
         return signed_degrees(name.lower(), value, _text(side))
@@ -96,7 +111,7 @@ def _shown(value: Any) -> str:
 
 
 def _signed(number: str | None) -> str | None:
-    """Return DJI's number with a sign: north and east may be written without one."""
+    """Return a DJI number with its sign, which may be missing for north and east."""
     return f"+{number}" if number and number[0].isdigit() else number
 
 
@@ -106,70 +121,70 @@ def _height(gps: Mapping[int, Any]) -> float | None:
     return -height if height is not None and is_below_sea else height
 
 
-def _heading(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> Facts:
-    """Return the direction in EXIF, or else in XMP."""
+def _direction(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> Fields:
+    """Return the heading in GPSImgDirection, from EXIF or else from XMP."""
     in_exif = gps.get(GPS_TAGS.GPSImgDirection), gps.get(GPS_TAGS.GPSImgDirectionRef)
     in_xmp = xmp.get("exif:GPSImgDirection"), xmp.get("exif:GPSImgDirectionRef")
     for source, (value, reference) in (("exif", in_exif), ("xmp", in_xmp)):
-        if heading := _written(value):
-            known = REFERENCES.get(_text(reference).upper()[:1], "")
-            return {"heading": heading, "heading_source": source, "heading_reference": known}
+        if heading := _number_text(value):
+            return _heading(heading, source, REFERENCES.get(_text(reference).upper()[:1], ""))
     return {}
 
 
-def _time(exif: Mapping[int, Any], camera: Mapping[int, Any], gps: Mapping[int, Any], xmp: Mapping[str, str]) -> Facts:
-    """Return when the photo was taken, by the camera's clock, else by GPS, else when the file was written."""
+def _pose(xmp: Mapping[str, str]) -> Fields:
+    """Return the GPano pose: pitch, roll, and the heading of the centre column."""
+    pitch, roll = (_number(xmp.get(f"GPano:Pose{name}Degrees")) for name in ("Pitch", "Roll"))
+    heading = _number_text(xmp.get("GPano:PoseHeadingDegrees"))
+    return _as_texts(pitch=pitch, roll=roll) | (_heading(heading, "xmp", "true") if heading else {})
+
+
+def _heading(heading: str, source: str, reference: str) -> Fields:
+    return {"heading": heading, "heading_source": source, "heading_reference": reference}
+
+
+def _time(exif: Mapping[int, Any], camera: Mapping[int, Any], gps: Mapping[int, Any], xmp: Mapping[str, str]) -> Fields:
+    """Return when the photo was taken (camera's clock, else GPS), else written."""
     clock, date = gps.get(GPS_TAGS.GPSTimeStamp), _text(gps.get(GPS_TAGS.GPSDateStamp))
-    of_gps = None
+    gps_time = None
     if date and isinstance(clock, tuple) and len(clock) == 3 and all(_number(each) is not None for each in clock):
-        of_gps = f"{date} " + ":".join(f"{int(each):02d}" for each in clock)
+        gps_time = f"{date} " + ":".join(f"{int(each):02d}" for each in clock)
     for value in (
         camera.get(TAGS.DateTimeOriginal),
         camera.get(TAGS.DateTimeDigitized),
-        of_gps,
+        gps_time,
         exif.get(TAGS.DateTime),
         xmp.get("exif:DateTimeOriginal"),
     ):
-        if re.search("[1-9]", text := _text(value)):  # cameras write zeros or blanks where their clock is not set
+        if re.search("[1-9]", text := _text(value)):  # cameras write zeros or blanks while their clock is not set
             return {"timestamp": text}
     return {}
 
 
-def _mapillary(description: Any) -> Facts:
-    """Return what Mapillary's tools wrote into a description, JSON of fields that begin with MAP."""
+def _mapillary(description: Any) -> Fields:
+    """Return the fields in the JSON that Mapillary's tools write."""
     if not isinstance(description, str) or '"MAP' not in description:
         return {}
     try:
-        told = json.loads(description)
+        values = json.loads(description)
     except ValueError:
         return {}
-    if not isinstance(told, dict):
+    if not isinstance(values, dict):
         return {}
-    facts: Facts = {}
-    latitude, longitude = _number(told.get("MAPLatitude")), _number(told.get("MAPLongitude"))
+    fields: Fields = {}
+    latitude, longitude = _number(values.get("MAPLatitude")), _number(values.get("MAPLongitude"))
     if latitude is not None and longitude is not None:
-        facts |= _texts(latitude=latitude, longitude=longitude, height=_number(told.get("MAPAltitude")))
-    compass = told.get("MAPCompassHeading")
+        fields |= _as_texts(latitude=latitude, longitude=longitude, height=_number(values.get("MAPAltitude")))
+    compass = values.get("MAPCompassHeading")
     for name, reference in (("TrueHeading", "true"), ("MagneticHeading", "magnetic")):
-        if isinstance(compass, dict) and (heading := _written(compass.get(name))):
-            facts |= {"heading": heading, "heading_source": "mapillary", "heading_reference": reference}
+        if isinstance(compass, dict) and (heading := _number_text(compass.get(name))):
+            fields |= _heading(heading, "mapillary", reference)
             break
-    if time := _text(told.get("MAPCaptureTime")):
-        facts["timestamp"] = time
-    return facts
-
-
-def _pose(xmp: Mapping[str, str]) -> Facts:
-    """Return the pose of a photo sphere; its heading counts from true north."""
-    pitch, roll = (_number(xmp.get(f"GPano:Pose{name}Degrees")) for name in ("Pitch", "Roll"))
-    facts = _texts(pitch=pitch, roll=roll)
-    if heading := _written(xmp.get("GPano:PoseHeadingDegrees")):
-        facts |= {"heading": heading, "heading_source": "xmp", "heading_reference": "true"}
-    return facts
+    time = _text(values.get("MAPCaptureTime"))
+    return fields | ({"timestamp": time} if time else {})
 
 
 def _number(value: Any) -> float | None:
-    """Return a finite number, else None: cameras write 0/0 for what they do not know."""
+    """Return a finite number, else None; cameras write 0/0 for an unknown number."""
     try:
         number = float(Fraction(value) if isinstance(value, str) and "/" in value else value)
     except (TypeError, ValueError, ArithmeticError):
@@ -177,8 +192,8 @@ def _number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _written(value: Any) -> str:
-    """Return a number's text, or what is written in place of one; empty if nothing is, or no finite number."""
+def _number_text(value: Any) -> str:
+    """Return a number as text, else the text in its place; 0/0 becomes empty."""
     number = _number(value)
     if number is not None:
         return repr(round(number, 9))
@@ -186,10 +201,10 @@ def _written(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """Return a text without the blanks and zeros around it; empty for what is no text."""
+    """Return a text without surrounding blanks and zero bytes, else an empty text."""
     text = value.decode("latin-1") if isinstance(value, bytes) else value
     return text.strip("\0 \t\r\n") if isinstance(text, str) else ""
 
 
-def _texts(**numbers: float | None) -> Facts:
+def _as_texts(**numbers: float | None) -> Fields:
     return {name: repr(round(number, 9)) for name, number in numbers.items() if number is not None}

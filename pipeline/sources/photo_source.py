@@ -1,23 +1,15 @@
-"""The photos themselves as the source: EXIF, XMP and Mapillary's description, read in bulk, without decoding a picture.
-
-A manifest of photos depends on each file's size and modification time, and a partition on those of its own files: where
-these are as they were, nothing is read again. Partitions are small, and processes read several at once, for the parsing
-is Python. Threads read the files of one where the disk keeps one waiting: where it does not, they would only fight over
-Python's lock, and take twice the processor time.
-"""
+"""Photos as the source: their EXIF and XMP. No picture is decoded."""
 
 import contextlib
-import dataclasses
 import functools
 import hashlib
-import itertools
 import logging
 import multiprocessing
 import os
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +17,7 @@ import polars as pl
 import xxhash
 
 from data_manifest.errors import io_error, is_io_error
+from data_manifest.images.file_states import stat_file
 from data_manifest.images.heif import HEIF_SUFFIXES, NEEDS_HEIF, can_read_heif, is_named_heif
 from data_manifest.images.hidden import is_hidden, is_system_folder
 from data_manifest.progress import Progress
@@ -32,33 +25,31 @@ from data_manifest.store.recipe import digest_of
 from data_manifest.store.references import folder_of
 from pipeline.execution.executor import usable_cores
 from pipeline.listing.list_images import Listing, path_blocks
+from pipeline.metadata.fields import clean_number
 from pipeline.metadata.paths import Paths
-from pipeline.metadata.sf_xl_names import Reason
+from pipeline.metadata.rejects import Reason
 from pipeline.metadata.track_headings import fill_headings
-from pipeline.sources.photo_metadata import UNREADABLE, Facts, read_photo
+from pipeline.sources.photo_metadata import UNREADABLE, Fields, read_photo
 from pipeline.sources.settings import FROM_TRACK, SourceSettings
-from pipeline.sources.source import WRITTEN, Reader, read_fields
-from pipeline.sources.table_rows import number_in_one_form
+from pipeline.sources.source import SOURCE_FIELDS, Reader, Source, read_fields
 
+VERSION = 5  # raise it when the fields, rejects or notes of a photo change
 PHOTOS_PER_PARTITION = 5_000
 STATES_AT_A_TIME = 1_000
-THREADS = 16  # that wait for the disk, most of the time
-READ_ALONE, READ_AT_A_TIME = 20, 500  # the first of so many photos are read alone, to see whether the disk is slow
-SLOW_DISK = 3  # times the work, spent waiting: more than other programs on a busy machine make one wait
-VERSION = 4  # of what is read of a photo
-JOBS_FOR_PROCESSES = 3  # with fewer partitions to start processes takes longer than it spares
+THREADS = 16  # mostly waiting for the disk
+MIN_JOBS_FOR_PROCESSES = 3  # with fewer partitions, starting processes takes longer than it saves
 OTHER_PHOTOS = (".avif", ".webp", ".dng", ".tif", ".tiff")
+COLUMNS = (*SOURCE_FIELDS, "heading_source", "heading_reference", "reason", "detail")
 logger = logging.getLogger(__name__)
-COLUMNS = (*WRITTEN, "heading_source", "heading_reference", "reason", "detail")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class PhotoReader:
-    """Says of photos what their files do.
+    """Reads manifest rows from photos.
 
     Args:
-        images_folder: Where they lie.
-        from_track: Whether headings that are missing are estimated.
+        images_folder: Folder of the photos.
+        from_track: Whether missing headings are estimated.
         camera_turn: As in `fill_headings`.
     """
 
@@ -68,73 +59,55 @@ class PhotoReader:
     by_paths_alone: bool = False
 
     def state(self, paths: Paths) -> bytes:
-        """Return a digest of the sizes and modification times of photos, with how their headings are found."""
+        """Return a digest of the photos' states and of how headings are found."""
         folder, content = os.fsencode(self.images_folder) + b"/", hashlib.sha256()
         for path in paths.in_bytes:
             content.update(state_of_file(folder + path))
         return f"{VERSION} {self.from_track} {self.camera_turn} ".encode() + content.digest()
 
     def read(self, paths: Paths, strict: bool, negative_headings: bool = False) -> pl.DataFrame:
-        """Return what the photos say."""
+        """Return manifest rows, as `Reader.read` does."""
         texts = paths.decode()
-        folder = os.fsencode(self.images_folder)
-        facts = read_all(functools.partial(_read_one, folder), list(texts.select("path", "is_utf8").iter_rows()))
-        columns = {name: [each.get(name, "") for each in facts] for name in COLUMNS}
+        read = functools.partial(_read_or_reject, os.fsencode(self.images_folder))
+        with ThreadPoolExecutor(THREADS) as threads:
+            photos = list(threads.map(read, texts["path"], texts["is_utf8"]))
+        columns = {name: [photo.get(name, "") for photo in photos] for name in COLUMNS}
         rows = texts.hstack(pl.DataFrame(columns, schema=dict.fromkeys(COLUMNS, pl.String)))
-        found = pl.struct("reason", "detail")
-        reject = pl.when(pl.col("reason") != "").then(found)
-        rows = rows.with_columns(number_in_one_form("heading"), reject=reject).drop("reason", "detail")
+        reject = pl.when(pl.col("reason") != "").then(pl.struct("reason", "detail"))
+        rows = rows.with_columns(clean_number("heading"), reject=reject).drop("reason", "detail")
         images = read_fields(rows, strict, negative_headings)
         if self.from_track:
-            sequence = pl.col("path").str.replace(r"[^/]*$", "")
-            images = fill_headings(images.with_columns(sequence=sequence), self.camera_turn).drop("sequence")
+            folder = pl.col("path").str.replace(r"[^/]*$", "")
+            images = fill_headings(images.with_columns(sequence=folder), self.camera_turn).drop("sequence")
         return images
 
 
-def read_all(read: Callable[[str, bool], Facts], photos: Sequence[tuple[str, bool]]) -> list[Facts]:
-    """Return what is read of photos, in their order; by threads, for as long as most of the time is spent waiting."""
-    facts: list[Facts] = []
-    with ThreadPoolExecutor(THREADS) as threads:
-        for begin in range(0, len(photos), READ_AT_A_TIME):
-            alone, others = photos[begin : begin + READ_ALONE], photos[begin + READ_ALONE : begin + READ_AT_A_TIME]
-            begun, worked = time.perf_counter(), time.thread_time()
-            facts += itertools.starmap(read, alone)
-            work = time.thread_time() - worked
-            is_slow = time.perf_counter() - begun - work > SLOW_DISK * work
-            facts += threads.map(lambda photo: read(*photo), others) if is_slow else itertools.starmap(read, others)
-    return facts
-
-
-def _read_one(folder: bytes, path: str, is_utf8: bool) -> Facts:
-    """Return the fields of a photo, or the reason for which it is of no use.
+def _read_or_reject(folder: bytes, path: str, is_utf8: bool) -> Fields:
+    """Return the fields of a photo, with `reason` and `detail` if it is unusable.
 
     Raises:
-        UserError: The machine does not give it: as a reject it would be remembered when rights are mended.
+        UserError: An I/O error, which says nothing about the photo.
     """
-    if not is_utf8:  # a reject already, whose path is not that of the file
+    if not is_utf8:  # rejected later; the escaped path names no file
         return {}
     try:
-        facts = read_photo(folder + b"/" + path.encode())
+        fields = read_photo(folder + b"/" + path.encode())
     except UNREADABLE as error:
         if isinstance(error, OSError) and is_io_error(error):
             raise io_error(f"{os.fsdecode(folder)}/{path}", error) from error
         text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        text = "no image that can be read" if "cannot identify" in text else text
+        text = "not an image" if "cannot identify" in text else text
         return {"reason": Reason.UNREADABLE.value, "detail": text or type(error).__name__}
-    if "latitude" not in facts:
-        detail = facts.get("unclear", "the file has no GPS position")
-        return {**facts, "reason": Reason.NO_POSITION.value, "detail": detail}
-    return facts
+    if "latitude" not in fields:
+        fields |= {"reason": Reason.NO_POSITION.value, "detail": fields.get("unclear", "no GPS position in the file")}
+    return fields
 
 
 def state_of_file(path: bytes) -> bytes:
-    """Return the size and the modification time of a photo; those of one that is gone are 0."""
-    try:
-        found = os.stat(path)  # noqa: PTH116 -- bytes
-    except OSError:
-        return b"0 0\n"
-    can_be_read = b"read\n" if is_named_heif(path) and can_read_heif() else b""  # with the extra, another manifest
-    return b"%d %d\n%b" % (found.st_size, found.st_mtime_ns, can_be_read)
+    """Return the state of a photo: its size and modification time, 0 if missing."""
+    size, modified_ns = stat_file(path, skip_errors=True)
+    is_read = size is not None and is_named_heif(path) and can_read_heif()  # installing the extra changes the rows
+    return b"%d %d\n%b" % (size or 0, modified_ns or 0, b"read\n" if is_read else b"")
 
 
 def _sum_of_states(folder: bytes, paths: pl.Series) -> int:
@@ -142,7 +115,7 @@ def _sum_of_states(folder: bytes, paths: pl.Series) -> int:
 
 
 def state_of_listing(listing: Listing) -> str:
-    """Return a digest of the size and the modification time of each image, whatever the order of the listing."""
+    """Return a digest of the photos' states, independent of their order."""
     folder, total = os.fsencode(folder_of(listing.origin)) + b"/", 0
     with (
         ThreadPoolExecutor(THREADS) as threads,
@@ -156,57 +129,57 @@ def state_of_listing(listing: Listing) -> str:
     return digest_of([total % 2**128])
 
 
-def _warn_of_others(folder: Path) -> None:
-    """Say how many photos of other kinds there are, as phones and cameras save them: nothing else tells of them."""
-    found: Counter[str] = Counter()
+def _warn_of_other_photos(folder: Path) -> None:
+    """Log how many photos have formats that are not read."""
+    counts: Counter[str] = Counter()
     for _, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not is_system_folder(os.fsencode(name))]
-        found.update(Path(name).suffix.lower() for name in names if not is_hidden(os.fsencode(name)))
-    if not can_read_heif() and (count := sum(found[suffix] for suffix in HEIF_SUFFIXES)):
+        counts.update(Path(name).suffix.lower() for name in names if not is_hidden(os.fsencode(name)))
+    if not can_read_heif() and (count := sum(counts[suffix] for suffix in HEIF_SUFFIXES)):
         logger.warning("%s: %s HEIC photos are rejected. %s", folder, f"{count:,}", NEEDS_HEIF)
-    for suffix, count in sorted((suffix, found[suffix]) for suffix in OTHER_PHOTOS if found[suffix]):
-        text = "%s: %s photos %s are not read: convert them to JPEG, keeping the metadata (see docs/data.md)"
-        logger.warning(text, folder, f"{count:,}", suffix)
+    for suffix in OTHER_PHOTOS:
+        if count := counts[suffix]:
+            text = "%s: %s photos %s are not read. Convert them to JPEG and keep the metadata (see docs/data.md)."
+            logger.warning(text, folder, f"{count:,}", suffix)
 
 
-@dataclasses.dataclass(frozen=True)
-class PhotoSource:
+@dataclass(frozen=True)
+class PhotoSource(Source):
     """The photos themselves."""
 
     options: SourceSettings
-    expected: str = "Photos are expected to hold a GPS position in EXIF; --source table takes positions from a table"
+
+    @property
+    def expected(self) -> str:
+        """What the photos must contain."""
+        return "Photos need a GPS position in EXIF. To read positions from a table, pass --source table."
 
     @property
     def rows_per_partition(self) -> int | None:
-        """How many photos a partition has; as many as can be where neighbours are needed."""
+        """Photos per partition; the default where headings depend on neighbours."""
         return None if self.options.heading == FROM_TRACK else PHOTOS_PER_PARTITION
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """What decides the rows."""
+        """The source settings and the version."""
         return {"source": {**self.options.as_dict(), "version": VERSION}}
 
-    @property
-    def summary(self) -> Mapping[str, Any]:
-        """Return nothing: the folder is told of any source."""
-        return {}
-
     def inputs(self, listing: Listing) -> Mapping[str, str]:
-        """Return a digest of the files' sizes and modification times."""
+        """Return a digest of the photos' states."""
         return {"files": state_of_listing(listing)}
 
     def open(self, listing: Listing, scratch: Path) -> tuple[Sequence[bytes], Reader]:
         """Return no other paths, and the reader."""
         folder, turn = folder_of(listing.origin).absolute(), self.options.camera_turn
-        _warn_of_others(folder)
+        _warn_of_other_photos(folder)
         return (), PhotoReader(folder, self.options.heading == FROM_TRACK, turn)
 
     @contextlib.contextmanager
     def executor(self, num_jobs: int) -> Iterator[Executor | None]:
-        """Give processes, for more than a few partitions."""
-        if num_jobs < JOBS_FOR_PROCESSES or usable_cores() == 1:
+        """Yield processes for many partitions, because parsing holds Python's lock."""
+        if num_jobs < MIN_JOBS_FOR_PROCESSES or usable_cores() == 1:
             yield None
             return
-        context = multiprocessing.get_context("spawn")  # a fork would copy polars' threads in the middle of their work
+        context = multiprocessing.get_context("spawn")  # a fork would copy polars' threads in an unknown state
         with ProcessPoolExecutor(min(num_jobs, usable_cores()), mp_context=context) as processes:
             yield processes

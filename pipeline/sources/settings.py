@@ -1,11 +1,11 @@
-"""Which source a manifest has, as the command line and luigi.cfg say it."""
+"""Settings of the source, for the command line and luigi.cfg."""
 
 import dataclasses
 from pathlib import Path
 
 from data_manifest.errors import UserError
 from data_manifest.settings import Settings, setting
-from pipeline.sources.table_columns import columns_in_one_form
+from pipeline.sources.table_columns import normalize_columns
 
 NAMES, TABLE, EXIF = "names", "table", "exif"
 GIVEN, FROM_TRACK = "given", "from-track"
@@ -14,43 +14,42 @@ PART = "{part}"  # in the path of a table
 
 @dataclasses.dataclass(frozen=True)
 class SourceSettings(Settings):
-    """Where it is written when and where images were taken, and which way they look."""
+    """Where the position, heading and time of images are read from."""
 
     source: str = setting(
         NAMES,
-        "what says where images were taken: their names, in SF-XL's form; a table; or EXIF, XMP and Mapillary's "
-        "description in the files",
+        "where positions and headings are read from: names (SF-XL's form), table, or exif (EXIF, XMP and Mapillary's "
+        "description in the files)",
         choices=(NAMES, TABLE, EXIF),
     )
     table: Path | None = setting(
         None,
-        "CSV, JSON or Parquet file, or folder of Parquet files, with one row per image, for source = table; {part} in "
-        "it stands for train, val-database, val-queries, test-database or test-queries",
+        "for source = table: CSV, JSON or Parquet file, or folder of Parquet files, with one row per image; {part} in "
+        "the path becomes train, val-database, val-queries, test-database or test-queries",
     )
     columns: str | None = setting(
         None,
-        "what the columns of the table are called, where that is not told from their names, as in "
-        "path=file,latitude=y,longitude=x",
-        form=columns_in_one_form,
+        "for source = table: columns whose names are not recognized, as in path=file,latitude=y,longitude=x",
+        form=normalize_columns,
     )
     heading: str = setting(
         GIVEN,
-        "headings as given alone, or those that are missing estimated from the track of the sequence that an image "
-        "is of: for a camera that looks along the way, on a car, a bicycle or a helmet",
+        "given: use headings as they are; from-track: estimate missing ones from the track of the image's sequence, "
+        "for a camera that faces the direction of travel (car, bicycle, helmet)",
         choices=(GIVEN, FROM_TRACK),
     )
     camera_turn: float = setting(
-        0.0, "degrees that the camera is turned to the right of the way, for heading = from-track"
+        0.0, "for heading = from-track: degrees from the direction of travel to the camera, clockwise"
     )
 
     def check(self) -> None:
-        """Refuse what would have no effect."""
+        """Raise UserError for a setting that is missing or has no effect."""
         if self.source == TABLE and self.table is None:
-            raise UserError("source = table: which one? Give --table")
+            raise UserError("source = table: no table given. Pass --table.")
         for name in ("table", "columns"):
             if self.source != TABLE and getattr(self, name) is not None:
-                raise UserError(f"{name} = {getattr(self, name)}: no table is read with source = {self.source}")
+                raise UserError(f"{name} = {getattr(self, name)}: source = {self.source}. Pass --source table.")
         if self.source == NAMES and self.heading != GIVEN:
-            raise UserError(f"heading = {self.heading}: it takes --source table or --source exif")
+            raise UserError(f"heading = {self.heading}: source = names. Pass --source table or --source exif.")
         if self.heading == GIVEN and self.camera_turn:
-            raise UserError(f"camera_turn = {self.camera_turn:g}: it takes --heading {FROM_TRACK}")
+            raise UserError(f"camera_turn = {self.camera_turn:g}: heading = given. Pass --heading {FROM_TRACK}.")

@@ -1,4 +1,4 @@
-"""Which column of a table means what: by its name, or as the user says."""
+"""Find the columns of a table by their names, or as the user maps them."""
 
 import logging
 import re
@@ -9,8 +9,8 @@ import polars as pl
 
 from data_manifest.errors import UserError
 
-HEMISPHERE = "hemisphere"  # N or S: of UTM where that is given, else of the latitude
-ALSO_CALLED = {
+HEMISPHERE = "hemisphere"  # N or S: of the UTM position if there is one, else of the latitude
+ALIASES = {
     "path": ("file", "filename", "file_name", "file_path", "filepath", "image", "image_path", "img", "img_path"),
     "latitude": ("lat", "gps_lat", "gps_latitude"),
     "longitude": ("lon", "lng", "long", "gps_lon", "gps_lng", "gps_longitude"),
@@ -35,42 +35,41 @@ POSITIONS = (("latitude", "longitude"), ("utm_east", "utm_north"))
 logger = logging.getLogger(__name__)
 
 
-def columns_in_one_form(text: str) -> str:
-    """Return the one text of those that mean the same: sorted by what the columns mean.
+def normalize_columns(text: str) -> str:
+    """Return a column mapping in its normal form, sorted by meaning.
 
     Raises:
-        ValueError: The text breaks the rule, which the message has.
+        ValueError: The text is not a mapping. The message says why.
     """
-    return ",".join(f"{meaning}={name}" for meaning, name in sorted(columns_of(text).items()))
+    return ",".join(f"{meaning}={name}" for meaning, name in sorted(parse_columns(text).items()))
 
 
-def columns_of(text: str) -> dict[str, str]:
-    """Return the name of each column that `path=file,latitude=y` names, by its meaning.
+def parse_columns(text: str) -> dict[str, str]:
+    """Return the columns by meaning in a text such as `path=file,latitude=y`.
 
     Raises:
-        ValueError: As in `columns_in_one_form`.
+        ValueError: The text is not a mapping. The message says why.
     """
-    found: dict[str, str] = {}
+    columns: dict[str, str] = {}
     for part in text.split(","):
-        meaning, equals, name = (each.strip() for each in part.partition("="))
-        if not (meaning and equals and name):
+        meaning, _, name = (each.strip() for each in part.partition("="))
+        if not (meaning and name):
             raise ValueError("expected meaning=column, as in path=file,latitude=y,longitude=x")
-        if meaning not in ALSO_CALLED:
-            raise ValueError(f"{meaning} is no meaning of a column: choose of {', '.join(ALSO_CALLED)}")
-        if meaning in found:
+        if meaning not in ALIASES:
+            raise ValueError(f"unknown meaning {meaning}. Choose one of {', '.join(ALIASES)}")
+        if meaning in columns:
             raise ValueError(f"{meaning} is given twice")
-        found[meaning] = name
-    return found
+        columns[meaning] = name
+    return columns
 
 
 def find_columns(table: Path, schema: Mapping[str, pl.DataType], given: Mapping[str, str]) -> dict[str, str]:
-    """Return the column of a table for each meaning that it has one for: those given, else those of a known name.
+    """Return the columns of a table by meaning.
 
-    Columns of lists, structures, bytes and durations are not read.
+    A given column wins over one with a known name. Columns of lists, structs, bytes and durations are not read.
 
     Raises:
-        UserError: A column that was given is missing or unreadable, one that is needed is missing, or several columns
-            could have the same meaning.
+        UserError: A given column is missing or unreadable, a required one is missing, or several have one meaning.
     """
     names = [name for name, kind in schema.items() if not (kind.is_nested() or kind in (pl.Binary, pl.Duration))]
     for meaning, name in given.items():
@@ -78,53 +77,52 @@ def find_columns(table: Path, schema: Mapping[str, pl.DataType], given: Mapping[
             raise UserError(f"{table} has no column {name} (for {meaning}). It has {', '.join(schema)}.")
         if name not in names:
             raise UserError(f"{table}: column {name} holds {_kind(schema[name])}. {meaning} takes text or numbers.")
-        _check_single(table, meaning, [each for each in names if _written(each) == _written(name)])
-    found = dict(given)
-    for meaning, others in ALSO_CALLED.items():
+        _check_single(table, meaning, [each for each in names if _as_in_file(each) == _as_in_file(name)])
+    columns = dict(given)
+    for meaning, aliases in ALIASES.items():
         if meaning in given:
             continue
-        alike = [name for name in names if _plain(name) in (meaning, *others) and name not in given.values()]
-        _check_single(table, meaning, alike)
-        if alike:
-            found[meaning] = alike[0]
-    if "utm_east" not in found and _plain(found.get("utm_band", "")) == HEMISPHERE:
-        found.setdefault("latitude_ref", found.pop("utm_band"))
+        matches = [name for name in names if _normalized(name) in (meaning, *aliases) and name not in given.values()]
+        _check_single(table, meaning, matches)
+        if matches:
+            columns[meaning] = matches[0]
+    if "utm_east" not in columns and _normalized(columns.get("utm_band", "")) == HEMISPHERE:
+        columns.setdefault("latitude_ref", columns.pop("utm_band"))
     for name in schema:
-        if name not in names and any(_plain(name) in (meaning, *others) for meaning, others in ALSO_CALLED.items()):
+        if name not in names and any(_normalized(name) in (meaning, *aliases) for meaning, aliases in ALIASES.items()):
             logger.warning("%s: column %s holds %s and is not read", table, name, _kind(schema[name]))
-    _check_enough(table, schema, found)
-    return found
+    _check_complete(table, schema, columns)
+    return columns
 
 
-def _check_single(table: Path, meaning: str, alike: Sequence[str]) -> None:
-    if len(alike) < 2:
+def _check_single(table: Path, meaning: str, matches: Sequence[str]) -> None:
+    if len(matches) < 2:
         return
-    written = [_written(name) for name in alike]
-    advice = "Rename one." if len(set(written)) == 1 else f"Choose one: --columns {meaning}={written[0]}"
-    raise UserError(f"{table}: columns {' and '.join(written)} could both be {meaning}. {advice}")
+    names = [_as_in_file(name) for name in matches]
+    advice = "Rename one." if len(set(names)) == 1 else f"Choose one: --columns {meaning}={names[0]}"
+    raise UserError(f"{table}: columns {' and '.join(names)} could both be {meaning}. {advice}")
 
 
-def _written(name: str) -> str:
-    """Return a column's name as the file has it: polars numbers those that occur twice."""
+def _as_in_file(name: str) -> str:
+    """Return a column's name without the number that polars adds to repeats."""
     return re.sub(r"_duplicated_\d+$", "", name)
 
 
-def _plain(name: str) -> str:
-    return _written(name).strip().lower().replace(" ", "_").replace("-", "_")
+def _normalized(name: str) -> str:
+    return _as_in_file(name).strip().lower().replace(" ", "_").replace("-", "_")
 
 
 def _kind(kind: pl.DataType) -> str:
     return type(kind).__name__
 
 
-def _check_enough(table: Path, schema: Mapping[str, pl.DataType], found: Mapping[str, str]) -> None:
-    there = "It has " + ", ".join(
-        f"{name} ({_kind(kind)})" if kind.is_nested() else name for name, kind in schema.items()
-    )
-    if "path" not in found:
-        raise UserError(f"{table}: no column has the images' paths. Give --columns path=... {there} (its first line).")
-    if not any(all(meaning in found for meaning in pair) for pair in POSITIONS):
+def _check_complete(table: Path, schema: Mapping[str, pl.DataType], columns: Mapping[str, str]) -> None:
+    kinds = {name: f" ({_kind(kind)})" if kind.is_nested() else "" for name, kind in schema.items()}
+    all_columns = "It has " + ", ".join(f"{name}{kind}" for name, kind in kinds.items())
+    if "path" not in columns:
+        raise UserError(f"{table}: no column has the images' paths. Give --columns path=... {all_columns}.")
+    if not any(all(meaning in columns for meaning in pair) for pair in POSITIONS):
         raise UserError(
             f"{table}: no columns have positions. Give --columns latitude=...,longitude=... (degrees) or "
-            f"utm_east=...,utm_north=...,utm_zone=... (metres). {there}."
+            f"utm_east=...,utm_north=...,utm_zone=... (metres). {all_columns}."
         )

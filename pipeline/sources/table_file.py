@@ -1,6 +1,7 @@
-"""A user's table from its file as programs of all kinds write it: CSV, JSON, Parquet or a folder of Parquet files."""
+"""Read a user's table: CSV, JSON, Parquet, or a folder of Parquet files."""
 
 import codecs
+import io
 import logging
 import os
 from collections.abc import Iterable
@@ -12,16 +13,15 @@ from data_manifest.errors import UserError
 from data_manifest.store.recipe import digest_of, digest_of_file
 
 SEPARATORS = ",;\t|"
+SEPARATOR_LINE = "sep="  # Excel may write the separator on a line of its own before the header
 PARQUET_SUFFIXES = (".parquet", ".pq")
-PARQUET_BEGIN, JSON_BEGINS = b"PAR1", ("[", "{")
-OTHER_BEGINS = {
+PARQUET_MAGIC, JSON_BEGINS = b"PAR1", ("[", "{")
+OTHER_FORMATS = {
     b"PK\x03\x04": "a workbook or another archive",
     b"\xd0\xcf\x11\xe0": "a workbook of an old Excel",
     b"\x1f\x8b": "compressed",
     b"SQLite format 3": "a database",
 }
-TOLD_SEPARATOR = "sep="  # on a line of its own before the first, as Excel writes and reads it
-BLOCK = 1 << 24
 logger = logging.getLogger(__name__)
 
 
@@ -29,116 +29,116 @@ def digest_of_table(table: Path) -> str:
     """Return a digest of a table's content.
 
     Raises:
-        UserError: It cannot be read.
+        UserError: The table cannot be read.
     """
-    if not table.is_dir():
-        try:
-            return digest_of_file(table)
-        except UserError as error:
-            raise UserError(f"table = {error}. Check --table.") from None
-    return digest_of([(str(file.relative_to(table)), digest_of_file(file)) for file in _parquet_files(table)])
+    if table.is_dir():
+        return digest_of([(str(file.relative_to(table)), digest_of_file(file)) for file in _parquet_files(table)])
+    try:
+        return digest_of_file(table)
+    except UserError as error:
+        raise UserError(f"table = {error}. Check --table.") from None
 
 
 def read_table_file(table: Path) -> pl.DataFrame:
-    """Return the rows of a table; those of CSV are texts.
+    """Return the rows of a table; columns of CSV are text.
 
     Raises:
-        UserError: It cannot be read, or has no row.
+        UserError: The table cannot be read, or has no row.
     """
     try:
-        whole = _read_folder(table) if table.is_dir() else _read_file(table)
+        rows = _read_folder(table) if table.is_dir() else _read_file(table)
     except OSError as error:
         raise UserError(f"{table} cannot be read: {error.strerror or error}") from None
-    if whole.is_empty():
-        raise UserError(f"{table} has no row below its first line, which names the columns.")
-    return whole
+    if rows.is_empty():
+        raise UserError(f"{table} has no rows, only column names.")
+    return rows
 
 
 def _read_file(table: Path) -> pl.DataFrame:
     with table.open("rb") as file:
-        first = next((line for line in file if line.strip()), b"")
-    if first.startswith(PARQUET_BEGIN) or table.suffix.lower() in PARQUET_SUFFIXES:
+        first = _first_line(file)
+    if first.startswith(PARQUET_MAGIC) or table.suffix.lower() in PARQUET_SUFFIXES:
         return _read_parquet(table)
-    for begin, kind in OTHER_BEGINS.items():
-        if first.startswith(begin):
-            raise UserError(f"{table} is {kind}. Save the table as CSV or Parquet.")
+    for magic, name in OTHER_FORMATS.items():
+        if first.startswith(magic):
+            raise UserError(f"{table} is {name}. Save the table as CSV or Parquet.")
     content = _in_utf8(table, first)
-    if isinstance(content, bytes):
-        first = content.lstrip().partition(b"\n")[0]
+    first = _first_line(io.BytesIO(content))
     if b"\0" in first:
         raise UserError(f"{table} is neither text nor Parquet. Save the table as CSV in UTF-8.")
-    header = first.decode("utf-8-sig").strip()
+    header = first.decode().strip()
     return _read_json(table, content) if header.startswith(JSON_BEGINS) else _read_csv(table, content, header)
 
 
-def _in_utf8(table: Path, first: bytes) -> Path | bytes:
-    """Return a text file's content in UTF-8 with lines that end in LF; its path if it has that form already."""
-    is_utf16 = first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # Excel's "Unicode text"
-    has_cr_lines = b"\r" in first.rstrip(b"\r\n")  # as on old Macs
-    if not (is_utf16 or has_cr_lines) and _is_utf8(table):
-        return table
+def _first_line(lines: Iterable[bytes]) -> bytes:
+    return next((line for line in lines if line.strip()), b"")
+
+
+def _in_utf8(table: Path, first: bytes) -> bytes:
+    """Return a file's content in UTF-8 without a BOM, with LF instead of CR."""
     content = table.read_bytes()
+    is_utf16 = first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # Excel's "Unicode text"
     try:
-        text = content.decode("utf-16") if is_utf16 else _of_utf8_or_1252(table, content)
+        if is_utf16:
+            content = content.decode("utf-16").encode()
+        elif not _is_utf8(content := content.removeprefix(codecs.BOM_UTF8)):
+            content = _decode_lines(table, content).encode()
     except UnicodeDecodeError:
-        name = "damaged UTF-16" if is_utf16 else "neither UTF-8 nor Windows-1252"
+        name = "corrupt UTF-16" if is_utf16 else "neither UTF-8 nor Windows-1252"
         raise UserError(f"{table} is {name}. Save the table as CSV in UTF-8.") from None
-    return (text.replace("\r\n", "\n").replace("\r", "\n") if has_cr_lines else text).encode()
+    has_cr_lines = b"\r" in _first_line(io.BytesIO(content)).rstrip(b"\r\n")  # as on old Macs
+    return content.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if has_cr_lines else content
 
 
-def _is_utf8(table: Path) -> bool:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    with table.open("rb") as file:
-        try:
-            while block := file.read(BLOCK):
-                decoder.decode(block)
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            return False
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
     return True
 
 
-def _of_utf8_or_1252(table: Path, content: bytes) -> str:
-    """Return a text whose lines are UTF-8 or, as Excel saves CSV, Windows-1252."""
-    lines, num_odd = [], 0
-    for line in content.removeprefix(codecs.BOM_UTF8).splitlines(keepends=True):
+def _decode_lines(table: Path, content: bytes) -> str:
+    """Return a text whose lines are UTF-8 or, as in Excel's CSV, Windows-1252."""
+    lines, num_1252 = [], 0
+    for line in content.splitlines(keepends=True):
         try:
             lines.append(line.decode())
         except UnicodeDecodeError:
             lines.append(line.decode("cp1252"))
-            num_odd += 1
-    if num_odd and b"\0" not in content:
+            num_1252 += 1
+    if num_1252 and b"\0" not in content:
         text = "%s is not UTF-8: %s lines are read as Windows-1252. If names come out wrong, save it as UTF-8."
-        logger.warning(text, table, f"{num_odd:,}")
+        logger.warning(text, table, f"{num_1252:,}")
     return "".join(lines)
 
 
-def _read_csv(table: Path, content: Path | bytes, header: str) -> pl.DataFrame:
-    is_told = header.startswith(TOLD_SEPARATOR) and len(header) == len(TOLD_SEPARATOR) + 1
-    separator = header[-1] if is_told else max(SEPARATORS, key=header.count)
+def _read_csv(table: Path, content: bytes, header: str) -> pl.DataFrame:
+    has_separator_line = header.startswith(SEPARATOR_LINE) and len(header) == len(SEPARATOR_LINE) + 1
+    separator = header[-1] if has_separator_line else max(SEPARATORS, key=header.count)
+    skip = int(has_separator_line)
     try:
-        rows = pl.read_csv(content, separator=separator, skip_rows=int(is_told), infer_schema=False, glob=False)
+        rows = pl.read_csv(content, separator=separator, skip_rows=skip, infer_schema=False, glob=False)
     except pl.exceptions.NoDataError:
         raise UserError(f"{table} is empty.") from None
     except pl.exceptions.PolarsError as error:
         raise UserError(
-            f"{table} cannot be read as CSV with {separator!r} between the columns: {str(error).splitlines()[0]}. "
-            "Each line needs the columns of the first one, and a text with a separator in it quotes around it."
+            f"{table} cannot be read as CSV with separator {separator!r}: {str(error).splitlines()[0]}. Each line "
+            "needs the columns of the first one, and quotes around a text that contains the separator."
         ) from None
-    rows.columns = _distinct(name.removeprefix("\ufeff").strip() for name in rows.columns)
+    rows.columns = _distinct(name.strip() for name in rows.columns)
     return rows
 
 
 def _distinct(names: Iterable[str]) -> list[str]:
-    """Return distinct names: repeated ones are numbered as polars does."""
-    found: list[str] = []
+    """Return distinct names: repeated ones are numbered as in polars."""
+    distinct: list[str] = []
     for name in names:
-        found.append(f"{name}_duplicated_{len(found)}" if name in found else name)
-    return found
+        distinct.append(f"{name}_duplicated_{len(distinct)}" if name in distinct else name)
+    return distinct
 
 
-def _read_json(table: Path, content: Path | bytes) -> pl.DataFrame:
-    content = content.read_bytes().removeprefix(codecs.BOM_UTF8) if isinstance(content, Path) else content
+def _read_json(table: Path, content: bytes) -> pl.DataFrame:
     read = pl.read_json if content.lstrip().startswith(b"[") else pl.read_ndjson
     try:
         return read(content, infer_schema_length=None)
@@ -149,12 +149,12 @@ def _read_json(table: Path, content: Path | bytes) -> pl.DataFrame:
 
 
 def _read_folder(table: Path) -> pl.DataFrame:
-    """Return the rows of all Parquet files below a folder, with the values that folders such as zone=31 give."""
+    """Return the rows of a folder, with columns from subfolders such as zone=31."""
     parts = []
     for file in _parquet_files(table):
         folders = (folder.partition("=") for folder in file.relative_to(table).parts[:-1])
-        given = {name: pl.lit(value) for name, equals, value in folders if equals}
-        parts.append(_read_parquet(file).with_columns(**given))
+        from_folders = {name: pl.lit(value) for name, equals, value in folders if equals}
+        parts.append(_read_parquet(file).with_columns(**from_folders))
     try:
         return pl.concat(parts, how="diagonal_relaxed")
     except pl.exceptions.PolarsError as error:
@@ -162,16 +162,16 @@ def _read_folder(table: Path) -> pl.DataFrame:
 
 
 def _parquet_files(table: Path) -> list[Path]:
-    """Return the Parquet files below a folder, sorted. Names that begin with . or _ are hidden and skipped."""
+    """Return the sorted Parquet files in a folder, without hidden ones (. or _)."""
 
     def refuse(error: OSError) -> None:
         raise UserError(f"{table} cannot be read: {error.strerror}") from None
 
-    found = []
+    files: list[Path] = []
     for folder, folders, names in os.walk(table, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith((".", "_"))]
-        found += [Path(folder, name) for name in names if not name.startswith((".", "_"))]
-    files = sorted(file for file in found if file.suffix.lower() in PARQUET_SUFFIXES)
+        files += [Path(folder, name) for name in names if not name.startswith((".", "_"))]
+    files = sorted(file for file in files if file.suffix.lower() in PARQUET_SUFFIXES)
     if not files:
         raise UserError(f"{table} is a folder without a Parquet file. Give --table a CSV or Parquet file.")
     return files

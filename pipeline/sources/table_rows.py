@@ -1,7 +1,4 @@
-"""The rows of a user's table as the texts that a manifest's fields are read from.
-
-Everything becomes text first, so that what is no number can be shown as it stands in the table.
-"""
+"""Rows of a user's table as text, so that rejects can show values as written."""
 
 import logging
 import re
@@ -10,58 +7,58 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.metadata.sf_xl_names import NUMBERS
-from pipeline.sources.degrees import COORDINATES, NOT_UNDERSTOOD, signed_degrees
-from pipeline.sources.source import WRITTEN
+from pipeline.metadata.degrees import COORDINATES, NOT_UNDERSTOOD, signed_degrees
+from pipeline.metadata.fields import NUMBERS, clean_number
+from pipeline.sources.source import SOURCE_FIELDS
 from pipeline.sources.table_columns import find_columns
 from pipeline.sources.table_file import read_table_file
-from pipeline.sources.table_times import timestamp_in_one_form
-from pipeline.sources.table_zones import with_bands_for_hemispheres, zone_and_band
+from pipeline.sources.table_times import parse_timestamp
+from pipeline.sources.table_zones import bands_for_hemispheres, split_zone_and_band
 
-NOTHING = ("nan", "na", "n/a", "null", "none", "unknown", "-")  # as programs write an empty number
-COLUMNS = ("path", *WRITTEN, "heading_reference", "sequence")
+COLUMNS = ("path", *SOURCE_FIELDS, "heading_reference", "sequence")
 SIDES = ("latitude_ref", "longitude_ref")
 REFERENCES = {"true": "true", "t": "true", "magnetic": "magnetic", "m": "magnetic"}
 logger = logging.getLogger(__name__)
 
 
 def read_rows(table: Path, given: Mapping[str, str], images_folder: Path) -> pl.DataFrame:
-    """Return the table's rows in its order, with the columns `COLUMNS`, texts, empty where nothing is said.
+    """Return the rows with the text columns `COLUMNS`, empty where nothing is given.
 
     Args:
         table: The file.
-        given: The columns whose meaning the user tells, as `find_columns` takes them.
-        images_folder: What paths that begin at the root of the disk are made relative to.
+        given: The user's column mapping, as in `find_columns`.
+        images_folder: Absolute paths are made relative to it.
 
     Raises:
-        UserError: The table cannot be read, or lacks what is needed.
+        UserError: The table cannot be read, or lacks a required column.
     """
-    whole = read_table_file(table)
-    found = find_columns(table, whole.schema, given)
-    texts = whole.select(_text(whole.schema[name], name).alias(meaning) for meaning, name in found.items())
-    rows = texts.with_columns(pl.lit("").alias(column) for column in (*COLUMNS, *SIDES) if column not in found)
+    rows = read_table_file(table)
+    columns = find_columns(table, rows.schema, given)
+    texts = rows.select(_text(rows.schema[name], name).alias(meaning) for meaning, name in columns.items())
+    texts = texts.with_columns(pl.lit("").alias(column) for column in (*COLUMNS, *SIDES) if column not in columns)
     reference = pl.col("heading_reference").str.to_lowercase()
-    read = (
-        rows.with_columns(*map(number_in_one_form, NUMBERS), _relative(images_folder), _times(table, rows["timestamp"]))
+    texts = (
+        texts.with_columns(*map(clean_number, NUMBERS), _relative(images_folder), _timestamps(table, texts))
         .with_columns(reference.replace_strict(REFERENCES, default="", return_dtype=pl.String))
-        .with_columns(*zone_and_band())
+        .with_columns(*split_zone_and_band())
     )
-    read = read.with_columns(_signed(read, name, side) for name, side in zip(COORDINATES, SIDES, strict=True))
-    return with_bands_for_hemispheres(read).select(COLUMNS)
+    texts = texts.with_columns(_signed(texts, name, side) for name, side in zip(COORDINATES, SIDES, strict=True))
+    return bands_for_hemispheres(texts).select(COLUMNS)
 
 
-def _times(table: Path, written: pl.Series) -> pl.Series:
-    """Return times in one form. Those that are not understood stay as they are, to be counted, and are reported."""
-    times = written.to_frame().select(timestamp_in_one_form(pl.col("timestamp"))).to_series()
+def _timestamps(table: Path, texts: pl.DataFrame) -> pl.Series:
+    """Return parsed timestamps; others are logged, and kept as written to be counted."""
+    written = texts["timestamp"]
+    times = texts.select(parse_timestamp(pl.col("timestamp"))).to_series()
     odd = written.filter((written != "") & (times == ""))
     if len(odd):
-        text = "%s: %s timestamps are not understood, as %r, and left out: write them as 2014-06-16 10:20:30"
+        text = "%s: %s timestamps cannot be parsed and are left out, such as %r. Write them as 2014-06-16 10:20:30."
         logger.warning(text, table, f"{len(odd):,}", odd[0])
     return times.zip_with(times != "", written).alias("timestamp")
 
 
 def _text(kind: pl.DataType, name: str) -> pl.Expr:
-    """Return a column as text without spaces around it."""
+    """Return a column as text without surrounding spaces."""
     if kind == pl.Date:
         text = pl.col(name).dt.strftime("%Y%m%d")
     elif isinstance(kind, pl.Datetime):
@@ -71,32 +68,26 @@ def _text(kind: pl.DataType, name: str) -> pl.Expr:
     return text.fill_null("").str.strip_chars()
 
 
-def number_in_one_form(name: str) -> pl.Expr:
-    """Return a number's text with a decimal point, empty where a program wrote that there is none."""
-    text = pl.col(name).str.strip_chars("° ").str.replace(r"^([+-]?\d+),(\d+)$", "$1.$2")
-    return pl.when(text.str.to_lowercase().is_in(NOTHING)).then(pl.lit("")).otherwise(text).alias(name)
-
-
 def _signed(rows: pl.DataFrame, coordinate: str, side: str) -> pl.Series:
-    """Return a coordinate's texts, as signed degrees where a side is written or the text is no plain number."""
-    written = rows.select(text=coordinate, side=side)
-    is_plain = pl.col("text").cast(pl.Float64, strict=False).is_not_null() & (pl.col("side") == "")
-    odd = written.filter(pl.col("text") != "", ~is_plain).unique()
+    """Return a coordinate's text, as signed degrees unless it is a plain number."""
+    texts = rows.select(text=coordinate, side=side)
+    is_number = pl.col("text").cast(pl.Float64, strict=False).is_not_null() & (pl.col("side") == "")
+    odd = texts.filter(pl.col("text") != "", ~is_number).unique()
     degrees = pl.Series("degrees", [_degrees(coordinate, *row) for row in odd.iter_rows()], pl.String)
-    found = written.join(odd.with_columns(degrees), on=["text", "side"], how="left", maintain_order="left")
-    return found.select(pl.coalesce("degrees", "text").alias(coordinate)).to_series()
+    joined = texts.join(odd.with_columns(degrees), on=["text", "side"], how="left", maintain_order="left")
+    return joined.select(pl.coalesce("degrees", "text").alias(coordinate)).to_series()
 
 
 def _degrees(coordinate: str, text: str, side: str) -> str:
     try:
         return repr(round(signed_degrees(coordinate, text, side), 9))
-    except ValueError as error:  # with the cause, this is not a number and so a reject
+    except ValueError as error:  # the added cause makes the text a reject: not a number
         cause = "" if str(error) == NOT_UNDERSTOOD else f" ({error})"
         return f"{text} {side}".rstrip() + cause
 
 
 def _relative(images_folder: Path) -> pl.Expr:
-    """Return paths relative to the images folder, with forward slashes and without a ./ at their beginning."""
+    """Return paths relative to the images folder, in their shortest form."""
     path = pl.col("path").str.replace_all("\\", "/", literal=True)
-    here = re.escape(str(images_folder.absolute()).rstrip("/"))
-    return path.str.replace(f"^{here}/", "").str.replace_all(r"/(\./)*/*", "/").str.replace(r"^(\./)+", "")
+    folder = re.escape(str(images_folder.absolute()).rstrip("/"))
+    return path.str.replace(f"^{folder}/", "").str.replace_all(r"/(\./)*/*", "/").str.replace(r"^(\./)+", "")

@@ -1,10 +1,9 @@
-"""Times as tables and cameras write them, brought to the form of SF-XL's names: YYYYMMDD_hhmmss, any tail missing."""
+"""Parse timestamps of tables and cameras into YYYYMMDD_hhmmss, as far as given."""
 
 import polars as pl
 
 _YEAR = "((?:19|20)[0-9]{2})"
-# Each form of a date, and which of its groups are the year, the month, the day and what follows. Day and month with
-# slashes are in either order, so that form is missing here.
+# Patterns of dates, and their groups for year, month, day and rest. 06/07/2021 is ambiguous and so missing.
 _DATES = (
     (rf"^{_YEAR}[-:/_.]([0-9]{{1,2}})[-:/_.]([0-9]{{1,2}})([^0-9].*)?$", (1, 2, 3, 4)),
     (rf"^([0-9]{{1,2}})\.([0-9]{{1,2}})\.{_YEAR}([^0-9].*)?$", (3, 2, 1, 4)),
@@ -14,17 +13,17 @@ _YEAR_AND_MONTH = rf"^{_YEAR}(?:[-:/_]?(0[1-9]|1[0-2]))?$"
 _FRACTION, _HALF_OF_DAY = r"(?:[.,:_][0-9]+)?", r"\s*(?:([AaPp])\.?\s*[Mm]\.?)?"
 _ZONE = r"\s*(?:[Zz]|[A-Z]{3,4}|(?:UTC|GMT)?\s*[+-][0-9]{2}(?::?[0-9]{2})?)?"
 _CLOCK = rf"^[T_,\s]*([0-9]{{1,2}}[:._]|[0-9]{{2}})([0-9]{{2}})(?:[:._]?([0-9]{{2}}))?{_FRACTION}{_HALF_OF_DAY}{_ZONE}$"
-_SECONDS, _MILLISECONDS = r"^1[0-8][0-9]{8}(?:\.[0-9]*)?$", r"^1[0-8][0-9]{11}$"  # since 1970: 19 begins a year
+_SECONDS, _MILLISECONDS = r"^1[0-8][0-9]{8}(?:\.[0-9]*)?$", r"^1[0-8][0-9]{11}$"  # since 1970; 19... begins a year
 
 
-def timestamp_in_one_form(text: pl.Expr) -> pl.Expr:
-    """Return times as YYYYMMDD_hhmmss, as far as they are given; empty where they are not understood.
+def parse_timestamp(text: pl.Expr) -> pl.Expr:
+    """Return timestamps as YYYYMMDD_hhmmss, as far as given, else an empty text.
 
-    Not understood are days and hours that do not exist (2021-02-30, 13:00 PM) and dates that could be two days
-    (06/07/2021). Seconds and milliseconds since 1970 are UTC; other times are local, as written.
+    Impossible days and hours (2021-02-30, 13:00 PM) and ambiguous dates (06/07/2021) are not parsed. Seconds and
+    milliseconds since 1970 are UTC; other times are local, as written.
     """
-    text = text.str.replace(r"^([0-9]+)\.0*$", "$1")  # of programs that store all numbers as floats
-    dates = (_moment(*(text.str.extract(form, group) for group in groups)) for form, groups in _DATES)
+    text = text.str.replace(r"^([0-9]+)\.0*$", "$1")  # from programs that store all numbers as floats
+    dates = (_date_and_clock(*(text.str.extract(form, group) for group in groups)) for form, groups in _DATES)
     year, month = (text.str.extract(_YEAR_AND_MONTH, group) for group in (1, 2))
     return pl.coalesce(_since_1970(text), *dates, year + month.fill_null(""), pl.lit(""))
 
@@ -39,8 +38,8 @@ def _since_1970(text: pl.Expr) -> pl.Expr:
     return pl.from_epoch(milliseconds, time_unit="ms").dt.strftime("%Y%m%d_%H%M%S")
 
 
-def _moment(year: pl.Expr, month: pl.Expr, day: pl.Expr, rest: pl.Expr) -> pl.Expr:
-    """Return a date and the clock in the rest of its text, null where one of them cannot be."""
+def _date_and_clock(year: pl.Expr, month: pl.Expr, day: pl.Expr, rest: pl.Expr) -> pl.Expr:
+    """Return a date and the clock in the rest, null if one of them is impossible."""
     date = year + month.str.zfill(2) + day.str.zfill(2)
     is_day = date.str.to_date("%Y%m%d", strict=False).is_not_null()
     is_blank = rest.fill_null("").str.strip_chars() == ""
@@ -48,13 +47,13 @@ def _moment(year: pl.Expr, month: pl.Expr, day: pl.Expr, rest: pl.Expr) -> pl.Ex
 
 
 def _clock(text: pl.Expr) -> pl.Expr:
-    """Return hhmmss or hhmm of a clock of 24 or, with AM or PM, 12 hours; null where it cannot be."""
+    """Return hhmmss or hhmm of a clock, with AM and PM or not; null if impossible."""
     hour, minute, second = (
         text.str.extract(_CLOCK, group).str.strip_chars(":._").cast(pl.Int8, strict=False) for group in (1, 2, 3)
     )
     half = text.str.extract(_CLOCK, 4).str.to_lowercase()
-    of_24 = pl.when(half.is_null()).then(hour).otherwise(hour % 12 + pl.when(half == "p").then(12).otherwise(0))
+    hour_of_day = pl.when(half.is_null()).then(hour).otherwise(hour % 12 + pl.when(half == "p").then(12).otherwise(0))
     is_hour = pl.when(half.is_null()).then(hour <= 23).otherwise(hour.is_between(1, 12))
     is_time = is_hour & (minute <= 59) & (second.fill_null(0) <= 59)
-    parts = (part.cast(pl.String).str.zfill(2) for part in (of_24, minute, second))
+    parts = (part.cast(pl.String).str.zfill(2) for part in (hour_of_day, minute, second))
     return pl.when(is_time).then(pl.concat_str(*parts, ignore_nulls=True))

@@ -11,7 +11,7 @@ import pytest
 from pipeline.listing.lines import Lines
 from pipeline.listing.list_images import Listing, list_images
 from pipeline.manifest import build_manifest as manifest
-from pipeline.metadata.sf_xl_names import FIELDS
+from pipeline.metadata.fields import FIELDS
 
 SAN_FRANCISCO = {
     **{"utm_east": "0545981.19", "utm_north": "4184971.70", "utm_zone": "10", "utm_band": "S"},

@@ -95,7 +95,7 @@ NEGATIVE_HEADINGS = tuple(
 
 TRAINING = {
     "manifest": "dbe8f813d91fd6cc",
-    "rejects": "5c0dd851f1e326bc",
+    "rejects": "c98edd1d9a5e83d6",
     "classes": "b975c21859c796b9",
     "members": "37ecfcf0d74ea26a",
 }
@@ -124,7 +124,7 @@ TRAINING_COUNTS = {
 }
 TEST_SET = {
     "manifest": "a36da5584a7ce36e",
-    "rejects": "a1d23bee501bef3c",
+    "rejects": "462e65b164b53b13",
     "classes": "8d13a9082b14193d",
     "members": "5ca671b3b1e5df89",
 }

@@ -245,7 +245,7 @@ def test_table_and_exif_sources_write_the_same_bytes(
     kind: str, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of photos in eight folders; the table and the artifacts lie in the driver's working folder."""
-    monkeypatch.setattr(exif, "JOBS_FOR_PROCESSES", 100)
+    monkeypatch.setattr(exif, "MIN_JOBS_FOR_PROCESSES", 100)
     monkeypatch.setattr(manifest_module, "ROWS_PER_PARTITION", 2)
     monkeypatch.setattr(exif, "PHOTOS_PER_PARTITION", 2)
     monkeypatch.chdir(tmp_path)

@@ -18,7 +18,7 @@ from data_manifest.store.staging import STAGING
 from data_manifest.tables import read_table
 from pipeline.listing.list_images import list_images
 from pipeline.manifest.build_manifest import build_manifest
-from pipeline.metadata.sf_xl_names import FIELDS
+from pipeline.metadata.fields import FIELDS
 
 NameWith = Callable[..., str]
 LONGEST = 255  # bytes of a name, on nearly all file systems

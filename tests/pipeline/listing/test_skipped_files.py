@@ -84,7 +84,7 @@ def test_a_list_names_what_is_wanted_except_for_metadata(tmp_path: Path, name_wi
     rejects = read_table(artifact, "rejects")
     assert rejects["path"].to_list() == sorted(metadata)
     assert set(rejects["reason"]) == {"not an image name"}
-    assert set(rejects["detail"]) == {"macOS metadata beside a photo"}
+    assert set(rejects["detail"]) == {"macOS metadata, not a photo"}
 
 
 def test_a_listing_of_an_older_version_is_not_taken(

@@ -21,7 +21,8 @@ from pipeline.listing.list_images import Listing
 from pipeline.listing.read_list import clean_lines
 from pipeline.manifest import build_manifest as manifest_module
 from pipeline.manifest.build_manifest import build_manifest, manifest_recipe
-from pipeline.metadata.sf_xl_names import FIELDS, Reason
+from pipeline.metadata.fields import FIELDS
+from pipeline.metadata.rejects import Reason
 from tests.helpers import files_in, tables_in
 
 NameWith = Callable[..., str]
@@ -294,7 +295,7 @@ def test_none_usable_publishes_nothing(
     assert str(error.value).startswith(
         f"{tmp_path / 'train_images_paths.txt'}: none of the {len(paths)} files is a usable image, as in "
     )
-    assert "Names are expected as @UTM_east@UTM_north@zone@band@latitude@longitude" in str(error.value)
+    assert "Names must have the form @UTM_east@UTM_north@zone@band@latitude@longitude" in str(error.value)
     assert files_in(tmp_path / "A") == {}
     assert list_artifacts(tmp_path / "A") == []
 

@@ -93,9 +93,9 @@ def test_just_south_of_the_equator(name_with: NameWith) -> None:
 
 @pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize("latitude", ["84.0001", "90", "-80.0001", "-90"])
-def test_poles_are_no_position(name_with: NameWith, latitude: str, strict: bool) -> None:
+def test_poles_are_not_a_position(name_with: NameWith, latitude: str, strict: bool) -> None:
     (row,) = read(name_with(**NO_UTM, latitude=latitude), strict=strict)
-    assert reason(row) == "no position: neither UTM nor a latitude and longitude that UTM covers"
+    assert reason(row) == "no position: no UTM, and no latitude and longitude within the range of UTM"
 
 
 @pytest.mark.parametrize("strict", [True, False])
@@ -118,11 +118,11 @@ def test_a_pole_with_a_utm_position_is_usable(name_with: NameWith, strict: bool)
 )
 def test_no_position(name_with: NameWith, missing: dict[str, str], strict: bool) -> None:
     (row,) = read(name_with(**missing), strict=strict)
-    assert reason(row) == "no position: neither UTM nor a latitude and longitude that UTM covers"
+    assert reason(row) == "no position: no UTM, and no latitude and longitude within the range of UTM"
 
 
 @pytest.mark.parametrize("missing", ["utm_east", "utm_north"])
-def test_half_a_utm_position_is_computed_anew(name_with: NameWith, missing: str) -> None:
+def test_half_a_utm_position_is_computed_again(name_with: NameWith, missing: str) -> None:
     (row,) = read(name_with(**{missing: "", "utm_zone": "11", "utm_band": "T"}))
     east, north, zone, band = utm.from_latlon(37.81098, -122.47762)
     assert utm_of(row)[:2] == pytest.approx((east, north))
@@ -188,18 +188,18 @@ def test_more_than_a_kilometre_apart(name_with: NameWith, metres: float, rejecte
     assert strict["apart_m"] == lenient["apart_m"] == pytest.approx(metres, abs=0.01)
 
 
-def test_the_wrong_zone_is_told(name_with: NameWith) -> None:
+def test_the_wrong_zone_is_a_reject(name_with: NameWith) -> None:
     rows = read(name_with(utm_zone="11"), name_with(utm_zone="40"))
     assert [row["reject"]["reason"] for row in rows] == ["positions disagree"] * 2
 
 
-def test_the_wrong_hemisphere_is_told(name_with: NameWith) -> None:
+def test_the_wrong_hemisphere_is_a_reject(name_with: NameWith) -> None:
     (row,) = read(name_with(utm_band="H"))
     assert row["reject"]["reason"] == "positions disagree"
     assert row["apart_m"] == pytest.approx(10_000_000, abs=10)
 
 
-def test_the_wrong_band_of_the_right_hemisphere_is_no_matter(name_with: NameWith) -> None:
+def test_the_wrong_band_in_the_right_hemisphere_is_accepted(name_with: NameWith) -> None:
     (row,) = read(name_with(utm_band="T"))
     assert row["reject"] is None
 

@@ -5,11 +5,12 @@ from collections.abc import Callable
 import polars as pl
 import pytest
 
-from pipeline.metadata import sf_xl_names as names
+from pipeline.metadata import rejects
+from pipeline.metadata.fields import written
 from pipeline.metadata.paths import Paths
 from pipeline.metadata.read_names import read_names
-from pipeline.metadata.rejects import Rule, rejected, written
-from pipeline.metadata.sf_xl_names import RULES, Reason, parse_names
+from pipeline.metadata.rejects import RULES, Reason, Rule, rejected
+from pipeline.metadata.sf_xl_names import parse_names
 
 NameWith = Callable[..., str]
 # Fields of names that are rejects, each by another rule at least.
@@ -45,7 +46,7 @@ def both_ways(paths: list[str], strict: bool = True) -> tuple[dict[str, str], di
 
 @pytest.mark.parametrize("rule", RULES)
 def test_each_rule_fires(rule: Rule, name_with: NameWith, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(names, "RULES", (rule,))
+    monkeypatch.setattr(rejects, "RULES", (rule,))
     by_parts, alone = both_ways(names_with_faults(name_with))
     assert by_parts == alone != {}
     lenient, lenient_alone = both_ways(names_with_faults(name_with), strict=False)
@@ -90,7 +91,7 @@ def test_a_rule_that_is_added_to_the_declarations_fires(
         for more in ({}, {"utm_east": ""}, {"extension": ".png"})
     ]
     made_up = Rule(MADE_UP[what], rejected(Reason.NO_TIME, pl.lit("made up")), strict=False)
-    monkeypatch.setattr(names, "RULES", (*RULES, made_up))
+    monkeypatch.setattr(rejects, "RULES", (*RULES, made_up))
     by_parts, alone = both_ways(sorted(paths), strict)
     assert by_parts == alone
     assert 0 < len(alone) < len(paths)
@@ -99,7 +100,7 @@ def test_a_rule_that_is_added_to_the_declarations_fires(
 
 def test_a_strict_rule_is_for_training(name_with: NameWith, monkeypatch: pytest.MonkeyPatch) -> None:
     made_up = Rule(pl.col("pano_id") == "c", rejected(Reason.NO_TIME, pl.lit("made up")))
-    monkeypatch.setattr(names, "RULES", (made_up, *RULES))
+    monkeypatch.setattr(rejects, "RULES", (made_up, *RULES))
     paths = [name_with(pano_id=pano) for pano in "ac"]
     assert set(both_ways(paths)[0]) == {paths[1]}
     assert both_ways(paths, strict=False) == ({}, {})

@@ -1,20 +1,27 @@
-import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
 from data_manifest import schemas
-from pipeline.metadata.headings import heading_in_range
-from pipeline.metadata.sf_xl_names import Reason, parse_names
+from data_manifest.errors import UserError
+from data_manifest.tables import read_table
+from pipeline.groups.build_groups import build_groups
+from pipeline.groups.settings import GroupSettings
+from pipeline.manifest.build_manifest import build_manifest
+from pipeline.metadata.rejects import Reason
+from pipeline.metadata.sf_xl_names import parse_names
+from tests.pipeline.conftest import write
 
 NameWith = Callable[..., str]
 BY_THE_RULE = tuple(name for name in schemas.MANIFEST.names if name != "path")
 
 
 def parse(path: str, strict: bool = True) -> dict[str, Any]:
-    return parse_names(pl.DataFrame({"path": [path]}), strict).row(0, named=True)
+    rows = parse_names(pl.DataFrame({"path": [path]}), strict)
+    return rows.select(*schemas.MANIFEST.names, "reject").row(0, named=True)
 
 
 def reason(path: str, strict: bool = True) -> str | None:
@@ -71,7 +78,7 @@ def test_a_name_written_out() -> None:
     }
 
 
-def test_the_mangled_name_is_a_reject_of_training_and_has_a_position_elsewhere() -> None:
+def test_a_name_with_9_fields_is_a_reject_for_training_only() -> None:
     assert reason(MANGLED) == "wrong number of fields: 9 fields, expected 16"
     row = parse(MANGLED, strict=False)
     assert (row["reject"], row["utm_east"], row["utm_north"], row["utm_zone"]) == (None, 549678.37, 4180874.60, 10)
@@ -95,7 +102,7 @@ def test_the_mangled_name_is_a_reject_of_training_and_has_a_position_elsewhere()
         (GOOD_NAMES[0].replace(".jpg", "jpg"), "not an image name: expected .jpg, .jpeg, .png, .heic, .heif"),
     ],
 )
-def test_what_is_no_name(name: str, expected: str, strict: bool) -> None:
+def test_other_names_are_rejects(name: str, expected: str, strict: bool) -> None:
     assert reason(name, strict) == expected
 
 
@@ -122,7 +129,7 @@ def test_paths_that_lead_out_of_the_folder(folder: str, strict: bool) -> None:
     assert reason(folder + GOOD_NAMES[0], strict) == f"unsafe path: {folder}{GOOD_NAMES[0]}"
 
 
-def test_an_unsafe_path_is_told_before_anything_else() -> None:
+def test_an_unsafe_path_is_the_first_reason() -> None:
     assert reason("a/..") == "unsafe path: a/.."
     assert reason("../photo.txt") == "unsafe path: ../photo.txt"
 
@@ -172,29 +179,12 @@ def test_headings(name_with: NameWith, written: str, expected: float | None) -> 
     assert expected is None or 0 <= row["heading"] < 360
 
 
-def test_headings_are_in_range_whatever_comes() -> None:
-    written = [-1e-300, -5e-15, -360.0, -0.25, 359.99999999999994, 450.0, math.nextafter(360, 400)]
-    turned = pl.Series("heading", written).to_frame().select(heading_in_range(pl.col("heading")))["heading"]
-    assert ((turned >= 0) & (turned < 360)).all()
-    assert turned.to_list()[2:] == [0.0, 359.75, 359.99999999999994, 90.0, math.nextafter(360, 400) - 360]
-
-
-def test_headings_agree_with_plain_python() -> None:
-    turns = [turn / 7 for turn in range(-7 * 360, 7 * 450)]
-    written = [value for turn in turns for value in (turn, math.nextafter(turn, 0), math.nextafter(turn, 1))]
-    written = [value for value in written if value != -1]
-    turned = pl.Series("heading", written).to_frame().select(heading_in_range(pl.col("heading")))["heading"]
-    assert ((turned >= 0) & (turned < 360)).all()
-    apart = [abs(value % 360 - found) % 360 for value, found in zip(written, turned, strict=True)]
-    assert max(min(each, 360 - each) for each in apart) < 1e-9
-
-
 NO_NUMBERS = ["nan", "NaN", "inf", "-inf", "infinity", "1_0", "0x10", "1e400", "12,5", " 5", "5 ", "--5", "five", "٣"]
 
 
 @pytest.mark.parametrize("written", NO_NUMBERS)
 @pytest.mark.parametrize("field", ["heading", "pitch", "roll", "height", "latitude", "longitude"])
-def test_what_is_no_number(name_with: NameWith, field: str, written: str) -> None:
+def test_fields_that_are_not_numbers_are_rejects(name_with: NameWith, field: str, written: str) -> None:
     assert reason(name_with(**{field: written})) == f"not a number: {field} = {written}"
     row = parse(name_with(**{field: written}), strict=False)
     assert (row["reject"], row[field]) == (None, None)
@@ -203,7 +193,9 @@ def test_what_is_no_number(name_with: NameWith, field: str, written: str) -> Non
 @pytest.mark.parametrize("written", NO_NUMBERS)
 @pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize("field", ["utm_east", "utm_north"])
-def test_a_utm_position_that_is_no_number(name_with: NameWith, field: str, strict: bool, written: str) -> None:
+def test_a_utm_position_that_is_not_a_number_is_a_reject(
+    name_with: NameWith, field: str, strict: bool, written: str
+) -> None:
     assert reason(name_with(**{field: written}), strict) == f"not a number: {field} = {written}"
 
 
@@ -230,7 +222,7 @@ def test_a_utm_position_that_is_no_number(name_with: NameWith, field: str, stric
         ("utm_band", "SS", "out of range: utm_band = SS"),
     ],
 )
-def test_what_cannot_be_is_rejected_in_training_and_unknown_elsewhere(
+def test_impossible_fields_are_rejects_for_training_and_null_elsewhere(
     name_with: NameWith, field: str, written: str, expected: str
 ) -> None:
     assert reason(name_with(**{field: written})) == expected
@@ -296,7 +288,7 @@ def test_texts_are_kept_as_written(name_with: NameWith) -> None:
     assert parse(name_with(pano_id="None"))["pano_id"] == "None"
 
 
-def test_the_first_of_several_reasons_is_told(name_with: NameWith) -> None:
+def test_the_first_of_several_reasons_is_given(name_with: NameWith) -> None:
     assert reason("../" + MANGLED.replace(".jpg", ".txt")) == f"unsafe path: ../{MANGLED.replace('.jpg', '.txt')}"
     assert reason(name_with(utm_zone="x", heading="y")) == "not a number: utm_zone = x"
 
@@ -304,10 +296,99 @@ def test_the_first_of_several_reasons_is_told(name_with: NameWith) -> None:
 def test_one_bad_name_does_not_touch_the_others() -> None:
     paths = [*GOOD_NAMES, MANGLED, "photo.jpg", "", "../x"]
     together = parse_names(pl.DataFrame({"path": paths}), strict=True)
-    assert together.rows() == [tuple(parse(path).values()) for path in paths]
+    assert together.select(*schemas.MANIFEST.names, "reject").rows() == [tuple(parse(path).values()) for path in paths]
 
 
-def test_reasons_are_those_of_the_documentation() -> None:
+def test_reasons_are_as_documented() -> None:
     assert {reason.value for reason in Reason} >= {
         *("wrong number of fields", "no position", "not a number", "not UTF-8", "unsafe path")
     }
+
+
+# Names with fewer or more than 16 fields.
+POSITION: dict[str, Any] = {"utm_east": 545981.19, "utm_north": 4184971.70}
+ZONE = {**POSITION, "utm_zone": 10, "utm_band": "S"}
+DEGREES = {**ZONE, "latitude": 37.81098, "longitude": -122.47762}
+SHORT: dict[str, tuple[dict[str, Any], bool]] = {  # what is read, and whether training takes it
+    "@545981.19@4184971.70@.jpg": (POSITION, True),
+    "@0545981.19@4184971.70@.PNG": (POSITION, True),
+    "@545981.19@4184971.70.jpg": (POSITION, False),
+    "@545981.19@4184971.70@10@.jpeg": ({**POSITION, "utm_zone": 10}, True),
+    "@545981.19@4184971.70@10@S@.jpg": (ZONE, True),
+    "@545981.19@4184971.70@10@S.jpg": (ZONE, False),
+    "@545981.19@4184971.70@10@S@37.81098@-122.47762@.jpg": (DEGREES, True),
+    "@545981.19@4184971.70@10@S@37.81098@-122.47762.jpg": (DEGREES, False),
+    "@545981.19@4184971.70@10@S@37.81098@-122.47762@pano@.jpg": ({**DEGREES, "pano_id": "pano"}, False),
+    "@545981.19@4184971.70@10@S@37.81098@-122.47762@pano@@174.jpg": ({**DEGREES, "heading": 174}, False),
+    "@545981.19@4184971.70@query 12.jpg": (POSITION, False),
+    "@545981.19@4184971.70@12.jpg": ({**POSITION, "utm_zone": None}, False),  # a number of the query
+    "@545981.19@4184971.70@12@345@.jpg": ({**POSITION, "utm_zone": None, "utm_band": None}, False),
+    "@545981.19@4184971.70@query@from@a@phone@.jpg": (POSITION, False),
+    "@545981.19@4184971.70@@@@@@@30@@@@201409@@x@y@z.jpg": ({**POSITION, "heading": 30, "year": 2014}, False),
+    "@545981.19@4184971.70@@@@@@@30@@@@201409@@@.jpg": ({**POSITION, "heading": 30, "year": 2014}, False),
+    "@545981.19@4184971.70@.jpg@.jpg": (POSITION, False),
+    MANGLED: ({"utm_east": 549678.37, "utm_north": 4180874.60, "pano_id": "bZ1VXzxFCSKi9wcz8H5pZA0"}, False),
+}
+NO_POSITION = ["@.jpg", "@545981.19.jpg", "@545981.19@.jpg", "@@@.jpg", "@x@4184971.70@.jpg", "@545981.19@y.jpg"]
+
+
+def build(tmp_path: Path, *names: str, strict: bool, folder: str = "set") -> tuple[dict[str, Any], dict[str, str]]:
+    write(tmp_path / folder, *names)
+    manifest = build_manifest(tmp_path / folder, tmp_path / "A", strict=strict)
+    rejects = {row["path"]: f"{row['reason']}: {row['detail']}" for row in read_table(manifest, "rejects").to_dicts()}
+    return {row["path"]: row for row in read_table(manifest, "manifest").to_dicts()}, rejects
+
+
+@pytest.mark.parametrize("folder", ["set", "a@1@2@3@4@5@6@7@8@9@10@11@12@13@14"])
+def test_a_test_set_takes_them_by_their_position(tmp_path: Path, folder: str, name_with: NameWith) -> None:
+    images, rejects = build(tmp_path, *SHORT, name_with(), *NO_POSITION, strict=False, folder=folder)
+    assert set(images) == {*SHORT, name_with()}
+    assert set(rejects) == set(NO_POSITION)
+    for name, (expected, _) in SHORT.items():
+        assert {field: images[name][field] for field in expected} == expected
+        others = {"heading", "year", "latitude"} - expected.keys()
+        assert name == MANGLED or all(images[name][field] is None for field in others)
+
+
+def test_in_folders_with_an_at_they_are_read_alike(tmp_path: Path) -> None:
+    """As many @ in the whole path as a usual name has."""
+    paths = [f"x/{'@' * (15 - name.count('@'))}/{name}" for name in SHORT if name.count("@") < 15]
+    paths += [path.replace("x/", "y/") for path in paths]
+    (tmp_path / "set_images_paths.txt").write_text("\n".join(paths))
+    manifest = build_manifest(tmp_path / "set", tmp_path / "A", strict=False)
+    rows = {row["path"]: row for row in read_table(manifest, "manifest").to_dicts()}
+    assert set(rows) == set(paths)
+    for path in paths:
+        expected, _ = SHORT[path.rpartition("/")[2]]
+        assert {field: rows[path][field] for field in expected} == expected
+
+
+def test_training_takes_those_that_end_after_their_position(tmp_path: Path, name_with: NameWith) -> None:
+    images, rejects = build(tmp_path, *SHORT, name_with(), strict=True)
+    assert set(images) == {name for name, (_, usable) in SHORT.items() if usable} | {name_with()}
+    assert rejects[MANGLED] == "wrong number of fields: 9 fields, expected 16"
+    others = {path: text for path, text in rejects.items() if not text.startswith("wrong number of fields: ")}
+    assert others == {
+        "@545981.19@4184971.70@.jpg@.jpg": "not a number: utm_zone = .jpg",
+        "@545981.19@4184971.70@12@345@.jpg": "out of range: utm_band = 345",
+        "@545981.19@4184971.70@query@from@a@phone@.jpg": "not a number: latitude = a",
+    }
+
+
+def test_training_by_cells_needs_no_heading(tmp_path: Path) -> None:
+    write(tmp_path / "train", *(f"@545981.{number}@4184971.70@10@S@.jpg" for number in range(10)))
+    manifest = build_manifest(tmp_path / "train", tmp_path / "A")
+    classes = read_table(build_groups(manifest, tmp_path / "A", GroupSettings(alpha=360, L=1)), "classes")
+    assert classes["num_images"].to_list() == [10]
+    with pytest.raises(UserError, match="none of the 10 images has a heading"):
+        build_groups(manifest, tmp_path / "A")
+
+
+def test_many_short_names_among_others(tmp_path: Path, name_with: NameWith) -> None:
+    names = [f"@{545_000 + number}.5@4184971.70@.jpg" for number in range(300)]
+    names += [name_with(pano_id=number, heading=number) for number in range(300)]
+    images, rejects = build(tmp_path, *names, strict=False)
+    assert (len(images), rejects) == (600, {})
+    short = pl.DataFrame([images[name] for name in names[:300]])
+    assert short["utm_east"].to_list() == [545_000.5 + number for number in range(300)]
+    assert [images[name]["heading"] for name in names[300:]] == list(range(300))

@@ -38,13 +38,13 @@ WRONG = [
     ((-122.4776, 37.8109, 10, "S"), utm_faults.DEGREES),
     ((32691608.9, 5334750.2, 32, "U"), utm_faults.ZONE_IN_EASTING),
     ((3691608.9, 5334750.2, 3, ""), utm_faults.ZONE_IN_EASTING),
-    ((69160890.0, 5334750.2, 32, "U"), utm_faults.NO_EASTING),
-    ((-500000.0, 5334750.2, 32, "U"), utm_faults.NO_EASTING),
-    ((-500000.0, 550000.0, 32, "N"), utm_faults.NO_EASTING),
-    ((1288593.0, 6129702.0, 32, "U"), utm_faults.NO_EASTING),  # web Mercator
-    ((691608.9, 15334750.2, 32, "U"), utm_faults.NO_NORTHING),
-    ((691608.9, 53347502.0, 32, ""), utm_faults.NO_NORTHING),
-    ((691608.9, -15334750.2, 32, ""), utm_faults.NO_NORTHING),
+    ((69160890.0, 5334750.2, 32, "U"), utm_faults.BAD_EASTING),
+    ((-500000.0, 5334750.2, 32, "U"), utm_faults.BAD_EASTING),
+    ((-500000.0, 550000.0, 32, "N"), utm_faults.BAD_EASTING),
+    ((1288593.0, 6129702.0, 32, "U"), utm_faults.BAD_EASTING),  # web Mercator
+    ((691608.9, 15334750.2, 32, "U"), utm_faults.BAD_NORTHING),
+    ((691608.9, 53347502.0, 32, ""), utm_faults.BAD_NORTHING),
+    ((691608.9, -15334750.2, 32, ""), utm_faults.BAD_NORTHING),
     ((691608.9, 5334750.2, 32, "C"), utm_faults.OTHER_BAND),
     ((691608.9, 5334750.2, 32, "X"), utm_faults.OTHER_BAND),
     ((691608.9, 5334750.2, 32, "R"), utm_faults.OTHER_BAND),
@@ -90,7 +90,7 @@ def build(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.mark.parametrize("source", ["names", "table"])
 @pytest.mark.parametrize(("position", "fault"), WRONG)
-def test_what_cannot_be_is_rejected_with_the_likely_mistake(
+def test_impossible_positions_are_rejected_with_the_likely_mistake(
     position: tuple[Any, ...], fault: str, source: str, build: Callable[..., Path]
 ) -> None:
     (reject,) = read_table(build([position, MUNICH], source), "rejects").to_dicts()
@@ -101,13 +101,13 @@ def test_what_cannot_be_is_rejected_with_the_likely_mistake(
 
 
 @pytest.mark.parametrize("source", ["names", "table"])
-def test_what_can_be_is_taken(source: str, build: Callable[..., Path]) -> None:
+def test_possible_positions_are_kept(source: str, build: Callable[..., Path]) -> None:
     manifest = build(RIGHT, source)
     assert read_table(manifest, "rejects").is_empty()
     assert len(read_table(manifest, "manifest")) == len(RIGHT)
 
 
-def test_positions_anywhere_are_taken(build: Callable[..., Path]) -> None:
+def test_positions_anywhere_on_earth_are_kept(build: Callable[..., Path]) -> None:
     places = [(latitude, longitude) for latitude in range(-80, 85, 4) for longitude in range(-180, 180, 13)]
     positions = [utm.from_latlon(*place) for place in places]
     assert read_table(build(positions), "rejects").is_empty()

@@ -1,16 +1,13 @@
-"""Crops of panoramas whose columns tell their azimuth."""
-
 import errno
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from data_manifest.__main__ import main
 from data_manifest.errors import UserError
@@ -19,97 +16,42 @@ from data_manifest.tables import read_table
 from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
 from pipeline.manifest.build_manifest import build_manifest
+from pipeline.panoramas import projection
 from pipeline.panoramas.crop_panoramas import crop_panoramas
-from pipeline.panoramas.projection import crop_headings, cut
-from pipeline.panoramas.settings import CropFolders, CropSettings
+from pipeline.panoramas.settings import CropSettings
 from pipeline.sources.make_source import make_source
 from pipeline.sources.settings import SourceSettings
-from pipeline.verification.bad_image import BadImageError
 
 ROOT = Path(__file__).parents[3]
 THETA = Path(__file__).parents[4] / "shared" / "data" / "exif" / "openwanderer_theta"
 NAME = "@0545981.19@4184971.70@10@S@037.81098@-122.47762@{}@@{}@@@@201409@@.jpg"
 ONE_EACH = GroupSettings(min_images_per_class=1)
-Floats = npt.NDArray[np.float64]
 
 
-def telling(width: int, height: int) -> Image.Image:
-    """Red and green are cosine and sine of a column's azimuth from the left edge, blue how far down a row is."""
-    turn = 2 * np.pi * (np.arange(width) + 0.5) / width
-    red, green = (np.broadcast_to(128 + 120 * each(turn), (height, width)) for each in (np.cos, np.sin))
-    blue = np.broadcast_to(((np.arange(height) + 0.5) / height * 240)[:, None], (height, width))
-    return Image.fromarray(np.stack((red, green, blue), -1).astype(np.uint8))
+def panorama(width: int = 832, height: int = 128) -> Image.Image:
+    return Image.effect_noise((width, height), 60).convert("RGB")
 
 
-def azimuths(crop: Image.Image, row: int) -> Floats:
-    """The azimuth that each pixel of a row tells, degrees from the panorama's left edge."""
-    pixels = np.asarray(crop)[row].astype(float) - 127.5
-    told: Floats = np.degrees(np.arctan2(pixels[:, 1], pixels[:, 0])) % 360
-    return told
+def write_photo(
+    path: Path,
+    image: Image.Image,
+    direction: dict[int, Any],
+    properties: dict[str, str] | None = None,
+    quote: str = '"',
+) -> None:
+    """Write a JPEG with a GPS position, these GPS tags of its direction, and these GPano properties in XMP."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: (48.0, 51.0, 2.0), 3: "E", 4: (2.0, 20.0, 5.0), **direction})
+    values = (f"GPano:{name}={quote}{value}{quote}" for name, value in (properties or {}).items())
+    image.save(path, exif=exif, xmp=f"<rdf:Description {' '.join(values)}/>".encode())
 
 
-def apart(one: Floats, other: Floats) -> float:
-    return float(np.abs((np.asarray(one) - other + 180) % 360 - 180).max())
-
-
-@pytest.mark.parametrize("size", [(3328, 512), (3328, 1664), (1930, 965), (832, 128)])
-def test_columns_are_where_the_names_say_also_across_the_seam(size: tuple[int, int]) -> None:
-    crops = list(cut(telling(*size), CropSettings(crop_size=128)))
-    assert [crop.size for crop in crops] == [(128, 128)] * 12
-    seen = 360 * 512 / 3328
-    for number, crop in enumerate(crops):
-        expected = 30 * number + seen * (np.arange(128) + 0.5) / 128
-        assert apart(azimuths(crop, 64), expected) < 1.2
-
-
-def test_rows_of_a_whole_panorama_are_those_that_sf_xl_keeps() -> None:
-    whole = next(cut(telling(3328, 1664), CropSettings()))
-    rows = np.asarray(whole)[:, 0, 2] / 240 * 1664
-    assert abs(rows[0] - 512) < 8
-    assert abs(rows[-1] - 1024) < 8
-
-
-def test_a_crop_of_a_strip_is_its_pixels() -> None:
-    strip = np.random.default_rng(0).integers(0, 255, (512, 3328, 3), np.uint8)
-    crops = [np.asarray(crop) for crop in cut(Image.fromarray(strip), CropSettings())]
-    for number, left in ((0, 0), (1, 277), (2, 555), (3, 832), (11, 3051)):
-        assert (crops[number] == np.roll(strip, -left, 1)[:, :512]).all()
-
-
-@pytest.mark.parametrize("size", [(3328, 512), (1664, 832)])
-@pytest.mark.parametrize("fov", [30.0, 55.0])
-def test_a_camera_sees_equal_steps_of_the_tangent(size: tuple[int, int], fov: float) -> None:
-    settings = CropSettings(projection="perspective", fov=fov, crop_size=128)
-    steps = (2 * (np.arange(128) + 0.5) / 128 - 1) * np.tan(np.radians(fov / 2))
-    for number, crop in enumerate(cut(telling(*size), settings)):
-        expected = 30 * number + fov / 2 + np.degrees(np.arctan(steps))
-        for row in (3, 64, 120):  # upright lines stay upright
-            assert apart(azimuths(crop, row), expected) < 1.2
-
-
-def test_a_camera_looks_at_the_horizon() -> None:
-    settings = CropSettings(projection="perspective", fov=90, crop_size=101)
-    crop = np.asarray(next(cut(telling(1664, 832), settings)))[..., 2] / 240
-    assert abs(crop[50] - 0.5).max() < 0.01
-    assert abs(crop[0, 50] - 0.25) < 0.01, "45 degrees up is a quarter of the height"
-
-
-def test_a_strip_is_too_low_for_a_wide_view() -> None:
-    with pytest.raises(BadImageError, match="a strip shows 56"):
-        next(cut(telling(832, 128), CropSettings(projection="perspective", fov=60)))
-    with pytest.raises(BadImageError, match="640x480 is neither 2:1"):
-        next(cut(telling(640, 480), CropSettings()))
-
-
-def test_headings() -> None:
-    left = crop_headings(180, CropSettings())
-    assert left == [30 * number for number in range(12)]
-    assert crop_headings(0, CropSettings(crops_num=4)) == [180, 270, 0, 90]
-    assert crop_headings(179.999, CropSettings(crops_num=1)) == [0], "no heading of 360"
-    centre = crop_headings(180, CropSettings(heading_of="centre"))
-    assert np.allclose(np.array(centre) - left, 360 * 256 / 3328, atol=0.005)
-    camera = crop_headings(180, CropSettings(heading_of="centre", projection="perspective", fov=50))
-    assert [a - b for a, b in zip(camera, left, strict=True)] == [25] * 12
+def crop_photos(tmp_path: Path, source: str = "exif") -> pl.DataFrame:
+    """Return the table of the panoramas in tmp_path, cut into four small crops each."""
+    settings, options = CropSettings(crop_size=16, crops_num=4), SourceSettings(source=source)
+    folders = (tmp_path / "panoramas", tmp_path / "crops", tmp_path / "A")
+    return read_table(crop_panoramas(*folders, settings, source=make_source(options)), "cropped")
 
 
 @pytest.fixture
@@ -117,7 +59,7 @@ def panoramas(tmp_path: Path) -> Path:
     folder = tmp_path / "panoramas" / "37.81"
     folder.mkdir(parents=True)
     for number, heading in enumerate((180, 22.5)):
-        telling(832, 128).save(folder / NAME.format(f"pano{number}", heading))
+        panorama().save(folder / NAME.format(f"pano{number}", heading))
     return folder.parent
 
 
@@ -126,7 +68,7 @@ def crop(panoramas: Path, **settings: object) -> Path:
     return crop_panoramas(panoramas, panoramas.parent / "database", panoramas.parent / "A", small)
 
 
-def test_names_and_that_nothing_is_cut_twice(panoramas: Path) -> None:
+def test_only_new_panoramas_and_missing_crops_are_cut(panoramas: Path) -> None:
     first = crop(panoramas)
     database = panoramas.parent / "database" / "37.81"
     headings = sorted(float(path.name.split("@")[9]) for path in database.glob("*pano1*"))
@@ -137,7 +79,7 @@ def test_names_and_that_nothing_is_cut_twice(panoramas: Path) -> None:
     assert crop(panoramas) == first
     next(iter(written)).unlink()
     changed = panoramas / "37.81" / NAME.format("pano2", 0)
-    telling(832, 128).save(changed)
+    panorama().save(changed)
     second = crop(panoramas)
     assert read_recipe(second)["summary"]["cut_now"] == 2
     kept = [path for path, inode in written.items() if path.is_file() and path.stat().st_ino == inode]
@@ -145,23 +87,21 @@ def test_names_and_that_nothing_is_cut_twice(panoramas: Path) -> None:
     assert len(list(database.iterdir())) == 36, "nothing half-written is left"
 
 
-def test_what_cannot_be_cut_is_told(panoramas: Path) -> None:
+def test_panoramas_that_cannot_be_cut_have_a_status(panoramas: Path) -> None:
     folder = panoramas / "37.81"
     (folder / NAME.format("cut", 7)).write_bytes((folder / NAME.format("pano0", 180)).read_bytes()[:900])
-    telling(64, 64).save(folder / NAME.format("square", 7))
-    telling(832, 128).save(folder / NAME.format("unknown", ""))
-    telling(832, 128).save(folder / "noname.jpg")
+    panorama(64, 64).save(folder / NAME.format("square", 7))
+    panorama().save(folder / NAME.format("unknown", ""))
+    panorama().save(folder / "noname.jpg")
     rows = read_table(crop(panoramas), "cropped")
     bad = [status for status in rows["status"].cast(str) if status != "ok"]
     assert sorted(bad) == ["no heading", "no name", "truncated", "wrong size"]
     assert rows["crops"].sum() == 24
 
 
-def test_what_was_cut_can_be_looked_into_and_old_tables_are_garbage(
-    panoramas: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_table_is_shown_and_old_tables_are_garbage(panoramas: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = crop(panoramas)
-    telling(832, 128).save(panoramas / "37.81" / NAME.format("unknown", ""))
+    panorama().save(panoramas / "37.81" / NAME.format("unknown", ""))
     second = crop(panoramas)
     main(["summary", str(second)])
     assert "24 crops of 2 panoramas, 0 of them cut now" in (shown := capsys.readouterr().out)
@@ -172,24 +112,16 @@ def test_what_was_cut_can_be_looked_into_and_old_tables_are_garbage(
     assert (first.exists(), second.exists()) == (False, True)
 
 
-def test_what_the_machine_refuses_is_no_damage_of_a_panorama(panoramas: Path) -> None:
-    """Too many open files, in a process that may open no more."""
-    code = (
-        "import sys, resource\nfrom pathlib import Path\nimport PIL.JpegImagePlugin\n"
-        "from pipeline.panoramas import projection as crops\n"
-        "from pipeline.panoramas.crop_panoramas import Piece, cut_piece\n"
-        "from pipeline.panoramas.settings import CropSettings\n"
-        "source = Path(sys.argv[1])\nfound = tuple((p.name, 0.0, p.name, None) for p in source.iterdir())\n"
-        "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
-        "cut_piece(Piece(source, Path(sys.argv[2]), Path(sys.argv[2]), CropSettings(), found))\n"
-    )
-    words = [sys.executable, "-c", code, str(panoramas / "37.81"), str(panoramas.parent / "database")]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert "UserError" in done.stderr, done.stderr
-    assert "Too many open files. Raise the limit (ulimit -n), then run again." in done.stderr
+def test_an_io_error_does_not_count_as_a_corrupt_panorama(panoramas: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(projection, "open_picture", fail)
+    with pytest.raises(UserError, match=r"Too many open files\. Raise the limit \(ulimit -n\), then run again\."):
+        crop(panoramas)
 
 
-def test_a_full_disk_ends_the_run_with_a_message(panoramas: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_an_error(panoramas: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -205,6 +137,7 @@ from pathlib import Path
 from pipeline.panoramas.settings import CropSettings
 from pipeline.groups.build_groups import build_groups
 from pipeline.manifest.build_manifest import build_manifest
+from pipeline.panoramas import projection
 from pipeline.panoramas.crop_panoramas import crop_panoramas
 from pipeline.groups.settings import GroupSettings
 from pipeline.sources.make_source import make_source
@@ -213,10 +146,10 @@ crop_panoramas(*map(Path, sys.argv[1:4]), CropSettings(crop_size=64))
 """
 
 
-def test_a_run_that_is_killed_is_finished_by_the_next(panoramas: Path) -> None:
+def test_a_killed_run_is_resumed(panoramas: Path) -> None:
     """What is there has its place and its whole content; what was whole stays the same file."""
     for number in range(2, 60):
-        telling(832, 128).save(panoramas / "37.81" / NAME.format(f"pano{number}", number))
+        panorama().save(panoramas / "37.81" / NAME.format(f"pano{number}", number))
     database, artifacts = panoramas.parent / "database", panoramas.parent / "A"
     words = [sys.executable, "-c", CUT, str(panoramas), str(database), str(artifacts)]
     with subprocess.Popen(words, cwd=ROOT) as process:
@@ -239,27 +172,10 @@ def test_a_run_that_is_killed_is_finished_by_the_next(panoramas: Path) -> None:
     assert [path for path in database.rglob("*") if path.is_file() and path not in crops] == [database / ".crops.json"]
 
 
-def test_mistakes(panoramas: Path, tmp_path: Path) -> None:
+def test_crops_of_another_kind_are_an_error(panoramas: Path) -> None:
     crop(panoramas)
-    with pytest.raises(UserError, match="there are crops that were cut otherwise"):
+    with pytest.raises(UserError, match="it has crops that were cut with other settings"):
         crop(panoramas, crop_quality=50)
-    with pytest.raises(UserError, match="must not be the folder of the panoramas"):
-        CropFolders(tmp_path, tmp_path).both()
-    with pytest.raises(UserError, match="Give --panoramas-folder and --output-folder"):
-        CropFolders(tmp_path).both()
-    for wrong in ({"crops_num": 0}, {"fov": 180}, {"crop_quality": 101}, {"crop_size": 0}):
-        with pytest.raises(UserError, match=next(iter(wrong))):
-            CropSettings(**wrong)  # type: ignore[arg-type]
-
-
-@pytest.mark.skipif(not THETA.is_dir(), reason="../shared with real panoramas is not here")
-def test_real_panoramas_join_again_at_their_crops(tmp_path: Path) -> None:
-    with Image.open(THETA / "1200.jpg") as image:
-        panorama = image.convert("RGB")
-    crops = [np.asarray(each).astype(int) for each in cut(panorama, CropSettings(crop_size=297))]
-    for number in range(12):  # the left of a crop is in the one before, across the seam too
-        shift = round((number + 1) * 1930 / 12) - round(number * 1930 / 12)
-        assert np.abs(crops[number][:, shift:] - crops[(number + 1) % 12][:, : 297 - shift]).mean() < 1
 
 
 @pytest.mark.skipif(not THETA.is_dir(), reason="../shared with real panoramas is not here")
@@ -288,3 +204,45 @@ def test_real_panoramas_are_cut_by_their_exif_and_grouped(tmp_path: Path) -> Non
         tmp_path / next((tmp_path / "A" / "manifest").glob("*crops/current")), tmp_path / "A", ONE_EACH
     )
     assert read_recipe(groups)["summary"]["images"] == 24
+
+
+def test_a_heading_of_0_beside_another_direction_is_doubtful(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    properties = {"ProjectionType": "equirectangular", "PoseHeadingDegrees": "0.0"}
+    write_photo(tmp_path / "panoramas" / "x.jpg", panorama(512, 256), {16: "T", 17: 90.0}, properties)
+    (row,) = crop_photos(tmp_path).to_dicts()
+    assert (row["status"], row["detail"]) == ("ok", "GPano heading 0, GPSImgDirection 90.0")
+    assert {path.name.split("@")[9] for path in (tmp_path / "crops").glob("*.jpg")} == {"0", "90", "180", "270"}
+    assert "doubtful headings: 1, such as x.jpg: GPano heading 0, GPSImgDirection 90.0" in caplog.text
+
+
+PARTIAL = {"FullPanoWidthPixels": "512", "CroppedAreaImageWidthPixels": "256"}
+
+
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_partial_panoramas_only_are_an_error(tmp_path: Path, quote: str) -> None:
+    write_photo(tmp_path / "panoramas" / "x.jpg", panorama(256, 128), {17: 90.0}, PARTIAL, quote)
+    with pytest.raises(
+        UserError, match=r"none of 1 panoramas can be cut\. x\.jpg: partial panorama, shows 180 of 360 degrees"
+    ):
+        crop_photos(tmp_path)
+
+
+def test_a_partial_panorama_with_an_sf_xl_name_is_not_cut(tmp_path: Path) -> None:
+    write_photo(tmp_path / "panoramas" / NAME.format("half", 90), panorama(256, 128), {}, PARTIAL)
+    write_photo(tmp_path / "panoramas" / NAME.format("whole", 90), panorama(512, 256), {})
+    assert sorted(crop_photos(tmp_path, "names")["status"].cast(str)) == ["ok", "partial panorama"]
+
+
+@pytest.mark.parametrize("source", ["names", "exif"])
+def test_one_of_two_panoramas_whose_crops_have_the_same_names_is_cut(tmp_path: Path, source: str) -> None:
+    stem = NAME.format("p", 90).removesuffix(".jpg") if source == "names" else "p"
+    for path in (f"{stem}.jpeg", f"{stem}.jpg", f"other/{stem}.jpg"):
+        write_photo(tmp_path / "panoramas" / path, panorama(512, 256), {17: 90.0})
+    for _ in range(2):
+        rows = {row["path"]: (row["status"], row["crops"]) for row in crop_photos(tmp_path, source).to_dicts()}
+        assert rows == {
+            f"{stem}.jpeg": ("same crops", 0),
+            f"{stem}.jpg": ("ok", 4),
+            f"other/{stem}.jpg": ("ok", 4),
+        }
+        assert len(list((tmp_path / "crops").rglob("*.jpg"))) == 8

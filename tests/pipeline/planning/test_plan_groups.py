@@ -209,7 +209,7 @@ def test_plan_has_the_error_of_building(run: Run) -> None:
     assert "cannot be built: years = 2030: none of the 500 images is of these years" in run("--years", "2030")
     (plan,) = json.loads(run("--years", "2030", "--format", "json"))["plans"]
     assert (plan["classes"], plan["by_group"], plan["images_per_class"]["median"]) == (0, [], None)
-    assert plan["error"].endswith(" without a year")
+    assert plan["error"].endswith(" without a year.")
 
 
 def test_preselected_images_are_warned_of(

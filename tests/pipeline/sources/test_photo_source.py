@@ -1,7 +1,5 @@
 import json
 import os
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ from data_manifest.tables import read_table
 from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
 from pipeline.manifest.build_manifest import build_manifest
-from pipeline.sources import photo_source as exif_module
+from pipeline.sources import photo_source
 from pipeline.sources.make_source import make_source
 from pipeline.sources.photo_metadata import read_photo
 from pipeline.sources.photo_source import PhotoSource
@@ -54,7 +52,7 @@ def rejects_of(manifest: Path) -> dict[str, str]:
     return {row["path"]: f"{row['reason']}: {row['detail']}" for row in read_table(manifest, "rejects").to_dicts()}
 
 
-def test_what_photos_say(tmp_path: Path) -> None:
+def test_fields_come_from_mapillary_xmp_and_exif(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     write_photo(photos / "plain.jpg", GPS)
     write_photo(photos / "magnetic.jpg", {**GPS, 16: "M", 17: 90.5, 5: b"\x01", 6: 3.5}, orientation=6)
@@ -75,17 +73,17 @@ def test_what_photos_say(tmp_path: Path) -> None:
     assert (rows["magnetic.jpg"]["height"], rows["pose.jpg"]["pitch"]) == (-3.5, -4.0)
 
 
-def test_photos_of_kinds_that_are_not_read_are_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_photos_in_other_formats_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_photo(tmp_path / "photos" / "good.jpg", GPS)
     for name in ("1.WebP", "more/2.webp", "3.txt", "@eaDir/4.webp", "._5.webp"):
         (tmp_path / "photos" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "photos" / name).touch()
     build_manifest(tmp_path / "photos", tmp_path / "A", source=make_source(EXIF))
-    assert "2 photos .webp are not read: convert them to JPEG" in caplog.text
+    assert "2 photos .webp are not read. Convert them to JPEG" in caplog.text
     assert ".txt" not in caplog.text
 
 
-def test_photos_that_are_of_no_use(tmp_path: Path) -> None:
+def test_unusable_photos_are_rejects(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     write_photo(photos / "good.jpg", GPS)
     write_photo(photos / "nowhere.jpg", {})
@@ -96,48 +94,30 @@ def test_photos_that_are_of_no_use(tmp_path: Path) -> None:
     manifest = build_manifest(photos, tmp_path / "A", source=make_source(EXIF))
     assert read_table(manifest, "manifest")["path"].to_list() == ["good.jpg"]
     assert rejects_of(manifest) == {
-        "nowhere.jpg": "no position: the file has no GPS position",
-        "null.jpg": "no position: latitude 0, longitude 0: what is written where no position is known",
-        "text.jpg": "cannot be read: no image that can be read",
-        "empty.jpg": "cannot be read: no image that can be read",
+        "nowhere.jpg": "no position: no GPS position in the file",
+        "null.jpg": "no position: latitude 0, longitude 0: usually an unknown position",
+        "text.jpg": "cannot be read: not an image",
+        "empty.jpg": "cannot be read: not an image",
         "./%FF.jpg": "not UTF-8: the path is shown percent-escaped",
     }
 
 
-def test_what_the_machine_refuses_is_not_remembered_as_a_reject(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_io_error_is_not_a_reject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_photo(tmp_path / "photos" / "1.jpg", GPS)
 
     def refuses(path: bytes) -> dict[str, str]:
         raise PermissionError(13, "Permission denied", path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(exif_module, "read_photo", refuses)
+        patch.setattr(photo_source, "read_photo", refuses)
         with pytest.raises(UserError, match=r"1\.jpg: Permission denied\. Check the disk"):
             build_manifest(tmp_path / "photos", tmp_path / "A", source=make_source(EXIF))
     assert len(rows_of(tmp_path / "photos", tmp_path)) == 1
 
 
-def test_threads_read_where_the_disk_keeps_one_waiting_and_give_the_same_in_the_same_order() -> None:
-    names, by_main = [(f"{number}.jpg", True) for number in range(120)], []
-
-    def read(path: str, slow_until: int) -> dict[str, str]:
-        if int(path.removesuffix(".jpg")) < slow_until:
-            time.sleep(0.001)
-        by_main.append(threading.current_thread() is threading.main_thread())
-        return {"path": path}
-
-    for slow_until, alone in ((20, 20), (0, 120)):
-        by_main.clear()
-        facts = exif_module.read_all(lambda path, _, until=slow_until: read(path, until), names)  # type: ignore[misc]
-        assert [each["path"] for each in facts] == [path for path, _ in names]
-        assert sum(by_main) == alone
-
-
-def test_photos_that_changed_are_read_again_and_others_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exif_module, "PHOTOS_PER_PARTITION", 2)
-    monkeypatch.setattr(exif_module, "JOBS_FOR_PROCESSES", 100)
+def test_only_changed_photos_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photo_source, "PHOTOS_PER_PARTITION", 2)
+    monkeypatch.setattr(photo_source, "MIN_JOBS_FOR_PROCESSES", 100)
     seen: list[str] = []
     read = read_photo
 
@@ -145,7 +125,7 @@ def test_photos_that_changed_are_read_again_and_others_not(tmp_path: Path, monke
         seen.append(Path(os.fsdecode(path)).name)
         return read(path)
 
-    monkeypatch.setattr(exif_module, "read_photo", noted)
+    monkeypatch.setattr(photo_source, "read_photo", noted)
     photos = tmp_path / "photos"
     for number in range(4):
         write_photo(photos / f"{number}" / f"{number}.jpg", GPS)
@@ -164,11 +144,11 @@ def test_photos_that_changed_are_read_again_and_others_not(tmp_path: Path, monke
 
 
 def test_processes_give_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exif_module, "PHOTOS_PER_PARTITION", 1)
+    monkeypatch.setattr(photo_source, "PHOTOS_PER_PARTITION", 1)
     for number in range(3):
         write_photo(tmp_path / "photos" / f"{number}" / "x.jpg", GPS)
     of_processes = build_manifest(tmp_path / "photos", tmp_path / "A", source=make_source(EXIF))
-    monkeypatch.setattr(exif_module, "JOBS_FOR_PROCESSES", 100)
+    monkeypatch.setattr(photo_source, "MIN_JOBS_FOR_PROCESSES", 100)
     of_threads = build_manifest(tmp_path / "photos", tmp_path / "B", source=make_source(EXIF))
     files = [{path.name: path.read_bytes() for path in each.glob("*/*")} for each in (of_processes, of_threads)]
     assert files[0] == files[1]
@@ -185,7 +165,7 @@ def test_headings_from_the_track_of_a_folder(tmp_path: Path) -> None:
     assert PhotoSource(SourceSettings(source="exif", heading="from-track")).rows_per_partition is None
 
 
-def test_another_way_to_find_headings_reads_the_photos_again(tmp_path: Path) -> None:
+def test_other_heading_settings_read_the_photos_again(tmp_path: Path) -> None:
     for number in range(3):
         place = {**GPS, 2: (48.0, 51.0, 2.0 + number)}
         write_photo(tmp_path / "photos" / f"{number}.jpg", place, taken=f"2014:06:16 10:20:3{number}")

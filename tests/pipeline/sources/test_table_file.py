@@ -1,6 +1,5 @@
 """Tables in all the forms that programs give them, and files that are no table."""
 
-import datetime
 import json
 import unicodedata
 from collections.abc import Callable
@@ -65,7 +64,7 @@ def test_a_table_in_windows_1252_is_reported(build: Build, photos: Path, caplog:
     )
 
 
-def test_a_damaged_line_does_not_change_how_others_are_read(build: Build, photos: Path) -> None:
+def test_a_line_in_windows_1252_leaves_the_others_in_utf_8(build: Build, photos: Path) -> None:
     (photos / "müll.jpg").touch()
     lines = [b"path,lat,lon,note\n", "müll.jpg,48.85,2.33,été\n".encode(), b"a/1.jpg,48.85,2.33,\xe9t\xe9\n"]
     rows = read_table(build(b"".join(lines)), "manifest")
@@ -113,12 +112,12 @@ def test_a_folder_of_parquet_files_is_one_table(photos: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", ["photos [1].csv", "photos*.txt"])
-def test_a_name_is_no_pattern(photos: Path, tmp_path: Path, name: str) -> None:
+def test_a_file_name_is_not_a_pattern(photos: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(CONTENT)
     assert read_table(manifest_of(tmp_path / name), "manifest")["path"].to_list() == ["a/1.jpg"]
 
 
-def test_parquet_is_known_by_its_content(build: Build, tmp_path: Path) -> None:
+def test_parquet_is_recognized_by_its_content(build: Build, tmp_path: Path) -> None:
     pl.DataFrame([ROW]).write_parquet(tmp_path / "x")
     assert read_table(build((tmp_path / "x").read_bytes()), "manifest")["path"].to_list() == ["a/1.jpg"]
 
@@ -128,8 +127,8 @@ def test_parquet_is_known_by_its_content(build: Build, tmp_path: Path) -> None:
     [
         (b"", "is empty"),
         (b"\n\n", "is empty"),
-        (b"path,lat,lon", "has no row below its first line"),
-        (b"[]", "has no row"),
+        (b"path,lat,lon", "has no rows, only column names"),
+        (b"[]", "has no rows"),
         (b"PK\x03\x04\x14\x00", "is a workbook or another archive"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is a workbook of an old Excel"),
         (b"\x1f\x8b\x08\x00\n\x00", "is compressed"),
@@ -137,7 +136,7 @@ def test_parquet_is_known_by_its_content(build: Build, tmp_path: Path) -> None:
         (b"\x00\x01\x02\xff\n\xfe", "is neither text nor Parquet"),
         (CONTENT.encode("utf-16-le"), "is neither text nor Parquet"),
         (CONTENT.encode("utf-32"), "is neither text nor Parquet"),
-        (CONTENT.encode("utf-16")[:-1], "is damaged UTF-16"),
+        (CONTENT.encode("utf-16")[:-1], "is corrupt UTF-16"),
         ("path,lat,lon\n写真/表.jpg,48.85,2.33\n".encode("cp932"), "is neither UTF-8 nor Windows-1252"),
         (b"PAR1 and then nothing", "cannot be read as Parquet"),
         (b'[{"path": ', "is JSON, but neither an array of objects nor one object per line"),
@@ -146,7 +145,7 @@ def test_parquet_is_known_by_its_content(build: Build, tmp_path: Path) -> None:
         (b"path,lat,lon\na/1.jpg,1,2,3\n", "Each line needs the columns of the first one"),
     ],
 )
-def test_files_that_are_no_table(build: Build, content: bytes, message: str) -> None:
+def test_files_in_other_formats_are_errors(build: Build, content: bytes, message: str) -> None:
     with pytest.raises(UserError) as error:
         build(content)
     assert "photos.csv" in str(error.value)
@@ -154,7 +153,7 @@ def test_files_that_are_no_table(build: Build, content: bytes, message: str) -> 
     assert error.value.__suppress_context__ or error.value.__context__ is None, "one message, not a chain"
 
 
-def test_places_that_are_no_table(photos: Path, tmp_path: Path) -> None:
+def test_missing_and_truncated_tables_are_errors(photos: Path, tmp_path: Path) -> None:
     for name in ("empty", "without/deep", "truncated"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "without" / "deep" / "x.csv").write_text(CONTENT)
@@ -170,99 +169,3 @@ def test_places_that_are_no_table(photos: Path, tmp_path: Path) -> None:
             manifest_of(tmp_path / name)
         assert str(error.value).startswith(message.format(tmp_path / name))
         assert error.value.__suppress_context__ or error.value.__context__ is None
-
-
-@pytest.mark.parametrize(
-    ("header", "message"),
-    [
-        ("path,lat,LAT,lon", "columns lat and LAT could both be latitude. Choose one: --columns latitude=lat"),
-        ("path,latitude,lat,lon", "columns latitude and lat could both be latitude"),
-        ("path,lat,lat,lon", "columns lat and lat could both be latitude. Rename one."),
-        ("path,lat, lat,lon", "columns lat and lat could both be latitude. Rename one."),
-        ("path,lat,lon,Longitude", "columns lon and Longitude could both be longitude"),
-        ("path,file,lat,lon", "columns path and file could both be path"),
-    ],
-)
-def test_two_columns_of_one_meaning_are_refused(build: Build, header: str, message: str) -> None:
-    with pytest.raises(UserError) as error:
-        build(f"{header}\na/1.jpg,48.85,2.33,7\n")
-    assert message in str(error.value)
-
-
-def test_one_of_two_columns_can_be_chosen(build: Build) -> None:
-    text = "path,lat,LAT,lon,x,x\na/1.jpg,1,48.85,2.33,,\n"
-    assert read_table(build(text, columns="latitude=LAT"), "manifest")["latitude"].to_list() == [48.85]
-    with pytest.raises(UserError, match=r"columns x and x could both be heading\. Rename one"):
-        build(text, columns="latitude=LAT,heading=x")
-
-
-def test_lists_that_nobody_needs_are_no_hindrance(
-    photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    row = {
-        **ROW,
-        "image": {"bytes": b"x"},
-        "tags": ["x"],
-        "track": [1.0, 2.0],
-        "time": b"\x01",
-        "date": datetime.timedelta(1),
-    }
-    pl.DataFrame([row]).write_parquet(tmp_path / "table.parquet")
-    assert read_table(manifest_of(tmp_path / "table.parquet"), "manifest")["path"].to_list() == ["a/1.jpg"]
-    assert "column track holds List and is not read" in caplog.text
-    assert "tags" not in caplog.text
-    with pytest.raises(UserError, match=r"column tags holds List\. note takes text or numbers"):
-        manifest_of(tmp_path / "table.parquet", columns="note=tags")
-    pl.DataFrame([{**row, "path": ["a/1.jpg"]}]).write_parquet(tmp_path / "table.parquet")
-    with pytest.raises(UserError, match=r"no column has the images' paths.*path \(List\)"):
-        manifest_of(tmp_path / "table.parquet")
-
-
-@pytest.mark.parametrize(
-    ("columns", "written", "place"),
-    [
-        ("lat,lon", '"48.85 S","W 2.33"', (-48.85, -2.33)),
-        ("lat,lon", '"-48.85 S","-2.33w"', (-48.85, -2.33)),
-        ("lat,lon", '"48°51\'N","2° 20\' 5.28"" E"', (48.85, 2.3348)),
-        ("lat,lon", '"48,51.036S","2,20.088E"', (-48.8506, 2.3348)),
-        ("lat,lon", '"48,8506","2,3348°"', (48.8506, 2.3348)),
-        ("lat,lat_ref,lon,lon_ref", "48.85,S,2.33,west", (-48.85, -2.33)),
-        ("lat,lon,hemisphere", "33.9,18.4,S", (-33.9, 18.4)),
-        ("lat,lat_ref,lon", "-48.85,,2.33", (-48.85, 2.33)),
-        ("lat,lat_ref,lon", '"48 deg 51\' 2.16"" S",South,2.33', (-48.8506, 2.33)),
-    ],
-)
-def test_sides_beside_degrees(build: Build, columns: str, written: str, place: tuple[float, float]) -> None:
-    row = read_table(build(f"path,{columns}\na/1.jpg,{written}\n"), "manifest").row(0, named=True)
-    assert (row["latitude"], row["longitude"]) == pytest.approx(place)
-
-
-@pytest.mark.parametrize(
-    ("columns", "written", "detail"),
-    [
-        ("lat,lon", "-48.85 N,2.33", "latitude = -48.85 N (a negative number contradicts N)"),
-        ("lat,lon", "48.85 E,2.33", "latitude = 48.85 E (E is neither N nor S)"),
-        ("lat,lon", "48.85,2.33 O", "longitude = 2.33 O"),
-        ("lat,lon", '"48,51N",2.33', "latitude = 48,51N (the comma could separate minutes or be a decimal comma)"),
-        ("lat,lon", '"48°51\'",2.33', "latitude = 48°51' (neither N nor S is given)"),
-        ("lat,lon", '"48°61\'N",2.33', "latitude = 48°61'N (minutes and seconds go from 0 to less than 60)"),
-        ("lat,lon", "91 S,2.33", "latitude = 91 S (more than 90 degrees)"),
-        ("lat,lat_ref,lon", "-48.85,N,2.33", "latitude = -48.85 N (a negative number contradicts N)"),
-        ("lat,lat_ref,lon", "48.85,?,2.33", "latitude = 48.85 ? (? is neither N nor S)"),
-        ("lat,lat_ref,lon", "48.85 N,S,2.33", "latitude = 48.85 N S (S contradicts N)"),
-    ],
-)
-@pytest.mark.parametrize("strict", [True, False])
-def test_sides_that_contradict_or_are_not_understood(
-    build: Build, columns: str, written: str, detail: str, strict: bool
-) -> None:
-    good = "a/2.jpg," + ",".join({"lat": "1", "lon": "2"}.get(name, "") for name in columns.split(","))
-    folder = build(f"path,{columns}\na/1.jpg,{written}\n{good}\n", strict=strict)
-    (reject,) = read_table(folder, "rejects").filter(pl.col("path") == "a/1.jpg").to_dicts()
-    assert reject["reason"] == ("not a number" if strict else "no position")
-    assert not strict or reject["detail"] == detail
-
-
-def test_a_latitude_that_is_no_longitude_either_is_not_called_swapped(build: Build) -> None:
-    with pytest.raises(UserError, match=r"none of the 4 files is a usable image.*out of range, latitude = 488\.5"):
-        build("path;lat;lon\na/1.jpg;488.5;23.3\n")

@@ -1,6 +1,5 @@
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -12,6 +11,7 @@ from data_manifest.tables import read_table
 from pipeline.manifest.build_manifest import build_manifest
 from pipeline.sources.make_source import make_source
 from pipeline.sources.settings import SourceSettings
+from tests.pipeline.conftest import write
 
 Build = Callable[..., Path]
 
@@ -20,7 +20,7 @@ def rejects(folder: Path) -> dict[str, str]:
     return {row["path"]: f"{row['reason']}: {row['detail']}" for row in read_table(folder, "rejects").to_dicts()}
 
 
-def test_what_a_row_becomes(build: Build) -> None:
+def test_a_row_becomes_a_manifest_row(build: Build) -> None:
     folder = build(
         "path,latitude,longitude,heading,timestamp,pano_id,heading_reference\n"
         "a/1.jpg,48.8506,2.3348,-10,2014-06-16T10:20:30Z,p_1,M\n"
@@ -34,7 +34,7 @@ def test_what_a_row_becomes(build: Build) -> None:
         **{"heading_reference": "magnetic", "timestamp": "20140616_102030", "year": 2014, "month": 6, "pano_id": "p_1"},
     }
     assert rejects(folder) == dict.fromkeys(
-        ("a/2.jpg", "b/3.JPG", "b/4.png"), "not in the table: no row names this file"
+        ("a/2.jpg", "b/3.JPG", "b/4.png"), "not in the table: no row with this path"
     )
 
 
@@ -50,8 +50,8 @@ def test_rows_files_and_rejects_add_up(build: Build) -> None:
     assert set(read_table(folder, "manifest")["path"]) == {"a/1.jpg", "b/4.png"}
     assert rejects(folder) == {
         "a/2.jpg": "not a number: latitude = north",
-        "b/3.JPG": "rows disagree: 2 rows, which differ in latitude",
-        "gone/9.jpg": "no such file: the table names a file that is not in the images folder",
+        "b/3.JPG": "rows disagree: 2 rows differ in latitude",
+        "gone/9.jpg": "no such file: in the table, but not in the images folder",
     }
     assert read_recipe(folder)["summary"]["files"] == 5
 
@@ -62,106 +62,15 @@ def test_utm_with_zone_and_band_in_one_and_mapped_columns(build: Build) -> None:
     assert (row["utm_east"], row["utm_zone"], row["utm_band"], row["heading_source"]) == (450847.6, 31, "U", None)
 
 
-@pytest.mark.parametrize(
-    ("written", "read"),
-    [
-        ("2014-06-16T10:20:30+02:00", ("20140616_102030", 2014, 6)),
-        ("2014-6-1 10:20", ("20140601_1020", 2014, 6)),
-        ("16.6.2014 10:20", ("20140616_1020", 2014, 6)),
-        ("1402914030", ("20140616_102030", 2014, 6)),
-        ("1402914030123", ("20140616_102030", 2014, 6)),
-        ("201406", ("201406", 2014, 6)),
-        ("2014-06-16 06:44:00 PM", ("20140616_184400", 2014, 6)),
-        ("2014-06-16 6:44 p.m.", ("20140616_1844", 2014, 6)),
-        ("2014-06-16T12:00:00am", ("20140616_000000", 2014, 6)),
-        ("2014-06-16 12:00 PM +0200", ("20140616_1200", 2014, 6)),
-        ("2014-06-16 6:44:00\u202fp. m.", ("20140616_184400", 2014, 6)),
-        ("2014.0", ("2014", 2014, None)),
-        ("2016-02-29", ("20160229", 2016, 2)),
-        ("2014-06-16 13:00 PM", (None, None, None)),
-        ("2014-06-16 00:10 AM", (None, None, None)),
-        ("2014-06-16 06:44:00 \u4e0b\u5348", (None, None, None)),
-        ("2014-06-16 24:00:00", (None, None, None)),
-        ("2014-06-16 10:20:60", (None, None, None)),
-        ("2021-13-45", (None, None, None)),
-        ("2021-02-30", (None, None, None)),
-        ("2015-02-29", (None, None, None)),
-        ("2021-00-10", (None, None, None)),
-        ("20210931", (None, None, None)),
-        ("202113", (None, None, None)),
-        ("06/07/2021", (None, None, None)),
-        ("06/16/2014", (None, None, None)),
-        ("41806", (None, None, None)),
-        ("June 2014", (None, None, None)),
-    ],
-)
-def test_times_in_several_forms(
-    build: Build, written: str, read: tuple[Any, ...], caplog: pytest.LogCaptureFixture
-) -> None:
-    """What could be another day is told and left out."""
-    row = read_table(build(f"path,lat,lon,date\na/1.jpg,48.85,2.33,{written}\n"), "manifest").row(0, named=True)
-    assert (row["timestamp"], row["year"], row["month"]) == read
-    warned = f"1 timestamps are not understood, as {written!r}, and left out" in caplog.text
-    assert warned == (read[0] is None)
-
-
-@pytest.mark.parametrize(
-    ("heading", "expected"),
-    [
-        ("360", 0.0),
-        ("-10", 350.0),
-        ("365", 5.0),
-        ("725", None),
-        ("", None),
-        ("-1", None),
-        ("NaN", None),
-        ("unknown", None),
-        ("90°", 90),
-    ],
-)
-def test_headings_in_several_forms(build: Build, heading: str, expected: float | None) -> None:
-    row = read_table(build(f"path,lat,lon,heading\na/1.jpg,48.85,2.33,{heading}\n"), "manifest").row(0, named=True)
-    assert row["heading"] == expected
-
-
-def test_rows_that_name_no_position_and_no_file_of_the_folder(build: Build) -> None:
+def test_rows_without_a_position_or_a_file_are_rejects(build: Build) -> None:
     found = rejects(build("path,lat,lon\na/1.jpg,0,0\n../a/1.jpg,1,2\n/etc/x.jpg,1,2\n,1,2\na/2.jpg,1,2\n"))
-    outside = "no such file: the table names a file that is not in the images folder"
+    outside = "no such file: in the table, but not in the images folder"
     assert {path: detail for path, detail in found.items() if "not in the table" not in detail} == {
-        "a/1.jpg": "no position: latitude 0, longitude 0: what is written where no position is known",
+        "a/1.jpg": "no position: latitude 0, longitude 0: usually an unknown position",
         "../a/1.jpg": outside,
         "/etc/x.jpg": outside,
-        "": "no such file: a row without a path",
+        "": "no such file: the row has no path",
     }
-
-
-CAPE, SAN_FRANCISCO, PARIS = (-33.92, 18.42), (37.70098, -122.49646), (48.85, 2.33)
-
-
-@pytest.mark.parametrize("with_latitude", [True, False])
-@pytest.mark.parametrize(
-    ("place", "zone", "band"),
-    [
-        (CAPE, "34S", "H"),
-        (CAPE, "34H", "H"),
-        (CAPE, "34.0,S", "H"),
-        (SAN_FRANCISCO, "10S", "S"),
-        (SAN_FRANCISCO, "10N", "S"),
-        (SAN_FRANCISCO, "10 s", "S"),
-        (PARIS, "31N", "U"),
-        ((3.1, 101.6), "47N", "N"),
-    ],
-)
-def test_a_letter_n_or_s_may_be_a_hemisphere_or_a_band(
-    build: Build, place: tuple[float, float], zone: str, band: str, with_latitude: bool
-) -> None:
-    east, north, number, _ = utm.from_latlon(*place)
-    zone, _, hemisphere = zone.partition(",")
-    latitude, longitude = place if with_latitude else ("", "")
-    header = "path,utm_east,utm_north,utm_zone,hemisphere,lat,lon\n"
-    text = f"{header}a/1.jpg,{east},{north},{zone},{hemisphere},{latitude},{longitude}\n"
-    row = read_table(build(text), "manifest").row(0, named=True)
-    assert (row["utm_zone"], row["utm_band"]) == (number, band)
 
 
 # One table for all of the Earth: zones, hemispheres, the exceptions of Norway and Svalbard, and the poles.
@@ -176,13 +85,11 @@ def test_any_zone_and_no_pole(build: Build) -> None:
         assert (row["utm_zone"], row["utm_band"]) == (zone, band)
         assert (row["utm_east"], row["utm_north"]) == pytest.approx((east, north), abs=1e-6)
     assert [row["utm_zone"] for row in rows.values()] == [32, 34, 33]
-    assert rejects(folder) == {"b/4.png": "no position: neither UTM nor a latitude and longitude that UTM covers"}
+    assert rejects(folder) == {"b/4.png": "no position: no UTM, and no latitude and longitude within the range of UTM"}
 
 
-def test_swapped_degrees_are_found_and_said(build: Build) -> None:
-    with pytest.raises(
-        UserError, match=r"latitude = -122\.4, longitude = 37\.7, and so in 1 of 1 rows: the two are swapped"
-    ):
+def test_swapped_degrees_are_explained(build: Build) -> None:
+    with pytest.raises(UserError, match=r"swapped in 1 of 1 rows \(first: latitude = -122\.4, longitude = 37\.7\)"):
         build("path,latitude,longitude\na/1.jpg,-122.4,37.7\n")
     utm_and_swapped = (
         "path,utm_east,utm_north,utm_zone,utm_band,lat,lon\na/1.jpg,451201.4,5411061.5,31,U,2.33481,48.85060\n"
@@ -204,7 +111,7 @@ def test_a_parquet_table_gives_the_same_rows(build: Build, photos: Path, tmp_pat
     assert read_table(of_csv, "manifest")["heading_source"].to_list() == [None, "table"]
 
 
-def test_what_makes_another_manifest_and_what_does_not(build: Build, photos: Path) -> None:
+def test_another_table_or_columns_give_another_manifest(build: Build, photos: Path) -> None:
     text = "path,lat,lon\na/1.jpg,48.85,2.33\na/2.jpg,48.85,2.33\n"
     first = build(text)
     assert build(text, columns="latitude=lat") != first
@@ -219,7 +126,7 @@ def test_what_makes_another_manifest_and_what_does_not(build: Build, photos: Pat
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ("file,lat\n", {}, "has no row below its first line"),
+        ("file,lat\n", {}, "has no rows, only column names"),
         ("", {}, "photos.csv is empty"),
         ("a,lat,lon\nx,1,2\n", {}, "no column has the images' paths. Give --columns path=... It has a, lat, lon"),
         ("path,lat,x\na/1.jpg,1,2\n", {}, "no columns have positions. Give --columns latitude=...,longitude=..."),
@@ -229,38 +136,29 @@ def test_what_makes_another_manifest_and_what_does_not(build: Build, photos: Pat
             {"columns": "heading=h"},
             "photos.csv has no column h (for heading). It has path, lat, lon.",
         ),
-        ("path,lat,lon\na/9.jpg,1,2\n", {}, "none of its 1 rows names a file of"),
+        ("path,lat,lon\na/9.jpg,1,2\n", {}, "none of its 1 rows matches a file of"),
         (
             "path,lat,lon\nC:\\me\\photos\\a\\1.jpg,1,2\n",
             {},
-            "with their extension; without C:/me/photos/ it would name",
+            "with their extension. Without C:/me/photos/ it would match",
         ),
         ("path,lat,lon\na/1.jpg,1,2,3\n", {}, "Each line needs the columns of the first one"),
         ("PK\x03\x04...", {}, "is a workbook or another archive. Save the table as CSV"),
         ("path,lat,lon\na/1.jpg,x,2\n", {}, "none of the 4 files is a usable image"),
     ],
 )
-def test_tables_that_cannot_work(build: Build, text: str, options: dict[str, str], message: str) -> None:
+def test_unusable_tables_are_errors(build: Build, text: str, options: dict[str, str], message: str) -> None:
     with pytest.raises(UserError) as error:
         build(text, **options)
     assert message in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"source": "table"}, "source = table: which one"),
-        ({"table": "x.csv"}, "table = x.csv: no table is read with source = names"),
-        ({"source": "names", "heading": "from-track"}, "heading = from-track: it takes --source table"),
-        ({"source": "exif", "camera_turn": 90}, "camera_turn = 90: it takes --heading from-track"),
-        ({"source": "table", "table": "x", "columns": "latitude"}, "expected meaning=column"),
-        ({"source": "table", "table": "x", "columns": "where=a"}, "where is no meaning of a column"),
-    ],
-)
-def test_options_that_would_do_nothing_are_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError) as error:
-        SourceSettings(**options)
-    assert message in str(error.value)
+@pytest.mark.parametrize(("strict", "reason"), [(True, "not a number"), (False, "no position")])
+def test_contradicting_sides_are_a_reject(build: Build, strict: bool, reason: str) -> None:
+    folder = build("path,lat,lon\na/1.jpg,-48.85 N,2.33\na/2.jpg,1,2\n", strict=strict)
+    (reject,) = read_table(folder, "rejects").filter(pl.col("path") == "a/1.jpg").to_dicts()
+    assert reject["reason"] == reason
+    assert not strict or reject["detail"] == "latitude = -48.85 N (a negative number contradicts N)"
 
 
 def test_headings_from_the_track(build: Build) -> None:
@@ -278,3 +176,25 @@ def test_headings_from_the_track(build: Build) -> None:
     assert [row["heading_source"] for row in rows.values()] == ["track", "track", "track", "table"]
     turned = read_table(build(text, heading="from-track", camera_turn=-90), "manifest")["heading"].to_list()
     assert turned == pytest.approx([270.0, 315.0, 0.0, 77.0])
+
+
+def test_a_heading_of_minus_1_is_estimated_unless_others_are_negative(tmp_path: Path) -> None:
+    photos, table = tmp_path / "photos", tmp_path / "photos.csv"
+    write(photos, *(f"{number}.jpg" for number in range(5)))
+    for last, expected in ((90, [0, 0, 0, 0, 90]), (-90, [359, 0, 0, 359, 270])):
+        written = (-1, "", "", -1, last)
+        rows = [f"{n}.jpg,500000,{5_000_000 + 10 * n},31,20140616_10000{n},{each}" for n, each in enumerate(written)]
+        table.write_text("\n".join(["path,utm_east,utm_north,utm_zone,timestamp,heading", *rows]))
+        source = make_source(SourceSettings(source="table", table=table, heading="from-track"))
+        manifest = build_manifest(photos, tmp_path / "A", "city", source=source)
+        assert read_table(manifest, "manifest").sort("path")["heading"].to_list() == pytest.approx(expected)
+
+
+def test_a_row_without_a_file_does_not_change_headings_from_the_track(tmp_path: Path) -> None:
+    photos, table = tmp_path / "photos", tmp_path / "photos.csv"
+    write(photos, "0.jpg", "1.jpg")
+    rows = [f"{n}.jpg,500000,{5_000_000 + 10 * n},31,20140616_10000{n},{h}" for n, h in enumerate([-1, -1, -90])]
+    table.write_text("\n".join(["path,utm_east,utm_north,utm_zone,timestamp,heading", *rows]))
+    source = make_source(SourceSettings(source="table", table=table, heading="from-track"))
+    manifest = build_manifest(photos, tmp_path / "A", "city", source=source)
+    assert read_table(manifest, "manifest")["heading"].to_list() == pytest.approx([0, 0])

@@ -1,11 +1,11 @@
-"""What headings stand for "unknown": far outside a turn always, -1 unless the data set has other negative ones."""
-
 import logging
+import math
 import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from data_manifest.__main__ import main
@@ -13,13 +13,11 @@ from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
 from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
-from pipeline.listing.list_images import list_images
 from pipeline.manifest.build_manifest import build_manifest
-from pipeline.panoramas.crop_names import read_panoramas
+from pipeline.metadata.fields import heading_in_range
 from pipeline.planning.count_images import count_images, counting_rule
 from pipeline.sources.make_source import make_source
 from pipeline.sources.settings import SourceSettings
-from pipeline.sources.source import NAMES_SOURCE
 from tests.helpers import tables_in
 from tests.pipeline.conftest import write
 
@@ -102,7 +100,7 @@ def test_headings_of_a_table(
     assert sources.null_count() == read.count(None)
 
 
-def test_they_are_shown(
+def test_odd_headings_are_logged_and_shown(
     from_names: Callable[..., Path], caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.INFO, "pipeline.manifest.build_manifest")
@@ -115,7 +113,7 @@ def test_they_are_shown(
     assert (shown[OUTSIDE], shown[UNKNOWN]) == ("1", "2")
 
 
-def test_a_reject_decides_nothing(tmp_path: Path, name_with: NameWith) -> None:
+def test_the_heading_of_a_reject_is_ignored(tmp_path: Path, name_with: NameWith) -> None:
     names = [name_with(pano_id="a", heading=-1), name_with(pano_id="b", heading=-90, latitude=91)]
     (tmp_path / "train_images_paths.txt").write_text("\n".join(names))
     assert headings(build_manifest(tmp_path / "train", tmp_path / "A")) == [None]
@@ -197,32 +195,18 @@ def test_a_plan_from_names_is_that_of_the_manifest(from_names: Callable[..., Pat
         assert summaries[0] == summaries[1]
 
 
-def test_minus_1_and_headings_from_the_track(tmp_path: Path) -> None:
-    """Of a way to the north -1 is estimated, unless another negative heading makes it 359 degrees."""
-    photos, table = tmp_path / "photos", tmp_path / "photos.csv"
-    write(photos, *(f"{number}.jpg" for number in range(5)))
-    for last, expected in ((90, [0, 0, 0, 0, 90]), (-90, [359, 0, 0, 359, 270])):
-        written = (-1, "", "", -1, last)
-        rows = [f"{n}.jpg,500000,{5_000_000 + 10 * n},31,20140616_10000{n},{each}" for n, each in enumerate(written)]
-        table.write_text("\n".join(["path,utm_east,utm_north,utm_zone,timestamp,heading", *rows]))
-        source = make_source(SourceSettings(source="table", table=table, heading="from-track"))
-        manifest = build_manifest(photos, tmp_path / "A", "city", source=source)
-        assert read_table(manifest, "manifest").sort("path")["heading"].to_list() == pytest.approx(expected)
+def test_headings_are_in_range_at_the_edges() -> None:
+    written = [-1e-300, -5e-15, -360.0, -0.25, 359.99999999999994, 450.0, math.nextafter(360, 400)]
+    turned = pl.Series("heading", written).to_frame().select(heading_in_range(pl.col("heading")))["heading"]
+    assert ((turned >= 0) & (turned < 360)).all()
+    assert turned.to_list()[2:] == [0.0, 359.75, 359.99999999999994, 90.0, math.nextafter(360, 400) - 360]
 
 
-def test_a_row_without_a_file_does_not_change_headings_from_the_track(tmp_path: Path) -> None:
-    photos, table = tmp_path / "photos", tmp_path / "photos.csv"
-    write(photos, "0.jpg", "1.jpg")
-    rows = [f"{n}.jpg,500000,{5_000_000 + 10 * n},31,20140616_10000{n},{h}" for n, h in enumerate([-1, -1, -90])]
-    table.write_text("\n".join(["path,utm_east,utm_north,utm_zone,timestamp,heading", *rows]))
-    source = make_source(SourceSettings(source="table", table=table, heading="from-track"))
-    manifest = build_manifest(photos, tmp_path / "A", "city", source=source)
-    assert read_table(manifest, "manifest")["heading"].to_list() == pytest.approx([0, 0])
-
-
-def test_minus_1_of_panoramas(tmp_path: Path, name_with: NameWith) -> None:
-    for other, expected in ((90, [None, 90]), (-90, [359, 270])):
-        names = [name_with(pano_id="a", heading=-1), name_with(pano_id="b", heading=other)]
-        (tmp_path / "train_images_paths.txt").write_text("\n".join(names))
-        rows = read_panoramas(list_images(tmp_path / "train"), NAMES_SOURCE)
-        assert rows.sort("name")["heading"].to_list() == expected
+def test_headings_agree_with_plain_python() -> None:
+    turns = [turn / 7 for turn in range(-7 * 360, 7 * 450)]
+    written = [value for turn in turns for value in (turn, math.nextafter(turn, 0), math.nextafter(turn, 1))]
+    written = [value for value in written if value != -1]
+    turned = pl.Series("heading", written).to_frame().select(heading_in_range(pl.col("heading")))["heading"]
+    assert ((turned >= 0) & (turned < 360)).all()
+    apart = [abs(value % 360 - found) % 360 for value, found in zip(written, turned, strict=True)]
+    assert max(min(each, 360 - each) for each in apart) < 1e-9
