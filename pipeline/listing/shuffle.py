@@ -135,8 +135,8 @@ class Shuffle:
             leaves.add(leaf[first], rows, np.add.reduceat(hashed.hashes[:, order], first, axis=1))
             start, self._end = self._end, self._end + len(lines)
             self._blocks.append((start, len(first)))
-            os.write(index, of_leaves.data)
-        os.pwrite(paths, lines.data, start)
+            _write(index, of_leaves.tobytes())
+        _write(paths, lines.data, start)
 
     def _find_slices(self, partitions: Sequence[LeafRange]) -> list[SpilledPaths]:
         begins, ends = ([getattr(each, border) for each in partitions] for border in ("begin", "end"))
@@ -152,3 +152,10 @@ class Shuffle:
             SpilledPaths(leaves, self._paths, found[found[:, 1] > 0], self._listing.escapes_newlines)
             for leaves, found in zip(partitions, slices.swapaxes(0, 1), strict=True)
         ]
+
+
+def _write(descriptor: int, content: bytes | memoryview, start: int | None = None) -> None:
+    """Write all bytes, at `start` if given; a full disk writes some of them before it raises an error."""
+    while len(content):
+        written = os.write(descriptor, content) if start is None else os.pwrite(descriptor, content, start)
+        content, start = content[written:], None if start is None else start + written

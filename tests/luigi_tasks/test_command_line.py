@@ -45,7 +45,7 @@ def test_help_shows_parameters_with_defaults() -> None:
         "--alpha ALPHA width of a heading bin, in degrees",
         "--fc-output-dim FC_OUTPUT_DIM descriptor dimension [512]",
         "--lr LR learning rate of the network (Adam) [1e-05]",
-        "--positive-dist-threshold POSITIVE_DIST_THRESHOLD a database image at most this many metres",
+        "--positive-dist-threshold POSITIVE_DIST_THRESHOLD largest distance in metres",
         "--device DEVICE device of the network: auto",
     ):
         assert part in text

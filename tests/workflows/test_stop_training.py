@@ -14,7 +14,7 @@ import torch
 
 from tests.helpers import ROOT, TINY, Luigi
 
-LONG = (*TINY, "--iterations-per-epoch", "20", "--epochs-num", "1", "--checkpoint-iterations", "1")
+LONG = (*TINY, "--iterations-per-epoch", "40", "--epochs-num", "1", "--checkpoint-iterations", "1")
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def test_sigterm_saves_and_the_same_command_resumes(city: Path, luigi: Luigi, tm
     assert "Run the same command again to resume." in said
     again = luigi(*command)
     assert again.returncode == 0, again.stderr
-    assert f"resuming at epoch 1  iteration {done}/20" in again.stderr
+    assert f"resuming at epoch 1  iteration {done}/40" in again.stderr
     assert "TrainCosPlace: done (" in again.stdout
 
 

@@ -1,0 +1,40 @@
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+DOC = (ROOT / "docs" / "architecture.md").read_text()
+PACKAGES = ("data_manifest", "pipeline", "training", "evaluation", "luigi_tasks")
+
+
+def imported_packages(package: str) -> set[str]:
+    """Return the packages that a package imports, without the late import of `training/__main__.py`."""
+    found = set()
+    for file in (ROOT / package).rglob("*.py"):
+        if file == ROOT / "training" / "__main__.py":
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module.split(".")[0])
+    return (found & set(PACKAGES)) - {package}
+
+
+def test_the_picture_has_the_arrows_of_the_imports() -> None:
+    picture = DOC.split("```mermaid")[1].split("```")[0]
+    arrows = re.findall(r'^ *(\w+)(?:\["[^"]*"\])? --(?: "[^"]*" --)?> (\w+)$', picture, re.MULTILINE)
+    assert sorted(arrows) == sorted((package, other) for package in PACKAGES for other in imported_packages(package))
+
+
+def test_the_files_and_folders_exist() -> None:
+    paths = set(re.findall(r"`((?:[a-z_]+/)+(?:\w+\.py)?)`", DOC))
+    assert len(paths) > 15
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_the_modules_in_the_life_of_an_image_exist() -> None:
+    modules = re.findall(r"`((?:[a-z_]+/)+[a-z_]+)`", DOC.split("## The life of an image")[1].split("## Recipes")[0])
+    assert len(modules) > 10
+    known = [
+        ROOT / f"{folder}{module}{end}" for module in modules for folder in ("", "pipeline/") for end in ("", ".py")
+    ]
+    assert all(any(path.exists() for path in known[start : start + 4]) for start in range(0, len(known), 4))
