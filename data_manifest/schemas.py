@@ -107,7 +107,7 @@ CLASS_COUNTS = pa.schema(
     [
         *_CELL,
         _optional("heading_bin", pa.int32(), "floor(heading / alpha); null for the images without a heading"),
-        _column("num_images", pa.int32(), "images of the class in a partition of the manifest, be they enough or not"),
+        _column("num_images", pa.int32(), "images of the class in one partition of the manifest"),
         _column(
             "members_hash", pa.uint64(), "sum, modulo 2^64, of a hash of the path and year of each of these images"
         ),

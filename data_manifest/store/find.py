@@ -28,7 +28,7 @@ def find_artifact(path: Path) -> Path:
     for folder in (resolved, resolved / CURRENT, resolved.parent, resolved.parent.parent):
         if is_published(folder):
             return folder.resolve()
-    raise UserError(f"{path} is no published artifact{_hint(path)}")
+    raise UserError(f"{path} is not a published artifact{_hint(path)}")
 
 
 def _hint(path: Path, where: str = "it") -> str:
@@ -46,7 +46,7 @@ def read_recipe_of(artifact: Path, command: str, stages: tuple[str, ...]) -> dic
     """
     recipe = read_recipe(artifact)
     if not recipe.keys() >= KEYS:
-        raise UserError(f"{artifact / RECIPE_FILE} is no recipe: remove {artifact} and run again")
+        raise UserError(f"{artifact / RECIPE_FILE} is not a recipe: remove {artifact} and run again")
     if recipe["stage"] not in stages:
         raise UserError(f"{artifact} is of the stage {recipe['stage']}: {command} needs {' or '.join(stages)}")
     return recipe

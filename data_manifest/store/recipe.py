@@ -91,9 +91,9 @@ def read_recipe(folder: Path) -> dict[str, Any]:
     try:
         recipe: dict[str, Any] = json.loads((folder / RECIPE_FILE).read_text())
     except FileNotFoundError:
-        raise UserError(f"{folder} is no published artifact: it has no {RECIPE_FILE}") from None
+        raise UserError(f"{folder} is not a published artifact: it has no {RECIPE_FILE}") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{folder / RECIPE_FILE} is damaged ({error}): remove {folder} and run again") from error
     if not isinstance(recipe, dict):
-        raise UserError(f"{folder / RECIPE_FILE} is no recipe: remove {folder} and run again")
+        raise UserError(f"{folder / RECIPE_FILE} is not a recipe: remove {folder} and run again")
     return recipe

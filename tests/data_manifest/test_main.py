@@ -129,7 +129,7 @@ def test_summary_of_groups_is_classes(city: tuple[Path, Path], capsys: pytest.Ca
     ("arguments", "message"),
     [
         (("summary", "none"), "none: there is no such file or folder"),
-        (("summary", "A/groups"), "A/groups is no published artifact; in it there are A/groups/sf-xl"),
+        (("summary", "A/groups"), "A/groups is not a published artifact; in it there are A/groups/sf-xl"),
         (
             ("summary", "A/training/sf-xl"),
             "{model} is of the stage training: summary needs manifest or verified or checks or crops or groups",

@@ -37,10 +37,10 @@ def test_a_folder_that_is_no_artifact_but_holds_some(publish: Publish, tmp_path:
     city, town = publish(RECIPE).parent, publish(dataclasses.replace(RECIPE, name="town", stage="groups")).parent
     with pytest.raises(UserError) as error:
         find_artifact(tmp_path / "A")
-    assert str(error.value) == f"{tmp_path / 'A'} is no published artifact; in it there are {town}, {city}"
-    with pytest.raises(UserError, match=rf"manifest is no published artifact; in it there are {city}$"):
+    assert str(error.value) == f"{tmp_path / 'A'} is not a published artifact; in it there are {town}, {city}"
+    with pytest.raises(UserError, match=rf"manifest is not a published artifact; in it there are {city}$"):
         find_artifact(city.parent)
-    with pytest.raises(UserError, match=r"is no published artifact$"):
+    with pytest.raises(UserError, match=r"is not a published artifact$"):
         find_artifact(tmp_path)
 
 
@@ -55,7 +55,7 @@ def test_not_all_of_many_are_named(publish: Publish, tmp_path: Path) -> None:
 def test_a_recipe_that_is_none(publish: Publish, content: str) -> None:
     artifact = publish(RECIPE)
     (artifact / "recipe.json").write_text(content)
-    with pytest.raises(UserError, match=f"json is no recipe: remove {artifact} and run again"):
+    with pytest.raises(UserError, match=f"json is not a recipe: remove {artifact} and run again"):
         read_recipe_of(artifact, "summary", ("manifest",))
 
 

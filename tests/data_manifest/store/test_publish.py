@@ -364,7 +364,7 @@ def test_where_nothing_can_be_written_is_told(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_artifact_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"is no published artifact: it has no recipe\.json"):
+    with pytest.raises(UserError, match=r"is not a published artifact: it has no recipe\.json"):
         read_recipe(tmp_path)
 
 

@@ -286,9 +286,7 @@ def test_the_digest_depends_on_years_only_if_given(group: Callable[..., Path], n
 
 
 def test_no_image_of_the_years_is_an_error(group: Callable[..., Path], name_with: NameWith, tmp_path: Path) -> None:
-    with pytest.raises(
-        UserError, match=r"years = 2030-: none of the 2 images .*\. Years of the images: 2013; 1 w"
-    ):
+    with pytest.raises(UserError, match=r"years = 2030-: none of the 2 images .*\. Years of the images: 2013; 1 w"):
         group([name_with(timestamp=2013), name_with(timestamp="")], years="2030-")
     assert not (tmp_path / "A" / "groups").exists()
 
@@ -383,7 +381,7 @@ def test_no_class_is_an_error(
 
 
 def test_a_folder_without_a_manifest_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is no published artifact"):
+    with pytest.raises(UserError, match="is not a published artifact"):
         build_groups(tmp_path, tmp_path / "A")
 
 
