@@ -27,11 +27,11 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """The folder that owns a name.
+    """The folder that a name belongs to.
 
     Args:
-        folder: Its real path, symlinks resolved.
-        witness: One of its files, relative to it; None if it has none.
+        folder: Its path, symlinks resolved.
+        witness: Relative path of one of its files, which identifies it after a move; None if it has no file.
         state: Size in bytes and modification time in nanoseconds of that file.
         identity: Digest of the above when the data set was first seen; kept when the folder moves.
     """
@@ -42,26 +42,26 @@ class Claim:
     identity: str
 
     def allows(self, folder: Path) -> bool:
-        """Return whether a folder, given by its real path, owns the name, perhaps after a move."""
+        """Return whether the name belongs to a folder, given by its real path, perhaps after a move."""
         return self.folder == str(folder) or self.has_moved_to(folder)
 
     def has_moved_to(self, folder: Path) -> bool:
-        """Return whether the owner was moved to a folder: its path is gone, and the folder has its known file."""
+        """Return whether the owner was moved to a folder: the old path is gone, and the new one has the witness."""
         if self.witness is None or self.state is None or os.path.lexists(self.folder):
             return False
         return _state_of(folder / self.witness) == self.state
 
 
 def data_set_name(images_folder: Path, artifacts: Path, claim: bool = True) -> str:
-    """Return the name of a folder of images among the artifacts, which no other folder there has.
+    """Return the name of an images folder among the artifacts; no other folder has it.
 
-    That is its `plain_name`, or the same with `-2`, `-3` and so on, where another folder owns that, or where a split
-    would give that name to a part.
+    It is the folder's `plain_name`, with `-2`, `-3` and so on if that belongs to another folder or to a part of split
+    photos.
 
     Args:
         images_folder: The folder.
-        artifacts: Where artifacts are published.
-        claim: Record that the folder owns the name; False only looks it up.
+        artifacts: The artifacts folder.
+        claim: Record that the name belongs to the folder.
 
     Raises:
         UserError: The record of a name is damaged.
@@ -70,7 +70,7 @@ def data_set_name(images_folder: Path, artifacts: Path, claim: bool = True) -> s
 
 
 def data_set_identity(images_folder: Path, artifacts: Path) -> str:
-    """Return the identity of a folder of images: it differs between folders and stays when one is moved.
+    """Return the identity of an images folder; it stays the same when the folder is moved.
 
     Raises:
         UserError: The record of a name is damaged.
@@ -113,9 +113,9 @@ def first_file(folder: Path) -> Path | None:
 
 
 def _find(images_folder: Path, artifacts: Path, claim: bool) -> tuple[str, str]:
-    """Return the name and the identity of a folder, and record that it owns the name if asked to.
+    """Return the name and the identity of a folder, and record them on request.
 
-    Nothing is recorded if neither the folder nor a list of its images exists, or if artifacts cannot be written.
+    Nothing is recorded if neither the folder nor its list file exists, or if the artifacts folder is not writable.
     """
     plain, real = plain_name(images_folder), Path(os.path.realpath(images_folder))
     numbered = itertools.chain([plain], (f"{plain}-{number}" for number in itertools.count(2)))
@@ -129,7 +129,7 @@ def _find(images_folder: Path, artifacts: Path, claim: bool) -> tuple[str, str]:
         return name, owner.identity
     claimed = owner or _new_claim(real, artifacts)
     if claim and (real.is_dir() or Path(f"{real}{LIST_SUFFIX}").is_file()):
-        with contextlib.suppress(OSError):  # the stage that writes there reports it
+        with contextlib.suppress(OSError):  # reported by the stage that writes there
             _move_claims(real, artifacts)
             if owner is None and not _write_new(claimed, _path_of(name, artifacts)):
                 return _find(images_folder, artifacts, claim)  # another process claimed the name first
@@ -139,7 +139,7 @@ def _find(images_folder: Path, artifacts: Path, claim: bool) -> tuple[str, str]:
 
 
 def _clashes_with_parts(name: str, real: Path, artifacts: Path) -> bool:
-    """Return whether a split gives a part of another folder this name, or a part of this folder another's name."""
+    """Return whether the name, or that of a part of this folder after a split, belongs to another folder."""
     others = [path.stem for path, each in _all_claims(artifacts) if not each.allows(real)]
     return any(
         part_name(name, part) in others or name in (part_name(other, part) for other in others) for part in PARTS
@@ -152,7 +152,7 @@ def part_name(name: str, part: str) -> str:
 
 
 def _new_claim(real: Path, artifacts: Path) -> Claim:
-    """Return a new claim of a folder. A data set that has another name already keeps its identity."""
+    """Return a new claim; a data set that has another name already keeps its identity."""
     witness = first_file(real) if real.is_dir() else None
     path, state = (str(witness.relative_to(real)), _state_of(witness)) if witness is not None else (None, None)
     same = (each.identity for _, each in _all_claims(artifacts) if each.allows(real))
