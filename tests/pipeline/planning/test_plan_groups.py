@@ -186,7 +186,7 @@ def test_text_of_one_plan(run: Run) -> None:
         f"without a heading: {len(without)}",
         f"years: unknown {years['']}, 2013 {years[2013]}, 2014 {years[2014]}, 2015 {years[2015]}",
         "M = 50, alpha = 90, N = 2, L = 2, min_images_per_class = 8, years = 2014-",
-        f"dropped: {years[2013]} images of other years",
+        f"dropped: {years[2013]} images of other years than 2014-",
         f"dropped: {years['']} images without a year",
         "group  classes  images  samples per class and epoch",
     ):
@@ -249,13 +249,14 @@ def test_grouping_parameters_are_options(run: Run, capsys: pytest.CaptureFixture
         (("train", "--alpha", "30", "0"), "alpha = 0: a heading bin is more than 0"),
         (("nowhere",), "nowhere: there is no such folder"),
         (("rejects",), "none of the 1 files is a usable image"),
-        (("A/groups/g/1",), "is an artifact of groups: give that of a manifest"),
+        (("A/groups/g/1",), "is of the stage groups: plan needs manifest"),
     ],
 )
 def test_user_errors(train: Path, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
     (tmp_path / "rejects_images_paths.txt").write_text("@1@2.jpg\n")
     (tmp_path / "A/groups/g/1").mkdir(parents=True)
-    (tmp_path / "A/groups/g/1/recipe.json").write_text('{"stage": "groups"}')
+    recipe = {"stage": "groups", "name": "g", "digest": "1", "settings": {}, "summary": {}}
+    (tmp_path / "A/groups/g/1/recipe.json").write_text(json.dumps(recipe))
     with pytest.raises(UserError, match=message.replace("(", r"\(")):
         main(["plan", str(tmp_path / arguments[0]), *arguments[1:]])
 
