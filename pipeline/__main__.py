@@ -48,10 +48,10 @@ def _plan(options: argparse.Namespace) -> str:
     groupings = [GroupSettings(**dict(zip(GROUPING, values, strict=True))) for values in combinations]
     groupings = list(dict.fromkeys(groupings))  # 10 and 10.0 are equal
     epoch = EpochSettings(options.batch_size, options.iterations_per_epoch)
-    counted, plans = plan_groups(options.images, options.artifacts_folder, groupings, epoch, options.rescan)
+    counts, plans = plan_groups(options.images, options.artifacts_folder, groupings, epoch, options.rescan)
     if options.format == "json":
-        return json.dumps(show_plan.as_json(counted, plans), indent=2)
-    return show_plan.as_text(counted, plans)
+        return json.dumps(show_plan.as_json(counts, plans), indent=2)
+    return show_plan.as_text(counts, plans)
 
 
 def _add_advise(command: argparse.ArgumentParser) -> None:

@@ -34,19 +34,21 @@ from pipeline.groups.spread import (
 )
 from pipeline.groups.summary import check_any_class, describe, log_summary, summarise_classes
 from pipeline.metadata.years import add_up_years, count_years_of, left_out_by_year
-from pipeline.verification.drop_bad_images import Verified, left_out_as_bad, verified_by
+from pipeline.verification.drop_bad_images import CHECKS, LEFT_OUT, VERIFIED, Verified, verified_by
 
 PATHS_SAMPLED = 10_000
 SCRATCH = "scratch"
 Job = TypeVar("Job")
+Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 
 def groups_recipe(name: str, manifest_digest: str, settings: GroupSettings, verified: Verified | None = None) -> Recipe:
     """Return the recipe of groups: the manifest, the settings, and how its images were verified, if they were."""
-    more_settings, more_inputs = ({}, {}) if verified is None else (verified.settings, verified.inputs)
-    inputs = {"manifest": manifest_digest, **more_inputs}
-    return Recipe("groups", name, VERSION, {**settings.as_dict(), **more_settings}, inputs)
+    decisive, inputs = settings.as_dict(), {"manifest": manifest_digest}
+    if verified is not None:
+        decisive[VERIFIED], inputs[CHECKS] = verified
+    return Recipe("groups", name, VERSION, decisive, inputs)
 
 
 def build_groups(
@@ -58,13 +60,13 @@ def build_groups(
 ) -> Path:
     """Write the classes and members of all groups, and return the folder of the artifact.
 
-    An artifact that is published already is returned as it is. Group and class numbers depend only on the images and
-    the settings. Images without a heading are left out, unless alpha is 360, and so are those of other years than
-    `years`, if given.
+    A published artifact of the same recipe is returned as it is. Group and class numbers depend only on the images and
+    the settings. Images without a heading are dropped unless alpha is 360, and so are images of other years than
+    `years`.
 
     Args:
-        manifest: Folder of a published manifest, or of what `drop_bad_images` made of one.
-        artifacts: Where artifacts are published.
+        manifest: Folder of a published manifest, or of the result of `drop_bad_images`.
+        artifacts: Artifacts folder.
         settings: The grouping; the paper's by default.
         on_percentage: Called with the percentage done.
         executor: Reads and writes the tables; threads of this process by default.
@@ -74,125 +76,127 @@ def build_groups(
     """
     settings = settings or GroupSettings()
     settings.warn_if_unwise()
-    made_from = read_recipe(manifest)
-    recipe = groups_recipe(made_from["name"], made_from["digest"], settings, verified_by(made_from))
+    manifest_recipe = read_recipe(manifest)
+    verified = verified_by(manifest_recipe)
+    recipe = groups_recipe(manifest_recipe["name"], manifest_recipe["digest"], settings, verified)
     if published := find_published(artifacts, recipe, adopt={}):
         return published
     files = table_files(manifest.absolute(), "manifest")  # workers may run in other folders
-    left_out = {**_count_other_years(files, settings, executor), **left_out_as_bad(made_from)}
+    left_out: dict[str, Any] = _count_other_years(files, settings, executor)
+    if verified is not None:
+        left_out[LEFT_OUT] = manifest_recipe["summary"]["bad"]
     warn_if_manifest_is_preselected(files, settings)
     remove_dead_staging(artifacts)  # before the disk is checked: it may be full of that
     earlier = find_earlier(artifacts.absolute(), recipe)
-    needed_bytes = room_for_groups(*_estimate(files, made_from["summary"]["usable"]))
+    num_images = manifest_recipe["summary"]["usable"]
+    needed_bytes = room_for_groups(num_images, round(num_images * _mean_path_bytes(files)))
     check_space(artifacts, needed_bytes, f"groups of {recipe.name}", at_most=earlier is not None)
-    tables = _Tables(files, settings, earlier, on_percentage, executor)
+    build = GroupsBuild(artifacts.absolute(), recipe, files, settings, left_out, earlier, on_percentage, executor)
     try:
-        _build(artifacts.absolute(), recipe, left_out, tables)
+        return build.publish()
     except (FileNotFoundError, UserError):
         if earlier is None or is_published(earlier):
             raise
         logger.info("%s was removed while it was being reused: building without it", earlier)
-        _build(artifacts.absolute(), recipe, left_out, replace(tables, earlier=None))
-    return recipe.folder(artifacts)
+        return replace(build, earlier=None).publish()
 
 
 @dataclass(frozen=True)
-class _Tables:
-    """Writes class counts and members of the partitions of a manifest, or links them from earlier groups."""
+class GroupsBuild:
+    """Builds groups from the partitions of a manifest."""
 
-    files: list[Path]
+    artifacts: Path  # absolute
+    recipe: Recipe
+    files: list[Path]  # the partitions
     settings: GroupSettings
-    earlier: Path | None
+    left_out: dict[str, Any]  # images by reason: years, bad images
+    earlier: Path | None  # groups whose equal class counts and members are reused
     on_percentage: Percentage
     executor: Executor | None
 
-    def count(self, folder: Path) -> pl.DataFrame:
-        """Write the class counts of each partition, and return them; spread the images of those counted now."""
+    def publish(self) -> Path:
+        """Build and publish the groups, and return their folder."""
+        summary = dict[str, Any]()
+        with publishing(self.artifacts, self.recipe, summary) as folder:
+            for name in (COUNTS, SCRATCH, MEMBERS):
+                (folder / name).mkdir()
+            counts = self._count_classes(folder)
+            with working("numbering the classes"):
+                total = sum_counts(complete_frames(counts.with_row_index("row")))
+                places = places_in_spread_files(counts)
+                summary |= {**summarise_classes(total, self.settings), **self.left_out}
+                check_any_class(summary, self.settings)
+                classes = number_classes(total, self.settings)
+                classes_file = folder / "classes" / "classes.parquet"
+                write_table(classes.select(schemas.CLASSES.names), classes_file, schemas.CLASSES)
+            log_summary(self.recipe.name, classes, summary, self.settings)
+            del counts, total  # their memory is needed to write the members of tens of millions of images
+            summary["files_from_before"] = self._write_members(folder, classes, places)
+            summary["made"] = describe(summary)
+            shutil.rmtree(folder / SCRATCH)
+        return self.recipe.folder(self.artifacts)
+
+    def _count_classes(self, folder: Path) -> pl.DataFrame:
+        """Write or link the class counts of each partition, and return them; where written, spread the images too."""
         counts_files = [folder / COUNTS / file.name for file in self.files]
-        counts_files[0].parent.mkdir()
-        (folder / SCRATCH).mkdir()
         jobs = [
             SpreadJob(file, self.settings, spread_file(folder / SCRATCH, partition), counts_file)
             for partition, (file, counts_file) in enumerate(zip(self.files, counts_files, strict=True))
             if self.earlier is None or not link_counts(self.earlier, counts_file)
         ]
-        self._run(spread_partition, jobs, len(jobs), "sorting images", "partitions", (0, 50))
+        progress = Progress("sorting images", len(jobs), "partitions", share(self.on_percentage, 0, 50))
+        _run(spread_partition, jobs, progress, self.executor)
         with working("reading the class counts"):
             return read_counts(counts_files)
 
-    def write_members(self, folder: Path, classes: pl.DataFrame, places: pl.DataFrame) -> int:
-        """Write the members of numbered classes, and return how many files were linked.
+    def _write_members(self, folder: Path, classes: pl.DataFrame, places: pl.DataFrame) -> int:
+        """Write or link the members of numbered classes, and return how many files were linked.
 
-        Args:
-            folder: The artifact.
-            classes: What `number_classes` returns, with `row`: the rows of `places` of the class.
-            places: What `places_in_spread_files` returns.
+        `row` of the classes lists their rows of `places`, the result of `places_in_spread_files`.
         """
-        (folder / MEMBERS).mkdir()
         with working("planning the files"):
             planned = find_same_classes(plan_files(classes), self.earlier)
             linked = [] if self.earlier is None else link_members(planned, self.earlier, folder / MEMBERS)
             planned = in_bundles(planned.filter(~pl.col("file").is_in(linked))).drop(*CLASS_KEY, "members_hash")
             new = planned.filter(pl.col("file_before").is_null()).select("number", "bundle", "row").explode("row")
             new_places = pl.concat([new.drop("row"), places[new["row"]]], how="horizontal")
-            spread_files = {n: spread_file(folder / SCRATCH, n) for n in new_places["partition"].unique().sort()}
-            jobs = [
+            partitions = new_places["partition"].unique().sort()
+            spread_jobs = [
                 SpreadJob(self.files[partition], self.settings, target, None)
-                for partition, target in spread_files.items()
-                if not target.exists()
+                for partition in partitions
+                if not (target := spread_file(folder / SCRATCH, partition)).exists()  # its counts were linked
             ]
-        self._run(spread_partition, jobs, len(jobs), "sorting images", "partitions", (50, 60))
-        bundles = self._gather_jobs(folder, planned.drop("row"), new_places)
-        self._run(write_members, bundles, planned["bundle"].n_unique(), "writing groups", "bundles", (60, 100))
-        shutil.rmtree(folder / SCRATCH)
+        progress = Progress("sorting images", len(spread_jobs), "partitions", share(self.on_percentage, 50, 60))
+        _run(spread_partition, spread_jobs, progress, self.executor)
+        progress = Progress(
+            "writing groups", planned["bundle"].n_unique(), "bundles", share(self.on_percentage, 60, 100)
+        )
+        _run(write_members, self._gather_jobs(folder, planned.drop("row"), new_places), progress, self.executor)
         return len(linked)
 
     def _gather_jobs(self, folder: Path, planned: pl.DataFrame, places: pl.DataFrame) -> Iterator[GatherJob]:
         planned = planned.with_columns(pl.col("file", "file_before").cast(pl.Categorical))  # less to send
-        of_bundle = places.partition_by("bundle", as_dict=True, include_key=False)
+        places_of = places.partition_by("bundle", as_dict=True, include_key=False)
         for bundle, classes in planned.partition_by("bundle", as_dict=True, include_key=False).items():
-            found = of_bundle.get(bundle, places.clear())
-            yield GatherJob(folder / MEMBERS, classes, found, folder / SCRATCH, self.earlier)
-
-    def _run(
-        self,
-        work: Callable[[Job], None],
-        jobs: Iterable[Job],
-        count: int,
-        what: str,
-        unit: str,
-        percent: tuple[int, int],
-    ) -> None:
-        with Progress(what, count, unit, share(self.on_percentage, *percent)) as progress:
-            list(run_all(work, jobs, progress, self.executor))
+            bundle_places = places_of.get(bundle, places.clear())
+            yield GatherJob(folder / MEMBERS, classes, bundle_places, folder / SCRATCH, self.earlier)
 
 
-def _build(artifacts: Path, recipe: Recipe, left_out: dict[str, Any], tables: _Tables) -> None:
-    settings, summary = tables.settings, dict[str, Any]()
-    with publishing(artifacts, recipe, summary) as folder:
-        counts = tables.count(folder)
-        with working("numbering the classes"):
-            total = sum_counts(complete_frames(counts.with_row_index("row")))
-            places = places_in_spread_files(counts)
-            summary |= {**summarise_classes(total, settings), **left_out}
-            check_any_class(summary, settings)
-            classes = number_classes(total, settings)
-            write_table(classes.select(schemas.CLASSES.names), folder / "classes" / "classes.parquet", schemas.CLASSES)
-        log_summary(recipe.name, classes, summary, settings)
-        del counts, total  # their memory is needed to write the members of tens of millions of images
-        summary["files_from_before"] = tables.write_members(folder, classes, places)
-        summary["made"] = describe(summary)
+def _run(
+    work: Callable[[Job], Result], jobs: Iterable[Job], progress: Progress, executor: Executor | None
+) -> list[Result]:
+    with progress:
+        return list(run_all(work, jobs, progress, executor))
 
 
 def _count_other_years(files: list[Path], settings: GroupSettings, executor: Executor | None) -> dict[str, int]:
     if settings.years is None:
         return {}
-    with Progress("counting years", len(files), "partitions") as progress:
-        counted = add_up_years(run_all(count_years_of, files, progress, executor))
-    return left_out_by_year(counted, settings.years)
+    counts = _run(count_years_of, files, Progress("counting years", len(files), "partitions"), executor)
+    return left_out_by_year(add_up_years(counts), settings.years)
 
 
-def _estimate(files: list[Path], num_images: int) -> tuple[int, int]:
-    """Return a number of images and the bytes of their paths, estimated from the first paths."""
+def _mean_path_bytes(files: list[Path]) -> float:
+    """Return the mean length of the first paths in bytes."""
     lengths = pl.scan_parquet(files, glob=False).head(PATHS_SAMPLED).select(pl.col("path").str.len_bytes().mean())
-    return num_images, round(num_images * lengths.collect().item())
+    return float(lengths.collect().item())

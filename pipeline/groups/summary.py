@@ -58,7 +58,7 @@ def describe(summary: dict[str, Any]) -> str:
 def log_summary(name: str, classes: pl.DataFrame, summary: dict[str, Any], settings: GroupSettings) -> None:
     """Log what the groups contain, what is left out, and the size of each of the first groups."""
     logger.info("%s: %s", name, describe(summary))
-    for count, reason in _left_out(summary, settings):
+    for count, reason in images_left_out(summary, settings):
         logger.info("%s: left out %s images %s", name, f"{count:,}", reason)
     sizes = group_sizes(classes.lazy())
     for group, num_classes, num_images in sizes.head(MAX_LOGGED_GROUPS).iter_rows():
@@ -70,7 +70,7 @@ def log_summary(name: str, classes: pl.DataFrame, summary: dict[str, Any], setti
         logger.info("all classes are in one group: train with --groups-num 1")
 
 
-def _left_out(summary: dict[str, Any], settings: GroupSettings) -> list[tuple[int, str]]:
+def images_left_out(summary: dict[str, Any], settings: GroupSettings) -> list[tuple[int, str]]:
     """Return how many images are left out for each reason that applies."""
     few = f"of {summary['classes_with_too_few_images']:,} classes with fewer than {settings.min_images_per_class}"
     counts = [

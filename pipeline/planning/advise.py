@@ -81,8 +81,9 @@ def advise(manifest: Path, artifacts: Path) -> Advice:
     with working("reading the manifest"):
         statistics = compute_statistics(manifest)
     candidates = _candidates(statistics)
-    counted = count_images(manifest, artifacts, [*candidates, GroupSettings()])
-    *tried, published = make_plans(counted, [*candidates, GroupSettings()], EpochSettings(batch_size=BATCH_SIZE))
+    groupings = [*candidates, GroupSettings()]
+    counts = count_images(manifest, artifacts, groupings)
+    *tried, published = make_plans(counts, groupings, EpochSettings(batch_size=BATCH_SIZE))
     plan = choose_plan(tried)
     with working("checking the images"):
         remarks = list(make_remarks(statistics, None if plan is None else plan.trainable))

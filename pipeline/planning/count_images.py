@@ -1,7 +1,4 @@
-"""Count images, years and classes as the manifest and the groups would, and write nothing.
-
-A manifest that is there is read; else the names are, a partition at a time.
-"""
+"""Count the images of a folder or manifest, by year and by class, without writing tables."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -15,7 +12,8 @@ import polars as pl
 from data_manifest.errors import UserError
 from data_manifest.images.data_set_names import data_set_name
 from data_manifest.progress import Progress, working
-from data_manifest.store.recipe import CURRENT, is_published, read_recipe
+from data_manifest.store.find import read_recipe_of
+from data_manifest.store.recipe import CURRENT, is_published
 from data_manifest.store.references import MANIFEST_STAGES
 from data_manifest.tables import table_files
 from pipeline.execution.disk_space import check_space
@@ -30,122 +28,115 @@ from pipeline.metadata.paths import distinct_paths
 from pipeline.metadata.read_names import read_names
 from pipeline.metadata.years import add_up_years, count_years
 
-Rules = tuple[GroupSettings, ...]
 Job = TypeVar("Job")
 
 
 @dataclass(frozen=True)
-class Part:
-    """What was counted in a partition; `counts` is empty where a manifest's recipe has it already."""
+class PartitionCounts:
+    """The counts of a partition: as in a manifest (empty if it was built already), by year, and by class."""
 
     counts: Counts
     by_year: pl.DataFrame
-    by_class: list[pl.DataFrame]  # for each rule
+    by_class: dict[GroupSettings, pl.DataFrame]
 
 
 @dataclass(frozen=True)
-class Counted:
-    """What was counted in all images.
+class ImageCounts:
+    """The counts of all images.
 
     Args:
-        origin: The folder or the list file that the images were listed from.
-        manifest: The manifest's artifact, if there is one.
+        manifest: The published manifest of the images, if there is one.
         summary: As in the recipe of a manifest.
         by_year: `num_images` of each `year`, null for images without one.
-        by_class: What `add_up` gives, by `counting_rule`.
+        by_class: Results of `sum_counts`, by `class_settings`.
     """
 
-    origin: str
     manifest: Path | None
     summary: dict[str, Any]
     by_year: pl.DataFrame
     by_class: dict[GroupSettings, pl.DataFrame]
 
 
-def counting_rule(settings: GroupSettings) -> GroupSettings:
-    """Return the part of a grouping that decides classes: N, L and the least number of images work on their counts."""
+def class_settings(settings: GroupSettings) -> GroupSettings:
+    """Return the settings that decide the class of an image, with the others at their defaults."""
     return GroupSettings(M=settings.M, alpha=settings.alpha, years=settings.years)
 
 
-def count_images(images: Path, artifacts: Path, groupings: Sequence[GroupSettings], rescan: bool = False) -> Counted:
-    """Count the images of a folder, or of a manifest, in the classes of several groupings.
+def count_images(
+    images: Path, artifacts: Path, groupings: Sequence[GroupSettings], rescan: bool = False
+) -> ImageCounts:
+    """Count images by year, and by class for several groupings.
 
     Args:
-        images: A folder of images, with a list file beside it or not, or the folder of a published manifest, or the one
-            that holds its `current`.
-        artifacts: Where a manifest of these very images is looked for.
-        groupings: What is counted.
+        images: Folder of images, or of a published manifest, or the parent of its `current`.
+        artifacts: Artifacts folder. If it has the manifest of these images, that is counted instead of their names.
+        groupings: The groupings.
         rescan: As in `list_images`.
 
     Raises:
-        UserError: The images cannot be listed, or the artifact is no manifest.
+        UserError: The images cannot be listed, none is usable, or the artifact is not a manifest.
     """
-    rules = tuple(dict.fromkeys(map(counting_rule, groupings)))
+    rules = {class_settings(each) for each in groupings}
     for artifact in (images, images / CURRENT):
         if is_published(artifact):
-            return _count_manifest(_require_manifest(artifact), rules)
+            return _count_manifest(artifact, rules)
     name = data_set_name(images, artifacts, claim=False)
-    built_before = (artifacts / "manifest" / name).is_dir()  # if not, nothing is written, not even what is known of it
-    listing = list_images(images, artifacts if built_before else None, rescan)
+    was_built = (artifacts / "manifest" / name).is_dir()  # otherwise not even the listing is cached
+    listing = list_images(images, artifacts if was_built else None, rescan)
     manifest = manifest_recipe(name, listing, strict=True).folder(artifacts)
     return _count_manifest(manifest, rules) if is_published(manifest) else _count_names(listing, rules)
 
 
-def _require_manifest(artifact: Path) -> Path:
-    stage = read_recipe(artifact)["stage"]
-    if stage not in MANIFEST_STAGES:
-        raise UserError(f"{artifact} is an artifact of {stage}: give that of a manifest, or a folder of images")
-    return artifact
+def _count_manifest(manifest: Path, rules: set[GroupSettings]) -> ImageCounts:
+    summary = read_recipe_of(manifest, "plan", MANIFEST_STAGES)["summary"]
+    parts = _count_all(_count_table, table_files(manifest, "manifest"), rules)
+    return _add_up(parts, summary, manifest)
 
 
-def _count_manifest(manifest: Path, rules: Rules) -> Counted:
-    parts = _count_all(_count_file, table_files(manifest, "manifest"), rules)
-    return _together(parts, rules, read_recipe(manifest)["summary"], manifest)
-
-
-def _count_names(listing: Listing, rules: Rules) -> Counted:
+def _count_names(listing: Listing, rules: set[GroupSettings]) -> ImageCounts:
     with tempfile.TemporaryDirectory() as scratch:
         check_space(Path(scratch), listing.estimate()[1], "sorting paths")
         shuffle = Shuffle(listing, Path(scratch), ROWS_PER_PARTITION)
         jobs = shuffle.paths(shuffle.partitions)
-        parts = dict(enumerate(_count_all(_count_names_of, jobs, rules)))
+        parts = dict(enumerate(_count_all(_count_paths, jobs, rules)))
         negative, wrong = read_otherwise({number: part.counts for number, part in parts.items()})
         if wrong:
-            again = _count_all(partial(_count_names_of, negative_headings=negative), [jobs[n] for n in wrong], rules)
-            parts |= zip(wrong, again, strict=True)
+            count_again = partial(_count_paths, negative_headings=negative)
+            parts |= zip(wrong, _count_all(count_again, [jobs[number] for number in wrong], rules), strict=True)
     listing.check_unchanged()
     summary = {"origin": str(listing.origin), **summarise([Built("", part.counts, False) for part in parts.values()])}
     if not summary["usable"]:
         none = f"none of the {summary['files']:,} files is a usable image" if summary["files"] else "no image in it"
         raise UserError(f"{listing.origin}: {none}")
-    return _together(list(parts.values()), rules, summary, None)
+    return _add_up(list(parts.values()), summary, None)
 
 
-def _count_all(work: Callable[[Rules, Job], Part], jobs: Sequence[Job], rules: Rules) -> list[Part]:
+def _count_all(
+    work: Callable[[set[GroupSettings], Job], PartitionCounts], jobs: Sequence[Job], rules: set[GroupSettings]
+) -> list[PartitionCounts]:
     with Progress("counting images", len(jobs), "partitions") as progress:
         return list(run_all(partial(work, rules), jobs, progress))
 
 
-def _count_file(rules: Rules, manifest_file: Path) -> Part:
-    return _count(pl.scan_parquet(manifest_file, glob=False), rules)
+def _count_table(rules: set[GroupSettings], manifest_file: Path) -> PartitionCounts:
+    return _count(pl.scan_parquet(manifest_file, glob=False), rules, {})
 
 
-def _count_names_of(rules: Rules, images: SpilledPaths, negative_headings: bool = False) -> Part:
+def _count_paths(rules: set[GroupSettings], images: SpilledPaths, negative_headings: bool = False) -> PartitionCounts:
     paths = distinct_paths(images.read())
     names = read_names(paths, True, negative_headings)
     counts = {"repeats": paths.repeats, **count(names)}
     return _count(names.lazy().filter(pl.col("reject").is_null()), rules, counts)
 
 
-def _count(images: pl.LazyFrame, rules: Rules, counts: Counts | None = None) -> Part:
-    return Part(counts or {}, count_years(images), [count_classes(images, rule) for rule in rules])
+def _count(images: pl.LazyFrame, rules: set[GroupSettings], counts: Counts) -> PartitionCounts:
+    return PartitionCounts(counts, count_years(images), {rule: count_classes(images, rule) for rule in rules})
 
 
 @working("adding up the counts")
-def _together(parts: list[Part], rules: Rules, summary: dict[str, Any], manifest: Path | None) -> Counted:
+def _add_up(parts: list[PartitionCounts], summary: dict[str, Any], manifest: Path | None) -> ImageCounts:
     by_class = {
-        rule: sum_counts(complete_frames(pl.concat(part.by_class[number] for part in parts)))
-        for number, rule in enumerate(rules)
+        rule: sum_counts(complete_frames(pl.concat(part.by_class[rule] for part in parts)))
+        for rule in parts[0].by_class
     }
-    by_year = add_up_years(part.by_year for part in parts)
-    return Counted(summary["origin"], manifest, summary, by_year, by_class)
+    return ImageCounts(manifest, summary, add_up_years(part.by_year for part in parts), by_class)

@@ -17,7 +17,7 @@ from pipeline.groups.preselected_images import PUBLISHED, is_published_grouping,
 from pipeline.groups.settings import GroupSettings
 from pipeline.groups.summary import check_any_class, summarise_classes
 from pipeline.metadata.years import left_out_by_year
-from pipeline.planning.count_images import Counted, count_images, counting_rule
+from pipeline.planning.count_images import ImageCounts, class_settings, count_images
 
 QUANTILES = {"least": 0.0, "lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75, "most": 1.0}
 
@@ -66,7 +66,7 @@ class Plan:
 
 def plan_groups(
     images: Path, artifacts: Path, groupings: Sequence[GroupSettings], epoch: EpochSettings, rescan: bool = False
-) -> tuple[Counted, list[Plan]]:
+) -> tuple[ImageCounts, list[Plan]]:
     """Return the counts of images and a plan per grouping, and warn of unwise settings.
 
     Args:
@@ -80,29 +80,29 @@ def plan_groups(
         UserError: As in `count_images`.
     """
     others = [settings for settings in groupings if not is_published_grouping(settings)]
-    counted = count_images(images, artifacts, [*groupings, PUBLISHED] if others else groupings, rescan)
+    counts = count_images(images, artifacts, [*groupings, PUBLISHED] if others else groupings, rescan)
     for settings in groupings:
         settings.warn_if_unwise()
     for settings in others:
-        warn_if_preselected(counted.by_class[counting_rule(PUBLISHED)], settings)
-    return counted, make_plans(counted, groupings, epoch)
+        warn_if_preselected(counts.by_class[class_settings(PUBLISHED)], settings)
+    return counts, make_plans(counts, groupings, epoch)
 
 
 @working("comparing groupings")
-def make_plans(counted: Counted, groupings: Sequence[GroupSettings], epoch: EpochSettings) -> list[Plan]:
-    """Return a plan for each of the groupings that images were counted for."""
-    return [_make_plan(counted, settings, epoch) for settings in groupings]
+def make_plans(counts: ImageCounts, groupings: Sequence[GroupSettings], epoch: EpochSettings) -> list[Plan]:
+    """Return a plan for each of the groupings that the images were counted for."""
+    return [_make_plan(counts, settings, epoch) for settings in groupings]
 
 
-def _make_plan(counted: Counted, settings: GroupSettings, epoch: EpochSettings) -> Plan:
-    by_class = counted.by_class[counting_rule(settings)]
+def _make_plan(counts: ImageCounts, settings: GroupSettings, epoch: EpochSettings) -> Plan:
+    by_class = counts.by_class[class_settings(settings)]
     summary, error = summarise_classes(by_class, settings), None
     try:
-        summary |= left_out_by_year(counted.by_year, settings.years)
+        summary |= left_out_by_year(counts.by_year, settings.years)
         check_any_class(summary, settings)
     except UserError as raised:
         error = str(raised)
-    classes = number_classes(by_class.filter(pl.col("num_images") >= settings.min_images_per_class), settings)
+    classes = number_classes(by_class, settings)
     quantiles = {name: classes["num_images"].quantile(share, "nearest") for name, share in QUANTILES.items()}
     return Plan(
         settings,

@@ -6,24 +6,26 @@ from typing import Any
 import polars as pl
 
 from data_manifest.console import as_ranges
+from data_manifest.inspect.bars import table
 from data_manifest.store.files import bytes_in, format_bytes
 from pipeline.execution.disk_space import manifest_bytes
 from pipeline.groups.settings import GroupSettings
+from pipeline.groups.summary import describe, images_left_out
 from pipeline.manifest.build_partition import HEADINGS, KEPT_UTM
-from pipeline.planning.count_images import Counted
+from pipeline.planning.count_images import ImageCounts
 from pipeline.planning.plan_groups import Plan
 
 MAX_GROUPS_SHOWN = 50
 REJECTS = "rejects: "
 
 
-def as_json(counted: Counted, plans: Sequence[Plan]) -> dict[str, Any]:
+def as_json(counts: ImageCounts, plans: Sequence[Plan]) -> dict[str, Any]:
     """Return counts and plans as JSON types."""
     images = {
-        **counted.summary,
-        "manifest": None if counted.manifest is None else str(counted.manifest),
-        "manifest_bytes": _manifest_bytes(counted),
-        "years": [{"year": year, "images": images} for year, images in counted.by_year.iter_rows()],
+        **counts.summary,
+        "manifest": None if counts.manifest is None else str(counts.manifest),
+        "manifest_bytes": _manifest_bytes(counts),
+        "years": [{"year": year, "images": images} for year, images in counts.by_year.iter_rows()],
     }
     images.pop("sources", None)
     return {"images": images, "plans": [_plan_as_json(plan) for plan in plans]}
@@ -40,29 +42,29 @@ def _plan_as_json(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _manifest_bytes(counted: Counted) -> int:
-    return bytes_in(counted.manifest) if counted.manifest else manifest_bytes(counted.summary["usable"])
+def _manifest_bytes(counts: ImageCounts) -> int:
+    return bytes_in(counts.manifest) if counts.manifest else manifest_bytes(counts.summary["usable"])
 
 
-def as_text(counted: Counted, plans: Sequence[Plan]) -> str:
+def as_text(counts: ImageCounts, plans: Sequence[Plan]) -> str:
     """Return one plan with its groups, or several as a table with one row per plan."""
     if len(plans) == 1:
-        return f"{_show_images(counted)}\n\n{_show_plan(plans[0])}"
+        return f"{_show_images(counts)}\n\n{_show_plan(plans[0])}"
     errors = [_show_error(plan) for plan in plans if plan.error]
-    return "\n\n".join([_show_images(counted), _align([_row(plan) for plan in plans]), *errors])
+    return "\n\n".join([_show_images(counts), _show_rows([_row(plan) for plan in plans]), *errors])
 
 
-def _show_images(counted: Counted) -> str:
-    summary = counted.summary
-    lines = [f"{counted.origin}: {summary['files']:,} files, {summary['usable']:,} usable images"]
+def _show_images(counts: ImageCounts) -> str:
+    summary = counts.summary
+    lines = [f"{summary['origin']}: {summary['files']:,} files, {summary['usable']:,} usable images"]
     reasons = {key.removeprefix(REJECTS): count for key, count in summary.items() if key.startswith(REJECTS)}
     lines += [f"rejected: {count:,}, {reason}" for reason, count in reasons.items() if count]
     lines += [f"{key}: {count:,}" for key, count in summary.items() if key.startswith((HEADINGS, KEPT_UTM)) and count]
     lines += [f"listed more than once: {summary['repeats']:,}"] if summary["repeats"] else []
     lines += [f"without a heading: {summary['without_heading']:,}"] if summary["without_heading"] else []
-    years = [f"{year or 'unknown'} {images:,}" for year, images in counted.by_year.iter_rows()]
-    size = format_bytes(_manifest_bytes(counted))
-    state = f"{counted.manifest}, {size}" if counted.manifest else f"not built yet, about {size}"
+    years = [f"{year or 'unknown'} {images:,}" for year, images in counts.by_year.iter_rows()]
+    size = format_bytes(_manifest_bytes(counts))
+    state = f"{counts.manifest}, {size}" if counts.manifest else f"not built yet, about {size}"
     return "\n  ".join([*lines, f"years: {', '.join(years)}", f"manifest: {state}"])
 
 
@@ -76,33 +78,21 @@ def _show_plan(plan: Plan) -> str:
     ]
     lines = [
         _show_settings(plan.settings),
-        f"{summary['classes']:,} classes with {summary['images']:,} images in {summary['groups']:,} groups",
+        describe(summary),
         f"images per class: {sizes['least']:,} to {sizes['most']:,}, median {sizes['median']:,}, quartiles "
         f"{sizes['lower_quartile']:,} and {sizes['upper_quartile']:,}",
-        *_show_dropped(plan),
+        *(f"dropped: {images:,} images {reason}" for images, reason in images_left_out(summary, plan.settings)),
         f"size of the groups: about {format_bytes(plan.num_bytes)}",
     ]
     if too_small := as_ranges(plan.groups.filter(~pl.col("trainable"))["group_index"]):
         lines.append(f"groups with fewer classes than a batch has images, which cannot be trained on: {too_small}")
     hidden = len(plan.groups) - MAX_GROUPS_SHOWN
     more = f"\nand {hidden:,} more groups: see --format json" if hidden > 0 else ""
-    return "\n  ".join(lines) + f"\n\n{_align(rows)}{more}"
+    return "\n  ".join(lines) + f"\n\n{_show_rows(rows)}{more}"
 
 
 def _show_error(plan: Plan) -> str:
     return f"{_show_settings(plan.settings)}\n  cannot be built: {plan.error}"
-
-
-def _show_dropped(plan: Plan) -> list[str]:
-    summary = plan.summary
-    few, least = summary["classes_with_too_few_images"], plan.settings.min_images_per_class
-    reasons = {
-        f"in {few:,} classes with fewer than {least} images": summary["images_in_them"],
-        "without a heading": summary["images_without_heading"],
-        "of other years": summary.get("images_of_other_years", 0),
-        "without a year": summary.get("images_without_year", 0),
-    }
-    return [f"dropped: {images:,} images {reason}" for reason, images in reasons.items() if images]
 
 
 def _row(plan: Plan) -> dict[str, str]:
@@ -132,8 +122,5 @@ def _show_settings(settings: GroupSettings) -> str:
     )
 
 
-def _align(rows: Sequence[dict[str, str]]) -> str:
-    """Return rows below a header, aligned to the right."""
-    widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in rows[0]}
-    lines = [{name: name for name in widths}, *rows]
-    return "\n".join("  ".join(line[name].rjust(width) for name, width in widths.items()) for line in lines)
+def _show_rows(rows: Sequence[dict[str, str]]) -> str:
+    return "\n".join(table([list(rows[0]), *(list(row.values()) for row in rows)], left=()))

@@ -3,10 +3,9 @@
 import hashlib
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -25,22 +24,11 @@ LEFT_OUT = "images_left_out"  # in the summary of groups
 VERSION = 2  # raise when the same checks may drop other images or give other rejects
 
 
-@dataclass(frozen=True)
-class Verified:
+class Verified(NamedTuple):
     """How the images of groups were verified: the check, and the digest of its artifact."""
 
     check: str
     checks_digest: str
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """The entry in the settings of the groups' recipe."""
-        return {VERIFIED: self.check}
-
-    @property
-    def inputs(self) -> dict[str, str]:
-        """The entry in the inputs of the groups' recipe."""
-        return {CHECKS: self.checks_digest}
 
 
 def verified_by(manifest: Mapping[str, Any]) -> Verified | None:
@@ -48,11 +36,6 @@ def verified_by(manifest: Mapping[str, Any]) -> Verified | None:
     if manifest["stage"] != VERIFIED:
         return None
     return Verified(manifest["settings"]["check"], manifest["inputs"][CHECKS])
-
-
-def left_out_as_bad(manifest: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-    """Return the number of dropped images by status, for the summary of groups, given the recipe of a manifest."""
-    return {LEFT_OUT: manifest["summary"]["bad"]} if manifest["stage"] == VERIFIED else {}
 
 
 def verified_recipe(manifest: Mapping[str, Any], checks: Mapping[str, Any]) -> Recipe:

@@ -1,5 +1,4 @@
 import json
-import random
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -11,43 +10,11 @@ from pipeline.__main__ import main
 from pipeline.groups.build_groups import build_groups
 from pipeline.manifest.build_manifest import build_manifest
 from pipeline.manifest.split_manifest import SplitSettings, split_manifest
-from pipeline.planning.advise import Advice, advise
+from pipeline.planning.advise import advise
 from pipeline.planning.plan_groups import EpochSettings, plan_groups
-from pipeline.planning.show_advice import as_text
 from pipeline.sources.make_source import make_source
 from pipeline.sources.settings import SourceSettings
-
-Advise = Callable[..., Advice]
-
-
-@pytest.fixture
-def manifest_of(tmp_path: Path) -> Callable[[list[str]], Path]:
-    """Build a manifest of names."""
-
-    def manifest_of(names: list[str]) -> Path:
-        (tmp_path / "city_images_paths.txt").write_text("\n".join(names))
-        return build_manifest(tmp_path / "city", tmp_path / "A", "city")
-
-    return manifest_of
-
-
-def name(east: float, north: float, heading: object = "", when: object = 2015, shot: object = 0, zone: int = 10) -> str:
-    return f"@{east:.2f}@{north:.2f}@{zone}@S@@@p{shot}@@{heading}@@@@{when}@@.jpg"
-
-
-def texts(advice: Advice) -> str:
-    return "\n".join(f"{remark.kind}: {remark.text}" for remark in advice.remarks)
-
-
-def dense_city(per_place: int = 10, headings: tuple[object, ...] = (15, 105, 195, 285)) -> list[str]:
-    """A street of 1,000 places, 10 metres apart, each seen several times in each direction."""
-    generator = random.Random(0)
-    return [
-        name(500_005 + 10 * place, 4_000_005 + generator.uniform(-4, 4), heading, 2014 + visit % 2, f"{place}_{visit}")
-        for place in range(1000)
-        for heading in headings
-        for visit in range(per_place)
-    ]
+from tests.pipeline.planning.conftest import dense_city, texts
 
 
 def test_dense_images_get_the_published_grouping(manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
@@ -71,26 +38,6 @@ def test_sparse_images_get_a_coarser_grouping(manifest_of: Callable[[list[str]],
     assert advice.plan.settings.M > 10
     assert "1,000 of 1,000 images have no heading: --alpha 360 --L 1" in texts(advice)
     assert "warning: 999 trainable images in 333 classes are far too few" in texts(advice)
-
-
-def test_small_city_gets_narrow_cells_and_few_groups(manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
-    """33 places, 12 directions, 8 years: wide cells would leave the directions that they mix indistinguishable."""
-    cells = random.Random(0).sample(range(40_000), 33)
-    names = [
-        name(500_005 + 10 * (cell % 200), 4_000_005 + cell // 200 * 10, 30 * turn + 7, 2010 + year, f"{cell}_{year}")
-        for cell in cells
-        for turn in range(12)
-        for year in range(8)
-    ]
-    advice = advise(manifest_of(names), tmp_path / "A")
-    assert advice.plan is not None
-    settings = advice.plan.settings
-    assert (settings.M, settings.alpha, settings.N, settings.L, settings.min_images_per_class) == (10, 30, 2, 2, 5)
-    assert "--M 10 --alpha 30 --N 2 --L 2 --min-images-per-class 5 --groups-num" in advice.commands[1]
-    said = " ".join(as_text(advice).split())
-    assert "396 classes of 3,168 images" in said
-    assert "the published grouping, M 10, alpha 30, N 5, L 2, at least 10 images per class: no trainable group" in said
-    assert "at least 10 metres or 30 degrees apart, so that some show the same houses" in said
 
 
 def test_commands_have_all_options_of_the_source(tmp_path: Path) -> None:
@@ -123,40 +70,6 @@ def test_commands_use_dataset_folder_where_possible(manifest_of: Callable[[list[
     (tmp_path / "set" / "train_images_paths.txt").write_text("\n".join(dense_city()))
     manifest = build_manifest(tmp_path / "set" / "train", tmp_path / "A")
     assert f"TrainCosPlace --dataset-folder {tmp_path / 'set'} --M" in advise(manifest, tmp_path / "A").commands[1]
-
-
-# What is odd, and what is said of it.
-ODD = {
-    "too few": ([name(5e5, 4e6, 3)] * 1 + [name(5.1e5, 4e6, 4)], "2 images do not make a group of 32 classes"),
-    "one heading": (dense_city(1, (0,)), "all 1,000 headings are the same"),
-    "headings of 0": ([*dense_city(1, (0,)), name(5e5, 4e6, 7)], "1,000 headings are 0"),
-    "multiples of 30": (dense_city(1, (0, 30, 330)), "3,000 of 3,000 headings are multiples of 30"),
-    "repeated": ([name(5e5, 4e6, 3, shot=number) for number in range(60)], "up to 60 shots at one position"),
-    "zones": (
-        [*dense_city(1), name(5e5, 4e6, 9, zone=11)],
-        "2 UTM zones or hemispheres: 4,000 in zone 10 N, 1 in zone 11 N",
-    ),
-    "rejects": ([*dense_city(1), "x.jpg"], "1 files (0.0%) are rejects"),
-    "radians": (dense_city(1, (0.52, 1.5708, 3.1416, 6.2832)), "all 4,000 headings are within 0 to 6.28"),
-    "radians around 0": (dense_city(1, (0, -3.1416, 2.9, -0.52)), "and seem to be radians"),
-    "one year": (dense_city(1), "all images are of one year"),
-}
-
-
-@pytest.mark.parametrize("what", ODD)
-def test_remarks(what: str, manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
-    names, expected = ODD[what]
-    said = texts(advise(manifest_of(names), tmp_path / "A"))
-    assert expected in said
-    others = {text for key, (_, text) in ODD.items() if key in ("one heading", "zones", "repeated") and key != what}
-    assert not any(text in said for text in others)
-
-
-@pytest.mark.parametrize("headings", [(1, 2, 3, 6), (0.5, 3.2, 6.29, 2.5), (0, -0.5, 3.3, -2.5), (0.5,)])
-def test_degrees_are_not_taken_for_radians(
-    headings: tuple[object, ...], manifest_of: Callable[[list[str]], Path], tmp_path: Path
-) -> None:
-    assert "radians" not in texts(advise(manifest_of(dense_city(1, headings)), tmp_path / "A"))
 
 
 def test_command_line(

@@ -2,13 +2,12 @@ import json
 import logging
 import math
 import os
-import random
 import statistics
 import subprocess
 import sys
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,48 +22,16 @@ from pipeline.groups import preselected_images as selection
 from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
 from pipeline.listing.cache import read_scan, write_scan
-from pipeline.listing.list_images import Listing, list_images
+from pipeline.listing.list_images import list_images
 from pipeline.manifest.build_manifest import build_manifest
 from pipeline.planning import count_images as counting
 from pipeline.planning.plan_groups import EpochSettings, Plan, plan_groups
+from tests.pipeline.planning.conftest import fields_at
 from training.settings import TrainingSettings
 
 ROOT = Path(__file__).parents[3]
 NameWith = Callable[..., str]
-ListingOf = Callable[..., Listing]
 Run = Callable[..., str]
-
-
-def fields_at(seed: int) -> Iterator[dict[str, Any]]:
-    """Fields of images on a small ground, some of them without a heading or a year."""
-    choose = random.Random(seed)
-    for number in range(500):
-        yield {
-            "utm_east": 500_000 + choose.randrange(-50, 50),
-            "utm_north": 4_180_000 + choose.randrange(-50, 50),
-            "heading": choose.choice(["", *range(0, 360, 30)]),
-            "timestamp": choose.choice(["", 2013, 2014, 2015]),
-            **{"pano_id": number, "latitude": "", "longitude": ""},
-        }
-
-
-@pytest.fixture
-def train(tmp_path: Path, name_with: NameWith, listing_of: ListingOf) -> Path:
-    """A folder of which only the list is there: 500 images, two of them listed again, and two rejects."""
-    paths = [f"{number % 7}/{name_with(**fields)}" for number, fields in enumerate(fields_at(seed=1))]
-    listing_of([*paths, *paths[:2], "0/@1@2.jpg", "notes.txt"])
-    return tmp_path / "train"
-
-
-@pytest.fixture
-def run(train: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command on the folder, with the artifacts folder tmp_path/A, and return what it prints."""
-
-    def run(*arguments: str, images: Path = train) -> str:
-        main(["plan", str(images), "--artifacts-folder", str(tmp_path / "A"), *arguments])
-        return capsys.readouterr().out
-
-    return run
 
 
 def plans_of(images: Path, tmp_path: Path, *groupings: GroupSettings) -> list[Plan]:
@@ -173,38 +140,6 @@ def test_published_manifest_is_read_instead_of_names(
         run()  # it is the manifest of other images
 
 
-def test_text_of_one_plan(run: Run) -> None:
-    text = run("--M", "50", "--alpha", "90", "--N", "2", "--years", "2014-", "--min-images-per-class", "8")
-    lines = [line.strip() for line in text.splitlines()]
-    assert lines[0].endswith("train_images_paths.txt: 502 files, 500 usable images")
-    without = [image for image in fields_at(seed=1) if image["heading"] == ""]
-    years = Counter(image["timestamp"] for image in fields_at(seed=1))
-    for line in (
-        "rejected: 1, wrong number of fields",
-        "rejected: 1, not an image name",
-        "listed more than once: 2",
-        f"without a heading: {len(without)}",
-        f"years: unknown {years['']}, 2013 {years[2013]}, 2014 {years[2014]}, 2015 {years[2015]}",
-        "M = 50, alpha = 90, N = 2, L = 2, min_images_per_class = 8, years = 2014-",
-        f"dropped: {years[2013]} images of other years",
-        f"dropped: {years['']} images without a year",
-        "group  classes  images  samples per class and epoch",
-    ):
-        assert line in lines
-    assert any(line.startswith("groups with fewer classes than a batch has images, which") for line in lines)
-
-
-def test_text_of_several_plans_has_one_row_each(run: Run) -> None:
-    text = run("--M", "25", "50.0", "50", "--min-images-per-class", "1", "2", "99", "--batch-size", "4")
-    start = text.splitlines().index("") + 1
-    header, *rows = text.splitlines()[start : text.splitlines().index("", start)]
-    assert header.split()[:8] == ["M", "alpha", "N", "L", "min_images_per_class", "years", "groups", "classes"]
-    assert [tuple(row.split()[:6]) for row in rows] == [
-        (M, "30", "5", "2", least, "all") for M in ("25", "50") for least in ("1", "2", "99")
-    ]
-    assert text.count("cannot be built: min_images_per_class = 99: the largest class has") == 2
-
-
 def test_plan_has_the_error_of_building(run: Run) -> None:
     assert "cannot be built: years = 2030: none of the 500 images is of these years" in run("--years", "2030")
     (plan,) = json.loads(run("--years", "2030", "--format", "json"))["plans"]
@@ -249,13 +184,14 @@ def test_grouping_parameters_are_options(run: Run, capsys: pytest.CaptureFixture
         (("train", "--alpha", "30", "0"), "alpha = 0: a heading bin is more than 0"),
         (("nowhere",), "nowhere: there is no such folder"),
         (("rejects",), "none of the 1 files is a usable image"),
-        (("A/groups/g/1",), "is an artifact of groups: give that of a manifest"),
+        (("A/groups/g/1",), "is of the stage groups: plan needs manifest"),
     ],
 )
 def test_user_errors(train: Path, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
     (tmp_path / "rejects_images_paths.txt").write_text("@1@2.jpg\n")
     (tmp_path / "A/groups/g/1").mkdir(parents=True)
-    (tmp_path / "A/groups/g/1/recipe.json").write_text('{"stage": "groups"}')
+    recipe = {"stage": "groups", "name": "g", "digest": "1", "settings": {}, "summary": {}}
+    (tmp_path / "A/groups/g/1/recipe.json").write_text(json.dumps(recipe))
     with pytest.raises(UserError, match=message.replace("(", r"\(")):
         main(["plan", str(tmp_path / arguments[0]), *arguments[1:]])
 
