@@ -21,7 +21,7 @@ from tests.pipeline.conftest import write
 
 NameWith = Callable[..., str]
 SETTINGS = GroupSettings(N=3, alpha=90, min_images_per_class=4)
-ROWS_PER_FILE, ROWS_PER_PARTITION = 25, 40
+ROWS_PER_FILE, ROWS_PER_PARTITION = 25, 64
 HUGE_FOLDER = "37.07"
 REUSED = {"manifest": "partitions_from_before", "groups": "files_from_before"}
 NOWHERE = {"latitude": "", "longitude": ""}
@@ -81,11 +81,13 @@ def street(city: Path, name_with: NameWith) -> Path:
 def build(city: Path, tmp_path: Path) -> Build:
     """Build manifest and groups in tmp_path/A, and check all bytes and names against a build from nothing."""
 
-    def build(settings: GroupSettings = SETTINGS) -> Built:
+    def build(settings: GroupSettings = SETTINGS, check: bool = True) -> Built:
         built = []
-        for artifacts in ("A", "B"):
+        for artifacts in ("A", "B") if check else ("A",):
             manifest = build_manifest(city, tmp_path / artifacts)
             built.append(Built(manifest, build_groups(manifest, tmp_path / artifacts, settings)))
+        if not check:
+            return built[0]
         for stage, reused in REUSED.items():
             ours, from_nothing = (getattr(each, stage) for each in built)
             assert ours.name == from_nothing.name
@@ -199,7 +201,7 @@ def test_only_what_a_change_concerns_is_rebuilt(
     files: int | None,
     groups: int | None,
 ) -> None:
-    before = build()
+    before = build(check=False)
     assert len(list((before.groups / "members").iterdir())) > 8
     change(street, before, name_with)
     after = build()
@@ -215,7 +217,7 @@ def test_only_what_a_change_concerns_is_rebuilt(
 
 
 def test_an_undone_change_gives_the_artifacts_of_before(street: Path, build: Build, name_with: NameWith) -> None:
-    before = build()
+    before = build(check=False)
     write(street / "38.0", name_with())
     assert build() != before
     shutil.rmtree(street / "38.0")
@@ -231,7 +233,7 @@ def test_a_class_that_becomes_large_enough_gets_its_images_from_all_partitions(
     ]
     for number, name in enumerate(names[:3]):
         write(street / f"37.{5 * number:02d}", name)
-    before = build()
+    before = build(check=False)
     few = pl.col("path").str.contains("few")
     assert read_table(before.groups, "members").filter(few).is_empty()
     write(street / "37.19", names[3])
@@ -241,14 +243,14 @@ def test_a_class_that_becomes_large_enough_gets_its_images_from_all_partitions(
 
 
 def test_another_minimum_per_class_reuses_all_counts_and_the_classes(street: Path, build: Build) -> None:
-    before = build()
+    before = build(check=False)
     after = build(GroupSettings(N=3, alpha=90, min_images_per_class=5))
     assert rebuilt(before.groups, after.groups, "class_counts") == set()
 
 
 @pytest.mark.parametrize("other", [{"M": 12.0}, {"N": 4}, {"L": 3}, {"alpha": 45.0}, {"years": "2010-2011"}], ids=str)
 def test_other_cells_groups_or_years_reuse_nothing(street: Path, build: Build, other: dict[str, Any]) -> None:
-    before = build()
+    before = build(check=False)
     after = build(GroupSettings(**{**SETTINGS.as_dict(), **other}))
     for table in ("class_counts", "members"):
         assert rebuilt(before.groups, after.groups, table) == {path.name for path in (after.groups / table).iterdir()}
@@ -256,7 +258,7 @@ def test_other_cells_groups_or_years_reuse_nothing(street: Path, build: Build, o
 
 def test_images_of_years_that_are_left_out_rebuild_no_members(street: Path, build: Build, name_with: NameWith) -> None:
     settings = GroupSettings(**{**SETTINGS.as_dict(), "years": "2010-2011"})
-    before = build(settings)
+    before = build(settings, check=False)
     write(street / "37.03", *(name_with(timestamp=2012, pano_id=f"late{number}") for number in range(5)))
     assert rebuilt(before.groups, build(settings).groups, "members") == set()
 
@@ -285,7 +287,7 @@ def fill_cells(city: Path, named: Callable[..., str], frame_of: Callable[[int], 
 def test_a_second_zone_in_a_cell_separates_its_images(city: Path, build: Build, named: Callable[..., str]) -> None:
     """The new image has another heading and partition than those whose class it changes."""
     fill_cells(city, named, lambda number: (10, "S") if number % 2 else ("", ""))
-    before = build(GroupSettings(min_images_per_class=1))
+    before = build(GroupSettings(min_images_per_class=1), check=False)
     assert read_table(before.groups, "classes").select("utm_zone", "hemisphere").unique().rows() == [(10, "N")]
     new = named(999, (11, "S"), utm_east=545_005, heading=300)
     write(city / "new", new)
@@ -299,7 +301,7 @@ def test_a_second_zone_in_a_cell_separates_its_images(city: Path, build: Build, 
 
 def test_the_only_known_zone_is_removed(city: Path, build: Build, named: Callable[..., str]) -> None:
     fill_cells(city, named, lambda number: (10, "S") if number == 7 else ("", ""))
-    build()
+    build(check=False)
     next(city.rglob("*@10@S@*")).unlink()
     assert read_table(build().groups, "classes")["utm_zone"].null_count() > 0
 

@@ -20,7 +20,7 @@ from pipeline.manifest.build_manifest import build_manifest
 from tests.helpers import current_tables
 
 NameWith = Callable[..., str]
-ROWS, ROWS_OF_BUNDLE, FOLDERS, NAMES, KILLS = 150, 200, 15, 1200, 50
+ROWS, ROWS_OF_BUNDLE, FOLDERS, NAMES, KILLS = 150, 200, 15, 1200, 24
 # A process that has everything imported and forks each build: a build starts at once. It holds no thread yet, so that
 # forking is safe. A build may be told to end itself before its n-th step on files.
 CODE = f"""

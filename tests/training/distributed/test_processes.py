@@ -24,7 +24,6 @@ from tests.helpers import as_main, fork, run_forked, run_module, write_images
 from tests.training.conftest import assert_same_future
 from training.__main__ import arguments_for, main
 from training.data.settings import AugmentationSettings
-from training.distributed.launch import launch
 from training.distributed.processes import is_rank_zero
 from training.loop.step import TrainStep
 from training.network.settings import NetworkSettings
@@ -75,19 +74,13 @@ def _checkpoint(artifacts: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def of_two(arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the artifacts of an uninterrupted training on two nodes, started by torchrun."""
+    """Return the artifacts of an uninterrupted training in two processes."""
     artifacts = tmp_path_factory.mktemp("two")
-    rendezvous = ("--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{_free_port()}", "-m", "training")
-    command = ("--nnodes=2", "--nproc-per-node=1", *rendezvous, *arguments, f"--artifacts-folder={artifacts}")
-    with ThreadPoolExecutor(2) as executor:
-        machines = list(executor.map(lambda _: run_module("torch.distributed.run", *command), range(2)))
-    said = "".join(each.stderr for each in machines)
-    assert [each.returncode for each in machines] == [0, 0], said
-    assert said.count("epoch 2/2  group 0") == 1, "only rank 0 logs"
+    for done in _train_in_two([*arguments, f"--artifacts-folder={artifacts}"]):
+        assert done.returncode == 0, done.stderr
     return artifacts
 
 
-@pytest.mark.slow
 def test_two_processes_equal_one(arguments: list[str], of_two: Path, tmp_path: Path) -> None:
     done = run_module("training", *arguments, f"--artifacts-folder={tmp_path}")
     assert done.returncode == 0, done.stderr
@@ -110,9 +103,11 @@ def _assert_close(some: Path, other: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_process_stops_all_and_the_run_resumes(arguments: list[str], of_two: Path, tmp_path: Path) -> None:
-    command = [*arguments, f"--artifacts-folder={tmp_path}", "--num-processes=2", "--checkpoint-iterations=1"]
-    launcher = fork(tmp_path, as_main, "training", *command)
+def test_killed_process_stops_all_and_torchrun_on_two_nodes_resumes(
+    arguments: list[str], of_two: Path, tmp_path: Path
+) -> None:
+    command = ["training", *arguments, f"--artifacts-folder={tmp_path}", "--checkpoint-iterations=1"]
+    launcher = fork(tmp_path, as_main, *command, "--num-processes=2")
     while not _checkpoint(tmp_path).exists() and launcher.is_alive():
         time.sleep(0.01)
     children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
@@ -121,10 +116,14 @@ def test_killed_process_stops_all_and_the_run_resumes(arguments: list[str], of_t
     said = (tmp_path / "stderr").read_text()
     assert launcher.exitcode != 0
     assert re.search(r"ERROR: Rank \d of 2 was killed by SIGKILL, so all were stopped\. Run the same", said), said
-    again = run_forked(_launch, command)
-    assert again.returncode == 0, again.stderr
-    assert re.search(r"resuming at epoch [12]", again.stderr)
-    assert again.stdout.split()[-1] == "100"
+    rendezvous = ("--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{_free_port()}")
+    torchrun = ("torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", *rendezvous, "-m", *command)
+    with ThreadPoolExecutor(2) as executor:
+        machines = list(executor.map(lambda _: run_module(*torchrun), range(2)))
+    said = "".join(each.stderr for each in machines)
+    assert [each.returncode for each in machines] == [0, 0], said
+    assert re.search(r"resuming at epoch [12]", said)
+    assert said.count("epoch 2/2  group 0") == 1, "only rank 0 logs"
     assert_same_future(_checkpoint(tmp_path).parent, _checkpoint(of_two).parent)
 
 
@@ -132,11 +131,6 @@ def test_unequal_shares_are_an_error(arguments: list[str], tmp_path: Path) -> No
     more = [f"--artifacts-folder={tmp_path}", "--batch-size=3", "--num-processes=2"]
     with pytest.raises(UserError, match="batch_size = 3: not divisible by the number of processes, 2"):
         main([*arguments, *more])
-
-
-def _launch(arguments: list[str]) -> None:
-    """Launch two processes and print the percentages."""
-    launch(2, arguments, print)
 
 
 def _train(arguments: list[str], stopped_after: int | None = None) -> None:
