@@ -33,7 +33,7 @@ from pipeline.groups.spread import (
     spread_partition,
 )
 from pipeline.groups.summary import check_any_class, describe, log_summary, summarise_classes
-from pipeline.metadata.years import add_up_years, count_years_of, left_out_by_year
+from pipeline.metadata.years import count_excluded_by_year, count_years_of, sum_year_counts
 from pipeline.verification.drop_bad_images import Verified, left_out_as_bad, verified_by
 
 PATHS_SAMPLED = 10_000
@@ -188,8 +188,8 @@ def _count_other_years(files: list[Path], settings: GroupSettings, executor: Exe
     if settings.years is None:
         return {}
     with Progress("counting years", len(files), "partitions") as progress:
-        counted = add_up_years(run_all(count_years_of, files, progress, executor))
-    return left_out_by_year(counted, settings.years)
+        counted = sum_year_counts(run_all(count_years_of, files, progress, executor))
+    return count_excluded_by_year(counted, settings.years)
 
 
 def _estimate(files: list[Path], num_images: int) -> tuple[int, int]:

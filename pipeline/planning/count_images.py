@@ -28,7 +28,7 @@ from pipeline.manifest.build_manifest import manifest_recipe, summarise
 from pipeline.manifest.build_partition import Built, Counts, count, read_otherwise
 from pipeline.metadata.paths import distinct_paths
 from pipeline.metadata.read_names import read_names
-from pipeline.metadata.years import add_up_years, count_years
+from pipeline.metadata.years import count_years, sum_year_counts
 
 Rules = tuple[GroupSettings, ...]
 Job = TypeVar("Job")
@@ -147,5 +147,5 @@ def _together(parts: list[Part], rules: Rules, summary: dict[str, Any], manifest
         rule: sum_counts(complete_frames(pl.concat(part.by_class[number] for part in parts)))
         for number, rule in enumerate(rules)
     }
-    by_year = add_up_years(part.by_year for part in parts)
+    by_year = sum_year_counts(part.by_year for part in parts)
     return Counted(summary["origin"], manifest, summary, by_year, by_class)
