@@ -33,7 +33,7 @@ from pipeline.groups.spread import (
     spread_partition,
 )
 from pipeline.groups.summary import check_any_class, describe, log_summary, summarise_classes
-from pipeline.metadata.years import add_up_years, count_years_of, left_out_by_year
+from pipeline.metadata.years import count_excluded_by_year, count_years_of, sum_year_counts
 from pipeline.verification.drop_bad_images import CHECKS, LEFT_OUT, VERIFIED, Verified, verified_by
 
 PATHS_SAMPLED = 10_000
@@ -193,7 +193,7 @@ def _count_other_years(files: list[Path], settings: GroupSettings, executor: Exe
     if settings.years is None:
         return {}
     counts = _run(count_years_of, files, Progress("counting years", len(files), "partitions"), executor)
-    return left_out_by_year(add_up_years(counts), settings.years)
+    return count_excluded_by_year(sum_year_counts(counts), settings.years)
 
 
 def _mean_path_bytes(files: list[Path]) -> float:

@@ -7,7 +7,7 @@ import polars as pl
 
 from data_manifest.hemisphere import hemisphere
 from pipeline.groups.settings import GroupSettings
-from pipeline.metadata.years import taken_in
+from pipeline.metadata.years import has_year_in
 
 FRAME = ("utm_zone", "hemisphere")
 CELL = ("cell_east", "cell_north")
@@ -54,7 +54,7 @@ def group_index(settings: GroupSettings) -> pl.Expr:
 
 def count_classes(images: pl.LazyFrame, settings: GroupSettings) -> pl.DataFrame:
     """Return `num_images` per class of manifest rows; those of other years than `settings.years` are left out."""
-    keys = images.filter(taken_in(settings.years)).select(class_key(settings))
+    keys = images.filter(has_year_in(settings.years)).select(class_key(settings))
     return keys.group_by(CLASS_KEY).agg(num_images=pl.len().cast(pl.Int32)).collect()
 
 

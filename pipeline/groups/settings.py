@@ -7,7 +7,7 @@ import math
 from data_manifest.errors import UserError
 from data_manifest.settings import Settings, setting
 from pipeline.metadata.fields import FULL_TURN
-from pipeline.metadata.years import years_in_one_form
+from pipeline.metadata.years import normalize_years
 
 MIN_M = 1e-3  # metres: the numbers of smaller cells would not fit the classes table
 MAX_INT32 = 2**31 - 1  # groups and heading bins are 32-bit numbers in the tables
@@ -27,7 +27,7 @@ class GroupSettings(Settings):
         None,
         "take only images of these years, as in 2013-2018, 2015, 2013,2015-2017, 2013- or =-2018; none takes all, "
         "also those without a year",
-        form=years_in_one_form,
+        form=normalize_years,
         added_later=True,
     )
 

@@ -12,7 +12,7 @@ from data_manifest.schemas import CLASS_COUNTS
 from data_manifest.tables import write_table
 from pipeline.groups.classes import CLASS_KEY, class_key, group_index
 from pipeline.groups.settings import GroupSettings
-from pipeline.metadata.years import taken_in
+from pipeline.metadata.years import has_year_in
 
 MEMBER = ("path", "year")  # the columns of a member apart from its class
 HASH_SEED = 14
@@ -43,7 +43,7 @@ def spread_partition(job: SpreadJob) -> None:
 
     Classes are sorted by group and key. Images without a heading come last in the counts and are not written.
     """
-    taken = pl.scan_parquet(job.manifest_file, glob=False).filter(taken_in(job.settings.years))
+    taken = pl.scan_parquet(job.manifest_file, glob=False).filter(has_year_in(job.settings.years))
     images = taken.select(*MEMBER, *class_key(job.settings), member_hash()).collect()
     classes = images.group_by(CLASS_KEY).agg(
         pl.len().cast(pl.Int32).alias("num_images"), pl.col("members_hash").sum(), *MEMBER

@@ -19,7 +19,7 @@ _RANGE = re.compile(r"([0-9]+)?(?:\s*(-)\s*([0-9]+)?)?")
 Ranges = list[tuple[int, int]]
 
 
-def years_in_one_form(text: str) -> str:
+def normalize_years(text: str) -> str:
     """Return years in their normal form: `2015, 2013-2014` becomes `2013-2015`.
 
     Raises:
@@ -43,8 +43,8 @@ def parse_years(text: str) -> Ranges:
     return merged
 
 
-def taken_in(years: str | None) -> pl.Expr:
-    """Return whether rows are of these years; None takes all, also without a year."""
+def has_year_in(years: str | None) -> pl.Expr:
+    """Return whether rows are of these years; None selects all rows."""
     if years is None:
         return pl.lit(True)
     return pl.any_horizontal(pl.col("year").is_between(first, last) for first, last in parse_years(years))
@@ -85,20 +85,20 @@ def count_years_of(manifest_file: Path) -> pl.DataFrame:
     return count_years(pl.scan_parquet(manifest_file, glob=False))
 
 
-def add_up_years(counts: Iterable[pl.DataFrame]) -> pl.DataFrame:
+def sum_year_counts(counts: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """Return the sum of several results of `count_years`."""
     return pl.concat(counts).group_by("year").agg(pl.col("num_images").sum()).sort("year")
 
 
-def left_out_by_year(counts: pl.DataFrame, years: str | None) -> dict[str, int]:
-    """Return how many counted images are left out, by cause; empty for all years.
+def count_excluded_by_year(counts: pl.DataFrame, years: str | None) -> dict[str, int]:
+    """Return the number of excluded images by cause; empty for all years.
 
     Raises:
         UserError: No image is of these years.
     """
     if years is None:
         return {}
-    images, has_year, taken = pl.col("num_images"), pl.col("year").is_not_null(), taken_in(years).fill_null(False)
+    images, has_year, taken = pl.col("num_images"), pl.col("year").is_not_null(), has_year_in(years).fill_null(False)
     sums = counts.select(
         taken=images.filter(taken).sum(),
         images_of_other_years=images.filter(has_year & ~taken).sum(),

@@ -26,7 +26,7 @@ from pipeline.manifest.build_manifest import manifest_recipe, summarise
 from pipeline.manifest.build_partition import Built, Counts, count, read_otherwise
 from pipeline.metadata.paths import distinct_paths
 from pipeline.metadata.read_names import read_names
-from pipeline.metadata.years import add_up_years, count_years
+from pipeline.metadata.years import count_years, sum_year_counts
 
 Job = TypeVar("Job")
 
@@ -139,4 +139,4 @@ def _add_up(parts: list[PartitionCounts], summary: dict[str, Any], manifest: Pat
         rule: sum_counts(complete_frames(pl.concat(part.by_class[rule] for part in parts)))
         for rule in parts[0].by_class
     }
-    return ImageCounts(manifest, summary, add_up_years(part.by_year for part in parts), by_class)
+    return ImageCounts(manifest, summary, sum_year_counts(part.by_year for part in parts), by_class)

@@ -16,7 +16,7 @@ from pipeline.groups.classes import number_classes
 from pipeline.groups.preselected_images import PUBLISHED, is_published_grouping, warn_if_preselected
 from pipeline.groups.settings import GroupSettings
 from pipeline.groups.summary import check_any_class, summarise_classes
-from pipeline.metadata.years import left_out_by_year
+from pipeline.metadata.years import count_excluded_by_year
 from pipeline.planning.count_images import ImageCounts, class_settings, count_images
 
 QUANTILES = {"least": 0.0, "lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75, "most": 1.0}
@@ -98,7 +98,7 @@ def _make_plan(counts: ImageCounts, settings: GroupSettings, epoch: EpochSetting
     by_class = counts.by_class[class_settings(settings)]
     summary, error = summarise_classes(by_class, settings), None
     try:
-        summary |= left_out_by_year(counts.by_year, settings.years)
+        summary |= count_excluded_by_year(counts.by_year, settings.years)
         check_any_class(summary, settings)
     except UserError as raised:
         error = str(raised)

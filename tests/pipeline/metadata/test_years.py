@@ -5,7 +5,7 @@ import pytest
 
 from data_manifest.errors import UserError
 from pipeline.groups.settings import GroupSettings
-from pipeline.metadata.years import count_years, left_out_by_year, taken_in, years_in_one_form
+from pipeline.metadata.years import count_excluded_by_year, count_years, has_year_in, normalize_years
 
 YEARS = [None, 1, *range(1990, 2030), 9999]
 
@@ -30,9 +30,9 @@ YEARS = [None, 1, *range(1990, 2030), 9999]
         ("-", "-"),
     ],
 )
-def test_texts_that_mean_the_same_years_have_one_form(text: str, form: str) -> None:
-    assert years_in_one_form(text) == form
-    assert years_in_one_form(form) == form
+def test_equivalent_years_have_one_normal_form(text: str, form: str) -> None:
+    assert normalize_years(text) == form
+    assert normalize_years(form) == form
     assert GroupSettings(years=text).as_dict()["years"] == form
 
 
@@ -79,22 +79,22 @@ def test_agreement_with_plain_python(seed: int) -> None:
     text = ",".join(parts)
     frame = pl.DataFrame({"year": YEARS}, schema={"year": pl.Int16})
     expected = [year for year in YEARS if plainly_taken(text, year)]
-    for form in (text, years_in_one_form(text)):
-        assert frame.filter(taken_in(form))["year"].to_list() == expected
+    for form in (text, normalize_years(text)):
+        assert frame.filter(has_year_in(form))["year"].to_list() == expected
 
 
 def test_no_years_take_all_rows_and_a_hyphen_those_that_have_a_year() -> None:
     frame = pl.DataFrame({"year": YEARS}, schema={"year": pl.Int16})
-    assert frame.filter(taken_in(None))["year"].to_list() == YEARS
-    assert frame.filter(taken_in("-"))["year"].to_list() == YEARS[1:]
+    assert frame.filter(has_year_in(None))["year"].to_list() == YEARS
+    assert frame.filter(has_year_in("-"))["year"].to_list() == YEARS[1:]
 
 
 def test_images_that_are_left_out_are_counted() -> None:
     counted = count_years(pl.LazyFrame({"year": [2013, 2015, None, 2013, 2014, None]}, schema={"year": pl.Int16}))
     assert counted.rows() == [(None, 2), (2013, 2), (2014, 1), (2015, 1)]
-    assert left_out_by_year(counted, None) == {}
-    assert left_out_by_year(counted, "2013-2014") == {"images_of_other_years": 1, "images_without_year": 2}
-    assert left_out_by_year(counted, "-") == {"images_of_other_years": 0, "images_without_year": 2}
+    assert count_excluded_by_year(counted, None) == {}
+    assert count_excluded_by_year(counted, "2013-2014") == {"images_of_other_years": 1, "images_without_year": 2}
+    assert count_excluded_by_year(counted, "-") == {"images_of_other_years": 0, "images_without_year": 2}
 
 
 @pytest.mark.parametrize(
@@ -107,6 +107,6 @@ def test_images_that_are_left_out_are_counted() -> None:
 def test_no_image_of_these_years_is_an_error(there: list[int | None], message: str) -> None:
     counted = count_years(pl.LazyFrame({"year": there}, schema={"year": pl.Int16}))
     with pytest.raises(UserError) as error:
-        left_out_by_year(counted, "2020-")
+        count_excluded_by_year(counted, "2020-")
     rule = f"none of the {len(there)} images is of these years. Years of the images: {message}"
     assert str(error.value) == f"years = 2020-: {rule}"
