@@ -5,9 +5,11 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 
 from data_manifest.errors import UserError
 from data_manifest.schemas import LISTED_FOLDERS
@@ -28,12 +30,8 @@ def cache_folder(artifacts: Path, origin: Path) -> Path:
 
 def read_scan(cache: Path) -> Scan:
     """Return the scan that `write_scan` wrote; an empty one if it is missing, broken, or of other code."""
-    file = cache / FOLDERS
-    try:
-        if read_notes(file).get(HASH_NOTE) != hash_check():
-            return Scan()
-        rows = pl.read_parquet(file, glob=False).select(LISTED_FOLDERS.names)
-    except (OSError, ValueError, pl.exceptions.PolarsError):
+    rows = read_cached(cache / FOLDERS, LISTED_FOLDERS.names)
+    if rows is None:
         return Scan()
     in_leaves = list(LEAVES_OF_FOLDERS)[1:]
     in_folders = rows.drop(in_leaves).iter_rows()
@@ -54,9 +52,24 @@ def write_scan(scan: Scan, cache: Path) -> None:
     leaves = scan.leaves.group_by("path").agg(pl.all())
     frame = folders.join(leaves, on="path", how="left", maintain_order="left")
     frame = frame.with_columns(pl.col(name).fill_null([]) for name in list(LEAVES_OF_FOLDERS)[1:])
-    with contextlib.suppress(OSError):  # as on a disk that is full or cannot be written to
-        cache.mkdir(parents=True, exist_ok=True)
-        write_table(frame, cache / FOLDERS, LISTED_FOLDERS, notes={HASH_NOTE: hash_check()})
+    write_cached(frame, cache / FOLDERS, LISTED_FOLDERS)
+
+
+def read_cached(file: Path, columns: Iterable[str]) -> pl.DataFrame | None:
+    """Return a table of the cache; None if it is missing, broken, or its paths were hashed by other code."""
+    try:
+        if read_notes(file).get(HASH_NOTE) == hash_check():
+            return pl.read_parquet(file, glob=False).select(columns)
+    except (OSError, ValueError, pl.exceptions.PolarsError):
+        pass
+    return None
+
+
+def write_cached(frame: pl.DataFrame, file: Path, schema: pa.Schema) -> None:
+    """Write a table of the cache, unless the disk is full or read-only."""
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_table(frame, file, schema, notes={HASH_NOTE: hash_check()})
 
 
 def known_digest_of_list(list_file: Path, cache: Path) -> str:

@@ -25,14 +25,12 @@ from data_manifest.images.heif import HEIF_SUFFIXES
 from data_manifest.images.hidden import is_hidden, is_system_folder
 from data_manifest.progress import Progress
 from pipeline.execution.executor import usable_cores
-from pipeline.listing.leaves import Leaves, hash_lines
+from pipeline.listing.leaves import LEAF_SUMS, Leaves, hash_lines
 from pipeline.listing.lines import join_lines
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", *HEIF_SUFFIXES)
 NAMES_AT_A_TIME = 250_000
-LEAVES_OF_FOLDERS = pl.Schema(
-    {"path": pl.Binary, "leaf": pl.UInt32, "rows": pl.Int64, "sum_1": pl.UInt64, "sum_2": pl.UInt64}
-)
+LEAVES_OF_FOLDERS = pl.Schema({"path": pl.Binary(), **LEAF_SUMS})
 _SUFFIXES = tuple(suffix.encode() for suffix in IMAGE_SUFFIXES)
 logger = logging.getLogger(__name__)
 
@@ -79,10 +77,7 @@ class Scan:
 
     def sum_up(self) -> Leaves:
         """Return what is in the leaves of all folders together."""
-        leaves, found = Leaves(), self.leaves.group_by("leaf").agg(pl.col("rows", "sum_1", "sum_2").sum())
-        sums = np.stack([found["sum_1"].to_numpy(), found["sum_2"].to_numpy()])
-        leaves.add(found["leaf"].to_numpy(), found["rows"].to_numpy(), sums)
-        return leaves
+        return Leaves.of(self.leaves)
 
 
 def is_settled(times_ns: Iterable[int], read_ns: int) -> bool:

@@ -18,6 +18,7 @@ NAME_START = 7  # bytes of an SF-XL name: UTM east to 10 metres, so that images 
 SEEDS = (1, 2)
 HASH_BITS = 64
 SLASH, AT = b"/@"
+LEAF_SUMS = {"leaf": pl.UInt32(), "rows": pl.Int64(), "sum_1": pl.UInt64(), "sum_2": pl.UInt64()}
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,12 @@ class HashedLines:
     lines: pl.Series
     leaves: npt.NDArray[np.uint32]
     hashes: npt.NDArray[np.uint64]
+
+    def sum_up(self) -> pl.DataFrame:
+        """Return what is in their leaves, as `LEAF_SUMS`."""
+        columns = {"leaf": self.leaves, "sum_1": self.hashes[0], "sum_2": self.hashes[1]}
+        by_leaf = pl.DataFrame(columns).group_by("leaf").agg(pl.col("sum_1", "sum_2").sum(), rows=pl.len())
+        return by_leaf.select(pl.col(name).cast(dtype) for name, dtype in LEAF_SUMS.items())
 
     def order(self) -> Offsets:
         """Return the rows in the order of their leaves."""
@@ -52,6 +59,13 @@ class Leaves:
 
     rows: Offsets = field(default_factory=lambda: np.zeros(NUM_LEAVES, np.int64))
     sums: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros((2, NUM_LEAVES), np.uint64))
+
+    @staticmethod
+    def of(sums: pl.DataFrame) -> "Leaves":
+        """Return the leaves that rows of `LEAF_SUMS` add up to."""
+        leaves, total = Leaves(), sums.group_by("leaf").agg(pl.col("rows", "sum_1", "sum_2").sum())
+        leaves.add(total["leaf"].to_numpy(), total["rows"].to_numpy(), total.select("sum_1", "sum_2").to_numpy().T)
+        return leaves
 
     def add(self, leaf: npt.NDArray[np.uint32], rows: Offsets, sums: npt.NDArray[np.uint64]) -> None:
         """Add the rows and sums of some leaves, each given once."""

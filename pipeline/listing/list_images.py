@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol
 
@@ -18,7 +18,8 @@ from pipeline.listing.cache import cache_folder, known_digest_of_list, read_scan
 from pipeline.listing.folder_scan import IMAGE_SUFFIXES, NAMES_AT_A_TIME, Scan, read_folders, scan_tree
 from pipeline.listing.leaves import Leaves
 from pipeline.listing.lines import Lines
-from pipeline.listing.read_list import cannot_read, digest_of_list, read_block, split_list
+from pipeline.listing.list_blocks import ListBlock, blocks_of, sum_up_blocks, write_blocks
+from pipeline.listing.read_list import cannot_read, digest_of_list
 
 HEAD_BYTES = 1 << 16
 BYTES_OF_A_NAME = 92  # in SF-XL
@@ -28,22 +29,25 @@ Wanted = npt.NDArray[np.bool_]  # which leaves: [NUM_LEAVES]
 
 
 class Listing(Protocol):
-    """The images of a data set, before any is opened; `origin` is the folder or the list file.
-
-    `leaves` says what is in each leaf, if that is known before the paths are read.
-    """
+    """The images of a data set, before any is opened; `origin` is the folder or the list file."""
 
     origin: Path
     fingerprint: str  # a digest of which images there are
     skipped: "Skipped"
-    leaves: Leaves | None
     escapes_newlines: bool  # lines hold NUL for a newline in a path
+
+    @property
+    def leaves(self) -> Leaves | None:
+        """What is in each leaf, if that is known before the paths are read."""
 
     def estimate(self) -> tuple[int, int]:
         """Return about how many images there are, and about how many bytes their paths have together, at no cost."""
 
     def blocks(self, wanted: Wanted | None = None) -> Sequence[Block]:
         """Return blocks that together give all paths; at least those of the wanted leaves."""
+
+    def keep(self, sums: Mapping[Block, pl.DataFrame]) -> None:
+        """Keep for the next listing what is in the leaves of some blocks, as `LEAF_SUMS`."""
 
     def check_unchanged(self) -> None:
         """Check that the images that were read are those of the fingerprint.
@@ -80,12 +84,11 @@ class ListedImages:
     """The images that a list file names, whatever they are called."""
 
     skipped = Skipped()
-    leaves: Leaves | None = None
     escapes_newlines = False
 
     def __init__(self, origin: Path, cache: Path | None) -> None:
         self.origin = origin
-        self._state = state_of(origin)
+        self._cache, self._state = cache, state_of(origin)
         self.fingerprint = known_digest_of_list(origin, cache) if cache else digest_of_list(origin)
 
     def estimate(self) -> tuple[int, int]:
@@ -103,8 +106,30 @@ class ListedImages:
         return size * max(1, head.count(b"\n")) // max(1, len(head)), size
 
     def blocks(self, wanted: Wanted | None = None) -> list[Block]:
-        """Return the blocks of the list: it is not known which lines are in which."""
-        return [partial(read_block, self.origin, *borders) for borders in split_list(self.origin)]
+        """Return the blocks of the list; only those that have wanted leaves, if it is known which."""
+        if wanted is None or self._sums is None:
+            return list(self._blocks)
+        numbers = self._sums.filter(pl.Series(wanted).gather(self._sums["leaf"]))["number"].unique().sort()
+        return [self._blocks[number] for number in numbers]
+
+    @cached_property
+    def leaves(self) -> Leaves | None:
+        """What is in each leaf, if the cache has most blocks of the list."""
+        return None if self._sums is None else Leaves.of(self._sums)
+
+    @cached_property
+    def _blocks(self) -> list[ListBlock]:
+        return blocks_of(self.origin)
+
+    @cached_property
+    def _sums(self) -> pl.DataFrame | None:
+        return sum_up_blocks(self._blocks, self._cache) if self._cache else None
+
+    def keep(self, sums: Mapping[Block, pl.DataFrame]) -> None:
+        """Keep for the next listing what is in the leaves of some blocks."""
+        of_blocks = [block.label(found) for block, found in sums.items() if isinstance(block, ListBlock)]
+        if self._cache and of_blocks:
+            write_blocks(pl.concat(of_blocks), self._cache)
 
     def check_unchanged(self) -> None:
         """Check that the list file was not written since."""
@@ -157,6 +182,9 @@ class FoundImages:
             batches[-1].append(path)
             room -= count
         return [partial(read_folders, self.origin, batch) for batch in batches]
+
+    def keep(self, sums: Mapping[Block, pl.DataFrame]) -> None:
+        """Keep nothing more: the scan is kept."""
 
     def check_unchanged(self) -> None:
         """Check nothing more: `shuffle` compares what it reads with the scan."""

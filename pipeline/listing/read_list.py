@@ -3,7 +3,6 @@
 import itertools
 import os
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from pipeline.listing.lines import NEWLINE, find_bytes
 
 BLOCK_BYTES, MAX_BLOCKS = 4 << 20, 2_000  # blocks of a huge list are larger, so that partitions have few slices
 DIGEST_BYTES = 32 << 20  # per part of a list's digest; another number changes the digests of all lists
+BLOCK_BYTES_PER_LINE = 16 << 10  # one line per so many bytes is fit for a border
 READ_BYTES = 2 << 20  # fits into a processor's cache
 UTF8_MARK, UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 SLASH, DOT, SPACE = b"/. "
@@ -30,6 +30,8 @@ _BLANK_LINES = re.compile(rb"\n[ \t\r\x0b\x0c]*(?=\n)")
 def split_list(list_file: Path) -> list[tuple[int, int]]:
     """Return where blocks of whole lines begin and end; a byte-order mark is left out.
 
+    A hash of the line before a border chooses it, so that a line that is added or removed moves few borders.
+
     Raises:
         UserError: The list cannot be read, or is UTF-16, as some Windows shells write it.
     """
@@ -39,9 +41,14 @@ def split_list(list_file: Path) -> list[tuple[int, int]]:
             if head.startswith(UTF16_MARKS):
                 raise UserError(f"{list_file} is UTF-16. Save it as UTF-8.")
             borders = [len(UTF8_MARK) if head == UTF8_MARK else 0]
+            block_bytes = BLOCK_BYTES << (size // (BLOCK_BYTES * MAX_BLOCKS)).bit_length()
+            lines_per_border = max(1, block_bytes // BLOCK_BYTES_PER_LINE)
             while borders[-1] < size:
-                file.seek(borders[-1] + max(BLOCK_BYTES, size // MAX_BLOCKS) - 1)
+                file.seek(borders[-1] + block_bytes - 1)
                 file.readline()
+                for line in itertools.islice(file, 8 * lines_per_border):
+                    if xxhash.xxh3_64_intdigest(line) % lines_per_border == 0:
+                        break
                 borders.append(min(file.tell(), size))
     except OSError as error:
         raise cannot_read(list_file, error) from error
@@ -53,8 +60,8 @@ def cannot_read(list_file: Path, error: OSError) -> UserError:
     return UserError(f"{list_file}: cannot be read: {error.strerror}")
 
 
-def read_block(list_file: Path, begin: int, end: int) -> Iterator[bytes]:
-    """Give the lines of a block, cleaned.
+def read_bytes(list_file: Path, begin: int, end: int) -> bytes:
+    """Return the bytes of a block.
 
     Raises:
         UserError: The list cannot be read, or is shorter than it was.
@@ -67,7 +74,7 @@ def read_block(list_file: Path, begin: int, end: int) -> Iterator[bytes]:
         raise cannot_read(list_file, error) from error
     if len(content) != end - begin:
         raise UserError(f"{list_file} has changed while it was being read. Run again.")
-    yield clean_lines(content)
+    return content
 
 
 def clean_lines(content: bytes) -> bytes:

@@ -13,15 +13,26 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress
 from pipeline.execution.executor import usable_cores
-from pipeline.listing.leaves import HASH_BITS, NUM_LEAVES, LeafRange, Leaves, cut_into_ranges, hash_lines, path_hashes
+from pipeline.listing.leaves import (
+    HASH_BITS,
+    LEAF_SUMS,
+    NUM_LEAVES,
+    LeafRange,
+    Leaves,
+    cut_into_ranges,
+    hash_lines,
+    path_hashes,
+)
 from pipeline.listing.lines import Lines, flat_bytes, join_lines
 from pipeline.listing.list_images import Block, Listing, Wanted
 
 ROWS_PER_PARTITION = 250_000
+MIN_ROWS_PER_LEAF = 16  # in a block whose sums are kept: those of a list in random order would be too large
 INDEX = np.dtype([("leaf", np.uint32), ("end", np.int64)])  # of a leaf in a block: where its lines end
 
 
@@ -77,11 +88,13 @@ class Shuffle:
         self._paths, self._index = scratch / "paths", scratch / "leaves"
         self._blocks: list[tuple[int, int]] = []  # where each starts in the spill file, and its number of leaves
         self._end = 0  # of the spill file
+        self._sums: dict[Block, pl.DataFrame] = {}
         self._lock = threading.Lock()
         more = join_lines(more_paths)
         self._is_spilled = bool(more) or listing.leaves is None
         if more or listing.leaves is None:
             self._leaves = self._spill([*listing.blocks(), lambda: iter((more,))])
+            listing.keep(self._sums)
         else:
             self._leaves = listing.leaves
         self.partitions = list(cut_into_ranges(self._leaves, rows))
@@ -112,31 +125,38 @@ class Shuffle:
 
             def work(block: Block) -> None:
                 for content in filter(len, block()):
-                    self._spill_block(content, leaves, wanted, paths.fileno(), index.fileno())
+                    sums = self._spill_block(content, leaves, wanted, paths.fileno(), index.fileno())
+                    if wanted is None and len(sums) * MIN_ROWS_PER_LEAF <= sums["rows"].sum():
+                        self._sums[block] = sums
 
             for _ in threads.map(work, blocks):
                 progress.advance()
         return leaves
 
-    def _spill_block(self, content: bytes, leaves: Leaves, wanted: Wanted | None, paths: int, index: int) -> None:
+    def _spill_block(
+        self, content: bytes, leaves: Leaves, wanted: Wanted | None, paths: int, index: int
+    ) -> pl.DataFrame:
+        """Write the paths of a block in the order of their leaves; return what is in these, as `LEAF_SUMS`."""
         hashed = hash_lines(content)
         order = hashed.order()
         if wanted is not None:
             order = order[wanted[hashed.leaves[order]]]
             if not len(order):
-                return
+                return pl.DataFrame(schema=LEAF_SUMS)
         leaf = hashed.leaves[order]
         first = np.flatnonzero(np.append(True, leaf[1:] != leaf[:-1]))
         rows = np.diff(np.append(first, len(leaf)))
         lines, offsets = flat_bytes(hashed.lines.gather(order))
         of_leaves = np.empty(len(first), INDEX)
         of_leaves["leaf"], of_leaves["end"] = leaf[first], offsets[first + rows]
+        sums = np.add.reduceat(hashed.hashes[:, order], first, axis=1)
         with self._lock:
-            leaves.add(leaf[first], rows, np.add.reduceat(hashed.hashes[:, order], first, axis=1))
+            leaves.add(leaf[first], rows, sums)
             start, self._end = self._end, self._end + len(lines)
             self._blocks.append((start, len(first)))
             _write(index, of_leaves.tobytes())
-        _write(paths, lines.data, start)
+            _write(paths, lines.data)
+        return pl.DataFrame([leaf[first], rows, *sums], LEAF_SUMS)
 
     def _find_slices(self, partitions: Sequence[LeafRange]) -> list[SpilledPaths]:
         begins, ends = ([getattr(each, border) for each in partitions] for border in ("begin", "end"))
@@ -154,8 +174,7 @@ class Shuffle:
         ]
 
 
-def _write(descriptor: int, content: bytes | memoryview, start: int | None = None) -> None:
-    """Write all bytes, at `start` if given; a full disk writes some of them before it raises an error."""
+def _write(descriptor: int, content: bytes | memoryview) -> None:
+    """Write all bytes; a full disk writes some of them before it raises an error."""
     while len(content):
-        written = os.write(descriptor, content) if start is None else os.pwrite(descriptor, content, start)
-        content, start = content[written:], None if start is None else start + written
+        content = content[os.write(descriptor, content) :]

@@ -9,14 +9,14 @@ import xxhash
 
 from data_manifest.errors import UserError
 from pipeline.listing import read_list
-from pipeline.listing.read_list import clean_lines, digest_of_list, read_block, split_list
+from pipeline.listing.read_list import clean_lines, digest_of_list, read_bytes, split_list
 
 
 def read(tmp_path: Path, content: bytes) -> list[bytes]:
     """Return the paths of a list."""
     (tmp_path / "list").write_bytes(content)
-    blocks = [read_block(tmp_path / "list", *borders) for borders in split_list(tmp_path / "list")]
-    lines = b"".join(each for block in blocks for each in block)
+    blocks = [read_bytes(tmp_path / "list", *borders) for borders in split_list(tmp_path / "list")]
+    lines = b"".join(map(clean_lines, filter(len, blocks)))
     assert not lines or lines.endswith(b"\n")
     return lines.split(b"\n")[:-1]
 
@@ -122,7 +122,7 @@ def test_utf_16_is_refused(tmp_path: Path, encoding: str) -> None:
 
 
 def test_a_missing_list(tmp_path: Path) -> None:
-    for missing in (lambda: split_list(tmp_path / "list"), lambda: list(read_block(tmp_path / "list", 0, 1))):
+    for missing in (lambda: split_list(tmp_path / "list"), lambda: read_bytes(tmp_path / "list", 0, 1)):
         with pytest.raises(UserError, match=r"list: cannot be read: No such file or directory$"):
             missing()
 
@@ -130,4 +130,4 @@ def test_a_missing_list(tmp_path: Path) -> None:
 def test_a_list_that_gets_shorter_while_it_is_read(tmp_path: Path) -> None:
     (tmp_path / "list").write_bytes(b"a.jpg\n")
     with pytest.raises(UserError, match=r"list has changed while it was being read\. Run again\.$"):
-        list(read_block(tmp_path / "list", 0, 100))
+        read_bytes(tmp_path / "list", 0, 100)
