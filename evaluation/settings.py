@@ -11,6 +11,7 @@ FP32, BF16 = "fp32", "bf16"
 EXACT, IVFPQ, HNSW = "exact", "ivfpq", "hnsw"
 METRES, FRAMES = "metres", "frames"
 RECALL_VALUES = (1, 5, 10, 20)
+POSITION_COLUMNS = ["utm_east", "utm_north", "utm_zone", "utm_band", "latitude"]  # of manifests
 
 
 @dataclass(frozen=True)

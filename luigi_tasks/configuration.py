@@ -1,6 +1,8 @@
 """Checks of the configuration files: names, sections and values that Luigi would ignore or fail on."""
 
 import configparser
+import difflib
+import logging
 import os
 import re
 from collections.abc import Collection, Iterable
@@ -14,12 +16,14 @@ from luigi_tasks.parameters import CONFIG_SECTION, PLACES
 
 OUR_SECTIONS = (CONFIG_SECTION, "dask")
 STAGES = ("training", "evaluation", "groups", "manifest")
+LUIGI_SECTIONS = ("core", "worker", "scheduler", "retcode", "resources", "execution_summary", "logging", "task_history")
 MIN_SIMILARITY = 0.8  # of names of sections
 CONFIG_PATH = "LUIGI_CONFIG_PATH"
+logger = logging.getLogger(__name__)
 
 
 def check_configuration() -> None:
-    """Check the configuration files.
+    """Check the configuration files, and warn of misspelled sections of Luigi.
 
     Raises:
         UserError: A file is missing or unreadable, a value cannot be expanded, or a parameter would be ignored because
@@ -39,9 +43,18 @@ def check_configuration() -> None:
             _check_names(section, names[section])
         elif section != "resources" and (meant := _section_meant(section, names[section])):
             raise UserError(f"{_place(section)} is not read. Parameters go in [{meant}].")
+        elif similar := _similar_section(section):
+            logger.warning("WARNING: %s is not read. Closest: [%s].", _place(section), similar)
     if not in_toml:
         _check_defaults(configuration, names)
         _check_values(configuration, names)
+
+
+def _similar_section(section: str) -> str | None:
+    """Return the section of Luigi that an unknown section may be meant for."""
+    name = section.replace("-", "_")  # both are read
+    found = [] if name in LUIGI_SECTIONS else difflib.get_close_matches(name, LUIGI_SECTIONS, 1, MIN_SIMILARITY)
+    return found[0] if found else None
 
 
 def _check_names(section: str, names: Iterable[str]) -> None:

@@ -26,8 +26,8 @@ from pipeline.manifest.split_manifest import SplitSettings
 from pipeline.sources.settings import SourceSettings
 from pipeline.verification.drop_bad_images import Verified
 from pipeline.verification.settings import NO, VerifiedSettings, VerifySettings
-from training.data.image_changes import TRAIN, VALIDATION, warn_of_changes_to_model
 from training.data.settings import AugmentationSettings
+from training.image_changes import TRAIN, VALIDATION, warn_of_changes_to_model
 from training.network.settings import NetworkSettings
 from training.recipe import decisive_settings, finished_training, training_recipe
 from training.settings import ChosenGroups, RuntimeSettings, SeedsSettings, TrainingSettings

@@ -5,7 +5,8 @@ import functools
 import os
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,18 @@ def test_only_the_report_draws() -> None:
         for file in files_of(package):
             if "report" not in file.parts:
                 assert not packages_of(imports_of(file)) & DRAWING, file
+
+
+def test_no_circle_of_imports_between_folders() -> None:
+    """Checks the folders directly in a package; a module directly in a package counts as one of its own."""
+    imported: dict[str, set[str]] = defaultdict(set)
+    for package in (*PACKAGES, "luigi_tasks"):
+        for file in files_of(package):
+            folder = ".".join(file.relative_to(ROOT).with_suffix("").parts[:2])
+            modules = filter(None, map(module_file, imports_of(file)))
+            names = {".".join(module.relative_to(ROOT).with_suffix("").parts[:2]) for module in modules}
+            imported[folder] |= names - {folder}
+    TopologicalSorter(imported).prepare()  # raises CycleError
 
 
 def modules_after(code: str) -> set[str]:

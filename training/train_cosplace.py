@@ -18,10 +18,10 @@ from data_manifest.store.recipe import Recipe, digest_of_file, read_recipe
 from data_manifest.store.references import WEIGHTS
 from data_manifest.store.run_folders import only_writer, write_run_file
 from data_manifest.tables import best_epoch, make_frame, read_table, write_table
-from training.data.image_changes import ROLES, TRAIN, VALIDATION, record_or_compare, warn_of_changes_to_model
 from training.data.settings import AugmentationSettings
 from training.data.skipped import SKIPPED, all_skipped
 from training.distributed.processes import is_rank_zero
+from training.image_changes import ROLES, TRAIN, VALIDATION, record_or_compare, warn_of_changes_to_model
 from training.loop.saving import METRICS_TABLE
 from training.loop.schedule import epochs_needed
 from training.loop.trainer import seed_to_use, train

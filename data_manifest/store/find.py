@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from data_manifest.errors import UserError
-from data_manifest.store.files import bytes_in, format_bytes, modified_ns
+from data_manifest.store.files import modified_ns
 from data_manifest.store.recipe import CURRENT, RECIPE_FILE, Recipe, is_published, read_recipe
 
 MAX_SHOWN = 5
@@ -85,10 +85,3 @@ def list_current(artifacts: Path) -> list[Path]:
     """Return the folders that each `current` leads to, sorted by path."""
     links = (link for link in artifacts.glob(f"[!.]*/*/{CURRENT}") if link.is_symlink())
     return sorted(link.parent / link.readlink() for link in links if is_published(link))
-
-
-def describe(folder: Path) -> str:
-    """Return a published artifact in one line: stage, name, contents, size on disk, path."""
-    recipe = read_recipe(folder)
-    size = format_bytes(bytes_in(folder))
-    return f"{recipe['stage']} {recipe['name']}: {recipe['summary']['made']}; {size} in {folder}"

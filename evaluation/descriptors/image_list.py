@@ -11,8 +11,8 @@ from data_manifest.images.file_states import ImageStates, stat_manifest, stat_pa
 from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
 from evaluation.descriptors.image_dataset import ImageDataset
-from evaluation.metrics.positives import POSITION_COLUMNS
 from evaluation.recipe import ImageDigests
+from evaluation.settings import POSITION_COLUMNS
 
 COLUMNS = ["path", *POSITION_COLUMNS, "longitude", "heading", "year", "pano_id"]
 

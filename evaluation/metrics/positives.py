@@ -17,7 +17,6 @@ from data_manifest.hemisphere import hemisphere
 from evaluation.settings import FRAMES, METRES
 
 Rows = int | npt.NDArray[np.int64]
-POSITION_COLUMNS = ["utm_east", "utm_north", "utm_zone", "utm_band", "latitude"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -79,22 +79,26 @@ def test_mistakes_are_refused(content: str, message: str, tmp_path: Path, monkey
 
 @pytest.mark.filterwarnings("ignore:The use of the configuration:DeprecationWarning")
 def test_sections_of_luigi_and_references_to_other_values_are_accepted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     sections = "core worker retcode scheduler email smtp sendgrid batch_email batch-notifier execution_summary cors"
     sections += " resources logging task_history task-history hdfs s3 spark mysql prometheus datadog"
     content = "".join(f"[{section}]\nx = 1\n" for section in sections.split())
     use(f"{content}[DEFAULT]\nroot = /d\n[cosplace]\ntrain_folder = %(root)s/50%%\n", tmp_path, monkeypatch)
     check_configuration()
+    assert not caplog.records
     import workflows
 
     task: Any = workflows.BuildGroups
     assert str(task().train_folder) == "/d/50%"
 
 
-def test_sections_of_other_programs_are_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sections_of_other_programs_are_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     use("[retcodes]\ntask_failed = 3\n\n[OurOtherJob]\nM = 3\nhost = x\n\n[resources]\nM = 2\n", tmp_path, monkeypatch)
     check_configuration()
+    assert caplog.messages == ["WARNING: luigi.cfg, line 1: [retcodes] is not read. Closest: [retcode]."]
 
 
 def test_missing_and_unreadable_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

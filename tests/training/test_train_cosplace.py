@@ -10,7 +10,7 @@ import pytest
 from torch import nn
 
 from data_manifest.errors import UserError
-from data_manifest.store.find import describe
+from data_manifest.store.recipe import read_recipe
 from tests.training.conftest import WriteGroups
 from training.settings import TrainingSettings
 from training.train_cosplace import train_cosplace
@@ -57,10 +57,10 @@ def test_patience_stops_early_and_more_resumes(folder: Path, tiny: dict[str, Any
     early = _train(folder, tiny, [10, 30, 20, 25], epochs_num=20, patience=2)
     assert _epochs(early) == 4
     text = "best epoch of 4 is 2 (validation R@1 30.0), stopped early after 2 epochs without a better R@1"
-    assert text in describe(early)
+    assert text in read_recipe(early)["summary"]["made"]
     later = _train(folder, tiny, [40, 1, 2, 3], epochs_num=20, patience=3)
     assert _epochs(later) == 8
-    assert "is 5 (validation R@1 40.0)" in describe(later)
+    assert "is 5 (validation R@1 40.0)" in read_recipe(later)["summary"]["made"]
     assert len(list((folder / "artifacts" / "runs").glob("*/*"))) == 1
 
 
@@ -82,7 +82,7 @@ def test_unreadable_validation_set_is_an_error_before_training(folder: Path, tin
 
 def test_without_a_recall_above_0_publishes_the_last_model(folder: Path, tiny: dict[str, Any]) -> None:
     model = _train(folder, tiny, [0.0, 0.0, 0.0], epochs_num=3)
-    assert "last of 3 epochs, because no epoch has a validation R@1 above 0" in describe(model)
+    assert "last of 3 epochs, because no epoch has a validation R@1 above 0" in read_recipe(model)["summary"]["made"]
     card = (model / "model_card.md").read_text()
     assert "Of the last epoch, because no epoch has an R@1 above 0" in card
     assert "| epoch | 3 of 3 |" in card
@@ -91,7 +91,7 @@ def test_without_a_recall_above_0_publishes_the_last_model(folder: Path, tiny: d
 def test_patience_counts_epochs_with_recall_0(folder: Path, tiny: dict[str, Any]) -> None:
     model = _train(folder, tiny, [0.0] * 20, epochs_num=20, patience=3)
     assert _epochs(model) == 3
-    assert "has a validation R@1 above 0, stopped early after 3 epochs" in describe(model)
+    assert "has a validation R@1 above 0, stopped early after 3 epochs" in read_recipe(model)["summary"]["made"]
 
 
 @pytest.mark.parametrize("epochs", [0, 1])

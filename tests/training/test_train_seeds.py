@@ -6,9 +6,8 @@ import polars as pl
 import pytest
 
 from data_manifest import schemas
-from data_manifest.store.find import describe
 from data_manifest.store.publish import publishing
-from data_manifest.store.recipe import Recipe
+from data_manifest.store.recipe import Recipe, read_recipe
 from data_manifest.tables import read_table, write_table
 from training.train_seeds import publish_seeds, summarise
 
@@ -41,7 +40,10 @@ def test_mean_and_standard_deviation_of_the_best_epochs(tmp_path: Path, caplog: 
     ]
     for row, other in zip(read_table(made, "summary").rows(), expected, strict=True):
         assert row == pytest.approx(other)
-    assert "seeds city: R@1 66.0 ± 4.0, R@5 76.0 ± 4.0, R@10 99.0 ± 0.0 over 3 seeds in validation" in describe(made)
+    assert (
+        "R@1 66.0 ± 4.0, R@5 76.0 ± 4.0, R@10 99.0 ± 0.0 over 3 seeds in validation"
+        in read_recipe(made)["summary"]["made"]
+    )
     assert "standard deviation  4.00  4.00  0.00" in caplog.text
     assert publish_seeds(tmp_path, dict(reversed(models.items()))) == made
 

@@ -16,13 +16,13 @@ from data_manifest.progress import working
 from training.data.augmentation import Augmentation
 from training.data.dataset import GroupDataset
 from training.data.groups import choose_groups, digest_of_groups, read_members, scan_members
-from training.data.image_changes import TRAIN, record_or_compare
 from training.data.loading import augments_in_batches
 from training.data.members import MEMBERS_FILE
 from training.data.sampling import EpochPlan
 from training.data.settings import AugmentationSettings
 from training.data.skipped import SkippedLog
 from training.distributed.processes import broadcast_from_rank0, is_rank_zero, world_size
+from training.image_changes import TRAIN, record_or_compare
 from training.loop.checkpoints import check_same_settings, load_checkpoint
 from training.loop.checks import check_disk_space, check_images, check_workers
 from training.loop.epoch import train_iterations

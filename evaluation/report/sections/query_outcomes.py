@@ -25,10 +25,11 @@ import polars as pl
 
 from data_manifest.tables import read_table
 from evaluation.metrics.breakdown import Pairs, nearest_positives
-from evaluation.metrics.positives import POSITION_COLUMNS, Positions, distances_m, find_positives
+from evaluation.metrics.positives import Positions, distances_m, find_positives
 from evaluation.report.charts.plot import Plot
 from evaluation.report.find_inputs import EvaluatedSet
 from evaluation.report.page.blocks import Charts, Heading
+from evaluation.settings import POSITION_COLUMNS
 
 RIGHT, WRONG, UNANSWERABLE = "right", "wrong", "unanswerable"  # in the tables of figures, so never renamed
 STATES = {RIGHT: "correct", WRONG: "incorrect", UNANSWERABLE: "no positive"}  # with the label on the page

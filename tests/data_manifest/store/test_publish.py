@@ -18,7 +18,7 @@ from data_manifest.errors import UserError
 from data_manifest.store import publish as publish_module
 from data_manifest.store import recipe as recipe_module
 from data_manifest.store.files import format_bytes
-from data_manifest.store.find import describe, find_artifacts, list_artifacts, list_current
+from data_manifest.store.find import find_artifacts, list_artifacts, list_current
 from data_manifest.store.publish import find_published, make_current, publishing
 from data_manifest.store.recipe import Recipe, digest_of, digest_of_file, is_published, read_recipe
 from data_manifest.store.staging import STAGING, dead_staging
@@ -366,12 +366,6 @@ def test_where_nothing_can_be_written_is_told(tmp_path: Path) -> None:
 def test_a_folder_that_is_no_artifact_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"is not a published artifact: it has no recipe\.json"):
         read_recipe(tmp_path)
-
-
-def test_describe(publish: Publish, tmp_path: Path) -> None:
-    folder = publish(RECIPE)
-    size = sum(len(content) for content in files_in(folder).values())
-    assert describe(folder) == f"groups sf-xl-processed-train: 1 row; {size} B in {folder}"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from PIL import Image
 from data_manifest.tables import read_table
 from tests.training.conftest import WriteGroups
 from tests.training.test_train_cosplace import Validation
-from training.data.image_changes import ROLES, TRAIN, VALIDATION, warn_of_changes
+from training.image_changes import ROLES, TRAIN, VALIDATION, warn_of_changes
 from training.train_cosplace import train_cosplace
 
 
