@@ -1,4 +1,4 @@
-"""Leaves: the smallest sets of paths that partitions consist of, numbered by a hash of folder and name."""
+"""Leaves: the smallest sets of paths, numbered by a hash of folder and name. Partitions are ranges of leaves."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ LEAF_SUMS = {"leaf": pl.UInt32(), "rows": pl.Int64(), "sum_1": pl.UInt64(), "sum
 
 @dataclass(frozen=True)
 class HashedLines:
-    """Lines with a hash each.
+    """Lines with their hashes.
 
     Args:
         lines: The lines, bytes, each with its newline.
@@ -48,12 +48,12 @@ class HashedLines:
 
 @dataclass
 class Leaves:
-    """What is in each leaf.
+    """Number of rows and hash sums of each leaf.
 
-    Two sets of paths with the same numbers of rows and the same sums are the same set, but for a chance of 2^-128.
+    Equal rows and sums mean equal sets of paths, with an error probability of 2^-128.
 
     Args:
-        rows: How many paths: [NUM_LEAVES].
+        rows: Number of paths: [NUM_LEAVES].
         sums: The sums of their two hashes, modulo 2^64: [2, NUM_LEAVES].
     """
 
@@ -68,12 +68,12 @@ class Leaves:
         return leaves
 
     def add(self, leaf: npt.NDArray[np.uint32], rows: Offsets, sums: npt.NDArray[np.uint64]) -> None:
-        """Add the rows and sums of some leaves, each given once."""
+        """Add the rows and sums of distinct leaves."""
         self.rows[leaf] += rows
         self.sums[:, leaf] += sums
 
     def digest(self) -> str:
-        """Return a digest of which paths there are."""
+        """Return a digest of the set of paths."""
         content = xxhash.xxh3_128(self.rows.tobytes())
         content.update(self.sums.tobytes())
         return content.hexdigest()[:DIGEST_LENGTH]
@@ -81,14 +81,14 @@ class Leaves:
 
 @dataclass(frozen=True)
 class LeafRange:
-    """The paths of one partition.
+    """A partition, as a range of leaves.
 
     Args:
         key: `b` and the leading bits of the hashes of its paths. Bits after those of the leaf are of the path's hash.
         begin: Its first leaf.
         end: The leaf after its last one.
-        rows: How many paths are in these leaves.
-        digest: Of which paths these are.
+        rows: Number of paths in these leaves.
+        digest: Digest of the key, the rows and the sums.
     """
 
     key: str
@@ -99,14 +99,14 @@ class LeafRange:
 
     @property
     def path_bits(self) -> str:
-        """The leading bits of the paths' own hashes, of a part of one leaf that is too large; else empty."""
+        """The leading bits of the path hashes, for a part of a leaf that is too large; else empty."""
         return self.key[1 + LEAF_BITS :]
 
 
 def cut_into_ranges(leaves: Leaves, rows: int) -> Iterator[LeafRange]:
-    """Give ranges of leaves with at most so many rows, in the order of their keys; empty ones are left out.
+    """Yield ranges of leaves with at most `rows` rows, sorted by key, without empty ones.
 
-    A leaf with more rows is cut by further bits, into parts that have at most so many but for chance.
+    A leaf with more rows is cut by the bits of the path hashes, into parts of about that size.
     """
     before = np.append(0, leaves.rows.cumsum())
     pending = [""]
@@ -127,7 +127,7 @@ def cut_into_ranges(leaves: Leaves, rows: int) -> Iterator[LeafRange]:
 
 
 def hash_lines(content: Content) -> HashedLines:
-    """Hash lines, of which there is at least one; each ends with a newline."""
+    """Hash one or more lines, each ending with a newline."""
     letters = np.frombuffer(content, np.uint8)
     marks = find_bytes(letters, NEWLINE, SLASH)
     newlines = np.flatnonzero(letters[marks] == NEWLINE)
@@ -151,11 +151,11 @@ def hash_lines(content: Content) -> HashedLines:
 
 
 def path_hashes(lines: pl.Series) -> npt.NDArray[np.uint64]:
-    """Return the hashes whose leading bits cut a leaf that is too large, for lines with their newlines."""
+    """Return the hashes by which a leaf that is too large is cut, for lines with their newlines."""
     return lines.hash(SEEDS[1]).to_numpy()
 
 
 def hash_check() -> str:
-    """Return a text that differs where paths are hashed in another way, as under another version of polars."""
+    """Return a string that changes if paths are hashed differently, as by another version of polars."""
     hashed = hash_lines(b"a/@b\na/b\n")
     return " ".join(map(str, [*hashed.leaves.tolist(), *hashed.hashes[:, 0].tolist()]))

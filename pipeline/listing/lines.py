@@ -1,4 +1,4 @@
-"""Paths as lines in one array of bytes, without a Python object for each."""
+"""Paths as lines in one byte array, without one Python object per path."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Lines:
 
     @staticmethod
     def join(texts: pl.Series) -> "Lines":
-        """Return texts as lines, one each, whatever is in them."""
+        """Return texts as lines, even if they contain newlines."""
         return Lines(*flat_bytes((texts + "\n").cast(pl.Binary)))
 
     def __len__(self) -> int:
@@ -50,7 +50,7 @@ class Lines:
         return lines.select(pl.col("line").bin.head("length")).to_series()
 
     def with_escaped_newlines(self) -> "Lines":
-        """Return the lines with the newlines in paths that `join_lines` has escaped."""
+        """Return the lines with the newlines that `join_lines` escaped."""
         if (self.content == 0).any():
             return Lines(np.where(self.content == 0, np.uint8(NEWLINE), self.content), self.offsets)
         return self
@@ -61,7 +61,7 @@ class Lines:
 
 
 def find_bytes(letters: npt.NDArray[np.uint8], *wanted: int) -> Offsets:
-    """Return where an array has one of some bytes. Works in pieces that fit into a processor's cache."""
+    """Return the positions of some bytes in an array, searched in pieces that fit into the processor's cache."""
     is_wanted, is_other = np.empty((2, FIND_BYTES), np.bool_)
     found = [np.empty(0, np.int64)]
     for begin in range(0, len(letters), FIND_BYTES):
@@ -75,20 +75,20 @@ def find_bytes(letters: npt.NDArray[np.uint8], *wanted: int) -> Offsets:
 
 
 def binary_array(content: Content, offsets: Offsets) -> pa.Array:
-    """Return texts as an Arrow array, without a copy. Each begins where the one before it ends."""
+    """Return adjacent texts as an Arrow array, without a copy."""
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(content)]
     return pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
 
 
 def flat_bytes(texts: pl.Series) -> tuple[npt.NDArray[np.uint8], Offsets]:
-    """Return the bytes of a column of bytes, one text after the other, and the offsets of the texts."""
+    """Return the concatenated bytes of a column, and the offsets of its texts."""
     _, offsets, content = texts.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()).buffers()
     ends = np.frombuffer(offsets, np.int64)[: len(texts) + 1]
     return np.frombuffer(content or b"", np.uint8)[: ends[-1]], ends
 
 
 def join_lines(paths: Iterable[bytes], folder: bytes = b"") -> bytes:
-    """Return paths in a folder as lines. A newline in a path becomes NUL, which no path of a file has."""
+    """Return paths in a folder as lines; a newline in a path becomes NUL, which no file path contains."""
     paths = list(paths)
     if not paths:
         return b""

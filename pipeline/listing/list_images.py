@@ -24,49 +24,49 @@ from pipeline.listing.read_list import cannot_read, digest_of_list
 HEAD_BYTES = 1 << 16
 BYTES_OF_A_NAME = 92  # in SF-XL
 SHOWN_FOLDERS = 5
-Block = Callable[[], Iterator[bytes]]  # gives paths as lines
-Wanted = npt.NDArray[np.bool_]  # which leaves: [NUM_LEAVES]
+Block = Callable[[], Iterator[bytes]]  # yields paths as lines
+Wanted = npt.NDArray[np.bool_]  # whether each leaf is wanted: [NUM_LEAVES]
 
 
 class Listing(Protocol):
-    """The images of a data set, before any is opened; `origin` is the folder or the list file."""
+    """The image paths of a data set; `origin` is the folder or the list file."""
 
     origin: Path
-    fingerprint: str  # a digest of which images there are
+    fingerprint: str  # digest of the paths
     skipped: "Skipped"
     escapes_newlines: bool  # lines hold NUL for a newline in a path
 
     @property
     def leaves(self) -> Leaves | None:
-        """What is in each leaf, if that is known before the paths are read."""
+        """Rows and hash sums per leaf, if known before the paths are read."""
 
     def estimate(self) -> tuple[int, int]:
-        """Return about how many images there are, and about how many bytes their paths have together, at no cost."""
+        """Return rough numbers of images and of bytes in their paths, at no cost."""
 
     def blocks(self, wanted: Wanted | None = None) -> Sequence[Block]:
-        """Return blocks that together give all paths; at least those of the wanted leaves."""
+        """Return blocks that together yield all paths, or at least those of the wanted leaves."""
 
     def keep(self, sums: Mapping[Block, pl.DataFrame]) -> None:
-        """Keep for the next listing what is in the leaves of some blocks, as `LEAF_SUMS`."""
+        """Cache the rows and sums per leaf of some blocks, as `LEAF_SUMS`, for the next listing."""
 
     def check_unchanged(self) -> None:
-        """Check that the images that were read are those of the fingerprint.
+        """Check that the paths read are those of the fingerprint.
 
         Raises:
-            UserError: They may not be.
+            UserError: They may have changed.
         """
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """What is not listed: hidden images, and folders that are hidden or that systems keep, by their names."""
+    """What is not listed: hidden images, and hidden or system folders, counted by name."""
 
     hidden_images: int = 0
     folders: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def counts(self) -> dict[str, int]:
-        """The counts, as a manifest's summary has them."""
+        """The counts for a manifest's summary."""
         return {"hidden_images": self.hidden_images, "skipped_folders": sum(self.folders.values())}
 
     def __bool__(self) -> bool:
@@ -81,7 +81,7 @@ class Skipped:
 
 
 class ListedImages:
-    """The images that a list file names, whatever they are called."""
+    """The images in a list file, with any names."""
 
     skipped = Skipped()
     escapes_newlines = False
@@ -92,7 +92,7 @@ class ListedImages:
         self.fingerprint = known_digest_of_list(origin, cache) if cache else digest_of_list(origin)
 
     def estimate(self) -> tuple[int, int]:
-        """Return how many lines there are if they are as long as the first ones, and the size of the file.
+        """Return the number of lines, estimated from the first ones, and the size of the file.
 
         Raises:
             UserError: The list cannot be read.
@@ -132,13 +132,13 @@ class ListedImages:
             write_blocks(pl.concat(of_blocks), self._cache)
 
     def check_unchanged(self) -> None:
-        """Check that the list file was not written since."""
+        """Check that the list file was not written in the meantime."""
         if state_of(self.origin) != self._state:
             raise UserError(f"{self.origin} has changed while it was being read. Run again.")
 
 
 class FoundImages:
-    """The images that are in a folder and below."""
+    """The images in a folder and below."""
 
     escapes_newlines = True
 
@@ -162,7 +162,7 @@ class FoundImages:
         return Skipped(sum(folder.hidden_images for folder in folders), names)
 
     def estimate(self) -> tuple[int, int]:
-        """Return how many images there are, and the bytes of their paths if their names are as long as SF-XL's."""
+        """Return the number of images, and the bytes of their paths if names are as long as in SF-XL."""
         counts = {path: folder.count for path, folder in self.scan.folders.items()}
         path_bytes = sum(count * (len(path) + BYTES_OF_A_NAME) for path, count in counts.items())
         return sum(counts.values()), path_bytes
@@ -199,21 +199,21 @@ def path_blocks(listing: Listing) -> Iterator[pl.Series]:
 
 
 def list_file_of(images_folder: Path) -> Path:
-    """Return where the list file of a folder lies: beside it, `train_images_paths.txt` for `train`."""
+    """Return the list file of a folder, which is next to it: `train_images_paths.txt` for `train`."""
     folder = images_folder.resolve() if images_folder.name in ("", "..") else images_folder  # `.` has no name
     return folder.parent / (folder.name + LIST_SUFFIX)
 
 
 def list_images(images_folder: Path, artifacts: Path | None = None, rescan: bool = False) -> Listing:
-    """List the images of a folder, from the list file beside it if there is one.
+    """List the images of a folder, from the list file next to it if there is one.
 
     Args:
         images_folder: The folder.
-        artifacts: Where to keep what is found, so that the next listing takes less time; None keeps nothing.
-        rescan: Trust nothing that was kept.
+        artifacts: The artifacts folder, for the cache of listings; None: do not cache.
+        rescan: Ignore the cache.
 
     Raises:
-        UserError: There is neither the folder nor a list file, there is no image in it, or it cannot be read.
+        UserError: There is neither a folder nor a list file, it has no image, or it cannot be read.
     """
     list_file = list_file_of(images_folder)
     from_list = list_file.is_file()

@@ -1,4 +1,4 @@
-"""Shuffle the paths of a data set into partitions, which depend only on which paths there are, not on their order.
+"""Shuffle the paths of a data set into partitions that depend only on the set of paths, not on their order.
 
 Each block of paths is sorted by leaf and appended to one spill file; a partition is one slice of each block.
 """
@@ -41,10 +41,10 @@ class SpilledPaths:
     """The paths of one partition; can be sent to another process.
 
     Args:
-        leaves: Which partition.
+        leaves: The partition.
         file: The spill file.
-        slices: Where its lines begin, and how many bytes they have: [num_slices, 2].
-        escapes_newlines: As of a `Listing`.
+        slices: Start and length of its lines in bytes: [num_slices, 2].
+        escapes_newlines: As in `Listing`.
     """
 
     leaves: LeafRange
@@ -53,7 +53,7 @@ class SpilledPaths:
     escapes_newlines: bool
 
     def read(self) -> Lines:
-        """Return the paths in any order; a path that was listed twice is there twice."""
+        """Return the paths in any order, including repeats."""
         content = np.empty(self.slices[:, 1].sum(), np.uint8)
         end = 0
         with self.file.open("rb", buffering=0) as file:
@@ -72,9 +72,9 @@ class Shuffle:
 
     Args:
         listing: The images.
-        scratch: A folder for the spill file, which partitions are read from.
-        rows: How many rows a partition should have at most.
-        more_paths: Paths beside those of the listing.
+        scratch: Folder for the spill file, from which partitions are read.
+        rows: Maximum number of rows per partition.
+        more_paths: Paths in addition to those of the listing.
 
     Raises:
         UserError: The images cannot be listed.
@@ -100,7 +100,7 @@ class Shuffle:
         self.partitions = list(cut_into_ranges(self._leaves, rows))
 
     def paths(self, partitions: Sequence[LeafRange]) -> list[SpilledPaths]:
-        """Return the paths of some of the partitions. Of a tree, only the folders that they are in are listed.
+        """Return the paths of some partitions; of a tree, only the folders that contain them are listed.
 
         Raises:
             UserError: The images cannot be listed, or have changed.
@@ -115,7 +115,7 @@ class Shuffle:
         return self._find_slices(partitions)
 
     def _spill(self, blocks: Sequence[Block], wanted: Wanted | None = None) -> Leaves:
-        """Write the paths of blocks, of the wanted leaves if these are given; return what is in the leaves."""
+        """Spill the paths of blocks, only those of wanted leaves if given; return rows and sums per leaf."""
         leaves = Leaves()
         self._blocks, self._end = [], 0
         with ExitStack() as stack:
@@ -136,7 +136,7 @@ class Shuffle:
     def _spill_block(
         self, content: bytes, leaves: Leaves, wanted: Wanted | None, paths: int, index: int
     ) -> pl.DataFrame:
-        """Write the paths of a block in the order of their leaves; return what is in these, as `LEAF_SUMS`."""
+        """Spill the paths of a block sorted by leaf; return rows and sums per leaf, as `LEAF_SUMS`."""
         hashed = hash_lines(content)
         order = hashed.order()
         if wanted is not None:

@@ -1,4 +1,4 @@
-"""Build a manifest: a row for each usable image, and a reject with its reason for each other file."""
+"""Build a manifest: one row per usable image, and one reject with its reason per other file."""
 
 import contextlib
 import logging
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 
 def manifest_recipe(name: str, listing: Listing, strict: bool, source: Source = NAMES_SOURCE) -> Recipe:
-    """Return what makes a manifest: the paths, what is read of them, and whether doubtful positions are rejected."""
+    """Return the recipe of a manifest."""
     inputs = {"images": listing.fingerprint, **source.inputs(listing)}
     return Recipe("manifest", name, VERSION, {"strict": strict, **source.settings}, inputs)
 
@@ -55,24 +55,24 @@ def build_manifest(
     executor: Executor | None = None,
     source: Source = NAMES_SOURCE,
 ) -> Path:
-    """Write the manifest and the rejects of a folder of images, and return the folder of the artifact.
+    """Write the manifest and the rejects of an images folder, and return the folder of the artifact.
 
-    What is published already is not made again.
+    A published artifact is returned as it is.
 
     Args:
-        images_folder: Holds images, at any depth; `<images_folder>_images_paths.txt` is taken instead of listing it if
-            it is there.
-        artifacts: Where artifacts are published.
-        name: The data set's name among the artifacts; made from the folder's path by default.
-        strict: For training: an image is rejected for any field that cannot be, and if UTM and latitude/longitude
-            are more than 1 km apart. A database or query image is dropped for a missing UTM position alone.
+        images_folder: Contains images at any depth. If the list file `<images_folder>_images_paths.txt` exists, it is
+            read instead of listing the folder.
+        artifacts: The artifacts folder.
+        name: The data set's name; from the folder's path by default.
+        strict: For training: reject an image with any invalid field, or with UTM and latitude/longitude more than 1 km
+            apart. Otherwise, for databases and queries, only an image without a UTM position is rejected.
         listing: The images, if they have been listed already.
-        on_percentage: Told of the progress.
-        executor: Builds the partitions; what the source asks for by default: threads of this process for names.
-        source: Where it is written what the images are: by default in their names, as in SF-XL, so that none is opened.
+        on_percentage: Called with the percentage done.
+        executor: Builds the partitions; that of the source by default (for names, threads of this process).
+        source: Source of positions, headings and times; file names in SF-XL's form by default.
 
     Raises:
-        UserError: The images cannot be listed, none of them is usable, or there is no room for the tables.
+        UserError: The images cannot be listed, none is usable, or the disk is too small for the tables.
     """
     name = name or data_set_name(images_folder, artifacts)
     listing = listing or list_images(images_folder, artifacts)
@@ -112,7 +112,7 @@ def build_manifest(
 
 
 def _link_all(shuffle: Shuffle, new: ManifestBuild) -> dict[LeafRange, Built]:
-    """Link the partitions that an earlier artifact has, whose rows depend on nothing but the paths."""
+    """Link the partitions that an earlier artifact has, if their rows depend only on the paths."""
     built = {}
     with Progress("looking for earlier partitions", len(shuffle.partitions), "partitions") as progress:
         for leaves in shuffle.partitions if new.earlier else ():
@@ -123,9 +123,9 @@ def _link_all(shuffle: Shuffle, new: ManifestBuild) -> dict[LeafRange, Built]:
 
 
 def _read_again(shuffle: Shuffle, built: dict[LeafRange, Built], new: ManifestBuild, where: Executor | None) -> None:
-    """Read those partitions again that give headings of -1 the wrong meaning.
+    """Rebuild the partitions that misread headings of -1.
 
-    The meaning depends on all images of the data set, so it is known only when all partitions have been read.
+    -1 is a heading if the data set has other negative headings, else "unknown"; that is known only at the end.
     """
     negative, wrong = read_otherwise({leaves: part.counts for leaves, part in built.items()})
     if not wrong:
@@ -134,12 +134,12 @@ def _read_again(shuffle: Shuffle, built: dict[LeafRange, Built], new: ManifestBu
         for table in ("manifest", "rejects"):
             (new.folder / table / built[leaves].name).unlink()
     jobs = [Partition(images, new, negative) for images in shuffle.paths(wrong)]
-    with Progress("reading headings of -1 again", len(jobs), "partitions") as progress:
+    with Progress("rereading headings of -1", len(jobs), "partitions") as progress:
         built |= zip(wrong, run_all(build_partition, jobs, progress, where), strict=True)
 
 
 def summarise(parts: Sequence[Built]) -> dict[str, Any]:
-    """Return the counts of all partitions together."""
+    """Return the sum of the counts of all partitions."""
     years = {"first_year": min, "last_year": max}
     total: dict[str, Any] = dict.fromkeys(("files", "repeats", "usable", "rejects"), 0)
     for key in parts[0].counts if parts else ():
@@ -155,7 +155,7 @@ def summarise(parts: Sequence[Built]) -> dict[str, Any]:
 def _check_unchanged(listing: Listing, source: Source, recipe: Recipe) -> None:
     listing.check_unchanged()
     if not source.inputs(listing).items() <= recipe.inputs.items():
-        raise UserError(f"{listing.origin}: what is read of the images has changed while it was being read: run again")
+        raise UserError(f"{listing.origin}: the source has changed while it was being read. Run again.")
 
 
 def _check_any_usable(listing: Listing, summary: dict[str, Any], staging: Path, source: Source) -> None:
@@ -174,7 +174,7 @@ def _check_any_usable(listing: Listing, summary: dict[str, Any], staging: Path, 
 def _log_summary(name: str, summary: dict[str, Any]) -> None:
     logger.info("%s: %s files, %s usable images", name, f"{summary['files']:,}", f"{summary['usable']:,}")
     if summary["partitions_from_before"]:
-        text = "%s: %d of %d partitions were there already"
+        text = "%s: %d of %d partitions reused"
         logger.info(text, name, summary["partitions_from_before"], summary["partitions"])
     for key, count in summary.items():
         if key.startswith("rejects: ") and count:
@@ -185,9 +185,9 @@ def _log_summary(name: str, summary: dict[str, Any]) -> None:
             text = "%s: %s images kept with a UTM position that cannot be in its zone: %s"
             logger.warning(text, name, f"{count:,}", key.removeprefix(KEPT_UTM))
     notes = {
-        "repeats": "listed more than once, taken once",
+        "repeats": "listed again, counted once",
         "without_heading": "without a heading",
-        "odd_times": "with a timestamp that is not understood, left out",
+        "odd_times": "with an unreadable timestamp, left out",
         "apart_over_1_m": "with UTM and latitude/longitude more than 1 m apart",
         "apart_over_1_km": "with them more than 1 km apart, kept",
     }

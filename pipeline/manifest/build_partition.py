@@ -1,4 +1,4 @@
-"""Build one partition of a manifest: from paths to two Parquet files, or to links to those of an earlier artifact."""
+"""Build one partition of a manifest: write two Parquet files, or link them from an earlier artifact."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -34,10 +34,10 @@ class Images(Protocol):
 
     @property
     def leaves(self) -> LeafRange:
-        """Which partition, and which paths are in it."""
+        """The range of leaves of the partition."""
 
     def read(self) -> Lines:
-        """Return the paths in any order, one several times if it was listed so."""
+        """Return the paths in any order, including repeats."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Partition:
     """A partition to build.
 
     Args:
-        images: Its images.
-        manifest: The manifest that it is of.
+        images: Its paths.
+        manifest: The manifest being built.
         negative_headings: As in `heading_in_range`; None until all partitions have been read once.
     """
 
@@ -57,10 +57,10 @@ class Partition:
 
 @dataclass(frozen=True)
 class ManifestBuild:
-    """A manifest that is being built.
+    """A manifest being built.
 
     Args:
-        folder: Where its tables are written.
+        folder: Folder of its tables.
         strict: As in `build_manifest`.
         earlier: Artifacts that may have the same partitions.
         reader: Reads what the images are.
@@ -82,7 +82,7 @@ class Built:
 
 
 def build_partition(partition: Partition) -> Built:
-    """Write a partition's part of the manifest and the rejects, or link it from an earlier artifact."""
+    """Write the manifest and rejects of a partition, or link them from an earlier artifact."""
     manifest, paths = partition.manifest, distinct_paths(partition.images.read())
     either = (False, True) if partition.negative_headings is None else (partition.negative_headings,)
     state = manifest.reader.state(paths)
@@ -96,10 +96,10 @@ def build_partition(partition: Partition) -> Built:
 
 
 def partition_name(leaves: LeafRange, strict: bool, negative_headings: bool, state: bytes = b"") -> str:
-    """Return the name of a partition's files. It has a digest of everything that their rows depend on.
+    """Return the name of a partition's files, with a digest of everything that their rows depend on.
 
     Args:
-        leaves: Which paths.
+        leaves: The range of leaves of the partition.
         strict: As in `build_manifest`.
         negative_headings: As in `heading_in_range`.
         state: What the reader's `state` gives.
@@ -114,7 +114,7 @@ def name_of(key: str, digest: str) -> str:
 
 
 def key_of(name: str) -> str:
-    """Return the key of the partition whose files have a name."""
+    """Return the key of a partition from the name of its files."""
     return name.removeprefix("part-").rpartition("-")[0]
 
 
@@ -124,7 +124,7 @@ def link_partition(
     """Link the files of a partition from the first earlier artifact that has both; None if there is none.
 
     Args:
-        leaves: Which paths.
+        leaves: The range of leaves of the partition.
         manifest: The manifest.
         negative_headings: Either will do: which one is right is known only after all partitions have been read.
         state: What the reader's `state` gives.
@@ -139,9 +139,9 @@ def link_partition(
 
 
 def _link(earlier: Path, folder: Path, name: str) -> bool:
-    """Link both files of a partition from an earlier artifact; return whether that could be done.
+    """Link both files of a partition from an earlier artifact; return whether it has them.
 
-    The manifest's file is written last, so it is there only if the rejects' is.
+    The manifest's file is written last, so it exists only if the rejects file does.
     """
     for table in ("rejects", "manifest"):
         (folder / table).mkdir(exist_ok=True)
@@ -151,7 +151,7 @@ def _link(earlier: Path, folder: Path, name: str) -> bool:
 
 
 def read_otherwise(counts: Mapping[Key, Counts]) -> tuple[bool, list[Key]]:
-    """Return whether a data set has negative headings other than -1, and which partitions give -1 the wrong meaning.
+    """Return whether a data set has negative headings other than -1, and which partitions misread -1.
 
     Args:
         counts: What `count` returned for each partition of the data set.
@@ -162,7 +162,7 @@ def read_otherwise(counts: Mapping[Key, Counts]) -> tuple[bool, list[Key]]:
 
 
 def _write(images: pl.DataFrame, counts: Counts, folder: Path, name: str) -> None:
-    """Write both tables; one without rows is a file as well, so that each table is there."""
+    """Write both tables, even without rows, so that each table exists."""
     usable = images.filter(pl.col("reject").is_null()).select(schemas.MANIFEST.names)
     rejected = images.filter(pl.col("reject").is_not_null()).select("path", pl.col("reject").struct.unnest())
     write_table(rejected, folder / "rejects" / name, schemas.REJECTS)
@@ -170,10 +170,12 @@ def _write(images: pl.DataFrame, counts: Counts, folder: Path, name: str) -> Non
 
 
 def count(images: pl.DataFrame) -> Counts:
-    """Return the counts of a partition's rows, and its first and last year."""
+    """Return counts of a partition's rows, and its first and last year."""
     usable = pl.col("reject").is_null()
     reason = pl.col("reject").struct.field("reason")
-    is_odd_time = pl.col("is_odd_time") if "is_odd_time" in images.columns else pl.lit(False)  # names have no such time
+    is_odd_time = (
+        pl.col("is_odd_time") if "is_odd_time" in images.columns else pl.lit(False)
+    )  # names have no such column
     counts = images.select(
         usable=usable.sum(),
         rejects=(~usable).sum(),

@@ -136,13 +136,13 @@ def test_what_is_logged(build: Callable[..., Path], caplog: pytest.LogCaptureFix
     assert caplog.messages == [
         "x: 4 files, 2 usable images",
         "x: 2 rejected: wrong number of fields",
-        "x: 1 listed more than once, taken once",
+        "x: 1 listed again, counted once",
         "x: 1 without a heading",
         "x: 1 with UTM and latitude/longitude more than 1 m apart",
     ]
     caplog.clear()
     build("x.jpg", GOOD, NO_HEADING, MANGLED, GOOD)
-    assert caplog.messages[:2] == ["x: 4 files, 2 usable images", "x: 1 of 1 partitions were there already"]
+    assert caplog.messages[:2] == ["x: 4 files, 2 usable images", "x: 1 of 1 partitions reused"]
 
 
 @pytest.mark.usefixtures("_small_partitions")

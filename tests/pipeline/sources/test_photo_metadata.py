@@ -154,7 +154,7 @@ def test_timestamps_that_cannot_be_parsed_are_counted(
     manifest = manifest_of(tmp_path / "photos")
     assert read_table(manifest, "manifest")["timestamp"].to_list() == [None] * 8
     assert read_recipe(manifest)["summary"]["odd_times"] == len(times)
-    assert "photos: 5 with a timestamp that is not understood, left out" in caplog.text
+    assert "photos: 5 with an unreadable timestamp, left out" in caplog.text
 
 
 @pytest.mark.parametrize(
