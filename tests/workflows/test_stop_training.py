@@ -74,7 +74,8 @@ def test_sigterm_saves_and_the_same_command_resumes(city: Path, luigi: Luigi, tm
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_luigi(city: Path, tmp_path: Path) -> None:
+def test_ctrl_c_stops_luigi(city: Path, luigi: Luigi, tmp_path: Path) -> None:
+    luigi("TrainCosPlace", "--dataset-folder", str(city), *TINY, "--epochs-num", "0")  # builds the tables
     command = ("EvaluateCosPlace", "--dataset-folder", str(city), *LONG, "--workers", "2", "--num-workers", "1")
     with training(tmp_path, *command) as process:
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
