@@ -1,4 +1,4 @@
-"""Whether the images of a data set can be read at all: one of them is opened, before work of days begins."""
+"""Check that the images of a data set are readable by opening one, before a long run begins."""
 
 import os
 from pathlib import Path
@@ -10,10 +10,10 @@ from pipeline.listing.list_images import Listing, path_blocks
 
 
 def check_first_image(listing: Listing, images_folder: Path) -> None:
-    """Check that an image of the first folder that has any is there and whole.
+    """Check that an image of the first folder with images exists and is complete.
 
     Raises:
-        UserError: It is not.
+        UserError: It is missing or corrupt.
     """
     path = images_folder / os.fsdecode(_first_path(listing))
     try:

@@ -76,7 +76,7 @@ class Scan:
     leaves: pl.DataFrame = field(default_factory=LEAVES_OF_FOLDERS.to_frame)
 
     def sum_up(self) -> Leaves:
-        """Return what is in the leaves of all folders together."""
+        """Return rows and hash sums per leaf, over all folders."""
         return Leaves.of(self.leaves)
 
 
@@ -113,7 +113,7 @@ def scan_tree(root: Path, known: Scan) -> Scan:
 def _walk(
     root: Path, known: Mapping[bytes, Folder], folders: dict[bytes, Folder]
 ) -> Iterator[tuple[bytes, list[bytes]]]:
-    """Add all folders to `folders`; give the path and the image names of those that had to be listed."""
+    """Add all folders to `folders`; yield path and image names of those that had to be listed."""
     real_root = os.path.realpath(os.fsencode(root))
     pending = [(real_root, b"", frozenset({real_root}))]
     with Progress(f"listing {root}", None, "folders") as progress:
@@ -134,7 +134,7 @@ def _walk(
 
 
 def _in_batches(listed: Iterable[tuple[bytes, list[bytes]]]) -> Iterator[list[tuple[bytes, list[bytes]]]]:
-    """Give folders with their names in batches that fit into memory; a huge folder is in several."""
+    """Yield folders with their names in batches that fit into memory; a huge folder is split over several."""
     batch: list[tuple[bytes, list[bytes]]] = []
     count = 0
     for folder, names in listed:
@@ -166,7 +166,7 @@ def _leaves_of(batch: list[tuple[bytes, list[bytes]]]) -> pl.DataFrame:
 
 
 def read_folders(root: Path, folders: Iterable[bytes]) -> Iterator[bytes]:
-    """Give the paths of the images in folders as lines, in blocks.
+    """Yield the image paths of folders as lines, in blocks.
 
     Raises:
         UserError: A folder cannot be read.
@@ -233,7 +233,7 @@ def _list(path: bytes) -> _Entries:
 
 
 def _is_folder(entry: os.DirEntry[bytes]) -> bool:
-    """Return whether an entry is a folder or a link to one; a link that leads nowhere is none."""
+    """Return whether an entry is a folder or a link to one; False for a broken link."""
     try:
         return entry.is_dir()
     except OSError as error:

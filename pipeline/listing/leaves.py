@@ -36,7 +36,7 @@ class HashedLines:
     hashes: npt.NDArray[np.uint64]
 
     def sum_up(self) -> pl.DataFrame:
-        """Return what is in their leaves, as `LEAF_SUMS`."""
+        """Return rows and hash sums per leaf, as `LEAF_SUMS`."""
         columns = {"leaf": self.leaves, "sum_1": self.hashes[0], "sum_2": self.hashes[1]}
         by_leaf = pl.DataFrame(columns).group_by("leaf").agg(pl.col("sum_1", "sum_2").sum(), rows=pl.len())
         return by_leaf.select(pl.col(name).cast(dtype) for name, dtype in LEAF_SUMS.items())

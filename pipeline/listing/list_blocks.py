@@ -1,4 +1,4 @@
-"""Blocks of a list file, and the cache of what is in the leaves of each."""
+"""Blocks of a list file, and the cache of the rows and hash sums per leaf of each."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +21,7 @@ MIN_KNOWN = 0.5  # share of blocks; with fewer, reading the whole list once take
 
 @dataclass(eq=False)
 class ListBlock:
-    """Whole lines of a list file; a call gives them cleaned."""
+    """Consecutive lines of a list file; a call yields them cleaned."""
 
     list_file: Path
     begin: int
@@ -29,7 +29,7 @@ class ListBlock:
     digest: bytes = b""  # of its bytes, once it has been read
 
     def __call__(self) -> Iterator[bytes]:
-        """Give the lines, cleaned."""
+        """Yield the lines, cleaned."""
         yield clean_lines(self._read())
 
     def read_digest(self) -> bytes:
@@ -38,13 +38,13 @@ class ListBlock:
         return self.digest
 
     def sum_up(self) -> pl.DataFrame:
-        """Return what is in the leaves, as `SUMS_OF_BLOCKS`."""
+        """Return rows and hash sums per leaf, as `SUMS_OF_BLOCKS`."""
         (content,) = self()
         sums = hash_lines(content).sum_up() if content else pl.DataFrame(schema=LEAF_SUMS)
         return self.label(sums)
 
     def label(self, sums: pl.DataFrame) -> pl.DataFrame:
-        """Return sums of the block, as `LEAF_SUMS`, with its digest: `SUMS_OF_BLOCKS`."""
+        """Add the block's digest to its `LEAF_SUMS`, and return `SUMS_OF_BLOCKS`."""
         return sums.select(pl.lit(self.digest).alias("block"), *LEAF_SUMS)
 
     def _read(self) -> bytes:

@@ -1,4 +1,4 @@
-"""List the images of a folder: the files in it, or the lines of the list file beside it. No image is opened."""
+"""List the images of a folder: the files in it, or the lines of the list file next to it. No image is opened."""
 
 import os
 from collections import Counter
@@ -114,7 +114,7 @@ class ListedImages:
 
     @cached_property
     def leaves(self) -> Leaves | None:
-        """What is in each leaf, if the cache has most blocks of the list."""
+        """Rows and hash sums per leaf, if the cache has most blocks of the list."""
         return None if self._sums is None else Leaves.of(self._sums)
 
     @cached_property
@@ -126,7 +126,7 @@ class ListedImages:
         return sum_up_blocks(self._blocks, self._cache) if self._cache else None
 
     def keep(self, sums: Mapping[Block, pl.DataFrame]) -> None:
-        """Keep for the next listing what is in the leaves of some blocks."""
+        """Cache rows and hash sums per leaf of some blocks for the next listing."""
         of_blocks = [block.label(found) for block, found in sums.items() if isinstance(block, ListBlock)]
         if self._cache and of_blocks:
             write_blocks(pl.concat(of_blocks), self._cache)
@@ -184,14 +184,14 @@ class FoundImages:
         return [partial(read_folders, self.origin, batch) for batch in batches]
 
     def keep(self, sums: Mapping[Block, pl.DataFrame]) -> None:
-        """Keep nothing more: the scan is kept."""
+        """Do nothing: the scan is cached."""
 
     def check_unchanged(self) -> None:
-        """Check nothing more: `shuffle` compares what it reads with the scan."""
+        """Do nothing: `shuffle` compares the paths with the scan."""
 
 
 def path_blocks(listing: Listing) -> Iterator[pl.Series]:
-    """Give all paths, bytes, block by block; a path that is listed twice is there twice."""
+    """Yield all paths as bytes, block by block, including repeats."""
     for block in listing.blocks():
         for content in block():
             lines = Lines.split(content)

@@ -16,8 +16,8 @@ class Paths:
     """Sorted distinct paths.
 
     Args:
-        in_bytes: The paths as they are on the disk.
-        repeats: How many lines repeat a path.
+        in_bytes: The paths as on disk.
+        repeats: Number of lines that repeat a path.
         parts: The parts of the names, if all of them are in SF-XL's form.
     """
 
@@ -28,8 +28,8 @@ class Paths:
     def decode(self) -> pl.DataFrame:
         """Return the paths as text in `path`, and whether they are UTF-8 in `is_utf8`.
 
-        A path that is not gets a `./`, which no other path begins with, and its odd bytes and percent signs are
-        escaped, so that it has a text of its own whatever files are called.
+        Other paths get a leading `./`, which no listed path has, and their invalid bytes and percent signs are
+        escaped, so that the text is unique.
         """
         try:
             return pl.DataFrame({"path": self.in_bytes.cast(pl.String)}).with_columns(is_utf8=pl.lit(True))

@@ -75,7 +75,6 @@ class Source(ABC):
     def open(self, listing: Listing, scratch: Path) -> tuple[Sequence[bytes], Reader]:
         """Return paths that only the source names, and the reader.
 
-
         Args:
             listing: The listed images.
             scratch: A folder that all workers can read, kept until the manifest is built.
