@@ -43,6 +43,8 @@ class Extraction:
 class EvaluationSettings(Settings):
     """How images are read and what counts as a positive; names and defaults are those of the published code."""
 
+    title = "Evaluation"
+
     positive_dist_threshold: float = setting(
         WITHIN_25_M.value, "largest distance in metres between a query and a positive in the database"
     )
@@ -82,6 +84,8 @@ def _parse_recall_values(text: str) -> str:
 class RetrievalSettings(Settings):
     """How a finished model is tested. Validation during training does not use these."""
 
+    title = "Evaluation"
+
     infer_precision: str = setting(
         FP32,
         "precision of descriptors in tests; bf16 is faster on processors that have it, and changes recalls by some "
@@ -110,6 +114,8 @@ class RetrievalSettings(Settings):
 @dataclass(frozen=True)
 class ChosenSets(Settings):
     """Test sets other than the data set's own."""
+
+    title = "Evaluation"
 
     test_sets: str | None = setting(
         None,

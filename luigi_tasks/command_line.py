@@ -1,17 +1,15 @@
 """Short messages for mistyped tasks and parameters: Luigi would list all of them."""
 
 import argparse
-import difflib
 import re
 import sys
-from collections.abc import Collection
 from typing import Any, NoReturn
 
 from luigi.cmdline_parser import CmdlineParser
 from luigi.task_register import Register
 
-MAX_SUGGESTIONS = 3
-MIN_SIMILARITY = 0.6  # difflib's ratio: 0.93 for cosplce and cosplace, 0.75 for task and dask
+from data_manifest.command_line.closest import closest
+
 _build_parser = CmdlineParser._build_parser
 
 
@@ -24,19 +22,6 @@ def explain_mistyped_words() -> None:
 def task_names() -> list[str]:
     """Return the names of this pipeline's tasks."""
     return [name for name in Register.task_names() if getattr(Register.get_task_cls(name), "kinds", ())]
-
-
-def closest(word: str, known: Collection[str], min_similarity: float = MIN_SIMILARITY) -> list[str]:
-    """Return the known words that start with a word or are similar, best first, whatever the case and punctuation."""
-    completed = sorted((each for each in known if each.lower().startswith(word.lower())), key=len)
-    by_letters = {letters_of(each): each for each in known}
-    similar = difflib.get_close_matches(letters_of(word), by_letters, cutoff=min_similarity)
-    return list(dict.fromkeys([*completed, *(by_letters[each] for each in similar)]))[:MAX_SUGGESTIONS]
-
-
-def letters_of(word: str) -> str:
-    """Return the letters and digits of a word in lower case."""
-    return re.sub(r"[\W_]", "", word).lower()
 
 
 def _missing_task(name: str) -> str:

@@ -84,7 +84,7 @@ def test_each_package_imports_only_what_it_may(package: str) -> None:
 
 def test_only_luigi_tasks_imports_luigi() -> None:
     assert any("luigi" in packages_of(imports_of(file)) for file in files_of("luigi_tasks"))
-    for folder in (*PACKAGES, "examples", "benchmarks"):
+    for folder in (*PACKAGES, "benchmarks"):
         for file in files_of(folder):
             assert "luigi" not in packages_of(imports_of(file)), file
 

@@ -16,6 +16,8 @@ PART = "{part}"  # in the path of a table
 class SourceSettings(Settings):
     """Where the position, heading and time of images are read from."""
 
+    title = "Data"
+
     source: str = setting(
         NAMES,
         "where positions and headings are read from: names (SF-XL's form), table, or exif (EXIF, XMP and Mapillary's "

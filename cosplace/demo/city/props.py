@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from city.textures import Atlas, Canvas, Colour, mix, shade
+from cosplace.demo.city.textures import Atlas, Canvas, Colour, mix, shade
 
 CAR_PAINTS: tuple[Colour, ...] = (
     (196, 44, 40),

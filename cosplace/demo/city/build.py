@@ -2,18 +2,18 @@
 
 import numpy as np
 
-from city.facades import facade_height, paint_facade, paint_side
-from city.ground import light_ground, paint_ground
-from city.houses import House, house_of_year
-from city.layout import EAST, NORTH, SOUTH, WEST, Lot, Plan, Rectangle
-from city.light import Light
-from city.props import CAR_PAINTS, car_textures
-from city.scene import Board, Box, Scene, jutting, side_width
-from city.shadows import cast_shadows
-from city.sky import Sky
-from city.street import car_boxes, parked_cars, passers_by, street_boards
-from city.textures import Atlas, Canvas
-from city.windows import Hand, window
+from cosplace.demo.city.facades import facade_height, paint_facade, paint_side
+from cosplace.demo.city.ground import light_ground, paint_ground
+from cosplace.demo.city.houses import House, house_of_year
+from cosplace.demo.city.layout import EAST, NORTH, SOUTH, WEST, Lot, Plan, Rectangle
+from cosplace.demo.city.light import Light
+from cosplace.demo.city.props import CAR_PAINTS, car_textures
+from cosplace.demo.city.scene import Board, Box, Scene, jutting, side_width
+from cosplace.demo.city.shadows import cast_shadows
+from cosplace.demo.city.sky import Sky
+from cosplace.demo.city.street import car_boxes, parked_cars, passers_by, street_boards
+from cosplace.demo.city.textures import Atlas, Canvas
+from cosplace.demo.city.windows import Hand, window
 
 BAY_DEPTH_M, AWNING_DEPTH_M = 0.8, 1.1
 

@@ -3,12 +3,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from city.settings import CitySettings
-from city.sheet import contact_sheet
+from cosplace.demo.city.settings import CitySettings
+from cosplace.demo.city.sheet import contact_sheet
 from PIL import Image
-from toy_city import main
+from cosplace.demo.toy_city import main
 
-COMMAND = Path(__file__).resolve().parents[2] / "examples" / "toy_city.py"
 SMALL = ["--size", "16", "--places", "2", "--spacing", "60", "--train-years", "1", "--processes", "1"]
 
 
@@ -47,7 +46,7 @@ def test_no_output_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_command_exits_with_a_message_without_traceback(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, str(COMMAND), str(tmp_path / "city"), "--size", "0"],
+        [sys.executable, "-m", "cosplace.demo.toy_city", str(tmp_path / "city"), "--size", "0"],
         capture_output=True,
         text=True,
         check=False,

@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from city.layout import EAST, NORTH, SOUTH, WEST, Rectangle
-from city.light import Light
-from city.shadows import Shadows
-from city.sky import Sky
-from city.textures import Atlas
+from cosplace.demo.city.layout import EAST, NORTH, SOUTH, WEST, Rectangle
+from cosplace.demo.city.light import Light
+from cosplace.demo.city.shadows import Shadows
+from cosplace.demo.city.sky import Sky
+from cosplace.demo.city.textures import Atlas
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from city.ground import KERB_M
-from city.layout import OUTSKIRTS_M, STREET_M, Plan, Rectangle
-from city.light import Light
-from city.props import CAR_M, CAR_ROOF_M, CAR_WAIST_M, CAR_WIDE_M, paint_lamp, paint_person, paint_tree
-from city.scene import Board, Box
-from city.textures import Atlas
+from cosplace.demo.city.ground import KERB_M
+from cosplace.demo.city.layout import OUTSKIRTS_M, STREET_M, Plan, Rectangle
+from cosplace.demo.city.light import Light
+from cosplace.demo.city.props import CAR_M, CAR_ROOF_M, CAR_WAIST_M, CAR_WIDE_M, paint_lamp, paint_person, paint_tree
+from cosplace.demo.city.scene import Board, Box
+from cosplace.demo.city.textures import Atlas
 
 
 def kerb_points(plan: Plan, step: float, start: float, offset: float) -> list[tuple[float, float, bool]]:

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from city.light import array3
-from city.raycast import FAR, LAMP, Camera, Layer, prop_layers, solid_layers
-from city.scene import Scene
-from city.textures import LEVELS
+from cosplace.demo.city.light import array3
+from cosplace.demo.city.raycast import FAR, LAMP, Camera, Layer, prop_layers, solid_layers
+from cosplace.demo.city.scene import Scene
+from cosplace.demo.city.textures import LEVELS
 
 
 def render(scene: Scene, camera: Camera, supersample: int = 2) -> np.ndarray:

@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import utm
-from city.dataset import HEADINGS, Year, write_city, write_year, years
-from city.layout import ORIGIN_EAST, ORIGIN_NORTH, make_plan
-from city.settings import CitySettings
+from cosplace.demo.city.dataset import HEADINGS, Year, write_city, write_year, years
+from cosplace.demo.city.layout import ORIGIN_EAST, ORIGIN_NORTH, make_plan
+from cosplace.demo.city.settings import CitySettings
 from PIL import Image
 
 from tests.helpers import files_in

@@ -10,9 +10,9 @@ from functools import cached_property
 
 import numpy as np
 
-from city.layout import EAST, NORMALS, NORTH, SOUTH, WEST
-from city.light import array3
-from city.scene import Scene
+from cosplace.demo.city.layout import EAST, NORMALS, NORTH, SOUTH, WEST
+from cosplace.demo.city.light import array3
+from cosplace.demo.city.scene import Scene
 
 SOLID_LAYERS, PROP_LAYERS = 3, 7
 REACH_M = 110.0  # props farther than this are not drawn

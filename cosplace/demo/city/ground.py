@@ -3,10 +3,10 @@
 import numpy as np
 from PIL import Image, ImageFilter
 
-from city.layout import PAVEMENT_M, STREET_M, Plan, Rectangle
-from city.light import Light, array3
-from city.shadows import Shadows
-from city.textures import Atlas, Canvas, Colour
+from cosplace.demo.city.layout import PAVEMENT_M, STREET_M, Plan, Rectangle
+from cosplace.demo.city.light import Light, array3
+from cosplace.demo.city.shadows import Shadows
+from cosplace.demo.city.textures import Atlas, Canvas, Colour
 
 ASPHALT: Colour = (92, 92, 97)
 PAVEMENT: Colour = (176, 170, 160)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from city.houses import House, Shop
-from city.textures import Canvas, Colour, mix, shade
+from cosplace.demo.city.houses import House, Shop
+from cosplace.demo.city.textures import Canvas, Colour, mix, shade
 
 WARM: Colour = (255, 206, 128)
 

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from data_manifest import loader_workers
 from data_manifest.errors import UserError
-from data_manifest.loader_workers import check_shared_memory, receive_batches
+from data_manifest.images import loader_workers
+from data_manifest.images.loader_workers import check_shared_memory, receive_batches
 
 MB = 10**6
 

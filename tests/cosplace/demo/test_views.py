@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from city.light import OVERCAST
-from city.raycast import Camera
-from city.scene import Board, Box, Scene
-from city.shading import render
-from city.shadows import Shadows, cast_shadows
-from city.sky import Sky
-from city.textures import Atlas, Canvas
+from cosplace.demo.city.light import OVERCAST
+from cosplace.demo.city.raycast import Camera
+from cosplace.demo.city.scene import Board, Box, Scene
+from cosplace.demo.city.shading import render
+from cosplace.demo.city.shadows import Shadows, cast_shadows
+from cosplace.demo.city.sky import Sky
+from cosplace.demo.city.textures import Atlas, Canvas
 
 SIZE = 200
 FOCAL = SIZE / 2 / np.tan(np.radians(75 / 2))

@@ -1,17 +1,12 @@
 """A minimal city, and red pixels of a view."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-if str(EXAMPLES) not in sys.path:
-    sys.path.insert(0, str(EXAMPLES))
-
-from city.dataset import write_city  # noqa: E402
-from city.settings import CitySettings  # noqa: E402
+from cosplace.demo.city.dataset import write_city 
+from cosplace.demo.city.settings import CitySettings 
 
 SMALLEST = CitySettings(seed=0, size=16, places=3, spacing=60, train_years=2)
 

@@ -1,6 +1,6 @@
 import pytest
 import utm
-from city.names import image_name, latitude_folder, panorama_id
+from cosplace.demo.city.names import image_name, latitude_folder, panorama_id
 
 # Three real names of SF-XL: what we write for their positions must read the same.
 REAL_NAMES = (

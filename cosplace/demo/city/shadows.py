@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from city.layout import Rectangle
+from cosplace.demo.city.layout import Rectangle
 
 CELL_M = 0.5
 LONGEST_M = 60.0

@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from city.build import build_scene
-from city.houses import FIRST_YEAR
-from city.layout import ORIGIN_EAST, ORIGIN_NORTH, Plan, make_plan
-from city.light import light_of_year
-from city.names import image_name, latitude_folder, panorama_id
-from city.raycast import Camera
-from city.scene import Scene
-from city.settings import CitySettings
-from city.shading import render
+from cosplace.demo.city.build import build_scene
+from cosplace.demo.city.houses import FIRST_YEAR
+from cosplace.demo.city.layout import ORIGIN_EAST, ORIGIN_NORTH, Plan, make_plan
+from cosplace.demo.city.light import light_of_year
+from cosplace.demo.city.names import image_name, latitude_folder, panorama_id
+from cosplace.demo.city.raycast import Camera
+from cosplace.demo.city.scene import Scene
+from cosplace.demo.city.settings import CitySettings
+from cosplace.demo.city.shading import render
 
 LOG = logging.getLogger(__name__)
 HEADINGS = tuple(range(0, 360, 30))

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from city.dataset import Year, camera_of, scene_of_year
-from city.layout import make_plan
-from city.settings import CityError, CitySettings
-from city.shading import render
+from cosplace.demo.city.dataset import Year, camera_of, scene_of_year
+from cosplace.demo.city.layout import make_plan
+from cosplace.demo.city.settings import CityError, CitySettings
+from cosplace.demo.city.shading import render
 
 SHEET_YEARS = ((2009, 0), (2011, 2), (2014, 1), (2017, 6), (2020, 4))  # year, mood
 SHEET_VIEWS = ((20, 30), (25, 30), (32, 45), (8, 60))  # place, heading

@@ -1,7 +1,7 @@
 """Render a small synthetic city as a data set with SF-XL's folders and file names.
 
-    python examples/toy_city.py OUT                                    # train, val and test
-    python examples/toy_city.py --contact-sheet toy_city.png           # only an overview picture
+    python -m cosplace.demo.toy_city OUT                                    # train, val and test
+    python -m cosplace.demo.toy_city --contact-sheet toy_city.png           # only an overview picture
 
 Each place has twelve views per year; light, cars, pedestrians, paint and shops change over the years. Equal settings
 give equal bytes for equal versions of NumPy and Pillow.
@@ -15,9 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from city.dataset import write_city
-from city.settings import SPACINGS_M, CityError, CitySettings
-from city.sheet import write_contact_sheet
+from cosplace.demo.city.dataset import write_city
+from cosplace.demo.city.settings import SPACINGS_M, CityError, CitySettings
+from cosplace.demo.city.sheet import write_contact_sheet
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -15,19 +15,17 @@ from data_manifest.store.find import list_current
 from data_manifest.tables import read_table
 from evaluation.report.settings import PAGE
 
-EXAMPLES = Path(__file__).resolve().parent
 CITY, ARTIFACTS = Path("demo/city"), Path("demo/artifacts")
-CONFIG = EXAMPLES / "toy_city.cfg"
+CONFIG = Path(__file__).with_name("toy_city.cfg")
 LUIGI = (sys.executable, "-m", "luigi", "--module", "workflows")
 
 
 def main() -> int:
     """Run the stages in order; return the exit code of the first that fails, or 0."""
-    os.chdir(EXAMPLES.parent)
     began = time.monotonic()
     if not CITY.is_dir():
         status = run(
-            "1. Render a toy city with SF-XL's file names", [sys.executable, str(EXAMPLES / "toy_city.py"), str(CITY)]
+            "1. Render a toy city with SF-XL's file names", [sys.executable, "-m", "cosplace.demo.toy_city", str(CITY)]
         )
         if status:
             return status
@@ -50,7 +48,7 @@ def main() -> int:
 def run(title: str, command: list[str]) -> int:
     """Print and run a command with the demo's configuration; return its exit code."""
     shown = " ".join(Path(part).name if part == sys.executable else part for part in command)
-    print(f"\n{title}\n$ LUIGI_CONFIG_PATH={CONFIG.relative_to(Path.cwd())} {shown}", flush=True)
+    print(f"\n{title}\n$ LUIGI_CONFIG_PATH={CONFIG} {shown}", flush=True)
     status = subprocess.run(command, env={**os.environ, "LUIGI_CONFIG_PATH": str(CONFIG)}, check=False).returncode
     if status:
         print(f"\nThe demo stopped: this command failed with exit code {status}.", file=sys.stderr)

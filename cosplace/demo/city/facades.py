@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from city.houses import House
-from city.textures import Canvas, shade
-from city.windows import Hand, door, garage, glass, shop_front, window
+from cosplace.demo.city.houses import House
+from cosplace.demo.city.textures import Canvas, shade
+from cosplace.demo.city.windows import Hand, door, garage, glass, shop_front, window
 
 ROOF_M = {"cornice": 0.7, "gable": 2.8, "stepped": 2.4, "mansard": 2.6, "mission": 1.9, "parapet": 0.9}
 SLATE = (84, 88, 100)

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from city.settings import CitySettings
+from cosplace.demo.city.settings import CitySettings
 
 ORIGIN_EAST, ORIGIN_NORTH = 545_425.0, 4_181_465.0  # UTM metres of the first crossing, zone 10 S
 PITCH_M, STREET_M, PAVEMENT_M, LOT_DEPTH_M = 60.0, 18.0, 3.6, 12.0

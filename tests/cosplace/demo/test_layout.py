@@ -1,6 +1,6 @@
 import numpy as np
-from city.layout import ORIGIN_EAST, ORIGIN_NORTH, STREET_M, make_plan
-from city.settings import CitySettings
+from cosplace.demo.city.layout import ORIGIN_EAST, ORIGIN_NORTH, STREET_M, make_plan
+from cosplace.demo.city.settings import CitySettings
 
 
 def test_places_are_spaced_in_streets_at_cell_centres() -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from city.textures import Colour, mix, shade
+from cosplace.demo.city.textures import Colour, mix, shade
 
 FIRST_YEAR = 2009
 REPAINTED_A_YEAR, NEW_SHOP_A_YEAR = 0.025, 0.07

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from city.light import Light, array3
+from cosplace.demo.city.light import Light, array3
 
 CLOUD_ROWS, CLOUD_COLUMNS = 192, 1536
 HIGHEST = 1.4  # tangent of the elevation at the top row of the cloud map
