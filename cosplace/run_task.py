@@ -9,7 +9,7 @@ from luigi.retcodes import run_with_retcodes
 from cosplace.commands import TASKS
 from cosplace.stage_progress import showing_progress
 from evaluation.report.settings import PAGE
-from luigi_tasks.parameters import parameters_of
+from luigi_tasks.parameters import flag_of, parameters_of
 from pipeline.dataset_layout import PHOTOS, PartSettings
 
 FOLLOWING = {"manifest": "groups", "verify": "groups", "split": "groups", "groups": "train"}  # with the same flags
@@ -33,8 +33,8 @@ def run_task(task: str, name: str, values: dict[str, str], config: str | None, w
 
 
 def flags_of(values: dict[str, str]) -> list[str]:
-    """Return parameters as flags, as in `--fc-output-dim=512`."""
-    return [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
+    """Return parameters and their values as words of a command line."""
+    return [word for name, value in values.items() for word in flag_of(name, value)]
 
 
 def next_step(name: str, artifact: Path, given: dict[str, str]) -> str | None:

@@ -101,12 +101,17 @@ def takes(*kinds: type[Settings]) -> Callable[[type[TaskKind]], type[TaskKind]]:
     return decorate
 
 
+def flag_of(name: str, text: str) -> list[str]:
+    """Return a parameter and its value as words of a command line."""
+    flag = f"--{name.replace('_', '-')}"
+    return [f"{flag}={text}"] if text.startswith("-") else [flag, text]
+
+
 def command_of(task: luigi.Task) -> str:
     """Return the command line of a task, with every parameter that is not at its default."""
     words = ["luigi", "--module", "workflows", task.task_family]
     for name, parameter in task.get_params():
         value = getattr(task, name)
         if value != parameter.field.default:
-            option, text = f"--{name.replace('_', '-')}", parameter.serialize(value)
-            words += [f"{option}={text}"] if text.startswith("-") else [option, text]
+            words += flag_of(name, parameter.serialize(value))
     return shlex.join(words)

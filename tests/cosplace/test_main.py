@@ -47,8 +47,8 @@ def test_stages_are_numbered_and_the_next_command_is_named(dataset: Path, tmp_pa
     lines = done.stdout.splitlines()
     assert [line for line in lines if line.startswith("[")] == ["[1/2] manifest (train)", "[2/2] groups"]
     assert re.fullmatch(r"Stages: manifest \(train\) \d\.\d s, groups \d\.\d s", lines[-2])
-    following = f"Next: cosplace train --dataset-folder={dataset} --artifacts-folder={tmp_path / 'A'}"
-    assert lines[-1] == f"{following} --min-images-per-class=1"
+    following = f"Next: cosplace train --dataset-folder {dataset} --artifacts-folder {tmp_path / 'A'}"
+    assert lines[-1] == f"{following} --min-images-per-class 1"
 
     again = run_module("cosplace", "groups", *flags)
     assert again.returncode == 0
