@@ -34,7 +34,7 @@ def _card(rows: list[dict[str, Any]], **network: Any) -> str:
         [{**empty, **row} for row in rows], schema=pl.DataFrame(schemas.METRICS.empty_table()).schema
     )
     return model_card(
-        Recipe("training", "city-train", 1, settings, INPUTS), metrics, "best epoch of 3 is 2 (validation R@1 61.2)"
+        Recipe("training", "city-train", 1, settings, INPUTS), metrics, "best epoch 2 of 3, validation R@1 61.2"
     )
 
 
