@@ -41,7 +41,7 @@ def _card(rows: list[dict[str, Any]], **network: Any) -> str:
 def test_card_has_recipe_metrics_and_versions() -> None:
     card = _card(ROWS)
     assert card.startswith(
-        "# ResNet50 with 128-dimensional descriptors, trained with CosPlace on city-train\n\nBest epoch of 3"
+        "# ResNet50 with 128-dimensional descriptors, trained with CosPlace on city-train\n\nBest epoch 2 of 3"
     )
     for row in (
         *("| digest of groups | 0123456789abcdef |", "| digest of validation database | fedcba9876543210 |"),

@@ -60,7 +60,7 @@ def test_patience_stops_early_and_more_resumes(folder: Path, tiny: dict[str, Any
     assert text in read_recipe(early)["summary"]["made"]
     later = _train(folder, tiny, [40, 1, 2, 3], epochs_num=20, patience=3)
     assert _epochs(later) == 8
-    assert "is 5 (validation R@1 40.0)" in read_recipe(later)["summary"]["made"]
+    assert "best epoch 5 of 8, validation R@1 40.0" in read_recipe(later)["summary"]["made"]
     assert len(list((folder / "artifacts" / "runs").glob("*/*"))) == 1
 
 
