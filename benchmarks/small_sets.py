@@ -29,8 +29,8 @@ STUDENT_T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.3
 COMMON = {
     "backbone": "SqueezeNet1_0",
     "batch_size": "16",
-    "epochs_num": "4",
-    "iterations_per_epoch": "50",
+    "epochs_num": "3",
+    "iterations_per_epoch": "60",
     "device": "cpu",
     "num_workers": "1",
     "infer_batch_size": "32",

@@ -34,8 +34,8 @@ def make_sets(work: Path, weights: Path, street: Path | None) -> list[SmallSet]:
         weights: ImageNet weights of the backbone.
         street: Folder with train, val and test; None leaves out its sets.
     """
-    city = _render(work / "city", CitySettings(train_years=2))
-    other = _render(work / "other-city", CitySettings(seed=1, train_years=2))
+    city = _render(work / "city", CitySettings(places=16, train_years=4))
+    other = _render(work / "other-city", CitySettings(seed=1, places=16, train_years=4))
     start = {"backbone_weights": str(weights)}
     random = {"backbone_weights": "none", "train_all_layers": "true"}
     seen = {"dataset_folder": str(city), **CITY}
