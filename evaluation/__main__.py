@@ -19,11 +19,10 @@ def make_parser() -> argparse.ArgumentParser:
     command = commands.add_parser("localize", help="show where photos were taken", description=text)
     add = command.add_argument
     add("photos", nargs="+", type=Path, metavar="PHOTO", help="a photo, or a folder of photos")
-    add("--model", type=Path, required=True, help="folder of a training (artifacts/training/<data set>), or a file")
+    text = "folder of a training (artifacts/training/<data set>), a weights file, or an official name (ResNet50-512)"
+    add("--model", required=True, help=text)
     text = "folder of an evaluation (artifacts/evaluation/<data set>) or of descriptors, whose database is searched"
     add("--database", type=Path, required=True, help=text)
-    add("--backbone", help="backbone of a file of weights that does not show it")
-    add("--fc-output-dim", type=int, help="descriptor dimension of such a file")
     add("--top", type=_at_least_one, default=5, metavar="N", help="matches to show per photo [%(default)s]")
     add("--format", choices=("table", "json", "geojson"), default="table", help="output format [%(default)s]")
     add("--panel", type=Path, metavar="FILE", help="draw photos and matches to this image, as in out.png")
@@ -53,7 +52,7 @@ def localize(options: argparse.Namespace) -> int:
     if options.panel is not None:
         check_panel(options.panel)
     with working("loading the model"):
-        model = find_model(options.model, options.backbone, options.fc_output_dim)
+        model = find_model(options.model)
     database = find_database(
         options.database, model, options.index, device=options.device, num_workers=options.num_workers
     )

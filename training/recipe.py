@@ -15,6 +15,7 @@ from training.settings import TrainingSettings
 STAGE, VERSION = "training", 1  # raise VERSION when equal settings give other weights or tables
 GROWING = ("epochs_num", "patience")  # settings that a resumed run may change
 IMAGES_FOLDER = "images_folder"  # in a model's summary: the folder of its training images
+DATA_SET = "data_set"  # in a model's summary: the settings that find the other parts of its data set
 
 
 def decisive_settings(
