@@ -28,6 +28,7 @@ from evaluation.settings import (
 from evaluation.test_sets.set_folders import SetFolders, find_sets
 from luigi_tasks.data import Manifest, StageOfImages, files_of
 from luigi_tasks.given_model import pinned_model, with_model
+from luigi_tasks.other_models import check_no_other_models
 from luigi_tasks.parameters import command_of, takes
 from luigi_tasks.stage import Stage
 from luigi_tasks.training import TRAINING_KINDS, TrainCosPlace, check_first_images, image_list
@@ -64,6 +65,12 @@ class StageOfModel(StageOfImages):
     def training(self) -> list[TrainCosPlace]:
         """Return the task that trains the model; empty if the model is given."""
         return [] if self.model else [self.clone(TrainCosPlace)]
+
+    def check_training(self) -> None:
+        """Check that no model is trained by mistake; called from `requires`, so that Luigi schedules nothing then."""
+        if not self.settings(ModelSettings).train_new:
+            for training in self.training():
+                check_no_other_models(training)
 
     def digests(self) -> ModelDigests:
         """Return the digests and the network of the model."""
@@ -106,6 +113,7 @@ class ExtractDescriptors(StageOfModel):
     part: str
 
     def requires(self) -> list[Stage]:
+        self.check_training()
         return [self.manifest(), *self.training()]
 
     def manifest(self) -> Manifest:
@@ -132,6 +140,7 @@ class EvaluateCosPlace(StageOfModel):
     """Evaluate the trained model, or --model, on the test set, or on --test-sets."""
 
     def requires(self) -> list[Stage]:
+        self.check_training()
         descriptors = [task for each in self.sets() for task in self.descriptors_of(each)]
         check_first_images([task.manifest() for task in descriptors])
         return [*self.training(), *descriptors]
