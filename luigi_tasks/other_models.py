@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from luigi_tasks.training import TrainCosPlace
 from training.recipe import run_folder, trained_on
 
 MAX_MODELS, MAX_SETTINGS = 8, 3  # shown
-TITLES = ("R@1", "date", "different settings", "command")
+TITLES = ("R@1", "date", "different settings")
 
 
 def check_no_other_models(training: TrainCosPlace) -> None:
@@ -42,9 +43,12 @@ def _is_unfinished(run: Path, recipe: Recipe) -> bool:
 
 
 def _lines(recipe: Recipe, others: Sequence[tuple[Path, Mapping[str, Any]]]) -> Iterator[str]:
-    yield f"No model has these settings, but this data set has {len(others)} trained with others:"
+    yield f"No model has these settings, but {len(others)} with others were trained on this data set:"
     rows = [_row(path, dict(_different(recipe.settings, other["settings"]))) for path, other in others[:MAX_MODELS]]
-    yield from table([TITLES, *rows], left=range(len(TITLES)))
+    titles, *lines = table([TITLES, *rows], left=range(len(TITLES)))
+    yield titles
+    for line, (path, _) in zip(lines, others, strict=False):
+        yield from (line, f"    cosplace evaluate {shlex.quote(str(path))}")
     if len(others) > MAX_MODELS:
         yield f"  and {len(others) - MAX_MODELS} older ones"
     yield "Evaluate one of them, or pass --train-new to train a new model."
@@ -56,7 +60,7 @@ def _row(model: Path, different: Mapping[str, str]) -> tuple[str, ...]:
     more = f", {len(different) - MAX_SETTINGS} more" if len(different) > MAX_SETTINGS else ""
     when = datetime.fromtimestamp(modified_ns(model) / 1e9).strftime("%Y-%m-%d %H:%M")
     best = "" if recall is None else f"{recall:.1f}"
-    return best, when, f"{shown}{more}" or "none: other images or groups", f"cosplace evaluate {model}"
+    return best, when, f"{shown}{more}" or "none: other images or groups"
 
 
 def _different(requested: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
