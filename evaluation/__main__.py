@@ -47,7 +47,7 @@ def localize(options: argparse.Namespace) -> int:
         from evaluation.localization.find_database import find_database
         from evaluation.localization.localize import Localizer
         from evaluation.localization.panel import check_panel, draw_panel
-        from evaluation.localization.show_located import show
+        from evaluation.localization.show_located import show, terminal_width
 
     if options.panel is not None:
         check_panel(options.panel)
@@ -60,7 +60,7 @@ def localize(options: argparse.Namespace) -> int:
         localizer = Localizer(model, database)
     with working(f"localizing {len(photos):,} photos"):
         located = localizer.localize(photos, options.top)
-    print(show(located, options.format))
+    print(show(located, options.format, terminal_width()))
     if options.panel is not None:
         draw_panel(located, database.images.images_folder, options.panel)
     return int(any(photo.error is not None for photo in located))
