@@ -100,11 +100,12 @@ def toy_project(folder: Path) -> Path:
 def commands() -> dict[str, list[str]]:
     """Return what is timed, by how it is shown."""
     luigi = ["-m", "luigi", "--module", "workflows"]
+    folders = ["--dataset-folder", "demo/city", "--artifacts-folder", "demo/artifacts"]
     return {
         "cosplace demo": ["-m", "cosplace", "demo"],
         "cosplace.demo.toy_city": ["-m", "cosplace.demo.toy_city", "demo/new"],
-        "luigi ... BuildGroups": [*luigi, "BuildGroups"],
-        "luigi ... EvaluateCosPlace": [*luigi, "EvaluateCosPlace", "--epochs-num", "0"],
+        "luigi ... BuildGroups": [*luigi, "BuildGroups", *folders],
+        "luigi ... EvaluateCosPlace": [*luigi, "EvaluateCosPlace", *folders, "--epochs-num", "0"],
         "luigi ... BuildGroups --help": [*luigi, "BuildGroups", "--help"],
     }
 

@@ -105,12 +105,16 @@ def normalise(name: str, value: Any, hint: Any) -> Any:
     if isinstance(hint, types.UnionType):
         if value is None or value == "":
             return None
-        # The first type is the result; others, such as int in `ImageSize | int`, are accepted.
-        hint = next(option for option in typing.get_args(hint) if option is not types.NoneType)
+        hint = first_type(hint)  # others, such as int in `ImageSize | int`, are accepted
     try:
         return _CONVERTERS[hint](value)
     except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{name} = {value!r}: expected {_EXPECTED[hint]}") from error
+
+
+def first_type(hint: Any) -> Any:
+    """Return the first type of a union, which values are converted to; other types as they are."""
+    return typing.get_args(hint)[0] if isinstance(hint, types.UnionType) else hint
 
 
 def _plain(value: Any) -> Any:

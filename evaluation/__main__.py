@@ -4,20 +4,25 @@ import argparse
 import sys
 from pathlib import Path
 
-from data_manifest.console import configure_logging
-from data_manifest.errors import UserError
+from data_manifest.command_line.command_parser import CommandParser
+from data_manifest.console import exit_status_of
 from data_manifest.progress import working
 from evaluation.localization.find_photos import find_photos
 from evaluation.settings import EXACT, HNSW, IVFPQ
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> CommandParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(prog="python -m evaluation", description=__doc__)
+    parser = CommandParser(prog="python -m evaluation", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    text = "Show where photos were taken: the database images that look most like each."
-    command = commands.add_parser("localize", help="show where photos were taken", description=text)
-    add = command.add_argument
+    add_localize(commands.add_parser("localize", help="show where photos were taken"))
+    return parser
+
+
+def add_localize(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `localize`."""
+    parser.description = "Show where photos were taken: the database images that look most like each."
+    add = parser.add_argument
     add("photos", nargs="+", type=Path, metavar="PHOTO", help="a photo, or a folder of photos")
     text = "folder of a training (artifacts/training/<data set>), a weights file, or an official name (ResNet50-512)"
     add("--model", required=True, help=text)
@@ -29,7 +34,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--index", choices=(EXACT, IVFPQ, HNSW), default=EXACT, help="as in EvaluateCosPlace [%(default)s]")
     add("--device", default="auto", help="where the network runs: auto, cpu, cuda or cuda:1 [%(default)s]")
     add("--num-workers", type=int, default=8, help="processes that load images to be embedded [%(default)s]")
-    return parser
+    parser.set_defaults(run=localize)
 
 
 def _at_least_one(text: str) -> int:
@@ -72,8 +77,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    configure_logging()
-    try:
-        sys.exit(main())
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    sys.exit(exit_status_of(main))

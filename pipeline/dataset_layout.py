@@ -27,7 +27,7 @@ class DatasetSettings(Settings):
     title = "Data"
 
     dataset_folder: Path | None = setting(
-        None, "contains train/, val/{database,queries} and test/{database,queries_v1}, as far as they are needed"
+        None, "contains train/, val/{database,queries}, test/{database,queries_v1}; only what is used must exist"
     )
     train_folder: Path | None = setting(None, "training images, instead of <dataset-folder>/train")
     val_folder: Path | None = setting(None, "contains database/ and queries/, instead of <dataset-folder>/val")

@@ -155,7 +155,7 @@ def _describe_best(metrics: pl.DataFrame, training: TrainingSettings, run: Path)
     best = best_epoch(metrics).row(0, named=True)
     if not best["recall_1"]:
         return f"last of {needed} epochs, because no epoch has a validation R@1 above 0{early}"
-    return f"best epoch of {needed} is {best['epoch'] + 1} (validation R@1 {best['recall_1']:.1f}){early}"
+    return f"best epoch {best['epoch'] + 1} of {needed}, validation R@1 {best['recall_1']:.1f}{early}"
 
 
 def _publish(

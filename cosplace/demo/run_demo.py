@@ -1,9 +1,7 @@
-"""Run the whole pipeline on the toy city, from images to a report, as in `make demo`.
+"""`cosplace demo`: the whole pipeline on the toy city, from images to a report."""
 
-All results are in `demo/`; those that are up to date are not rebuilt.
-"""
-
-import os
+import argparse
+import shlex
 import subprocess
 import sys
 import time
@@ -11,67 +9,89 @@ from pathlib import Path
 
 import polars as pl
 
+from data_manifest.errors import UserError, writing_in
 from data_manifest.store.find import list_current
 from data_manifest.tables import read_table
 from evaluation.report.settings import PAGE
 
-CITY, ARTIFACTS = Path("demo/city"), Path("demo/artifacts")
-CONFIG = Path(__file__).with_name("toy_city.cfg")
-LUIGI = (sys.executable, "-m", "luigi", "--module", "workflows")
+SETTINGS = Path(__file__).with_name("toy_city.cfg")
+ONE_PLACE = "[cosplace]\n"  # the line of SETTINGS after which the folders are named
 
 
-def main() -> int:
-    """Run the stages in order; return the exit code of the first that fails, or 0."""
+def add_demo(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `cosplace demo`."""
+    parser.add_argument(
+        "folder", type=Path, nargs="?", default=Path("demo"), metavar="FOLDER", help="folder of all files [demo]"
+    )
+    parser.set_defaults(run=lambda options: run_demo(options.folder))
+
+
+def run_demo(folder: Path) -> int:
+    """Run the stages in order; return the exit status of the first that fails, or 0.
+
+    Artifacts that are up to date are not built again.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
     began = time.monotonic()
-    if not CITY.is_dir():
-        status = run(
-            "1. Render a toy city with SF-XL's file names", [sys.executable, "-m", "cosplace.demo.toy_city", str(CITY)]
-        )
-        if status:
-            return status
+    city, artifacts, config = folder / "city", folder / "artifacts", folder / "luigi.cfg"
+    _write_config(config, city, artifacts)
     recalls = {}
-    for title, name, extra in (
-        ("2. Build manifest and groups, evaluate an untrained network", "before training", ["--epochs-num", "0"]),
-        ("3. Train and evaluate", "after training", []),
-    ):
-        status = run(title, [*LUIGI, "EvaluateCosPlace", *extra])
-        if status:
-            return status
-        recalls[name] = read_table(current("evaluation"), "recalls")
-    status = run("4. Write the report", [*LUIGI, "WriteReport"])
-    if status:
-        return status
-    print(f"\nDone in {time.monotonic() - began:.0f} seconds.\n\n{summary(recalls)}")
+    try:
+        if not city.is_dir():
+            _print_title("1. Render a toy city with SF-XL's file names")
+            _run("cosplace.demo.toy_city", str(city))
+        for title, name, flags in (
+            ("2. Build manifest and groups, and evaluate an untrained network", "before training", ["--epochs-num=0"]),
+            ("3. Train, and evaluate", "after training", []),
+        ):
+            _print_title(title)
+            _run("cosplace", "train", "--config", str(config), *flags)
+            _run("cosplace", "evaluate", str(current(artifacts, "training")), "--config", str(config))
+            recalls[name] = read_table(current(artifacts, "evaluation"), "recalls")
+        _print_title("4. Write the report")
+        _run("cosplace", "report", str(current(artifacts, "training")), "--config", str(config))
+    except subprocess.CalledProcessError as error:
+        print(f"\nThe demo stopped: this command failed with exit status {error.returncode}.", file=sys.stderr)
+        return error.returncode
+    print(f"\nDone in {time.monotonic() - began:.0f} seconds.\n")
+    print(summary(artifacts, recalls))
     return 0
 
 
-def run(title: str, command: list[str]) -> int:
-    """Print and run a command with the demo's configuration; return its exit code."""
-    shown = " ".join(Path(part).name if part == sys.executable else part for part in command)
-    print(f"\n{title}\n$ LUIGI_CONFIG_PATH={CONFIG} {shown}", flush=True)
-    status = subprocess.run(command, env={**os.environ, "LUIGI_CONFIG_PATH": str(CONFIG)}, check=False).returncode
-    if status:
-        print(f"\nThe demo stopped: this command failed with exit code {status}.", file=sys.stderr)
-    return status
-
-
-def current(stage: str) -> Path:
-    """Return the demo's current artifact of a stage; of manifests, that of the training images."""
-    found = [path for path in list_current(ARTIFACTS) if path.parent.parent.name == stage]
-    return next((path for path in found if path.parent.name.endswith("-train")), found[0])
-
-
-def summary(recalls: dict[str, pl.DataFrame]) -> str:
-    """Return the recalls before and after training, and the folders of all artifacts."""
+def summary(artifacts: Path, recalls: dict[str, pl.DataFrame]) -> str:
+    """Return the recalls before and after training, and where the results are."""
     lines = ["Recall on the test set, with photos of years that training did not see:"]
     for name, table in recalls.items():
-        lines.append(f"  {name:16}" + "".join(f"  R@{row['k']} {row['recall']:5.1f}%" for row in table.to_dicts()))
-    lines += ["", "Results:", f"  images       {CITY}"]
-    lines += [f"  {stage:12} {current(stage)}" for stage in ("manifest", "groups", "training", "evaluation")]
-    lines += ["", f"Open in a browser: {current('report') / PAGE}"]
-    lines += [f"List the tables:   python -m data_manifest paths --artifacts-folder {ARTIFACTS}"]
+        lines.append(f"  {name:16}" + "".join(f"  R@{row['k']} {row['recall']:5.1f} %" for row in table.to_dicts()))
+    lines += ["", f"Open in a browser:  {current(artifacts, 'report') / PAGE}"]
+    lines += [f"List the artifacts: cosplace list --artifacts-folder {artifacts}"]
     return "\n".join(lines)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def current(artifacts: Path, stage: str) -> Path:
+    """Return the current artifact of a stage; of several, that of the training images."""
+    found = [path for path in list_current(artifacts) if path.parent.parent.name == stage]
+    return next((path for path in found if path.parent.name.endswith("-train")), found[0])
+
+
+def _write_config(config: Path, city: Path, artifacts: Path) -> None:
+    folders = f"{ONE_PLACE}dataset_folder = {city}\nartifacts_folder = {artifacts}\n".replace("%", "%%")
+    text = SETTINGS.read_text().replace(ONE_PLACE, folders)
+    if config.is_file() and config.read_text() != text:
+        raise UserError(f"{config} was changed. Remove it to run the demo here, or choose another folder.")
+    with writing_in(config.parent, "FOLDER"):
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text(text)
+
+
+def _print_title(title: str) -> None:
+    print(f"\n{title}", flush=True)
+
+
+def _run(module: str, *words: str) -> None:
+    """Print and run a command; raises CalledProcessError if it fails."""
+    shown = ["cosplace"] if module == "cosplace" else ["python", "-m", module]
+    print(f"$ {shlex.join([*shown, *words])}", flush=True)
+    subprocess.run([sys.executable, "-m", module, *words], check=True)

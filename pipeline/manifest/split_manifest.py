@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 class SplitSettings(Settings):
     """How one folder of photos becomes training, validation and test sets."""
 
-    title = "Split"
+    title = "Data"
 
     split: str = setting(
         NONE,

@@ -26,12 +26,12 @@ class SourceSettings(Settings):
     )
     table: Path | None = setting(
         None,
-        "for source = table: CSV, JSON or Parquet file, or folder of Parquet files, with one row per image; {part} in "
+        "CSV, JSON or Parquet file with one row per image, for source = table; or a folder of Parquet files. {part} in "
         "the path becomes train, val-database, val-queries, test-database or test-queries",
     )
     columns: str | None = setting(
         None,
-        "for source = table: columns whose names are not recognized, as in path=file,latitude=y,longitude=x",
+        "columns of the table whose names are not recognized, as in path=file,latitude=y,longitude=x",
         form=normalize_columns,
     )
     heading: str = setting(
@@ -41,7 +41,7 @@ class SourceSettings(Settings):
         choices=(GIVEN, FROM_TRACK),
     )
     camera_turn: float = setting(
-        0.0, "for heading = from-track: degrees from the direction of travel to the camera, clockwise"
+        0.0, "degrees from the direction of travel to the camera, clockwise, for heading = from-track"
     )
 
     def check(self) -> None:

@@ -72,7 +72,7 @@ class VerifySettings(Settings):
 class VerifiedSettings(Settings):
     """Which images groups may use."""
 
-    title = "Verification"
+    title = "Grouping"
 
     verified: str = setting(
         NO, "check the images first, as VerifyImages --check does, and drop the bad ones", choices=(HEADER, DECODE, NO)

@@ -71,7 +71,7 @@ def test_a_user_error_is_one_line_without_a_traceback() -> None:
     command = [sys.executable, "-m", "evaluation", "localize", "--model", "none", "--database", "none", "none.jpg"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.endswith("error: none.jpg: no such file or folder\n")
+    assert done.stderr.endswith("ERROR: none.jpg: no such file or folder\n")
     assert "Traceback" not in done.stderr
 
 
