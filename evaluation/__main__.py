@@ -10,6 +10,8 @@ from data_manifest.progress import working
 from evaluation.localization.find_photos import find_photos
 from evaluation.settings import EXACT, HNSW, IVFPQ
 
+DATABASE = "folder of an evaluation (artifacts/evaluation/<data set>) or of descriptors, whose database is searched"
+
 
 def make_parser() -> CommandParser:
     """Return the parser of the command line."""
@@ -26,8 +28,7 @@ def add_localize(parser: argparse.ArgumentParser) -> None:
     add("photos", nargs="+", type=Path, metavar="PHOTO", help="a photo, or a folder of photos")
     text = "folder of a training (artifacts/training/<data set>), a weights file, or an official name (ResNet50-512)"
     add("--model", required=True, help=text)
-    text = "folder of an evaluation (artifacts/evaluation/<data set>) or of descriptors, whose database is searched"
-    add("--database", type=Path, required=True, help=text)
+    add("--database", type=Path, required=True, help=DATABASE)
     add("--top", type=_at_least_one, default=5, metavar="N", help="matches to show per photo [%(default)s]")
     add("--format", choices=("table", "json", "geojson"), default="table", help="output format [%(default)s]")
     add("--panel", type=Path, metavar="FILE", help="draw photos and matches to this image, as in out.png")
