@@ -131,6 +131,17 @@ class ModelSettings(Settings):
 
 
 @dataclass(frozen=True)
+class ChosenEvaluation(Settings):
+    """A published evaluation."""
+
+    title = "Evaluation"
+
+    evaluation: Path | None = setting(
+        None, "published evaluation to report on, or comparison of several, as in artifacts/evaluation/<data set>"
+    )
+
+
+@dataclass(frozen=True)
 class ChosenSets(Settings):
     """Test sets other than the data set's own."""
 

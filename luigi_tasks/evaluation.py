@@ -1,12 +1,13 @@
 """Tasks from a model and images to descriptors, recalls and a report."""
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import luigi
 
 from data_manifest.progress import working
-from data_manifest.store.recipe import Recipe, is_published
+from data_manifest.store.recipe import Recipe, is_published, read_recipe
 from evaluation.descriptors.trained_model import TrainedModel
 from evaluation.recipe import (
     ImageDigests,
@@ -18,6 +19,7 @@ from evaluation.recipe import (
 )
 from evaluation.report.settings import ReportSettings, report_recipe
 from evaluation.settings import (
+    ChosenEvaluation,
     ChosenSets,
     EvaluationSettings,
     Extraction,
@@ -27,7 +29,7 @@ from evaluation.settings import (
 )
 from evaluation.test_sets.set_folders import SetFolders, find_sets
 from luigi_tasks.data import Manifest, StageOfImages, files_of
-from luigi_tasks.given_model import pinned_model, with_model
+from luigi_tasks.given_model import pinned_model, with_evaluation, with_model
 from luigi_tasks.other_models import check_no_other_models
 from luigi_tasks.parameters import command_of, takes
 from luigi_tasks.stage import Stage
@@ -42,6 +44,7 @@ from training.settings import ChosenGroups, RuntimeSettings, TrainingSettings
 if TYPE_CHECKING:
     from evaluation.descriptors.image_list import ImageList
 
+Parameters = list[tuple[str, luigi.Parameter[Any]]]
 TRAINING_ONLY = [  # of no effect with a given model
     field.name
     for kind in (GroupSettings, ChosenGroups, NetworkSettings, TrainingSettings, VerifiedSettings, VerifySettings)
@@ -55,9 +58,7 @@ class StageOfModel(StageOfImages):
     model: str | None
 
     @classmethod
-    def get_param_values(
-        cls, params: list[tuple[str, luigi.Parameter[Any]]], args: Any, kwargs: dict[str, Any]
-    ) -> list[tuple[str, Any]]:
+    def get_param_values(cls, params: Parameters, args: Any, kwargs: dict[str, Any]) -> list[tuple[str, Any]]:
         """Return the parameters, completed from the given model."""
         values = with_model(dict(super().get_param_values(params, args, kwargs)), given=kwargs)
         return [(name, parameter.normalize(values[name])) for name, parameter in params]
@@ -195,28 +196,35 @@ class EvaluateCosPlace(StageOfModel):
         compare_evaluations(folders, self.artifacts_folder)
 
 
-@takes(*TRAINING_KINDS, ModelSettings, RetrievalSettings, ChosenSets, ReportSettings)
+@takes(*TRAINING_KINDS, ModelSettings, RetrievalSettings, ChosenSets, ChosenEvaluation, ReportSettings)
 class WriteReport(StageOfModel):
     """Write an HTML page on the data, the groups, the training and the evaluation, with pictures."""
 
-    def requires(self) -> EvaluateCosPlace:
-        evaluation: EvaluateCosPlace = self.clone(EvaluateCosPlace)
-        return evaluation
+    evaluation: Path | None
+
+    @classmethod
+    def get_param_values(cls, params: Parameters, args: Any, kwargs: dict[str, Any]) -> list[tuple[str, Any]]:
+        """Return the parameters, completed from the given model or evaluation."""
+        return list(with_evaluation(dict(super().get_param_values(params, args, kwargs)), given=kwargs).items())
+
+    def requires(self) -> list[EvaluateCosPlace]:
+        return [] if self.evaluation else [self.clone(EvaluateCosPlace)]
 
     def recipe(self) -> Recipe:
-        evaluation = self.requires().recipe()
-        return report_recipe(evaluation.name, evaluation.digest, self.settings(ReportSettings))
+        chosen = self.evaluation
+        evaluation = read_recipe(chosen) if chosen else self.clone(EvaluateCosPlace).recipe().stored()
+        return report_recipe(evaluation["name"], evaluation["digest"], self.settings(ReportSettings))
 
     def run(self) -> None:
         from evaluation.report.write_report import write_report
 
-        evaluation = self.requires()
-        manifests = [each for test_set in evaluation.sets() for each in evaluation.manifests_of(test_set)]
+        tasks = self.requires()
+        manifests = [each for task in tasks for test_set in task.sets() for each in task.manifests_of(test_set)]
         write_report(
-            evaluation.artifact(),
+            self.evaluation or tasks[0].artifact(),
             self.artifacts_folder,
             self.settings(ReportSettings),
             images_folders={digests_of(each): each.images_folder for each in manifests},
-            command=command_of(self, leave_out=TRAINING_ONLY if self.model else ()),
+            command=command_of(self, leave_out=TRAINING_ONLY if self.model or self.evaluation else ()),
             on_percentage=self.set_progress_percentage,
         )

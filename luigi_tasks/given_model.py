@@ -1,15 +1,18 @@
-"""The parameters of a task that follow from its given model: network, image size, threshold and data set."""
+"""The parameters that follow from a given model or evaluation: network, image size, threshold, folders."""
 
+import contextlib
 import functools
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from data_manifest.errors import UserError
+from data_manifest.store.find import find_artifact, read_recipe_of
 from data_manifest.store.recipe import is_published, read_recipe
 from evaluation.descriptors.trained_model import TrainedModel, find_model
 from training.recipe import DATA_SET
 
+EVALUATIONS = ("evaluation", "comparison")  # stages
 FOLDERS = ("dataset_folder", "train_folder", "val_folder", "test_folder", "photos_folder")
 Values = Mapping[str, Any]
 pinned_model: Callable[[str], TrainedModel] = functools.cache(find_model)  # may load or download it
@@ -69,3 +72,26 @@ def _data_set(model: Path, recipe: Values, values: Values, given: Collection[str
         what = f"the data set of the model, {folders[0]}, is gone" if folders else "the model records no data set"
         raise UserError(f"{model.parent}: {what}. Pass --dataset-folder, --photos-folder or --test-folder.")
     return {}
+
+
+def with_evaluation(values: Values, given: Collection[str]) -> dict[str, Any]:
+    """Return the parameters of a report, completed from the evaluation that --evaluation names.
+
+    Raises:
+        UserError: There is no such evaluation, or a model is given too.
+    """
+    if values["evaluation"] is None:
+        return dict(values)
+    if values["model"] is not None:
+        raise UserError(f"evaluation = {values['evaluation']} and model = {values['model']}: give only one of the two.")
+    folder = find_artifact(values["evaluation"])
+    read_recipe_of(folder, "WriteReport", EVALUATIONS)
+    artifacts = {} if "artifacts_folder" in given else {"artifacts_folder": folder.parents[2]}
+    return {**values, "evaluation": folder, **artifacts}
+
+
+def is_evaluation(path: str) -> bool:
+    """Return whether a path is that of a published evaluation or comparison; otherwise it is to be a model's."""
+    with contextlib.suppress(UserError):
+        return read_recipe(find_artifact(Path(path)))["stage"] in EVALUATIONS
+    return False

@@ -105,3 +105,24 @@ def test_a_data_set_that_is_gone_or_not_recorded_is_an_error(trained: Path, phot
         evaluate(model=old)
     assert evaluate(model=old, test_sets="tokyo247", test_sets_folder=tmp_path).backbone == "VGG16"
     assert evaluate(model=model, photos_folder=tmp_path / "moved").photos_folder == tmp_path / "moved"
+
+
+def test_a_report_takes_an_evaluation_or_a_model(trained: Path, tmp_path: Path) -> None:
+    import workflows
+    from luigi_tasks.given_model import is_evaluation
+
+    recipes = [Recipe(stage, "city", 1, {}, {}) for stage in ("evaluation", "comparison", "groups")]
+    for recipe in recipes:
+        with publishing(tmp_path / "artifacts", recipe):
+            pass
+    evaluation, comparison, groups = (recipe.folder(tmp_path / "artifacts") for recipe in recipes)
+    assert [is_evaluation(str(each)) for each in (evaluation.parent, comparison)] == [True, True]
+    others = (trained, trained.parent, trained / "model.pth", groups, tmp_path, "ResNet50-512")
+    assert not any(is_evaluation(str(each)) for each in others)
+    report: Any = workflows.WriteReport
+    task = report(evaluation=evaluation.parent)
+    assert (task.evaluation, task.artifacts_folder, task.requires()) == (evaluation, tmp_path / "artifacts", [])
+    with pytest.raises(UserError, match="give only one of the two"):
+        report(evaluation=evaluation, model=str(trained))
+    with pytest.raises(UserError, match=r"is of the stage groups: WriteReport needs evaluation or comparison"):
+        report(evaluation=groups)

@@ -39,6 +39,10 @@ def test_forgetting_the_backbone_in_an_evaluation_cannot_start_a_training_where_
     words = shlex.split(html.unescape(code))
     assert (words[words.index("--model") + 1], "--backbone" in words) == (str(model), False)
     assert luigi(*words[3:]).stdout.startswith("WriteReport: up to date (")
+    evaluation = ("--evaluation", str(current_artifacts(tmp_path)["evaluation/queries_v1"].parent))
+    assert luigi("WriteReport", *evaluation, "--report-queries", "2").stdout.startswith("WriteReport: up to date (")
+    other = luigi("WriteReport", *evaluation, "--report-queries", "3")
+    assert other.stdout.startswith("WriteReport: done ("), other.stdout + other.stderr
 
     insisted = luigi("EvaluateCosPlace", *data, *TINY, "--epochs-num", "1", "--seed", "1", "--train-new")
     assert insisted.returncode == 0, insisted.stderr
