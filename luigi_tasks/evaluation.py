@@ -4,14 +4,10 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import luigi
-
 from data_manifest.progress import working
-from data_manifest.store.recipe import Recipe, is_published, read_recipe
-from evaluation.descriptors.trained_model import TrainedModel
+from data_manifest.store.recipe import Recipe, read_recipe
 from evaluation.recipe import (
     ImageDigests,
-    ModelDigests,
     descriptors_recipe,
     evaluation_recipe,
     evaluation_settings,
@@ -22,79 +18,31 @@ from evaluation.settings import (
     ChosenEvaluation,
     ChosenSets,
     EvaluationSettings,
-    Extraction,
     ModelSettings,
     RetrievalSettings,
     Threshold,
 )
 from evaluation.test_sets.set_folders import SetFolders, find_sets
-from luigi_tasks.data import Manifest, StageOfImages, files_of
-from luigi_tasks.given_model import pinned_model, with_evaluation, with_model
-from luigi_tasks.other_models import check_no_other_models
+from luigi_tasks.data import Manifest, files_of
+from luigi_tasks.given_model import with_evaluation
 from luigi_tasks.parameters import command_of, takes
 from luigi_tasks.stage import Stage
-from luigi_tasks.training import TRAINING_KINDS, TrainCosPlace, check_first_images, image_list
+from luigi_tasks.stage_of_model import Parameters, StageOfModel
+from luigi_tasks.training import TRAINING_KINDS, check_first_images, image_list
 from pipeline.dataset_layout import PartSettings
 from pipeline.groups.settings import GroupSettings
 from pipeline.verification.settings import VerifiedSettings, VerifySettings
-from training.data.settings import AugmentationSettings
-from training.network.settings import MODEL_FILE, NetworkSettings
-from training.settings import ChosenGroups, RuntimeSettings, TrainingSettings
+from training.network.settings import NetworkSettings
+from training.settings import ChosenGroups, TrainingSettings
 
 if TYPE_CHECKING:
     from evaluation.descriptors.image_list import ImageList
 
-Parameters = list[tuple[str, luigi.Parameter[Any]]]
 TRAINING_ONLY = [  # of no effect with a given model
     field.name
     for kind in (GroupSettings, ChosenGroups, NetworkSettings, TrainingSettings, VerifiedSettings, VerifySettings)
     for field in dataclasses.fields(kind)
 ]
-
-
-class StageOfModel(StageOfImages):
-    """A stage that uses the model given by --model, or else trains one."""
-
-    model: str | None
-
-    @classmethod
-    def get_param_values(cls, params: Parameters, args: Any, kwargs: dict[str, Any]) -> list[tuple[str, Any]]:
-        """Return the parameters, completed from the given model."""
-        values = with_model(dict(super().get_param_values(params, args, kwargs)), given=kwargs)
-        return [(name, parameter.normalize(values[name])) for name, parameter in params]
-
-    def training(self) -> list[TrainCosPlace]:
-        """Return the task that trains the model; empty if the model is given."""
-        return [] if self.model else [self.clone(TrainCosPlace)]
-
-    def check_training(self) -> None:
-        """Check that no model is trained by mistake; called from `requires`, so that Luigi schedules nothing then."""
-        if not self.settings(ModelSettings).train_new:
-            for training in self.training():
-                check_no_other_models(training)
-
-    def digests(self) -> ModelDigests:
-        """Return the digests and the network of the model."""
-        if self.model:
-            return pinned_model(self.model).digests
-        model = self.trained_model()
-        if is_published(model.path.parent):
-            return model.digests
-        return ModelDigests(model.path.parent.name, "", model.backbone, model.fc_output_dim)
-
-    def trained_model(self) -> TrainedModel:
-        """Return the model to load."""
-        if self.model:
-            return pinned_model(self.model)
-        (training,) = self.training()
-        network = self.settings(NetworkSettings)
-        return TrainedModel(training.artifact() / MODEL_FILE, network.backbone, network.fc_output_dim)
-
-    def extraction(self) -> Extraction:
-        """Return how descriptors are extracted."""
-        augmentation, evaluation = self.settings(AugmentationSettings), self.settings(EvaluationSettings)
-        runtime, precision = self.settings(RuntimeSettings), self.settings(RetrievalSettings).infer_precision
-        return evaluation.extraction(augmentation.size, runtime.device, runtime.num_workers, precision)
 
 
 def digests_of(manifest: Manifest) -> ImageDigests:
