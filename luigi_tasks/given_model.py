@@ -10,7 +10,8 @@ from data_manifest.errors import UserError
 from data_manifest.store.find import find_artifact, read_recipe_of
 from data_manifest.store.recipe import is_published, read_recipe
 from evaluation.descriptors.trained_model import TrainedModel, find_model
-from training.recipe import DATA_SET
+from pipeline.dataset_layout import DatasetSettings
+from training.recipe import DATA_SET, STAGE
 
 EVALUATIONS = ("evaluation", "comparison")  # stages
 FOLDERS = ("dataset_folder", "train_folder", "val_folder", "test_folder", "photos_folder")
@@ -40,7 +41,11 @@ def with_model(values: Values, given: Collection[str]) -> dict[str, Any]:
             flag = name.replace("_", "-")
             raise UserError(f"{name} = {values[name]}: {found.path} has {value}. Leave out --{flag}.")
     recipe = read_recipe(found.path.parent) if is_published(found.path.parent) else {}
-    more = {**_evaluation(found, recipe), **_data_set(found.path, recipe, values, given)}
+    more = {
+        **_evaluation(found, recipe),
+        **_data_set(found.path, recipe, values, given),
+        **_artifacts(found.path, recipe, values),
+    }
     defaults = {name: value for name, value in more.items() if name in values and name not in given}
     name = str(found.path.parent if recipe else model or resumed)
     return {**values, **defaults, **network, "model": name, "resume_model": None}
@@ -72,6 +77,15 @@ def _data_set(model: Path, recipe: Values, values: Values, given: Collection[str
         what = f"the data set of the model, {folders[0]}, is gone" if folders else "the model records no data set"
         raise UserError(f"{model.parent}: {what}. Pass --dataset-folder, --photos-folder or --test-folder.")
     return {}
+
+
+def _artifacts(model: Path, recipe: Values, values: Values) -> dict[str, Any]:
+    """Return the artifacts folder of a training, unless another than the default is configured."""
+    training, configured = model.parent, values["artifacts_folder"]
+    is_elsewhere = bool(recipe) and training.parents[1].name == STAGE and training.parents[2] != configured.resolve()
+    if not is_elsewhere or configured != DatasetSettings.artifacts_folder:
+        return {}
+    return {"artifacts_folder": training.parents[2]}
 
 
 def with_evaluation(values: Values, given: Collection[str]) -> dict[str, Any]:

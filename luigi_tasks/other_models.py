@@ -43,7 +43,7 @@ def _is_unfinished(run: Path, recipe: Recipe) -> bool:
 
 
 def _lines(recipe: Recipe, others: Sequence[tuple[Path, Mapping[str, Any]]]) -> Iterator[str]:
-    yield f"No model has these settings, but {len(others)} with others were trained on this data set:"
+    yield "No model of this data set has these settings. Trained with others:"
     rows = [_row(path, dict(_different(recipe.settings, other["settings"]))) for path, other in others[:MAX_MODELS]]
     titles, *lines = table([TITLES, *rows], left=range(len(TITLES)))
     yield titles

@@ -15,7 +15,7 @@ from evaluation.__main__ import add_localize as add_localize_in_artifacts
 from evaluation.__main__ import localize as localize_in_artifacts
 from evaluation.localization.find_photos import find_photos
 from luigi_tasks.evaluation import ExtractDescriptors
-from pipeline.dataset_layout import PHOTOS, DatasetSettings
+from pipeline.dataset_layout import PHOTOS
 from pipeline.sources.make_source import source_of
 
 MAX_NAMES = 5  # shown
@@ -31,8 +31,7 @@ def add_localize(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--artifacts-folder",
         type=Path,
-        default=DatasetSettings.artifacts_folder,
-        help="where the descriptors of a folder of photos are cached [%(default)s]",
+        help="where descriptors of a folder of photos are cached; by default that of the model, or artifacts",
     )
     parser.set_defaults(run=localize)
 
@@ -41,8 +40,10 @@ def localize(options: argparse.Namespace) -> int:
     """Show where photos were taken; return 1 if one of them cannot be opened."""
     find_photos(options.photos)  # before the database is embedded
     if is_folder_of_photos(options.database):
-        machine = {"device": options.device, "num_workers": options.num_workers}
-        options.database = database_of_photos(options.model, options.database, options.artifacts_folder, **machine)
+        more = {"device": options.device, "num_workers": options.num_workers}
+        if options.artifacts_folder is not None:
+            more["artifacts_folder"] = options.artifacts_folder
+        options.database = database_of_photos(options.model, options.database, **more)
     return localize_in_artifacts(options)
 
 
@@ -57,19 +58,16 @@ def is_folder_of_photos(path: Path) -> bool:
     return False
 
 
-def database_of_photos(
-    model: str, folder: Path, artifacts: Path, *, device: str = "auto", num_workers: int = 8
-) -> Path:
+def database_of_photos(model: str, folder: Path, **others: Any) -> Path:
     """Return the folder of a model's descriptors of all photos in a folder, embedded unless they are published.
 
-    Photos without a position are logged.
+    Photos without a position are logged. `others` are more parameters of ExtractDescriptors, such as the device.
 
     Raises:
         UserError: There is no such model, or no photo with a position.
     """
-    photos = {"photos_folder": folder, "part": PHOTOS, "source": source_of(folder), "artifacts_folder": artifacts}
-    parameters: dict[str, Any] = {"model": model, **photos, "device": device, "num_workers": num_workers}
-    task = ExtractDescriptors(**parameters)
+    photos: dict[str, Any] = {"photos_folder": folder, "part": PHOTOS, "source": source_of(folder)}
+    task = ExtractDescriptors(model=model, **photos, **others)
     for each in (task.manifest(), task):
         if not each.complete():
             each.run()

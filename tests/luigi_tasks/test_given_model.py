@@ -61,6 +61,8 @@ def test_a_training_gives_network_threshold_and_data_set(trained: Path, photos: 
     assert {name: getattr(task, name) for name in expected} == expected
     assert task.extraction().resized_to == 40
     assert task.model == str(trained), "pinned, as `current` may change"
+    assert task.artifacts_folder == trained.parents[2]
+    assert evaluate(model=str(trained), artifacts_folder="other").artifacts_folder == Path("other")
     for alias in (str(trained / "model.pth"), str(trained.parent / "current")):
         assert evaluate(resume_model=alias).task_id == evaluate(model=alias).task_id == task.task_id
 
