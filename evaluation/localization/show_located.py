@@ -40,9 +40,7 @@ def _as_table(photo: Located, width: int | None) -> str:
         others = len(table([[*row[:-1], "|"] for row in rows])[0]) - 1
         rows = [(*row[:-1], _cut(row[-1], max(MIN_NAME, width - others))) for row in rows]
     lines = [photo.photo, *table(rows, left=range(len(TITLES))), f"  {spread(photo)}"]
-    if link := map_links(photo.matches[0]):
-        lines.append(f"  best match: {link}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"  {link}" for link in map_links(photo.matches[0]))])
 
 
 def _cut(name: str, length: int) -> str:
@@ -53,13 +51,13 @@ def _cut(name: str, length: int) -> str:
     return name[: kept // 2] + SHORTENED + name[len(name) - (kept - kept // 2) :]
 
 
-def map_links(match: Match) -> str:
-    """Return the place of a match as a geo URI and an address of OpenStreetMap; empty if it is unknown."""
+def map_links(match: Match) -> list[str]:
+    """Return the place of a match as a geo URI and as an address of OpenStreetMap; empty if it is unknown."""
     if match.latitude is None or match.longitude is None:
-        return ""
+        return []
     latitude, longitude = f"{match.latitude:.6f}", f"{match.longitude:.6f}"
-    osm = "https://www.openstreetmap.org/"
-    return f"geo:{latitude},{longitude}  {osm}?mlat={latitude}&mlon={longitude}#map={ZOOM}/{latitude}/{longitude}"
+    osm = f"https://www.openstreetmap.org/?mlat={latitude}&mlon={longitude}#map={ZOOM}/{latitude}/{longitude}"
+    return [f"geo:{latitude},{longitude}", osm]
 
 
 def _cells(match: Match) -> tuple[str, ...]:

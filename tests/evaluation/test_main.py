@@ -26,8 +26,9 @@ def test_table_json_geojson_and_panel(
     table = capsys.readouterr().out.splitlines()
     assert table[0] == str(photo)
     assert table[2].split() == ["1", "1.000", "0", "36.140000", "-122.990000", "90", "2015", "green.png"]
-    assert table[-2].startswith("  the best 3 are within ")
-    assert table[-1].startswith("  best match: geo:36.140000,-122.990000  https://www.openstreetmap.org/?mlat=36.14")
+    assert table[-3].startswith("  the best 3 are within ")
+    assert table[-2] == "  geo:36.140000,-122.990000"
+    assert table[-1].startswith("  https://www.openstreetmap.org/?mlat=36.140000&mlon=-122.990000")
 
     panel = tmp_path / "panel.png"
     assert main([*words, "--format", "json", "--panel", str(panel), str(photo)]) == 0
