@@ -17,7 +17,7 @@ from data_manifest.store.recipe import CURRENT, is_published
 from data_manifest.store.references import MANIFEST_STAGES
 from data_manifest.tables import table_files
 from pipeline.execution.disk_space import check_space
-from pipeline.execution.executor import run_all
+from pipeline.execution.executor import run_with_progress
 from pipeline.groups.classes import complete_frames, count_classes, sum_counts
 from pipeline.groups.settings import GroupSettings
 from pipeline.listing.list_images import Listing, list_images
@@ -26,7 +26,7 @@ from pipeline.manifest.build_manifest import manifest_recipe, summarise
 from pipeline.manifest.build_partition import Built, Counts, count, read_otherwise
 from pipeline.metadata.paths import distinct_paths
 from pipeline.metadata.read_names import read_names
-from pipeline.metadata.years import count_years, sum_year_counts
+from pipeline.metadata.years import count_years
 
 Job = TypeVar("Job")
 
@@ -114,8 +114,7 @@ def _count_names(listing: Listing, rules: set[GroupSettings]) -> ImageCounts:
 def _count_all(
     work: Callable[[set[GroupSettings], Job], PartitionCounts], jobs: Sequence[Job], rules: set[GroupSettings]
 ) -> list[PartitionCounts]:
-    with Progress("counting images", len(jobs), "partitions") as progress:
-        return list(run_all(partial(work, rules), jobs, progress))
+    return run_with_progress(partial(work, rules), jobs, Progress("counting images", len(jobs), "partitions"))
 
 
 def _count_table(rules: set[GroupSettings], manifest_file: Path) -> PartitionCounts:
@@ -139,4 +138,5 @@ def _add_up(parts: list[PartitionCounts], summary: dict[str, Any], manifest: Pat
         rule: sum_counts(complete_frames(pl.concat(part.by_class[rule] for part in parts)))
         for rule in parts[0].by_class
     }
-    return ImageCounts(manifest, summary, sum_year_counts(part.by_year for part in parts), by_class)
+    by_year = pl.concat(part.by_year for part in parts).group_by("year").agg(pl.col("num_images").sum()).sort("year")
+    return ImageCounts(manifest, summary, by_year, by_class)

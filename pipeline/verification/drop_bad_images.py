@@ -16,7 +16,7 @@ from data_manifest.store.files import link_or_copy
 from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import DIGEST_LENGTH, Recipe, read_recipe
 from data_manifest.tables import bad_images, table_files, write_table
-from pipeline.execution.executor import run_all
+from pipeline.execution.executor import run_with_progress
 from pipeline.manifest.build_partition import key_of, name_of
 
 VERIFIED, CHECKS = "verified", "checks"
@@ -82,8 +82,8 @@ def drop_bad_images(manifest: Path, checks: Path, artifacts: Path, executor: Exe
         jobs = [(file, checks_files[key_of(file.name)]) for file in table_files(manifest.absolute(), "manifest")]
         for table in ("manifest", "rejects"):
             (staging / table).mkdir()
-        with Progress(f"dropping bad images of {recipe.name}", len(jobs), "partitions") as progress:
-            list(run_all(partial(_drop_from_partition, staging), jobs, progress, executor))
+        progress = Progress(f"dropping bad images of {recipe.name}", len(jobs), "partitions")
+        run_with_progress(partial(_drop_from_partition, staging), jobs, progress, executor)
     return recipe.folder(artifacts)
 
 
