@@ -5,7 +5,6 @@ JSON keys: stage, name, digest, path, made (one-line summary), rejects, rejects_
 same_name (paths of files with the same base name, if the file is unknown).
 """
 
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from data_manifest.store.references import CHECK_STAGES, MANIFEST_STAGES, folder
 from data_manifest.tables import STATUS_TABLES, scan_rejects, scan_table
 
 MAX_EXAMPLES = 5
-COUNTED = ("rejects: ", "not cut: ")  # prefixes of the summary's counts by reason
 STAGES = (*MANIFEST_STAGES, *CHECK_STAGES)
 STATES = {
     "used": "not rejected",
@@ -44,7 +42,10 @@ def list_rejects(artifact: Path, reason: str | None = None, limit: int = MAX_EXA
         raise UserError(f"--limit {limit}: give 0 or more files per reason.")
     counts = count_reasons(artifact)
     if reason is not None:
-        _check_reason(reason, recipe["summary"], counts)
+        known = counts.keys() | recipe["summary"].get("rejects", {})
+        if reason not in known:
+            choices = f"Choose from {', '.join(sorted(known))}." if known else "Nothing is rejected."
+            raise UserError(f"--reason {reason!r}: unknown reason. {choices}")
         counts = {reason: counts.get(reason, 0)}
     return {
         **identity(recipe, artifact),
@@ -93,14 +94,6 @@ def _relative(file: str, origin: str | None) -> str:
         if file.startswith(start):
             return file.removeprefix(start)
     return file.removeprefix("./")
-
-
-def _check_reason(reason: str, summary: Mapping[str, Any], counted: Iterable[str]) -> None:
-    prefixed = (key.partition(": ")[2] for key in summary if key.startswith(COUNTED))
-    reasons = {*counted, *summary.get("bad", {}), *prefixed}
-    if reason not in reasons:
-        choices = f"Choose from {', '.join(sorted(reasons))}." if reasons else "Nothing is rejected."
-        raise UserError(f"--reason {reason!r}: unknown reason. {choices}")
 
 
 def _examples(artifact: Path, reason: str, limit: int) -> list[dict[str, str]]:

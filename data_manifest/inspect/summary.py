@@ -19,7 +19,7 @@ from data_manifest.store.references import MANIFEST_STAGES
 from data_manifest.tables import scan_rejects, scan_table
 
 DEGREES_PER_BIN, FULL_TURN = 30, 360
-ODDITIES = ("headings: ", "UTM kept: ")  # how the counts of these begin in the recipe's summary
+ODDITIES = ("headings", "UTM kept")  # in the recipe's summary
 FIGURES = ("files", "images", "rejects", "repeats", "panoramas")
 
 
@@ -59,9 +59,10 @@ def summarise(artifact: Path) -> dict[str, Any]:
         ],
         "without_heading": by_bin[None,],
         "oddities": [
-            {"what": what, "images": count}
-            for what, count in recipe["summary"].items()
-            if what.startswith(ODDITIES) and count
+            {"what": f"{kind}: {what}", "images": count}
+            for kind in ODDITIES
+            for what, count in recipe["summary"].get(kind, {}).items()
+            if count
         ],
     }
 

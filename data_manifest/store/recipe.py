@@ -96,4 +96,17 @@ def read_recipe(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder / RECIPE_FILE} is damaged ({error}): remove {folder} and run again") from error
     if not isinstance(recipe, dict):
         raise UserError(f"{folder / RECIPE_FILE} is not a recipe: remove {folder} and run again")
-    return recipe
+    return {**recipe, "summary": nest_counts(recipe["summary"])} if "summary" in recipe else recipe
+
+
+def nest_counts(counts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return counts with `{"rejects: not UTF-8": 3}` as `{"rejects": {"not UTF-8": 3}}`.
+
+    Partitions store the former, and so did recipes, beside the total as `rejects`, which is left out.
+    """
+    nested = {key: value for key, value in counts.items() if key != "rejects" or isinstance(value, dict)}
+    for key in counts:
+        kind, _, what = key.partition(": ")
+        if what:
+            nested.setdefault(kind, {})[what] = nested.pop(key)
+    return nested

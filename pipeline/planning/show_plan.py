@@ -7,16 +7,15 @@ import polars as pl
 
 from data_manifest.console import as_ranges
 from data_manifest.inspect.bars import table
+from data_manifest.inspect.summary import ODDITIES
 from data_manifest.store.files import bytes_in, format_bytes
 from pipeline.execution.disk_space import manifest_bytes
 from pipeline.groups.settings import GroupSettings
 from pipeline.groups.summary import describe, images_left_out
-from pipeline.manifest.build_partition import HEADINGS, KEPT_UTM
 from pipeline.planning.count_images import ImageCounts
 from pipeline.planning.plan_groups import Plan
 
 MAX_GROUPS_SHOWN = 50
-REJECTS = "rejects: "
 
 
 def as_json(counts: ImageCounts, plans: Sequence[Plan]) -> dict[str, Any]:
@@ -57,9 +56,9 @@ def as_text(counts: ImageCounts, plans: Sequence[Plan]) -> str:
 def _show_images(counts: ImageCounts) -> str:
     summary = counts.summary
     lines = [f"{summary['origin']}: {summary['files']:,} files, {summary['usable']:,} usable images"]
-    reasons = {key.removeprefix(REJECTS): count for key, count in summary.items() if key.startswith(REJECTS)}
-    lines += [f"rejected: {count:,}, {reason}" for reason, count in reasons.items() if count]
-    lines += [f"{key}: {count:,}" for key, count in summary.items() if key.startswith((HEADINGS, KEPT_UTM)) and count]
+    lines += [f"rejected: {count:,}, {reason}" for reason, count in summary.get("rejects", {}).items() if count]
+    for kind in ODDITIES:
+        lines += [f"{kind}: {what}: {count:,}" for what, count in summary.get(kind, {}).items() if count]
     lines += [f"listed more than once: {summary['repeats']:,}"] if summary["repeats"] else []
     lines += [f"without a heading: {summary['without_heading']:,}"] if summary["without_heading"] else []
     years = [f"{year or 'unknown'} {images:,}" for year, images in counts.by_year.iter_rows()]
