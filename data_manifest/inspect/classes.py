@@ -85,13 +85,12 @@ def count_by_size(sizes: Mapping[int, int]) -> list[dict[str, int]]:
 
 def show_classes(facts: dict[str, Any], glyphs: str) -> str:
     """Return the result of `count_classes` as text."""
-    settings = ", ".join(f"{name} = {_number(value)}" for name, value in facts["settings"].items())
     figures = table([(name, f"{facts[name]:,}") for name in ("groups", "classes", "images", "cells")])
     quantiles = facts["images_per_class"]
     quantile_rows = [list(quantiles), [f"{size:,}" for size in quantiles.values()]]
     sizes = [(f"{row['from']:,} to {row['to']:,}", row["classes"]) for row in facts["classes_by_images"]]
     parts = [
-        [title(facts), f"  {settings}", "", *figures],
+        [title(facts), f"  {show_settings(facts['settings'])}", "", *figures],
         _show_groups(facts["by_group"], glyphs),
         ["quantiles of images per class", *table(quantile_rows, left=())],
         chart("classes by images per class", sizes, glyphs),
@@ -113,5 +112,7 @@ def _show_groups(groups: list[dict[str, Any]], glyphs: str) -> list[str]:
     return ["images by group", *table([("group", "classes", "images", "per class", ""), *rows], left=(4,)), *more]
 
 
-def _number(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def show_settings(settings: Mapping[str, Any]) -> str:
+    """Return settings as text such as `M = 10, alpha = 30`."""
+    texts = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in settings.items()}
+    return ", ".join(f"{name} = {text}" for name, text in texts.items())

@@ -24,14 +24,7 @@ from pipeline.groups.gather import MEMBERS, VERSION, GatherJob, in_bundles, plan
 from pipeline.groups.preselected_images import warn_if_manifest_is_preselected
 from pipeline.groups.reuse import find_earlier, find_same_classes, link_counts, link_members
 from pipeline.groups.settings import GroupSettings
-from pipeline.groups.spread import (
-    COUNTS,
-    SpreadJob,
-    places_in_spread_files,
-    read_counts,
-    spread_file,
-    spread_partition,
-)
+from pipeline.groups.spread import COUNTS, SpreadJob, places_in_spread_files, read_counts, spread_file, spread_partition
 from pipeline.groups.summary import check_any_class, describe, log_summary, summarise_classes
 from pipeline.metadata.years import count_excluded_by_year, count_years
 from pipeline.verification.drop_bad_images import CHECKS, LEFT_OUT, VERIFIED, Verified, verified_by
@@ -91,7 +84,8 @@ def build_groups(
     remove_dead_staging(artifacts)  # before the disk is checked: it may be full of that
     earlier = find_earlier(artifacts.absolute(), recipe)
     num_images = manifest_recipe["summary"]["usable"]
-    needed_bytes = room_for_groups(num_images, round(num_images * _mean_path_bytes(files)))
+    first_paths = pl.scan_parquet(files, glob=False).head(PATHS_SAMPLED).select(pl.col("path").str.len_bytes().mean())
+    needed_bytes = room_for_groups(num_images, round(num_images * first_paths.collect().item()))
     check_space(artifacts, needed_bytes, f"groups of {recipe.name}", at_most=earlier is not None)
     build = GroupsBuild(artifacts.absolute(), recipe, files, settings, left_out, earlier, on_percentage, executor)
     try:
@@ -170,9 +164,8 @@ class GroupsBuild:
             ]
         progress = Progress("sorting images", len(spread_jobs), "partitions", share(self.on_percentage, 50, 60))
         run_with_progress(spread_partition, spread_jobs, progress, self.executor)
-        progress = Progress(
-            "writing groups", planned["bundle"].n_unique(), "bundles", share(self.on_percentage, 60, 100)
-        )
+        num_bundles = planned["bundle"].n_unique()
+        progress = Progress("writing groups", num_bundles, "bundles", share(self.on_percentage, 60, 100))
         jobs = self._gather_jobs(folder, planned.drop("row"), new_places)
         run_with_progress(write_members, jobs, progress, self.executor)
         return len(linked)
@@ -183,9 +176,3 @@ class GroupsBuild:
         for bundle, classes in planned.partition_by("bundle", as_dict=True, include_key=False).items():
             bundle_places = places_of.get(bundle, places.clear())
             yield GatherJob(folder / MEMBERS, classes, bundle_places, folder / SCRATCH, self.earlier)
-
-
-def _mean_path_bytes(files: list[Path]) -> float:
-    """Return the mean length of the first paths in bytes."""
-    lengths = pl.scan_parquet(files, glob=False).head(PATHS_SAMPLED).select(pl.col("path").str.len_bytes().mean())
-    return float(lengths.collect().item())

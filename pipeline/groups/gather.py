@@ -8,13 +8,13 @@ import polars as pl
 
 from data_manifest.schemas import MEMBERS as MEMBERS_SCHEMA
 from data_manifest.schemas import SCHEMA_VERSION
+from data_manifest.store.recipe import DIGEST_LENGTH
 from data_manifest.tables import write_table
 from pipeline.groups.spread import MEMBER, read_spread, spread_file
 
 VERSION = 6  # raise it when the same manifest and settings come to give other groups or other bytes
 MEMBERS = "members"
 ROWS_PER_FILE = 250_000  # about; a larger group has several files
-DIGEST_LENGTH = 16
 
 
 def plan_files(classes: pl.DataFrame) -> pl.DataFrame:

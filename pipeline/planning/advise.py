@@ -2,9 +2,9 @@
 
 import dataclasses
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from data_manifest.errors import UserError
 from data_manifest.images.data_set_names import data_set_name
@@ -16,7 +16,7 @@ from pipeline.metadata.fields import FULL_TURN
 from pipeline.planning.count_images import count_images
 from pipeline.planning.image_statistics import ImageStatistics, compute_statistics
 from pipeline.planning.plan_groups import EpochSettings, Plan, make_plans
-from pipeline.planning.remarks import BATCH_SIZE, Remark, make_remarks
+from pipeline.planning.remarks import Remark, make_remarks
 from pipeline.sources.settings import NAMES, SourceSettings
 
 # The published grouping, then coarser ones for fewer images.
@@ -33,7 +33,7 @@ MIN_SHARE = 0.65  # of the images that the best of the groupings trains on
 PUBLISHED_GROUPS_NUM = 8
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Advice:
     """Advice on images.
 
@@ -60,16 +60,16 @@ def find_manifest(images: Path, artifacts: Path) -> Path:
     Raises:
         UserError: There is none.
     """
-    name = data_set_name(images, artifacts, claim=False)
-    current = artifacts / "manifest" / name / CURRENT
-    if is_published(current):
-        return current
-    if images.is_dir() and not is_published(images) and not is_published(images / CURRENT):
+    current = artifacts / "manifest" / data_set_name(images, artifacts, claim=False) / CURRENT
+    for artifact in (current, images, images / CURRENT):
+        if is_published(artifact):
+            return artifact
+    if images.is_dir():
         raise UserError(
             f"{images}: the manifest {current} is not built yet. Run BuildManifest first, such as "
             f"luigi --module workflows BuildManifest --photos-folder {images} --part photos --source exif"
         )
-    return images if is_published(images) else find_artifact(images)
+    return find_artifact(images)
 
 
 def advise(manifest: Path, artifacts: Path) -> Advice:
@@ -80,21 +80,16 @@ def advise(manifest: Path, artifacts: Path) -> Advice:
     """
     with working("reading the manifest"):
         statistics = compute_statistics(manifest)
-    candidates = _candidates(statistics)
-    groupings = [*candidates, GroupSettings()]
+    groupings = [each for each in GROUPINGS if statistics.source != "exif" or each.M >= MIN_M_OF_PHONES]
+    if not statistics.uses_headings:
+        groupings = [dataclasses.replace(each, alpha=FULL_TURN, L=1) for each in groupings]
+    groupings.append(GroupSettings())
     counts = count_images(manifest, artifacts, groupings)
-    *tried, published = make_plans(counts, groupings, EpochSettings(batch_size=BATCH_SIZE))
+    *tried, published = make_plans(counts, groupings, EpochSettings())
     plan = choose_plan(tried)
     with working("checking the images"):
         remarks = list(make_remarks(statistics, None if plan is None else plan.trainable))
-    return Advice(statistics, remarks, plan, published, tried, _commands(statistics, plan))
-
-
-def _candidates(statistics: ImageStatistics) -> list[GroupSettings]:
-    settings = [each for each in GROUPINGS if statistics.source != "exif" or each.M >= MIN_M_OF_PHONES]
-    if not statistics.uses_headings:
-        settings = [dataclasses.replace(each, alpha=FULL_TURN, L=1) for each in settings]
-    return settings
+    return Advice(statistics, remarks, plan, published, tried, _commands(statistics, plan) if plan else [])
 
 
 def choose_plan(tried: Sequence[Plan]) -> Plan | None:
@@ -104,35 +99,32 @@ def choose_plan(tried: Sequence[Plan]) -> Plan | None:
     return next((plan for plan, count in zip(tried, images, strict=True) if 0 < MIN_SHARE * most <= count), None)
 
 
-def _commands(statistics: ImageStatistics, plan: Plan | None) -> list[str]:
+def _commands(statistics: ImageStatistics, plan: Plan) -> list[str]:
     """Return the command lines that build the groups and train on them."""
-    if plan is None:
-        return []
-    settings = plan.settings
-    grouping = (
-        f"--M {settings.M:g} --alpha {settings.alpha:g} --N {settings.N} --L {settings.L} "
-        f"--min-images-per-class {settings.min_images_per_class}"
-    )
     trainable = plan.groups.filter("trainable")["group_index"].to_list()[:PUBLISHED_GROUPS_NUM]
     has_all = len(trainable) == min(PUBLISHED_GROUPS_NUM, len(plan.groups))
-    chosen = f"--groups-num {len(trainable)}" if has_all else f"--groups {','.join(map(str, trainable))}"
-    to_group, to_train = _image_options(statistics)
-    luigi = "luigi --module workflows"
-    return [f"{luigi} BuildGroups {to_group} {grouping}", f"{luigi} TrainCosPlace {to_train} {grouping} {chosen}"]
+    chosen = ["--groups-num", str(len(trainable))] if has_all else ["--groups", ",".join(map(str, trainable))]
+    images, validation, grouping = *_image_options(statistics), _options(plan.settings.as_dict())
+    luigi = ["luigi", "--module", "workflows"]
+    return [
+        shlex.join([*luigi, "BuildGroups", *images, *grouping]),
+        shlex.join([*luigi, "TrainCosPlace", *images, *validation, *grouping, *chosen]),
+    ]
 
 
-def _image_options(statistics: ImageStatistics) -> tuple[str, str]:
-    """Return the options that name the images to group, and those to train on."""
+def _image_options(statistics: ImageStatistics) -> tuple[list[str], list[str]]:
+    """Return the options that name the images to group, and those that training needs besides."""
     origin, defaults = statistics.origin, SourceSettings().as_dict()
     if statistics.source != NAMES:
-        words = ["--photos-folder", str(origin)]
-        for name, default in defaults.items():
-            if (value := statistics.source_settings.get(name, default)) != default:
-                words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
-        photos = shlex.join([*words, "--split", "area"])
-        return photos, photos
+        values = {name: statistics.source_settings.get(name, default) for name, default in defaults.items()}
+        given = {name: value for name, value in values.items() if value != defaults[name]}
+        return ["--photos-folder", str(origin), *_options(given), "--split", "area"], []
     if origin.name == "train" and (origin.parent / "val").is_dir():
-        dataset = shlex.join(["--dataset-folder", str(origin.parent)])
-        return dataset, dataset
-    train = shlex.join(["--train-folder", str(origin)])
-    return train, f"{train} --val-folder VAL"
+        return ["--dataset-folder", str(origin.parent)], []
+    return ["--train-folder", str(origin)], ["--val-folder", "VAL"]
+
+
+def _options(values: Mapping[str, Any]) -> list[str]:
+    """Return settings as words of a command line."""
+    texts = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in values.items()}
+    return [word for name, text in texts.items() for word in (f"--{name.replace('_', '-')}", text)]

@@ -11,6 +11,7 @@ from data_manifest.store.find import read_recipe_of
 from data_manifest.store.references import folder_of
 from data_manifest.tables import scan_table
 from pipeline.metadata.fields import FULL_TURN
+from pipeline.metadata.years import count_years
 from pipeline.sources.source import source_settings_of
 
 DEGREES_BETWEEN_CROPS = 30.0
@@ -61,21 +62,19 @@ def compute_statistics(manifest: Path) -> ImageStatistics:
         UserError: The artifact is not a manifest.
     """
     recipe = read_recipe_of(manifest, "advise", ("manifest",))
+    summary = recipe["summary"]
     images = scan_table(manifest, "manifest").with_columns(hemisphere())
-    rejects = scan_table(manifest, "rejects").select(pl.len()).collect().item()
-    figures = {**_count(images), **_count_positions(images), "rejects": rejects}
-    origin = folder_of(Path(recipe["summary"]["origin"]))
     zones = images.group_by("utm_zone", "hemisphere").agg(
         images=pl.len(), latitude=pl.col("latitude").median(), longitude=pl.col("longitude").median()
     )
-    years = images.drop_nulls("year").group_by("year").agg(images=pl.len()).sort("year")
+    years = count_years(images.drop_nulls("year")).rename({"num_images": "images"})
     return ImageStatistics(
         manifest,
-        origin,
+        folder_of(Path(summary["origin"])),
         source_settings_of(recipe),
-        figures,
+        {**_count(images), **_count_positions(images), "rejects": summary["files"] - summary["usable"]},
         zones.sort("images", "utm_zone", descending=[True, False]).collect().to_dicts(),
-        years.collect(engine="streaming").to_dicts(),
+        years.to_dicts(),
     )
 
 

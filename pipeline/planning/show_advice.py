@@ -3,11 +3,12 @@
 import textwrap
 from typing import Any
 
+from data_manifest.inspect.classes import show_settings
 from pipeline.groups.settings import GroupSettings
-from pipeline.metadata.fields import FULL_TURN
+from pipeline.groups.summary import describe
 from pipeline.planning.advise import Advice
-from pipeline.planning.plan_groups import Plan
-from pipeline.planning.remarks import BATCH_SIZE, NOTE, WARNING
+from pipeline.planning.plan_groups import BATCH_SIZE, Plan
+from pipeline.planning.remarks import NOTE, WARNING
 
 WIDTH = 100
 
@@ -21,7 +22,7 @@ def as_json(advice: Advice) -> dict[str, Any]:
         "figures": statistics.figures,
         "zones": statistics.zones,
         "years": statistics.years,
-        "remarks": [{"kind": each.kind, "text": each.text} for each in advice.remarks],
+        "remarks": [{"kind": kind, "text": text} for kind, text in advice.remarks],
         "grouping": None if advice.plan is None else _plan_as_json(advice.plan),
         "tried": [_plan_as_json(plan) for plan in advice.tried],
         "published": _plan_as_json(advice.published),
@@ -42,7 +43,7 @@ def as_text(advice: Advice) -> str:
         f"years: {years}",
     ]
     for kind in (WARNING, NOTE):
-        lines += ["", *(_wrap(f"{kind}: {each.text}") for each in advice.remarks if each.kind == kind)]
+        lines += ["", *(_wrap(f"{kind}: {text}") for each, text in advice.remarks if each == kind)]
     return "\n".join([*lines, "", *_show_grouping(advice)])
 
 
@@ -53,38 +54,25 @@ def _wrap(text: str) -> str:
 def _show_grouping(advice: Advice) -> list[str]:
     if advice.plan is None:
         return ["No grouping of these images can be trained on."]
-    plan, figures = advice.plan, advice.statistics.figures
-    able = figures["with_heading" if advice.statistics.uses_headings else "images"]
-    share = f"{plan.summary['images'] / max(1, able):.0%} of the images that classes could use"
+    plan, published, figures = advice.plan, advice.published, advice.statistics.figures
+    share = plan.summary["images"] / max(1, figures["with_heading" if advice.statistics.uses_headings else "images"])
     median = f"a median of {plan.images_per_class['median'] or 0:,} images per class"
-    sizes = f"{_counts(plan.summary)} in {plan.summary['groups']:,} groups, with {median}, {share}"
-    lines = [*advice.commands, _wrap(f"  gives {sizes}")]
+    notes = [f"gives {describe(plan.summary)}, with {median}, {share:.0%} of the images that classes could use"]
     if plan.trainable["groups"] < plan.summary["groups"]:
-        text = f"{plan.trainable['groups']:,} of the groups have the {BATCH_SIZE} classes that a batch needs"
-        lines.append(_wrap(f"  {text}: {_counts(plan.trainable)}"))
-    lines.append(_wrap(f"  {_show_distance(plan.settings)}"))
-    if plan.settings != advice.published.settings:
-        lines.append(_wrap(f"  {_show_published(advice.published)}"))
-    return [*lines, f"compare others: python -m pipeline plan {advice.statistics.manifest} --M 10 20 --alpha 30 60"]
+        notes.append(f"groups with the {BATCH_SIZE} classes that a batch needs: {describe(plan.trainable)}")
+    notes.append(_show_distance(plan.settings))
+    if plan.settings != published.settings:
+        some = f"{describe(published.trainable)} can" if published.trainable["groups"] else "no group can"
+        notes.append(f"the published grouping, {show_settings(published.settings.as_dict())}: {some} be trained on")
+    compare = f"compare others: python -m pipeline plan {advice.statistics.manifest} --M 10 20 --alpha 30 60"
+    return [*advice.commands, *(_wrap(f"  {note}") for note in notes), compare]
 
 
 def _show_distance(settings: GroupSettings) -> str:
     metres, degrees = settings.M * (settings.N - 1), settings.alpha * (settings.L - 1)
-    directions = f" or {degrees:g} degrees" if settings.alpha < FULL_TURN else ""
+    directions = f" or {degrees:g} degrees" if settings.uses_headings else ""
     text = f"classes of a group are at least {metres:g} metres{directions} apart"
     published = GroupSettings()
     if metres >= published.M * (published.N - 1) and (degrees > 0 or not directions):
         return text
     return f"{text}, so that some show the same houses: there are too few images for more distance"
-
-
-def _show_published(plan: Plan) -> str:
-    settings, trainable = plan.settings, plan.trainable
-    names = f"M {settings.M:g}, alpha {settings.alpha:g}, N {settings.N}, L {settings.L}"
-    some = f"{trainable['groups']:,} trainable groups, {_counts(trainable)}"
-    groups = some if trainable["groups"] else "no trainable group"
-    return f"the published grouping, {names}, at least {settings.min_images_per_class} images per class: {groups}"
-
-
-def _counts(counts: dict[str, Any]) -> str:
-    return f"{counts['classes']:,} classes of {counts['images']:,} images"

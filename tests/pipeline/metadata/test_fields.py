@@ -15,7 +15,7 @@ from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
 from pipeline.manifest.build_manifest import build_manifest
 from pipeline.metadata.fields import heading_in_range
-from pipeline.planning.count_images import class_settings, count_images
+from pipeline.planning.count_images import count_images
 from pipeline.sources.make_source import make_source
 from pipeline.sources.settings import SourceSettings
 from tests.helpers import tables_in
@@ -185,7 +185,7 @@ def test_a_plan_from_names_is_that_of_the_manifest(from_names: Callable[..., Pat
         counts = [
             count_images(images, tmp_path / "none", [settings]) for images in (from_names(*written), tmp_path / "train")
         ]
-        by_class = [each.by_class[class_settings(settings)].sort("heading_bin") for each in counts]
+        by_class = [each.by_class[settings].sort("heading_bin") for each in counts]
         assert by_class[0].equals(by_class[1])
         assert [each.manifest is None for each in counts] == [False, True]
         summaries = [{key: each.summary[key] for key in ("headings", "without_heading")} for each in counts]

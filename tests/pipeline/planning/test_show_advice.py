@@ -23,5 +23,6 @@ def test_small_city_gets_narrow_cells_and_few_groups(manifest_of: Callable[[list
     assert "--M 10 --alpha 30 --N 2 --L 2 --min-images-per-class 5 --groups-num" in advice.commands[1]
     said = " ".join(as_text(advice).split())
     assert "396 classes of 3,168 images" in said
-    assert "the published grouping, M 10, alpha 30, N 5, L 2, at least 10 images per class: no trainable group" in said
+    published = "M = 10, alpha = 30, N = 5, L = 2, min_images_per_class = 10"
+    assert f"the published grouping, {published}: no group can be trained on" in said
     assert "at least 10 metres or 30 degrees apart, so that some show the same houses" in said
