@@ -52,21 +52,13 @@ def in_bundles(planned: pl.DataFrame) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class GatherJob:
-    """Write the files of members of one bundle.
+    """Write the files of members of one bundle."""
 
-    Args:
-        folder: Where the files go.
-        classes: The planned classes of the bundle.
-        places: Where their images are in the spread files: `number`, and the columns of `places_in_spread_files`.
-        scratch: The folder of the spread files.
-        earlier: The earlier groups that have the members of classes with a `file_before`.
-    """
-
-    folder: Path
-    classes: pl.DataFrame
-    places: pl.DataFrame
-    scratch: Path
-    earlier: Path | None
+    folder: Path  # where the files go
+    classes: pl.DataFrame  # the planned classes of the bundle
+    places: pl.DataFrame  # where their images are: `number`, and the columns of `places_in_spread_files`
+    scratch: Path  # the folder of the spread files
+    earlier: Path | None  # the groups that have the members of classes with a `file_before`
 
 
 def write_members(job: GatherJob) -> None:

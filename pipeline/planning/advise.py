@@ -35,23 +35,14 @@ PUBLISHED_GROUPS_NUM = 8
 
 @dataclasses.dataclass(frozen=True)
 class Advice:
-    """Advice on images.
-
-    Args:
-        statistics: What it rests on.
-        remarks: What is notable.
-        plan: The suggested grouping; None if no grouping can be trained on.
-        published: The published grouping.
-        tried: All groupings that were compared.
-        commands: Command lines that build the groups and train on them.
-    """
+    """Advice on images."""
 
     statistics: ImageStatistics
     remarks: list[Remark]
-    plan: Plan | None
+    plan: Plan | None  # the suggested one; None if no grouping can be trained on
     published: Plan
     tried: list[Plan]
-    commands: list[str]
+    commands: list[str]  # build the groups and train on them
 
 
 def find_manifest(images: Path, artifacts: Path) -> Path:

@@ -35,19 +35,12 @@ Frames = list[pl.DataFrame]  # the images by year, then by class for each rule
 
 @dataclass(frozen=True)
 class ImageCounts:
-    """The counts of all images.
+    """The counts of all images."""
 
-    Args:
-        manifest: The published manifest of the images, if there is one.
-        summary: As in the recipe of a manifest.
-        by_year: `num_images` of each `year`, null for images without one.
-        by_class: Results of `sum_counts`, by grouping.
-    """
-
-    manifest: Path | None
-    summary: dict[str, Any]
-    by_year: pl.DataFrame
-    by_class: dict[GroupSettings, pl.DataFrame]
+    manifest: Path | None  # the published one, if there is one
+    summary: dict[str, Any]  # as in the recipe of a manifest
+    by_year: pl.DataFrame  # from `count_years`
+    by_class: dict[GroupSettings, pl.DataFrame]  # from `sum_counts`
 
 
 def count_images(

@@ -21,23 +21,14 @@ COARSE_DECIMALS = 3  # of a degree: 111 metres
 
 @dataclass(frozen=True)
 class ImageStatistics:
-    """Statistics of the usable images of a manifest.
-
-    Args:
-        manifest: The artifact.
-        origin: Folder of the images.
-        source_settings: Where positions and times come from.
-        figures: Counts by name.
-        zones: `utm_zone`, `hemisphere`, `images`, and the median `latitude` and `longitude` of each, largest first.
-        years: `year` and `images`, without images of unknown year.
-    """
+    """Statistics of the usable images of a manifest."""
 
     manifest: Path
-    origin: Path
+    origin: Path  # folder of the images
     source_settings: dict[str, Any]
-    figures: dict[str, Any]
-    zones: list[dict[str, Any]]
-    years: list[dict[str, Any]]
+    figures: dict[str, Any]  # counts by name
+    zones: list[dict[str, Any]]  # images and median position of each UTM zone and hemisphere, largest first
+    years: list[dict[str, Any]]  # year and images, without unknown years
 
     @property
     def source(self) -> str:

@@ -39,24 +39,14 @@ class EpochSettings(Settings):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a grouping would give.
-
-    Args:
-        settings: The grouping.
-        summary: As in the recipe of groups.
-        images_per_class: Quantiles over the classes, by name; None without classes.
-        groups: `group_index`, `classes`, `images`, `times_shown` (samples per class and epoch), `trainable` (whether
-            it has a class for each image of a batch).
-        num_bytes: Estimated size of the groups.
-        error: Why the groups would not be built; None if they would.
-    """
+    """What a grouping would give."""
 
     settings: GroupSettings
-    summary: dict[str, Any]
-    images_per_class: dict[str, int | None]
-    groups: pl.DataFrame
-    num_bytes: int
-    error: str | None
+    summary: dict[str, Any]  # as in the recipe of groups
+    images_per_class: dict[str, int | None]  # quantiles over the classes, by name; None without classes
+    groups: pl.DataFrame  # with `times_shown` per class and epoch, and `trainable`: enough classes for a batch
+    num_bytes: int  # estimated
+    error: str | None  # why the groups would not be built
 
     @property
     def trainable(self) -> dict[str, int]:
