@@ -12,7 +12,6 @@ from data_manifest.console import escape_unprintable
 from data_manifest.errors import UserError
 from data_manifest.inspect import classes, contents, rejects, summary
 from data_manifest.inspect.bars import glyphs_for
-from data_manifest.inspect.show_garbage import show_garbage
 from data_manifest.store import garbage
 from data_manifest.store.find import find_artifact, read_recipe_of
 from data_manifest.store.references import CHECK_STAGES, MANIFEST_STAGES
@@ -105,7 +104,7 @@ def _classes(options: argparse.Namespace) -> Result:
 def _gc(options: argparse.Namespace) -> Result:
     stages = tuple(stage.strip() for stage in options.stages.split(","))
     facts = garbage.collect_garbage(_artifacts(options), stages, options.keep_newest, options.dry_run)
-    return facts, show_garbage(facts)
+    return facts, contents.show_garbage(facts)
 
 
 def _artifacts(options: argparse.Namespace) -> Path:

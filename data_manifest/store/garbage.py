@@ -12,7 +12,7 @@ import os
 import shutil
 import stat
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,11 @@ def collect_garbage(
     Raises:
         UserError: A stage is unknown, a recipe cannot be read, or something cannot be removed.
     """
-    _check_rules(stages, keep_newest)
+    for stage in stages:
+        if stage not in STAGES:
+            raise UserError(f"--stages {','.join(stages)}: unknown stage {stage!r}. Choose from {', '.join(STAGES)}.")
+    if keep_newest < 0:
+        raise UserError(f"--keep-newest {keep_newest}: give 0 or more.")
     users, published = read_users(artifacts), read_artifacts(artifacts)  # in this order: a build may end in between
     kept = reasons_to_keep(published, users, stages, keep_newest)
     links: Counter[Inode] = Counter()
@@ -62,21 +66,13 @@ def collect_garbage(
     }
 
 
-def _check_rules(stages: tuple[str, ...], keep_newest: int) -> None:
-    for stage in stages:
-        if stage not in STAGES:
-            raise UserError(f"--stages {','.join(stages)}: unknown stage {stage!r}. Choose from {', '.join(STAGES)}.")
-    if keep_newest < 0:
-        raise UserError(f"--keep-newest {keep_newest}: give 0 or more.")
-
-
 def reasons_to_keep(
     published: list[Artifact], users: list[User], stages: tuple[str, ...], keep_newest: int = 0
 ) -> dict[Path, str]:
     """Return the folders of the artifacts to keep, each with the reason."""
-    by_digest: dict[str, list[Artifact]] = {}
+    by_digest = defaultdict[str, list[Artifact]](list)
     for artifact in published:
-        by_digest.setdefault(artifact.digest, []).append(artifact)
+        by_digest[artifact.folder.name].append(artifact)
     kept: dict[Path, str] = {}
     pending = [*_wanted(published, stages, keep_newest), *_inputs(users, by_digest)]
     while pending:
@@ -90,7 +86,7 @@ def reasons_to_keep(
 def _wanted(published: list[Artifact], stages: tuple[str, ...], keep_newest: int) -> Iterator[tuple[Artifact, str]]:
     """Yield the artifacts to keep for their own sake."""
     without_current = _without_current(published)
-    newest_first = sorted(published, key=lambda each: (-modified_ns(each.folder), each.digest))
+    newest_first = sorted(published, key=lambda each: (-modified_ns(each.folder), each.folder.name))
     seen: Counter[Path] = Counter()
     for each in newest_first:
         parent = each.folder.parent
@@ -98,7 +94,7 @@ def _wanted(published: list[Artifact], stages: tuple[str, ...], keep_newest: int
             yield each, "current"
         elif parent in without_current:
             yield each, "nothing is current there"
-        elif each.stage not in stages:
+        elif parent.parent.name not in stages:
             yield each, "not of the given stages"
         elif modified_ns(each.folder / RECIPE_FILE) > modified_ns(parent / CURRENT):  # about to become current
             yield each, "newer than the current one"

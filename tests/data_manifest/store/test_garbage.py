@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from data_manifest.errors import UserError
-from data_manifest.inspect.show_garbage import show_garbage
+from data_manifest.inspect.contents import show_garbage
 from data_manifest.store import garbage
 from data_manifest.store.find import list_artifacts
 from data_manifest.store.garbage import collect_garbage, reasons_to_keep
