@@ -38,14 +38,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
         return command
 
-    paths = add("paths", _paths, "list the current tables, each as a glob of Parquet files")
-    listing = add("list", _list, "list all artifacts, including old ones")
-    look = add(
-        "summary",
-        _summary,
-        "count images and rejects by reason, year, zone and heading; results of checks and crops",
-        summary.__doc__,
-    )
+    paths = add("paths", _contents, "list the current tables, each as a glob of Parquet files")
+    listing = add("list", _contents, "list all artifacts, including old ones")
+    text = "count images and rejects by reason, year, zone and heading; results of checks and crops"
+    look = add("summary", _summary, text, summary.__doc__)
     why = add("rejects", _rejects, "show which files are rejected, and why", rejects.__doc__)
     sizes = add("classes", _classes, "count classes and images per group", classes.__doc__)
     collect = add("gc", _gc, "remove old artifacts that nothing needs", garbage.__doc__)
@@ -65,13 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _paths(options: argparse.Namespace) -> Result:
-    rows = contents.current_tables(_artifacts(options))
-    return rows, contents.as_text(rows)
-
-
-def _list(options: argparse.Namespace) -> Result:
-    rows = contents.all_artifacts(_artifacts(options))
+def _contents(options: argparse.Namespace) -> Result:
+    find = contents.current_tables if options.command == "paths" else contents.all_artifacts
+    rows = find(_artifacts(options))
     return rows, contents.as_text(rows)
 
 

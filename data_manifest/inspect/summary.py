@@ -39,6 +39,9 @@ def summarise(artifact: Path) -> dict[str, Any]:
     rejects = count_reasons(artifact)
     num_images, num_rejects = sum(row["images"] for row in images), sum(rejects.values())
     by_bin = _add_up(images, "heading_bin")
+    # Hashes of 64 bits save memory: two of ten million collide with a probability of 1 in 400,000.
+    hashes = pl.col("pano_id").drop_nulls().hash().n_unique()
+    panoramas = scan_table(artifact, "manifest").select(hashes).collect(engine="streaming").item()
     return {
         **identity(recipe, artifact),
         "origin": recipe["summary"].get("origin"),
@@ -46,7 +49,7 @@ def summarise(artifact: Path) -> dict[str, Any]:
         "images": num_images,
         "rejects": num_rejects,
         "repeats": recipe["summary"].get("repeats"),
-        "panoramas": _count_panoramas(scan_table(artifact, "manifest")),
+        "panoramas": panoramas,
         "rejects_by_reason": [{"reason": reason, "files": count} for reason, count in rejects.items()],
         "images_by_year": [{"year": year, "images": count} for (year,), count in _add_up(images, "year").items()],
         "images_by_zone": [
@@ -82,14 +85,6 @@ def _add_up(rows: Iterable[dict[str, Any]], *keys: str) -> Counter[tuple[Any, ..
         total[tuple(row[key] for key in keys)] += row["images"]
     in_order = sorted(total.items(), key=lambda each: [(value is None, value or 0) for value in each[0]])
     return Counter(dict(in_order))
-
-
-def _count_panoramas(manifest: pl.LazyFrame) -> int:
-    """Return the number of distinct pano_id.
-
-    Counts 64-bit hashes to save memory: two of ten million collide with a probability of 1 in 400,000.
-    """
-    return int(manifest.select(pl.col("pano_id").drop_nulls().hash().n_unique()).collect(engine="streaming").item())
 
 
 def count_reasons(artifact: Path) -> dict[str, int]:
