@@ -51,7 +51,7 @@ class Progress:
         what: The work, such as "extracting descriptors".
         total: Number of units; None if unknown.
         unit: Plural name of a unit.
-        on_percentage: Called with the percentage done whenever it changes.
+        on_percentage: Called whenever the percentage changes.
         done: Units done before, by an interrupted run; they do not count for the rate.
     """
 

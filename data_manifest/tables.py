@@ -24,13 +24,8 @@ STATUS_TABLES = ("checks", "cropped")  # tables with a status for each file
 def write_table(frame: pl.DataFrame, path: Path, schema: pa.Schema, notes: Mapping[str, str] | None = None) -> None:
     """Write rows, in their order, as a Parquet file that appears whole or not at all.
 
-    Several processes may write the same file at once; the last one stays.
-
-    Args:
-        frame: The rows.
-        path: The file. The folder of the table is made if needed, but not that of the artifact.
-        schema: Names, types and descriptions of the columns.
-        notes: Strings for the file's metadata; `read_notes` returns them without reading a row.
+    The folder of the table is made if needed. Several processes may write the same file at once; the last one stays.
+    `read_notes` returns the notes without reading a row.
 
     Raises:
         FileNotFoundError: The artifact's folder does not exist.

@@ -30,7 +30,7 @@ def list_rejects(artifact: Path, reason: str | None = None, limit: int = MAX_EXA
     """Return the rejects of an artifact, with the keys documented in this module.
 
     Args:
-        artifact: Folder of a published manifest, check or crop.
+        artifact: A manifest, check or crop.
         reason: The only reason to report; all by default.
         limit: Number of examples per reason, in the order of the table.
 
@@ -59,9 +59,7 @@ def list_rejects(artifact: Path, reason: str | None = None, limit: int = MAX_EXA
 def explain_file(artifact: Path, file: str) -> dict[str, Any]:
     """Return whether an artifact uses or rejects one file, and why, with the keys documented in this module.
 
-    Args:
-        artifact: Folder of a published manifest, check or crop.
-        file: Path relative to the images folder, or with the images folder in front.
+    The file's path is relative to the images folder, or has that folder in front.
 
     Raises:
         UserError: The artifact has no rejects table.

@@ -34,11 +34,7 @@ def collect_garbage(
 ) -> dict[str, Any]:
     """Remove what nothing needs, and return a report with the keys documented in this module.
 
-    Args:
-        artifacts: The artifacts folder.
-        stages: Only artifacts of these stages are removed.
-        keep_newest: Number of artifacts of each stage and name to keep at least, newest first.
-        dry_run: Remove nothing; only report.
+    Only artifacts of the given stages are removed, and of each stage and name the newest `keep_newest` are kept.
 
     Raises:
         UserError: A stage is unknown, a recipe cannot be read, or something cannot be removed.

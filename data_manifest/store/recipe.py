@@ -36,21 +36,13 @@ def digest_of_file(path: Path) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """The inputs and settings that determine an artifact.
+    """The inputs and settings that determine an artifact."""
 
-    Args:
-        stage: One of `STAGES`, such as "groups".
-        name: The data set, such as `processed-train`; for people only, not part of the digest.
-        version: The version of the stage's code, raised when equal inputs give other rows.
-        settings: The settings that the content depends on.
-        inputs: The digests of the inputs.
-    """
-
-    stage: str
-    name: str
-    version: int
-    settings: Mapping[str, Any]
-    inputs: Mapping[str, Any]
+    stage: str  # one of `STAGES`, such as groups
+    name: str  # the data set, such as processed-train; not part of the digest
+    version: int  # of the stage's code, raised when equal inputs give other rows
+    settings: Mapping[str, Any]  # those that the content depends on
+    inputs: Mapping[str, Any]  # digests
 
     def as_dict(self) -> dict[str, Any]:
         """Return the recipe as JSON types."""

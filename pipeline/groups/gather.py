@@ -18,12 +18,9 @@ ROWS_PER_FILE = 250_000  # about; a larger group has several files
 
 
 def plan_files(classes: pl.DataFrame) -> pl.DataFrame:
-    """Return numbered classes with `number`, their rank over all groups, and `file`, the name of the file of members.
+    """Return the classes from `number_classes` with `number`, their rank over all groups, and `file` of their members.
 
-    A name ends with a digest of the file's content, so files of equal names are equal.
-
-    Args:
-        classes: What `number_classes` returns, with `members_hash`.
+    A file's name ends with a digest of its content, so files of equal names are equal.
     """
     images = pl.col("num_images").cast(pl.Int64)
     images_before = (images.cum_sum() - images).over("group_index")

@@ -72,9 +72,7 @@ def spread_file(scratch: Path, partition: int) -> Path:
 def read_spread(file: Path, classes: pl.DataFrame) -> pl.DataFrame:
     """Return `number`, `path` and `year` of some classes of a partition; the rest of the file is not read.
 
-    Args:
-        file: What `spread_partition` wrote.
-        classes: `number`, the columns `class`, `begin` and `end` of `places_in_spread_files`.
+    The classes have `number`, and `class`, `begin` and `end` from `places_in_spread_files`.
     """
     begin, end = classes.select(pl.col("begin").min(), pl.col("end").max()).row(0)
     with pa.memory_map(str(file)) as mapped:
