@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_manifest.errors import UserError
-from data_manifest.store.fsync import fsync
+from data_manifest.store.files import fsync
 
 ROWS_PER_ROW_GROUP = 65_536
 COLUMNS_NOTE = "columns"

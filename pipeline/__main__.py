@@ -6,6 +6,7 @@ import itertools
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from data_manifest.console import configure_logging
 from data_manifest.errors import UserError
@@ -15,6 +16,7 @@ from pipeline.planning import show_advice, show_plan
 from pipeline.planning.advise import advise, find_manifest
 from pipeline.planning.plan_groups import EpochSettings, plan_groups
 
+Result = tuple[dict[str, Any], str]  # for JSON and as text
 GROUPING = tuple(field.name for field in dataclasses.fields(GroupSettings))
 
 
@@ -22,15 +24,20 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    _add_plan(commands.add_parser("plan", help="preview groupings without writing anything"))
-    _add_advise(commands.add_parser("advise", help="check whether images suffice for training, and suggest settings"))
-    for command in commands.choices.values():
+    plan = commands.add_parser("plan", help="preview groupings without writing anything")
+    _add_plan_options(plan)
+    suggest = commands.add_parser("advise", help="check whether images suffice for training, and suggest settings")
+    suggest.description = "Check amount, headings, years and positions of images, and suggest a grouping."
+    text = "folder of images whose manifest is built, or the artifact of the manifest"
+    suggest.add_argument("images", type=Path, help=text)
+    for command, run in ((plan, _plan), (suggest, _advise)):
+        command.set_defaults(run=run)
         command.add_argument("--artifacts-folder", type=Path, default=Path("artifacts"), help="[%(default)s]")
         command.add_argument("--format", choices=("text", "json"), default="text", help="[%(default)s]")
     return parser
 
 
-def _add_plan(command: argparse.ArgumentParser) -> None:
+def _add_plan_options(command: argparse.ArgumentParser) -> None:
     command.description = "Several values of a parameter are compared, with one row per combination."
     command.add_argument("images", type=Path, help="folder of training images, or the artifact of their manifest")
     for field in (*dataclasses.fields(GroupSettings), *dataclasses.fields(EpochSettings)):
@@ -40,39 +47,27 @@ def _add_plan(command: argparse.ArgumentParser) -> None:
         command.add_argument(f"--{field.name.replace('_', '-')}", metavar=field.name.upper(), help=help_text, **several)
     (rescan,) = (field for field in dataclasses.fields(DatasetSettings) if field.name == "rescan")
     command.add_argument("--rescan", action="store_true", help=rescan.metadata["help"])
-    command.set_defaults(run=_plan)
 
 
-def _plan(options: argparse.Namespace) -> str:
+def _plan(options: argparse.Namespace) -> Result:
     combinations = itertools.product(*(getattr(options, name) for name in GROUPING))
     groupings = [GroupSettings(**dict(zip(GROUPING, values, strict=True))) for values in combinations]
     groupings = list(dict.fromkeys(groupings))  # 10 and 10.0 are equal
     epoch = EpochSettings(options.batch_size, options.iterations_per_epoch)
     counts, plans = plan_groups(options.images, options.artifacts_folder, groupings, epoch, options.rescan)
-    if options.format == "json":
-        return json.dumps(show_plan.as_json(counts, plans), indent=2)
-    return show_plan.as_text(counts, plans)
+    return show_plan.as_json(counts, plans), show_plan.as_text(counts, plans)
 
 
-def _add_advise(command: argparse.ArgumentParser) -> None:
-    command.description = "Check amount, headings, years and positions of images, and suggest a grouping."
-    command.add_argument(
-        "images", type=Path, help="folder of images whose manifest is built, or the artifact of the manifest"
-    )
-    command.set_defaults(run=_advise)
-
-
-def _advise(options: argparse.Namespace) -> str:
+def _advise(options: argparse.Namespace) -> Result:
     advice = advise(find_manifest(options.images, options.artifacts_folder), options.artifacts_folder)
-    if options.format == "json":
-        return json.dumps(show_advice.as_json(advice), indent=2)
-    return show_advice.as_text(advice)
+    return show_advice.as_json(advice), show_advice.as_text(advice)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     options = make_parser().parse_args(arguments)
-    print(options.run(options))
+    facts, text = options.run(options)
+    print(json.dumps(facts, indent=2) if options.format == "json" else text)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from data_manifest.errors import UserError
-from data_manifest.store.files import modified_ns
-from data_manifest.store.fsync import fsync
+from data_manifest.store.files import fsync, modified_ns
 from data_manifest.store.recipe import CURRENT, RECIPE_FILE, is_published
 from data_manifest.store.references import STAGES, Artifact, User, read_artifacts, read_users
 from data_manifest.store.staging import REMOVED, STAGING, dead_staging, new_name, remove_dead_staging

@@ -13,8 +13,7 @@ from typing import Any
 
 from data_manifest.errors import UserError, writing_in
 from data_manifest.progress import working
-from data_manifest.store.files import link_or_copy
-from data_manifest.store.fsync import fsync
+from data_manifest.store.files import fsync, link_or_copy
 from data_manifest.store.recipe import CURRENT, RECIPE_FILE, Recipe, is_published, read_recipe
 from data_manifest.store.staging import remove_dead_staging, staging_folder
 
