@@ -152,8 +152,12 @@ def _remove(what: str, path: Path, artifacts: Path) -> bool:
     if what == "artifact":
         if is_current(path):  # since it was read
             return False
+        folder = artifacts / STAGING / new_name(REMOVED)
         try:
-            folder = _take_out(path, artifacts)
+            folder.parent.mkdir(exist_ok=True)
+            path.rename(folder)  # so that no reader finds a half-removed artifact
+            for changed in (path.parent, folder.parent):
+                fsync(changed)
         except FileNotFoundError:
             return False
         except OSError as error:
@@ -162,16 +166,6 @@ def _remove(what: str, path: Path, artifacts: Path) -> bool:
     if folder.exists():
         raise UserError(f"{folder}: cannot be removed completely. Remove it by hand.")
     return True
-
-
-def _take_out(folder: Path, artifacts: Path) -> Path:
-    """Rename an artifact into the staging folder, so that no reader finds a half-removed one; return the new path."""
-    (artifacts / STAGING).mkdir(exist_ok=True)
-    target = artifacts / STAGING / new_name(REMOVED)
-    folder.rename(target)
-    for changed in (folder.parent, target.parent):
-        fsync(changed)
-    return target
 
 
 def _notes(published: list[Artifact], artifacts: Path) -> Iterator[str]:

@@ -58,12 +58,21 @@ def compute_statistics(manifest: Path) -> ImageStatistics:
     zones = images.group_by("utm_zone", "hemisphere").agg(
         images=pl.len(), latitude=pl.col("latitude").median(), longitude=pl.col("longitude").median()
     )
+    shots = images.group_by("utm_zone", "utm_east", "utm_north").agg(
+        shots=pl.coalesce("pano_id", "path").n_unique(), images=pl.len()
+    )
+    positions = shots.select(
+        positions=pl.len(),
+        at_a_shared_position=pl.col("images").filter(pl.col("shots") > 1).sum(),
+        most_at_a_position=pl.col("shots").max(),
+    )
+    rejects = summary["files"] - summary["usable"]
     years = count_years(images.drop_nulls("year")).rename({"num_images": "images"})
     return ImageStatistics(
         manifest,
         folder_of(Path(summary["origin"])),
         source_settings_of(recipe),
-        {**_count(images), **_count_positions(images), "rejects": summary["files"] - summary["usable"]},
+        {**_count(images), **positions.collect().row(0, named=True), "rejects": rejects},
         zones.sort("images", "utm_zone", descending=[True, False]).collect().to_dicts(),
         years.to_dicts(),
     )
@@ -90,17 +99,4 @@ def _count(images: pl.LazyFrame) -> dict[str, Any]:
         rounded=(decimals <= COARSE_DECIMALS).sum(),
         with_year=pl.col("year").is_not_null().sum(),
     ).collect(engine="streaming")
-    return row.row(0, named=True)
-
-
-def _count_positions(images: pl.LazyFrame) -> dict[str, Any]:
-    """Return the numbers of positions, of images at the position of another shot, and the most shots at a position."""
-    shots = images.group_by("utm_zone", "utm_east", "utm_north").agg(
-        shots=pl.coalesce("pano_id", "path").n_unique(), images=pl.len()
-    )
-    row = shots.select(
-        positions=pl.len(),
-        at_a_shared_position=pl.col("images").filter(pl.col("shots") > 1).sum(),
-        most_at_a_position=pl.col("shots").max(),
-    ).collect()
     return row.row(0, named=True)

@@ -26,7 +26,6 @@ def as_json(counts: ImageCounts, plans: Sequence[Plan]) -> dict[str, Any]:
         "manifest_bytes": _manifest_bytes(counts),
         "years": [{"year": year, "images": images} for year, images in counts.by_year.iter_rows()],
     }
-    images.pop("sources", None)
     return {"images": images, "plans": [_plan_as_json(plan) for plan in plans]}
 
 

@@ -341,14 +341,15 @@ def test_two_collections_at_once_remove_each_artifact_once(
     paths = sorted(publish(recipe(version=version)) for version in (1, 2, 3))
     kept = publish(recipe(version=4))
     others: list[dict[str, Any]] = []
-    take_out = garbage._take_out
+    new_name = garbage.new_name
 
-    def other_first(folder: Path, artifacts: Path) -> Path:
-        monkeypatch.setattr(garbage, "_take_out", take_out)
+    def other_first(mark: str) -> str:
+        """Run another collection just before the first artifact is renamed."""
+        monkeypatch.setattr(garbage, "new_name", new_name)
         others.append(collect_garbage(artifacts))
-        return take_out(folder, artifacts)
+        return new_name(mark)
 
-    monkeypatch.setattr(garbage, "_take_out", other_first)
+    monkeypatch.setattr(garbage, "new_name", other_first)
     reports = [collect_garbage(artifacts), *others]
     assert sorted(row["path"] for report in reports for row in report["removed"]) == list(map(str, paths))
     assert list_artifacts(artifacts) == [kept]
