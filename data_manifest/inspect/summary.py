@@ -87,12 +87,11 @@ def count_reasons(artifact: Path) -> dict[str, int]:
 def show_summary(facts: dict[str, Any], glyphs: str) -> str:
     """Return the result of `summarise` as text."""
     headings = [(f"{row['from']} to {row['to']}", row["images"]) for row in facts["images_by_heading"]]
+    years = [(str(row["year"] or "none"), row["images"]) for row in facts["images_by_year"]]
     zones = [(_zone(row["utm_zone"], row["utm_band"]), row["images"]) for row in facts["images_by_zone"]]
     charts = (
         chart("rejects by reason", reasons(facts), glyphs),
-        chart(
-            "images by year", [(str(row["year"] or "none"), row["images"]) for row in facts["images_by_year"]], glyphs
-        ),
+        chart("images by year", years, glyphs),
         chart("images by UTM zone and band", zones, glyphs),
         chart("images by heading, degrees", [*headings, ("none", facts["without_heading"])], glyphs),
     )
