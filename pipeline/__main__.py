@@ -12,8 +12,8 @@ from data_manifest.console import configure_logging
 from data_manifest.errors import UserError
 from pipeline.dataset_layout import DatasetSettings
 from pipeline.groups.settings import GroupSettings
-from pipeline.planning import show_advice, show_plan
-from pipeline.planning.advise import advise, find_manifest
+from pipeline.planning import show_plan
+from pipeline.planning.advise import advice_as_json, advice_as_text, advise, find_manifest
 from pipeline.planning.plan_groups import EpochSettings, plan_groups
 
 Result = tuple[dict[str, Any], str]  # for JSON and as text
@@ -60,7 +60,7 @@ def _plan(options: argparse.Namespace) -> Result:
 
 def _advise(options: argparse.Namespace) -> Result:
     advice = advise(find_manifest(options.images, options.artifacts_folder), options.artifacts_folder)
-    return show_advice.as_json(advice), show_advice.as_text(advice)
+    return advice_as_json(advice), advice_as_text(advice)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -66,18 +66,16 @@ def explain_file(artifact: Path, file: str) -> dict[str, Any]:
     """
     recipe = read_recipe_of(artifact, "rejects", STAGES)
     path = _relative(file, recipe["summary"].get("origin"))
-    rejected = scan_rejects(artifact).filter(pl.col("path") == path).collect(engine="streaming").to_dicts()
-    tables = (table for table in (*STATUS_TABLES, "manifest") if (artifact / table).is_dir())
-    listed = scan_table(artifact, next(tables)).select("path")
-    used = not rejected and not listed.filter(pl.col("path") == path).collect(engine="streaming").is_empty()
-    state = "rejected" if rejected else "used" if used else "unknown"
-    found = rejected[0] if rejected else {"reason": None, "detail": None}
-    same_name = []
-    if state == "unknown":
-        ends = pl.col("path").str.ends_with("/" + path.rpartition("/")[2]) | (pl.col("path") == path.rpartition("/")[2])
-        everything = pl.concat([listed, scan_rejects(artifact).select("path")])
-        matches = everything.filter(ends).unique().collect(engine="streaming")["path"]
-        same_name = matches.sort().head(MAX_EXAMPLES).to_list()
+    base_name = path.rpartition("/")[2]
+    same = (pl.col("path") == base_name) | pl.col("path").str.ends_with(f"/{base_name}")
+    rejected = (
+        scan_rejects(artifact).filter(same).collect(engine="streaming").rows_by_key("path", named=True, unique=True)
+    )
+    table = next(name for name in (*STATUS_TABLES, "manifest") if (artifact / name).is_dir())
+    listed = scan_table(artifact, table).select("path").filter(same).collect(engine="streaming")["path"].to_list()
+    state = "rejected" if path in rejected else "used" if path in listed else "unknown"
+    same_name = sorted({*listed, *rejected})[:MAX_EXAMPLES] if state == "unknown" else []
+    found = rejected.get(path, {"reason": None, "detail": None})
     return {
         **identity(recipe, artifact),
         **{"file": path, "state": state, "reason": found["reason"], "detail": found["detail"]},

@@ -94,11 +94,12 @@ def _count_names(listing: Listing, rules: Rules) -> tuple[dict[str, Any], list[F
         check_space(Path(scratch), listing.estimate()[1], "sorting paths")
         shuffle = Shuffle(listing, Path(scratch), ROWS_PER_PARTITION)
         jobs = shuffle.paths(shuffle.partitions)
-        parts = dict(enumerate(_count_all(partial(_count_paths, rules), jobs)))
-        negative, wrong = read_otherwise({number: counts for number, (counts, _) in parts.items()})
-        if wrong:
-            again = _count_all(partial(_count_paths, rules, negative_headings=negative), [jobs[each] for each in wrong])
-            parts |= zip(wrong, again, strict=True)
+        parts: dict[int, tuple[Counts, Frames]] = {}
+        negative, unread = False, list(range(len(jobs)))
+        while unread:  # a second time if headings of -1 were misread
+            work = partial(_count_paths, rules, negative)
+            parts |= zip(unread, _count_all(work, [jobs[each] for each in unread]), strict=True)
+            negative, unread = read_otherwise({number: counts for number, (counts, _) in parts.items()})
     listing.check_unchanged()
     built = [Built("", counts, is_linked=False) for counts, _ in parts.values()]
     summary = {"origin": str(listing.origin), **summarise(built)}
@@ -108,7 +109,7 @@ def _count_names(listing: Listing, rules: Rules) -> tuple[dict[str, Any], list[F
     return summary, [frames for _, frames in parts.values()]
 
 
-def _count_paths(rules: Rules, images: SpilledPaths, negative_headings: bool = False) -> tuple[Counts, Frames]:
+def _count_paths(rules: Rules, negative_headings: bool, images: SpilledPaths) -> tuple[Counts, Frames]:
     paths = distinct_paths(images.read())
     names = read_names(paths, True, negative_headings)
     return {"repeats": paths.repeats, **count(names)}, _count(names.lazy().filter(pl.col("reject").is_null()), rules)
