@@ -27,6 +27,8 @@ BATCH_SIZE = 32
 class EpochSettings(Settings):
     """Size of a training epoch; the defaults are those of training, which this package must not import."""
 
+    title = "Optimisation"
+
     batch_size: int = setting(BATCH_SIZE, "images per training batch, each of another class")
     iterations_per_epoch: int = setting(10_000, "batches per training epoch")
 
