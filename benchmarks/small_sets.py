@@ -32,6 +32,7 @@ COMMON = {
     "epochs_num": "3",
     "iterations_per_epoch": "60",
     "device": "cpu",
+    "train_new": "true",
     "num_workers": "1",
     "infer_batch_size": "32",
 }
