@@ -49,6 +49,10 @@ SETTINGS: dict[str, dict[str, str]] = {
     "mild-1e-4-all": {**MILD, "lr": "1e-4", **ALL},
     "mild-3e-4": {**MILD, "lr": "3e-4"},
     "mild-1e-3-all": {**MILD, "lr": "1e-3", **ALL},
+    "mild-3e-4-all": {**MILD, "lr": "3e-4", **ALL},
+    "mild-1e-4-all-groups": {**MILD, "lr": "1e-4", **ALL, "N": "2", "groups_num": "4", "epochs_num": "4"},
+    "mild-1e-4-all-batch-32": {**MILD, "lr": "1e-4", **ALL, "batch_size": "32"},
+    "mild-1e-4-all-long": {**MILD, "lr": "1e-4", **ALL, "epochs_num": "12", "patience": "3"},
     "mild-1e-4-clf-1e-3": {**MILD, "lr": "1e-4", "classifiers_lr": "1e-3"},
     "mild-1e-4-clf-1e-1": {**MILD, "lr": "1e-4", "classifiers_lr": "0.1"},
 }

@@ -12,6 +12,7 @@ from cosplace.demo.city.dataset import write_city
 from cosplace.demo.city.settings import CitySettings
 
 BY_HEADING = {"alpha": "60", "N": "1", "L": "1", "min_images_per_class": "3"}
+WIDE = {**BY_HEADING, "alpha": "90"}
 BY_PLACE = {**BY_HEADING, "alpha": "360"}
 CITY = {"M": "20", "positive_dist_threshold": "10", "image_size": "64", "groups_num": "1"}
 STREET = {"M": "5", "positive_dist_threshold": "5", "image_size": "64", "resize_test_imgs": "true", "groups_num": "1"}
@@ -35,6 +36,8 @@ def make_sets(work: Path, weights: Path, street: Path | None) -> list[SmallSet]:
         street: Folder with train, val and test; None leaves out its sets.
     """
     city = _render(work / "city", CitySettings(places=16, train_years=4))
+    less = _render(work / "less-of-other-city", CitySettings(seed=1, places=16, train_years=1))
+    more = _render(work / "more-of-other-city", CitySettings(seed=1))
     other = _render(work / "other-city", CitySettings(seed=1, places=16, train_years=4))
     start = {"backbone_weights": str(weights)}
     random = {"backbone_weights": "none", "train_all_layers": "true"}
@@ -44,6 +47,8 @@ def make_sets(work: Path, weights: Path, street: Path | None) -> list[SmallSet]:
         SmallSet("city-no-headings", {**seen, **BY_PLACE, **start}),
         SmallSet("city-random", {**seen, **BY_HEADING, **random}),
         SmallSet("city-elsewhere", {**seen, "train_folder": str(other / "train"), **BY_HEADING, **start}),
+        SmallSet("city-elsewhere-192", {**seen, "train_folder": str(less / "train"), **WIDE, **start}),
+        SmallSet("city-elsewhere-3168", {**seen, "train_folder": str(more / "train"), **BY_HEADING, **start}),
     ]
     if street is None:
         return sets
