@@ -30,8 +30,7 @@ from pipeline.listing.list_images import Listing, list_images
 from pipeline.metadata.paths import all_paths
 from pipeline.panoramas.crop_names import crop_path, read_panoramas
 from pipeline.panoramas.settings import CropSettings
-from pipeline.sources.names_source import NAMES_SOURCE
-from pipeline.sources.source import Source
+from pipeline.sources.source import NAMES_SOURCE, Source
 from pipeline.verification.bad_image import BadImageError, Status
 
 VERSION = 2  # raise it when crops get other pixels or names

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.sources.names_source import NAMES_SOURCE
 from pipeline.sources.settings import EXIF, PART, TABLE, SourceSettings
-from pipeline.sources.source import Source
+from pipeline.sources.source import NAMES_SOURCE, Source
 from pipeline.sources.table_source import TableSource
 
 

@@ -4,12 +4,11 @@ A row without a file and a file without a row are rejects. The table is read onc
 path, from which each partition takes its rows.
 """
 
-import dataclasses
 import hashlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -22,7 +21,7 @@ from pipeline.metadata.paths import Paths
 from pipeline.metadata.rejects import REJECT, Reason
 from pipeline.metadata.track_headings import fill_headings
 from pipeline.sources.settings import FROM_TRACK, SourceSettings
-from pipeline.sources.source import SOURCE_FIELDS, Reader, Source, read_fields
+from pipeline.sources.source import FOLDER, SOURCE_FIELDS, Reader, Source, read_fields
 from pipeline.sources.table_columns import parse_columns
 from pipeline.sources.table_file import digest_of_table
 from pipeline.sources.table_rows import read_rows
@@ -33,12 +32,11 @@ VERSION = 4  # raise it when other rows are read from the same table
 logger = logging.getLogger(__name__)
 
 
-@dataclasses.dataclass(frozen=True)
-class TableReader:
+@dataclass(frozen=True)
+class TableReader(Reader):
     """Reads manifest rows from `rows_file`, the table's text in Parquet."""
 
     rows_file: Path
-    by_paths_alone: bool = False
 
     def state(self, paths: Paths) -> bytes:
         """Return a digest of the table's rows for paths."""
@@ -64,30 +62,17 @@ class TableReader:
         return rows.join(paths.lazy().select("path"), on="path", how="semi").collect()
 
 
-@dataclasses.dataclass(frozen=True)
 class TableSource(Source):
     """A table with one row per image."""
 
-    table: Path
-    options: SourceSettings
-
-    @property
-    def expected(self) -> str:
-        """What the table must contain."""
-        return (
-            f"No row of {self.table} is usable. See the reason, check --columns, and write positions as degrees, such "
-            "as 48.8506 and -2.3348, or as UTM metres."
+    def __init__(self, table: Path, options: SourceSettings) -> None:
+        self.table, self.options = table, options
+        super().__init__(
+            f"No row of {table} is usable. See the reason, check --columns, and write positions as degrees, such as "
+            "48.8506 and -2.3348, or as UTM metres.",
+            {"source": {**options.as_dict(), "table": None, "version": VERSION}},  # the table's content is an input
+            {"table": str(table)},
         )
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """The source settings and the version; the table's content is an input."""
-        return {"source": {**self.options.as_dict(), "table": None, "version": VERSION}}
-
-    @property
-    def summary(self) -> Mapping[str, Any]:
-        """The path of the table."""
-        return {"table": str(self.table)}
 
     def inputs(self, listing: Listing) -> Mapping[str, str]:
         """Return the digest of the table's content."""
@@ -142,10 +127,9 @@ class TableSource(Source):
 
     def _fill_headings(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows with missing headings estimated from the track."""
-        folder = pl.col("path").str.replace(r"[^/]*$", "")
         texts = rows.with_columns(
             is_utf8=pl.lit(True),
-            sequence=pl.when(pl.col("sequence") != "").then("sequence").otherwise(folder),
+            sequence=pl.when(pl.col("sequence") != "").then("sequence").otherwise(FOLDER),
             reject=pl.lit(None, REJECT),
             has_file=pl.col("reason").is_null(),
         ).drop("reason", "detail")
