@@ -54,7 +54,6 @@ class Folders(NamedTuple):
     unfinished: Path
 
 
-Panorama = tuple[str, float, str, str | None]  # path, heading, name, doubt
 Cropped = tuple[str, float, int, str, str | None, bool]  # a row with the columns of `ROWS`
 
 
@@ -64,7 +63,7 @@ def crops_recipe(
     artifacts: Path,
     listing: Listing,
     settings: CropSettings,
-    source: Source = NAMES_SOURCE,
+    source: Source,
 ) -> Recipe:
     """Return the recipe of crops: file states, output folder, and how they are cut."""
     paths = all_paths(listing).decode()["path"]
@@ -89,14 +88,10 @@ def crop_panoramas(
     """Cut panoramas into crops, and return the artifact with one row per panorama.
 
     Args:
-        panoramas_folder: Folder of the panoramas.
-        output_folder: Folder for the crops.
-        artifacts: Where artifacts are published.
         settings: How to cut; by default as in SF-XL.
         listing: The panoramas, if they are already listed.
         recipe: The recipe of the crops, if it is already known.
         source: Source of the positions and of the headings of the centre columns.
-        on_percentage: Called with the percentage done.
         executor: Runs the cutting; by default threads of this process.
 
     Raises:
@@ -122,8 +117,7 @@ def crop_panoramas(
         Progress("cutting", len(cuttable), "panoramas", on_percentage) as progress,
     ):
         folders = Folders(panoramas_folder.absolute(), output_folder.absolute(), unfinished)
-        parts = cuttable.select("path", "heading", "name", DOUBT).iter_slices(PANORAMAS_AT_A_TIME)
-        batches = (part.rows() for part in parts)
+        batches = cuttable.select("path", "heading", "name", DOUBT).iter_slices(PANORAMAS_AT_A_TIME)
         for done in run_all(partial(cut_batch, folders, settings), batches, None, executor):
             cropped += done
             progress.advance(len(done))
@@ -163,14 +157,14 @@ def _unusable(panoramas: pl.DataFrame, source: Source) -> pl.DataFrame:
     return unusable.select("path", status=status.fill_null(NO_HEADING), detail=detail)
 
 
-def cut_batch(folders: Folders, settings: CropSettings, panoramas: list[Panorama]) -> list[Cropped]:
-    """Cut a batch of panoramas, and return their rows.
+def cut_batch(folders: Folders, settings: CropSettings, panoramas: pl.DataFrame) -> list[Cropped]:
+    """Cut a batch of panoramas (path, heading, name, doubt), and return their rows.
 
     Raises:
         OSError: The folder of the panoramas is missing.
     """
     folders.panoramas.stat()  # a worker without the folder must not report vanished panoramas
-    return [_cut_one(folders, settings, *panorama) for panorama in panoramas]
+    return [_cut_one(folders, settings, *panorama) for panorama in panoramas.iter_rows()]
 
 
 def _cut_one(
