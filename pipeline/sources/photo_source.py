@@ -44,17 +44,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PhotoReader(Reader):
-    """Reads manifest rows from photos.
-
-    Args:
-        images_folder: Folder of the photos.
-        from_track: Whether missing headings are estimated.
-        camera_turn: As in `fill_headings`.
-    """
+    """Reads manifest rows from photos."""
 
     images_folder: Path
-    from_track: bool
-    camera_turn: float
+    from_track: bool  # whether missing headings are estimated
+    camera_turn: float  # as in `fill_headings`
 
     def state(self, paths: Paths) -> bytes:
         """Return a digest of the photos' states and of how headings are found."""

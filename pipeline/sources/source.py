@@ -124,20 +124,15 @@ def read_fields(texts: pl.DataFrame, strict: bool, negative_headings: bool = Fal
     times = parse_timestamp(pl.col("timestamp"))
     texts = texts.with_columns(timestamp=times, is_odd_time=(pl.col("timestamp") != "") & (times == ""))
     rows = parse_fields(texts, negative_headings)
+    is_zero = (pl.col("latitude") == 0) & (pl.col("longitude") == 0) & (written("utm_east") == "")
+    zero = reject_when(is_zero, Reason.NO_POSITION, pl.lit("latitude 0, longitude 0: usually an unknown position"))
     by_rules = find_rejects(rows, rules(strict, of_names=False))
-    images = rows.with_columns(reject=pl.coalesce("reject", by_rules, _reject_zero_position()))
     has_heading = pl.col("heading").is_not_null()
-    images = images.with_columns(
-        pl.when(has_heading & (pl.col(column) != "")).then(column).alias(column) for column in HEADING_ORIGIN
+    images = rows.with_columns(
+        *(pl.when(has_heading & (pl.col(column) != "")).then(column).alias(column) for column in HEADING_ORIGIN),
+        reject=pl.coalesce("reject", by_rules, zero),
     )
     return with_positions(images, strict).sort("path")
-
-
-def _reject_zero_position() -> pl.Expr:
-    """Return a reject where latitude and longitude are 0, as for unknown positions."""
-    are_0 = [pl.col(name) == 0 for name in ("latitude", "longitude")]
-    detail = pl.lit("latitude 0, longitude 0: usually an unknown position")
-    return reject_when(pl.all_horizontal(*are_0, written("utm_east") == ""), Reason.NO_POSITION, detail)
 
 
 def source_settings_of(recipe: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ path, from which each partition takes its rows.
 
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,8 +83,10 @@ class TableSource(Source):
         given = parse_columns(self.options.columns) if self.options.columns else {}
         rows = read_rows(self.table, given, folder_of(listing.origin))
         check_not_swapped(self.table, rows)
-        rows = _one_row_per_path(self._match_unicode_forms(rows, path_blocks(listing)))
-        missing = _without_file(rows["path"], path_blocks(listing))
+        rows = _one_row_per_path(self._match_unicode_forms(rows, _files(listing)))
+        missing = rows.select("path")
+        for files in _files(listing):
+            missing = missing.join(files.to_frame("path"), on="path", how="anti", maintain_order="left")
         if len(missing) == len(rows):
             raise self._no_match(listing, rows["path"][0], len(rows))
         rows = _mark_missing(rows, missing)
@@ -94,16 +96,13 @@ class TableSource(Source):
         rows.drop("sequence").sort("path").write_parquet(rows_file, row_group_size=1 << 16)
         return [path.encode() for path in missing["path"]], TableReader(rows_file)
 
-    def _match_unicode_forms(self, rows: pl.DataFrame, blocks: Iterable[pl.Series]) -> pl.DataFrame:
+    def _match_unicode_forms(self, rows: pl.DataFrame, texts_of_files: Iterable[pl.Series]) -> pl.DataFrame:
         """Return the rows with the files' paths where only the Unicode form differs."""
         odd = rows["path"].filter(rows["path"].str.contains(NOT_ASCII)).unique()
         if odd.is_empty():
             return rows
-        parts = [pl.Series("file", [], pl.String)]
-        for block in blocks:
-            texts = block.cast(pl.String, strict=False).drop_nulls()
-            parts.append(texts.filter(texts.str.contains(NOT_ASCII)).alias("file"))
-        files = pl.concat(parts).unique()
+        parts = [texts.filter(texts.str.contains(NOT_ASCII)) for texts in texts_of_files]
+        files = pl.concat([odd.clear(), *parts]).alias("file").unique()
         unmatched = files.filter(~files.is_in(odd.implode())).to_frame().with_columns(_nfc("file"))
         renamed = odd.filter(~odd.is_in(files.implode())).to_frame("path").with_columns(_nfc("path"))
         renamed = renamed.join(unmatched.unique("nfc", keep="none"), on="nfc")
@@ -143,6 +142,11 @@ class TableSource(Source):
         return rows.update(filled, on="path")
 
 
+def _files(listing: Listing) -> Iterator[pl.Series]:
+    """Yield the listed paths that are UTF-8, as text."""
+    return (block.cast(pl.String, strict=False).drop_nulls() for block in path_blocks(listing))
+
+
 def _nfc(name: str) -> pl.Expr:
     return pl.col(name).str.normalize("NFC").alias("nfc")
 
@@ -173,15 +177,6 @@ def _one_row_per_path(rows: pl.DataFrame) -> pl.DataFrame:
     )
     rows = rows.unique("path", keep="first", maintain_order=True).join(disagreements, on="path", how="left")
     return rows.with_columns(heading_source=pl.lit("table"), in_table=pl.lit(True))
-
-
-def _without_file(paths: pl.Series, blocks: Iterable[pl.Series]) -> pl.DataFrame:
-    """Return the paths that are in none of the blocks of paths of files."""
-    missing = pl.DataFrame({"path": paths})
-    for block in blocks:
-        files = pl.DataFrame({"path": block.cast(pl.String, strict=False)}).drop_nulls()
-        missing = missing.join(files, on="path", how="anti", maintain_order="left")
-    return missing
 
 
 def _mark_missing(rows: pl.DataFrame, missing: pl.DataFrame) -> pl.DataFrame:
