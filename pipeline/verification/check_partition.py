@@ -35,39 +35,24 @@ CHECKS_AS_TEXT = pl.Schema({**pl.Schema(CHECKS), "status": pl.String()})
 
 @dataclass(frozen=True)
 class Checking:
-    """How images are checked.
-
-    Args:
-        images_folder: Folder of the images.
-        check: "header" or "decode".
-        settings: What else makes an image bad.
-        cache: Folder for the finished checks of runs that have not ended.
-    """
+    """How images are checked."""
 
     images_folder: Path
-    check: str
+    check: str  # "header" or "decode"
     settings: VerifySettings
-    cache: Path
+    cache: Path  # folder for the finished checks of runs that have not ended
 
 
 @dataclass
 class Verification:
-    """Checks the images of all partitions and writes their tables.
-
-    Args:
-        checking: How images are checked.
-        checksums: `path` and `checksum` of listed files.
-        version: Digest of everything that decides a verdict, apart from the file.
-        tables: Folder of the new tables.
-        earlier: Folders of tables of the same version, newest first.
-        unfinished: Table file, file states and known checks of partitions with pieces in work, by key.
-    """
+    """Checks the images of all partitions and writes their tables."""
 
     checking: Checking
-    checksums: pl.DataFrame
-    version: str
-    tables: Path
-    earlier: list[Path]
+    checksums: pl.DataFrame  # `path` and `checksum` of listed files
+    version: str  # digest of everything that decides a verdict, apart from the file
+    tables: Path  # folder of the new tables
+    earlier: list[Path]  # folders of tables of the same version, newest first
+    # Table file, file states and known checks of partitions with pieces in work, by key.
     unfinished: dict[str, tuple[Path, pl.DataFrame, pl.DataFrame]] = field(default_factory=dict)
 
     def check_images(

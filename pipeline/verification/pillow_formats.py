@@ -21,13 +21,13 @@ SHOWN_BYTES = 12
 
 
 class Picture(NamedTuple):
-    """The header of an image file: size as stored, Pillow's mode, what is unusual, and the pixels' offset, if known."""
+    """The header of an image file: its size as stored, and what is unusual."""
 
     width: int
     height: int
-    mode: str
+    mode: str  # of Pillow
     notes: tuple[str, ...] = ()
-    data_begin: int = 0
+    data_begin: int = 0  # offset of the pixels, if known
 
     @property
     def size(self) -> str:

@@ -64,13 +64,8 @@ def verify_images(
     A published artifact of the same recipe is returned as it is.
 
     Args:
-        manifest: Folder of a published manifest.
-        images_folder: Folder of its images.
-        artifacts: Artifacts folder.
         check: "header" reads the first and the last block of each file, "decode" decodes everything.
-        settings: What makes an image bad besides damage.
         files: The file states of the images, if already known.
-        on_percentage: Called with the percentage done.
         executor: Checks the images; threads of this process by default.
 
     Raises:
