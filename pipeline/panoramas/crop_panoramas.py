@@ -58,14 +58,10 @@ Cropped = tuple[str, float, int, str, str | None, bool]  # a row with the column
 
 
 def crops_recipe(
-    panoramas_folder: Path,
-    output_folder: Path,
-    artifacts: Path,
-    listing: Listing,
-    settings: CropSettings,
-    source: Source,
+    folders: tuple[Path, Path], artifacts: Path, listing: Listing, settings: CropSettings, source: Source
 ) -> Recipe:
-    """Return the recipe of crops: file states, output folder, and how they are cut."""
+    """Return the recipe of crops, given the folders of panoramas and crops: file states and how they are cut."""
+    panoramas_folder, output_folder = folders
     paths = all_paths(listing).decode()["path"]
     with Progress("checking the times of panoramas", len(paths), "panoramas") as progress:
         states = stat_images(paths, panoramas_folder, progress, settle=False)
@@ -98,7 +94,7 @@ def crop_panoramas(
         UserError: No panorama can be cut, the output folder has crops of another kind, or an I/O error.
     """
     settings, listing = settings or CropSettings(), listing or list_images(panoramas_folder, artifacts)
-    recipe = recipe or crops_recipe(panoramas_folder, output_folder, artifacts, listing, settings, source)
+    recipe = recipe or crops_recipe((panoramas_folder, output_folder), artifacts, listing, settings, source)
     if output_folder.is_dir() and (published := find_published(artifacts, recipe)):
         return published
     with writing_in(output_folder, OUTPUT_OPTION):
@@ -122,12 +118,10 @@ def crop_panoramas(
             cropped += done
             progress.advance(len(done))
     same = repeated.select("path", status=pl.lit(SAME_CROPS), detail=pl.lit("another panorama gives the same names"))
-    done_rows = pl.DataFrame(cropped, schema=ROWS, orient="row")
-    rows = pl.concat([done_rows, _unusable(panoramas, source), same], how="diagonal")
-    rows = rows.with_columns(pl.col("crops").fill_null(0), pl.col("cut_now").fill_null(False))
+    tables = pl.DataFrame(cropped, schema=ROWS, orient="row"), _unusable(panoramas, source), same
+    rows = pl.concat(tables, how="diagonal").with_columns(pl.col("crops").fill_null(0))
     _log_problems(rows)
-    summary = _summarise(rows)
-    if not summary["cut"]:
+    if not (summary := _summarise(rows))["cut"]:
         why = ", ".join(filter(None, rows.row(0)[3:5]))
         raise UserError(f"{panoramas_folder}: none of {len(rows):,} panoramas can be cut. {rows['path'][0]}: {why}.")
     with publishing(artifacts, recipe, summary) as staging:
