@@ -1,18 +1,15 @@
 """Inspect an artifacts folder: `python -m data_manifest summary artifacts/manifest/my-images`."""
 
 import argparse
-import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from data_manifest.command_line.command_parser import CommandParser
+from data_manifest.command_line.command_parser import CommandParser, add_run
 from data_manifest.console import exit_status_of
 from data_manifest.errors import UserError
 from data_manifest.inspect import classes, contents, rejects, summary
 from data_manifest.inspect.bars import glyphs_for
-from data_manifest.inspect.show_garbage import show_garbage
 from data_manifest.store import garbage
 from data_manifest.store.find import find_artifact, read_recipe_of
 from data_manifest.store.references import CHECK_STAGES, MANIFEST_STAGES
@@ -33,19 +30,19 @@ def main(arguments: list[str] | None = None) -> None:
 def add_paths(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `paths`."""
     _add_artifacts_folder(parser)
-    _add_run(parser, _paths)
+    add_run(parser, _paths)
 
 
 def add_list(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `list`."""
     _add_artifacts_folder(parser)
-    _add_run(parser, _list)
+    add_run(parser, _list)
 
 
 def add_show(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `summary`, which is `cosplace show`."""
     _add_artifact(parser, summary.__doc__)
-    _add_run(parser, _summary)
+    add_run(parser, _summary)
 
 
 def add_rejects(parser: argparse.ArgumentParser) -> None:
@@ -57,13 +54,13 @@ def add_rejects(parser: argparse.ArgumentParser) -> None:
     )
     text = "files to show per reason [%(default)s]"
     parser.add_argument("--limit", type=int, default=rejects.MAX_EXAMPLES, metavar="N", help=text)
-    _add_run(parser, _rejects)
+    add_run(parser, _rejects)
 
 
 def add_classes(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `classes`."""
     _add_artifact(parser, classes.__doc__)
-    _add_run(parser, _classes)
+    add_run(parser, _classes)
 
 
 def add_gc(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +72,7 @@ def add_gc(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep-newest", type=int, default=0, metavar="N", help=text)
     text = "stages to clean up; models must be asked for [%(default)s]"
     parser.add_argument("--stages", default=",".join(garbage.DEFAULT_STAGES), metavar="STAGES", help=text)
-    _add_run(parser, _gc)
+    add_run(parser, _gc)
 
 
 COMMANDS = {
@@ -98,17 +95,6 @@ def _add_artifacts_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--artifacts-folder", type=Path, default=Path("artifacts"), metavar="PATH", help="folder [%(default)s]"
     )
-
-
-def _add_run(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], Result]) -> None:
-    """Add `--format`, and print the result of a function in this format."""
-
-    def show(options: argparse.Namespace) -> None:
-        facts, text = run(options)
-        print(json.dumps(facts, indent=2) if options.format == "json" else text)
-
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="output format [%(default)s]")
-    parser.set_defaults(run=show)
 
 
 def _paths(options: argparse.Namespace) -> Result:
@@ -150,7 +136,7 @@ def _classes(options: argparse.Namespace) -> Result:
 def _gc(options: argparse.Namespace) -> Result:
     stages = tuple(stage.strip() for stage in options.stages.split(","))
     facts = garbage.collect_garbage(_artifacts(options), stages, options.keep_newest, options.dry_run)
-    return facts, show_garbage(facts)
+    return facts, contents.show_garbage(facts)
 
 
 def _artifacts(options: argparse.Namespace) -> Path:

@@ -188,11 +188,9 @@ def _cut_one(
 def _summarise(rows: pl.DataFrame) -> dict[str, Any]:
     counts = dict(rows["status"].value_counts(sort=True).iter_rows())
     done, crops, cut_now = counts.pop(OK, 0), rows["crops"].sum(), rows["cut_now"].sum()
-    return {
-        **{"panoramas": len(rows), "cut": done, "crops": crops, "cut_now": cut_now},
-        **{f"not cut: {status}": count for status, count in counts.items()},
-        "made": f"{crops:,} crops of {done:,} panoramas, {cut_now:,} of them cut now",
-    }
+    summary = {"panoramas": len(rows), "cut": done, "crops": crops, "cut_now": cut_now}
+    made = f"{crops:,} crops of {done:,} panoramas, {cut_now:,} of them cut now"
+    return {**summary, "not cut": counts, "made": made}
 
 
 def _log_problems(rows: pl.DataFrame) -> None:
