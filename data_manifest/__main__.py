@@ -9,6 +9,7 @@ from data_manifest.command_line.command_parser import CommandParser, add_run
 from data_manifest.console import exit_status_of
 from data_manifest.errors import UserError
 from data_manifest.inspect import classes, contents, rejects, summary
+from data_manifest.inspect.artifact import describe, show
 from data_manifest.inspect.bars import glyphs_for
 from data_manifest.store import garbage
 from data_manifest.store.find import find_artifact, read_recipe_of
@@ -78,7 +79,7 @@ def add_gc(parser: argparse.ArgumentParser) -> None:
 COMMANDS = {
     "paths": (add_paths, "list the current tables, each as a glob of Parquet files"),
     "list": (add_list, "list all artifacts, including old ones"),
-    "summary": (add_show, "count images and rejects by reason, year, zone and heading; results of checks and crops"),
+    "summary": (add_show, "summarize an artifact: images, rejects and their reasons, classes; settings of others"),
     "rejects": (add_rejects, "show which files are rejected, and why"),
     "classes": (add_classes, "count classes and images per group"),
     "gc": (add_gc, "remove old artifacts that nothing needs"),
@@ -109,14 +110,17 @@ def _list(options: argparse.Namespace) -> Result:
 
 def _summary(options: argparse.Namespace) -> Result:
     artifact = find_artifact(options.path)
-    stage = read_recipe_of(artifact, "summary", (*MANIFEST_STAGES, *CHECK_STAGES, classes.STAGE))["stage"]
-    if stage == classes.STAGE:
+    recipe = read_recipe_of(artifact, "summary")
+    if recipe["stage"] == classes.STAGE:
         return _classes(options)
-    if stage in CHECK_STAGES:
+    if recipe["stage"] in MANIFEST_STAGES:
+        facts = summary.summarise(artifact)
+        return facts, summary.show_summary(facts, _glyphs())
+    if recipe["stage"] in CHECK_STAGES:
         facts = rejects.list_rejects(artifact, limit=0)
         return facts, f"{facts['made']}\n{rejects.show_rejects(facts, _glyphs())}"
-    facts = summary.summarise(artifact)
-    return facts, summary.show_summary(facts, _glyphs())
+    facts = describe(artifact, recipe)
+    return facts, show(facts)
 
 
 def _rejects(options: argparse.Namespace) -> Result:
