@@ -2,6 +2,8 @@
 
 import argparse
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +33,13 @@ def main(arguments: list[str] | None = None) -> None:
 def add_paths(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `paths`."""
     _add_artifacts_folder(parser)
-    add_run(parser, _paths)
+    add_run(parser, partial(_list_rows, contents.current_tables))
 
 
 def add_list(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `list`."""
     _add_artifacts_folder(parser)
-    add_run(parser, _list)
+    add_run(parser, partial(_list_rows, contents.all_artifacts))
 
 
 def add_show(parser: argparse.ArgumentParser) -> None:
@@ -50,9 +52,8 @@ def add_rejects(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `rejects`."""
     _add_artifact(parser, rejects.__doc__)
     parser.add_argument("--reason", help="show only this reason")
-    parser.add_argument(
-        "--path", dest="file", metavar="FILE", help="show why this file is rejected, or that it is used"
-    )
+    text = "show why this file is rejected, or that it is used"
+    parser.add_argument("--path", dest="file", metavar="FILE", help=text)
     text = "files to show per reason [%(default)s]"
     parser.add_argument("--limit", type=int, default=rejects.MAX_EXAMPLES, metavar="N", help=text)
     add_run(parser, _rejects)
@@ -98,13 +99,8 @@ def _add_artifacts_folder(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _paths(options: argparse.Namespace) -> Result:
-    rows = contents.current_tables(_artifacts(options))
-    return rows, contents.as_text(rows)
-
-
-def _list(options: argparse.Namespace) -> Result:
-    rows = contents.all_artifacts(_artifacts(options))
+def _list_rows(find: Callable[[Path], list[dict[str, str]]], options: argparse.Namespace) -> Result:
+    rows = find(_artifacts(options))
     return rows, contents.as_text(rows)
 
 
