@@ -31,8 +31,7 @@ from pipeline.manifest.build_partition import (
     link_partition,
     read_otherwise,
 )
-from pipeline.sources.names_source import NAMES_SOURCE
-from pipeline.sources.source import Source
+from pipeline.sources.source import NAMES_SOURCE, Source
 
 logger = logging.getLogger(__name__)
 
