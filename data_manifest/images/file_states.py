@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -130,6 +130,14 @@ def _in_threads(stat: Callable[[pl.Series], pl.DataFrame], paths: pl.Series, pro
             if progress is not None:
                 progress.advance(len(states))
     return pl.concat(found)
+
+
+def is_settled(times_ns: Iterable[int], read_ns: int) -> bool:
+    """Return whether times are so old that any change after they were read gives other times.
+
+    File systems may count time coarsely and clocks may be set back, so a moment must have passed.
+    """
+    return max(times_ns) + MIN_AGE_NS < read_ns
 
 
 def require_folder(images_folder: Path) -> None:

@@ -1,90 +1,80 @@
-"""Blocks of a list file, and the cache of the rows and hash sums per leaf of each."""
+"""Caches of a list file's blocks: their digests, and the rows and hash sums per leaf of each."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import polars as pl
-import xxhash
 
+from data_manifest.images.file_states import is_settled
 from data_manifest.progress import Progress
-from pipeline.execution.executor import usable_cores
+from pipeline.execution.executor import run_all
 from pipeline.listing.cache import read_cached, write_cached
-from pipeline.listing.leaves import LEAF_SUMS, hash_lines
-from pipeline.listing.read_list import clean_lines, read_bytes, split_list
+from pipeline.listing.leaves import LEAF_SUMS, hash_check, hash_lines
+from pipeline.listing.read_list import ListBlock, find_blocks, read_block, reading
 
-BLOCKS = "blocks.parquet"
+DIGESTS, SUMS = "list.parquet", "blocks.parquet"
+BLOCKS = {"begin": pl.Int64, "end": pl.Int64, "digest": pl.Binary}
+DIGEST_RULE = 4  # raise it when `find_blocks` finds other blocks in the same list
 SUMS_OF_BLOCKS = ("block", *LEAF_SUMS)
 MIN_KNOWN = 0.5  # share of blocks; with fewer, reading the whole list once takes less time
 
 
-@dataclass(eq=False)
-class ListBlock:
-    """Consecutive lines of a list file; a call yields them cleaned."""
+def known_blocks(list_file: Path, cache: Path) -> list[ListBlock]:
+    """Return the blocks of a list file, from the cache if the file is certainly the same.
 
-    list_file: Path
-    begin: int
-    end: int
-    digest: bytes = b""  # of its bytes, once it has been read
-
-    def __call__(self) -> Iterator[bytes]:
-        """Yield the lines, cleaned."""
-        yield clean_lines(self._read())
-
-    def read_digest(self) -> bytes:
-        """Read the block and return its digest."""
-        self._read()
-        return self.digest
-
-    def sum_up(self) -> pl.DataFrame:
-        """Return rows and hash sums per leaf, as `SUMS_OF_BLOCKS`."""
-        (content,) = self()
-        sums = hash_lines(content).sum_up() if content else pl.DataFrame(schema=LEAF_SUMS)
-        return self.label(sums)
-
-    def label(self, sums: pl.DataFrame) -> pl.DataFrame:
-        """Add the block's digest to its `LEAF_SUMS`, and return `SUMS_OF_BLOCKS`."""
-        return sums.select(pl.lit(self.digest).alias("block"), *LEAF_SUMS)
-
-    def _read(self) -> bytes:
-        content = read_bytes(self.list_file, self.begin, self.end)
-        self.digest = xxhash.xxh3_128_digest(content)
-        return content
+    Raises:
+        UserError: The file cannot be read.
+    """
+    now_ns = time.time_ns()
+    with reading(list_file):
+        state = list_file.stat()
+    times = (state.st_mtime_ns, state.st_ctime_ns)
+    check = f"{DIGEST_RULE} {times} {state.st_size} {state.st_ino}"
+    known = read_cached(cache / DIGESTS, BLOCKS, check)
+    if known is not None:
+        return list(map(ListBlock._make, known.iter_rows()))
+    blocks = find_blocks(list_file)
+    if is_settled(times, now_ns):
+        write_cached(pl.DataFrame(blocks, BLOCKS, orient="row"), cache / DIGESTS, check)
+    return blocks
 
 
-def blocks_of(list_file: Path) -> list[ListBlock]:
-    """Return the blocks of a list file."""
-    return [ListBlock(list_file, *borders) for borders in split_list(list_file)]
-
-
-def sum_up_blocks(blocks: Sequence[ListBlock], cache: Path) -> pl.DataFrame | None:
-    """Return the sums of blocks with the `number` of each; None if the cache has too few of them.
+def known_sums(list_file: Path, blocks: Sequence[ListBlock], cache: Path) -> pl.DataFrame | None:
+    """Return rows and hash sums per leaf with the `number` of each block; None if the cache has too few blocks.
 
     Only blocks that the cache does not have are hashed.
+
+    Raises:
+        UserError: The file cannot be read, or has changed.
     """
-    cached = read_cached(cache / BLOCKS, SUMS_OF_BLOCKS)
-    if cached is None:
+    known = read_cached(cache / SUMS, SUMS_OF_BLOCKS, hash_check())
+    if known is None:
         return None
-    known = set(cached["block"].unique())
-    with (
-        ThreadPoolExecutor(usable_cores()) as threads,
-        Progress("looking for changed blocks", len(blocks), "blocks") as progress,
-    ):
-        digests = []
-        for digest in threads.map(ListBlock.read_digest, blocks):
-            digests.append(digest)
-            progress.advance()
-        new = [block for block in {each.digest: each for each in blocks}.values() if block.digest not in known]
-        if len(new) > len(blocks) * (1 - MIN_KNOWN):
-            return None
-        sums = pl.concat([cached, *threads.map(ListBlock.sum_up, new)])
-    numbers = pl.DataFrame({"block": digests, "number": range(len(blocks))})
+    digests = set(known["block"].unique())
+    new = list({block.digest: block for block in blocks if block.digest not in digests}.values())
+    if len(new) > len(blocks) * (1 - MIN_KNOWN):
+        return None
+    with Progress("hashing changed blocks", len(new), "blocks") as progress:
+        sums = pl.concat([known, *run_all(partial(_sum_up, list_file), new, progress)])
+    numbers = pl.DataFrame({"block": [block.digest for block in blocks], "number": range(len(blocks))})
     if new:
-        write_blocks(sums.join(numbers, on="block", how="semi"), cache)
+        write_cached(sums.join(numbers, on="block", how="semi"), cache / SUMS, hash_check())
     return numbers.join(sums, on="block")
 
 
-def write_blocks(sums: pl.DataFrame, cache: Path) -> None:
-    """Write the sums of blocks, if the disk allows."""
-    write_cached(sums, cache / BLOCKS, sums.to_arrow().schema)
+def _sum_up(list_file: Path, block: ListBlock) -> pl.DataFrame:
+    found = [hash_lines(content).sum_up() for content in read_block(list_file, block) if content]
+    return _label(block, found[0] if found else pl.DataFrame(schema=LEAF_SUMS))
+
+
+def write_sums(blocks: Sequence[ListBlock], sums: Sequence[pl.DataFrame | None], cache: Path) -> None:
+    """Cache the rows and hash sums per leaf of blocks, as `LEAF_SUMS`; None of a block that is not kept."""
+    found = [_label(block, each) for block, each in zip(blocks, sums, strict=True) if each is not None]
+    if found:
+        write_cached(pl.concat(found), cache / SUMS, hash_check())
+
+
+def _label(block: ListBlock, sums: pl.DataFrame) -> pl.DataFrame:
+    return sums.select(pl.lit(block.digest).alias("block"), *LEAF_SUMS)

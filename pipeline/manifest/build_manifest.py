@@ -100,7 +100,8 @@ def build_manifest(
             parts = run_all(build_partition, (Partition(images, new) for images in rest), progress, where)
             built |= zip((images.leaves for images in rest), parts, strict=True)
             _read_again(shuffle, built, new, where)
-        _check_unchanged(listing, source, recipe)
+        if not source.inputs(listing).items() <= recipe.inputs.items():
+            raise UserError(f"{listing.origin}: the source has changed while it was being read. Run again.")
         summary |= summarise([built[leaves] for leaves in shuffle.partitions]) | listing.skipped.counts
         shutil.rmtree(scratch)
         _check_any_usable(listing, summary, staging, source)
@@ -149,12 +150,6 @@ def summarise(parts: Sequence[Built]) -> dict[str, Any]:
     total["partitions_from_before"] = sum(part.is_linked for part in parts)
     total["made"] = f"{total['usable']:,} usable images, {total['rejects']:,} rejects"
     return total
-
-
-def _check_unchanged(listing: Listing, source: Source, recipe: Recipe) -> None:
-    listing.check_unchanged()
-    if not source.inputs(listing).items() <= recipe.inputs.items():
-        raise UserError(f"{listing.origin}: the source has changed while it was being read. Run again.")
 
 
 def _check_any_usable(listing: Listing, summary: dict[str, Any], staging: Path, source: Source) -> None:

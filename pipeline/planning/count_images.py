@@ -103,7 +103,6 @@ def _count_names(listing: Listing, rules: set[GroupSettings]) -> ImageCounts:
         if wrong:
             count_again = partial(_count_paths, negative_headings=negative)
             parts |= zip(wrong, _count_all(count_again, [jobs[number] for number in wrong], rules), strict=True)
-    listing.check_unchanged()
     summary = {"origin": str(listing.origin), **summarise([Built("", part.counts, False) for part in parts.values()])}
     if not summary["usable"]:
         none = f"none of the {summary['files']:,} files is a usable image" if summary["files"] else "no image in it"
