@@ -5,6 +5,7 @@ import logging
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,6 @@ from pipeline.manifest.build_partition import (
     VERSION,
     Built,
     ManifestBuild,
-    Partition,
     build_partition,
     link_partition,
     read_otherwise,
@@ -36,6 +36,16 @@ from pipeline.manifest.build_partition import (
 from pipeline.sources.names_source import NAMES_SOURCE
 from pipeline.sources.source import Source
 
+NOTES = {  # by the names of counts or their prefixes
+    "rejects: ": "rejected: ",
+    HEADINGS: "with heading ",
+    KEPT_UTM: "images kept with a UTM position that cannot be in its zone: ",
+    "repeats": "listed again, counted once",
+    "without_heading": "without a heading",
+    "odd_times": "with an unreadable timestamp, left out",
+    "apart_over_1_m": "with UTM and latitude/longitude more than 1 m apart",
+    "apart_over_1_km": "with them more than 1 km apart, kept",
+}
 logger = logging.getLogger(__name__)
 
 
@@ -97,7 +107,7 @@ def build_manifest(
         total = len(shuffle.partitions)
         with Progress(f"manifest of {name}", total, "partitions", on_percentage) as progress, chosen as where:
             progress.advance(len(built))
-            parts = run_all(build_partition, (Partition(images, new) for images in rest), progress, where)
+            parts = run_all(partial(build_partition, new), rest, progress, where)
             built |= zip((images.leaves for images in rest), parts, strict=True)
             _read_again(shuffle, built, new, where)
         if not source.inputs(listing).items() <= recipe.inputs.items():
@@ -133,9 +143,9 @@ def _read_again(shuffle: Shuffle, built: dict[LeafRange, Built], new: ManifestBu
     for leaves in wrong:
         for table in ("manifest", "rejects"):
             (new.folder / table / built[leaves].name).unlink()
-    jobs = [Partition(images, new, negative) for images in shuffle.paths(wrong)]
-    with Progress("rereading headings of -1", len(jobs), "partitions") as progress:
-        built |= zip(wrong, run_all(build_partition, jobs, progress, where), strict=True)
+    build = partial(build_partition, new, negative_headings=negative)
+    with Progress("rereading headings of -1", len(wrong), "partitions") as progress:
+        built |= zip(wrong, run_all(build, shuffle.paths(wrong), progress, where), strict=True)
 
 
 def summarise(parts: Sequence[Built]) -> dict[str, Any]:
@@ -171,20 +181,7 @@ def _log_summary(name: str, summary: dict[str, Any]) -> None:
         text = "%s: %d of %d partitions reused"
         logger.info(text, name, summary["partitions_from_before"], summary["partitions"])
     for key, count in summary.items():
-        if key.startswith("rejects: ") and count:
-            logger.info("%s: %s rejected: %s", name, f"{count:,}", key.removeprefix("rejects: "))
-        if key.startswith(HEADINGS) and count:
-            logger.info("%s: %s with heading %s", name, f"{count:,}", key.removeprefix(HEADINGS))
-        if key.startswith(KEPT_UTM) and count:
-            text = "%s: %s images kept with a UTM position that cannot be in its zone: %s"
-            logger.warning(text, name, f"{count:,}", key.removeprefix(KEPT_UTM))
-    notes = {
-        "repeats": "listed again, counted once",
-        "without_heading": "without a heading",
-        "odd_times": "with an unreadable timestamp, left out",
-        "apart_over_1_m": "with UTM and latitude/longitude more than 1 m apart",
-        "apart_over_1_km": "with them more than 1 km apart, kept",
-    }
-    for key, meaning in notes.items():
-        if summary[key]:
-            logger.info("%s: %s %s", name, f"{summary[key]:,}", meaning)
+        kind, colon, what = key.partition(": ")
+        if count and (note := NOTES.get(kind + colon)):
+            level = logging.WARNING if kind + colon == KEPT_UTM else logging.INFO
+            logger.log(level, "%s: %s %s%s", name, f"{count:,}", note, what)

@@ -4,7 +4,6 @@ By area, square blocks of the map go to one split each, and training photos near
 time, the newest photos are the queries, and older ones are both training set and database.
 """
 
-import dataclasses
 import hashlib
 import logging
 from collections.abc import Mapping
@@ -18,51 +17,17 @@ from data_manifest.errors import UserError
 from data_manifest.hemisphere import hemisphere
 from data_manifest.images.data_set_names import PARTS, part_name
 from data_manifest.progress import working
-from data_manifest.settings import Settings, setting
 from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import Recipe, read_recipe
-from data_manifest.tables import read_table, write_table
-from pipeline.manifest.build_partition import name_of
+from data_manifest.tables import read_table
+from pipeline.manifest.build_partition import name_of, write_both
+from pipeline.manifest.settings import AREA, NONE, SplitSettings
 from pipeline.metadata.rejects import Reason, reject_when
 from pipeline.sources.source import source_settings_of
 
 VERSION = 2  # raise when the same photos and settings may give another split
-NONE, AREA, TIME = "none", "area", "time"
 BLOCK = ["utm_zone", "hemisphere", "block_east", "block_north"]
 logger = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class SplitSettings(Settings):
-    """How one folder of photos becomes training, validation and test sets."""
-
-    split: str = setting(
-        NONE,
-        "how --photos-folder becomes training, validation and test sets. area: in blocks, so that they share no place; "
-        "time: the newest photos are the queries",
-        choices=(NONE, AREA, TIME),
-    )
-    block_m: float = setting(200.0, "side of a block in metres, for split = area")
-    margin_m: float = setting(
-        50.0, "training photos less than this many metres from a block of another split are dropped, for split = area"
-    )
-    val_share: float = setting(0.1, "approximate share of the photos for validation; for split = time: of its queries")
-    test_share: float = setting(0.1, "approximate share of the photos for the test; for split = time: of its queries")
-    queries_share: float = setting(0.2, "share of queries among the validation and test photos, for split = area")
-    split_seed: int = setting(0, "another number gives another split of the same photos")
-
-    def check(self) -> None:
-        """Raise UserError if the values cannot work."""
-        if self.block_m <= 0:
-            raise UserError(f"block_m = {self.block_m:g} must be more than 0 metres.")
-        if not 0 <= self.margin_m <= self.block_m:
-            raise UserError(f"margin_m = {self.margin_m:g} must be between 0 and block_m = {self.block_m:g}.")
-        for name in ("val_share", "test_share", "queries_share"):
-            if not 0 < getattr(self, name) < 1:
-                raise UserError(f"{name} = {getattr(self, name):g} must be between 0 and 1.")
-        if self.val_share + self.test_share >= 1:
-            shares = f"val_share = {self.val_share:g} and test_share = {self.test_share:g}"
-            raise UserError(f"{shares} leave nothing to train on. Lower one.")
 
 
 def split_recipe(part: str, name: str, manifest_digest: str, settings: SplitSettings) -> Recipe:
@@ -217,22 +182,21 @@ def _with_parts(images: pl.DataFrame, parts: Mapping[str, pl.Expr]) -> pl.DataFr
 
 
 def _publish(part: str, recipe: Recipe, artifacts: Path, assigned: pl.DataFrame, whole: Mapping[str, Any]) -> None:
-    usable = assigned.filter(part).select(schemas.MANIFEST.names)
     is_rejected = (part == "train") & pl.col("reject").is_not_null()  # a photo in no part is a reject of training
-    rejects = assigned.filter(is_rejected).select("path", pl.col("reject").struct.unnest())
+    images = assigned.filter(pl.col(part) | is_rejected)
+    usable = images.filter(part)
+    rejects = len(images) - len(usable)
     summary = {
         "origin": whole["summary"]["origin"],
         "source": source_settings_of(whole),
         "usable": len(usable),
-        "rejects": len(rejects),
-        "files": len(usable) + len(rejects),
+        "rejects": rejects,
+        "files": len(images),
         "repeats": 0,
         "without_heading": usable["heading"].null_count(),
         "first_year": usable["year"].min(),
         "last_year": usable["year"].max(),
-        "made": f"{len(usable):,} images of {part}" + (f", {len(rejects):,} rejects" if len(rejects) else ""),
+        "made": f"{len(usable):,} images of {part}" + (f", {rejects:,} rejects" if rejects else ""),
     }
-    file = name_of("all", recipe.digest)
     with publishing(artifacts.absolute(), recipe, summary) as staging:
-        write_table(rejects, staging / "rejects" / file, schemas.REJECTS)
-        write_table(usable, staging / "manifest" / file, schemas.MANIFEST)
+        write_both(images, staging, name_of("all", recipe.digest))

@@ -135,8 +135,8 @@ def test_what_is_logged(build: Callable[..., Path], caplog: pytest.LogCaptureFix
     build(GOOD, NO_HEADING, MANGLED, "x.jpg", GOOD)
     assert caplog.messages == [
         "x: 4 files, 2 usable images",
-        "x: 2 rejected: wrong number of fields",
         "x: 1 listed again, counted once",
+        "x: 2 rejected: wrong number of fields",
         "x: 1 without a heading",
         "x: 1 with UTM and latitude/longitude more than 1 m apart",
     ]
