@@ -65,9 +65,7 @@ def build_manifest(
     executor: Executor | None = None,
     source: Source = NAMES_SOURCE,
 ) -> Path:
-    """Write the manifest and the rejects of an images folder, and return the folder of the artifact.
-
-    A published artifact is returned as it is.
+    """Write the manifest and the rejects of an images folder, unless they are published; return their folder.
 
     Args:
         images_folder: Contains images at any depth. If the list file `<images_folder>_images_paths.txt` exists, it is
