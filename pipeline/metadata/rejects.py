@@ -3,7 +3,6 @@
 To add a reject reason, add it to `Reason` and a `Rule` to `RULES`.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -69,15 +68,10 @@ def reject_when(condition: pl.Expr, reason: str, detail: pl.Expr) -> pl.Expr:
     return pl.when(condition.fill_null(False)).then(rejected(reason, detail))
 
 
-def any_fails(rules: Iterable[Rule]) -> pl.Expr:
-    """Return whether a row breaks any of the rules."""
-    return pl.any_horizontal(pl.lit(False), *(rule.fails.fill_null(False) for rule in rules)).alias("fails")
-
-
 def find_rejects(rows: pl.DataFrame, rules: list[Rule]) -> pl.Series:
     """Return the reject of each row by the first rule that it breaks, else null."""
     numbered = rows.with_columns(row=pl.int_range(pl.len(), dtype=pl.UInt32))
-    failing = numbered.filter(any_fails(rules))
+    failing = numbered.filter(pl.any_horizontal(pl.lit(False), *(rule.fails.fill_null(False) for rule in rules)))
     if failing.is_empty():
         return pl.Series("reject", [None], REJECT).new_from_index(0, len(rows))
     first = pl.coalesce(pl.when(rule.fails.fill_null(False)).then(rule.reject) for rule in rules)
