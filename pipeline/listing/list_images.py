@@ -15,11 +15,10 @@ import polars as pl
 from data_manifest.errors import UserError
 from data_manifest.store.recipe import digest_of
 from data_manifest.store.references import LIST_SUFFIX
-from pipeline.listing.cache import cache_folder, read_scan, write_scan
+from pipeline.listing.cache import cache_folder, known_blocks, known_sums, read_scan, write_scan, write_sums
 from pipeline.listing.folder_scan import IMAGE_SUFFIXES, NAMES_AT_A_TIME, Scan, read_folders, scan_tree
 from pipeline.listing.leaves import Leaves
 from pipeline.listing.lines import Lines
-from pipeline.listing.list_blocks import known_blocks, known_sums, write_sums
 from pipeline.listing.read_list import find_blocks, read_block, read_bytes
 
 HEAD_BYTES = 1 << 16
@@ -153,15 +152,10 @@ class FoundImages:
         rows = self.scan.leaves
         if wanted is not None:
             rows = rows.filter(pl.Series(wanted).gather(rows["leaf"]))
-        batches: list[list[bytes]] = []
-        room = 0
-        for path in rows["path"].unique().sort():
-            count = self.scan.folders[path].count
-            if room < count:
-                batches.append([])
-                room = NAMES_AT_A_TIME
-            batches[-1].append(path)
-            room -= count
+        paths = rows["path"].unique().sort()
+        names = pl.Series([self.scan.folders[path].count for path in paths], dtype=pl.Int64).cum_sum()
+        folders = pl.DataFrame({"path": paths, "batch": names // NAMES_AT_A_TIME})
+        batches = folders.group_by("batch", maintain_order=True).agg("path")["path"].to_list()
         return [partial(read_folders, self.origin, batch) for batch in batches]
 
     def keep(self, sums: Sequence[Sums]) -> None:

@@ -182,7 +182,7 @@ def test_nothing_is_kept_of_a_rescan_of_a_list_and_none_is_trusted(
         raise AssertionError(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.listing.list_blocks.find_blocks", unread)
+        patch.setattr("pipeline.listing.cache.find_blocks", unread)
         assert list_images(train, tmp_path / "A").fingerprint == fingerprint  # it is known
     monkeypatch.setattr(listing_module, "find_blocks", lambda path: [])
     assert list_images(train, tmp_path / "A", rescan=True).fingerprint != fingerprint

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from data_manifest.errors import UserError
-from pipeline.listing import list_blocks, read_list
+from pipeline.listing import cache, read_list
+from pipeline.listing.cache import DIGESTS, SUMS, known_blocks
 from pipeline.listing.leaves import HashedLines, hash_lines
-from pipeline.listing.list_blocks import DIGESTS, SUMS, known_blocks
 from pipeline.listing.list_images import ListedImages
 from pipeline.listing.read_list import ListBlock, find_blocks
 from pipeline.listing.shuffle import Shuffle
@@ -33,7 +33,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         seen.append(len(content))
         return hash_lines(content)
 
-    monkeypatch.setattr(list_blocks, "hash_lines", noted)
+    monkeypatch.setattr(cache, "hash_lines", noted)
     return seen
 
 
@@ -128,7 +128,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         seen.append(path)
         return find_blocks(path)
 
-    monkeypatch.setattr(list_blocks, "find_blocks", noted)
+    monkeypatch.setattr(cache, "find_blocks", noted)
     return seen
 
 
@@ -207,6 +207,6 @@ def test_blocks_that_were_kept_under_another_rule_are_not_taken(
     an_hour_passes()
     blocks_of(list_file)
     with monkeypatch.context() as patch:
-        patch.setattr(list_blocks, "DIGEST_RULE", -1)
+        patch.setattr(cache, "DIGEST_RULE", -1)
         blocks_of(list_file)
     assert len(reads) == 2
