@@ -40,7 +40,7 @@ class Part:
     number: npt.NDArray[np.int32]
 
 
-Parts = tuple[Part, Part, Part]
+Parts = list[Part]  # places, turns and shots
 
 
 @dataclass(frozen=True)
@@ -57,16 +57,14 @@ class Cut:
     all_alike: bool
     texts: tuple[pa.DictionaryArray, ...]
 
-    def parts(self) -> Parts:
-        """Return the distinct places, turns and shots."""
-        place, turn, shot = (_part(text.indices.to_numpy(), len(text.dictionary)) for text in self.texts)
-        return place, turn, shot
-
-
-def _part(number: npt.NDArray[np.int32], count: int) -> Part:
-    first = np.empty(count, np.int64)
-    first[number[::-1]] = np.arange(len(number))[::-1]  # the first row of each number is written last
-    return Part(first, number)
+    def parts(self, rows: Offsets | slice = slice(None)) -> Parts:
+        """Return the distinct places, turns and shots of names, or of some rows that have all of them."""
+        parts = []
+        for text in self.texts:
+            number, first = text.indices.to_numpy()[rows], np.empty(len(text.dictionary), np.int64)
+            first[number[::-1]] = np.arange(len(number))[::-1]  # the first row of each number is written last
+            parts.append(Part(first, number))
+        return parts
 
 
 def cut_names(lines: Lines) -> Cut:
@@ -99,17 +97,12 @@ def sort_by_parts(lines: Lines) -> tuple[Offsets, Parts] | None:
     is the beginning of another's: places that all have 8 @, the last of them at the end, are not, nor are such turns.
     """
     cut = cut_names(lines)
-    if not cut.all_alike:
-        return None
-    if math.prod(len(text.dictionary) for text in cut.texts) >= MAX_KEYS:
+    if not cut.all_alike or math.prod(len(text.dictionary) for text in cut.texts) >= MAX_KEYS:
         return None
     keys = np.zeros(len(lines), np.int64)
     for text in cut.texts:
-        order = pc.sort_indices(text.dictionary.cast(pa.large_binary())).to_numpy()
-        ranks = np.empty(len(order), np.int64)
-        ranks[order] = np.arange(len(order))
-        keys = keys * len(order) + ranks[text.indices.to_numpy()]
+        ranks = pc.rank(text.dictionary.cast(pa.large_binary())).to_numpy().astype(np.int64) - 1
+        keys = keys * len(ranks) + ranks[text.indices.to_numpy()]
     order = np.argsort(keys)
     rows = order[np.diff(keys[order], prepend=-1) > 0]
-    place, turn, shot = (_part(text.indices.to_numpy()[rows], len(text.dictionary)) for text in cut.texts)
-    return rows, (place, turn, shot)
+    return rows, cut.parts(rows)
