@@ -3,81 +3,75 @@
 import argparse
 import dataclasses
 import itertools
-import json
 import sys
 from pathlib import Path
+from typing import Any
 
-from data_manifest.console import configure_logging
-from data_manifest.errors import UserError
+from data_manifest.command_line.command_parser import CommandParser, add_run
+from data_manifest.console import exit_status_of
 from pipeline.dataset_layout import DatasetSettings
 from pipeline.groups.settings import GroupSettings
-from pipeline.planning import show_advice, show_plan
-from pipeline.planning.advise import advise, find_manifest
+from pipeline.planning import show_plan
+from pipeline.planning.advise import advice_as_json, advice_as_text, advise, find_manifest
 from pipeline.planning.plan_groups import EpochSettings, plan_groups
 
+ARTIFACTS = "folder of all results [%(default)s]"
 GROUPING = tuple(field.name for field in dataclasses.fields(GroupSettings))
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> CommandParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
+    parser = CommandParser(prog="python -m pipeline", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    _add_plan(commands.add_parser("plan", help="preview groupings without writing anything"))
-    _add_advise(commands.add_parser("advise", help="check whether images suffice for training, and suggest settings"))
-    for command in commands.choices.values():
-        command.add_argument("--artifacts-folder", type=Path, default=Path("artifacts"), help="[%(default)s]")
-        command.add_argument("--format", choices=("text", "json"), default="text", help="[%(default)s]")
+    add_plan(commands.add_parser("plan", help="preview groupings without writing anything"))
+    add_advise(commands.add_parser("advise", help="check whether images suffice for training, and suggest settings"))
     return parser
 
 
-def _add_plan(command: argparse.ArgumentParser) -> None:
-    command.description = "Several values of a parameter are compared, with one row per combination."
-    command.add_argument("images", type=Path, help="folder of training images, or the artifact of their manifest")
+def add_plan(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `plan`."""
+    parser.description = "Preview groupings without writing anything: one row per combination of the given values."
+    text = "folder of training images, or the artifact of their manifest"
+    parser.add_argument("images", type=Path, metavar="IMAGES", help=text)
+    parser.add_argument("--artifacts-folder", type=Path, default=Path("artifacts"), metavar="PATH", help=ARTIFACTS)
     for field in (*dataclasses.fields(GroupSettings), *dataclasses.fields(EpochSettings)):
         several = {"nargs": "+", "default": [field.default]} if field.name in GROUPING else {"default": field.default}
         shown = "none" if field.default is None else field.default
         help_text = f"{field.metadata['help']} [{shown}]".replace("%", "%%")
-        command.add_argument(f"--{field.name.replace('_', '-')}", metavar=field.name.upper(), help=help_text, **several)
+        parser.add_argument(f"--{field.name.replace('_', '-')}", metavar="X", help=help_text, **several)
     (rescan,) = (field for field in dataclasses.fields(DatasetSettings) if field.name == "rescan")
-    command.add_argument("--rescan", action="store_true", help=rescan.metadata["help"])
-    command.set_defaults(run=_plan)
+    parser.add_argument("--rescan", action="store_true", help=rescan.metadata["help"])
+    add_run(parser, _plan)
 
 
-def _plan(options: argparse.Namespace) -> str:
+def _plan(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     combinations = itertools.product(*(getattr(options, name) for name in GROUPING))
     groupings = [GroupSettings(**dict(zip(GROUPING, values, strict=True))) for values in combinations]
     groupings = list(dict.fromkeys(groupings))  # 10 and 10.0 are equal
     epoch = EpochSettings(options.batch_size, options.iterations_per_epoch)
     counts, plans = plan_groups(options.images, options.artifacts_folder, groupings, epoch, options.rescan)
-    if options.format == "json":
-        return json.dumps(show_plan.as_json(counts, plans), indent=2)
-    return show_plan.as_text(counts, plans)
+    return show_plan.as_json(counts, plans), show_plan.as_text(counts, plans)
 
 
-def _add_advise(command: argparse.ArgumentParser) -> None:
-    command.description = "Check amount, headings, years and positions of images, and suggest a grouping."
-    command.add_argument(
-        "images", type=Path, help="folder of images whose manifest is built, or the artifact of the manifest"
-    )
-    command.set_defaults(run=_advise)
+def add_advise(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `advise`."""
+    parser.description = "Check amount, headings, years and positions of images, and suggest a grouping."
+    text = "folder of images whose manifest is built, or the artifact of the manifest"
+    parser.add_argument("images", type=Path, metavar="IMAGES", help=text)
+    parser.add_argument("--artifacts-folder", type=Path, default=Path("artifacts"), metavar="PATH", help=ARTIFACTS)
+    add_run(parser, _advise)
 
 
-def _advise(options: argparse.Namespace) -> str:
+def _advise(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     advice = advise(find_manifest(options.images, options.artifacts_folder), options.artifacts_folder)
-    if options.format == "json":
-        return json.dumps(show_advice.as_json(advice), indent=2)
-    return show_advice.as_text(advice)
+    return advice_as_json(advice), advice_as_text(advice)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     options = make_parser().parse_args(arguments)
-    print(options.run(options))
+    options.run(options)
 
 
 if __name__ == "__main__":
-    configure_logging()
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    sys.exit(exit_status_of(main))

@@ -14,7 +14,7 @@ from data_manifest.images.data_set_names import data_set_name
 from data_manifest.progress import Progress, working
 from data_manifest.store.find import find_artifacts
 from data_manifest.store.publish import find_published, publishing
-from data_manifest.store.recipe import Recipe
+from data_manifest.store.recipe import Recipe, nest_counts
 from data_manifest.store.staging import dead_staging
 from data_manifest.tables import read_table
 from pipeline.execution.disk_space import check_space, room_for_manifest
@@ -24,8 +24,6 @@ from pipeline.listing.leaves import LeafRange
 from pipeline.listing.list_images import Listing, list_images
 from pipeline.listing.shuffle import ROWS_PER_PARTITION, Shuffle
 from pipeline.manifest.build_partition import (
-    HEADINGS,
-    KEPT_UTM,
     VERSION,
     Built,
     ManifestBuild,
@@ -33,13 +31,12 @@ from pipeline.manifest.build_partition import (
     link_partition,
     read_otherwise,
 )
-from pipeline.sources.names_source import NAMES_SOURCE
-from pipeline.sources.source import Source
+from pipeline.sources.source import NAMES_SOURCE, Source
 
-NOTES = {  # by the names of counts or their prefixes
-    "rejects: ": "rejected: ",
-    HEADINGS: "with heading ",
-    KEPT_UTM: "images kept with a UTM position that cannot be in its zone: ",
+NOTES = {  # by the names of counts
+    "rejects": "rejected: ",
+    "headings": "with heading ",
+    "UTM kept": "images kept with a UTM position that cannot be in its zone: ",
     "repeats": "listed again, counted once",
     "without_heading": "without a heading",
     "odd_times": "with an unreadable timestamp, left out",
@@ -157,7 +154,7 @@ def summarise(parts: Sequence[Built]) -> dict[str, Any]:
     total["partitions"] = len(parts)
     total["partitions_from_before"] = sum(part.is_linked for part in parts)
     total["made"] = f"{total['usable']:,} usable images, {total['rejects']:,} rejects"
-    return total
+    return nest_counts(total)
 
 
 def _check_any_usable(listing: Listing, summary: dict[str, Any], staging: Path, source: Source) -> None:
@@ -178,8 +175,9 @@ def _log_summary(name: str, summary: dict[str, Any]) -> None:
     if summary["partitions_from_before"]:
         text = "%s: %d of %d partitions reused"
         logger.info(text, name, summary["partitions_from_before"], summary["partitions"])
-    for key, count in summary.items():
-        kind, colon, what = key.partition(": ")
-        if count and (note := NOTES.get(kind + colon)):
-            level = logging.WARNING if kind + colon == KEPT_UTM else logging.INFO
-            logger.log(level, "%s: %s %s%s", name, f"{count:,}", note, what)
+    for kind, note in NOTES.items():
+        counts = summary[kind] if isinstance(summary[kind], dict) else {"": summary[kind]}
+        level = logging.WARNING if kind == "UTM kept" else logging.INFO
+        for what, count in counts.items():
+            if count:
+                logger.log(level, "%s: %s %s%s", name, f"{count:,}", note, what)

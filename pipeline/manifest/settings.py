@@ -12,6 +12,8 @@ NONE, AREA, TIME = "none", "area", "time"
 class SplitSettings(Settings):
     """How one folder of photos becomes training, validation and test sets."""
 
+    title = "Data"
+
     split: str = setting(
         NONE,
         "how --photos-folder becomes training, validation and test sets. area: in blocks, so that they share no place; "

@@ -176,18 +176,18 @@ def _publish(part: str, recipe: Recipe, artifacts: Path, assigned: pl.DataFrame,
     is_rejected = (part == "train") & pl.col("reject").is_not_null()  # a photo in no part is a reject of training
     images = assigned.filter(pl.col(part) | is_rejected)
     usable = images.filter(pl.col("reject").is_null())
-    rejects = len(images) - len(usable)
+    reasons = images.drop_nulls("reject").select(pl.col("reject").struct.field("reason")).to_series()
     summary = {
         "origin": whole["summary"]["origin"],
         "source": source_settings_of(whole),
         "usable": len(usable),
-        "rejects": rejects,
+        "rejects": dict(reasons.value_counts().iter_rows()),
         "files": len(images),
         "repeats": 0,
         "without_heading": usable["heading"].null_count(),
         "first_year": usable["year"].min(),
         "last_year": usable["year"].max(),
-        "made": f"{len(usable):,} images of {part}" + (f", {rejects:,} rejects" if rejects else ""),
+        "made": f"{len(usable):,} images of {part}" + (f", {len(reasons):,} rejects" if len(reasons) else ""),
     }
     with publishing(artifacts.absolute(), recipe, summary) as staging:
         write_both(images, staging, name_of("all", recipe.digest))

@@ -1,6 +1,7 @@
 """Settings of the crops of panoramas."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 from data_manifest.errors import UserError
@@ -14,6 +15,8 @@ MAX_CROPS = 360
 @dataclasses.dataclass(frozen=True)
 class CropFolders(Settings):
     """Where panoramas are and where their crops go."""
+
+    title = "Panoramas"
 
     panoramas_folder: Path | None = setting(None, "folder of panoramas, at any depth, as in sf-xl/raw/train/panoramas")
     output_folder: Path | None = setting(
@@ -37,6 +40,8 @@ class CropFolders(Settings):
 class CropSettings(Settings):
     """How panoramas are cut into crops."""
 
+    title = "Panoramas"
+
     crops_num: int = setting(12, "crops per panorama, at equal angles")
     crop_size: int = setting(512, "width and height of a crop, in pixels")
     crop_quality: int = setting(95, "JPEG quality of the crops, 1 to 100")
@@ -54,11 +59,9 @@ class CropSettings(Settings):
 
     def check(self) -> None:
         """Raise UserError for a value that cannot work."""
-        ranges = {"crops_num": (1, MAX_CROPS), "crop_size": (1, None), "crop_quality": (1, 100)}
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if value < low or (high is not None and value > high):
-                limits = f"from {low} to {high}" if high else f"of at least {low}"
+        for name, high in (("crops_num", MAX_CROPS), ("crop_size", math.inf), ("crop_quality", 100)):
+            if not 1 <= (value := getattr(self, name)) <= high:
+                limits = "of at least 1" if high == math.inf else f"from 1 to {high}"
                 raise UserError(f"{name} = {value}: choose a number {limits}.")
         if not 1 <= self.fov < 180:
             raise UserError(f"fov = {self.fov:g}: choose at least 1 and less than 180 degrees.")

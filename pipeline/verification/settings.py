@@ -10,6 +10,7 @@ from data_manifest.settings import Settings, setting
 HEADER, DECODE, NO = "header", "decode", "no"
 PILLOWS_MAX_PIXELS = 178_956_970
 _SIZE = re.compile(r"\s*([1-9][0-9]{0,5})\s*[xX]\s*([1-9][0-9]{0,5})\s*")
+NOT_LISTED = "not in the list of checksums"  # the end of a detail
 
 
 def normalise_size(text: str) -> str:
@@ -28,6 +29,8 @@ def normalise_size(text: str) -> str:
 class CheckSettings(Settings):
     """How much of each image is read."""
 
+    title = "Verification"
+
     check: str = setting(  # type: ignore[assignment]  # the option's name hides the method
         DECODE,
         "header: read the first and last block of each file, which finds every truncation; decode: decode everything",
@@ -42,6 +45,8 @@ class CheckSettings(Settings):
 class VerifySettings(Settings):
     """What makes an image bad besides damage."""
 
+    title = "Verification"
+
     checksum: Path | None = setting(
         None, "list to compare with: the output of sha256sum, sha1sum, md5sum and the like, or a zip archive"
     )
@@ -55,18 +60,12 @@ class VerifySettings(Settings):
         if self.max_pixels < 1:
             raise UserError(f"max_pixels = {self.max_pixels}: an image has at least 1 pixel.")
 
-    @property
-    def size(self) -> tuple[int, int] | None:
-        """The expected width and height, if given."""
-        if self.expected_size is None:
-            return None
-        width, height = self.expected_size.split("x")
-        return int(width), int(height)
-
 
 @dataclasses.dataclass(frozen=True)
 class VerifiedSettings(Settings):
     """Which images groups may use."""
+
+    title = "Grouping"
 
     verified: str = setting(
         NO, "check the images first, as VerifyImages --check does, and drop the bad ones", choices=(HEADER, DECODE, NO)
