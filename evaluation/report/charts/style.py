@@ -28,8 +28,8 @@ LIGHT_AND_DARK = {
     "accent": ("#0068ab", "#63b4ee"),
     "density": ("#2f8bd6", "#2f8bd7"),  # nearly equal: it is drawn into bitmaps
     "second": ("#b06000", "#f0b050"),
-    "right": ("#007f5b", "#2fc79a"),
-    "wrong": ("#c83c00", "#ff8650"),
+    "correct": ("#007f5b", "#2fc79a"),
+    "incorrect": ("#c83c00", "#ff8650"),
     "unknown": ("#7b838d", "#8b949f"),
     "label": ("#101316", "#0f1215"),  # on a coloured background
     "group0": ("#0072b2", "#3f9be0"),

@@ -14,7 +14,7 @@ from data_manifest.tables import scan_table
 from evaluation.report.format_values import format_distance
 from evaluation.report.make_thumbnails import make_thumbnails
 from evaluation.report.page.blocks import Block, Gallery, Note, Section
-from evaluation.report.sections.query_outcomes import RIGHT, STATES, UNANSWERABLE, WRONG, SetResult, worst_first
+from evaluation.report.sections.query_outcomes import CORRECT, STATES, UNANSWERABLE, INCORRECT, SetResult, worst_first
 
 MATCHES = 5
 SEED = 0
@@ -28,7 +28,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of a card; its role (query, right, wrong, positive) is its CSS class."""
+    """A picture of a card; its role (query, correct, incorrect, positive) is its CSS class."""
 
     file: Path
     role: str
@@ -105,12 +105,12 @@ def _cards(shown: pl.DataFrame, result: SetResult) -> list[Card]:
         path, state = row["query_path"], row["state"]
         pictures = [Picture(queries.folder / path, "query", "query", _facts(row), path, "the query")]
         for match in matches[(path,)].iter_rows(named=True):
-            found, role, mark = match["database_path"], *((RIGHT, "✓") if match["correct"] else (WRONG, "✗"))
+            found, role, mark = match["database_path"], *((CORRECT, "✓") if match["correct"] else (INCORRECT, "✗"))
             distance = format_distance(match["distance_m"], result.test_set.unit)
             title, facts = f"{mark} {match['rank']} · {distance}", _facts(images[found], f"{match['score']:.3f}")
             alt = f"match {match['rank']}, {STATES[role]}: {distance} from the query"
             pictures.append(Picture(database.folder / found, role, title, facts, found, alt))
-        if state != RIGHT and (found := row["example"]) is not None:
+        if state != CORRECT and (found := row["example"]) is not None:
             facts, alt = _facts(images[found]), "a positive of the query"
             pictures.append(Picture(database.folder / found, "positive", "positive", facts, found, alt))
         cards.append(Card(state, STATES[state], describe_outcome(row, num_matches), path, row["sample"], pictures))
@@ -127,8 +127,8 @@ def describe_outcome(outcome: Row, num_matches: int) -> str:
     """Return the outcome of a query in words, given the number of stored matches."""
     if outcome["state"] == UNANSWERABLE:
         return "no positive in the database"
-    if outcome["first_right"] is None:
+    if outcome["first_correct"] is None:
         return f"incorrect: none of the {num_matches} best matches is correct"
-    if outcome["first_right"] == 1:
+    if outcome["first_correct"] == 1:
         return "correct at the first match"
-    return f"incorrect: the first correct match has rank {outcome['first_right']}"
+    return f"incorrect: the first correct match has rank {outcome['first_correct']}"

@@ -6,8 +6,8 @@ One row per query, in the order of the predictions:
 |---|---|
 | `query_path`, `utm_east`, `utm_north`, `utm_zone`, `utm_band`, `latitude`, `heading`, `year` | from its manifest |
 | `answerable` | whether the database has a positive |
-| `first_right` | rank of the first correct match; null if no stored match is correct |
-| `state` | `right`: the first match is correct; `unanswerable`: there is no positive; else `wrong` |
+| `first_correct` | rank of the first correct match; null if no stored match is correct |
+| `state` | `correct`: the first match is correct; `unanswerable`: there is no positive; else `incorrect` |
 | `score`, `match_distance`, `match_heading`, `match_years` | similarity and differences of the first match |
 | `nearest_distance`, `nearest_heading`, `nearest_years` | the smallest difference of any positive |
 | `example` | the positive with the most similar heading or, if headings are unknown, the nearest one |
@@ -31,8 +31,8 @@ from evaluation.report.find_inputs import EvaluatedSet
 from evaluation.report.page.blocks import Charts, Heading
 from evaluation.settings import POSITION_COLUMNS
 
-RIGHT, WRONG, UNANSWERABLE = "right", "wrong", "unanswerable"  # in the tables of figures, so never renamed
-STATES = {RIGHT: "correct", WRONG: "incorrect", UNANSWERABLE: "no positive"}  # with the label on the page
+CORRECT, INCORRECT, UNANSWERABLE = "correct", "incorrect", "unanswerable"  # in the tables of figures, so never renamed
+STATES = {CORRECT: "correct", INCORRECT: "incorrect", UNANSWERABLE: "no positive"}  # with the label on the page
 IMAGE_COLUMNS = ["path", *POSITION_COLUMNS, "pano_id", "heading", "year"]
 
 
@@ -44,12 +44,12 @@ def read_outcomes(test_set: EvaluatedSet, predictions: pl.DataFrame) -> pl.DataF
     )
     asked = predictions.select("query_path").unique(maintain_order=True)
     queries = asked.join(queries, left_on="query_path", right_on="path", how="left", maintain_order="left")
-    first_right = predictions.filter("correct").group_by("query_path").agg(first_right=pl.col("rank").min())
+    first_correct = predictions.filter("correct").group_by("query_path").agg(first_correct=pl.col("rank").min())
     first_match = predictions.filter(pl.col("rank") == 1).select(
         "query_path", "score", pl.col("distance_m").alias("match_distance"), pl.col("database_path").alias("path")
     )
     rows = database.with_row_index("row").select("path", "row")
-    first_match = first_match.join(rows, on="path", how="left").join(first_right, on="query_path", how="left")
+    first_match = first_match.join(rows, on="path", how="left").join(first_correct, on="query_path", how="left")
     found = queries.join(first_match, on="query_path", how="left", maintain_order="left")
     pairs = Pairs(queries, database)
     every_query, matched = np.arange(len(queries)), found["row"].to_numpy().astype(np.int64)
@@ -57,8 +57,8 @@ def read_outcomes(test_set: EvaluatedSet, predictions: pl.DataFrame) -> pl.DataF
         "match_heading": pairs.heading_difference(every_query, matched),
         "match_years": np.abs(pairs.years_apart(every_query, matched)),
     }
-    answerable = pl.col("answerable") | pl.col("first_right").is_not_null()
-    state = pl.when(pl.col("first_right") == 1).then(pl.lit(RIGHT)).when(answerable).then(pl.lit(WRONG))
+    answerable = pl.col("answerable") | pl.col("first_correct").is_not_null()
+    state = pl.when(pl.col("first_correct") == 1).then(pl.lit(CORRECT)).when(answerable).then(pl.lit(INCORRECT))
     return (
         found.drop("path", "row")
         .hstack(_find_nearest(test_set, database, queries, pairs))
@@ -94,9 +94,9 @@ def worst_first(outcomes: pl.DataFrame) -> pl.DataFrame:
 
     Queries without a positive come after all mistakes, since the model cannot answer them.
     """
-    order = pl.col("state").replace_strict({WRONG: 0, UNANSWERABLE: 1, RIGHT: 2}, return_dtype=pl.Int8)
-    rank = pl.col("first_right").fill_null(np.iinfo(np.int32).max).cast(pl.Int64)
-    score = pl.when(pl.col("state") == RIGHT).then("score").otherwise(-pl.col("score"))
+    order = pl.col("state").replace_strict({INCORRECT: 0, UNANSWERABLE: 1, CORRECT: 2}, return_dtype=pl.Int8)
+    rank = pl.col("first_correct").fill_null(np.iinfo(np.int32).max).cast(pl.Int64)
+    score = pl.when(pl.col("state") == CORRECT).then("score").otherwise(-pl.col("score"))
     return outcomes.sort(order, -rank, score, "query_path", maintain_order=True)
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from evaluation.metrics import breakdown
 from evaluation.report.charts.plot import Plot
 from evaluation.report.charts.style import ABOVE, COLOUR, count_axis, draw_interval, leave_slots, new_chart
-from evaluation.report.sections.query_outcomes import RIGHT
+from evaluation.report.sections.query_outcomes import CORRECT
 from evaluation.settings import FRAMES, METRES
 
 Z = 1.96  # 95 % of a normal distribution
@@ -51,7 +51,7 @@ def aspects(unit: str) -> tuple[Aspect, ...]:
 
 def plot_recall_by(outcomes: pl.DataFrame, aspect: Aspect) -> Plot | None:
     """Return R@1 and R@5 of the answerable queries, binned by their nearest positive; None if nothing is known."""
-    rank = pl.col("first_right").fill_null(NEVER)
+    rank = pl.col("first_correct").fill_null(NEVER)
     hits = {f"hits_{k}": (rank <= k).sum() for k in (1, 5)}
     data = _count_by_bin(outcomes, f"nearest_{aspect.name}", aspect, queries=pl.len(), **hits)
     if data.is_empty():
@@ -86,24 +86,31 @@ def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
 
 def plot_matches_by(outcomes: pl.DataFrame, aspect: Aspect) -> Plot | None:
     """Return correct and incorrect first matches, binned by their difference; None if nothing is known."""
-    is_right = pl.col("state") == RIGHT
-    data = _count_by_bin(outcomes, f"match_{aspect.name}", aspect, right=is_right.sum(), wrong=(~is_right).sum())
+    is_correct = pl.col("state") == CORRECT
+    data = _count_by_bin(
+        outcomes, f"match_{aspect.name}", aspect, correct=is_correct.sum(), incorrect=(~is_correct).sum()
+    )
     if data.is_empty():
         return None
     figure, axes = _new_bar_chart(data["label"].to_list(), aspect.unit)
     hatched: dict[str, Any] = {"hatch": "////", "edgecolor": COLOUR["surface"], "linewidth": 0}
-    axes.bar(range(len(data)), data["right"], width=0.6, color=COLOUR["right"], label="correct")
+    axes.bar(range(len(data)), data["correct"], width=0.6, color=COLOUR["correct"], label="correct")
     axes.bar(
-        *(range(len(data)), data["wrong"], 0.6, data["right"]), color=COLOUR["wrong"], label="incorrect", **hatched
+        *(range(len(data)), data["incorrect"], 0.6, data["correct"]),
+        color=COLOUR["incorrect"],
+        label="incorrect",
+        **hatched,
     )
-    for x, (right, wrong) in enumerate(data.select("right", "wrong").iter_rows()):
-        axes.text(x, right + wrong, f"{right / (right + wrong):.0%}", ha="center", va="bottom", fontsize=8)
+    for x, (correct, incorrect) in enumerate(data.select("correct", "incorrect").iter_rows()):
+        axes.text(
+            x, correct + incorrect, f"{correct / (correct + incorrect):.0%}", ha="center", va="bottom", fontsize=8
+        )
     count_axis(axes, "queries")
-    axes.set_ylim(0, 1.12 * (data["right"] + data["wrong"]).to_numpy().max())
+    axes.set_ylim(0, 1.12 * (data["correct"] + data["incorrect"]).to_numpy().max())
     axes.legend(ncols=2, **ABOVE)
     bins = "; ".join(
-        f"{label} {aspect.unit}: {right:,} correct, {wrong:,} incorrect"
-        for label, right, wrong in data.select("label", "right", "wrong").iter_rows()
+        f"{label} {aspect.unit}: {correct:,} correct, {incorrect:,} incorrect"
+        for label, correct, incorrect in data.select("label", "correct", "incorrect").iter_rows()
     )
     title = f"First matches by {aspect.title}"
     return Plot(f"matches_by_{aspect.name}", title, f"{title}. {bins}.", figure, data)

@@ -12,7 +12,7 @@ from evaluation.report.charts.plot import Plot
 from evaluation.report.charts.style import COLOUR, MAX_VECTOR_POINTS, TALL, draw_interval, new_chart
 from evaluation.report.format_values import format_percent, format_plural
 from evaluation.report.page.blocks import Block, Note, Section, Table
-from evaluation.report.sections.query_outcomes import RIGHT, UNANSWERABLE, WRONG, SetResult, count_states
+from evaluation.report.sections.query_outcomes import CORRECT, UNANSWERABLE, INCORRECT, SetResult, count_states
 from evaluation.report.sections.recall_breakdown import aspects, plot_matches_by, plot_recall_by
 from evaluation.settings import FRAMES
 
@@ -20,9 +20,9 @@ HARD = "Recall of the answerable queries by the smallest difference to a positiv
 MATCHES = "Correct and incorrect first matches by their difference to the query, and the fraction that is correct."
 OFFSET = 0.028  # of a query's mark from its position, as a fraction of the map's side
 MARKS = {  # marker, colour role, size and label of each state
-    RIGHT: ("o", "right", 8, "correct at the first match"),
+    CORRECT: ("o", "correct", 8, "correct at the first match"),
     UNANSWERABLE: ("s", "unknown", 8, "no positive in the database"),
-    WRONG: ("X", "wrong", 14, "incorrect"),
+    INCORRECT: ("X", "incorrect", 14, "incorrect"),
 }
 
 
@@ -98,7 +98,7 @@ def count_queries(result: SetResult) -> str:
 def plot_curve(result: SetResult) -> Plot:
     """Return the recall at every stored rank, and the recall of a perfect model."""
     outcomes = result.outcomes
-    ranks = outcomes["first_right"].drop_nulls()
+    ranks = outcomes["first_correct"].drop_nulls()
     ks = range(1, int(result.predictions["rank"].to_numpy().max()) + 1)
     curve = pl.DataFrame({"k": ks, "recall": [100 * float((ranks <= k).sum()) / len(outcomes) for k in ks]})
     best = 100 * (1 - count_states(outcomes)[UNANSWERABLE] / len(outcomes))

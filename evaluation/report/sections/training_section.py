@@ -87,7 +87,7 @@ def _label_epochs(axes: Axes, metrics: pl.DataFrame) -> None:
     leave_slots(axes, 1, len(metrics))
     number_slots(axes, 1, len(metrics))
     for epoch in resumed_at(metrics):
-        axes.axvline(epoch - 0.5, color=COLOUR["wrong"], linewidth=1, linestyle=(0, (3, 2)))
+        axes.axvline(epoch - 0.5, color=COLOUR["incorrect"], linewidth=1, linestyle=(0, (3, 2)))
         top: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "va": "top", "ha": "right"}
         axes.annotate("resumed", (epoch - 0.5, 1), rotation=90, fontsize=7, **top)
 

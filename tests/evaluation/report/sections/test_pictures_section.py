@@ -11,7 +11,7 @@ from evaluation.report.find_inputs import find_inputs
 from evaluation.report.make_thumbnails import UNREADABLE, make_thumbnails
 from evaluation.report.page.render_page import render_page
 from evaluation.report.sections.pictures_section import choose_shown, describe_outcome, pictures_section
-from evaluation.report.sections.query_outcomes import RIGHT, WRONG, read_result
+from evaluation.report.sections.query_outcomes import CORRECT, INCORRECT, read_result
 from tests.evaluation.report.conftest import Town
 
 
@@ -48,14 +48,14 @@ def test_unreadable_pictures_are_left_empty_and_logged(tmp_path: Path, caplog: p
 
 def test_half_of_the_queries_shown_are_the_worst_and_half_a_sample() -> None:
     outcomes = pl.DataFrame({"query_path": [f"{number:03}" for number in range(500)], "score": 0.5}).with_columns(
-        state=pl.when(pl.int_range(500) % 5 == 0).then(pl.lit(WRONG)).otherwise(pl.lit(RIGHT)),
-        first_right=pl.when(pl.int_range(500) % 5 == 0).then(3).otherwise(1),
+        state=pl.when(pl.int_range(500) % 5 == 0).then(pl.lit(INCORRECT)).otherwise(pl.lit(CORRECT)),
+        first_correct=pl.when(pl.int_range(500) % 5 == 0).then(3).otherwise(1),
     )
     shown = choose_shown(outcomes, 60)
-    assert shown.head(30)["state"].to_list() == [WRONG] * 30
+    assert shown.head(30)["state"].to_list() == [INCORRECT] * 30
     sample = shown.filter(pl.col("sample") >= 0)
     assert sorted(sample["sample"]) == list(range(30))
-    assert 0 < (sample["state"] == WRONG).sum() < 15, "the sample is of all queries"
+    assert 0 < (sample["state"] == INCORRECT).sum() < 15, "the sample is of all queries"
     everything = choose_shown(outcomes, 500)
     assert sorted(everything["sample"]) == list(range(500))
 
@@ -68,10 +68,10 @@ def render(town: Town) -> str:
 def test_each_query_is_shown_with_matches_and_a_positive(town: Town) -> None:
     page = render(town)
     assert page.count('class="picture query"') == 9
-    assert page.count('class="picture right"') == 4 * 4 + 4 * 1, (
+    assert page.count('class="picture correct"') == 4 * 4 + 4 * 1, (
         "among five: four of the first place, one of the second"
     )
-    assert page.count('class="picture wrong"') == 5 * 9 - 20
+    assert page.count('class="picture incorrect"') == 5 * 9 - 20
     assert page.count('class="picture positive"') == 4
     assert page.count("<img") == page.count('alt="') == 9 + 45 + 4
     assert page.count('alt="match 1, correct: 2.0 m from the query"') == 4
@@ -88,8 +88,11 @@ def test_query_whose_file_is_missing(town: Town, tmp_path: Path) -> None:
 
 
 def test_describe_outcome() -> None:
-    assert describe_outcome({"state": WRONG, "first_right": 3}, 20) == "incorrect: the first correct match has rank 3"
     assert (
-        describe_outcome({"state": WRONG, "first_right": None}, 20)
+        describe_outcome({"state": INCORRECT, "first_correct": 3}, 20)
+        == "incorrect: the first correct match has rank 3"
+    )
+    assert (
+        describe_outcome({"state": INCORRECT, "first_correct": None}, 20)
         == "incorrect: none of the 20 best matches is correct"
     )

@@ -6,9 +6,9 @@ import pytest
 from data_manifest.tables import read_table
 from evaluation.report.find_inputs import find_inputs
 from evaluation.report.sections.query_outcomes import (
-    RIGHT,
+    CORRECT,
     UNANSWERABLE,
-    WRONG,
+    INCORRECT,
     count_states,
     read_outcomes,
     worst_first,
@@ -23,10 +23,10 @@ def outcomes(town: Town) -> pl.DataFrame:
 
 
 def test_states(outcomes: pl.DataFrame) -> None:
-    assert count_states(outcomes) == {RIGHT: 4, WRONG: 4, UNANSWERABLE: 1}
-    assert set(outcomes.filter(pl.col("utm_east") == 545002.0)["first_right"]) == {1}
-    assert set(outcomes.filter(pl.col("utm_east") == 545043.0)["first_right"]) == {5}
-    assert set(outcomes.filter(pl.col("utm_east") == 550000.0)["first_right"]) == {None}
+    assert count_states(outcomes) == {CORRECT: 4, INCORRECT: 4, UNANSWERABLE: 1}
+    assert set(outcomes.filter(pl.col("utm_east") == 545002.0)["first_correct"]) == {1}
+    assert set(outcomes.filter(pl.col("utm_east") == 545043.0)["first_correct"]) == {5}
+    assert set(outcomes.filter(pl.col("utm_east") == 550000.0)["first_correct"]) == {None}
 
 
 def test_differences_of_matches_and_positives(outcomes: pl.DataFrame) -> None:
@@ -48,14 +48,14 @@ def test_example_has_the_heading_of_the_query(outcomes: pl.DataFrame) -> None:
 
 def test_worst_first_starts_with_confident_mistakes() -> None:
     rows = [
-        ("right, sure", RIGHT, 1, 0.9),
-        ("right, doubtful", RIGHT, 1, 0.5),
-        ("late", WRONG, 3, 0.9),
-        ("later", WRONG, 7, 0.9),
-        ("never, sure", WRONG, None, 0.9),
-        ("never, doubtful", WRONG, None, 0.5),
+        ("correct, sure", CORRECT, 1, 0.9),
+        ("correct, doubtful", CORRECT, 1, 0.5),
+        ("late", INCORRECT, 3, 0.9),
+        ("later", INCORRECT, 7, 0.9),
+        ("never, sure", INCORRECT, None, 0.9),
+        ("never, doubtful", INCORRECT, None, 0.5),
         ("no positive", UNANSWERABLE, None, 0.99),
     ]
-    outcomes = pl.DataFrame(rows, schema=["query_path", "state", "first_right", "score"], orient="row")
-    order = ["never, sure", "never, doubtful", "later", "late", "no positive", "right, doubtful", "right, sure"]
+    outcomes = pl.DataFrame(rows, schema=["query_path", "state", "first_correct", "score"], orient="row")
+    order = ["never, sure", "never, doubtful", "later", "late", "no positive", "correct, doubtful", "correct, sure"]
     assert worst_first(outcomes.reverse())["query_path"].to_list() == order

@@ -24,7 +24,7 @@ def test_bins_include_their_upper_ends_and_have_labels() -> None:
 
 def test_recall_by_distance_matches_counting() -> None:
     ranks, distances = [1, 1, 4, None, 9, 1, 1], [1.0, 4.0, 3.0, 7.0, 8.0, None, 20.0]
-    outcomes = pl.DataFrame({"first_right": ranks, "nearest_distance": distances})
+    outcomes = pl.DataFrame({"first_correct": ranks, "nearest_distance": distances})
     plot = plot_recall_by(outcomes, DISTANCE)
     assert plot is not None
     table = plot.data.select("label", "queries", "recall_1", "recall_5").rows()
@@ -32,8 +32,10 @@ def test_recall_by_distance_matches_counting() -> None:
 
 
 def test_first_matches_by_years_and_none_if_years_are_unknown() -> None:
-    outcomes = pl.DataFrame({"state": ["right", "wrong", "unanswerable", "right"], "match_years": [0, 0, 3, None]})
+    outcomes = pl.DataFrame(
+        {"state": ["correct", "incorrect", "unanswerable", "correct"], "match_years": [0, 0, 3, None]}
+    )
     plot = plot_matches_by(outcomes, YEARS)
     assert plot_matches_by(outcomes.with_columns(match_years=None), YEARS) is None
     assert plot is not None
-    assert plot.data.select("label", "right", "wrong").rows() == [("0", 1, 1), ("2-5", 0, 1)]
+    assert plot.data.select("label", "correct", "incorrect").rows() == [("0", 1, 1), ("2-5", 0, 1)]
