@@ -14,7 +14,7 @@ from data_manifest.tables import scan_table
 from evaluation.report.format_values import format_distance
 from evaluation.report.make_thumbnails import make_thumbnails
 from evaluation.report.page.blocks import Block, Gallery, Note, Section
-from evaluation.report.sections.query_outcomes import CORRECT, STATES, UNANSWERABLE, INCORRECT, SetResult, worst_first
+from evaluation.report.sections.query_outcomes import CORRECT, INCORRECT, STATES, UNANSWERABLE, SetResult, worst_first
 
 MATCHES = 5
 SEED = 0

@@ -12,7 +12,7 @@ from evaluation.report.charts.plot import Plot
 from evaluation.report.charts.style import COLOUR, MAX_VECTOR_POINTS, TALL, draw_interval, new_chart
 from evaluation.report.format_values import format_percent, format_plural
 from evaluation.report.page.blocks import Block, Note, Section, Table
-from evaluation.report.sections.query_outcomes import CORRECT, UNANSWERABLE, INCORRECT, SetResult, count_states
+from evaluation.report.sections.query_outcomes import CORRECT, INCORRECT, UNANSWERABLE, SetResult, count_states
 from evaluation.report.sections.recall_breakdown import aspects, plot_matches_by, plot_recall_by
 from evaluation.settings import FRAMES
 

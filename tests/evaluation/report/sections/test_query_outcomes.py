@@ -7,8 +7,8 @@ from data_manifest.tables import read_table
 from evaluation.report.find_inputs import find_inputs
 from evaluation.report.sections.query_outcomes import (
     CORRECT,
-    UNANSWERABLE,
     INCORRECT,
+    UNANSWERABLE,
     count_states,
     read_outcomes,
     worst_first,
