@@ -17,6 +17,26 @@ from evaluation.report.format_values import format_column
 FIGURES = "figures"
 DPI = 200
 MAX_ROWS = 40  # of the data table in the page
+MIN_BARS = 3  # fewer are given as a sentence
+MARK = "mark:"  # start of the URL of a mark that opens a query
+
+
+def mark_url(anchor: str, label: str) -> str:
+    """Return the URL that makes a mark of a chart a link to an element of the page, with a tooltip."""
+    return f"{MARK}{anchor}|{label}"
+
+
+class _Links:
+    """Writes marks as links; of several parts of one mark, the keyboard reaches the first."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+
+    def __call__(self, found: re.Match[str]) -> str:
+        anchor, label = found.groups()
+        skipped = ' tabindex="-1"' if anchor in self._seen else ""
+        self._seen.add(anchor)
+        return f'<a class="mark" href="#{anchor}" aria-label="{label}"{skipped}><title>{label}</title>'
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +46,12 @@ class Plot:
     Args:
         name: Its file name and its id in the page.
         title: Shown above it.
-        alt: Description for screen readers.
+        alt: Description in full sentences, for screen readers and instead of a chart with few bars.
         figure: The drawing.
         data: The numbers drawn.
         note: Shown below it.
+        bars: Number of bars or points, if the chart consists of them.
+        centre: Latitude and longitude of the centre of a map, in degrees.
     """
 
     name: str
@@ -38,6 +60,8 @@ class Plot:
     figure: Figure
     data: pl.DataFrame
     note: str = ""
+    bars: int = MIN_BARS
+    centre: tuple[float, float] | None = None
 
     @property
     def png(self) -> str:
@@ -78,8 +102,10 @@ class Plot:
         referenced = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', svg))
         svg = re.sub(r' id="([^"]+)"', lambda id: f' id="{self.name}-{id[1]}"' if id[1] in referenced else "", svg)
         svg = re.sub(r'(url\(#|href="#)', rf"\g<1>{self.name}-", svg)
-        for role, colour in COLOUR.items():
-            svg = svg.replace(colour, f"var(--{role})")
-        label = f'role="img" aria-label="{html.escape(self.alt)}"'
+        for name, colour in COLOUR.items():
+            svg = svg.replace(colour, f"var(--{name})")
+        role = "group" if MARK in svg else "img"
+        label = f'role="{role}" aria-label="{html.escape(self.alt)}"'
+        svg = re.sub(rf'<a xlink:href="{MARK}([^"|]+)\|([^"]+)"[^>]*>', _Links(), svg)
         svg = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', lambda _: label, svg, count=1)
         return re.sub(r"\n\s*", "\n", svg)

@@ -32,7 +32,7 @@ from evaluation.report.page.blocks import Charts, Heading
 from evaluation.settings import POSITION_COLUMNS
 
 CORRECT, INCORRECT, UNANSWERABLE = "correct", "incorrect", "unanswerable"  # in the tables of figures, so never renamed
-STATES = {CORRECT: "correct", INCORRECT: "incorrect", UNANSWERABLE: "no positive"}  # with the label on the page
+STATES = (CORRECT, INCORRECT, UNANSWERABLE)
 IMAGE_COLUMNS = ["path", *POSITION_COLUMNS, "pano_id", "heading", "year"]
 
 
@@ -70,8 +70,7 @@ def read_outcomes(test_set: EvaluatedSet, predictions: pl.DataFrame) -> pl.DataF
 def _find_nearest(test_set: EvaluatedSet, database: pl.DataFrame, queries: pl.DataFrame, pairs: Pairs) -> pl.DataFrame:
     """Return `answerable`, the smallest differences of the positives, and `example`, one row per query."""
     database_positions, query_positions = (Positions.from_manifest(each, test_set.unit) for each in (database, queries))
-    threshold = test_set.evaluation.recipe["settings"]["positive_dist_threshold"]
-    positives = find_positives(database_positions, query_positions, threshold)
+    positives = find_positives(database_positions, query_positions, test_set.threshold)
     nearest = nearest_positives(positives, query_positions, database_positions, pairs)
     examples: list[str | None] = []
     for query, rows in enumerate(positives):
@@ -109,7 +108,8 @@ def count_states(outcomes: pl.DataFrame) -> dict[str, int]:
 class SetResult:
     """The tables of an evaluation and the outcome of each query.
 
-    `suffix` is unique to it and ends the names of its charts; empty if the report has one test set.
+    `suffix` is unique to it and ends the names of its charts; empty if the report has one test set. `untrained` is the
+    table of recalls of the untrained network, if it was evaluated too.
     """
 
     test_set: EvaluatedSet
@@ -117,10 +117,11 @@ class SetResult:
     predictions: pl.DataFrame
     outcomes: pl.DataFrame
     suffix: str = ""
+    untrained: pl.DataFrame | None = None
 
     def heading(self) -> list[Heading]:
         """Return the heading of its part of a section; empty if the report has one test set."""
-        return [Heading(self.test_set.name)] if self.suffix else []
+        return [Heading(self.test_set.title)] if self.suffix else []
 
     def charts(self, plots: Sequence[Plot | None], heading: str = "", lead: str = "") -> Charts:
         """Return a block of the plots that are not None, under names unique to this test set."""
@@ -141,4 +142,5 @@ def read_results(test_sets: Sequence[EvaluatedSet]) -> list[SetResult]:
 def read_result(test_set: EvaluatedSet, suffix: str = "") -> SetResult:
     """Read the tables of an evaluation and find the outcome of each query."""
     recalls, predictions = (read_table(test_set.evaluation.folder, name) for name in ("recalls", "predictions"))
-    return SetResult(test_set, recalls, predictions, read_outcomes(test_set, predictions), suffix)
+    untrained = read_table(test_set.untrained.folder, "recalls") if test_set.untrained else None
+    return SetResult(test_set, recalls, predictions, read_outcomes(test_set, predictions), suffix, untrained)

@@ -63,11 +63,11 @@ def ask(browser: "Chrome", expression: str) -> Any:
 
 
 def states(browser: "Chrome") -> list[str]:
-    return list(ask(browser, "[...document.querySelectorAll('.cards > li')].map(card => card.dataset.state)"))
+    return list(ask(browser, "[...document.querySelectorAll('.cards > li')].map(card => card.dataset.kind)"))
 
 
 def test_page_opens_without_errors_and_network_requests(opened: "Chrome") -> None:
-    assert opened.title == "town-test-queries_v1 · CosPlace report"
+    assert opened.title == "ResNet18-32 on town, test queries v1 · CosPlace report"
     assert opened.get_log("browser") == []  # type: ignore[no-untyped-call]
     events = [json.loads(entry["message"])["message"] for entry in opened.get_log("performance")]  # type: ignore[no-untyped-call]
     asked = [each["params"]["request"]["url"] for each in events if each["method"] == "Network.requestWillBeSent"]
@@ -76,18 +76,19 @@ def test_page_opens_without_errors_and_network_requests(opened: "Chrome") -> Non
 
 
 def test_all_pictures_are_visible_and_described(opened: "Chrome") -> None:
-    assert ask(opened, "[...document.images].every(image => image.complete && image.naturalWidth > 0 && image.alt)")
-    assert ask(opened, "document.images.length") > 40
-    charts = "[...document.querySelectorAll('svg')]"
+    pictures = "[...document.querySelectorAll('.gallery img')]"
+    assert ask(opened, f"{pictures}.every(image => image.complete && image.naturalWidth > 0 && image.alt)")
+    assert ask(opened, f"{pictures}.length") > 40
+    charts = "[...document.querySelectorAll('.charts svg')]"
     assert ask(opened, f"{charts}.every(chart => chart.getBoundingClientRect().height > 100)")
     assert ask(opened, f"{charts}.every(chart => chart.getAttribute('aria-label').length > 20)")
 
 
 def test_filter_by_mouse(opened: "Chrome") -> None:
-    opened.find_element("css selector", "input[value=incorrect]").click()
-    assert states(opened) == ["incorrect"] * 4
+    opened.find_element("css selector", "input[value=late]").click()
+    assert states(opened) == ["late"] * 4
     opened.find_element("css selector", "input[name=text]").send_keys("@@190@@")
-    assert states(opened) == ["incorrect"]
+    assert states(opened) == ["late"]
     assert opened.find_element("css selector", ".status").text == "1 of 1 queries shown."
     opened.find_element("css selector", "input[name=text]").send_keys("nowhere")
     assert opened.find_element("css selector", ".status").text == "No query matches the filter."
@@ -96,12 +97,12 @@ def test_filter_by_mouse(opened: "Chrome") -> None:
 def test_filter_by_keyboard(opened: "Chrome") -> None:
     from selenium.webdriver.common.keys import Keys
 
-    assert states(opened) == ["incorrect"] * 4 + ["no positive"] + ["correct"] * 4
-    opened.find_element("css selector", "input[name=state]:checked").send_keys(Keys.ARROW_RIGHT)
-    assert set(states(opened)) == {"correct"}
-    opened.find_element("css selector", "input[name=state]:checked").send_keys(Keys.ARROW_LEFT)
+    assert states(opened) == ["late"] * 4 + ["unanswerable"] + ["correct"] * 4
+    opened.find_element("css selector", "input[name=kind]:checked").send_keys(Keys.ARROW_RIGHT)
+    assert set(states(opened)) == {"late"}
+    opened.find_element("css selector", "input[name=kind]:checked").send_keys(Keys.ARROW_LEFT)
     opened.find_element("css selector", "input[value=worst]").send_keys(Keys.ARROW_RIGHT)
-    assert sorted(states(opened)) == ["correct"] * 4 + ["incorrect"] * 4 + ["no positive"]
+    assert sorted(states(opened)) == ["correct"] * 4 + ["late"] * 4 + ["unanswerable"]
     places = ask(opened, "[...document.querySelectorAll('.cards > li')].map(card => +card.dataset.sample)")
     assert places == list(range(9))
 
@@ -132,7 +133,7 @@ def test_page_does_not_scroll_sideways(opened: "Chrome", width: int) -> None:
 
 def test_page_follows_the_colour_scheme(opened: "Chrome") -> None:
     colours = "['backgroundColor', 'color'].map(name => getComputedStyle(document.body)[name])"
-    fill = "getComputedStyle(document.querySelector('#years path[style*=accent]')).fill"
+    fill = "getComputedStyle(document.querySelector('#throughput path[style*=accent]')).fill"
     light = [*ask(opened, colours), ask(opened, fill)]
     look(opened, width=1200, scheme="dark")
     assert [*ask(opened, colours), ask(opened, fill)] == ["rgb(20, 23, 28)", "rgb(232, 234, 237)", "rgb(99, 180, 238)"]

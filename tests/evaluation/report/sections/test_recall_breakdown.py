@@ -2,7 +2,14 @@ import polars as pl
 import pytest
 from scipy.stats import binomtest
 
-from evaluation.report.sections.recall_breakdown import aspects, plot_matches_by, plot_recall_by, wilson_interval
+from evaluation.report.page.blocks import Charts
+from evaluation.report.sections.recall_breakdown import (
+    aspects,
+    plot_matches_by,
+    plot_recall_by,
+    weakest_bin,
+    wilson_interval,
+)
 
 DISTANCE, _, YEARS = aspects("metres")
 
@@ -38,4 +45,53 @@ def test_first_matches_by_years_and_none_if_years_are_unknown() -> None:
     plot = plot_matches_by(outcomes, YEARS)
     assert plot_matches_by(outcomes.with_columns(match_years=None), YEARS) is None
     assert plot is not None
-    assert plot.data.select("label", "correct", "incorrect").rows() == [("0", 1, 1), ("2-5", 0, 1)]
+    assert plot.data.select("label", "correct", "incorrect").rows() == [
+        ("0", 1, 1),
+        ("1", 0, 0),
+        ("2", 0, 0),
+        ("3-5", 0, 1),
+    ]
+
+
+def outcomes_by_years(*bins: tuple[int, int, int]) -> pl.DataFrame:
+    """Return outcomes from the years apart, queries and correct queries of each bin."""
+    rows = [(1 if number < correct else 2, years) for years, queries, correct in bins for number in range(queries)]
+    unknown = {f"nearest_{name}": pl.lit(None, pl.Float64) for name in ("distance", "heading")}
+    return pl.DataFrame(rows, schema=["first_correct", "nearest_years"], orient="row").with_columns(**unknown)
+
+
+@pytest.mark.parametrize(
+    ("bins", "sentence"),
+    [
+        (
+            [(0, 100, 90), (4, 100, 50), (8, 19, 0)],
+            "Fails most at 3 to 5 years apart: R@1 is 50 % (100 queries), against 90 % at 0 years (100 queries).",
+        ),
+        (
+            [(0, 20, 10), (20, 20, 9)],
+            "Fails most at more than 10 years apart: R@1 is 45 % (20 queries), against 50 % at 0 years (20 queries). "
+            "The intervals overlap: this may be chance.",
+        ),
+        ([(0, 20, 5), (1, 20, 5)], "R@1 is the same in all bins of distance, heading and years that have 20 queries."),
+        (
+            [(0, 200, 5), (1, 19, 5)],
+            "Too few queries to say where the model fails most: fewer than two bins have 20 queries.",
+        ),
+    ],
+)
+def test_weakest_bin(bins: list[tuple[int, int, int]], sentence: str) -> None:
+    assert weakest_bin(outcomes_by_years(*bins), "metres") == sentence
+
+
+def test_empty_bins_are_kept_and_few_bars_become_a_sentence() -> None:
+    plot = plot_recall_by(outcomes_by_years((0, 3, 1), (4, 2, 2)), YEARS)
+    assert plot is not None
+    assert plot.data["queries"].to_list() == [3, 0, 0, 2]
+    assert Charts([plot]).drawn == []
+    assert Charts([plot]).sentences == [
+        "R@1 by years apart of the nearest positive: "
+        "33.3 % at 0 years (3 queries); 100.0 % at 3 to 5 years (2 queries)."
+    ]
+    more = plot_recall_by(outcomes_by_years((0, 3, 1), (1, 1, 1), (4, 2, 2)), YEARS)
+    assert more is not None
+    assert Charts([more]).drawn == [more]

@@ -46,7 +46,7 @@ def test_unknown_recalls_are_not_drawn() -> None:
 def test_throughput_is_averaged() -> None:
     plot = plot_throughput(metrics([0, 0], images_per_second=[100.0, 200.0], data_wait_share=[0.2, 0.4]))
     assert "150 images per second" in plot.alt
-    assert plot.note == "30% of the time was spent waiting for images."
+    assert plot.note == "30 % of the time was spent waiting for images."
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,13 @@ from data_manifest.store.recipe import read_recipe
 from evaluation.recipe import ImageDigests
 from evaluation.report.find_inputs import find_inputs
 from evaluation.report.make_thumbnails import UNREADABLE, make_thumbnails
+from evaluation.report.page.blocks import Head
 from evaluation.report.page.render_page import render_page
-from evaluation.report.sections.pictures_section import choose_shown, describe_outcome, pictures_section
-from evaluation.report.sections.query_outcomes import CORRECT, INCORRECT, read_result
+from evaluation.report.sections.failures_section import choose_shown, failures_section, kind_of, kinds, verdict
+from evaluation.report.sections.query_outcomes import CORRECT, INCORRECT, UNANSWERABLE, read_result
 from tests.evaluation.report.conftest import Town
+
+HEAD = Head("town", [], [], [])
 
 
 def write_noise(folder: Path, number: int, size: tuple[int, int] = (320, 240)) -> Path:
@@ -35,7 +39,7 @@ def test_thumbnail_keeps_proportions_and_is_upright(tmp_path: Path) -> None:
     exif[0x0112] = 6  # turned by a quarter
     Image.new("RGB", (400, 100)).save(tmp_path / "turned.jpg", exif=exif)
     (thumbnail,) = make_thumbnails({tmp_path / "turned.jpg": 1}).values()
-    assert (thumbnail.width, thumbnail.height) == (56, 224)
+    assert (thumbnail.width, thumbnail.height) == (80, 320)
 
 
 def test_unreadable_pictures_are_left_empty_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -62,7 +66,7 @@ def test_half_of_the_queries_shown_are_the_worst_and_half_a_sample() -> None:
 
 def render(town: Town) -> str:
     (tested,) = find_inputs(town.evaluation, town.artifacts).test_sets
-    return render_page("town", [], [pictures_section([read_result(tested)], 100)])
+    return render_page(HEAD, [failures_section([read_result(tested)], 100)])
 
 
 def test_each_query_is_shown_with_matches_and_a_positive(town: Town) -> None:
@@ -73,26 +77,54 @@ def test_each_query_is_shown_with_matches_and_a_positive(town: Town) -> None:
     )
     assert page.count('class="picture incorrect"') == 5 * 9 - 20
     assert page.count('class="picture positive"') == 4
-    assert page.count("<img") == page.count('alt="') == 9 + 45 + 4
-    assert page.count('alt="match 1, correct: 2.0 m from the query"') == 4
-    assert page.count('alt="match 1, incorrect: 43.0 m from the query"') == 4
-    assert page.count('alt="a positive of the query"') == 4
+    assert page.count("<img") == page.count(' alt="') == 9 + 45 + 4
+    assert page.count('alt="match 1, correct: 2.0 m from the query, similarity 0.950"') == 4
+    assert page.count('alt="match 1, incorrect: 43 m from the query, similarity 0.950"') == 4
+    assert page.count('alt="the ground truth, a positive of the query"') == 4
 
 
 def test_query_whose_file_is_missing(town: Town, tmp_path: Path) -> None:
     inputs = read_recipe(town.evaluation)["inputs"]
     digests = ImageDigests(inputs["queries"], inputs["queries_files"])
     (tested,) = find_inputs(town.evaluation, town.artifacts, {digests: tmp_path}).test_sets
-    page = render_page("town", [], [pictures_section([read_result(tested)], 100)])
+    page = render_page(HEAD, [failures_section([read_result(tested)], 100)])
     assert page.count('aria-label="the query; its file cannot be opened"') == 9
 
 
-def test_describe_outcome() -> None:
-    assert (
-        describe_outcome({"state": INCORRECT, "first_correct": 3}, 20)
-        == "incorrect: the first correct match has rank 3"
-    )
-    assert (
-        describe_outcome({"state": INCORRECT, "first_correct": None}, 20)
-        == "incorrect: none of the 20 best matches is correct"
-    )
+def test_caption_has_year_heading_and_distance(town: Town) -> None:
+    page = render(town).replace("\N{NO-BREAK SPACE}", " ")
+    assert page.count("<b>Query</b> 2018 · 10°</figcaption>") == 1
+    assert page.count("<b>✗ 1</b> 2013 · 10° · 43 m off</figcaption>") == 1
+    assert page.count("<b>Ground truth</b> 2013 · 10° · 3.0 m off</figcaption>") == 1
+
+
+def test_failures_have_a_map_to_the_first_match(town: Town) -> None:
+    page = render(town)
+    assert page.count('class="picture map"') == 5
+    assert page.count("<b>First match</b> 43 m west") == 4
+    assert page.count("<b>First match</b> 5,000 m west") == 1
+
+
+def test_marks_on_the_map_open_the_worst_query_of_their_place(town: Town) -> None:
+    page = render(town)
+    marks = re.findall(r'<a class="mark" href="#(query-\d+)" aria-label="([^"]+)"', page)
+    assert [label for _, label in marks] == ["4 of 8 queries correct", "0 of 1 query correct", "4 of 8 queries correct"]
+    assert page.count('tabindex="-1"><title>') == 1, "the second part of the first place"
+    opened = [re.search(rf'<li class="card" id="{anchor}".* data-kind="(\w+)"', page) for anchor, _ in marks]
+    assert [card and card[1] for card in opened] == ["late", "unanswerable", "late"]
+
+
+@pytest.mark.parametrize(
+    ("state", "rank", "kind", "title"),
+    [
+        (INCORRECT, None, "never", "Incorrect"),
+        (INCORRECT, 3, "late", "First correct match: rank 3"),
+        (UNANSWERABLE, None, UNANSWERABLE, "No positive"),
+        (CORRECT, 1, CORRECT, "Correct"),
+    ],
+)
+def test_title_of_a_card_leaves_the_rest_to_the_filter(state: str, rank: int | None, kind: str, title: str) -> None:
+    outcome = {"state": state, "first_correct": rank}
+    assert (kind_of(outcome), verdict(outcome)) == (kind, title)
+    assert kinds(20)[kind]
+    assert kinds(20)["never"] == "no correct match in the top 20"
