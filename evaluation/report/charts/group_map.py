@@ -53,7 +53,7 @@ def plot_group_map(classes: pl.LazyFrame, grouping: Grouping) -> Plot:
     _tint_cells(axes, shown, window, grouping)
     for group in sorted(set(shown["group_index"]), key=lambda group: (group in grouping.coloured, group)):
         arrows = _arrows(shown.filter(pl.col("group_index") == group), window, grouping.alpha)
-        strength, layer = (1.0, 4) if group in grouping.coloured else (0.6, 3)
+        strength, layer = (1.0, 4) if group in grouping.coloured else (0.8, 3)
         colour = grouping.colour(group)
         axes.add_patch(PathPatch(arrows, facecolor=colour, linewidth=0, alpha=strength, zorder=layer))
     _draw_measures(axes, shown, window, grouping)

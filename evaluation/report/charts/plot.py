@@ -21,22 +21,9 @@ MIN_BARS = 3  # fewer are given as a sentence
 MARK = "mark:"  # start of the URL of a mark that opens a query
 
 
-def mark_url(anchor: str, label: str) -> str:
-    """Return the URL that makes a mark of a chart a link to an element of the page, with a tooltip."""
-    return f"{MARK}{anchor}|{label}"
-
-
-class _Links:
-    """Writes marks as links; of several parts of one mark, the keyboard reaches the first."""
-
-    def __init__(self) -> None:
-        self._seen: set[str] = set()
-
-    def __call__(self, found: re.Match[str]) -> str:
-        anchor, label = found.groups()
-        skipped = ' tabindex="-1"' if anchor in self._seen else ""
-        self._seen.add(anchor)
-        return f'<a class="mark" href="#{anchor}" aria-label="{label}"{skipped}><title>{label}</title>'
+def mark_url(anchor: str, label: str, is_first: bool) -> str:
+    """Return the URL that makes a part of a mark a link with a tooltip; the keyboard reaches its first part."""
+    return f"{MARK}{0 if is_first else -1}|{anchor}|{label}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +93,7 @@ class Plot:
             svg = svg.replace(colour, f"var(--{name})")
         role = "group" if MARK in svg else "img"
         label = f'role="{role}" aria-label="{html.escape(self.alt)}"'
-        svg = re.sub(rf'<a xlink:href="{MARK}([^"|]+)\|([^"]+)"[^>]*>', _Links(), svg)
+        link = r'<a class="mark" tabindex="\1" href="#\2" aria-label="\3"><title>\3</title>'
+        svg = re.sub(rf'<a xlink:href="{MARK}([^"|]+)\|([^"|]+)\|([^"]+)"[^>]*>', link, svg)
         svg = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', lambda _: label, svg, count=1)
         return re.sub(r"\n\s*", "\n", svg)

@@ -46,7 +46,6 @@ WIDTH, HEIGHT, TALL = 3.9, 2.8, 3.9  # inches: narrow, so that text stays readab
 MIN_SLOTS = 5  # limits the width of a single bar
 MAX_TICKS = 11
 ROUND_NUMBERS = [step * 10**power for power in range(9) for step in (1, 2, 5)]
-MAX_VECTOR_POINTS = 2500  # more points are drawn as a bitmap, which is smaller
 ABOVE: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1.01), "borderaxespad": 0}  # places a legend
 
 _SETTINGS: dict[Any, Any] = {

@@ -93,7 +93,7 @@ document.querySelectorAll(".gallery").forEach((gallery) => {
       const [large, words, file] = dialog.children;
       large.src = picture.src;
       large.alt = picture.alt;
-      words.textContent = `${caption.textContent}, ${picture.alt}`;
+      words.textContent = `${picture.alt}: ${caption.lastChild.textContent}`;
       file.firstChild.textContent = path;
       dialog.showModal();
     };

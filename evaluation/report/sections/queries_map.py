@@ -1,9 +1,11 @@
 """The map of the queries: one disc per place, divided by outcome, each a link to its worst query."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 import polars as pl
+from matplotlib.axes import Axes
 from matplotlib.collections import PatchCollection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Patch, Wedge
@@ -18,12 +20,11 @@ from evaluation.settings import FRAMES
 
 PLACE_RADIUS, MIN_RADIUS, MAX_RADIUS = 1 / 20, 1 / 80, 1 / 40  # as fractions of the map's side
 FULL_TURN, NORTH = 360, 90  # degrees
-LABELS = {
-    CORRECT: "correct at the first match",
-    UNANSWERABLE: "no positive in the database",
-    INCORRECT: "incorrect",
+STATES_ON_MAP = {  # label and colour role of each, clockwise from north
+    CORRECT: ("correct at the first match", "correct"),
+    UNANSWERABLE: ("no positive in the database", "unknown"),
+    INCORRECT: ("incorrect", "incorrect"),
 }
-ROLES = {CORRECT: "correct", UNANSWERABLE: "unknown", INCORRECT: "incorrect"}
 
 
 def locate_queries(result: SetResult) -> pl.DataFrame:
@@ -58,39 +59,40 @@ def plot_queries(result: SetResult, located: pl.DataFrame, anchors: Mapping[str,
     side = square_side(extent)
     figure, axes = new_map(extent)
     draw_density(axes, count_squares(database, extent, side), side, "unknown", strength=0.45, has_key=False)
-    wedges: dict[str, list[Patch]] = {state: [] for state in LABELS}
-    urls: dict[str, list[str]] = {state: [] for state in LABELS}
-    order = {path: number for number, path in enumerate(anchors)}
-    for (_,), rows in located.group_by("place", maintain_order=True):
-        counts, start = count_states(rows), 0.0
-        shown = sorted((path for path in rows["query_path"] if path in order), key=order.__getitem__)
-        label = f"{counts[CORRECT]} of {format_plural(len(rows), 'query', 'queries')} correct"
-        centre = (rows["utm_east"].to_numpy().mean(), rows["utm_north"].to_numpy().mean())
-        radius = extent.side * np.clip(MIN_RADIUS * np.sqrt(len(rows)), MIN_RADIUS, MAX_RADIUS)
-        for state in LABELS:
-            if share := FULL_TURN * counts[state] / len(rows):
-                end = NORTH - start
-                wedge = Wedge(centre, radius, end - share, end) if share < FULL_TURN else Circle(centre, radius)
-                wedges[state].append(wedge)
-                urls[state].append(mark_url(anchors[shown[0]], label) if shown else "")
-                start += share
-    for state, patches in wedges.items():
-        drawn = PatchCollection(patches, facecolor=COLOUR[ROLES[state]], edgecolor=COLOUR["panel"], linewidth=0.7)
-        drawn.set(zorder=4, urls=[url or None for url in urls[state]])
-        axes.add_collection(drawn)
+    _draw_places(axes, located, anchors, extent.side)
     counts = count_states(result.outcomes)
-    handles = [
-        Line2D([], [], marker="o", linewidth=0, markersize=8, color=COLOUR[ROLES[state]], label=f"{label}: {count:,}")
-        for state, label in LABELS.items()
-        if (count := counts[state])
-    ]
-    figure.legend(handles=handles, loc="outside lower center")
+    shown = [(f"{label}: {counts[state]:,}", role) for state, (label, role) in STATES_ON_MAP.items() if counts[state]]
+    discs = [Line2D([], [], color=COLOUR[role], label=label, marker="o", linewidth=0) for label, role in shown]
+    figure.legend(handles=discs, loc="outside lower center", markerscale=1.4)
     places = located["place"].n_unique()
-    notes = ["Each disc is a place, divided by the outcomes of its queries. Click it to see them."]
+    notes = ["Each disc is a place, divided by the outcomes of its queries. Click it to see their pictures."]
     notes.append("Grey squares are database images.")
     if elsewhere := len(result.outcomes) - len(located):
         notes.append(f"{format_plural(elsewhere, 'query is', 'queries are')} in another UTM zone.")
-    alt = f"Map of the queries at {places:,} places: "
-    alt += ", ".join(f"{count:,} {LABELS[state]}" for state, count in counts.items()) + "."
+    alt = f"Map of the queries at {places:,} places: {', '.join(label for label, _ in shown)}."
     data = located.select("query_path", "utm_east", "utm_north", "heading", "state", "place")
     return Plot("queries_map", "Where queries fail", alt, figure, data, " ".join(notes), centre=extent.centre)
+
+
+def _draw_places(axes: Axes, located: pl.DataFrame, anchors: Mapping[str, str], side: float) -> None:
+    """Draw a disc per place, divided by outcome, that links to the worst query shown with pictures."""
+    order = {path: number for number, path in enumerate(anchors)}
+    parts: list[tuple[Patch, str, str | None]] = []
+    for _, rows in located.group_by("place", maintain_order=True):
+        counts, end = count_states(rows), float(NORTH)
+        shown = sorted((path for path in rows["query_path"] if path in order), key=order.__getitem__)
+        label = f"{counts[CORRECT]} of {format_plural(len(rows), 'query', 'queries')} correct"
+        label += f", {len(shown)} with pictures" if len(shown) < len(rows) else ""
+        east, north = rows.select("utm_east", "utm_north").mean().row(0)
+        radius = side * min(MIN_RADIUS * math.sqrt(len(rows)), MAX_RADIUS)
+        for state, (_, role) in STATES_ON_MAP.items():
+            if angle := FULL_TURN * counts[state] / len(rows):
+                url = mark_url(anchors[shown[0]], label, end == NORTH) if shown else None
+                whole = angle == FULL_TURN
+                part = Circle((east, north), radius) if whole else Wedge((east, north), radius, end - angle, end)
+                parts.append((part, COLOUR[role], url))
+                end -= angle
+    patches, colours, urls = zip(*parts, strict=True)
+    drawn = PatchCollection(patches, facecolors=colours, edgecolor=COLOUR["panel"], linewidth=0.7, zorder=4)
+    drawn.set_urls(urls)
+    axes.add_collection(drawn)

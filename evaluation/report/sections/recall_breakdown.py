@@ -45,7 +45,8 @@ DISTANCE = {
     for unit, labels in ((METRES, METRE_LABELS), (FRAMES, FRAME_LABELS))
 }
 HEADING_LABELS = ("0-15", "15-30", "30-60", "60-90", ">90")
-HEADING = Aspect("heading", "heading difference", "degrees", NEAREST, breakdown.HEADING.ends, HEADING_LABELS)
+TURNED = "from the heading of the nearest positive"
+HEADING = Aspect("heading", "heading difference", "degrees", TURNED, breakdown.HEADING.ends, HEADING_LABELS)
 YEARS = Aspect("years", "years apart", "years", "apart", breakdown.YEARS.ends, ("0", "1", "2", "3-5", "6-10", ">10"))
 
 
@@ -71,8 +72,8 @@ def plot_recall_by(outcomes: pl.DataFrame, aspect: Aspect) -> Plot | None:
     data = recall_by(outcomes, aspect)
     if data.is_empty():
         return None
-    labels = [f"{label}\nn = {queries:,}" for label, queries in data.select("label", "queries").iter_rows()]
-    figure, axes = _new_bar_chart(labels, aspect.unit)
+    labels = [f"{label}\n{queries:,}" for label, queries in data.select("label", "queries").iter_rows()]
+    figure, axes = _new_bar_chart(labels, f"{aspect.unit}; below, the number of queries")
     axes.bar(range(len(data)), data["recall_1"], width=0.6, color=COLOUR["accent"], label="R@1 with 95 % interval")
     known = data.with_row_index("x").filter(pl.col("queries") > 0)
     draw_interval(axes, known["x"], known["recall_1"], known["low_1"], known["high_1"])

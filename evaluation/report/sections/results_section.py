@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 import polars as pl
+from matplotlib.axes import Axes
 from matplotlib.transforms import blended_transform_factory
 
 from evaluation.report.charts.plot import Plot
@@ -129,7 +130,7 @@ def plot_errors(result: SetResult) -> Plot:
     data = every.filter(every.is_finite()).to_frame("error")
     data = data.with_columns(percent=100 * (pl.int_range(pl.len()) + 1) / len(every))
     figure, axes = new_chart(height=TALL)
-    end = max(10 * marked[-1], *data["error"])
+    end = max([10 * marked[-1], *data["error"]])
     curve = dict(data.with_columns(pl.col("error").clip(MIN_ERROR)).iter_rows())  # the last of equal errors
     x, y = [*curve, end], [*curve.values(), max(curve.values(), default=0)]
     axes.step(x, y, where="post", color=COLOUR["accent"])
@@ -139,11 +140,7 @@ def plot_errors(result: SetResult) -> Plot:
     axes.set_xticks(ticks, labels=[f"{tick:,g}" if tick < TOO_WIDE else f"{tick / 1000:g}k" for tick in ticks])
     axes.set_xticks([], minor=True)
     within = {limit: 100 * float((every <= limit).sum()) / len(every) for limit in marked}
-    for number, (limit, percent) in enumerate(within.items()):
-        axes.axvline(limit, color=COLOUR["unknown"], linestyle=(0, (4, 3)), linewidth=1)
-        axes.plot([limit], [percent], "o", color=COLOUR["accent"], markersize=5)
-        side, offset = (("right", (-5, 4)), ("left", (5, -14)))[number]  # above the curve, then below it
-        axes.annotate(f"{percent:.1f}", (limit, percent), offset, textcoords="offset points", ha=side)
+    _mark_errors(axes, within)
     shares = ", ".join(f"{percent:.1f} % within {limit:g} {unit}" for limit, percent in within.items())
     median = every.median()
     assert isinstance(median, float)
@@ -154,3 +151,12 @@ def plot_errors(result: SetResult) -> Plot:
         notes.append(f"{format_plural(elsewhere, 'first match is', 'first matches are')} in another UTM zone.")
     title = "Localisation error of the first match"
     return Plot("localisation_error", title, notes[0], figure, data, " ".join(notes))
+
+
+def _mark_errors(axes: Axes, within: dict[float, float]) -> None:
+    """Mark the percentages within one or two errors."""
+    for (limit, percent), is_first in zip(within.items(), (True, False), strict=False):
+        axes.axvline(limit, color=COLOUR["unknown"], linestyle=(0, (4, 3)), linewidth=1)
+        axes.plot([limit], [percent], "o", color=COLOUR["accent"], markersize=5)
+        side, offset = ("right", (-5, 4)) if is_first else ("left", (5, -14))  # above the curve, then below it
+        axes.annotate(f"{percent:.1f}", (limit, percent), offset, textcoords="offset points", ha=side)

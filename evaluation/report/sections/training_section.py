@@ -29,7 +29,8 @@ def training_section(inputs: ReportInputs) -> Section:
     if metrics.is_empty():
         return Section("training", "Training", "The model was evaluated without any training.")
     plots = [plot_loss(metrics), plot_recalls(metrics), plot_throughput(metrics)]
-    made = Note(f"The {inputs.training.recipe['summary']['made']}.")
+    resumed = " Dashed lines: training was resumed." if resumed_at(metrics) else ""
+    made = Note(f"The {inputs.training.recipe['summary']['made']}.{resumed}")
     charts = Charts([plot for plot in plots if plot is not None])
     lead = "Each epoch trains on one group, with a classifier of its own, and is followed by a validation."
     return Section("training", "Training", lead, [made, charts, _table_of_epochs(metrics)])
@@ -100,8 +101,6 @@ def _label_epochs(axes: Axes, metrics: pl.DataFrame) -> None:
     number_slots(axes, 1, len(metrics))
     for epoch in resumed_at(metrics):
         axes.axvline(epoch - 0.5, color=COLOUR["incorrect"], linewidth=1, linestyle=(0, (3, 2)))
-        top: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "va": "top", "ha": "right"}
-        axes.annotate("resumed", (epoch - 0.5, 1), rotation=90, **top)
 
 
 def resumed_at(metrics: pl.DataFrame) -> list[int]:
