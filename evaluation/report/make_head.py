@@ -20,6 +20,8 @@ def make_head(inputs: ReportInputs, results: list[SetResult]) -> Head:
     first = inputs.test_sets[0]
     settings = first.evaluation.recipe["settings"]
     network = f"{settings['backbone']}-{settings['fc_output_dim']}"
+    if inputs.training and inputs.training.recipe["settings"].get("epochs_num") == 0:
+        network = f"Untrained {network}"
     evaluated = datetime.fromtimestamp((first.evaluation.folder / RECIPE_FILE).stat().st_mtime, UTC)
     is_single = len(results) == 1
     model = (

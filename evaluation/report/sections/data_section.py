@@ -124,5 +124,5 @@ def plot_years(images: pl.LazyFrame, name: str) -> Plot | None:
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     leave_slots(axes, years["year"][0], years["year"][-1])
     count_axis(axes, "images")
-    alt = "Images by year: " + ", ".join(f"{year}: {count:,}" for year, count in years.iter_rows()) + "."
+    alt = "Images by year: " + ", ".join(f"{count:,} in {year}" for year, count in years.iter_rows()) + "."
     return Plot("years", f"When the {name} images were taken", alt, figure, years, bars=len(years))

@@ -64,6 +64,14 @@ def test_text_has_enough_contrast(role: str, index: int) -> None:
         assert (pair[1] + 0.05) / (pair[0] + 0.05) >= 4.5, "WCAG AA"
 
 
+@pytest.mark.parametrize("index", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize("role", ["unknown", "second", *(f"group{number}" for number in range(8))])
+def test_marks_have_enough_contrast(role: str, index: int) -> None:
+    for ground in ("surface", "panel"):
+        pair = sorted(luminance(LIGHT_AND_DARK[each][index]) for each in (role, ground))
+        assert (pair[1] + 0.05) / (pair[0] + 0.05) >= 3, "WCAG AA"
+
+
 def test_colours_of_roles_are_distinct() -> None:
     assert len(set(COLOUR.values())) == len(COLOUR), "svg() replaces colours by value"
     assert as_css().count("--ink:") == 2
