@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/installed
 .PHONY: demo test clean
 
 demo: $(INSTALLED)
-	$(BIN)/python examples/demo.py
+	$(BIN)/cosplace demo
 
 test: $(INSTALLED)
 	tests/install_chromium.sh

@@ -29,7 +29,7 @@ def main() -> None:
     options = parser.parse_args()
     city, artifacts = (options.work.resolve() / name for name in ("city", "artifacts"))
     if not city.is_dir():
-        subprocess.run([sys.executable, ROOT / "examples" / "toy_city.py", city], check=True)
+        subprocess.run([sys.executable, "-m", "cosplace.demo.toy_city", city], cwd=ROOT, check=True)
     found = pl.concat([recalls(city, artifacts, seed) for seed in range(options.seeds)])
     print(f"{machine()}\n\n{table(('recall', 'mean', 'lowest', 'highest'), rows(found))}")
 
@@ -39,7 +39,7 @@ def recalls(city: Path, artifacts: Path, seed: int) -> pl.DataFrame:
     note(f"seed {seed}")
     command = [sys.executable, "-m", "luigi", "--module", "workflows", "EvaluateCosPlace", "--seed", str(seed)]
     command += ["--dataset-folder", str(city), "--artifacts-folder", str(artifacts)]
-    config = str(ROOT / "examples" / "toy_city.cfg")
+    config = str(ROOT / "cosplace" / "demo" / "toy_city.cfg")
     subprocess.run(command, env={**os.environ, "LUIGI_CONFIG_PATH": config}, cwd=ROOT, check=True)
     (evaluation,) = (path for path in list_current(artifacts) if path.parent.parent.name == "evaluation")
     return read_table(evaluation, "recalls", ["k", "recall"])

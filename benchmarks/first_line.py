@@ -100,11 +100,12 @@ def toy_project(folder: Path) -> Path:
 def commands() -> dict[str, list[str]]:
     """Return what is timed, by how it is shown."""
     luigi = ["-m", "luigi", "--module", "workflows"]
+    folders = ["--dataset-folder", "demo/city", "--artifacts-folder", "demo/artifacts"]
     return {
-        "examples/demo.py": ["examples/demo.py"],
-        "examples/toy_city.py": ["examples/toy_city.py", "demo/new"],
-        "luigi ... BuildGroups": [*luigi, "BuildGroups"],
-        "luigi ... EvaluateCosPlace": [*luigi, "EvaluateCosPlace", "--epochs-num", "0"],
+        "cosplace demo": ["-m", "cosplace", "demo"],
+        "cosplace.demo.toy_city": ["-m", "cosplace.demo.toy_city", "demo/new"],
+        "luigi ... BuildGroups": [*luigi, "BuildGroups", *folders],
+        "luigi ... EvaluateCosPlace": [*luigi, "EvaluateCosPlace", *folders, "--epochs-num", "0"],
         "luigi ... BuildGroups --help": [*luigi, "BuildGroups", "--help"],
     }
 
@@ -113,7 +114,7 @@ def row(project: Path, shown: str, words: list[str], runs: int) -> tuple[list[st
     """Time a command, and return its cells of `TITLES` and what its imports took."""
 
     def sign(*options: str) -> Sign:
-        environment = {**os.environ, "PYTHONPATH": str(project), "LUIGI_CONFIG_PATH": "examples/toy_city.cfg"}
+        environment = {**os.environ, "PYTHONPATH": str(project), "LUIGI_CONFIG_PATH": "cosplace/demo/toy_city.cfg"}
         found = first_sign(Command([sys.executable, *options, *words], environment, project))
         shutil.rmtree(project / "demo" / "artifacts", ignore_errors=True)
         return found

@@ -2,13 +2,13 @@
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from data_manifest.console import escape_unprintable
+from data_manifest.command_line.command_parser import CommandParser
+from data_manifest.console import exit_status_of
 from data_manifest.errors import UserError
 from data_manifest.inspect import classes, contents, rejects, summary
 from data_manifest.inspect.bars import glyphs_for
@@ -22,48 +22,93 @@ Result = tuple[Any, str]  # for JSON and as text
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
-    options = _parser().parse_args(arguments)
-    facts, text = options.run(options)
-    print(json.dumps(facts, indent=2) if options.format == "json" else text)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m data_manifest", description=__doc__)
+    parser = CommandParser(prog="python -m data_manifest", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+    for name, (add_flags, help_text) in COMMANDS.items():
+        add_flags(commands.add_parser(name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}."))
+    options = parser.parse_args(arguments)
+    options.run(options)
 
-    def add(name: str, run: Callable[[argparse.Namespace], Result], help_text: str, more: str | None = None) -> Any:
-        description = f"{help_text}\n\n{more}" if more else help_text
-        formatter = argparse.RawDescriptionHelpFormatter
-        command = commands.add_parser(name, help=help_text, description=description, formatter_class=formatter)
-        command.set_defaults(run=run)
-        command.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
-        return command
 
-    paths = add("paths", _paths, "list the current tables, each as a glob of Parquet files")
-    listing = add("list", _list, "list all artifacts, including old ones")
-    look = add(
-        "summary",
-        _summary,
-        "count images and rejects by reason, year, zone and heading; results of checks and crops",
-        summary.__doc__,
+def add_paths(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `paths`."""
+    _add_artifacts_folder(parser)
+    _add_run(parser, _paths)
+
+
+def add_list(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `list`."""
+    _add_artifacts_folder(parser)
+    _add_run(parser, _list)
+
+
+def add_show(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `summary`, which is `cosplace show`."""
+    _add_artifact(parser, summary.__doc__)
+    _add_run(parser, _summary)
+
+
+def add_rejects(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `rejects`."""
+    _add_artifact(parser, rejects.__doc__)
+    parser.add_argument("--reason", help="show only this reason")
+    parser.add_argument(
+        "--path", dest="file", metavar="FILE", help="show why this file is rejected, or that it is used"
     )
-    why = add("rejects", _rejects, "show which files are rejected, and why", rejects.__doc__)
-    sizes = add("classes", _classes, "count classes and images per group", classes.__doc__)
-    collect = add("gc", _gc, "remove old artifacts that nothing needs", garbage.__doc__)
-    for command in (paths, listing, collect):
-        command.add_argument("--artifacts-folder", type=Path, default=Path("artifacts"), help="default: artifacts")
-    for command in (look, why, sizes):
-        command.add_argument("path", type=Path, help="an artifact, as in artifacts/manifest/<data set>/current")
-    why.add_argument("--reason", help="show only this reason")
-    why.add_argument("--path", dest="file", metavar="FILE", help="show why this file is rejected, or that it is used")
-    text = "files to show per reason (default: %(default)s)"
-    why.add_argument("--limit", type=int, default=rejects.MAX_EXAMPLES, metavar="N", help=text)
-    collect.add_argument("--dry-run", action="store_true", help="only show what would be removed")
-    text = "keep at least the N newest artifacts of each stage and data set (default: %(default)s)"
-    collect.add_argument("--keep-newest", type=int, default=0, metavar="N", help=text)
-    text = "stages to clean up (default: %(default)s; models must be asked for)"
-    collect.add_argument("--stages", default=",".join(garbage.DEFAULT_STAGES), help=text)
-    return parser
+    text = "files to show per reason [%(default)s]"
+    parser.add_argument("--limit", type=int, default=rejects.MAX_EXAMPLES, metavar="N", help=text)
+    _add_run(parser, _rejects)
+
+
+def add_classes(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `classes`."""
+    _add_artifact(parser, classes.__doc__)
+    _add_run(parser, _classes)
+
+
+def add_gc(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `gc`."""
+    parser.description = garbage.__doc__
+    _add_artifacts_folder(parser)
+    parser.add_argument("--dry-run", action="store_true", help="only show what would be removed")
+    text = "keep at least the N newest artifacts of each stage and data set [%(default)s]"
+    parser.add_argument("--keep-newest", type=int, default=0, metavar="N", help=text)
+    text = "stages to clean up; models must be asked for [%(default)s]"
+    parser.add_argument("--stages", default=",".join(garbage.DEFAULT_STAGES), metavar="STAGES", help=text)
+    _add_run(parser, _gc)
+
+
+COMMANDS = {
+    "paths": (add_paths, "list the current tables, each as a glob of Parquet files"),
+    "list": (add_list, "list all artifacts, including old ones"),
+    "summary": (add_show, "count images and rejects by reason, year, zone and heading; results of checks and crops"),
+    "rejects": (add_rejects, "show which files are rejected, and why"),
+    "classes": (add_classes, "count classes and images per group"),
+    "gc": (add_gc, "remove old artifacts that nothing needs"),
+}
+
+
+def _add_artifact(parser: argparse.ArgumentParser, description: str | None) -> None:
+    parser.description, parser.formatter_class = description, argparse.RawDescriptionHelpFormatter
+    text = "an artifact, as in artifacts/manifest/<data set>"
+    parser.add_argument("path", type=Path, metavar="ARTIFACT", help=text)
+
+
+def _add_artifacts_folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--artifacts-folder", type=Path, default=Path("artifacts"), metavar="PATH", help="folder [%(default)s]"
+    )
+
+
+def _add_run(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], Result]) -> None:
+    """Add `--format`, and print the result of a function in this format."""
+
+    def show(options: argparse.Namespace) -> None:
+        facts, text = run(options)
+        print(json.dumps(facts, indent=2) if options.format == "json" else text)
+
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="output format [%(default)s]")
+    parser.set_defaults(run=show)
 
 
 def _paths(options: argparse.Namespace) -> Result:
@@ -120,11 +165,4 @@ def _glyphs() -> str:
 
 
 if __name__ == "__main__":
-    escape_unprintable()
-    try:
-        main()
-        sys.stdout.flush()
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    except BrokenPipeError:  # as with `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's flush at exit
+    sys.exit(exit_status_of(main))

@@ -4,6 +4,7 @@ import builtins
 import errno
 import io
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +27,7 @@ _TRACEBACK = re.compile(
     re.MULTILINE,
 )
 _FROM_LOADER = re.compile(r"Caught \w+ in .*\nOriginal Traceback ")
+STOPPED = "stopped by Ctrl-C; finished work is kept"
 _ERRNO = re.compile(r"\[Errno (\d+)\]")
 
 
@@ -50,6 +52,24 @@ def configure_logging() -> None:
         luigi_logger.addFilter(ShowUserErrors())
 
 
+def exit_status_of(run: Callable[[], int | None]) -> int:
+    """Run a command and return its exit status; user errors, Ctrl-C and a closed pipe end it without a traceback."""
+    configure_logging()
+    try:
+        status = run() or 0
+        sys.stdout.flush()
+    except UserError as error:
+        print(f"ERROR: {message_of(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as stop:
+        print(str(stop) or STOPPED, file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's flush at exit
+        return 0
+    return status
+
+
 def show_user_errors(show_others: ExceptHook, *kinds: type[BaseException]) -> ExceptHook:
     """Return an excepthook that prints user errors, these kinds of errors, and Ctrl-C without a traceback."""
 
@@ -57,7 +77,7 @@ def show_user_errors(show_others: ExceptHook, *kinds: type[BaseException]) -> Ex
         if issubclass(kind, (UserError, *kinds)):
             print(f"ERROR: {message_of(error)}", file=sys.stderr)
         elif issubclass(kind, KeyboardInterrupt):
-            print(str(error) or "stopped by Ctrl-C; finished work is kept", file=sys.stderr)
+            print(str(error) or STOPPED, file=sys.stderr)
         else:
             show_others(kind, error, trace)
 

@@ -9,8 +9,9 @@ import types
 import typing
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from data_manifest.command_line.closest import closest
 from data_manifest.errors import UserError
 from data_manifest.images.image_size import ImageSize
 
@@ -42,13 +43,13 @@ def setting(
 class Settings:
     """Base class of settings: subclasses declare fields with `setting` and override `check`."""
 
+    title: ClassVar[str]  # of the group of flags in a command's help
+
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(type(self))
         for field in dataclasses.fields(self):
             value = value_of(field, getattr(self, field.name), hints[field.name])
-            choices = field.metadata.get("choices", ())
-            if choices and value not in choices:
-                raise UserError(f"{field.name} = {value!r}: choose one of {', '.join(choices)}")
+            check_choice(field.name, value, field.metadata.get("choices", ()))
             object.__setattr__(self, field.name, value)
         self.check_values()
 
@@ -69,13 +70,23 @@ class Settings:
         return {name: _plain(value) for name, value in values.items()}
 
 
+def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Raise UserError, with the closest choice, if there are choices and a value is none of them."""
+    if choices and value not in choices:
+        found = closest(str(value), choices)[:1]
+        advice = f". Closest: {found[0]}" if found else ""
+        raise UserError(f"{name} = {value!r}: choose one of {', '.join(choices)}{advice}")
+
+
 def value_of(field: dataclasses.Field[Any], value: Any, hint: Any) -> Any:
-    """Convert a value to a field's type and form.
+    """Convert a value to a field's type and form; a choice may be written in any case.
 
     Raises:
         UserError: The value is invalid for the field.
     """
     typed = normalise(field.name, value, hint)
+    choices = field.metadata.get("choices", ())
+    typed = next((choice for choice in choices if choice.lower() == str(typed).lower()), typed)
     form = field.metadata.get("form")
     if form is None or typed is None:
         return typed
@@ -94,12 +105,16 @@ def normalise(name: str, value: Any, hint: Any) -> Any:
     if isinstance(hint, types.UnionType):
         if value is None or value == "":
             return None
-        # The first type is the result; others, such as int in `ImageSize | int`, are accepted.
-        hint = next(option for option in typing.get_args(hint) if option is not types.NoneType)
+        hint = first_type(hint)  # others, such as int in `ImageSize | int`, are accepted
     try:
         return _CONVERTERS[hint](value)
     except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{name} = {value!r}: expected {_EXPECTED[hint]}") from error
+
+
+def first_type(hint: Any) -> Any:
+    """Return the first type of a union, which values are converted to; other types as they are."""
+    return typing.get_args(hint)[0] if isinstance(hint, types.UnionType) else hint
 
 
 def _plain(value: Any) -> Any:

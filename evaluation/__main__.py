@@ -4,33 +4,38 @@ import argparse
 import sys
 from pathlib import Path
 
-from data_manifest.console import configure_logging
-from data_manifest.errors import UserError
+from data_manifest.command_line.command_parser import CommandParser
+from data_manifest.console import exit_status_of
 from data_manifest.progress import working
 from evaluation.localization.find_photos import find_photos
 from evaluation.settings import EXACT, HNSW, IVFPQ
 
+DATABASE = "folder of an evaluation (artifacts/evaluation/<data set>) or of descriptors, whose database is searched"
 
-def make_parser() -> argparse.ArgumentParser:
+
+def make_parser() -> CommandParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(prog="python -m evaluation", description=__doc__)
+    parser = CommandParser(prog="python -m evaluation", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    text = "Show where photos were taken: the database images that look most like each."
-    command = commands.add_parser("localize", help="show where photos were taken", description=text)
-    add = command.add_argument
+    add_localize(commands.add_parser("localize", help="show where photos were taken"))
+    return parser
+
+
+def add_localize(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `localize`."""
+    parser.description = "Show where photos were taken: the database images that look most like each."
+    add = parser.add_argument
     add("photos", nargs="+", type=Path, metavar="PHOTO", help="a photo, or a folder of photos")
-    add("--model", type=Path, required=True, help="folder of a training (artifacts/training/<data set>), or a file")
-    text = "folder of an evaluation (artifacts/evaluation/<data set>) or of descriptors, whose database is searched"
-    add("--database", type=Path, required=True, help=text)
-    add("--backbone", help="backbone of a file of weights that does not show it")
-    add("--fc-output-dim", type=int, help="descriptor dimension of such a file")
+    text = "folder of a training (artifacts/training/<data set>), a weights file, or an official name (ResNet50-512)"
+    add("--model", required=True, help=text)
+    add("--database", type=Path, required=True, help=DATABASE)
     add("--top", type=_at_least_one, default=5, metavar="N", help="matches to show per photo [%(default)s]")
     add("--format", choices=("table", "json", "geojson"), default="table", help="output format [%(default)s]")
     add("--panel", type=Path, metavar="FILE", help="draw photos and matches to this image, as in out.png")
     add("--index", choices=(EXACT, IVFPQ, HNSW), default=EXACT, help="as in EvaluateCosPlace [%(default)s]")
     add("--device", default="auto", help="where the network runs: auto, cpu, cuda or cuda:1 [%(default)s]")
     add("--num-workers", type=int, default=8, help="processes that load images to be embedded [%(default)s]")
-    return parser
+    parser.set_defaults(run=localize)
 
 
 def _at_least_one(text: str) -> int:
@@ -48,12 +53,12 @@ def localize(options: argparse.Namespace) -> int:
         from evaluation.localization.find_database import find_database
         from evaluation.localization.localize import Localizer
         from evaluation.localization.panel import check_panel, draw_panel
-        from evaluation.localization.show_located import show
+        from evaluation.localization.show_located import show, terminal_width
 
     if options.panel is not None:
         check_panel(options.panel)
     with working("loading the model"):
-        model = find_model(options.model, options.backbone, options.fc_output_dim)
+        model = find_model(options.model)
     database = find_database(
         options.database, model, options.index, device=options.device, num_workers=options.num_workers
     )
@@ -61,7 +66,7 @@ def localize(options: argparse.Namespace) -> int:
         localizer = Localizer(model, database)
     with working(f"localizing {len(photos):,} photos"):
         located = localizer.localize(photos, options.top)
-    print(show(located, options.format))
+    print(show(located, options.format, terminal_width()))
     if options.panel is not None:
         draw_panel(located, database.images.images_folder, options.panel)
     return int(any(photo.error is not None for photo in located))
@@ -73,8 +78,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    configure_logging()
-    try:
-        sys.exit(main())
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    sys.exit(exit_status_of(main))

@@ -43,6 +43,8 @@ class Extraction:
 class EvaluationSettings(Settings):
     """How images are read and what counts as a positive; names and defaults are those of the published code."""
 
+    title = "Evaluation"
+
     positive_dist_threshold: float = setting(
         WITHIN_25_M.value, "largest distance in metres between a query and a positive in the database"
     )
@@ -82,6 +84,8 @@ def _parse_recall_values(text: str) -> str:
 class RetrievalSettings(Settings):
     """How a finished model is tested. Validation during training does not use these."""
 
+    title = "Evaluation"
+
     infer_precision: str = setting(
         FP32,
         "precision of descriptors in tests; bf16 is faster on processors that have it, and changes recalls by some "
@@ -108,8 +112,40 @@ class RetrievalSettings(Settings):
 
 
 @dataclass(frozen=True)
+class ModelSettings(Settings):
+    """The model to use."""
+
+    title = "Evaluation"
+
+    model: str | None = setting(
+        None,
+        "folder of a training (artifacts/training/<data set>), weights file, or official name such as ResNet50-512; "
+        "its recipe gives network, data set and threshold, and nothing is trained",
+    )
+    train_new: bool = setting(False, "train a new model even if others of the same data set exist")
+
+    def check(self) -> None:
+        """Refuse to train a given model."""
+        if self.model is not None and self.train_new:
+            raise UserError(f"model = {self.model}: with train_new, a new model is trained. Give only one of the two.")
+
+
+@dataclass(frozen=True)
+class ChosenEvaluation(Settings):
+    """A published evaluation."""
+
+    title = "Evaluation"
+
+    evaluation: Path | None = setting(
+        None, "published evaluation to report on, or comparison of several, as in artifacts/evaluation/<data set>"
+    )
+
+
+@dataclass(frozen=True)
 class ChosenSets(Settings):
     """Test sets other than the data set's own."""
+
+    title = "Evaluation"
 
     test_sets: str | None = setting(
         None,

@@ -1,24 +1,22 @@
-"""Short messages for mistyped tasks and parameters: Luigi would list all of them."""
+"""Luigi's command line: help that shows each parameter once, and short messages for mistyped words."""
 
 import argparse
-import difflib
 import re
 import sys
-from collections.abc import Collection
 from typing import Any, NoReturn
 
 from luigi.cmdline_parser import CmdlineParser
 from luigi.task_register import Register
 
-MAX_SUGGESTIONS = 3
-MIN_SIMILARITY = 0.6  # difflib's ratio: 0.93 for cosplce and cosplace, 0.75 for task and dask
+from data_manifest.command_line.closest import closest
+
 _build_parser = CmdlineParser._build_parser
 
 
-def explain_mistyped_words() -> None:
-    """Replace Luigi's messages for an unknown task and an unknown parameter."""
+def improve_command_line() -> None:
+    """Replace Luigi's help of a task, and its messages for an unknown task and an unknown parameter."""
     Register._missing_task_msg = staticmethod(_missing_task)  # type: ignore[method-assign]
-    CmdlineParser._build_parser = staticmethod(_parser_with_short_errors)  # type: ignore[method-assign,assignment]
+    CmdlineParser._build_parser = staticmethod(_improved_parser)  # type: ignore[method-assign,assignment]
 
 
 def task_names() -> list[str]:
@@ -26,25 +24,12 @@ def task_names() -> list[str]:
     return [name for name in Register.task_names() if getattr(Register.get_task_cls(name), "kinds", ())]
 
 
-def closest(word: str, known: Collection[str], min_similarity: float = MIN_SIMILARITY) -> list[str]:
-    """Return the known words that start with a word or are similar, best first, whatever the case and punctuation."""
-    completed = sorted((each for each in known if each.lower().startswith(word.lower())), key=len)
-    by_letters = {letters_of(each): each for each in known}
-    similar = difflib.get_close_matches(letters_of(word), by_letters, cutoff=min_similarity)
-    return list(dict.fromkeys([*completed, *(by_letters[each] for each in similar)]))[:MAX_SUGGESTIONS]
-
-
-def letters_of(word: str) -> str:
-    """Return the letters and digits of a word in lower case."""
-    return re.sub(r"[\W_]", "", word).lower()
-
-
 def _missing_task(name: str) -> str:
     found = closest(name, task_names())
     return f"No task {name}. " + (f"Closest: {', '.join(found)}." if found else f"Tasks: {', '.join(task_names())}.")
 
 
-def _parser_with_short_errors(root_task: str | None = None, **more: Any) -> argparse.ArgumentParser:
+def _improved_parser(root_task: str | None = None, **more: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = _build_parser(root_task, **more)
 
     def error(message: str) -> NoReturn:
@@ -52,7 +37,27 @@ def _parser_with_short_errors(root_task: str | None = None, **more: Any) -> argp
         sys.exit(2)
 
     parser.error = error  # type: ignore[method-assign]
+    if root_task in task_names():
+        _arrange_help(parser, root_task)
     return parser
+
+
+def _arrange_help(parser: argparse.ArgumentParser, task: str) -> None:
+    """Describe the task, show each of its parameters once, and group them by the titles of their settings classes."""
+    kind = Register.get_task_cls(task)
+    parser.description = kind.__doc__
+    parser.usage = f"luigi --module workflows {task} [--PARAMETER VALUE ...]"
+    options = parser._optionals
+    options.title = "Luigi"
+    parser._positionals._group_actions.clear()  # the name of the task, which the usage shows
+    groups: dict[str, argparse._ArgumentGroup] = {}
+    for name, parameter in kind.get_params():
+        flag = name.replace("_", "-")
+        parser._option_string_actions[f"--{task}-{flag}"].help = argparse.SUPPRESS
+        action, title = parser._option_string_actions[f"--{flag}"], parameter.title
+        options._group_actions.remove(action)
+        groups[title] = groups.get(title) or parser.add_argument_group(title)
+        groups[title]._group_actions.append(action)
 
 
 def _explain(message: str, task: str, parser: argparse.ArgumentParser) -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import luigi
 
+from data_manifest.command_line.closest import closest, letters_of
 from data_manifest.errors import UserError
-from luigi_tasks.command_line import closest, letters_of, task_names
+from luigi_tasks.command_line import task_names
 from luigi_tasks.parameters import CONFIG_SECTION, PLACES
 
 OUR_SECTIONS = (CONFIG_SECTION, "dask")

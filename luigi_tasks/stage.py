@@ -16,7 +16,7 @@ from data_manifest.settings import Settings
 from data_manifest.store.files import bytes_in, format_bytes
 from data_manifest.store.publish import make_current
 from data_manifest.store.recipe import Recipe, is_published, read_recipe
-from luigi_tasks.command_line import explain_mistyped_words
+from luigi_tasks.command_line import improve_command_line
 from pipeline.dataset_layout import DatasetSettings
 from pipeline.execution.dask_cluster import ClusterSettings, executor_at
 
@@ -45,7 +45,7 @@ set_luigi_defaults()
 # A forked worker would hang on locks that the threads of polars hold in the parent.
 multiprocessing.set_start_method("spawn", force=True)
 configure_logging()
-explain_mistyped_words()
+improve_command_line()
 sys.excepthook = show_user_errors(sys.excepthook, TaskClassException)
 
 SettingsKind = TypeVar("SettingsKind", bound=Settings)

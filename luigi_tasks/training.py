@@ -1,7 +1,9 @@
 """Tasks from groups to models."""
 
 import contextlib
+import dataclasses
 import functools
+import json
 import logging
 import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
@@ -96,7 +98,7 @@ def stopping_luigi() -> Iterator[None]:
         raise StoppedError(str(stop) or "stopped: Ctrl-C") from None
 
 
-@takes(*TRAINING_KINDS)
+@takes(*TRAINING_KINDS, insignificant=("test_folder", "test_queries"))  # recorded, but not used in training
 class TrainCosPlace(StageOfImages):
     """Train the network on the groups, with a validation after each epoch."""
 
@@ -167,6 +169,14 @@ class TrainCosPlace(StageOfImages):
         recipe = self.recipe_on(groups.stored(), {}, [data_set_identity(images, self.artifacts_folder)])
         return finished_training(self.artifacts_folder, recipe, images)
 
+    def data_set(self) -> dict[str, Any]:
+        """Return the settings of the data set, with absolute paths, to record with the model."""
+        kinds = (DatasetSettings, SourceSettings, SplitSettings)
+        values = {field.name: getattr(self, field.name) for kind in kinds for field in dataclasses.fields(kind)}
+        paths = {name: str(value.absolute()) for name, value in values.items() if isinstance(value, Path)}
+        own = ("rescan", "artifacts_folder")  # not of the data set
+        return {name: value for name, value in {**values, **paths}.items() if name not in own}
+
     def run(self) -> None:
         runtime = self.settings(RuntimeSettings)
         with stopping_luigi():
@@ -193,6 +203,7 @@ class TrainCosPlace(StageOfImages):
             augmentation=augmentation,
             training=self.settings(TrainingSettings),
             runtime=runtime,
+            data_set=self.data_set(),
             on_percentage=self.set_progress_percentage,
         )
 
@@ -210,6 +221,7 @@ class TrainCosPlace(StageOfImages):
         }
         self.settings(TrainingSettings).check_num_processes(num_processes)
         arguments = arguments_for(folders, [self.settings(kind) for kind in KINDS])
+        arguments.append(f"--data-set={json.dumps(self.data_set())}")
         launch(num_processes, arguments, self.set_progress_percentage)
 
 

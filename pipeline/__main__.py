@@ -5,10 +5,11 @@ import dataclasses
 import itertools
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from data_manifest.console import configure_logging
-from data_manifest.errors import UserError
+from data_manifest.command_line.command_parser import CommandParser
+from data_manifest.console import exit_status_of
 from pipeline.dataset_layout import DatasetSettings
 from pipeline.groups.settings import GroupSettings
 from pipeline.planning import show_advice, show_plan
@@ -18,29 +19,28 @@ from pipeline.planning.plan_groups import EpochSettings, plan_groups
 GROUPING = tuple(field.name for field in dataclasses.fields(GroupSettings))
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> CommandParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
+    parser = CommandParser(prog="python -m pipeline", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    _add_plan(commands.add_parser("plan", help="preview groupings without writing anything"))
-    _add_advise(commands.add_parser("advise", help="check whether images suffice for training, and suggest settings"))
-    for command in commands.choices.values():
-        command.add_argument("--artifacts-folder", type=Path, default=Path("artifacts"), help="[%(default)s]")
-        command.add_argument("--format", choices=("text", "json"), default="text", help="[%(default)s]")
+    add_plan(commands.add_parser("plan", help="preview groupings without writing anything"))
+    add_advise(commands.add_parser("advise", help="check whether images suffice for training, and suggest settings"))
     return parser
 
 
-def _add_plan(command: argparse.ArgumentParser) -> None:
-    command.description = "Several values of a parameter are compared, with one row per combination."
-    command.add_argument("images", type=Path, help="folder of training images, or the artifact of their manifest")
+def add_plan(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `plan`."""
+    parser.description = "Preview groupings without writing anything: one row per combination of the given values."
+    text = "folder of training images, or the artifact of their manifest"
+    parser.add_argument("images", type=Path, metavar="IMAGES", help=text)
     for field in (*dataclasses.fields(GroupSettings), *dataclasses.fields(EpochSettings)):
         several = {"nargs": "+", "default": [field.default]} if field.name in GROUPING else {"default": field.default}
         shown = "none" if field.default is None else field.default
         help_text = f"{field.metadata['help']} [{shown}]".replace("%", "%%")
-        command.add_argument(f"--{field.name.replace('_', '-')}", metavar=field.name.upper(), help=help_text, **several)
+        parser.add_argument(f"--{field.name.replace('_', '-')}", metavar="X", help=help_text, **several)
     (rescan,) = (field for field in dataclasses.fields(DatasetSettings) if field.name == "rescan")
-    command.add_argument("--rescan", action="store_true", help=rescan.metadata["help"])
-    command.set_defaults(run=_plan)
+    parser.add_argument("--rescan", action="store_true", help=rescan.metadata["help"])
+    _add_run(parser, _plan)
 
 
 def _plan(options: argparse.Namespace) -> str:
@@ -54,12 +54,12 @@ def _plan(options: argparse.Namespace) -> str:
     return show_plan.as_text(counts, plans)
 
 
-def _add_advise(command: argparse.ArgumentParser) -> None:
-    command.description = "Check amount, headings, years and positions of images, and suggest a grouping."
-    command.add_argument(
-        "images", type=Path, help="folder of images whose manifest is built, or the artifact of the manifest"
-    )
-    command.set_defaults(run=_advise)
+def add_advise(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `advise`."""
+    parser.description = "Check amount, headings, years and positions of images, and suggest a grouping."
+    text = "folder of images whose manifest is built, or the artifact of the manifest"
+    parser.add_argument("images", type=Path, metavar="IMAGES", help=text)
+    _add_run(parser, _advise)
 
 
 def _advise(options: argparse.Namespace) -> str:
@@ -69,15 +69,20 @@ def _advise(options: argparse.Namespace) -> str:
     return show_advice.as_text(advice)
 
 
+def _add_run(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], str]) -> None:
+    """Add the common flags, and print the text that a function returns."""
+    parser.add_argument(
+        "--artifacts-folder", type=Path, default=Path("artifacts"), metavar="PATH", help="[%(default)s]"
+    )
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="output format [%(default)s]")
+    parser.set_defaults(run=lambda options: print(run(options)))
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     options = make_parser().parse_args(arguments)
-    print(options.run(options))
+    options.run(options)
 
 
 if __name__ == "__main__":
-    configure_logging()
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    sys.exit(exit_status_of(main))

@@ -14,6 +14,8 @@ PHOTOS = "photos"  # all photos, before they are split
 class PartSettings(Settings):
     """A part of a data set."""
 
+    title = "Data"
+
     part: str = setting("train", "which images of the data set", choices=(*PARTS, PHOTOS))
     by_names: bool = setting(False, "read this part's names in SF-XL's form, whatever --source says of other parts")
 
@@ -22,8 +24,10 @@ class PartSettings(Settings):
 class DatasetSettings(Settings):
     """The folders of a data set."""
 
+    title = "Data"
+
     dataset_folder: Path | None = setting(
-        None, "contains train/, val/{database,queries} and test/{database,queries_v1}, as far as they are needed"
+        None, "contains train/, val/{database,queries}, test/{database,queries_v1}; only what is used must exist"
     )
     train_folder: Path | None = setting(None, "training images, instead of <dataset-folder>/train")
     val_folder: Path | None = setting(None, "contains database/ and queries/, instead of <dataset-folder>/val")

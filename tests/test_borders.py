@@ -82,14 +82,14 @@ def test_each_package_imports_only_what_it_may(package: str) -> None:
         assert packages_of(imports_of(file)) <= ALLOWED[package] | starts_validation, file
 
 
-def test_only_luigi_tasks_imports_luigi() -> None:
+def test_only_luigi_tasks_and_the_command_line_import_luigi() -> None:
     assert any("luigi" in packages_of(imports_of(file)) for file in files_of("luigi_tasks"))
-    for folder in (*PACKAGES, "examples", "benchmarks"):
+    for folder in (*PACKAGES, "benchmarks"):
         for file in files_of(folder):
             assert "luigi" not in packages_of(imports_of(file)), file
 
 
-def test_only_workflows_imports_luigi_tasks() -> None:
+def test_only_workflows_and_the_command_line_import_luigi_tasks() -> None:
     assert {name.split(".")[0] for name in imports_of(ROOT / "workflows.py")} == {"luigi_tasks"}
     for package in PACKAGES:
         for file in files_of(package):
@@ -134,7 +134,7 @@ def test_only_the_report_draws() -> None:
 def test_no_circle_of_imports_between_folders() -> None:
     """Checks the folders directly in a package; a module directly in a package counts as one of its own."""
     imported: dict[str, set[str]] = defaultdict(set)
-    for package in (*PACKAGES, "luigi_tasks"):
+    for package in (*PACKAGES, "luigi_tasks", "cosplace"):
         for file in files_of(package):
             folder = ".".join(file.relative_to(ROOT).with_suffix("").parts[:2])
             modules = filter(None, map(module_file, imports_of(file)))
@@ -198,7 +198,7 @@ def test_no_folder_has_more_than_12_entries(package: str) -> None:
     assert {folder: names for folder, names in entries.items() if len(names) > MAX_ENTRIES} == {}
 
 
-@pytest.mark.parametrize("package", [*PACKAGES, "luigi_tasks"])
+@pytest.mark.parametrize("package", [*PACKAGES, "luigi_tasks", "cosplace"])
 def test_no_two_files_of_a_package_share_a_name(package: str) -> None:
     counts = Counter(file.name for file in files_of(package) if file.name not in NAMES_OF_EVERY_FOLDER)
     assert [name for name, count in counts.items() if count > 1] == []

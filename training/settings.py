@@ -44,6 +44,8 @@ def _precision(name: str) -> str:
 class TrainingSettings(Settings):
     """How the network is trained: groups, batches, epochs, learning rates."""
 
+    title = "Optimisation"
+
     groups_num: int = setting(DEFAULT_GROUPS_NUM, "number of groups to train on: the first non-empty ones")
     batch_size: int = setting(32, "images per batch, each of another class")
     epochs_num: int = setting(50, "number of epochs; 0 publishes the initial network")
@@ -130,6 +132,8 @@ class TrainingSettings(Settings):
 class RuntimeSettings(Settings):
     """Where and with how many processes to train; never changes the result."""
 
+    title = "Runtime"
+
     device: str = setting("auto", "device of the network: auto (a GPU if there is one), cpu, cuda or cuda:1 etc.")
     num_workers: int = setting(8, "processes that read and augment images, per training process; 0: none")
     checkpoint_minutes: float = setting(10.0, "minutes between checkpoints; one is also saved after each epoch")
@@ -173,12 +177,16 @@ class RuntimeSettings(Settings):
 class ChosenGroups(Settings):
     """An artifact of groups to train on, if not the current one."""
 
+    title = "Grouping"
+
     groups_path: Path | None = setting(None, "folder of a groups artifact to train on, if not the current one")
 
 
 @dataclass(frozen=True)
 class SeedsSettings(Settings):
     """The seeds of a repeated training."""
+
+    title = "Optimisation"
 
     seeds: str = setting("0,1,2", "seeds to train with, one model each; replaces seed", form=_number_list)
 

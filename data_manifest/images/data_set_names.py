@@ -22,6 +22,7 @@ from data_manifest.store.references import LIST_SUFFIX
 CLAIMS = ".names"
 MAX_NAME_BYTES = 180  # file systems take 255, and the parts of a split get a suffix
 PARTS = ("train", "val/database", "val/queries", "test/database", "test/queries")
+SF_XL_PREFIX = "@"  # of file names in the form of SF-XL
 logger = logging.getLogger(__name__)
 
 
@@ -92,6 +93,12 @@ def plain_name(images_folder: Path) -> str:
 def _allowed(character: str) -> str:
     is_word = unicodedata.category(character)[0] in "LMN"
     return character if is_word or character in "._-" else "_"
+
+
+def has_sf_xl_names(folder: Path) -> bool:
+    """Return whether a folder's images have their positions in their names, as in SF-XL; one file is checked."""
+    first = first_file(folder)
+    return first is not None and first.name.startswith(SF_XL_PREFIX)
 
 
 def first_file(folder: Path) -> Path | None:

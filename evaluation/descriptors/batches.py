@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from data_manifest.errors import UserError
-from data_manifest.loader_workers import check_shared_memory, end_with_parent, forkserver, receive_batches
+from data_manifest.images.loader_workers import check_shared_memory, end_with_parent, forkserver, receive_batches
 from evaluation.descriptors.image_dataset import ImageDataset
 
 Sample = tuple[int, Tensor]  # row, image [channels, h, w]

@@ -39,10 +39,10 @@ class Evaluation:
         return {recall.k: recall.percent for recall in self.measured}
 
     def __str__(self) -> str:
-        recalls = ", ".join(f"R@{k}: {recall:.1f}" for k, recall in self.recalls.items())
+        recalls = ", ".join(f"R@{k} {recall:.1f}" for k, recall in self.recalls.items())
         return (
-            f"{recalls} ({self.num_queries} queries, {self.num_queries_without_positive} without a positive, "
-            f"{self.num_database} database images)"
+            f"{recalls}, {self.num_queries} queries, {self.num_queries_without_positive} without a positive, "
+            f"{self.num_database} database images"
         )
 
 

@@ -15,6 +15,8 @@ PAGE = "report.html"
 class ReportSettings(Settings):
     """Choices of what the report shows."""
 
+    title = "Report"
+
     report_queries: int = setting(
         200, "queries shown with pictures: half are the worst, half a random sample (all if there are fewer)"
     )

@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 class ClusterSettings(Settings):
     """Where the partitions of tables are built."""
 
+    title = "Cluster"
+
     dask_scheduler: str | None = setting(
         None, "address of a Dask scheduler whose workers build the tables, such as tcp://host:8786; none: this machine"
     )

@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 class GroupSettings(Settings):
     """How images become classes, and classes groups (paper, section 3.2)."""
 
+    title = "Grouping"
+
     M: float = setting(10.0, "side of a cell, in metres")
     alpha: float = setting(30.0, "width of a heading bin, in degrees; 360 takes images without a heading as well")
     N: int = setting(5, "spacing of classes in cells: two classes of a group are at least M * (N - 1) metres apart")

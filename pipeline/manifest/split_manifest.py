@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 class SplitSettings(Settings):
     """How one folder of photos becomes training, validation and test sets."""
 
+    title = "Data"
+
     split: str = setting(
         NONE,
         "how --photos-folder becomes training, validation and test sets. area: in blocks, so that they share no place; "

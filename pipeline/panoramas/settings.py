@@ -15,6 +15,8 @@ MAX_CROPS = 360
 class CropFolders(Settings):
     """Where panoramas are and where their crops go."""
 
+    title = "Panoramas"
+
     panoramas_folder: Path | None = setting(None, "folder of panoramas, at any depth, as in sf-xl/raw/train/panoramas")
     output_folder: Path | None = setting(
         None, "folder for the crops, with the same subfolders, as in sf-xl/raw/train/database"
@@ -36,6 +38,8 @@ class CropFolders(Settings):
 @dataclasses.dataclass(frozen=True)
 class CropSettings(Settings):
     """How panoramas are cut into crops."""
+
+    title = "Panoramas"
 
     crops_num: int = setting(12, "crops per panorama, at equal angles")
     crop_size: int = setting(512, "width and height of a crop, in pixels")

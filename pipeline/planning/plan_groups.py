@@ -26,6 +26,8 @@ QUANTILES = {"least": 0.0, "lower_quartile": 0.25, "median": 0.5, "upper_quartil
 class EpochSettings(Settings):
     """Size of a training epoch; the defaults are those of training, which this package must not import."""
 
+    title = "Optimisation"
+
     batch_size: int = setting(32, "images per training batch, each of another class")
     iterations_per_epoch: int = setting(10_000, "batches per training epoch")
 

@@ -16,6 +16,8 @@ PART = "{part}"  # in the path of a table
 class SourceSettings(Settings):
     """Where the position, heading and time of images are read from."""
 
+    title = "Data"
+
     source: str = setting(
         NAMES,
         "where positions and headings are read from: names (SF-XL's form), table, or exif (EXIF, XMP and Mapillary's "
@@ -24,12 +26,12 @@ class SourceSettings(Settings):
     )
     table: Path | None = setting(
         None,
-        "for source = table: CSV, JSON or Parquet file, or folder of Parquet files, with one row per image; {part} in "
+        "CSV, JSON or Parquet file with one row per image, for source = table; or a folder of Parquet files. {part} in "
         "the path becomes train, val-database, val-queries, test-database or test-queries",
     )
     columns: str | None = setting(
         None,
-        "for source = table: columns whose names are not recognized, as in path=file,latitude=y,longitude=x",
+        "columns of the table whose names are not recognized, as in path=file,latitude=y,longitude=x",
         form=normalize_columns,
     )
     heading: str = setting(
@@ -39,7 +41,7 @@ class SourceSettings(Settings):
         choices=(GIVEN, FROM_TRACK),
     )
     camera_turn: float = setting(
-        0.0, "for heading = from-track: degrees from the direction of travel to the camera, clockwise"
+        0.0, "degrees from the direction of travel to the camera, clockwise, for heading = from-track"
     )
 
     def check(self) -> None:

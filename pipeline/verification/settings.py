@@ -28,6 +28,8 @@ def normalise_size(text: str) -> str:
 class CheckSettings(Settings):
     """How much of each image is read."""
 
+    title = "Verification"
+
     check: str = setting(  # type: ignore[assignment]  # the option's name hides the method
         DECODE,
         "header: read the first and last block of each file, which finds every truncation; decode: decode everything",
@@ -41,6 +43,8 @@ class CheckSettings(Settings):
 @dataclasses.dataclass(frozen=True)
 class VerifySettings(Settings):
     """What makes an image bad besides damage."""
+
+    title = "Verification"
 
     checksum: Path | None = setting(
         None, "list to compare with: the output of sha256sum, sha1sum, md5sum and the like, or a zip archive"
@@ -67,6 +71,8 @@ class VerifySettings(Settings):
 @dataclasses.dataclass(frozen=True)
 class VerifiedSettings(Settings):
     """Which images groups may use."""
+
+    title = "Grouping"
 
     verified: str = setting(
         NO, "check the images first, as VerifyImages --check does, and drop the bad ones", choices=(HEADER, DECODE, NO)

@@ -49,7 +49,7 @@ def test_paths_as_json_in_a_process_of_its_own(publish: Publish, tmp_path: Path)
 def test_a_mistake_is_one_line_and_no_traceback(tmp_path: Path) -> None:
     done = command("paths", "--artifacts-folder", "none", folder=tmp_path)
     assert done.returncode != 0
-    assert (done.stdout, done.stderr) == ("", "error: --artifacts-folder none: there is no such folder\n")
+    assert (done.stdout, done.stderr) == ("", "ERROR: --artifacts-folder none: there is no such folder\n")
 
 
 def test_the_path_is_not_through_current(publish: Publish, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -168,7 +168,7 @@ def test_mistakes(
 
 def test_a_mistake_exits_with_1(tmp_path: Path) -> None:
     done = command("summary", "none", folder=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", "error: none: there is no such file or folder\n")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "ERROR: none: there is no such file or folder\n")
 
 
 def shown_with(encoding: str, *arguments: str, folder: Path) -> str:

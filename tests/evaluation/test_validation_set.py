@@ -60,7 +60,7 @@ def test_a_small_city_with_known_answers(lists: Lists) -> None:
     evaluation = evaluate(lists)
     assert evaluation.recalls == {1: 40.0, 5: 60.0, 10: 60.0, 20: 60.0}
     assert str(evaluation) == (
-        "R@1: 40.0, R@5: 60.0, R@10: 60.0, R@20: 60.0 (5 queries, 2 without a positive, 4 database images)"
+        "R@1 40.0, R@5 60.0, R@10 60.0, R@20 60.0, 5 queries, 2 without a positive, 4 database images"
     )
     assert evaluation.predictions.height == 5 * 4
     best = evaluation.predictions.filter(rank=1).select("query_path", "database_path", "distance_m", "correct").rows()

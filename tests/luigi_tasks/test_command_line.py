@@ -1,5 +1,7 @@
 """Messages for mistyped tasks and parameters, and the help."""
 
+import re
+
 import pytest
 from luigi.cmdline_parser import CmdlineParser
 from luigi.task_register import TaskClassException
@@ -49,3 +51,18 @@ def test_help_shows_parameters_with_defaults() -> None:
         "--device DEVICE device of the network: auto",
     ):
         assert part in text
+
+
+@pytest.mark.parametrize("task", ["TrainCosPlace", "BuildGroups", "WriteReport"])
+def test_help_shows_each_flag_once_in_groups(task: str) -> None:
+    text = run_module("luigi", "--module", "workflows", task, "--help").stdout
+    flags = re.findall(r"^  (--[\w-]+)", text, re.MULTILINE)
+    assert len(flags) == len(set(flags))
+    assert not [flag for flag in flags if flag.startswith(f"--{task}")]
+    assert text.startswith(f"usage: luigi --module workflows {task} [--PARAMETER VALUE ...]\n\n")
+    assert {"Data:", "Grouping:", "Cluster:", "Luigi:"} <= set(text.splitlines())
+
+
+def test_prefixed_flags_still_work() -> None:
+    done = run_module("luigi", "--module", "workflows", "BuildGroups", "--BuildGroups-alpha", "-3")
+    assert "alpha = -3" in done.stderr

@@ -299,10 +299,9 @@ def test_negative_headings_in_any_order_give_the_recorded_tables(order: str, tmp
 @pytest.fixture
 def city(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The toy city of the demo, with empty files as images."""
-    monkeypatch.syspath_prepend(REPOSITORY / "examples")
-    from city import dataset
-    from city.light import light_of_year
-    from city.settings import CitySettings
+    from cosplace.demo.city import dataset
+    from cosplace.demo.city.light import light_of_year
+    from cosplace.demo.city.settings import CitySettings
 
     def unpainted(plan: object, settings: CitySettings, year: dataset.Year) -> object:
         return SimpleNamespace(light=light_of_year(settings.seed, year.mood, year.year))

@@ -34,14 +34,14 @@ def _card(rows: list[dict[str, Any]], **network: Any) -> str:
         [{**empty, **row} for row in rows], schema=pl.DataFrame(schemas.METRICS.empty_table()).schema
     )
     return model_card(
-        Recipe("training", "city-train", 1, settings, INPUTS), metrics, "best epoch of 3 is 2 (validation R@1 61.2)"
+        Recipe("training", "city-train", 1, settings, INPUTS), metrics, "best epoch 2 of 3, validation R@1 61.2"
     )
 
 
 def test_card_has_recipe_metrics_and_versions() -> None:
     card = _card(ROWS)
     assert card.startswith(
-        "# ResNet50 with 128-dimensional descriptors, trained with CosPlace on city-train\n\nBest epoch of 3"
+        "# ResNet50 with 128-dimensional descriptors, trained with CosPlace on city-train\n\nBest epoch 2 of 3"
     )
     for row in (
         *("| digest of groups | 0123456789abcdef |", "| digest of validation database | fedcba9876543210 |"),

@@ -56,11 +56,11 @@ def _epochs(model: Path) -> int:
 def test_patience_stops_early_and_more_resumes(folder: Path, tiny: dict[str, Any]) -> None:
     early = _train(folder, tiny, [10, 30, 20, 25], epochs_num=20, patience=2)
     assert _epochs(early) == 4
-    text = "best epoch of 4 is 2 (validation R@1 30.0), stopped early after 2 epochs without a better R@1"
+    text = "best epoch 2 of 4, validation R@1 30.0, stopped early after 2 epochs without a better R@1"
     assert text in read_recipe(early)["summary"]["made"]
     later = _train(folder, tiny, [40, 1, 2, 3], epochs_num=20, patience=3)
     assert _epochs(later) == 8
-    assert "is 5 (validation R@1 40.0)" in read_recipe(later)["summary"]["made"]
+    assert "best epoch 5 of 8, validation R@1 40.0" in read_recipe(later)["summary"]["made"]
     assert len(list((folder / "artifacts" / "runs").glob("*/*"))) == 1
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from data_manifest.errors import UserError
-from data_manifest.loader_workers import end_with_parent, forkserver, receive_batches
+from data_manifest.images.loader_workers import end_with_parent, forkserver, receive_batches
 from training.data.batch_augmentation import augment_batch, pack
 from training.data.dataset import GroupDataset, Sample, SkippedImage
 from training.distributed.processes import rank, world_size

@@ -12,6 +12,8 @@ from training.network.settings import require
 class AugmentationSettings(Settings):
     """The size of the training images, and how they are augmented."""
 
+    title = "Augmentation"
+
     image_size: ImageSize | int | None = setting(
         None,
         "image size in training, in pixels: rows x columns, as in 480x640, or the side of a square; none means "

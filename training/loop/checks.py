@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from data_manifest.errors import UserError
-from data_manifest.loader_workers import check_shared_memory
+from data_manifest.images.loader_workers import check_shared_memory
 from data_manifest.store.files import disk_usage, format_bytes
 from training.data.augmentation import Augmentation
 from training.data.dataset import prepare

@@ -1,5 +1,6 @@
 """The registry of backbones, and the dimensions with official weights. Imports no torch."""
 
+import re
 from dataclasses import dataclass
 
 
@@ -67,3 +68,15 @@ OFFICIAL_DIMS = {
     "ResNet18": _powers_of_two(32, 512),
     **dict.fromkeys(("ResNet50", "ResNet101", "ResNet152"), _powers_of_two(32, 2048)),
 }
+
+
+def official_name(text: str) -> tuple[str, int] | None:
+    """Return the backbone and the dimension of a name such as `ResNet50-512`; None if it has another form.
+
+    Case does not matter, `_` is as good as `-`, and the name of the published file is accepted too.
+    """
+    found = re.fullmatch(r"(\w+?)[-_](\d+)(?:_cosplace(?:\.pth)?)?", text.strip(), re.IGNORECASE)
+    names = {name.lower(): name for name in BACKBONES}
+    if found is None or found[1].lower() not in names:
+        return None
+    return names[found[1].lower()], int(found[2])

@@ -40,6 +40,8 @@ def require(holds: bool, settings: Settings, field: str, rule: str) -> None:
 class NetworkSettings(Settings):
     """The network, and its initial weights."""
 
+    title = "Network"
+
     backbone: str = setting("ResNet18", "backbone of the network", choices=tuple(BACKBONES))
     fc_output_dim: int = setting(512, "descriptor dimension")
     train_all_layers: bool = setting(False, "also train the backbone's early layers, instead of freezing them")

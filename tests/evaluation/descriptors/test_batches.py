@@ -13,8 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from data_manifest import loader_workers
 from data_manifest.errors import UserError
+from data_manifest.images import loader_workers
 from evaluation.descriptors import batches
 from evaluation.descriptors.batches import batches_of_one_shape, check_workers, load_batches
 from evaluation.descriptors.image_dataset import ImageDataset

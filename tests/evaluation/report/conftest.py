@@ -130,7 +130,7 @@ def publish_evaluation(
     recipe = evaluation_recipe(name, evaluated, listed["database"], listed["queries"], settings)
     counts = {"queries": 9, "queries_without_positive": 1, "database_images": 12}
     recalls = [{"test_set": "town", "k": k, "recall": recall, **counts} for k, recall in ((1, 44.4), (5, 88.9))]
-    summary = {"made": "R@1: 44.4", **{f"{role}_folder": str(folder) for role, folder in folders.items()}}
+    summary = {"made": "R@1 44.4", **{f"{role}_folder": str(folder) for role, folder in folders.items()}}
     with publishing(artifacts, recipe, summary) as staging:
         for table_name, content, schema in (
             ("predictions", rows, schemas.PREDICTIONS),

@@ -171,7 +171,7 @@ def test_grouping_parameters_are_options(run: Run, capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         run("--help")
     shown = " ".join(capsys.readouterr().out.split())
-    assert "--M M [M ...] side of a cell, in metres [10.0]" in shown
+    assert "--M X [X ...] side of a cell, in metres [10.0]" in shown
     for option in ("--alpha", "--N", "--L", "--min-images-per-class", "--years"):
         assert f"{option} " in shown
 
@@ -210,7 +210,7 @@ def test_warnings_and_errors_go_to_stderr(train: Path, tmp_path: Path) -> None:
     assert "alpha = 50 does not divide 360" in done.stderr, "warnings are no part of the JSON"
     mistaken = output("--M", "0")
     assert mistaken.returncode != 0
-    assert (mistaken.stdout, mistaken.stderr) == ("", "error: M = 0: a cell needs a side of more than 0 metres\n")
+    assert (mistaken.stdout, mistaken.stderr) == ("", "ERROR: M = 0: a cell needs a side of more than 0 metres\n")
 
 
 def test_listing_is_cached_only_if_a_manifest_was_built(tmp_path: Path, name_with: NameWith, run: Run) -> None:

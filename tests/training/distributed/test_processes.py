@@ -17,6 +17,7 @@ import torch
 
 from data_manifest.errors import UserError
 from data_manifest.images.image_size import ImageSize
+from data_manifest.store.recipe import read_recipe
 from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
 from pipeline.manifest.build_manifest import build_manifest
@@ -82,9 +83,11 @@ def of_two(arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def test_two_processes_equal_one(arguments: list[str], of_two: Path, tmp_path: Path) -> None:
-    done = run_module("training", *arguments, f"--artifacts-folder={tmp_path}")
+    done = run_module("training", *arguments, f"--artifacts-folder={tmp_path}", '--data-set={"split": "area"}')
     assert done.returncode == 0, done.stderr
     _assert_close(tmp_path, of_two)
+    (model,) = tmp_path.glob("training/*/current")
+    assert read_recipe(model)["summary"]["data_set"] == {"split": "area"}, "recorded outside of the digest"
 
 
 def _assert_close(some: Path, other: Path) -> None:

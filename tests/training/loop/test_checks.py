@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from data_manifest import loader_workers
 from data_manifest.errors import UserError
+from data_manifest.images import loader_workers
 from data_manifest.store.files import format_bytes
 from tests.training.conftest import WriteGroups
 from training.data.groups import choose_groups

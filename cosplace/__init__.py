@@ -1,0 +1,1 @@
+"""The command `cosplace`, and its demo."""

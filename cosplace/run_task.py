@@ -1,0 +1,67 @@
+"""Run the Luigi task of a command, and name the next command."""
+
+import shlex
+from pathlib import Path
+
+from luigi.cmdline_parser import CmdlineParser
+from luigi.retcodes import run_with_retcodes
+
+from cosplace.commands import TASKS
+from cosplace.stage_progress import showing_progress
+from evaluation.report.settings import PAGE
+from luigi_tasks.parameters import flag_of, parameters_of
+from pipeline.dataset_layout import PHOTOS, PartSettings
+
+FOLLOWING = {"manifest": "groups", "verify": "groups", "split": "groups", "groups": "train"}  # with the same flags
+
+
+def run_task(task: str, name: str, values: dict[str, str], config: str | None, workers: str | None) -> int:
+    """Run the task of a command with the given parameters and return Luigi's exit status."""
+    words = ["--module", "workflows", task, *flags_of(values)]
+    if workers:
+        words += ["--workers", workers]
+    with showing_progress() as progress:
+        status = _exit_status(words)
+    if progress.durations:
+        print(f"Stages: {progress.summary()}")
+    if status == 0:
+        with CmdlineParser.global_instance(words) as parser:
+            artifact = parser.get_task_obj().artifact()
+        if step := next_step(name, artifact, values | ({"config": config} if config else {})):
+            print(step)
+    return status
+
+
+def flags_of(values: dict[str, str]) -> list[str]:
+    """Return parameters and their values as words of a command line."""
+    return [word for name, value in values.items() for word in flag_of(name, value)]
+
+
+def next_step(name: str, artifact: Path, given: dict[str, str]) -> str | None:
+    """Return what to do after a command that published an artifact, or None if nothing follows."""
+    words: tuple[str, ...]
+    match name, given.get("part", PartSettings.part):
+        case "report", _:
+            return f"Open {artifact / PAGE}"
+        case (("train" | "evaluate" | "seeds"), _):
+            words = {"train": "evaluate", "evaluate": "report", "seeds": "show"}[name], str(artifact)
+        case "embed", _:
+            words = "localize", "--model", given.get("model", "MODEL"), "--database", str(artifact), "PHOTO"
+        case "manifest", part if part == PHOTOS:
+            words = "advise", str(artifact)
+        case (("manifest" | "verify"), part) if part != PartSettings.part:
+            return None
+        case _ if following := FOLLOWING.get(name):
+            known = {"config", *parameters_of(TASKS[following])}
+            words = following, *flags_of({key: value for key, value in given.items() if key in known})
+        case _:
+            return None
+    return f"Next: cosplace {shlex.join(words)}"
+
+
+def _exit_status(words: list[str]) -> int:
+    try:
+        run_with_retcodes(words)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0

@@ -1,0 +1,54 @@
+"""An argument parser with one-line errors, in which `--fc_output_dim` and `--fc-output-dim` are the same flag."""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from data_manifest.command_line.closest import closest
+
+
+class CommandParser(argparse.ArgumentParser):
+    """Parses a command line. Errors name the closest flag or command; abbreviated flags are errors."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **options})
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """Parse arguments, with hyphens for underscores in flags."""
+        words = list(sys.argv[1:] if args is None else args)
+        end = words.index("--") if "--" in words else len(words)
+        return super().parse_known_args([*map(with_hyphens, words[:end]), *words[end:]], namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and exit with status 2."""
+        self.exit(2, f"ERROR: {self.explain(message)}\n")
+
+    def explain(self, message: str) -> str:
+        """Return the message to show in place of argparse's."""
+        if unknown := re.search(r"^unrecognized arguments: (?:.*? )?(--[^\s=]+)", message):
+            return f"{self.prog} has no flag {unknown[1]}. {self._advice(unknown[1], self.flags())}"
+        if unknown := re.search(r"^argument command: invalid choice: '(.*?)'", message):
+            return f"{self.prog} has no command {unknown[1]}. {self._advice(unknown[1], self.commands())}"
+        return f"{message}. Run {self.prog} --help."
+
+    def flags(self) -> list[str]:
+        """Return the flags of the command."""
+        parsers = [self, *self.commands().values()]
+        return [flag for parser in parsers for flag in parser._option_string_actions if flag.startswith("--")]
+
+    def commands(self) -> dict[str, argparse.ArgumentParser]:
+        """Return the parsers of the subcommands by name."""
+        actions = self._subparsers._group_actions if self._subparsers else ()
+        return {name: parser for action in actions for name, parser in dict(action.choices or {}).items()}
+
+    def _advice(self, word: str, known: Any) -> str:
+        found = closest(word, known)
+        return f"Closest: {', '.join(found)}." if found else f"Run {self.prog} --help."
+
+
+def with_hyphens(word: str) -> str:
+    """Return a flag with hyphens for underscores; other words as they are."""
+    flag, equals, value = word.partition("=")
+    return flag.replace("_", "-") + equals + value if flag.startswith("--") else word

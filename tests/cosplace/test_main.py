@@ -1,0 +1,94 @@
+"""Commands from the command line to the exit status."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cosplace.write_config import config_text
+from data_manifest.store.find import list_current
+from tests.helpers import run_module
+
+NAME = "@0545981.19@4184971.70@10@S@@@pano@@174@@@@201409@@.jpg"
+MISTAKES = {
+    "command": (["trian"], "cosplace has no command trian. Closest: train"),
+    "name of a task": (["BuildGroups"], "cosplace has no command BuildGroups. Closest: groups"),
+    "flag": (["train", "--bakbone", "x"], "cosplace train has no flag --bakbone. Closest: --backbone"),
+    "abbreviated flag": (["train", "--backb", "x"], "cosplace train has no flag --backb. Closest: --backbone"),
+    "no value": (["groups", "--alpha"], "argument --alpha: expected one argument. Run cosplace groups --help."),
+    "published flag": (["train", "--save_dir", "x"], "--save_dir does not exist here."),
+    "backbone": (["train", "--backbone", "resnet19", "--dataset-folder", "x"], "Closest: ResNet18"),
+    "missing configuration": (["groups", "--config", "none.cfg"], "none.cfg: no such file"),
+    "missing folder": (["groups"], "No train images given. Pass --dataset-folder or --train-folder."),
+    "word too many": (["list", "more"], "unrecognized arguments: more. Run cosplace list --help."),
+}
+
+
+@pytest.mark.parametrize(("words", "message"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_mistake_is_one_line(words: list[str], message: str) -> None:
+    done = run_module("cosplace", *words)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    (tmp_path / "city" / "train").mkdir(parents=True)
+    (tmp_path / "city" / "train" / NAME).touch()
+    return tmp_path / "city"
+
+
+def test_stages_are_numbered_and_the_next_command_is_named(dataset: Path, tmp_path: Path) -> None:
+    flags = ["--dataset_folder", str(dataset), "--artifacts-folder", str(tmp_path / "A"), "--min_images_per_class=1"]
+    done = run_module("cosplace", "groups", *flags)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if line.startswith("[")] == ["[1/2] manifest (train)", "[2/2] groups"]
+    assert re.fullmatch(r"Stages: manifest \(train\) \d\.\d s, groups \d\.\d s", lines[-2])
+    following = f"Next: cosplace train --dataset-folder {dataset} --artifacts-folder {tmp_path / 'A'}"
+    assert lines[-1] == f"{following} --min-images-per-class 1"
+
+    again = run_module("cosplace", "groups", *flags)
+    assert again.returncode == 0
+    assert again.stdout.splitlines()[0].startswith("BuildGroups: up to date (")
+    assert again.stdout.splitlines()[1:] == lines[-1:]
+
+
+def test_a_written_configuration_gives_the_same_artifacts(dataset: Path, tmp_path: Path) -> None:
+    folders = ["--dataset-folder", str(dataset), "--artifacts-folder", str(tmp_path / "A")]
+    assert run_module("cosplace", "manifest", *folders).returncode == 0
+    config = tmp_path / "all.cfg"
+    config.write_text(config_text().replace("\ndataset_folder =\n", f"\ndataset_folder = {dataset}\n"))
+    (before,) = list_current(tmp_path / "A")
+    done = run_module("cosplace", "manifest", "--config", str(config), *folders[2:])
+    assert done.returncode == 0, done.stderr
+    assert "up to date" in done.stdout
+    assert list_current(tmp_path / "A") == [before]
+
+
+def test_config_does_not_replace_a_file(tmp_path: Path) -> None:
+    (tmp_path / "luigi.cfg").write_text("mine")
+    done = run_module("cosplace", "config", str(tmp_path / "luigi.cfg"))
+    assert done.returncode == 1
+    assert "luigi.cfg exists. Choose another name" in done.stderr
+    assert (tmp_path / "luigi.cfg").read_text() == "mine"
+
+
+def test_completion_code_names_the_commands() -> None:
+    done = run_module("cosplace", "completion", "bash")
+    assert done.returncode == 0
+    assert "localize" in done.stdout
+    assert "--fc-output-dim" in done.stdout
+
+
+def test_commands_without_tasks_run_the_same_functions(dataset: Path, tmp_path: Path) -> None:
+    folders = ["--dataset-folder", str(dataset), "--artifacts-folder", str(tmp_path / "A")]
+    run_module("cosplace", "manifest", *folders)
+    (manifest,) = list_current(tmp_path / "A")
+    for ours, theirs in ((["show"], ["data_manifest", "summary"]), (["rejects"], ["data_manifest", "rejects"])):
+        shown = [run_module("cosplace", *ours, str(manifest)), run_module(*theirs, str(manifest))]
+        assert shown[0].stdout == shown[1].stdout != ""
+    planned = [run_module(*words, str(manifest)) for words in (("cosplace", "plan"), ("pipeline", "plan"))]
+    assert planned[0].stdout == planned[1].stdout != ""
