@@ -51,27 +51,18 @@ ABOVE: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1.01), "bord
 _SETTINGS: dict[Any, Any] = {
     "font.size": 10,  # at least 11 pixels on a phone
     "axes.titlesize": "medium",
-    "axes.labelcolor": COLOUR["muted"],
-    "axes.edgecolor": COLOUR["grid"],
-    "axes.facecolor": "none",
     "axes.grid": True,
     "axes.grid.axis": "y",
     "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "figure.facecolor": "none",
-    "grid.color": COLOUR["grid"],
     "grid.linewidth": 0.7,
-    "text.color": COLOUR["ink"],
-    "xtick.color": COLOUR["grid"],
-    "xtick.labelcolor": COLOUR["muted"],
-    "ytick.color": COLOUR["grid"],
-    "ytick.labelcolor": COLOUR["muted"],
-    "legend.frameon": False,
     "lines.linewidth": 1.8,
+    "text.color": COLOUR["ink"],
+    **dict.fromkeys(("axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), COLOUR["muted"]),
+    **dict.fromkeys(("axes.edgecolor", "grid.color", "xtick.color", "ytick.color"), COLOUR["grid"]),
+    **dict.fromkeys(("axes.facecolor", "figure.facecolor"), "none"),
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon", "image.composite_image"), False),
     "svg.fonttype": "none",  # keeps text small, searchable and in the page's font
     "svg.hashsalt": "report",  # equal charts give equal bytes
-    "image.composite_image": False,
 }
 
 

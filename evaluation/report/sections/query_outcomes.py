@@ -8,8 +8,8 @@ One row per query, in the order of the predictions:
 | `answerable` | whether the database has a positive |
 | `first_correct` | rank of the first correct match; null if no stored match is correct |
 | `state` | `correct`: the first match is correct; `unanswerable`: there is no positive; else `incorrect` |
-| `score`, `match_distance`, `match_heading`, `match_years` | similarity and differences of the first match |
-| `nearest_distance`, `nearest_heading`, `nearest_years` | the smallest difference of any positive |
+| `score`, `match_distance`, `match_heading_difference`, `match_years_apart` | similarity and differences of the match |
+| `nearest_distance`, `nearest_heading_difference`, `nearest_years_apart` | the smallest difference of any positive |
 | `example` | the positive with the most similar heading or, if headings are unknown, the nearest one |
 
 Differences of headings are 0 to 180 degrees, those of years at least 0; null if unknown.
@@ -54,8 +54,8 @@ def read_outcomes(test_set: EvaluatedSet, predictions: pl.DataFrame) -> pl.DataF
     pairs = Pairs(queries, database)
     every_query, matched = np.arange(len(queries)), found["row"].to_numpy().astype(np.int64)
     differences = {
-        "match_heading": pairs.heading_difference(every_query, matched),
-        "match_years": np.abs(pairs.years_apart(every_query, matched)),
+        "match_heading_difference": pairs.heading_difference(every_query, matched),
+        "match_years_apart": np.abs(pairs.years_apart(every_query, matched)),
     }
     answerable = pl.col("answerable") | pl.col("first_correct").is_not_null()
     state = pl.when(pl.col("first_correct") == 1).then(pl.lit(CORRECT)).when(answerable).then(pl.lit(INCORRECT))
@@ -80,9 +80,7 @@ def _find_nearest(test_set: EvaluatedSet, database: pl.DataFrame, queries: pl.Da
     return pl.DataFrame(
         {
             "answerable": [len(rows) > 0 for rows in positives],
-            "nearest_distance": pl.Series(nearest.distance).fill_nan(None),
-            "nearest_heading": pl.Series(nearest.heading_difference).fill_nan(None),
-            "nearest_years": pl.Series(nearest.years_apart).fill_nan(None),
+            **{f"nearest_{name}": pl.Series(values).fill_nan(None) for name, values in vars(nearest).items()},
             "example": pl.Series(examples, dtype=pl.String),
         }
     )

@@ -2,57 +2,31 @@
 
 import itertools
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evaluation.metrics import breakdown
+from evaluation.metrics.breakdown import DISTANCE, HEADING, YEARS, Aspect
 from evaluation.report.charts.plot import Plot
 from evaluation.report.charts.style import ABOVE, COLOUR, count_axis, draw_interval, leave_slots, new_chart
 from evaluation.report.format_values import format_plural
 from evaluation.report.sections.query_outcomes import CORRECT
-from evaluation.settings import FRAMES, METRES
 
 Z = 1.96  # 95 % of a normal distribution
 NEVER = 10**9
 MIN_QUERIES = 20  # of a bin that is called weak
 
 
-@dataclass(frozen=True)
-class Aspect:
-    """A measure of how different two images are, with the upper ends of its bins (inclusive) and their labels."""
-
-    name: str
-    title: str
-    unit: str
-    between: str  # completes "0 to 5 metres"
-    ends: tuple[float, ...]
-    labels: tuple[str, ...]  # one more than ends: the last bin is open
-
-    def bin_of(self, values: pl.Expr) -> pl.Expr:
-        """Return the number of the bin of each value."""
-        return pl.sum_horizontal([(values > end).cast(pl.Int32) for end in self.ends])
-
-
-METRE_LABELS = ("0-5", "5-10", "10-25", "25-50", "50-100", "100-1000", ">1000")
-FRAME_LABELS = ("0-1", "2", "3-5", "6-10", "11-20", "21-100", ">100")
-NEAREST = "from the nearest positive"
-DISTANCE = {
-    unit: Aspect("distance", "distance", unit, NEAREST, breakdown.DISTANCE[unit].ends, labels)
-    for unit, labels in ((METRES, METRE_LABELS), (FRAMES, FRAME_LABELS))
-}
-HEADING_LABELS = ("0-15", "15-30", "30-60", "60-90", ">90")
-TURNED = "from the heading of the nearest positive"
-HEADING = Aspect("heading", "heading difference", "degrees", TURNED, breakdown.HEADING.ends, HEADING_LABELS)
-YEARS = Aspect("years", "years apart", "years", "apart", breakdown.YEARS.ends, ("0", "1", "2", "3-5", "6-10", ">10"))
-
-
 def aspects(unit: str) -> tuple[Aspect, ...]:
     """Return the aspects of a test set whose distances are in metres or frames."""
     return DISTANCE[unit], HEADING, YEARS
+
+
+def title_of(aspect: Aspect) -> str:
+    """Return the name of an aspect in words."""
+    return aspect.name.replace("_", " ")
 
 
 def recall_by(outcomes: pl.DataFrame, aspect: Aspect) -> pl.DataFrame:
@@ -72,8 +46,7 @@ def plot_recall_by(outcomes: pl.DataFrame, aspect: Aspect) -> Plot | None:
     data = recall_by(outcomes, aspect)
     if data.is_empty():
         return None
-    labels = [f"{label}\n{queries:,}" for label, queries in data.select("label", "queries").iter_rows()]
-    figure, axes = _new_bar_chart(labels, f"{aspect.unit}; below, the number of queries")
+    figure, axes = _new_bar_chart(data, aspect)
     axes.bar(range(len(data)), data["recall_1"], width=0.6, color=COLOUR["accent"], label="R@1 with 95 % interval")
     known = data.with_row_index("x").filter(pl.col("queries") > 0)
     draw_interval(axes, known["x"], known["recall_1"], known["low_1"], known["high_1"])
@@ -81,11 +54,11 @@ def plot_recall_by(outcomes: pl.DataFrame, aspect: Aspect) -> Plot | None:
     axes.set(ylim=(0, 104), ylabel="recall, %")
     axes.legend(ncols=2, reverse=True, **ABOVE)
     bins = "; ".join(
-        f"{recall:.1f} % at {spell(label)} {aspect.unit} ({format_plural(queries, 'query', 'queries')})"
+        f"{recall:.1f} % ({label}, {format_plural(queries, 'query', 'queries')})"
         for label, recall, queries in known.select("label", "recall_1", "queries").iter_rows()
     )
-    title = f"Recall by {aspect.title}"
-    alt = f"R@1 by {aspect.title} of the nearest positive: {bins}."
+    title = f"Recall by {title_of(aspect)}"
+    alt = f"R@1 by {title_of(aspect)} of the nearest positive: {bins}."
     return Plot(f"recall_by_{aspect.name}", title, alt, figure, data, bars=len(known))
 
 
@@ -104,15 +77,10 @@ def weakest_bin(outcomes: pl.DataFrame, unit: str) -> str:
         return f"R@1 is the same in all bins of distance, heading and years that have {MIN_QUERIES} queries."
     chance = " The intervals overlap: this may be chance." if low["high_1"] >= high["low_1"] else ""
     return (
-        f"Fails most at {spell(low['label'])} {aspect.unit} {aspect.between}: R@1 is {low['recall_1']:.0f} % "
-        f"({low['queries']:,} queries), against {high['recall_1']:.0f} % at {spell(high['label'])} {aspect.unit} "
-        f"({high['queries']:,} queries).{chance}"
+        f"Fails most by {title_of(aspect)} from the nearest positive: R@1 is {low['recall_1']:.0f} % ({low['label']}, "
+        f"{low['queries']:,} queries), against {high['recall_1']:.0f} % ({high['label']}, {high['queries']:,} "
+        f"queries).{chance}"
     )
-
-
-def spell(label: str) -> str:
-    """Return the label of a bin in words."""
-    return label.replace("-", " to ").replace(">", "more than ")
 
 
 def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
@@ -133,7 +101,7 @@ def plot_matches_by(outcomes: pl.DataFrame, aspect: Aspect) -> Plot | None:
     )
     if data.is_empty():
         return None
-    figure, axes = _new_bar_chart(data["label"].to_list(), aspect.unit)
+    figure, axes = _new_bar_chart(data, aspect)
     x, correct, incorrect = range(len(data)), data["correct"], data["incorrect"]
     axes.bar(x, correct, width=0.6, color=COLOUR["correct"], label="correct")
     hatched: dict[str, Any] = {"hatch": "////", "edgecolor": COLOUR["surface"], "linewidth": 0}
@@ -145,19 +113,20 @@ def plot_matches_by(outcomes: pl.DataFrame, aspect: Aspect) -> Plot | None:
     axes.set_ylim(0, 1.12 * totals.to_numpy().max())
     axes.legend(ncols=2, **ABOVE)
     bins = "; ".join(
-        f"{right:,} of {right + other:,} at {spell(label)} {aspect.unit}"
+        f"{right:,} of {right + other:,} ({label})"
         for label, right, other in data.select("label", "correct", "incorrect").iter_rows()
         if right + other
     )
-    title = f"First matches by {aspect.title}"
-    alt = f"Correct first matches by {aspect.title}: {bins}."
+    title = f"First matches by {title_of(aspect)}"
+    alt = f"Correct first matches by {title_of(aspect)}: {bins}."
     return Plot(f"matches_by_{aspect.name}", title, alt, figure, data, bars=int((totals > 0).sum()))
 
 
 def _count_by_bin(outcomes: pl.DataFrame, column: str, aspect: Aspect, **counts: pl.Expr) -> pl.DataFrame:
     """Return the counts per bin, up to the last bin that is not empty."""
     known = outcomes.filter(pl.col(column).is_not_null())
-    counted = known.group_by(aspect.bin_of(pl.col(column)).alias("bin")).agg(**counts)
+    number = pl.sum_horizontal([(pl.col(column) > end).cast(pl.Int32) for end in aspect.ends])
+    counted = known.group_by(number.alias("bin")).agg(**counts)
     last = max(counted["bin"].to_list(), default=-1)
     every = pl.DataFrame(
         {"bin": range(last + 1), "label": aspect.labels[: last + 1]}, schema_overrides={"bin": pl.Int32}
@@ -165,8 +134,14 @@ def _count_by_bin(outcomes: pl.DataFrame, column: str, aspect: Aspect, **counts:
     return every.join(counted, on="bin", how="left", maintain_order="left").fill_null(0)
 
 
-def _new_bar_chart(labels: list[str], unit: str) -> tuple[Figure, Axes]:
+def _new_bar_chart(data: pl.DataFrame, aspect: Aspect) -> tuple[Figure, Axes]:
+    """Return axes for a bar per bin, labelled as in "3-5" and, if there is a column of them, with the queries."""
     figure, axes = new_chart()
+    labels = [label.rsplit(" ", 1)[0].replace(" to ", "-").replace("over ", ">") for label in data["label"]]
+    unit = aspect.labels[-1].rsplit(" ", 1)[1]
+    if "queries" in data.columns:
+        labels = [f"{label}\n{queries:,}" for label, queries in zip(labels, data["queries"], strict=True)]
+        unit += "; below, the number of queries"
     axes.set_xticks(range(len(labels)), labels=labels)
     axes.set_xlabel(unit)
     leave_slots(axes, 0, len(labels) - 1)

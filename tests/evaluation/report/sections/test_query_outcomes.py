@@ -15,6 +15,8 @@ from evaluation.report.sections.query_outcomes import (
 )
 from tests.evaluation.report.conftest import Town
 
+DIFFERENCES = ("distance", "heading_difference", "years_apart")
+
 
 @pytest.fixture(scope="module")
 def outcomes(town: Town) -> pl.DataFrame:
@@ -32,12 +34,18 @@ def test_states(outcomes: pl.DataFrame) -> None:
 def test_differences_of_matches_and_positives(outcomes: pl.DataFrame) -> None:
     first, second, far = (outcomes.filter(pl.col("utm_east") == 545000.0 + east) for east in (2.0, 43.0, 5000.0))
     assert set(first["match_distance"]) == {2.0}
-    assert set(first["match_heading"]) == {0.0}, "equally near images are ordered by heading"
-    assert set(first["match_years"]) == {5}
+    assert set(first["match_heading_difference"]) == {0.0}, "equally near images are ordered by heading"
+    assert set(first["match_years_apart"]) == {5}
     assert set(second["match_distance"]) == {43.0}
     assert set(second["nearest_distance"]) == {3.0}
-    assert set(second["nearest_years"]) == {6.0}
-    for name in ("match_heading", "nearest_distance", "nearest_heading", "nearest_years", "example"):
+    assert set(second["nearest_years_apart"]) == {6.0}
+    for name in (
+        "match_heading_difference",
+        "nearest_distance",
+        "nearest_heading_difference",
+        "nearest_years_apart",
+        "example",
+    ):
         assert far[name].to_list() == [None], name
 
 
