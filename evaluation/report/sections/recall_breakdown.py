@@ -69,17 +69,17 @@ def weakest_bin(outcomes: pl.DataFrame, unit: str) -> str:
         bins = recall_by(outcomes, aspect).filter(pl.col("queries") >= MIN_QUERIES).to_dicts()
         for one, other in itertools.pairwise(bins):
             low, high = sorted((one, other), key=lambda each: float(each["recall_1"]))
-            drops.append((high["recall_1"] - low["recall_1"], aspect, low, high))
+            drops.append((high["recall_1"] - low["recall_1"], low, high))
     if not drops:
         return f"Too few queries to say where the model fails most: fewer than two bins have {MIN_QUERIES} queries."
-    drop, aspect, low, high = max(drops, key=lambda each: each[0])
+    drop, low, high = max(drops, key=lambda each: each[0])
     if not drop:
         return f"R@1 is the same in all bins of distance, heading and years that have {MIN_QUERIES} queries."
     chance = " The intervals overlap: this may be chance." if low["high_1"] >= high["low_1"] else ""
+    where, other = (each["label"].replace("same year", "0 years") for each in (low, high))
     return (
-        f"Fails most by {title_of(aspect)} from the nearest positive: R@1 is {low['recall_1']:.0f} % ({low['label']}, "
-        f"{low['queries']:,} queries), against {high['recall_1']:.0f} % ({high['label']}, {high['queries']:,} "
-        f"queries).{chance}"
+        f"Fails most at {where} from the nearest positive: R@1 is {low['recall_1']:.0f} % ({low['queries']:,} queries), "
+        f"against {high['recall_1']:.0f} % at {other} ({high['queries']:,} queries).{chance}"
     )
 
 

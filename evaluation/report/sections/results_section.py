@@ -37,7 +37,7 @@ def results_section(results: Sequence[SetResult]) -> Section:
             result.charts(recalls, "What makes a query hard", HARD),
             result.charts(matches, "How far the first match can be trusted", MATCHES),
         ]
-    lead = "A query is correct at k if one of its k best matches is a positive: within the radius."
+    lead = "A query is correct at k if one of its k best matches is within the radius of positives."
     return Section("results", "Results", lead, blocks)
 
 

@@ -70,13 +70,13 @@ def outcomes_by_years(*bins: tuple[int, int, int]) -> pl.DataFrame:
     [
         (
             [(0, 100, 90), (4, 100, 50), (8, 19, 0)],
-            "Fails most by years apart from the nearest positive: R@1 is 50 % (3 to 5 years, 100 queries), "
-            "against 90 % (same year, 100 queries).",
+            "Fails most at 3 to 5 years from the nearest positive: R@1 is 50 % (100 queries), "
+            "against 90 % at 0 years (100 queries).",
         ),
         (
             [(0, 20, 10), (20, 20, 9)],
-            "Fails most by years apart from the nearest positive: R@1 is 45 % (over 10 years, 20 queries), "
-            "against 50 % (same year, 20 queries). "
+            "Fails most at over 10 years from the nearest positive: R@1 is 45 % (20 queries), "
+            "against 50 % at 0 years (20 queries). "
             "The intervals overlap: this may be chance.",
         ),
         ([(0, 20, 5), (1, 20, 5)], "R@1 is the same in all bins of distance, heading and years that have 20 queries."),
