@@ -78,8 +78,9 @@ def weakest_bin(outcomes: pl.DataFrame, unit: str) -> str:
     chance = " The intervals overlap: this may be chance." if low["high_1"] >= high["low_1"] else ""
     where, other = (each["label"].replace("same year", "0 years") for each in (low, high))
     return (
-        f"Fails most at {where} from the nearest positive: R@1 is {low['recall_1']:.0f} % ({low['queries']:,} queries), "
-        f"against {high['recall_1']:.0f} % at {other} ({high['queries']:,} queries).{chance}"
+        f"Fails most at {where} from the nearest positive: "
+        f"R@1 is {low['recall_1']:.0f} % ({low['queries']:,} queries), against {high['recall_1']:.0f} % "
+        f"at {other} ({high['queries']:,} queries).{chance}"
     )
 
 
