@@ -137,6 +137,8 @@ def _find_untrained(artifacts: Path, evaluation: Artifact, training: Artifact) -
         return [recipe["settings"], *(recipe["inputs"].get(key) for key in IMAGE_KEYS)]
 
     for folder, recipe in find_recipes(artifacts, Recipe("evaluation", "", 0, {}, {}), any_name=True):
+        if recipe["digest"] == evaluation.recipe["digest"]:
+            continue
         other = Artifact(folder, recipe)
         if images(recipe) == images(evaluation.recipe) and (model := other.find_input(artifacts, "model", "training")):
             settings = model.recipe["settings"]

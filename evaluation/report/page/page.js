@@ -74,6 +74,7 @@ document.querySelectorAll(".gallery").forEach((gallery) => {
   const tip = document.createElement("div");
   tip.className = "tip";
   tip.innerHTML = FILE;
+  document.addEventListener("keydown", (event) => event.key === "Escape" && tip.remove());
   cards.flatMap((card) => [...card.querySelectorAll(".picture:not(.map)")]).forEach((figure) => {
     const [picture, caption] = figure.children;
     const path = caption.title;
@@ -86,6 +87,7 @@ document.querySelectorAll(".gallery").forEach((gallery) => {
       });
     }
     figure.addEventListener("pointerleave", () => tip.remove());
+    figure.addEventListener("focusout", (event) => figure.contains(event.relatedTarget) || tip.remove());
     if (!picture.src) return;
     picture.tabIndex = 0;
     picture.setAttribute("role", "button");
@@ -99,10 +101,9 @@ document.querySelectorAll(".gallery").forEach((gallery) => {
     };
     picture.addEventListener("click", enlarge);
     picture.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" || event.key === " ") {
-        event.preventDefault();
-        enlarge();
-      }
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      enlarge();
     });
   });
 });

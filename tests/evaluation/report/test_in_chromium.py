@@ -197,6 +197,8 @@ def test_tooltip_shows_the_file_name_at_the_focus(opened: "Chrome") -> None:
     assert "@2013" in opened.find_element("css selector", ".picture.positive .tip code").text
     opened.switch_to.active_element.send_keys(Keys.TAB)
     assert ask(opened, "document.activeElement.className") == "copy"
+    opened.switch_to.active_element.send_keys(Keys.TAB)
+    assert "positive" not in ask(opened, "document.querySelector('.tip')?.parentNode.className ?? ''")
 
 
 def test_command_is_copied(opened: "Chrome") -> None:
