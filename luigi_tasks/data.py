@@ -191,7 +191,7 @@ def pinned_crops(
 ) -> Recipe:
     """Return the recipe of the crops."""
     listing = pinned_listing(folders[0], artifacts, rescan)
-    return crops_recipe(*folders, artifacts, listing, settings, make_source(source, PANORAMAS))
+    return crops_recipe(folders, artifacts, listing, settings, make_source(source, PANORAMAS))
 
 
 @takes(DatasetSettings, SourceSettings, CropFolders, CropSettings, ClusterSettings)

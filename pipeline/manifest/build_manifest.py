@@ -13,7 +13,7 @@ from data_manifest.images.data_set_names import data_set_name
 from data_manifest.progress import Progress, working
 from data_manifest.store.find import find_artifacts
 from data_manifest.store.publish import find_published, publishing
-from data_manifest.store.recipe import Recipe
+from data_manifest.store.recipe import Recipe, nest_counts
 from data_manifest.store.staging import dead_staging
 from data_manifest.tables import read_table
 from pipeline.execution.disk_space import check_space, room_for_manifest
@@ -23,8 +23,6 @@ from pipeline.listing.leaves import LeafRange
 from pipeline.listing.list_images import Listing, list_images
 from pipeline.listing.shuffle import ROWS_PER_PARTITION, Shuffle
 from pipeline.manifest.build_partition import (
-    HEADINGS,
-    KEPT_UTM,
     VERSION,
     Built,
     ManifestBuild,
@@ -33,8 +31,7 @@ from pipeline.manifest.build_partition import (
     link_partition,
     read_otherwise,
 )
-from pipeline.sources.names_source import NAMES_SOURCE
-from pipeline.sources.source import Source
+from pipeline.sources.source import NAMES_SOURCE, Source
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +145,7 @@ def summarise(parts: Sequence[Built]) -> dict[str, Any]:
     total["partitions"] = len(parts)
     total["partitions_from_before"] = sum(part.is_linked for part in parts)
     total["made"] = f"{total['usable']:,} usable images, {total['rejects']:,} rejects"
-    return total
+    return nest_counts(total)
 
 
 def _check_unchanged(listing: Listing, source: Source, recipe: Recipe) -> None:
@@ -175,14 +172,14 @@ def _log_summary(name: str, summary: dict[str, Any]) -> None:
     if summary["partitions_from_before"]:
         text = "%s: %d of %d partitions reused"
         logger.info(text, name, summary["partitions_from_before"], summary["partitions"])
-    for key, count in summary.items():
-        if key.startswith("rejects: ") and count:
-            logger.info("%s: %s rejected: %s", name, f"{count:,}", key.removeprefix("rejects: "))
-        if key.startswith(HEADINGS) and count:
-            logger.info("%s: %s with heading %s", name, f"{count:,}", key.removeprefix(HEADINGS))
-        if key.startswith(KEPT_UTM) and count:
-            text = "%s: %s images kept with a UTM position that cannot be in its zone: %s"
-            logger.warning(text, name, f"{count:,}", key.removeprefix(KEPT_UTM))
+    for kind, level, text in (
+        ("rejects", logging.INFO, "rejected:"),
+        ("headings", logging.INFO, "with heading"),
+        ("UTM kept", logging.WARNING, "images kept with a UTM position that cannot be in its zone:"),
+    ):
+        for what, count in summary[kind].items():
+            if count:
+                logger.log(level, "%s: %s %s %s", name, f"{count:,}", text, what)
     notes = {
         "repeats": "listed again, counted once",
         "without_heading": "without a heading",

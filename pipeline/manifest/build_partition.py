@@ -19,8 +19,7 @@ from pipeline.metadata.paths import distinct_paths
 from pipeline.metadata.positions import FAR_APART_M, NOTICEABLY_APART_M
 from pipeline.metadata.rejects import Reason
 from pipeline.metadata.utm_faults import UTM_FAULTS
-from pipeline.sources.names_source import NAMES_READER
-from pipeline.sources.source import Reader
+from pipeline.sources.source import NAMES_SOURCE, Reader
 
 VERSION = 5  # raise it when the rows for the same paths change, or which rows are in which partition
 COUNTS_NOTE = "counts"
@@ -69,7 +68,7 @@ class ManifestBuild:
     folder: Path
     strict: bool
     earlier: tuple[Path, ...] = ()
-    reader: Reader = NAMES_READER
+    reader: Reader = NAMES_SOURCE
 
 
 @dataclass(frozen=True)

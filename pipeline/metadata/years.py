@@ -4,8 +4,6 @@ A single hyphen takes all images with a year.
 """
 
 import re
-from collections.abc import Iterable
-from pathlib import Path
 
 import polars as pl
 
@@ -76,18 +74,8 @@ def _as_text(first: int, last: int) -> str:
 
 
 def count_years(images: pl.LazyFrame) -> pl.DataFrame:
-    """Return the number of manifest rows per `year`, which may be null."""
+    """Return `num_images` per `year` of manifest rows, sorted; the year may be null."""
     return images.group_by("year").agg(num_images=pl.len().cast(pl.Int64)).sort("year").collect()
-
-
-def count_years_of(manifest_file: Path) -> pl.DataFrame:
-    """Return the number of rows per year of one partition of a manifest."""
-    return count_years(pl.scan_parquet(manifest_file, glob=False))
-
-
-def sum_year_counts(counts: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """Return the sum of several results of `count_years`."""
-    return pl.concat(counts).group_by("year").agg(pl.col("num_images").sum()).sort("year")
 
 
 def count_excluded_by_year(counts: pl.DataFrame, years: str | None) -> dict[str, int]:
