@@ -103,7 +103,9 @@ document.querySelectorAll(".gallery").forEach((gallery) => {
       });
     }
     figure.addEventListener("pointerleave", () => tip.remove());
-    figure.addEventListener("focusout", (event) => figure.contains(event.relatedTarget) || tip.remove());
+    figure.addEventListener("focusout", ({ relatedTarget }) => {
+      if (relatedTarget && !figure.contains(relatedTarget)) tip.remove();
+    });
     if (!picture.src) return;
     picture.dataset.path = path;
     picture.tabIndex = figure.matches(".query") ? 0 : -1; // one stop per card: arrow keys lead to the others
