@@ -24,7 +24,7 @@ from pipeline.dataset_layout import DatasetSettings
 from pipeline.execution.dask_cluster import ClusterSettings
 from pipeline.groups.build_groups import groups_recipe
 from pipeline.groups.settings import GroupSettings
-from pipeline.manifest.split_manifest import SplitSettings
+from pipeline.manifest.settings import SplitSettings
 from pipeline.sources.settings import SourceSettings
 from pipeline.verification.drop_bad_images import Verified
 from pipeline.verification.settings import NO, VerifiedSettings, VerifySettings

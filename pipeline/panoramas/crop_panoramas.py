@@ -40,8 +40,7 @@ OUTPUT_OPTION = "--output-folder"
 PANORAMAS_AT_A_TIME = 16
 OK, NO_NAME, NO_HEADING, SAME_CROPS = Status.OK.value, "no name", "no heading", "same crops"
 FOLDER, STEM = pl.col("path").str.extract("^(.*/)"), pl.col("name").str.replace(r"\.\w+$", "")
-# The note of `read_photo` on a doubtful heading, which is used; the note becomes the detail.
-DOUBT = pl.col("note").str.extract(r"(GPano heading 0, GPSImgDirection .*)").alias("doubt")
+DOUBT = pl.col("note").str.extract(r"(GPano heading 0, GPSImgDirection .*)").alias("doubt")  # the heading is used
 ROWS = pl.Schema({**pl.Schema(CROPPED), "status": pl.String(), "cut_now": pl.Boolean()})
 logger = logging.getLogger(__name__)
 
@@ -166,15 +165,14 @@ def _cut_one(
 ) -> Cropped:
     from pipeline.panoramas.projection import crop_headings, cut, read_panorama  # imports Pillow
 
-    source = folders.panoramas / path
-    _, modified_ns = stat_file(str(source))
+    _, modified_ns = stat_file(f"{folders.panoramas}/{path}")
     if modified_ns is None:
         return path, heading, 0, Status.VANISHED.value, None, False
     targets = [folders.output / crop_path(path, name, each) for each in crop_headings(heading, settings)]
     if all(stat_file(str(target))[1] == modified_ns for target in targets):
         return path, heading, len(targets), OK, doubt, False
     try:
-        for crop, target in zip(cut(read_panorama(source), settings), targets, strict=True):
+        for crop, target in zip(cut(read_panorama(folders.panoramas / path), settings), targets, strict=True):
             target.parent.mkdir(parents=True, exist_ok=True)
             unfinished = folders.unfinished / uuid.uuid4().hex
             crop.save(unfinished, "JPEG", quality=settings.crop_quality)

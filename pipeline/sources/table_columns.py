@@ -77,14 +77,14 @@ def find_columns(table: Path, schema: Mapping[str, pl.DataType], given: Mapping[
         _check_single(table, meaning, [each for each in names if _as_in_file(each) == _as_in_file(name)])
     columns = dict(given)
     for meaning in [each for each in ALIASES if each not in given]:
-        matches = [name for name in names if _meaning(name) == meaning and name not in given.values()]
+        matches = [name for name in names if MEANINGS.get(_normalized(name)) == meaning and name not in given.values()]
         _check_single(table, meaning, matches)
         if matches:
             columns[meaning] = matches[0]
     if "utm_east" not in columns and _normalized(columns.get("utm_band", "")) == HEMISPHERE:
         columns.setdefault("latitude_ref", columns.pop("utm_band"))
     for name in schema:
-        if name not in names and _meaning(name):
+        if name not in names and _normalized(name) in MEANINGS:
             logger.warning("%s: column %s holds %s and is not read", table, name, _kind(schema[name]))
     _check_complete(table, schema, columns)
     return columns
@@ -105,10 +105,6 @@ def _as_in_file(name: str) -> str:
 
 def _normalized(name: str) -> str:
     return _as_in_file(name).strip().lower().replace(" ", "_").replace("-", "_")
-
-
-def _meaning(name: str) -> str | None:
-    return MEANINGS.get(_normalized(name))
 
 
 def _kind(kind: pl.DataType) -> str:
