@@ -87,6 +87,15 @@ def test_two_processes_equal_one(arguments: list[str], of_two: Path, tmp_path: P
     _assert_close(tmp_path, of_two)
 
 
+@pytest.mark.slow
+def test_two_processes_with_a_timm_backbone_equal_one(arguments: list[str], tmp_path: Path) -> None:
+    command = [*arguments, "--backbone=timm/test_vit", "--image-size=48", "--gradient-checkpointing=true"]
+    one, two = ([*command, f"--artifacts-folder={tmp_path / name}"] for name in ("one", "two"))
+    for done in (run_module("training", *one), *_train_in_two(two)):
+        assert done.returncode == 0, done.stderr
+    _assert_close(tmp_path / "one", tmp_path / "two")
+
+
 def _assert_close(some: Path, other: Path) -> None:
     """Compare the models and metrics in two artifacts folders."""
     one, two = (next(each.glob("training/*/current")).resolve() for each in (some, other))

@@ -76,7 +76,7 @@ def kill_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return kill_after
 
 
-CASES = [("ResNet18", 0), ("EfficientNet_B0", 0), ("SqueezeNet1_0", 2)]
+CASES = [("ResNet18", 0), ("EfficientNet_B0", 0), ("SqueezeNet1_0", 2), ("timm/test_vit", 0)]
 
 
 @pytest.mark.slow
