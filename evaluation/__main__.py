@@ -10,6 +10,8 @@ from data_manifest.progress import working
 from evaluation.localization.find_photos import find_photos
 from evaluation.settings import EXACT, HNSW, IVFPQ
 
+DATABASE = "folder of an evaluation (artifacts/evaluation/<data set>) or of descriptors, whose database is searched"
+
 
 def make_parser() -> CommandParser:
     """Return the parser of the command line."""
@@ -24,11 +26,9 @@ def add_localize(parser: argparse.ArgumentParser) -> None:
     parser.description = "Show where photos were taken: the database images that look most like each."
     add = parser.add_argument
     add("photos", nargs="+", type=Path, metavar="PHOTO", help="a photo, or a folder of photos")
-    add("--model", type=Path, required=True, help="folder of a training (artifacts/training/<data set>), or a file")
-    text = "folder of an evaluation (artifacts/evaluation/<data set>) or of descriptors, whose database is searched"
-    add("--database", type=Path, required=True, help=text)
-    add("--backbone", help="backbone of a file of weights that does not show it")
-    add("--fc-output-dim", type=int, help="descriptor dimension of such a file")
+    text = "folder of a training (artifacts/training/<data set>), a weights file, or an official name (ResNet50-512)"
+    add("--model", required=True, help=text)
+    add("--database", type=Path, required=True, help=DATABASE)
     add("--top", type=_at_least_one, default=5, metavar="N", help="matches to show per photo [%(default)s]")
     add("--format", choices=("table", "json", "geojson"), default="table", help="output format [%(default)s]")
     add("--panel", type=Path, metavar="FILE", help="draw photos and matches to this image, as in out.png")
@@ -53,12 +53,12 @@ def localize(options: argparse.Namespace) -> int:
         from evaluation.localization.find_database import find_database
         from evaluation.localization.localize import Localizer
         from evaluation.localization.panel import check_panel, draw_panel
-        from evaluation.localization.show_located import show
+        from evaluation.localization.show_located import show, terminal_width
 
     if options.panel is not None:
         check_panel(options.panel)
     with working("loading the model"):
-        model = find_model(options.model, options.backbone, options.fc_output_dim)
+        model = find_model(options.model)
     database = find_database(
         options.database, model, options.index, device=options.device, num_workers=options.num_workers
     )
@@ -66,7 +66,7 @@ def localize(options: argparse.Namespace) -> int:
         localizer = Localizer(model, database)
     with working(f"localizing {len(photos):,} photos"):
         located = localizer.localize(photos, options.top)
-    print(show(located, options.format))
+    print(show(located, options.format, terminal_width()))
     if options.panel is not None:
         draw_panel(located, database.images.images_folder, options.panel)
     return int(any(photo.error is not None for photo in located))

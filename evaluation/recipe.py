@@ -5,11 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from data_manifest.errors import UserError
-from data_manifest.images.image_size import PUBLISHED_IMAGE_SIZE, ImageSize
 from data_manifest.store.recipe import Recipe, digest_of_file, is_published, read_recipe
 from data_manifest.store.references import WEIGHTS
-from evaluation.settings import EXACT, RECALL_VALUES, WITHIN_25_M, EvaluationSettings, Extraction, Threshold
+from evaluation.settings import EXACT, RECALL_VALUES, WITHIN_25_M, Extraction, Threshold
 from evaluation.test_sets.named_sets import NamedSet
 
 VERSION = 4  # raise when equal inputs give other predictions, recalls or breakdowns
@@ -49,33 +47,6 @@ class ImageDigests:
 
     manifest: str
     files: str
-
-
-def given_model(path: Path, backbone: str, fc_output_dim: int, defaults: tuple[str, int]) -> ModelDigests:
-    """Return the digests of a file of weights. A published training knows its own network.
-
-    `defaults` are the backbone and the dimension that count as not requested.
-
-    Raises:
-        UserError: The file does not exist, or its network is not the requested one.
-    """
-    requested: dict[str, Any] = {"backbone": backbone, "fc_output_dim": fc_output_dim}
-    if not is_published(path.parent):
-        return ModelDigests.of(path, **requested)
-    settings = read_recipe(path.parent)["settings"]
-    for (name, value), default in zip(requested.items(), defaults, strict=True):
-        if value not in (default, settings[name]):
-            raise UserError(f"{name} = {value}: {path} has {settings[name]}. Leave it out, or give another model")
-    return ModelDigests.of(path, **{name: settings[name] for name in requested})
-
-
-def size_for(model: Path, settings: EvaluationSettings, image_size: ImageSize | None) -> ImageSize:
-    """Return the size that test images are resized to: as requested, else as the model file states, else 512."""
-    if image_size is not None or not settings.resize_test_imgs:
-        return image_size or PUBLISHED_IMAGE_SIZE
-    from training.network.weights import stated_image_size  # late: torch takes seconds to import
-
-    return stated_image_size(model) or PUBLISHED_IMAGE_SIZE
 
 
 def evaluation_settings(

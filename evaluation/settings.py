@@ -112,6 +112,36 @@ class RetrievalSettings(Settings):
 
 
 @dataclass(frozen=True)
+class ModelSettings(Settings):
+    """The model to use."""
+
+    title = "Evaluation"
+
+    model: str | None = setting(
+        None,
+        "folder of a training (artifacts/training/<data set>), weights file, or official name such as ResNet50-512; "
+        "its recipe gives network, data set and threshold, and nothing is trained",
+    )
+    train_new: bool = setting(False, "train a new model even if others of the same data set exist")
+
+    def check(self) -> None:
+        """Refuse to train a given model."""
+        if self.model is not None and self.train_new:
+            raise UserError(f"model = {self.model}: with train_new, a new model is trained. Give only one of the two.")
+
+
+@dataclass(frozen=True)
+class ChosenEvaluation(Settings):
+    """A published evaluation."""
+
+    title = "Evaluation"
+
+    evaluation: Path | None = setting(
+        None, "published evaluation to report on, or comparison of several, as in artifacts/evaluation/<data set>"
+    )
+
+
+@dataclass(frozen=True)
 class ChosenSets(Settings):
     """Test sets other than the data set's own."""
 

@@ -1,79 +1,48 @@
 """Tasks from a model and images to descriptors, recalls and a report."""
 
 import dataclasses
-import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_manifest.progress import working
-from data_manifest.store.recipe import Recipe, is_published
+from data_manifest.store.recipe import Recipe, read_recipe
 from evaluation.recipe import (
     ImageDigests,
-    ModelDigests,
     descriptors_recipe,
     evaluation_recipe,
     evaluation_settings,
-    given_model,
     recipe_of_sets,
-    size_for,
 )
 from evaluation.report.settings import ReportSettings, report_recipe
-from evaluation.settings import ChosenSets, EvaluationSettings, Extraction, RetrievalSettings, Threshold
+from evaluation.settings import (
+    ChosenEvaluation,
+    ChosenSets,
+    EvaluationSettings,
+    ModelSettings,
+    RetrievalSettings,
+    Threshold,
+)
 from evaluation.test_sets.set_folders import SetFolders, find_sets
-from luigi_tasks.data import Manifest, StageOfImages, files_of
+from luigi_tasks.data import Manifest, files_of
+from luigi_tasks.given_model import with_evaluation
 from luigi_tasks.parameters import command_of, takes
 from luigi_tasks.stage import Stage
-from luigi_tasks.training import TRAINING_KINDS, TrainCosPlace, check_first_images, image_list
-from pipeline.dataset_layout import DatasetSettings, PartSettings
-from training.data.settings import AugmentationSettings
-from training.network.settings import MODEL_FILE, NetworkSettings
-from training.settings import RuntimeSettings
+from luigi_tasks.stage_of_model import Parameters, StageOfModel
+from luigi_tasks.training import TRAINING_KINDS, check_first_images, image_list
+from pipeline.dataset_layout import PartSettings
+from pipeline.groups.settings import GroupSettings
+from pipeline.verification.settings import VerifiedSettings, VerifySettings
+from training.network.settings import NetworkSettings
+from training.settings import ChosenGroups, TrainingSettings
 
 if TYPE_CHECKING:
     from evaluation.descriptors.image_list import ImageList
-    from evaluation.descriptors.trained_model import TrainedModel
 
-DEFAULTS = NetworkSettings.backbone, NetworkSettings.fc_output_dim
-pinned_model = functools.cache(given_model)  # reads the whole file of a given model
-pinned_size = functools.cache(size_for)  # may load it
-
-
-class StageOfModel(StageOfImages):
-    """A stage that tests the trained model, or the one given by --resume-model."""
-
-    def training(self) -> list[TrainCosPlace]:
-        """Return the task of the model, whatever it is tested on; empty if the model is given."""
-        if self.settings(NetworkSettings).resume_model:
-            return []
-        return [self.clone(TrainCosPlace, test_folder=None, test_queries=DatasetSettings.test_queries)]
-
-    def model(self) -> tuple[Path, ModelDigests]:
-        """Return the file of the model, and its digests and network."""
-        network = self.settings(NetworkSettings)
-        if given := network.resume_model:
-            return given, pinned_model(given, network.backbone, network.fc_output_dim, DEFAULTS)
-        (training,) = self.training()
-        file, asked = training.artifact() / MODEL_FILE, (network.backbone, network.fc_output_dim)
-        digests = (
-            ModelDigests.of(file, *asked) if is_published(file.parent) else ModelDigests(file.parent.name, "", *asked)
-        )
-        return file, digests
-
-    def trained_model(self) -> "TrainedModel":
-        """Return the model to load."""
-        from evaluation.descriptors.trained_model import TrainedModel
-
-        path, model = self.model()
-        return TrainedModel(path, model.backbone, model.fc_output_dim, self.settings(NetworkSettings).grayscale)
-
-    def extraction(self) -> Extraction:
-        """Return how descriptors are extracted; a given model may state its image size."""
-        augmentation, evaluation = self.settings(AugmentationSettings), self.settings(EvaluationSettings)
-        given, size = self.settings(NetworkSettings).resume_model, augmentation.size
-        if given:
-            size = pinned_size(given, evaluation, augmentation.image_size)
-        runtime, precision = self.settings(RuntimeSettings), self.settings(RetrievalSettings).infer_precision
-        return evaluation.extraction(size, runtime.device, runtime.num_workers, precision)
+TRAINING_ONLY = [  # of no effect with a given model
+    field.name
+    for kind in (GroupSettings, ChosenGroups, NetworkSettings, TrainingSettings, VerifiedSettings, VerifySettings)
+    for field in dataclasses.fields(kind)
+]
 
 
 def digests_of(manifest: Manifest) -> ImageDigests:
@@ -86,13 +55,14 @@ def pinned_images(manifest: Manifest) -> "ImageList":
     return dataclasses.replace(image_list(manifest), states=files_of(manifest))
 
 
-@takes(*TRAINING_KINDS, RetrievalSettings, PartSettings)
+@takes(*TRAINING_KINDS, ModelSettings, RetrievalSettings, PartSettings)
 class ExtractDescriptors(StageOfModel):
-    """Extract descriptors of a part of the data set with the trained model, or with --resume-model."""
+    """Extract descriptors of a part of the data set with the trained model, or with --model."""
 
     part: str
 
     def requires(self) -> list[Stage]:
+        self.check_training()
         return [self.manifest(), *self.training()]
 
     def manifest(self) -> Manifest:
@@ -100,7 +70,7 @@ class ExtractDescriptors(StageOfModel):
 
     def recipe(self) -> Recipe:
         manifest = self.manifest()
-        return descriptors_recipe(manifest.recipe().name, self.model()[1], digests_of(manifest), self.extraction())
+        return descriptors_recipe(manifest.recipe().name, self.digests(), digests_of(manifest), self.extraction())
 
     def run(self) -> None:
         with working("loading PyTorch"):
@@ -114,11 +84,12 @@ class ExtractDescriptors(StageOfModel):
         )
 
 
-@takes(*TRAINING_KINDS, RetrievalSettings, ChosenSets)
+@takes(*TRAINING_KINDS, ModelSettings, RetrievalSettings, ChosenSets)
 class EvaluateCosPlace(StageOfModel):
-    """Evaluate the trained model, or --resume-model, on the test set, or on --test-sets."""
+    """Evaluate the trained model, or --model, on the test set, or on --test-sets."""
 
     def requires(self) -> list[Stage]:
+        self.check_training()
         descriptors = [task for each in self.sets() for task in self.descriptors_of(each)]
         check_first_images([task.manifest() for task in descriptors])
         return [*self.training(), *descriptors]
@@ -150,7 +121,7 @@ class EvaluateCosPlace(StageOfModel):
         return {"threshold": threshold, **options}
 
     def recipe(self) -> Recipe:
-        model, recipes = self.model()[1], []
+        model, recipes = self.digests(), []
         for each in self.sets():
             database, queries = self.manifests_of(each)
             settings = evaluation_settings(self.extraction(), **self.options_of(each))
@@ -173,28 +144,35 @@ class EvaluateCosPlace(StageOfModel):
         compare_evaluations(folders, self.artifacts_folder)
 
 
-@takes(*TRAINING_KINDS, RetrievalSettings, ChosenSets, ReportSettings)
-class WriteReport(Stage):
+@takes(*TRAINING_KINDS, ModelSettings, RetrievalSettings, ChosenSets, ChosenEvaluation, ReportSettings)
+class WriteReport(StageOfModel):
     """Write an HTML page on the data, the groups, the training and the evaluation, with pictures."""
 
-    def requires(self) -> EvaluateCosPlace:
-        evaluation: EvaluateCosPlace = self.clone(EvaluateCosPlace)
-        return evaluation
+    evaluation: Path | None
+
+    @classmethod
+    def get_param_values(cls, params: Parameters, args: Any, kwargs: dict[str, Any]) -> list[tuple[str, Any]]:
+        """Return the parameters, completed from the given model or evaluation."""
+        return list(with_evaluation(dict(super().get_param_values(params, args, kwargs)), given=kwargs).items())
+
+    def requires(self) -> list[EvaluateCosPlace]:
+        return [] if self.evaluation else [self.clone(EvaluateCosPlace)]
 
     def recipe(self) -> Recipe:
-        evaluation = self.requires().recipe()
-        return report_recipe(evaluation.name, evaluation.digest, self.settings(ReportSettings))
+        chosen = self.evaluation
+        evaluation = read_recipe(chosen) if chosen else self.clone(EvaluateCosPlace).recipe().stored()
+        return report_recipe(evaluation["name"], evaluation["digest"], self.settings(ReportSettings))
 
     def run(self) -> None:
         from evaluation.report.write_report import write_report
 
-        evaluation = self.requires()
-        manifests = [each for test_set in evaluation.sets() for each in evaluation.manifests_of(test_set)]
+        tasks = self.requires()
+        manifests = [each for task in tasks for test_set in task.sets() for each in task.manifests_of(test_set)]
         write_report(
-            evaluation.artifact(),
+            self.evaluation or tasks[0].artifact(),
             self.artifacts_folder,
             self.settings(ReportSettings),
             images_folders={digests_of(each): each.images_folder for each in manifests},
-            command=command_of(self),
+            command=command_of(self, leave_out=TRAINING_ONLY if self.model or self.evaluation else ()),
             on_percentage=self.set_progress_percentage,
         )

@@ -7,7 +7,7 @@ import dataclasses
 import re
 import shlex
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 import luigi
@@ -21,7 +21,7 @@ OTHER_PLACES = {"dask_scheduler": ("dask", "scheduler")}  # section and name of 
 INSIGNIFICANT = (  # parameters that never change an artifact, so that they do not make another task
     *("rescan", "device", "num_workers", "num_processes", "augmentation_device", "compile", "max_skipped_share"),
     *("infer_batch_size", "dask_scheduler", "checkpoint_minutes", "checkpoint_iterations", "tensorboard"),
-    *("cudnn_benchmark", "gradient_checkpointing"),
+    *("cudnn_benchmark", "gradient_checkpointing", "train_new"),
 )
 PLACES: dict[str, tuple[str, str]] = {}  # section and name in the configuration of each parameter that a task takes
 TaskKind = TypeVar("TaskKind", bound=luigi.Task)
@@ -85,14 +85,15 @@ def _parameters_from(kind: type[Settings]) -> dict[str, SettingParameter]:
     return {field.name: SettingParameter(field, hints[field.name], kind.title) for field in dataclasses.fields(kind)}
 
 
-def takes(*kinds: type[Settings]) -> Callable[[type[TaskKind]], type[TaskKind]]:
-    """Give a task the parameters of these settings classes."""
+def takes(*kinds: type[Settings], insignificant: Collection[str] = ()) -> Callable[[type[TaskKind]], type[TaskKind]]:
+    """Give a task the parameters of these settings classes; insignificant ones do not make another task."""
 
     def decorate(task: type[TaskKind]) -> type[TaskKind]:
         task.kinds = kinds  # type: ignore[attr-defined]
         for kind in kinds:
             for name, parameter in _parameters_from(kind).items():
                 assert not callable(getattr(task, name, None)), f"{task.__name__}: parameter {name} hides a method"
+                parameter.significant &= name not in insignificant
                 setattr(task, name, parameter)
                 parameter.__set_name__(task, name)  # Python calls it only in a class body
                 PLACES[name] = parameter.place
@@ -107,11 +108,11 @@ def flag_of(name: str, text: str) -> list[str]:
     return [f"{flag}={text}"] if text.startswith("-") else [flag, text]
 
 
-def command_of(task: luigi.Task) -> str:
-    """Return the command line of a task, with every parameter that is not at its default."""
+def command_of(task: luigi.Task, leave_out: Collection[str] = ()) -> str:
+    """Return the command line of a task, with every parameter that is not at its default or left out."""
     words = ["luigi", "--module", "workflows", task.task_family]
     for name, parameter in task.get_params():
         value = getattr(task, name)
-        if value != parameter.field.default:
+        if value != parameter.field.default and name not in leave_out:
             words += flag_of(name, parameter.serialize(value))
     return shlex.join(words)

@@ -1,7 +1,9 @@
 """Tasks from groups to models."""
 
 import contextlib
+import dataclasses
 import functools
+import json
 import logging
 import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +24,7 @@ from pipeline.dataset_layout import DatasetSettings
 from pipeline.execution.dask_cluster import ClusterSettings
 from pipeline.groups.build_groups import groups_recipe
 from pipeline.groups.settings import GroupSettings
-from pipeline.manifest.split_manifest import SplitSettings
+from pipeline.manifest.settings import SplitSettings
 from pipeline.sources.settings import SourceSettings
 from pipeline.verification.drop_bad_images import Verified
 from pipeline.verification.settings import NO, VerifiedSettings, VerifySettings
@@ -97,7 +99,7 @@ def stopping_luigi() -> Iterator[None]:
         raise StoppedError(str(stop) or "stopped: Ctrl-C") from None
 
 
-@takes(*TRAINING_KINDS)
+@takes(*TRAINING_KINDS, insignificant=("test_folder", "test_queries"))  # recorded, but not used in training
 class TrainCosPlace(StageOfImages):
     """Train the network on the groups, with a validation after each epoch."""
 
@@ -175,6 +177,14 @@ class TrainCosPlace(StageOfImages):
         recipe = self.recipe_on(groups.stored(), {}, [data_set_identity(images, self.artifacts_folder)])
         return finished_training(self.artifacts_folder, recipe, images)
 
+    def data_record(self) -> dict[str, Any]:
+        """Return the settings of the data set, with absolute paths, to record with the model."""
+        kinds = (DatasetSettings, SourceSettings, SplitSettings)
+        values = {field.name: getattr(self, field.name) for kind in kinds for field in dataclasses.fields(kind)}
+        paths = {name: str(value.absolute()) for name, value in values.items() if isinstance(value, Path)}
+        own = ("rescan", "artifacts_folder")  # not of the data set
+        return {name: value for name, value in {**values, **paths}.items() if name not in own}
+
     def run(self) -> None:
         runtime = self.settings(RuntimeSettings)
         with stopping_luigi():
@@ -201,6 +211,7 @@ class TrainCosPlace(StageOfImages):
             augmentation=augmentation,
             training=self.settings(TrainingSettings),
             runtime=runtime,
+            data_set=self.data_record(),
             on_percentage=self.set_progress_percentage,
         )
 
@@ -218,6 +229,7 @@ class TrainCosPlace(StageOfImages):
         }
         self.settings(TrainingSettings).check_num_processes(num_processes)
         arguments = arguments_for(folders, [self.settings(kind) for kind in KINDS])
+        arguments.append(f"--data-set={json.dumps(self.data_record())}")
         launch(num_processes, arguments, self.set_progress_percentage)
 
 

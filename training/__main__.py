@@ -8,6 +8,7 @@ On several machines, start it with torchrun; all must see the same folders:
 import argparse
 import dataclasses
 import io
+import json
 import logging
 import os
 import sys
@@ -52,6 +53,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     for name, help_text in FOLDERS.items():
         parser.add_argument(_flag(name), type=Path, required=True, help=help_text)
+    parser.add_argument("--data-set", type=json.loads, help="settings of the data set to record, as JSON")
     for field in (field for kind in KINDS for field in dataclasses.fields(kind)):
         default = "none" if field.default is None else field.default
         parser.add_argument(_flag(field.name), help=f"{field.metadata['help']} [{default}]".replace("%", "%%"))
@@ -96,6 +98,7 @@ def _train(options: argparse.Namespace, runtime: RuntimeSettings) -> None:
             augmentation=augmentation,
             training=_settings(TrainingSettings, options),
             runtime=dataclasses.replace(runtime, device=device),
+            data_set=options.data_set,
             on_percentage=send_percentage if is_rank_zero() else None,
         )
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_manifest.store.find import find_artifacts
+from data_manifest.store.find import find_artifacts, find_recipes
 from data_manifest.store.recipe import Recipe, digest_of_file, read_recipe
 from data_manifest.store.references import RUNS
 from training.data.settings import AugmentationSettings
@@ -15,6 +15,7 @@ from training.settings import TrainingSettings
 STAGE, VERSION = "training", 1  # raise VERSION when equal settings give other weights or tables
 GROWING = ("epochs_num", "patience")  # settings that a resumed run may change
 IMAGES_FOLDER = "images_folder"  # in a model's summary: the folder of its training images
+DATA_SET = "data_set"  # in a model's summary: the settings that find the other parts of its data set
 
 
 def decisive_settings(
@@ -80,6 +81,18 @@ def finished_training(artifacts: Path, recipe: Recipe, images_folder: Path) -> P
         if found.items() >= wanted.items() and _is_of(found, recipe.inputs["folders"][0], images_folder):
             return path
     return None
+
+
+def trained_on(artifacts: Path, recipe: Recipe, images_folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """Return the models of a recipe's training images folder with their recipes, newest first.
+
+    Untrained networks are left out.
+    """
+    return [
+        (path, found)
+        for path, found in find_recipes(artifacts, recipe, any_name=True)
+        if found["settings"]["epochs_num"] and _is_of(found, recipe.inputs["folders"][0], images_folder)
+    ]
 
 
 def _is_of(model: Mapping[str, Any], identity: str, images_folder: Path) -> bool:

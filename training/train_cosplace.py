@@ -28,7 +28,7 @@ from training.loop.trainer import seed_to_use, train
 from training.model_card import write_model_card
 from training.network.settings import MODEL_FILE, NetworkSettings
 from training.network.weights import build_network, save_network
-from training.recipe import IMAGES_FOLDER, decisive_settings, run_folder, training_recipe
+from training.recipe import DATA_SET, IMAGES_FOLDER, decisive_settings, run_folder, training_recipe
 from training.settings import RuntimeSettings, TrainingSettings
 
 
@@ -64,6 +64,7 @@ def train_cosplace(
     augmentation: AugmentationSettings | None = None,
     training: TrainingSettings | None = None,
     runtime: RuntimeSettings | None = None,
+    data_set: Mapping[str, Any] | None = None,
     on_percentage: Callable[[int], None] | None = None,
 ) -> Path:
     """Train on a groups artifact, and return the folder of the published model and its metrics.
@@ -80,6 +81,7 @@ def train_cosplace(
         augmentation: The augmentation of the images.
         training: The groups, batches, epochs and learning rates.
         runtime: The device, processes and checkpoint interval; never changes the result.
+        data_set: Settings that find the other parts of the data set, recorded with the model for later evaluations.
         on_percentage: Called with the percentage done.
 
     Raises:
@@ -97,7 +99,7 @@ def train_cosplace(
         validation.manifests,
         [data_set_identity(folder, artifacts) for _, folder in folders],
     )
-    summary = {IMAGES_FOLDER: str(images_folder.resolve())}
+    summary = {IMAGES_FOLDER: str(images_folder.resolve()), **({DATA_SET: dict(data_set)} if data_set else {})}
     if published := find_published(artifacts, recipe, adopt=summary):
         if is_rank_zero():
             warn_of_changes_to_model(published, artifacts, folders)
@@ -159,7 +161,7 @@ def _describe_best(metrics: pl.DataFrame, training: TrainingSettings, run: Path)
 def _publish(
     artifacts: Path,
     recipe: Recipe,
-    summary: dict[str, str],
+    summary: dict[str, Any],
     metrics: pl.DataFrame,
     write_model: Callable[[Path], object],
     run: Path | None = None,

@@ -22,24 +22,18 @@ from data_manifest.store.references import LIST_SUFFIX
 CLAIMS = ".names"
 MAX_NAME_BYTES = 180  # file systems take 255, and the parts of a split get a suffix
 PARTS = ("train", "val/database", "val/queries", "test/database", "test/queries")
+SF_XL_PREFIX = "@"  # of file names in the form of SF-XL
 logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """The folder that a name belongs to.
+    """The folder that a name belongs to."""
 
-    Args:
-        folder: Its path, symlinks resolved.
-        witness: Relative path of one of its files, which identifies it after a move; None if it has no file.
-        state: Size in bytes and modification time in nanoseconds of that file.
-        identity: Digest of the above when the data set was first seen; kept when the folder moves.
-    """
-
-    folder: str
-    witness: str | None
-    state: tuple[int, int] | None
-    identity: str
+    folder: str  # symlinks resolved
+    witness: str | None  # relative path of one of its files, which identifies it after a move
+    state: tuple[int, int] | None  # bytes and modification time in nanoseconds of that file
+    identity: str  # digest of the above when the data set was first seen; kept when the folder moves
 
     def allows(self, folder: Path) -> bool:
         """Return whether the name belongs to a folder, given by its real path, perhaps after a move."""
@@ -56,12 +50,7 @@ def data_set_name(images_folder: Path, artifacts: Path, claim: bool = True) -> s
     """Return the name of an images folder among the artifacts; no other folder has it.
 
     It is the folder's `plain_name`, with `-2`, `-3` and so on if that belongs to another folder or to a part of split
-    photos.
-
-    Args:
-        images_folder: The folder.
-        artifacts: The artifacts folder.
-        claim: Record that the name belongs to the folder.
+    photos. With `claim` it is recorded.
 
     Raises:
         UserError: The record of a name is damaged.
@@ -92,6 +81,12 @@ def plain_name(images_folder: Path) -> str:
 def _allowed(character: str) -> str:
     is_word = unicodedata.category(character)[0] in "LMN"
     return character if is_word or character in "._-" else "_"
+
+
+def has_sf_xl_names(folder: Path) -> bool:
+    """Return whether a folder's images have their positions in their names, as in SF-XL; one file is checked."""
+    first = first_file(folder)
+    return first is not None and first.name.startswith(SF_XL_PREFIX)
 
 
 def first_file(folder: Path) -> Path | None:

@@ -5,7 +5,7 @@ Chunks are written to the run folder `<artifacts>/runs/<name>/<digest>/`, where 
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -78,12 +78,19 @@ def build_descriptors(
             for chunk in chunks:
                 _check_unchanged(states[array.done : array.done + len(chunk)], images.images_folder, run)
                 array.append(chunk)
-        summary["made"] = f"{len(dataset):,} images embedded in {model.fc_output_dim} dimensions"
+        summary["made"] = _describe(len(dataset), model.fc_output_dim, images.count_rejects())
         with publishing(artifacts, recipe, summary) as staging:
             link_or_copy(run / ARRAY, staging / ARRAY)
             write_table(states, staging / FILES / f"{FILES}.parquet", schemas.FILES)
         shutil.rmtree(run, ignore_errors=True)
     return recipe.folder(artifacts)
+
+
+def _describe(num_images: int, dimensions: int, rejects: Mapping[str, int]) -> str:
+    """Return how many images were embedded, and how many rejected and why."""
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in rejects.items())
+    rejected = f"; {sum(rejects.values()):,} rejected: {reasons}" if rejects else ""
+    return f"{num_images:,} images embedded in {dimensions} dimensions{rejected}"
 
 
 def _check_unchanged(states: pl.DataFrame, images_folder: Path, run: Path) -> None:

@@ -8,6 +8,7 @@ import polars as pl
 
 from data_manifest.errors import UserError
 from data_manifest.images.file_states import ImageStates, stat_manifest, stat_partitions, summarise_states
+from data_manifest.inspect.summary import count_reasons
 from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
 from evaluation.descriptors.image_dataset import ImageDataset
@@ -47,6 +48,10 @@ class ImageList:
         if ImageStates(tuple(map(summarise_states, states))) != self.states:
             raise UserError(f"{self.images_folder}: images changed after this command started. Run it again")
         return pl.concat(states)
+
+    def count_rejects(self) -> dict[str, int]:
+        """Return the number of images that the manifest rejects by reason, most frequent first."""
+        return count_reasons(self.manifest_folder) if (self.manifest_folder / "rejects").is_dir() else {}
 
     def read(self) -> pl.DataFrame:
         """Return the images of the manifest, with position, heading and year.

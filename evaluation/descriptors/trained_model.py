@@ -1,16 +1,19 @@
-"""A trained model: a file of weights and its network."""
+"""A trained model: a file of weights and its network. torch is imported late, as it takes seconds."""
 
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from data_manifest.errors import UserError
+from data_manifest.images.image_size import ImageSize
 from data_manifest.store.recipe import CURRENT, is_published, read_recipe
 from evaluation.recipe import ModelDigests
-from training.network.identify import describe, identify
-from training.network.model import GeoLocalizationNet
-from training.network.settings import MODEL_FILE
-from training.network.weights import load_network, read_model
+from training.network.backbones import official_name
+from training.network.settings import MODEL_FILE, model_file
+
+if TYPE_CHECKING:
+    from training.network.model import GeoLocalizationNet
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,8 @@ class TrainedModel:
     path: Path  # a state dict: `model.pth` of a training, or official weights
     backbone: str
     fc_output_dim: int
-    grayscale: bool = False  # reject weights for colour images
+    grayscale: bool = False
+    image_size: ImageSize | None = None  # of the training images, if known
 
     @cached_property
     def digests(self) -> ModelDigests:
@@ -28,39 +32,60 @@ class TrainedModel:
         return ModelDigests.of(self.path, self.backbone, self.fc_output_dim)
 
     @cached_property
-    def network(self) -> GeoLocalizationNet:
+    def network(self) -> "GeoLocalizationNet":
         """The network with the preprocessing that its file states, loaded on first use.
 
         Raises:
             UserError: The file cannot be read, or holds another network.
         """
-        network = load_network(self.path, self.backbone, self.fc_output_dim)
-        if self.grayscale and network.preprocessing.channels != 1:
-            raise UserError(f"{self.path} is a model for colour images. Leave out --grayscale, or train with it first")
-        return network
+        from training.network.weights import load_network
+
+        return load_network(self.path, self.backbone, self.fc_output_dim)
 
 
-def find_model(path: Path, backbone: str | None = None, fc_output_dim: int | None = None) -> TrainedModel:
-    """Return the model at a path: the folder of a training, such as `artifacts/training/<data set>`, or a file.
+def find_model(given: Path | str) -> TrainedModel:
+    """Return the model of a training's folder, a run's folder, a weights file, or an official name.
 
-    Backbone and dimension are needed only for a file whose weights do not show them.
+    The folder above published trainings, `artifacts/training/<data set>`, means the current one. Official weights, of
+    names such as `ResNet50-512`, are downloaded once.
 
     Raises:
-        UserError: There is no model, or its network cannot be identified.
+        UserError: There is no such model, or its network cannot be identified.
     """
+    path = Path(given)
     if not path.exists():
-        raise UserError(f"{path}: no such file or folder. Give a model.pth or the folder of a training")
-    training = path.parent if path.name == MODEL_FILE else path
-    for folder in (training, training / CURRENT):
-        if is_published(folder) and (folder / MODEL_FILE).is_file():
-            settings = read_recipe(folder)["settings"]
-            return TrainedModel(folder.resolve() / MODEL_FILE, settings["backbone"], settings["fc_output_dim"])
-    if path.is_dir():
-        raise UserError(f"{path} is not a training: no {MODEL_FILE} with a recipe in it. Give the folder of a training")
-    if backbone is None or fc_output_dim is None:
-        state = read_model(path)
-        found = identify(state)
-        if found is None:
-            raise UserError(f"{path} seems to hold {describe(state)}. Give a file of a CosPlace network")
-        backbone, fc_output_dim = backbone or found.backbone, fc_output_dim or found.fc_output_dim
-    return TrainedModel(path, backbone, fc_output_dim)
+        return _official(str(given))
+    folder = path.parent if path.name == MODEL_FILE else path
+    for training in (folder, folder / CURRENT):
+        if is_published(training) and (training / MODEL_FILE).is_file():
+            return _of_training(training.resolve())
+    try:
+        file = model_file(path)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}. Give the folder of a training or a weights file.") from error
+    from training.network.weights import identify_model
+
+    network, image_size = identify_model(file)
+    return TrainedModel(file, network.backbone, network.fc_output_dim, network.channels == 1, image_size)
+
+
+def _of_training(folder: Path) -> TrainedModel:
+    settings = read_recipe(folder)["settings"]
+    size = settings.get("image_size")
+    return TrainedModel(
+        folder / MODEL_FILE,
+        settings["backbone"],
+        settings["fc_output_dim"],
+        settings.get("grayscale", False),
+        size and ImageSize.of(size),
+    )
+
+
+def _official(name: str) -> TrainedModel:
+    found = official_name(name)
+    if found is None:
+        kinds = "the folder of a training, a weights file, or an official name such as ResNet50-512"
+        raise UserError(f"{name}: no such file or folder, and no official model. Give {kinds}.")
+    from training.network.downloads import official_file
+
+    return TrainedModel(official_file(*found), *found)

@@ -47,9 +47,11 @@ class Match:
     year: int | None
     path: str
     changed: bool = False  # the image file changed after it was embedded
+    distance_m: float | None = None  # from the best match; None in another UTM zone
 
 
-FROM_MANIFEST = [field.name for field in dataclasses.fields(Match) if field.name not in ("rank", "score", "changed")]
+COMPUTED = ("rank", "score", "changed", "distance_m")
+FROM_MANIFEST = [field.name for field in dataclasses.fields(Match) if field.name not in COMPUTED]
 MAX_CHECKED = 100  # database images checked for an unchanged one, whose size photos are reduced to
 logger = logging.getLogger(__name__)
 
@@ -112,12 +114,18 @@ class Localizer:
         scores = cosine_similarities(query, self._descriptors, rows)[0]
         images = self._table[rows[0]].select(*FROM_MANIFEST, "utm_zone", hemisphere()).to_dicts()
         changed = self._changed_among(rows[0])
+        apart = distances_m(self._positions, rows[0][:, None], self._positions, rows)
         matches = [
-            Match(rank + 1, float(scores[rank]), **_with_latitude(**image), changed=image["path"] in changed)
+            Match(
+                rank + 1,
+                float(scores[rank]),
+                **_with_latitude(**image),
+                changed=image["path"] in changed,
+                distance_m=_finite(apart[0, rank]),
+            )
             for rank, image in enumerate(images)
         ]
-        spread = float(distances_m(self._positions, rows[0][:, None], self._positions, rows).max())
-        return Located(str(photo), tuple(matches), spread if np.isfinite(spread) else None)
+        return Located(str(photo), tuple(matches), _finite(apart.max()))
 
     def _changed_among(self, rows: Rows) -> list[str]:
         """Return the paths of database images that changed after they were embedded; missing files do not count."""
@@ -145,6 +153,10 @@ class Localizer:
         if self.database.extraction.resized_to is not None or min(image.size) > self._shorter_side:
             image = resize_shorter_side(image, self._shorter_side, preprocessing.interpolation)
         return to_tensor(image)
+
+
+def _finite(distance: float) -> float | None:
+    return float(distance) if np.isfinite(distance) else None
 
 
 def _with_latitude(utm_zone: int | None, hemisphere: str | None, **facts: Any) -> dict[str, Any]:

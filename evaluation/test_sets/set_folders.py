@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_manifest.errors import UserError
-from data_manifest.images.data_set_names import first_file
+from data_manifest.images.data_set_names import has_sf_xl_names
 from evaluation.settings import ChosenSets
 from evaluation.test_sets.named_sets import NAMED_SETS, NamedSet
 
 DATABASE, QUERIES = "database", "queries"
-SF_XL_PREFIX = "@"  # of file names in the form of SF-XL
 
 
 @dataclass(frozen=True)
@@ -25,10 +24,7 @@ class SetFolders:
     @property
     def by_names(self) -> bool:
         """True if the names of its images contain their positions, as in SF-XL."""
-        if self.named is not None:
-            return True
-        first = first_file(self.folder / DATABASE)
-        return first is not None and first.name.startswith(SF_XL_PREFIX)
+        return self.named is not None or has_sf_xl_names(self.folder / DATABASE)
 
 
 def find_sets(chosen: ChosenSets, own: Callable[[str], Path], own_queries: str) -> list[SetFolders]:

@@ -1,11 +1,16 @@
-"""Choose the source by its settings."""
+"""Choose the source by its settings, or by the images."""
 
 from pathlib import Path
 
-from pipeline.sources.names_source import NAMES_SOURCE
-from pipeline.sources.settings import EXIF, PART, TABLE, SourceSettings
-from pipeline.sources.source import Source
+from data_manifest.images.data_set_names import has_sf_xl_names
+from pipeline.sources.settings import EXIF, NAMES, PART, TABLE, SourceSettings
+from pipeline.sources.source import NAMES_SOURCE, Source
 from pipeline.sources.table_source import TableSource
+
+
+def source_of(images_folder: Path) -> str:
+    """Return the source to use for a folder if none is given: names in the form of SF-XL, else EXIF."""
+    return NAMES if has_sf_xl_names(images_folder) else EXIF
 
 
 def make_source(settings: SourceSettings, part: str = "") -> Source:

@@ -25,13 +25,18 @@ def test_table_json_geojson_and_panel(
     assert main([*words, str(photo)]) == 0
     table = capsys.readouterr().out.splitlines()
     assert table[0] == str(photo)
-    assert table[2].split() == ["1", "1.000", "36.140000", "-122.990000", "90", "2015", "green.png"]
-    assert table[-1].startswith("  the best 3 are within ")
+    assert table[2].split() == ["1", "1.000", "0", "36.140000", "-122.990000", "90", "2015", "green.png"]
+    assert table[-3].startswith("  the best 3 are within ")
+    assert table[-2] == "  geo:36.140000,-122.990000"
+    assert table[-1].startswith("  https://www.openstreetmap.org/?mlat=36.140000&mlon=-122.990000")
 
     panel = tmp_path / "panel.png"
     assert main([*words, "--format", "json", "--panel", str(panel), str(photo)]) == 0
     (located,) = json.loads(capsys.readouterr().out)
     assert [match["rank"] for match in located["matches"]] == [1, 2, 3]
+    first, *others = located["matches"]
+    assert first["distance_m"] == 0
+    assert [each["distance_m"] for each in others] == [abs(each["utm_east"] - first["utm_east"]) for each in others]
     with Image.open(panel) as drawn:
         tiles = np.asarray(drawn.convert("RGB"))[220, [100, 350]]  # the photo and its best match, below their marks
     assert np.abs(tiles.astype(int) - [COLOURS["green"]] * 2).max() < 40

@@ -4,9 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from data_manifest.errors import UserError
 from data_manifest.images.image_size import ImageSize
 from data_manifest.store.publish import publishing
 from data_manifest.store.recipe import Recipe
@@ -17,14 +15,10 @@ from evaluation.recipe import (
     descriptors_recipe,
     evaluation_recipe,
     evaluation_settings,
-    given_model,
-    size_for,
     validation_settings,
 )
 from evaluation.settings import EvaluationSettings, Extraction, RetrievalSettings, Threshold
 from evaluation.test_sets.named_sets import NAMED_SETS
-from training.network.settings import NetworkSettings
-from training.network.weights import build_network, save_network
 
 MODEL = ModelDigests("0123456789abcdef", "fedcba9876543210", "ResNet18", 512)
 PLAIN = Extraction()
@@ -113,29 +107,11 @@ def test_other_files_of_weights_are_identified_by_their_content(tmp_path: Path) 
     assert ModelDigests.of(tmp_path / "a.pth", "ResNet18", 512) == ModelDigests.of(tmp_path / "b.pth", "ResNet18", 512)
 
 
-def test_the_size_of_test_images_is_the_requested_one_else_the_stated_one(tmp_path: Path) -> None:
-    model, resize = tmp_path / "model.pth", EvaluationSettings(resize_test_imgs=True)
-    assert size_for(model, EvaluationSettings(), None) == ImageSize(512, 512), "the file is not opened"
-    assert size_for(model, resize, ImageSize(320, 320)) == ImageSize(320, 320)
-    network = build_network(NetworkSettings("SqueezeNet1_1", 8, backbone_weights="none"), image_size=ImageSize(48, 64))
-    save_network(network, model)
-    assert size_for(model, resize, None) == ImageSize(48, 64)
-    assert size_for(model, resize, ImageSize(512, 512)) == ImageSize(512, 512)
-    torch.save(dict(network.state_dict()), model)
-    assert size_for(model, resize, None) == ImageSize(512, 512)
-
-
 @pytest.mark.parametrize("summary", [{}, {"weights": hashlib.sha256(b"weights").hexdigest()[:16]}])
-def test_a_published_training_knows_its_network_and_other_files_do_not(summary: dict[str, str], tmp_path: Path) -> None:
+def test_a_published_training_is_identified_by_its_digest(summary: dict[str, str], tmp_path: Path) -> None:
     recipe = Recipe("training", "city", 1, {"backbone": "VGG16", "fc_output_dim": 64}, {})
     content = hashlib.sha256(b"weights").hexdigest()[:16]
     with publishing(tmp_path, recipe, summary) as staging:
         (staging / "model.pth").write_bytes(b"weights")
-    published, file = recipe.folder(tmp_path) / "model.pth", tmp_path / "model.pth"
-    file.write_bytes(b"weights")
-    defaults = ("ResNet18", 512)
-    for requested in (defaults, ("VGG16", 64)):
-        assert given_model(published, *requested, defaults) == ModelDigests(recipe.digest, content, "VGG16", 64)
-        assert given_model(file, *requested, defaults) == ModelDigests(content, content, *requested)
-    with pytest.raises(UserError, match=r"^fc_output_dim = 32: .* has 64\. Leave it out, or give another model$"):
-        given_model(published, "ResNet18", 32, defaults)
+    published = ModelDigests.of(recipe.folder(tmp_path) / "model.pth", "VGG16", 64)
+    assert published == ModelDigests(recipe.digest, content, "VGG16", 64)

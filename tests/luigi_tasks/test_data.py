@@ -10,7 +10,7 @@ import pytest
 
 import workflows
 from data_manifest.errors import UserError
-from tests.helpers import ROOT, write_images
+from tests.helpers import ROOT, needs_timm, write_images
 
 
 def test_images_are_listed_once_per_command(tmp_path: Path) -> None:
@@ -24,6 +24,7 @@ def test_images_are_listed_once_per_command(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environment, check=True)
 
 
+@needs_timm
 def test_image_size_is_checked_before_anything_is_read() -> None:
     given: dict[str, Any] = {"dataset_folder": Path("/no/such/folder"), "backbone": "timm/vit_small_patch14_dinov2"}
     for task in (workflows.TrainCosPlace, workflows.EvaluateCosPlace):

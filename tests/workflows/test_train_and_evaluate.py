@@ -21,7 +21,7 @@ def test_train_and_evaluate_with_several_workers(city: Path, luigi: Luigi, tmp_p
     assert trained.returncode == 0, trained.stderr
     done = luigi(*arguments, "--epochs-num", "1", "--workers", "2")
     assert done.returncode == 0, done.stderr
-    assert "EvaluateCosPlace: done (R@1:" in done.stdout
+    assert "EvaluateCosPlace: done (R@1 " in done.stdout
     assert "8 queries, 0 without a positive, 8 database images" in done.stdout
     evaluation = current_artifacts(tmp_path)["evaluation/queries_v1"]
     predictions = pl.read_parquet(evaluation / "predictions" / "*.parquet")

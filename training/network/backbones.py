@@ -1,5 +1,6 @@
 """The registry of backbones, and the dimensions with official weights. Imports no torch."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -93,3 +94,15 @@ def backbone_name(text: str) -> str:
         advice = f". Closest: {found[0]}" if found else ""
         raise ValueError(f"choose one of {', '.join(BACKBONES)}, or timm/<name>{advice}")
     return names[text.lower()]
+
+
+def official_name(text: str) -> tuple[str, int] | None:
+    """Return the backbone and the dimension of a name such as `ResNet50-512`; None if it has another form.
+
+    Case does not matter, `_` is as good as `-`, and the name of the published file is accepted too.
+    """
+    found = re.fullmatch(r"(\w+?)[-_](\d+)(?:_cosplace(?:\.pth)?)?", text.strip(), re.IGNORECASE)
+    names = {name.lower(): name for name in BACKBONES}
+    if found is None or found[1].lower() not in names:
+        return None
+    return names[found[1].lower()], int(found[2])

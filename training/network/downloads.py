@@ -37,7 +37,12 @@ def imagenet_weights(backbone: str) -> Mapping[str, Tensor]:
 
 
 def official_weights(backbone: str, fc_output_dim: int, release_url: str, progress: bool) -> dict[str, Tensor]:
-    """Return the state dict that the authors of CosPlace have published for a backbone and a descriptor dimension.
+    """Return the official state dict of a backbone and a descriptor dimension; raises as `official_file` does."""
+    return read_state_dict(official_file(backbone, fc_output_dim, release_url, progress))
+
+
+def official_file(backbone: str, fc_output_dim: int, release_url: str = RELEASE_URL, progress: bool = True) -> Path:
+    """Return the file that the authors of CosPlace have published, downloaded once into torch.hub's cache.
 
     Raises:
         UserError: No such weights were published, or the download failed.
@@ -55,7 +60,7 @@ def official_weights(backbone: str, fc_output_dim: int, release_url: str, progre
             f"Cannot download the official weights of {backbone} with fc_output_dim {fc_output_dim} from {url}: "
             f"{_reason(error, path)}. Try again, or download the file in another way and load it by its path."
         ) from error
-    return read_state_dict(path)
+    return path
 
 
 def check_published(backbone: str, fc_output_dim: int) -> None:

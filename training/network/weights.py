@@ -77,10 +77,19 @@ def load_model(path: Path | str) -> GeoLocalizationNet:
     """
     path = Path(path)
     state = read_model(path)
-    found = identify(state)
-    if found is None:
-        raise UserError(f"{path} seems to contain {describe(state)}. Give a file of a CosPlace network.")
+    found = _identify(state, path)
     return _trained(state, path, found.backbone, found.fc_output_dim)
+
+
+def identify_model(path: Path) -> tuple[Identity, ImageSize | None]:
+    """Return the network of a weights file, and the training image size that it states, if any.
+
+    Raises:
+        UserError: The file cannot be read, or contains no known network.
+    """
+    state = read_model(path)
+    preprocessing = _stated_preprocessing(state, path)
+    return _identify(state, path), preprocessing.image_size if preprocessing else None
 
 
 def load_official(
@@ -94,16 +103,6 @@ def load_official(
     fc_output_dim = int(normalise("fc_output_dim", fc_output_dim, int))
     state = official_weights(backbone, fc_output_dim, release_url, progress)
     return _trained(state, Path(f"{backbone}_{fc_output_dim}_cosplace.pth"), backbone, fc_output_dim)
-
-
-def stated_image_size(path: Path) -> ImageSize | None:
-    """Return the training image size that a model file states, or None if it states none.
-
-    Raises:
-        UserError: The file cannot be read.
-    """
-    preprocessing = _stated_preprocessing(read_model(path), path)
-    return preprocessing.image_size if preprocessing else None
 
 
 def save_network(network: GeoLocalizationNet, path: Path) -> None:
@@ -153,6 +152,13 @@ def _differences(error: RuntimeError) -> str:
     """Return in one line the mismatched keys and shapes that torch lists, at most MAX_ERROR_CHARACTERS of it."""
     text = " ".join(str(error).partition("\n")[2].split())
     return text if len(text) <= MAX_ERROR_CHARACTERS else f"{text[:MAX_ERROR_CHARACTERS]}..."
+
+
+def _identify(state: Mapping[str, Tensor], path: Path) -> Identity:
+    found = identify(state)
+    if found is None:
+        raise UserError(f"{path} seems to contain {describe(state)}. Give a file of a CosPlace network.")
+    return found
 
 
 def _trained(state: Mapping[str, Tensor], path: Path, backbone: str, fc_output_dim: int) -> GeoLocalizationNet:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 from evaluation.localization.localize import Located, Match
@@ -16,3 +17,24 @@ def test_the_spread_in_words() -> None:
     assert spread(Located("a", (UNKNOWN,), 0.0)).startswith("1 match")
     assert "different UTM zones" in spread(Located("a", (UNKNOWN, UNKNOWN)))
     assert spread(Located("a", (UNKNOWN, UNKNOWN), 1234.4)) == "the best 2 are within 1,234 m of each other"
+
+
+def test_names_are_cut_to_the_width_of_the_terminal() -> None:
+    long = dataclasses.replace(UNKNOWN, path=f"@0545981.19@{'x' * 90}@201409@@.jpg", changed=False)
+    photo = Located("photo.jpg", (long, UNKNOWN), 0.0)
+    lines = show([photo], "table", 100).splitlines()
+    assert max(map(len, lines[1:-1])) == 100
+    assert lines[2].split()[-1].startswith("@0545981.19@")
+    assert lines[2].endswith("@@.jpg")
+    assert long.path in show([photo], "table")
+    narrow = show([photo], "table", 20).splitlines()
+    assert len(narrow[2].split()[-1]) == 12, "a name stays recognizable"
+
+
+def test_the_map_link_is_that_of_the_best_match() -> None:
+    south = dataclasses.replace(UNKNOWN, latitude=-33.856784, longitude=151.2153)
+    lines = show([Located("photo.jpg", (south, UNKNOWN), 0.0)], "table").splitlines()
+    assert lines[-2:] == [
+        "  geo:-33.856784,151.215300",
+        "  https://www.openstreetmap.org/?mlat=-33.856784&mlon=151.215300#map=18/-33.856784/151.215300",
+    ]

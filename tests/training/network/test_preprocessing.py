@@ -13,7 +13,7 @@ from data_manifest.errors import UserError
 from data_manifest.images.image_size import ImageSize
 from training.network.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, preprocessing_of
 from training.network.settings import NetworkSettings
-from training.network.weights import build_network, load_model, load_network, save_network, stated_image_size
+from training.network.weights import build_network, identify_model, load_model, load_network, save_network
 
 
 def _settings(**more: Any) -> NetworkSettings:
@@ -48,12 +48,12 @@ def test_loaded_network_has_the_stated_preprocessing(grey_model: Path) -> None:
             Preprocessing().of_channels(1), image_size=ImageSize(48, 64)
         )
         assert not network.training
-    assert stated_image_size(grey_model) == ImageSize(48, 64)
+    assert identify_model(grey_model)[1] == ImageSize(48, 64)
 
 
 def test_channels_without_a_statement_follow_the_shapes(grey_model: Path) -> None:
     torch.save(dict(torch.load(grey_model, weights_only=True)), grey_model)
-    assert stated_image_size(grey_model) is None
+    assert identify_model(grey_model)[1] is None
     for network in (load_network(grey_model, "SqueezeNet1_1", 8), load_model(grey_model)):
         assert network.preprocessing == Preprocessing().of_channels(1)
         assert (network.name, network.fc_output_dim) == ("SqueezeNet1_1", 8)

@@ -22,7 +22,7 @@ from data_manifest.images.image_size import ImageSize
 from evaluation.descriptors.trained_model import find_model
 from training.network.model import GeoLocalizationNet
 from training.network.settings import NetworkSettings
-from training.network.weights import build_network, load_model, load_network, save_network, stated_image_size
+from training.network.weights import build_network, identify_model, load_model, load_network, save_network
 
 RANDOM = NetworkSettings("SqueezeNet1_0", 8, backbone_weights="none")
 
@@ -158,7 +158,7 @@ def test_loads_wrapped_networks_and_checkpoints(tmp_path: Path, name: str) -> No
         assert list(loaded.state_dict()) == list(expected)
         assert all(torch.equal(value, expected[key]) for key, value in loaded.state_dict().items())
     states_nothing = name in ("compiled within", "published, parallel")  # plain dicts
-    assert stated_image_size(path) == (None if states_nothing else ImageSize(48, 64))
+    assert identify_model(path)[1] == (None if states_nothing else ImageSize(48, 64))
 
 
 def test_loads_numpy_1_numbers_but_no_other_objects(tmp_path: Path) -> None:

@@ -4,9 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub.constants
 import pytest
-import timm
 import torch
 from PIL import Image
 
@@ -19,6 +17,7 @@ from training.network.settings import NetworkSettings
 from training.network.timm_backbone import check_image_size, facts_of
 from training.network.weights import build_network, load_model, save_network
 
+timm, constants = pytest.importorskip("timm"), pytest.importorskip("huggingface_hub.constants")
 VIT, RESNET, CONVNEXT = "timm/test_vit", "timm/test_resnet", "timm/test_convnext"
 MOBILENET, DINOV2, DINOV3 = (
     f"timm/{name}"
@@ -119,8 +118,8 @@ def test_missing_timm_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_weights_offline_are_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(
         UserError, match=r"download the weights test_vit.r160_in1k of timm \(licence apache.*--backbone-w"
     ):

@@ -1,0 +1,111 @@
+"""The parameters that follow from a given model or evaluation: network, image size, threshold, folders."""
+
+import contextlib
+import functools
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from data_manifest.errors import UserError
+from data_manifest.store.find import find_artifact, read_recipe_of
+from data_manifest.store.recipe import is_published, read_recipe
+from evaluation.descriptors.trained_model import TrainedModel, find_model
+from pipeline.dataset_layout import DatasetSettings
+from training.recipe import DATA_SET, STAGE
+
+EVALUATIONS = ("evaluation", "comparison")  # stages
+FOLDERS = ("dataset_folder", "train_folder", "val_folder", "test_folder", "photos_folder")
+Values = Mapping[str, Any]
+pinned_model: Callable[[str], TrainedModel] = functools.cache(find_model)  # may load or download it
+
+
+def with_model(values: Values, given: Collection[str]) -> dict[str, Any]:
+    """Return the parameters of a task, completed from the model that --model or --resume-model names.
+
+    Args:
+        values: All parameters.
+        given: Names of those that are not defaults. They override the recipe, except for the network's.
+
+    Raises:
+        UserError: There is no such model, its network is not the given one, or its data set is unknown.
+    """
+    model, resumed = values["model"], values["resume_model"]
+    if model is None and resumed is None:
+        return dict(values)
+    if model is not None and resumed is not None:
+        raise UserError(f"model = {model} and resume_model = {resumed} name the same thing. Give only --model.")
+    found = pinned_model(str(model or resumed))
+    network = {name: getattr(found, name) for name in ("backbone", "fc_output_dim", "grayscale")}
+    for name, value in network.items():
+        if name in given and values[name] != value:
+            flag = name.replace("_", "-")
+            raise UserError(f"{name} = {values[name]}: {found.path} has {value}. Leave out --{flag}.")
+    recipe = read_recipe(found.path.parent) if is_published(found.path.parent) else {}
+    more = {
+        **_evaluation(found, recipe),
+        **_data_set(found.path, recipe, values, given),
+        **_artifacts(found.path, recipe, values),
+    }
+    defaults = {name: value for name, value in more.items() if name in values and name not in given}
+    name = str(found.path.parent if recipe else model or resumed)
+    return {**values, **defaults, **network, "model": name, "resume_model": None}
+
+
+def _evaluation(model: TrainedModel, recipe: Values) -> dict[str, Any]:
+    """Return how images were read and positives defined in the validation of a training."""
+    size = {} if model.image_size is None else {"image_size": model.image_size}
+    validation = recipe.get("settings", {}).get("validation")
+    if validation is None:
+        return size
+    threshold = {"positive_dist_threshold": validation["positive_dist_threshold"]}
+    return {**size, **threshold, "resize_test_imgs": validation["resized_to"] is not None}
+
+
+def _data_set(model: Path, recipe: Values, values: Values, given: Collection[str]) -> dict[str, Any]:
+    """Return the data set that a model records, unless another is given.
+
+    Raises:
+        UserError: No images are given, and those of the record are missing.
+    """
+    if any(values[name] is not None for name in FOLDERS if name in given):
+        return {}
+    record: dict[str, Any] = recipe.get("summary", {}).get(DATA_SET, {})
+    folders = [Path(record[name]) for name in FOLDERS if record.get(name)]
+    if any(folder.is_dir() for folder in folders):
+        return record
+    if recipe and values.get("test_sets") is None and not any(values[name] for name in FOLDERS):
+        what = f"the data set of the model, {folders[0]}, is gone" if folders else "the model records no data set"
+        raise UserError(f"{model.parent}: {what}. Pass --dataset-folder, --photos-folder or --test-folder.")
+    return {}
+
+
+def _artifacts(model: Path, recipe: Values, values: Values) -> dict[str, Any]:
+    """Return the artifacts folder of a training, unless another than the default is configured."""
+    training, configured = model.parent, values["artifacts_folder"]
+    is_elsewhere = bool(recipe) and training.parents[1].name == STAGE and training.parents[2] != configured.resolve()
+    if not is_elsewhere or configured != DatasetSettings.artifacts_folder:
+        return {}
+    return {"artifacts_folder": training.parents[2]}
+
+
+def with_evaluation(values: Values, given: Collection[str]) -> dict[str, Any]:
+    """Return the parameters of a report, completed from the evaluation that --evaluation names.
+
+    Raises:
+        UserError: There is no such evaluation, or a model is given too.
+    """
+    if values["evaluation"] is None:
+        return dict(values)
+    if values["model"] is not None:
+        raise UserError(f"evaluation = {values['evaluation']} and model = {values['model']}: give only one of the two.")
+    folder = find_artifact(values["evaluation"])
+    read_recipe_of(folder, "WriteReport", EVALUATIONS)
+    artifacts = {} if "artifacts_folder" in given else {"artifacts_folder": folder.parents[2]}
+    return {**values, "evaluation": folder, **artifacts}
+
+
+def is_evaluation(path: str) -> bool:
+    """Return whether a path is that of a published evaluation or comparison; otherwise it is to be a model's."""
+    with contextlib.suppress(UserError):
+        return read_recipe(find_artifact(Path(path)))["stage"] in EVALUATIONS
+    return False

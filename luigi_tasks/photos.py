@@ -1,0 +1,83 @@
+"""Localize in a folder of photos: embed it as a database first."""
+
+import argparse
+import logging
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from data_manifest.errors import UserError
+from data_manifest.store.find import find_artifact
+from data_manifest.tables import scan_rejects
+from evaluation.__main__ import DATABASE
+from evaluation.__main__ import add_localize as add_localize_in_artifacts
+from evaluation.__main__ import localize as localize_in_artifacts
+from evaluation.localization.find_photos import find_photos
+from luigi_tasks.evaluation import ExtractDescriptors
+from pipeline.dataset_layout import PHOTOS
+from pipeline.sources.make_source import source_of
+
+MAX_NAMES = 5  # shown
+logger = logging.getLogger(__name__)
+
+
+def add_localize(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `localize`, whose --database may also be a folder of photos."""
+    add_localize_in_artifacts(parser)
+    for action in parser._actions:
+        if action.dest == "database":
+            action.help = f"folder of photos with positions in EXIF or in SF-XL's names, or {DATABASE}"
+    parser.add_argument(
+        "--artifacts-folder",
+        type=Path,
+        help="where descriptors of a folder of photos are cached; by default that of the model, or artifacts",
+    )
+    parser.set_defaults(run=localize)
+
+
+def localize(options: argparse.Namespace) -> int:
+    """Show where photos were taken; return 1 if one of them cannot be opened."""
+    find_photos(options.photos)  # before the database is embedded
+    if is_folder_of_photos(options.database):
+        more = {"device": options.device, "num_workers": options.num_workers}
+        if options.artifacts_folder is not None:
+            more["artifacts_folder"] = options.artifacts_folder
+        options.database = database_of_photos(options.model, options.database, **more)
+    return localize_in_artifacts(options)
+
+
+def is_folder_of_photos(path: Path) -> bool:
+    """Return whether a path is a folder, but not of an artifact."""
+    if not path.is_dir():
+        return False
+    try:
+        find_artifact(path)
+    except UserError:
+        return True
+    return False
+
+
+def database_of_photos(model: str, folder: Path, **others: Any) -> Path:
+    """Return the folder of a model's descriptors of all photos in a folder, embedded unless they are published.
+
+    Photos without a position are logged. `others` are more parameters of ExtractDescriptors, such as the device.
+
+    Raises:
+        UserError: There is no such model, or no photo with a position.
+    """
+    photos: dict[str, Any] = {"photos_folder": folder, "part": PHOTOS, "source": source_of(folder)}
+    task = ExtractDescriptors(model=model, **photos, **others)
+    for each in (task.manifest(), task):
+        if not each.complete():
+            each.run()
+    _log_skipped(folder, task.manifest().artifact())
+    return task.artifact()
+
+
+def _log_skipped(folder: Path, manifest: Path) -> None:
+    """Log the photos of a folder that its manifest rejects, by reason."""
+    rejects = scan_rejects(manifest).group_by("reason").agg(pl.col("path").sort()).sort("reason").collect()
+    for reason, paths in rejects.rows():
+        names = ", ".join(paths[:MAX_NAMES]) + (", ..." if len(paths) > MAX_NAMES else "")
+        logger.warning("%s: skipped %s, %s: %s", folder, f"{len(paths):,}", reason, names)

@@ -1,0 +1,64 @@
+"""The base class of tasks that use a model, given or trained."""
+
+from typing import Any
+
+import luigi
+
+from data_manifest.store.recipe import is_published
+from evaluation.descriptors.trained_model import TrainedModel
+from evaluation.recipe import ModelDigests
+from evaluation.settings import EvaluationSettings, Extraction, ModelSettings, RetrievalSettings
+from luigi_tasks.data import StageOfImages
+from luigi_tasks.given_model import pinned_model, with_model
+from luigi_tasks.other_models import check_no_other_models
+from luigi_tasks.training import TrainCosPlace
+from training.data.settings import AugmentationSettings
+from training.network.settings import MODEL_FILE, NetworkSettings
+from training.settings import RuntimeSettings
+
+Parameters = list[tuple[str, luigi.Parameter[Any]]]
+
+
+class StageOfModel(StageOfImages):
+    """A stage that uses the model given by --model, or else trains one."""
+
+    model: str | None
+
+    @classmethod
+    def get_param_values(cls, params: Parameters, args: Any, kwargs: dict[str, Any]) -> list[tuple[str, Any]]:
+        """Return the parameters, completed from the given model."""
+        values = with_model(dict(super().get_param_values(params, args, kwargs)), given=kwargs)
+        return [(name, parameter.normalize(values[name])) for name, parameter in params]
+
+    def training(self) -> list[TrainCosPlace]:
+        """Return the task that trains the model; empty if the model is given."""
+        return [] if self.model else [self.clone(TrainCosPlace)]
+
+    def check_training(self) -> None:
+        """Check that no model is trained by mistake; called from `requires`, so that Luigi schedules nothing then."""
+        if not self.settings(ModelSettings).train_new:
+            for training in self.training():
+                check_no_other_models(training)
+
+    def digests(self) -> ModelDigests:
+        """Return the digests and the network of the model."""
+        if self.model:
+            return pinned_model(self.model).digests
+        model = self.trained_model()
+        if is_published(model.path.parent):
+            return model.digests
+        return ModelDigests(model.path.parent.name, "", model.backbone, model.fc_output_dim)
+
+    def trained_model(self) -> TrainedModel:
+        """Return the model to load."""
+        if self.model:
+            return pinned_model(self.model)
+        (training,) = self.training()
+        network = self.settings(NetworkSettings)
+        return TrainedModel(training.artifact() / MODEL_FILE, network.backbone, network.fc_output_dim)
+
+    def extraction(self) -> Extraction:
+        """Return how descriptors are extracted."""
+        augmentation, evaluation = self.settings(AugmentationSettings), self.settings(EvaluationSettings)
+        runtime, precision = self.settings(RuntimeSettings), self.settings(RetrievalSettings).infer_precision
+        return evaluation.extraction(augmentation.size, runtime.device, runtime.num_workers, precision)

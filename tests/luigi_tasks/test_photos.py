@@ -1,0 +1,82 @@
+"""A folder of photos as the database of `localize`."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import ExifTags, Image
+
+from data_manifest.command_line.command_parser import CommandParser
+from data_manifest.store.find import list_artifacts
+from data_manifest.store.recipe import read_recipe
+from tests.helpers import write_images
+from training.network.model import GeoLocalizationNet
+from training.network.weights import save_network
+
+COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 230), "nowhere": (128, 128, 128)}
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Photos of one colour each, a minute of latitude apart; one has no position."""
+    (tmp_path / "photos").mkdir()
+    for number, (name, colour) in enumerate(COLOURS.items()):
+        exif = Image.Exif()
+        if name != "nowhere":
+            place = {1: "N", 2: (48.0, 50.0 + number, 0.0), 3: "E", 4: (2.0, 20.0, 0.0)}
+            exif.get_ifd(ExifTags.IFD.GPSInfo).update(place)
+        Image.new("RGB", (64, 48), colour).save(tmp_path / "photos" / f"{name}.jpg", exif=exif)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def localize(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Localize a photo in a database with a small random network, and return the result."""
+    torch.manual_seed(0)
+    save_network(GeoLocalizationNet("SqueezeNet1_1", 8), tmp_path / "model.pth")
+
+    def run(database: Path, photo: Path) -> dict[str, Any]:
+        from luigi_tasks.photos import add_localize
+
+        parser = CommandParser()
+        add_localize(parser)
+        folders = ["--database", str(database), "--artifacts-folder", str(tmp_path / "artifacts")]
+        machine = ["--device", "cpu", "--num-workers", "0", "--format", "json"]
+        options = parser.parse_args(["--model", str(tmp_path / "model.pth"), *folders, *machine, str(photo)])
+        assert options.run(options) == 0
+        (located,) = json.loads(capsys.readouterr().out)
+        return dict(located)
+
+    return run
+
+
+def test_a_folder_of_photos_is_embedded_once(
+    photos: Path, localize: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    best, *others = localize(photos, photos / "green.jpg")["matches"]
+    assert (best["path"], round(best["latitude"], 4)) == ("green.jpg", 48.85)
+    assert {each["path"] for each in others} == {"red.jpg", "blue.jpg"}
+    assert {round(each["distance_m"] / 1853) for each in others} == {1}, "a minute of latitude in metres"
+    (skipped,) = (record.message for record in caplog.records if "skipped" in record.message)
+    assert skipped == f"{photos}: skipped 1, no position: nowhere.jpg"
+    (descriptors,) = (each for each in list_artifacts(tmp_path / "artifacts") if each.parts[-3] == "descriptors")
+    made = read_recipe(descriptors)["summary"]["made"]
+    assert made == "3 images embedded in 8 dimensions; 1 rejected: 1 no position"
+
+    def embed_again(*_: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("evaluation.descriptors.build_descriptors.extract_chunks", embed_again)
+    assert localize(photos, photos / "red.jpg")["matches"][0]["path"] == "red.jpg"
+    assert localize(descriptors, photos / "red.jpg")["matches"][0]["path"] == "red.jpg"
+
+
+def test_photos_with_sf_xl_names_need_no_exif(localize: Run, tmp_path: Path) -> None:
+    write_images(tmp_path / "city", (2015,))
+    photo = sorted((tmp_path / "city").iterdir())[3]
+    assert localize(tmp_path / "city", photo)["matches"][0]["path"] == photo.name
