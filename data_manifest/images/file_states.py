@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -111,6 +111,14 @@ def stat_images(
             if progress is not None:
                 progress.advance(len(states))
     return pl.concat(found)
+
+
+def is_settled(times_ns: Iterable[int], read_ns: int) -> bool:
+    """Return whether times are so old that any change after they were read gives other times.
+
+    File systems may count time coarsely and clocks may be set back, so a moment must have passed.
+    """
+    return max(times_ns) + MIN_AGE_NS < read_ns
 
 
 def changed_images(

@@ -23,15 +23,13 @@ def normalize_years(text: str) -> str:
     Raises:
         ValueError: The text is not years. The message says why.
     """
-    return ",".join(_as_text(first, last) for first, last in parse_years(text))
+    is_open = {MIN_OPEN: "", MAX_OPEN: ""}
+    ranges = [[first] if first == last else [first, last] for first, last in parse_years(text)]
+    return ",".join("-".join(str(is_open.get(year, year)) for year in years) for years in ranges)
 
 
 def parse_years(text: str) -> Ranges:
-    """Return the first and last year of each range, sorted and merged.
-
-    Raises:
-        ValueError: The text is not years. The message says why.
-    """
+    """Return the first and last year of each range, sorted and merged; errors are those of `normalize_years`."""
     merged: Ranges = []
     for first, last in sorted(map(_parse_range, text.split(","))):
         if merged and first <= merged[-1][1] + 1:
@@ -65,12 +63,6 @@ def _parse_year(digits: str | None, if_open: int) -> int:
     if len(digits) != 4 or not MIN_YEAR <= int(digits) <= MAX_YEAR:
         raise ValueError(f"{digits} is not a year from {MIN_YEAR} to {MAX_YEAR}")
     return int(digits)
-
-
-def _as_text(first: int, last: int) -> str:
-    if first == last:
-        return str(first)
-    return f"{'' if first == MIN_OPEN else first}-{'' if last == MAX_OPEN else last}"
 
 
 def count_years(images: pl.LazyFrame) -> pl.DataFrame:

@@ -100,7 +100,6 @@ def _count_names(listing: Listing, rules: Rules) -> tuple[dict[str, Any], list[F
             work = partial(_count_paths, rules, negative)
             parts |= zip(unread, _count_all(work, [jobs[each] for each in unread]), strict=True)
             negative, unread = read_otherwise({number: counts for number, (counts, _) in parts.items()})
-    listing.check_unchanged()
     built = [Built("", counts, is_linked=False) for counts, _ in parts.values()]
     summary = {"origin": str(listing.origin), **summarise(built)}
     if not summary["usable"]:

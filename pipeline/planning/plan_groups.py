@@ -11,7 +11,7 @@ from data_manifest.errors import UserError
 from data_manifest.inspect.classes import group_sizes
 from data_manifest.progress import working
 from data_manifest.settings import Settings, setting
-from pipeline.execution.disk_space import groups_bytes
+from pipeline.execution.disk_space import MEMBERS_BYTES_PER_IMAGE
 from pipeline.groups.classes import number_classes
 from pipeline.groups.preselected_images import PUBLISHED, is_published_grouping, warn_if_preselected
 from pipeline.groups.settings import GroupSettings
@@ -93,4 +93,4 @@ def _make_plan(counts: ImageCounts, settings: GroupSettings, epoch: EpochSetting
         times_shown=epoch.batch_size * epoch.iterations_per_epoch / pl.col("classes"),
         trainable=pl.col("classes") >= epoch.batch_size,
     )
-    return Plan(settings, summary, sizes.row(0, named=True), groups, groups_bytes(summary["images"]), error)
+    return Plan(settings, summary, sizes.row(0, named=True), groups, summary["images"] * MEMBERS_BYTES_PER_IMAGE, error)

@@ -10,7 +10,7 @@ from data_manifest.inspect.bars import table
 from data_manifest.inspect.classes import show_settings
 from data_manifest.inspect.summary import ODDITIES
 from data_manifest.store.files import bytes_in, format_bytes
-from pipeline.execution.disk_space import manifest_bytes
+from pipeline.execution.disk_space import MANIFEST_BYTES_PER_IMAGE
 from pipeline.groups.summary import describe, images_left_out
 from pipeline.planning.count_images import ImageCounts
 from pipeline.planning.plan_groups import Plan
@@ -41,7 +41,7 @@ def _plan_as_json(plan: Plan) -> dict[str, Any]:
 
 
 def _manifest_bytes(counts: ImageCounts) -> int:
-    return bytes_in(counts.manifest) if counts.manifest else manifest_bytes(counts.summary["usable"])
+    return bytes_in(counts.manifest) if counts.manifest else counts.summary["usable"] * MANIFEST_BYTES_PER_IMAGE
 
 
 def as_text(counts: ImageCounts, plans: Sequence[Plan]) -> str:

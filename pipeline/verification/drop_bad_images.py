@@ -57,19 +57,14 @@ def verified_recipe(manifest: Mapping[str, Any], checks: Mapping[str, Any]) -> R
 def drop_bad_images(manifest: Path, checks: Path, artifacts: Path, executor: Executor | None = None) -> Path:
     """Publish a manifest without its bad images, and return the folder of the artifact.
 
-    A published artifact of the same recipe is returned as it is.
-
-    Args:
-        manifest: Folder of a published manifest.
-        checks: Folder of the published checks of its images.
-        artifacts: Artifacts folder.
-        executor: Reads and writes the tables; threads of this process by default.
+    A published artifact of the same recipe is returned as it is. Tables are written by the executor, by default in
+    threads of this process.
 
     Raises:
         UserError: The checks are those of another manifest, or all images are bad.
     """
-    manifest_recipe, bad = read_recipe(manifest), read_recipe(checks)["summary"]["bad"]
-    recipe = verified_recipe(manifest_recipe, read_recipe(checks))
+    manifest_recipe, checks_recipe = read_recipe(manifest), read_recipe(checks)
+    recipe, bad = verified_recipe(manifest_recipe, checks_recipe), checks_recipe["summary"]["bad"]
     if published := find_published(artifacts, recipe, adopt={}):
         return published
     num_bad = sum(bad.values())

@@ -10,7 +10,8 @@ from data_manifest.errors import UserError
 from pipeline.__main__ import main
 from pipeline.groups.build_groups import build_groups
 from pipeline.manifest.build_manifest import build_manifest
-from pipeline.manifest.split_manifest import SplitSettings, split_manifest
+from pipeline.manifest.settings import SplitSettings
+from pipeline.manifest.split_manifest import split_manifest
 from pipeline.planning.advise import advice_as_text, advise
 from pipeline.planning.plan_groups import EpochSettings, plan_groups
 from pipeline.sources.make_source import make_source

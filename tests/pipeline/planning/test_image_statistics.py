@@ -7,7 +7,8 @@ import pytest
 
 from data_manifest.errors import UserError
 from pipeline.manifest.build_manifest import build_manifest
-from pipeline.manifest.split_manifest import SplitSettings, split_manifest
+from pipeline.manifest.settings import SplitSettings
+from pipeline.manifest.split_manifest import split_manifest
 from pipeline.planning.image_statistics import compute_statistics
 from tests.pipeline.planning.conftest import dense_city, fields_at, name
 
