@@ -11,6 +11,7 @@ import argparse
 import csv
 import dataclasses
 import math
+import shlex
 import statistics
 import sys
 import time
@@ -22,8 +23,11 @@ from measure import machine, note, table
 from small_sets_data import SmallSet, make_sets
 
 from data_manifest.tables import read_table
+from pipeline.manifest.build_manifest import build_manifest
+from pipeline.planning.advise import advise
 from workflows import EvaluateCosPlace
 
+ADVISED = "advised"  # the command that `advise` prints
 COLUMNS = ("set", "settings", "seed", "r1", "r5", "seconds")
 STUDENT_T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365}  # 95 %, by number of seeds
 COMMON = {
@@ -39,6 +43,7 @@ COMMON = {
 MILD = {"brightness": "0.3", "contrast": "0.3", "saturation": "0.3", "hue": "0.05", "random_resized_crop": "0.2"}
 NO_AUGMENTATION = dict.fromkeys(MILD, "0")
 ALL = {"train_all_layers": "true"}
+FINE = {"M": "10", "alpha": "30", "min_images_per_class": "5", "epochs_num": "8", "iterations_per_epoch": "75"}
 SETTINGS: dict[str, dict[str, str]] = {
     "untrained": {"epochs_num": "0"},
     "published": {},
@@ -50,12 +55,14 @@ SETTINGS: dict[str, dict[str, str]] = {
     "mild-3e-4": {**MILD, "lr": "3e-4"},
     "mild-1e-3-all": {**MILD, "lr": "1e-3", **ALL},
     "mild-3e-4-all": {**MILD, "lr": "3e-4", **ALL},
-    "mild-1e-4-all-groups": {**MILD, "lr": "1e-4", **ALL, "N": "2", "groups_num": "4", "epochs_num": "4"},
+    "one-group": {**MILD, "lr": "1e-4", **ALL, **FINE, "N": "1", "L": "1"},
+    "eight-groups": {**MILD, "lr": "1e-4", **ALL, **FINE, "N": "2", "L": "2", "groups_num": "8"},
     "mild-1e-4-all-batch-32": {**MILD, "lr": "1e-4", **ALL, "batch_size": "32"},
     "mild-1e-4-all-long": {**MILD, "lr": "1e-4", **ALL, "epochs_num": "12", "patience": "3"},
     "mild-1e-4-clf-1e-3": {**MILD, "lr": "1e-4", "classifiers_lr": "1e-3"},
     "mild-1e-4-clf-1e-1": {**MILD, "lr": "1e-4", "classifiers_lr": "0.1"},
 }
+NAMES = ["untrained", ADVISED, *(name for name in SETTINGS if name != "untrained")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +99,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--weights", type=Path, required=True, help="torchvision state dict of SqueezeNet1_0")
     parser.add_argument("--street", type=Path, help="folder of street photos named as in SF-XL (default: none)")
     parser.add_argument("--sets", nargs="+", help="names of the sets (default: all)")
-    parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS), help="(default: all)")
+    parser.add_argument("--settings", nargs="+", choices=NAMES, default=NAMES, help="(default: all)")
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds, from 0 (default: %(default)s)")
     return parser
 
@@ -101,13 +108,22 @@ def run(each: SmallSet, name: str, seed: int, artifacts: Path) -> Outcome:
     """Train and evaluate one network in this process."""
     note(f"{each.name}, {name}, seed {seed}")
     began = time.monotonic()
-    given = {**COMMON, **each.parameters, **SETTINGS[name], "seed": str(seed), "artifacts_folder": str(artifacts)}
+    settings = advised(each, artifacts) if name == ADVISED else SETTINGS[name]
+    given = {**COMMON, **each.parameters, **settings, "seed": str(seed), "artifacts_folder": str(artifacts)}
     task = EvaluateCosPlace.from_str_params(given)
     if not luigi.build([task], local_scheduler=True, log_level="WARNING"):
         sys.exit(f"{each.name}, {name}, seed {seed}: failed")
     recalls = dict(read_table(task.artifact(), "recalls", ["k", "recall"]).iter_rows())
     note(f"R@1 {recalls[1]:.1f}")
     return Outcome(each.name, name, seed, recalls[1], recalls[5], time.monotonic() - began)
+
+
+def advised(each: SmallSet, artifacts: Path) -> dict[str, str]:
+    """Return the settings of the training command that `advise` prints, without its folders."""
+    images = each.parameters.get("train_folder") or str(Path(each.parameters["dataset_folder"]) / "train")
+    words = shlex.split(advise(build_manifest(Path(images), artifacts), artifacts).commands[-1])
+    flags = zip(words[4::2], words[5::2], strict=True)
+    return {flag[2:].replace("-", "_"): value for flag, value in flags if not flag.endswith("-folder")}
 
 
 def read_outcomes(work: Path) -> list[Outcome]:
@@ -152,7 +168,7 @@ def interval(values: Sequence[float]) -> str:
 
 
 def _order(key: tuple[str, str]) -> tuple[str, int]:
-    return key[0], list(SETTINGS).index(key[1]) if key[1] in SETTINGS else len(SETTINGS)
+    return key[0], NAMES.index(key[1]) if key[1] in NAMES else len(NAMES)
 
 
 if __name__ == "__main__":

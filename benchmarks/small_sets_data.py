@@ -16,6 +16,7 @@ WIDE = {**BY_HEADING, "alpha": "90"}
 BY_PLACE = {**BY_HEADING, "alpha": "360"}
 CITY = {"M": "20", "positive_dist_threshold": "10", "image_size": "64", "groups_num": "1"}
 STREET = {"M": "5", "positive_dist_threshold": "5", "image_size": "64", "resize_test_imgs": "true", "groups_num": "1"}
+ID_FIELD, HEADING_FIELD = 7, 9
 STREET_THRESHOLD_M, APART_M = 5.0, 10.0
 
 
@@ -39,12 +40,13 @@ def make_sets(work: Path, weights: Path, street: Path | None) -> list[SmallSet]:
     less = _render(work / "less-of-other-city", CitySettings(seed=1, places=16, train_years=1))
     more = _render(work / "more-of-other-city", CitySettings(seed=1))
     other = _render(work / "other-city", CitySettings(seed=1, places=16, train_years=4))
+    blind = _without_headings(city / "train", work / "city-without-headings")
     start = {"backbone_weights": str(weights)}
     random = {"backbone_weights": "none", "train_all_layers": "true"}
     seen = {"dataset_folder": str(city), **CITY}
     sets = [
         SmallSet("city", {**seen, **BY_HEADING, **start}),
-        SmallSet("city-no-headings", {**seen, **BY_PLACE, **start}),
+        SmallSet("city-no-headings", {**seen, "train_folder": str(blind), **BY_PLACE, **start}),
         SmallSet("city-random", {**seen, **BY_HEADING, **random}),
         SmallSet("city-elsewhere", {**seen, "train_folder": str(other / "train"), **BY_HEADING, **start}),
         SmallSet("city-elsewhere-192", {**seen, "train_folder": str(less / "train"), **WIDE, **start}),
@@ -53,11 +55,12 @@ def make_sets(work: Path, weights: Path, street: Path | None) -> list[SmallSet]:
     if street is None:
         return sets
     seen = {"dataset_folder": str(_cut(street, work / "street", -math.inf)), **STREET}
+    blind = _without_headings(work / "street" / "train", work / "street-without-headings")
     apart = {"dataset_folder": str(_cut(street, work / "street-elsewhere", APART_M)), **STREET}
     return [
         *sets,
         SmallSet("street", {**seen, **BY_HEADING, **start}),
-        SmallSet("street-no-headings", {**seen, **BY_PLACE, **start}),
+        SmallSet("street-no-headings", {**seen, "train_folder": str(blind), **BY_PLACE, **start}),
         SmallSet("street-elsewhere", {**apart, **BY_HEADING, **start}),
     ]
 
@@ -92,6 +95,21 @@ def _cut(street: Path, out: Path, metres: float) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(image, target)
     staging.rename(out)
+    return out
+
+
+def _without_headings(images: Path, out: Path) -> Path:
+    """Copy images under names that have no heading."""
+    if not out.is_dir():
+        staging = out.with_name(f".{out.name}")
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir()
+        for image in _images(images):
+            fields = image.name.split("@")
+            fields[ID_FIELD] += f"-{fields[HEADING_FIELD]}"  # distinguishes the views of a place
+            fields[HEADING_FIELD] = ""
+            shutil.copyfile(image, staging / "@".join(fields))
+        staging.rename(out)
     return out
 
 

@@ -16,6 +16,12 @@ from data_manifest.store.recipe import CURRENT, is_published
 from pipeline.groups.settings import GroupSettings
 from pipeline.groups.summary import describe
 from pipeline.metadata.fields import FULL_TURN
+from pipeline.planning.advise_training import (
+    SMALL_BATCH_SIZE,
+    SMALL_GROUPINGS,
+    VERY_FEW_IMAGES,
+    training_settings,
+)
 from pipeline.planning.count_images import count_images
 from pipeline.planning.image_statistics import ImageStatistics, compute_statistics
 from pipeline.planning.plan_groups import BATCH_SIZE, EpochSettings, Plan, make_plans
@@ -75,16 +81,25 @@ def advise(manifest: Path, artifacts: Path) -> Advice:
     """
     with working("reading the manifest"):
         statistics = compute_statistics(manifest)
-    groupings = [each for each in GROUPINGS if statistics.source != "exif" or each.M >= MIN_M_OF_PHONES]
-    if not statistics.uses_headings:
-        groupings = [dataclasses.replace(each, alpha=FULL_TURN, L=1) for each in groupings]
+    groupings, small = (_usable(statistics, each) for each in (GROUPINGS, SMALL_GROUPINGS))
     groupings.append(GroupSettings())
-    counts = count_images(manifest, artifacts, groupings)
+    counts = count_images(manifest, artifacts, [*groupings, *small])
     *tried, published = make_plans(counts, groupings, EpochSettings())
-    plan = choose_plan(tried)
+    plan, batch_size = choose_plan(tried), BATCH_SIZE
+    if plan is None or plan.trainable["images"] < VERY_FEW_IMAGES:
+        tried = make_plans(counts, small, EpochSettings(batch_size=SMALL_BATCH_SIZE))
+        plan, batch_size = choose_plan(tried), SMALL_BATCH_SIZE
     with working("checking the images"):
         remarks = list(make_remarks(statistics, None if plan is None else plan.trainable))
-    return Advice(statistics, remarks, plan, published, tried, _commands(statistics, plan) if plan else [])
+    return Advice(statistics, remarks, plan, published, tried, _commands(statistics, plan, batch_size) if plan else [])
+
+
+def _usable(statistics: ImageStatistics, groupings: Sequence[GroupSettings]) -> list[GroupSettings]:
+    """Return the groupings that suit the precision of positions and the presence of headings."""
+    usable = [each for each in groupings if statistics.source != "exif" or each.M >= MIN_M_OF_PHONES]
+    if statistics.uses_headings:
+        return usable
+    return list(dict.fromkeys(dataclasses.replace(each, alpha=FULL_TURN, L=1) for each in usable))
 
 
 def choose_plan(tried: Sequence[Plan]) -> Plan | None:
@@ -94,16 +109,17 @@ def choose_plan(tried: Sequence[Plan]) -> Plan | None:
     return next((plan for plan, count in zip(tried, images, strict=True) if 0 < MIN_SHARE * most <= count), None)
 
 
-def _commands(statistics: ImageStatistics, plan: Plan) -> list[str]:
+def _commands(statistics: ImageStatistics, plan: Plan, batch_size: int) -> list[str]:
     """Return the command lines that build the groups and train on them."""
     trainable = plan.groups.filter("trainable")["group_index"].to_list()[:PUBLISHED_GROUPS_NUM]
     has_all = len(trainable) == min(PUBLISHED_GROUPS_NUM, len(plan.groups))
     chosen = ["--groups-num", str(len(trainable))] if has_all else ["--groups", ",".join(map(str, trainable))]
     images, validation, grouping = *_image_options(statistics), _options(plan.settings.as_dict())
+    training = _options(training_settings(plan, trainable, batch_size))
     luigi = ["luigi", "--module", "workflows"]
     return [
         shlex.join([*luigi, "BuildGroups", *images, *grouping]),
-        shlex.join([*luigi, "TrainCosPlace", *images, *validation, *grouping, *chosen]),
+        shlex.join([*luigi, "TrainCosPlace", *images, *validation, *grouping, *chosen, *training]),
     ]
 
 
