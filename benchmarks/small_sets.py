@@ -14,19 +14,18 @@ import math
 import shlex
 import statistics
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import luigi
-from measure import machine, note, table
+from measure import Command, machine, measure, note, table
 from small_sets_data import SmallSet, make_sets
 
+from data_manifest.store.find import list_current
 from data_manifest.tables import read_table
 from pipeline.manifest.build_manifest import build_manifest
 from pipeline.planning.advise import advise
-from workflows import EvaluateCosPlace
 
+ROOT = Path(__file__).resolve().parent.parent
 ADVISED = "advised"  # the command that `advise` prints
 COLUMNS = ("set", "settings", "seed", "r1", "r5", "seconds")
 STUDENT_T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365}  # 95 %, by number of seeds
@@ -88,7 +87,7 @@ def main() -> None:
         for name in options.settings:
             for each in chosen:
                 if (each.name, name, seed) not in done:
-                    add_outcome(work, run(each, name, seed, work / "artifacts"))
+                    add_outcome(work, run(each, name, seed, work / "artifacts" / each.name))
     print(f"{machine()}\n\n{table(('set', 'settings', 'seeds', 'R@1', 'gain', 'R@5'), rows(read_outcomes(work)))}")
 
 
@@ -105,17 +104,17 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def run(each: SmallSet, name: str, seed: int, artifacts: Path) -> Outcome:
-    """Train and evaluate one network in this process."""
+    """Train and evaluate one network."""
     note(f"{each.name}, {name}, seed {seed}")
-    began = time.monotonic()
     settings = advised(each, artifacts) if name == ADVISED else SETTINGS[name]
     given = {**COMMON, **each.parameters, **settings, "seed": str(seed), "artifacts_folder": str(artifacts)}
-    task = EvaluateCosPlace.from_str_params(given)
-    if not luigi.build([task], local_scheduler=True, log_level="WARNING"):
-        sys.exit(f"{each.name}, {name}, seed {seed}: failed")
-    recalls = dict(read_table(task.artifact(), "recalls", ["k", "recall"]).iter_rows())
+    flags = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", value)]
+    command = [sys.executable, "-m", "luigi", "--module", "workflows", "EvaluateCosPlace", *flags]
+    seconds = measure(Command(command, folder=ROOT)).seconds
+    (evaluation,) = (path for path in list_current(artifacts) if path.parent.parent.name == "evaluation")
+    recalls = dict(read_table(evaluation, "recalls", ["k", "recall"]).iter_rows())
     note(f"R@1 {recalls[1]:.1f}")
-    return Outcome(each.name, name, seed, recalls[1], recalls[5], time.monotonic() - began)
+    return Outcome(each.name, name, seed, recalls[1], recalls[5], seconds)
 
 
 def advised(each: SmallSet, artifacts: Path) -> dict[str, str]:

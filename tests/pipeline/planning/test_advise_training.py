@@ -40,10 +40,10 @@ def test_few_images_are_fine_tuned_gently(manifest_of: Callable[[list[str]], Pat
     """The flags pass the checks of the settings that they are for."""
     flags = flags_of(advise(manifest_of(places(16, 6)), tmp_path / "A").commands[1])
     task = task_of(flags)
-    training, augmentation, network = map(task.settings, (TrainingSettings, AugmentationSettings, NetworkSettings))
+    training, augmentation = task.settings(TrainingSettings), task.settings(AugmentationSettings)
     training.check()
     augmentation.check()
-    assert network.train_all_layers
+    assert task.settings(NetworkSettings).train_all_layers
     assert training.lr > TrainingSettings.lr
     assert training.patience is not None
     assert augmentation.hue < AugmentationSettings.hue
