@@ -1,14 +1,18 @@
 """Configuration of the documentation: `make docs` writes build/docs/index.html."""
 
+import logging
 import sys
-from importlib.metadata import version
+from importlib import metadata
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "extensions"))
 
+for noisy in ("faiss.loader", "luigi-interface"):
+    logging.getLogger(noisy).setLevel(logging.WARNING)
+
 project = "CosPlace pipeline"
 author = "Authors of the CosPlace pipeline"
-release = version("cosplace-pipeline")
+release = metadata.version("cosplace-pipeline")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "generated_pages"]
 exclude_patterns = ["extensions"]
