@@ -1,11 +1,10 @@
-"""How large a report is and how long it takes, for 200 and for 1000 queries, against pictures put in as they are.
+"""Measure the size and time of a report of 200 and of 1,000 queries, compared with a page of the original pictures.
 
     python benchmarks/report.py WORK [--millions 1]
 
-Makes a data set under WORK, unless it is there: a list of realistic SF-XL names to train on, whose images are not
-needed, and a test set of 2000 database images and 1000 queries of 512 x 512 pixels, whose spectrum is that of photos.
-An untrained network is evaluated on it, at 64 pixels. Then WriteReport is measured alone. The plain page has, for each
-picture that ours shows, its JPEG file as it is.
+Makes a data set in WORK, unless it exists: a list of realistic SF-XL names to train on, without images, and a test set
+of 2,000 database images and 1,000 queries of 512 x 512 pixels with the spectrum of photos. Evaluates an untrained
+network on it at 64 pixels, then measures WriteReport. The plain page has the JPEG file of each picture in base 64.
 """
 
 import argparse
@@ -52,7 +51,7 @@ def main() -> None:
 
 
 def make_city(city: Path, train: int) -> None:
-    """Make the data set; it appears when all is there."""
+    """Make the data set; its folder appears when it is complete."""
     unfinished = city.with_name(f"{city.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     write_list(unfinished / "train_images_paths.txt", train)
@@ -69,7 +68,7 @@ def make_city(city: Path, train: int) -> None:
 
 
 def write_picture(path: Path, seed: int) -> Path:
-    """Write a picture whose amplitudes fall with the frequency, as those of photos do."""
+    """Write a picture whose amplitudes fall with the frequency, as in photos."""
     rng = np.random.default_rng(seed)
     frequency = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.rfftfreq(SIDE)[None, :])
     frequency[0, 0] = np.inf
@@ -83,26 +82,26 @@ def write_picture(path: Path, seed: int) -> Path:
 
 
 def command(task: str, city: Path, artifacts: Path, *more: str) -> Command:
-    """Return the command of a task, as a user gives it."""
+    """Return the command line of a task."""
     words = [sys.executable, "-m", "luigi", "--module", "workflows", task, "--dataset-folder", str(city.absolute())]
     words += ["--artifacts-folder", str(artifacts.absolute()), *EVALUATED, *more]
     return Command(words, {**os.environ, "PYTHONPATH": str(ROOT)}, ROOT)
 
 
 def row(city: Path, artifacts: Path, shown: int) -> list[str]:
-    """Measure the report of so many queries, and return the cells of `TITLES`."""
+    """Measure a report of this many queries and return the cells below `TITLES`."""
     note(f"report of {shown} queries")
-    asked = command("WriteReport", city, artifacts, "--report-queries", str(shown))
+    write = command("WriteReport", city, artifacts, "--report-queries", str(shown))
     remove_reports(artifacts)
-    took = measure(asked)
+    took = measure(write)
     remove_reports(artifacts)
-    peak = peak_memory(asked)
+    peak = peak_memory(write)
     (page,) = (artifacts / "report").glob("*/current/report.html")
     text = page.read_text()
     pictures = re.findall(r'<img src="(data:[^"]+)" width="(\d+)" height="(\d+)"', text)
     embedded = sum(len(uri) for uri, _, _ in pictures)
     size_of_picture = np.mean([path.stat().st_size for path in (city / "pictures").iterdir()])
-    plain = len(text) - embedded + len(pictures) * size_of_picture * 4 / 3  # in base 64, as ours
+    plain = len(text) - embedded + len(pictures) * size_of_picture * 4 / 3  # in base 64
     side = max(max(int(width), int(height)) for _, width, height in pictures)
     return [
         *(f"{shown:,}", f"{len(pictures):,}", f"{len(text) / 1e6:.1f} MB", f"{len(text) / plain:.3f}"),
@@ -111,7 +110,7 @@ def row(city: Path, artifacts: Path, shown: int) -> list[str]:
 
 
 def remove_reports(artifacts: Path) -> None:
-    """Have the next report written anew."""
+    """Remove the reports, so that the next one is written."""
     shutil.rmtree(artifacts / "report", ignore_errors=True)
 
 

@@ -120,6 +120,7 @@ COMMANDS: dict[str, TaskCommand | FunctionCommand] = {
         "ExtractDescriptors",
         ("source", "table", "columns", "resize_test_imgs", "infer_batch_size", *MACHINE, "artifacts_folder"),
         ("artifacts/training/sf-xl-processed-train photos", "ResNet50-512 photos --source exif"),
+        positionals=("model", "photos_folder"),
     ),
     "evaluate": TaskCommand(
         "compute the recalls of a model on test sets",
@@ -127,22 +128,24 @@ COMMANDS: dict[str, TaskCommand | FunctionCommand] = {
         (
             *("dataset_folder", "photos_folder", "test_folder", "test_queries", "test_sets", "test_sets_folder"),
             *("positive_dist_threshold", "positive_dist_unit", "resize_test_imgs", "infer_precision"),
-            *("infer_batch_size", "index", "recall_values", *MACHINE, "artifacts_folder"),
+            *("infer_batch_size", "index", "recall_values", "train_new", *MACHINE, "artifacts_folder"),
         ),
         (
             "artifacts/training/sf-xl-processed-train",
             "ResNet50-512 --test-sets tokyo247,nordland,my/town --test-sets-folder vpr-datasets",
         ),
+        positionals=("model?",),
     ),
     "report": TaskCommand(
         "write a page on the recalls, failures, training, data and groups",
         "WriteReport",
         ("report_queries", "dataset_folder", "test_folder", "test_sets", "test_sets_folder", "artifacts_folder"),
         ("artifacts/training/sf-xl-processed-train", "artifacts/evaluation/sf-xl-processed-test-queries_v1"),
+        positionals=("model?",),
     ),
     "localize": FunctionCommand(
         "show where photos were taken",
-        "evaluation.__main__",
+        "luigi_tasks.photos",
         (
             "--model artifacts/training/my-town-train --database photos/ where.jpg",
             "--model ResNet50-512 --database artifacts/evaluation/my-town-test-queries photo.jpg --format geojson",

@@ -9,14 +9,18 @@ from luigi.retcodes import run_with_retcodes
 from cosplace.commands import TASKS
 from cosplace.stage_progress import showing_progress
 from evaluation.report.settings import PAGE
+from luigi_tasks.given_model import is_evaluation
 from luigi_tasks.parameters import flag_of, parameters_of
 from pipeline.dataset_layout import PHOTOS, PartSettings
+from pipeline.sources.make_source import source_of
+from pipeline.verification.settings import CheckSettings
 
 FOLLOWING = {"manifest": "groups", "verify": "groups", "split": "groups", "groups": "train"}  # with the same flags
 
 
 def run_task(task: str, name: str, values: dict[str, str], config: str | None, workers: str | None) -> int:
     """Run the task of a command with the given parameters and return Luigi's exit status."""
+    values = completed(name, values)
     words = ["--module", "workflows", task, *flags_of(values)]
     if workers:
         words += ["--workers", workers]
@@ -30,6 +34,16 @@ def run_task(task: str, name: str, values: dict[str, str], config: str | None, w
         if step := next_step(name, artifact, values | ({"config": config} if config else {})):
             print(step)
     return status
+
+
+def completed(name: str, values: dict[str, str]) -> dict[str, str]:
+    """Return the parameters of a command with those that follow from its arguments."""
+    if name == "embed":
+        source = source_of(Path(values["photos_folder"]))
+        return {"part": PHOTOS, "source": source, **values}
+    if name == "report" and is_evaluation(values.get("model", "")):
+        return {"evaluation": values["model"], **{key: value for key, value in values.items() if key != "model"}}
+    return values
 
 
 def flags_of(values: dict[str, str]) -> list[str]:
@@ -53,6 +67,8 @@ def next_step(name: str, artifact: Path, given: dict[str, str]) -> str | None:
             return None
         case _ if following := FOLLOWING.get(name):
             known = {"config", *parameters_of(TASKS[following])}
+            if name == "verify":
+                given = {**given, "verified": given.get("check", CheckSettings.check)}
             words = following, *flags_of({key: value for key, value in given.items() if key in known})
         case _:
             return None

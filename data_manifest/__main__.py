@@ -1,18 +1,18 @@
 """Inspect an artifacts folder: `python -m data_manifest summary artifacts/manifest/my-images`."""
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from data_manifest.command_line.command_parser import CommandParser
+from data_manifest.command_line.command_parser import CommandParser, add_run
 from data_manifest.console import exit_status_of
 from data_manifest.errors import UserError
 from data_manifest.inspect import classes, contents, rejects, summary
+from data_manifest.inspect.artifact import describe, show
 from data_manifest.inspect.bars import glyphs_for
-from data_manifest.inspect.show_garbage import show_garbage
 from data_manifest.store import garbage
 from data_manifest.store.find import find_artifact, read_recipe_of
 from data_manifest.store.references import CHECK_STAGES, MANIFEST_STAGES
@@ -33,37 +33,36 @@ def main(arguments: list[str] | None = None) -> None:
 def add_paths(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `paths`."""
     _add_artifacts_folder(parser)
-    _add_run(parser, _paths)
+    add_run(parser, partial(_list_rows, contents.current_tables))
 
 
 def add_list(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `list`."""
     _add_artifacts_folder(parser)
-    _add_run(parser, _list)
+    add_run(parser, partial(_list_rows, contents.all_artifacts))
 
 
 def add_show(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `summary`, which is `cosplace show`."""
     _add_artifact(parser, summary.__doc__)
-    _add_run(parser, _summary)
+    add_run(parser, _summary)
 
 
 def add_rejects(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `rejects`."""
     _add_artifact(parser, rejects.__doc__)
     parser.add_argument("--reason", help="show only this reason")
-    parser.add_argument(
-        "--path", dest="file", metavar="FILE", help="show why this file is rejected, or that it is used"
-    )
+    text = "show why this file is rejected, or that it is used"
+    parser.add_argument("--path", dest="file", metavar="FILE", help=text)
     text = "files to show per reason [%(default)s]"
     parser.add_argument("--limit", type=int, default=rejects.MAX_EXAMPLES, metavar="N", help=text)
-    _add_run(parser, _rejects)
+    add_run(parser, _rejects)
 
 
 def add_classes(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `classes`."""
     _add_artifact(parser, classes.__doc__)
-    _add_run(parser, _classes)
+    add_run(parser, _classes)
 
 
 def add_gc(parser: argparse.ArgumentParser) -> None:
@@ -75,13 +74,13 @@ def add_gc(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep-newest", type=int, default=0, metavar="N", help=text)
     text = "stages to clean up; models must be asked for [%(default)s]"
     parser.add_argument("--stages", default=",".join(garbage.DEFAULT_STAGES), metavar="STAGES", help=text)
-    _add_run(parser, _gc)
+    add_run(parser, _gc)
 
 
 COMMANDS = {
     "paths": (add_paths, "list the current tables, each as a glob of Parquet files"),
     "list": (add_list, "list all artifacts, including old ones"),
-    "summary": (add_show, "count images and rejects by reason, year, zone and heading; results of checks and crops"),
+    "summary": (add_show, "summarize an artifact: images, rejects and their reasons, classes; settings of others"),
     "rejects": (add_rejects, "show which files are rejected, and why"),
     "classes": (add_classes, "count classes and images per group"),
     "gc": (add_gc, "remove old artifacts that nothing needs"),
@@ -100,37 +99,24 @@ def _add_artifacts_folder(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_run(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], Result]) -> None:
-    """Add `--format`, and print the result of a function in this format."""
-
-    def show(options: argparse.Namespace) -> None:
-        facts, text = run(options)
-        print(json.dumps(facts, indent=2) if options.format == "json" else text)
-
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="output format [%(default)s]")
-    parser.set_defaults(run=show)
-
-
-def _paths(options: argparse.Namespace) -> Result:
-    rows = contents.current_tables(_artifacts(options))
-    return rows, contents.as_text(rows)
-
-
-def _list(options: argparse.Namespace) -> Result:
-    rows = contents.all_artifacts(_artifacts(options))
+def _list_rows(find: Callable[[Path], list[dict[str, str]]], options: argparse.Namespace) -> Result:
+    rows = find(_artifacts(options))
     return rows, contents.as_text(rows)
 
 
 def _summary(options: argparse.Namespace) -> Result:
     artifact = find_artifact(options.path)
-    stage = read_recipe_of(artifact, "summary", (*MANIFEST_STAGES, *CHECK_STAGES, classes.STAGE))["stage"]
-    if stage == classes.STAGE:
+    recipe = read_recipe_of(artifact, "summary")
+    if recipe["stage"] == classes.STAGE:
         return _classes(options)
-    if stage in CHECK_STAGES:
+    if recipe["stage"] in MANIFEST_STAGES:
+        facts = summary.summarise(artifact)
+        return facts, summary.show_summary(facts, _glyphs())
+    if recipe["stage"] in CHECK_STAGES:
         facts = rejects.list_rejects(artifact, limit=0)
         return facts, f"{facts['made']}\n{rejects.show_rejects(facts, _glyphs())}"
-    facts = summary.summarise(artifact)
-    return facts, summary.show_summary(facts, _glyphs())
+    facts = describe(artifact, recipe)
+    return facts, show(facts)
 
 
 def _rejects(options: argparse.Namespace) -> Result:
@@ -150,7 +136,7 @@ def _classes(options: argparse.Namespace) -> Result:
 def _gc(options: argparse.Namespace) -> Result:
     stages = tuple(stage.strip() for stage in options.stages.split(","))
     facts = garbage.collect_garbage(_artifacts(options), stages, options.keep_newest, options.dry_run)
-    return facts, show_garbage(facts)
+    return facts, contents.show_garbage(facts)
 
 
 def _artifacts(options: argparse.Namespace) -> Path:

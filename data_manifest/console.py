@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from types import TracebackType
 
 from data_manifest.errors import UserError
@@ -16,11 +16,9 @@ ExceptHook = Callable[[type[BaseException], BaseException, TracebackType | None]
 LOGGERS = ("data_manifest", "pipeline", "training", "evaluation", "luigi_tasks")
 LUIGI_LOGGER = "luigi-interface"
 SYSTEM_LIMITS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)  # fixed outside the program
-# Lines between two errors of a chain in Python's tracebacks. Group 1: the first error is named as the cause.
-_BETWEEN_ERRORS = re.compile(
-    r"\n\n(?:(The above exception was the direct cause of the following exception)"
-    r"|During handling of the above exception, another exception occurred):\n\n(?=Traceback )"
-)
+# Between two errors of a chain in Python's tracebacks.
+_CAUSED = re.compile(r"\n\nThe above exception was the direct cause of the following exception:\n\n(?=Traceback )")
+_HANDLED = re.compile(r"\n\nDuring handling of the above exception, another exception occurred:\n\n(?=Traceback )")
 # PyTorch puts the "Original Traceback" of a loader's worker into the message.
 _TRACEBACK = re.compile(
     r"^(?:Original )?Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*(?P<kind>[\w.]+): (?P<message>[\s\S]*)",
@@ -59,7 +57,7 @@ def exit_status_of(run: Callable[[], int | None]) -> int:
         status = run() or 0
         sys.stdout.flush()
     except UserError as error:
-        print(f"ERROR: {message_of(error)}", file=sys.stderr)
+        print(f"ERROR: {_message(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as stop:
         print(str(stop) or STOPPED, file=sys.stderr)
@@ -75,7 +73,7 @@ def show_user_errors(show_others: ExceptHook, *kinds: type[BaseException]) -> Ex
 
     def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if issubclass(kind, (UserError, *kinds)):
-            print(f"ERROR: {message_of(error)}", file=sys.stderr)
+            print(f"ERROR: {_message(str(error))}", file=sys.stderr)
         elif issubclass(kind, KeyboardInterrupt):
             print(str(error) or STOPPED, file=sys.stderr)
         else:
@@ -113,32 +111,23 @@ def find_user_error(record: logging.LogRecord) -> str | None:
         return _find_in_text(record.getMessage())
     while error is not None:  # Luigi wraps errors in the default of a parameter
         if isinstance(error, UserError) or (isinstance(error, OSError) and error.errno in SYSTEM_LIMITS):
-            return message_of(error)
+            return _message(str(error))
         error = error.__cause__
     return None
 
 
-def message_of(error: BaseException) -> str:
-    """Return an error's message without the traceback that PyTorch adds to errors of loader workers."""
-    return _without_loader(str(error))
-
-
-def _without_loader(text: str) -> str:
+def _message(text: str) -> str:
+    """Return an error's text without the traceback that PyTorch adds to errors of loader workers."""
     return (_FROM_LOADER.match(text) and _find_in_text(text)) or text
 
 
 def _find_in_text(text: str) -> str | None:
     """Return the message of the user error at the end of a formatted traceback, which Luigi logs for some."""
-    *before, last = _BETWEEN_ERRORS.split(text)
-    while True:
-        found = _TRACEBACK.search(last)
-        if found is None:
-            return None
-        if _is_user_error(found["kind"], found["message"]):
-            return _without_loader(found["message"].strip())
-        if not before or before.pop() is None:
-            return None
-        last = before.pop()
+    for part in reversed(_CAUSED.split(_HANDLED.split(text)[-1])):
+        found = _TRACEBACK.search(part)
+        if found and _is_user_error(found["kind"], found["message"]):
+            return _message(found["message"].strip())
+    return None
 
 
 def _is_user_error(kind: str, message: str) -> bool:
@@ -146,13 +135,7 @@ def _is_user_error(kind: str, message: str) -> bool:
     errno_given = _ERRNO.match(message)
     if errno_given and issubclass(getattr(builtins, kind, Exception), OSError):
         return int(errno_given[1]) in SYSTEM_LIMITS
-    return kind in {f"{each.__module__}.{each.__qualname__}" for each in _with_subclasses(UserError)}
-
-
-def _with_subclasses(kind: type[BaseException]) -> Iterator[type[BaseException]]:
-    yield kind
-    for each in kind.__subclasses__():
-        yield from _with_subclasses(each)
+    return kind == f"{UserError.__module__}.{UserError.__qualname__}"
 
 
 def as_ranges(numbers: Iterable[int]) -> str:

@@ -35,15 +35,7 @@ def io_error(path: Path | str, error: OSError) -> UserError:
 
 @contextlib.contextmanager
 def writing_in(folder: Path, option: str = "--artifacts-folder") -> Iterator[None]:
-    """Turn a full disk or a folder without write permission into a UserError.
-
-    Args:
-        folder: The folder that the context writes to.
-        option: The option that sets that folder.
-
-    Raises:
-        UserError: Writing failed.
-    """
+    """Turn a full disk or missing write permission, in a folder that an option sets, into a UserError."""
     try:
         yield
     except OSError as error:

@@ -51,7 +51,7 @@ class Progress:
         what: The work, such as "extracting descriptors".
         total: Number of units; None if unknown.
         unit: Plural name of a unit.
-        on_percentage: Called with the percentage done whenever it changes.
+        on_percentage: Called whenever the percentage changes.
         done: Units done before, by an interrupted run; they do not count for the rate.
     """
 
@@ -75,10 +75,11 @@ class Progress:
         if facts:
             self._bar.set_postfix(facts, refresh=False)
         self._bar.update(units)
-        self._report_percentage()
-
-    def _log_line(self) -> None:
-        logger.info("%s", self._line(self._shown_facts))
+        if self.total and self._on_percentage is not None:
+            percentage = min(100, 100 * self._done // self.total)
+            if percentage != self._percentage:
+                self._percentage = percentage
+                self._on_percentage(percentage)
 
     def time_for(self, units: int, just_done: int = 0) -> str | None:
         """Return the time that units take at the current rate, as in 1:23:45; None before there is a rate.
@@ -91,21 +92,13 @@ class Progress:
     def _rate(self, just_done: int = 0) -> float:
         return (self._done + just_done - self._done_before) / max(time.monotonic() - self._started, 1e-9)
 
-    def _line(self, facts: dict[str, str]) -> str:
+    def _log_line(self) -> None:
         share = f" of {self.total:,} {self.unit} ({self._done / self.total:.0%})" if self.total else f" {self.unit}"
         time_left = self.time_for(self.total - self._done) if self.total else None
         left = f", {time_left} left" if time_left else ""
-        shown = "".join(f", {name} {value}" for name, value in facts.items())
+        shown = "".join(f", {name} {value}" for name, value in self._shown_facts.items())
         rate = f", {self._rate():,.1f} {self.unit}/s" if self._rate() else ""
-        return f"{self.what}: {self._done:,}{share}{rate}{left}{shown}"
-
-    def _report_percentage(self) -> None:
-        if not self.total or self._on_percentage is None:
-            return
-        percentage = min(100, 100 * self._done // self.total)
-        if percentage != self._percentage:
-            self._percentage = percentage
-            self._on_percentage(percentage)
+        logger.info("%s: %s%s%s%s%s", self.what, f"{self._done:,}", share, rate, left, shown)
 
     def __enter__(self) -> Self:
         if self._log_lines:

@@ -34,8 +34,7 @@ def setting(
         form: Converts equivalent values to one value, and raises ValueError with the rule that a value breaks.
         added_later: Omit the field from `as_dict` at its default, so that artifacts built before it keep their digests.
     """
-    more = {"form": form, "added_later": added_later}
-    metadata = {"help": help_text, "choices": choices, **{name: value for name, value in more.items() if value}}
+    metadata = {"help": help_text, "choices": choices, "form": form, "added_later": added_later}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -62,12 +61,11 @@ class Settings:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the values as JSON types."""
-        values = {
-            field.name: getattr(self, field.name)
+        return {
+            field.name: _plain(value)
             for field in dataclasses.fields(self)
-            if not field.metadata.get("added_later") or getattr(self, field.name) != field.default
+            if (value := getattr(self, field.name)) != field.default or not field.metadata.get("added_later")
         }
-        return {name: _plain(value) for name, value in values.items()}
 
 
 def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:

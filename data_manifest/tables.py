@@ -6,7 +6,7 @@ The same rows give the same bytes: they are brought to one chunk and cut into ro
 import glob
 import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_manifest.errors import UserError
-from data_manifest.store.fsync import fsync
+from data_manifest.store.files import fsync
 
 ROWS_PER_ROW_GROUP = 65_536
 COLUMNS_NOTE = "columns"
@@ -24,13 +24,8 @@ STATUS_TABLES = ("checks", "cropped")  # tables with a status for each file
 def write_table(frame: pl.DataFrame, path: Path, schema: pa.Schema, notes: Mapping[str, str] | None = None) -> None:
     """Write rows, in their order, as a Parquet file that appears whole or not at all.
 
-    Several processes may write the same file at once; the last one stays.
-
-    Args:
-        frame: The rows.
-        path: The file. The folder of the table is made if needed, but not that of the artifact.
-        schema: Names, types and descriptions of the columns.
-        notes: Strings for the file's metadata; `read_notes` returns them without reading a row.
+    The folder of the table is made if needed. Several processes may write the same file at once; the last one stays.
+    `read_notes` returns the notes without reading a row.
 
     Raises:
         FileNotFoundError: The artifact's folder does not exist.
@@ -43,18 +38,14 @@ def write_table(frame: pl.DataFrame, path: Path, schema: pa.Schema, notes: Mappi
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with pq.ParquetWriter(unfinished, described, compression="zstd") as file:
-            for rows in _row_groups(frame.select(schema.names)):
+            in_order = frame.select(schema.names)
+            for rows in in_order.iter_slices(ROWS_PER_ROW_GROUP) if len(frame) else [in_order]:
                 table = rows.rechunk().to_arrow().cast(_with_polars_strings(schema)).cast(described)
                 file.write_table(table.combine_chunks(), row_group_size=ROWS_PER_ROW_GROUP)
         fsync(unfinished)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-def _row_groups(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Yield the rows of each row group; a frame without rows has one empty group."""
-    yield from frame.iter_slices(ROWS_PER_ROW_GROUP) if len(frame) else (frame,)
 
 
 def make_frame(rows: Sequence[Mapping[str, object]], schema: pa.Schema) -> pl.DataFrame:

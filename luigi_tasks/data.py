@@ -14,8 +14,9 @@ from pipeline.groups.build_groups import build_groups, groups_recipe
 from pipeline.groups.settings import GroupSettings
 from pipeline.listing.list_images import Listing, list_images
 from pipeline.manifest.build_manifest import build_manifest, manifest_recipe
-from pipeline.manifest.split_manifest import NONE as UNSPLIT
-from pipeline.manifest.split_manifest import SplitSettings, split_manifest, split_recipe
+from pipeline.manifest.settings import NONE as UNSPLIT
+from pipeline.manifest.settings import SplitSettings
+from pipeline.manifest.split_manifest import split_manifest, split_recipe
 from pipeline.panoramas.crop_panoramas import crop_panoramas, crops_recipe
 from pipeline.panoramas.settings import CropFolders, CropSettings
 from pipeline.sources.make_source import make_source
@@ -191,7 +192,7 @@ def pinned_crops(
 ) -> Recipe:
     """Return the recipe of the crops."""
     listing = pinned_listing(folders[0], artifacts, rescan)
-    return crops_recipe(*folders, artifacts, listing, settings, make_source(source, PANORAMAS))
+    return crops_recipe(folders, artifacts, listing, settings, make_source(source, PANORAMAS))
 
 
 @takes(DatasetSettings, SourceSettings, CropFolders, CropSettings, ClusterSettings)

@@ -24,7 +24,7 @@ from pipeline.dataset_layout import DatasetSettings
 from pipeline.execution.dask_cluster import ClusterSettings
 from pipeline.groups.build_groups import groups_recipe
 from pipeline.groups.settings import GroupSettings
-from pipeline.manifest.split_manifest import SplitSettings
+from pipeline.manifest.settings import SplitSettings
 from pipeline.sources.settings import SourceSettings
 from pipeline.verification.drop_bad_images import Verified
 from pipeline.verification.settings import NO, VerifiedSettings, VerifySettings
@@ -169,7 +169,7 @@ class TrainCosPlace(StageOfImages):
         recipe = self.recipe_on(groups.stored(), {}, [data_set_identity(images, self.artifacts_folder)])
         return finished_training(self.artifacts_folder, recipe, images)
 
-    def data_set(self) -> dict[str, Any]:
+    def data_record(self) -> dict[str, Any]:
         """Return the settings of the data set, with absolute paths, to record with the model."""
         kinds = (DatasetSettings, SourceSettings, SplitSettings)
         values = {field.name: getattr(self, field.name) for kind in kinds for field in dataclasses.fields(kind)}
@@ -203,7 +203,7 @@ class TrainCosPlace(StageOfImages):
             augmentation=augmentation,
             training=self.settings(TrainingSettings),
             runtime=runtime,
-            data_set=self.data_set(),
+            data_set=self.data_record(),
             on_percentage=self.set_progress_percentage,
         )
 
@@ -221,7 +221,7 @@ class TrainCosPlace(StageOfImages):
         }
         self.settings(TrainingSettings).check_num_processes(num_processes)
         arguments = arguments_for(folders, [self.settings(kind) for kind in KINDS])
-        arguments.append(f"--data-set={json.dumps(self.data_set())}")
+        arguments.append(f"--data-set={json.dumps(self.data_record())}")
         launch(num_processes, arguments, self.set_progress_percentage)
 
 

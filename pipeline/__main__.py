@@ -3,19 +3,19 @@
 import argparse
 import dataclasses
 import itertools
-import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from data_manifest.command_line.command_parser import CommandParser
+from data_manifest.command_line.command_parser import CommandParser, add_run
 from data_manifest.console import exit_status_of
 from pipeline.dataset_layout import DatasetSettings
 from pipeline.groups.settings import GroupSettings
-from pipeline.planning import show_advice, show_plan
-from pipeline.planning.advise import advise, find_manifest
+from pipeline.planning import show_plan
+from pipeline.planning.advise import advice_as_json, advice_as_text, advise, find_manifest
 from pipeline.planning.plan_groups import EpochSettings, plan_groups
 
+ARTIFACTS = "folder of all results [%(default)s]"
 GROUPING = tuple(field.name for field in dataclasses.fields(GroupSettings))
 
 
@@ -33,6 +33,7 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
     parser.description = "Preview groupings without writing anything: one row per combination of the given values."
     text = "folder of training images, or the artifact of their manifest"
     parser.add_argument("images", type=Path, metavar="IMAGES", help=text)
+    parser.add_argument("--artifacts-folder", type=Path, default=Path("artifacts"), metavar="PATH", help=ARTIFACTS)
     for field in (*dataclasses.fields(GroupSettings), *dataclasses.fields(EpochSettings)):
         several = {"nargs": "+", "default": [field.default]} if field.name in GROUPING else {"default": field.default}
         shown = "none" if field.default is None else field.default
@@ -40,18 +41,16 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{field.name.replace('_', '-')}", metavar="X", help=help_text, **several)
     (rescan,) = (field for field in dataclasses.fields(DatasetSettings) if field.name == "rescan")
     parser.add_argument("--rescan", action="store_true", help=rescan.metadata["help"])
-    _add_run(parser, _plan)
+    add_run(parser, _plan)
 
 
-def _plan(options: argparse.Namespace) -> str:
+def _plan(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     combinations = itertools.product(*(getattr(options, name) for name in GROUPING))
     groupings = [GroupSettings(**dict(zip(GROUPING, values, strict=True))) for values in combinations]
     groupings = list(dict.fromkeys(groupings))  # 10 and 10.0 are equal
     epoch = EpochSettings(options.batch_size, options.iterations_per_epoch)
     counts, plans = plan_groups(options.images, options.artifacts_folder, groupings, epoch, options.rescan)
-    if options.format == "json":
-        return json.dumps(show_plan.as_json(counts, plans), indent=2)
-    return show_plan.as_text(counts, plans)
+    return show_plan.as_json(counts, plans), show_plan.as_text(counts, plans)
 
 
 def add_advise(parser: argparse.ArgumentParser) -> None:
@@ -59,23 +58,13 @@ def add_advise(parser: argparse.ArgumentParser) -> None:
     parser.description = "Check amount, headings, years and positions of images, and suggest a grouping."
     text = "folder of images whose manifest is built, or the artifact of the manifest"
     parser.add_argument("images", type=Path, metavar="IMAGES", help=text)
-    _add_run(parser, _advise)
+    parser.add_argument("--artifacts-folder", type=Path, default=Path("artifacts"), metavar="PATH", help=ARTIFACTS)
+    add_run(parser, _advise)
 
 
-def _advise(options: argparse.Namespace) -> str:
+def _advise(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     advice = advise(find_manifest(options.images, options.artifacts_folder), options.artifacts_folder)
-    if options.format == "json":
-        return json.dumps(show_advice.as_json(advice), indent=2)
-    return show_advice.as_text(advice)
-
-
-def _add_run(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], str]) -> None:
-    """Add the common flags, and print the text that a function returns."""
-    parser.add_argument(
-        "--artifacts-folder", type=Path, default=Path("artifacts"), metavar="PATH", help="[%(default)s]"
-    )
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="output format [%(default)s]")
-    parser.set_defaults(run=lambda options: print(run(options)))
+    return advice_as_json(advice), advice_as_text(advice)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -20,7 +20,8 @@ from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
 from pipeline.listing.list_images import list_images
 from pipeline.manifest.build_manifest import build_manifest
-from pipeline.manifest.split_manifest import SplitSettings, split_manifest
+from pipeline.manifest.settings import SplitSettings
+from pipeline.manifest.split_manifest import split_manifest
 from pipeline.panoramas.crop_panoramas import crop_panoramas
 from pipeline.panoramas.settings import CropSettings
 from pipeline.planning.advise import advise
@@ -115,8 +116,8 @@ def tree(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("slow", "shown"),
     [
-        ("pipeline.listing.read_list._digest_of_part", "reading train_images_paths.txt: 0 of 32 MB"),
-        ("pipeline.listing.shuffle.hash_lines", "sorting train_images_paths.txt: 0 of 2 blocks"),
+        ("pipeline.listing.read_list._digest", "reading train_images_paths.txt: 0 of 1 blocks"),
+        ("pipeline.listing.shuffle.hash_lines", "sorting train_images_paths.txt: 0 of 1 blocks"),
         ("pipeline.manifest.build_manifest.build_partition", "manifest of city: 0 of 1 partitions"),
         ("data_manifest.store.publish.fsync", "publishing manifest city: 0 s so far"),
     ],

@@ -1,9 +1,10 @@
 """An argument parser with one-line errors, in which `--fc_output_dim` and `--fc-output-dim` are the same flag."""
 
 import argparse
+import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from data_manifest.command_line.closest import closest
@@ -46,6 +47,17 @@ class CommandParser(argparse.ArgumentParser):
     def _advice(self, word: str, known: Any) -> str:
         found = closest(word, known)
         return f"Closest: {', '.join(found)}." if found else f"Run {self.prog} --help."
+
+
+def add_run(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], tuple[Any, str]]) -> None:
+    """Add `--format`, and print what a function returns in this format: JSON types, and the same as text."""
+
+    def show(options: argparse.Namespace) -> None:
+        facts, text = run(options)
+        print(json.dumps(facts, indent=2) if options.format == "json" else text)
+
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="output format [%(default)s]")
+    parser.set_defaults(run=show)
 
 
 def with_hyphens(word: str) -> str:

@@ -28,19 +28,12 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """The folder that a name belongs to.
+    """The folder that a name belongs to."""
 
-    Args:
-        folder: Its path, symlinks resolved.
-        witness: Relative path of one of its files, which identifies it after a move; None if it has no file.
-        state: Size in bytes and modification time in nanoseconds of that file.
-        identity: Digest of the above when the data set was first seen; kept when the folder moves.
-    """
-
-    folder: str
-    witness: str | None
-    state: tuple[int, int] | None
-    identity: str
+    folder: str  # symlinks resolved
+    witness: str | None  # relative path of one of its files, which identifies it after a move
+    state: tuple[int, int] | None  # bytes and modification time in nanoseconds of that file
+    identity: str  # digest of the above when the data set was first seen; kept when the folder moves
 
     def allows(self, folder: Path) -> bool:
         """Return whether the name belongs to a folder, given by its real path, perhaps after a move."""
@@ -57,12 +50,7 @@ def data_set_name(images_folder: Path, artifacts: Path, claim: bool = True) -> s
     """Return the name of an images folder among the artifacts; no other folder has it.
 
     It is the folder's `plain_name`, with `-2`, `-3` and so on if that belongs to another folder or to a part of split
-    photos.
-
-    Args:
-        images_folder: The folder.
-        artifacts: The artifacts folder.
-        claim: Record that the name belongs to the folder.
+    photos. With `claim` it is recorded.
 
     Raises:
         UserError: The record of a name is damaged.

@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -87,38 +87,19 @@ def stat_images(
 ) -> pl.DataFrame:
     """Return the states of image files in the order of their paths: path, bytes, modified_ns; null where missing.
 
-    With `settle`, files younger than 2 seconds are checked again later, because they may still change.
-
     Args:
         paths: Relative to the folder.
         images_folder: The folder.
         progress: Advanced by each image.
         skip_errors: Treat files whose state cannot be read as missing.
-        settle: Wait until no file is younger than 2 seconds.
+        settle: Wait until no file is younger than 2 seconds, because such files may still change.
 
     Raises:
         UserError: The folder is missing, a file's state cannot be read, or files are still being written.
     """
-    require_folder(images_folder)
+    if not images_folder.is_dir():
+        raise UserError(f"{images_folder}: there is no such folder")
     stat = partial(settled_states if settle else _states, images_folder=images_folder, skip_errors=skip_errors)
-    return _in_threads(stat, paths, progress)
-
-
-def changed_images(
-    states: pl.DataFrame, images_folder: Path, progress: Progress | None = None, skip_errors: bool = False
-) -> pl.DataFrame:
-    """Return the current states of the images whose state differs from `states`; null where missing.
-
-    Arguments and errors are those of `stat_images`.
-    """
-    require_folder(images_folder)
-    stat = partial(_states, images_folder=images_folder, skip_errors=skip_errors)
-    today = _in_threads(stat, states["path"], progress)
-    differs = states["bytes"].ne_missing(today["bytes"]) | states["modified_ns"].ne_missing(today["modified_ns"])
-    return today.filter(differs)
-
-
-def _in_threads(stat: Callable[[pl.Series], pl.DataFrame], paths: pl.Series, progress: Progress | None) -> pl.DataFrame:
     pieces = [paths[begin : begin + IMAGES_AT_A_TIME] for begin in range(0, max(1, len(paths)), IMAGES_AT_A_TIME)]
     began = time.monotonic()
     first = stat(pieces[0])
@@ -132,10 +113,24 @@ def _in_threads(stat: Callable[[pl.Series], pl.DataFrame], paths: pl.Series, pro
     return pl.concat(found)
 
 
-def require_folder(images_folder: Path) -> None:
-    """Raise UserError if a folder of images is missing."""
-    if not images_folder.is_dir():
-        raise UserError(f"{images_folder}: there is no such folder")
+def is_settled(times_ns: Iterable[int], read_ns: int) -> bool:
+    """Return whether times are so old that any change after they were read gives other times.
+
+    File systems may count time coarsely and clocks may be set back, so a moment must have passed.
+    """
+    return max(times_ns) + MIN_AGE_NS < read_ns
+
+
+def changed_images(
+    states: pl.DataFrame, images_folder: Path, progress: Progress | None = None, skip_errors: bool = False
+) -> pl.DataFrame:
+    """Return the current states of the images whose state differs from `states`; null where missing.
+
+    Arguments and errors are those of `stat_images`.
+    """
+    today = stat_images(states["path"], images_folder, progress, skip_errors, settle=False)
+    differs = states["bytes"].ne_missing(today["bytes"]) | states["modified_ns"].ne_missing(today["modified_ns"])
+    return today.filter(differs)
 
 
 def settled_states(paths: pl.Series, images_folder: Path, skip_errors: bool = False) -> pl.DataFrame:

@@ -59,13 +59,9 @@ def _exit_with_parent() -> None:
 
 
 def check_shared_memory(batch_bytes: int, batches: int, num_workers: int, batch_flag: str) -> None:
-    """Check that shared memory can hold the batches that workers prepare, and one in use.
+    """Check that shared memory can hold the batches that the workers of each process prepare, and one in use.
 
-    Args:
-        batch_bytes: Size of a batch.
-        batches: Number of batches in all.
-        num_workers: Worker processes of each process that trains or evaluates.
-        batch_flag: The option that sets the number of images in a batch.
+    `batch_flag` is the option that sets the number of images in a batch.
 
     Raises:
         UserError: They do not fit.
@@ -98,13 +94,10 @@ def receive_batches(batches: Iterator[Batch], batch_flag: str) -> Iterator[Batch
         if reason.startswith(CAUGHT) or not (isinstance(error, CUT_OFF) or reason.startswith(WORKERS_LOST)):
             raise
     del batches  # with the iterator, the other workers end
+    size = ""
+    if SHARED_MEMORY.is_dir():
+        size = f" ({SHARED_MEMORY}: {format_bytes(disk_usage(SHARED_MEMORY)[0])}; Docker: --shm-size)"
     raise UserError(
-        f"A batch is lost: {reason.rstrip('.')}. Shared memory{_size()} or memory may be too small: raise it, lower "
+        f"A batch is lost: {reason.rstrip('.')}. Shared memory{size} or memory may be too small: raise it, lower "
         f"--num-workers or {batch_flag}, or give --num-workers 0."
     )
-
-
-def _size() -> str:
-    if not SHARED_MEMORY.is_dir():
-        return ""
-    return f" ({SHARED_MEMORY}: {format_bytes(disk_usage(SHARED_MEMORY)[0])}; Docker: --shm-size)"

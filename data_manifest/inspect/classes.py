@@ -6,6 +6,7 @@ a class), by_group [group_index, classes, images, images_per_class], images_per_
 at least a fraction q of the classes do not exceed.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from itertools import accumulate
 from pathlib import Path
@@ -33,14 +34,15 @@ def count_classes(artifact: Path) -> dict[str, Any]:
     recipe = read_recipe_of(artifact, "classes", (STAGE,))
     classes = scan_table(artifact, "classes")
     groups = group_sizes(classes).to_dicts()
-    sizes = {row["num_images"]: row["len"] for row in _collect(classes.group_by("num_images").len())}
+    by_size = classes.group_by("num_images").len().sort("num_images")
+    sizes = dict(by_size.collect(engine="streaming").iter_rows())
     return {
         **identity(recipe, artifact),
         "settings": recipe["settings"],
         "groups": len(groups),
         "classes": sum(row["classes"] for row in groups),
         "images": sum(row["images"] for row in groups),
-        "cells": _collect(classes.select(CELL).unique().select(cells=pl.len()))[0]["cells"],
+        "cells": classes.select(CELL).unique().select(pl.len()).collect(engine="streaming").item(),
         "by_group": [{**row, "images_per_class": round(row["images"] / row["classes"], 1)} for row in groups],
         "images_per_class": find_quantiles(sizes),
         "classes_by_images": count_by_size(sizes),
@@ -51,12 +53,6 @@ def group_sizes(classes: pl.LazyFrame) -> pl.DataFrame:
     """Return `group_index`, `classes` and `images` of each group in a classes table."""
     sizes = classes.group_by("group_index").agg(classes=pl.len(), images=pl.col("num_images").cast(pl.Int64).sum())
     return sizes.sort("group_index").collect(engine="streaming")
-
-
-def _collect(query: pl.LazyFrame) -> list[dict[str, Any]]:
-    """Return the rows of a small result, sorted by its first column."""
-    frame = query.collect(engine="streaming")
-    return frame.sort(frame.columns[0]).to_dicts()
 
 
 def find_quantiles(sizes: Mapping[int, int]) -> dict[str, int]:
@@ -72,26 +68,21 @@ def find_quantiles(sizes: Mapping[int, int]) -> dict[str, int]:
 
 def count_by_size(sizes: Mapping[int, int]) -> list[dict[str, int]]:
     """Return the number of classes by images per class, in ranges that double: 8 to 15, 16 to 31, ..."""
-    ranges = [size.bit_length() for size in sizes]
-    return [
-        {
-            "from": 2 ** (bits - 1),
-            "to": 2**bits - 1,
-            "classes": sum(count for size, count in sizes.items() if size.bit_length() == bits),
-        }
-        for bits in range(min(ranges, default=1), max(ranges, default=0) + 1)
-    ]
+    by_bits = Counter[int]()
+    for size, count in sizes.items():
+        by_bits[size.bit_length()] += count
+    ranges = range(min(by_bits, default=1), max(by_bits, default=0) + 1)
+    return [{"from": 2 ** (bits - 1), "to": 2**bits - 1, "classes": by_bits[bits]} for bits in ranges]
 
 
 def show_classes(facts: dict[str, Any], glyphs: str) -> str:
     """Return the result of `count_classes` as text."""
-    settings = ", ".join(f"{name} = {_number(value)}" for name, value in facts["settings"].items())
     figures = table([(name, f"{facts[name]:,}") for name in ("groups", "classes", "images", "cells")])
     quantiles = facts["images_per_class"]
     quantile_rows = [list(quantiles), [f"{size:,}" for size in quantiles.values()]]
     sizes = [(f"{row['from']:,} to {row['to']:,}", row["classes"]) for row in facts["classes_by_images"]]
     parts = [
-        [title(facts), f"  {settings}", "", *figures],
+        [title(facts), f"  {show_settings(facts['settings'])}", "", *figures],
         _show_groups(facts["by_group"], glyphs),
         ["quantiles of images per class", *table(quantile_rows, left=())],
         chart("classes by images per class", sizes, glyphs),
@@ -101,17 +92,15 @@ def show_classes(facts: dict[str, Any], glyphs: str) -> str:
 
 def _show_groups(groups: list[dict[str, Any]], glyphs: str) -> list[str]:
     largest = max((row["images"] for row in groups), default=0)
-    rows = [
-        (
-            *(f"{row[key]:,}" for key in ("group_index", "classes", "images", "images_per_class")),
-            bar(row["images"], largest, glyphs),
-        )
-        for row in groups[:SHOWN_GROUPS]
-    ]
+    keys = ("group_index", "classes", "images", "images_per_class")
+    shown = groups[:SHOWN_GROUPS]
+    rows = [(*(f"{row[key]:,}" for key in keys), bar(row["images"], largest, glyphs)) for row in shown]
     hidden = len(groups) - SHOWN_GROUPS
     more = [f"  and {hidden:,} more groups: --format json lists all"] if hidden > 0 else []
     return ["images by group", *table([("group", "classes", "images", "per class", ""), *rows], left=(4,)), *more]
 
 
-def _number(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def show_settings(settings: Mapping[str, Any]) -> str:
+    """Return settings as text such as `M = 10, alpha = 30`."""
+    texts = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in settings.items()}
+    return ", ".join(f"{name} = {text}" for name, text in texts.items())

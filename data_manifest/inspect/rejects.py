@@ -5,7 +5,6 @@ JSON keys: stage, name, digest, path, made (one-line summary), rejects, rejects_
 same_name (paths of files with the same base name, if the file is unknown).
 """
 
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from data_manifest.store.references import CHECK_STAGES, MANIFEST_STAGES, folder
 from data_manifest.tables import STATUS_TABLES, scan_rejects, scan_table
 
 MAX_EXAMPLES = 5
-COUNTED = ("rejects: ", "not cut: ")  # prefixes of the summary's counts by reason
 STAGES = (*MANIFEST_STAGES, *CHECK_STAGES)
 STATES = {
     "used": "not rejected",
@@ -32,7 +30,7 @@ def list_rejects(artifact: Path, reason: str | None = None, limit: int = MAX_EXA
     """Return the rejects of an artifact, with the keys documented in this module.
 
     Args:
-        artifact: Folder of a published manifest, check or crop.
+        artifact: A manifest, check or crop.
         reason: The only reason to report; all by default.
         limit: Number of examples per reason, in the order of the table.
 
@@ -44,7 +42,10 @@ def list_rejects(artifact: Path, reason: str | None = None, limit: int = MAX_EXA
         raise UserError(f"--limit {limit}: give 0 or more files per reason.")
     counts = count_reasons(artifact)
     if reason is not None:
-        _check_reason(reason, recipe["summary"], counts)
+        known = counts.keys() | recipe["summary"].get("rejects", {})
+        if reason not in known:
+            choices = f"Choose from {', '.join(sorted(known))}." if known else "Nothing is rejected."
+            raise UserError(f"--reason {reason!r}: unknown reason. {choices}")
         counts = {reason: counts.get(reason, 0)}
     return {
         **identity(recipe, artifact),
@@ -58,27 +59,23 @@ def list_rejects(artifact: Path, reason: str | None = None, limit: int = MAX_EXA
 def explain_file(artifact: Path, file: str) -> dict[str, Any]:
     """Return whether an artifact uses or rejects one file, and why, with the keys documented in this module.
 
-    Args:
-        artifact: Folder of a published manifest, check or crop.
-        file: Path relative to the images folder, or with the images folder in front.
+    The file's path is relative to the images folder, or has that folder in front.
 
     Raises:
         UserError: The artifact has no rejects table.
     """
     recipe = read_recipe_of(artifact, "rejects", STAGES)
     path = _relative(file, recipe["summary"].get("origin"))
-    rejected = scan_rejects(artifact).filter(pl.col("path") == path).collect(engine="streaming").to_dicts()
-    tables = (table for table in (*STATUS_TABLES, "manifest") if (artifact / table).is_dir())
-    listed = scan_table(artifact, next(tables)).select("path")
-    used = not rejected and not listed.filter(pl.col("path") == path).collect(engine="streaming").is_empty()
-    state = "rejected" if rejected else "used" if used else "unknown"
-    found = rejected[0] if rejected else {"reason": None, "detail": None}
-    same_name = []
-    if state == "unknown":
-        ends = pl.col("path").str.ends_with("/" + path.rpartition("/")[2]) | (pl.col("path") == path.rpartition("/")[2])
-        everything = pl.concat([listed, scan_rejects(artifact).select("path")])
-        matches = everything.filter(ends).unique().collect(engine="streaming")["path"]
-        same_name = matches.sort().head(MAX_EXAMPLES).to_list()
+    base_name = path.rpartition("/")[2]
+    same = (pl.col("path") == base_name) | pl.col("path").str.ends_with(f"/{base_name}")
+    rejected = (
+        scan_rejects(artifact).filter(same).collect(engine="streaming").rows_by_key("path", named=True, unique=True)
+    )
+    table = next(name for name in (*STATUS_TABLES, "manifest") if (artifact / name).is_dir())
+    listed = scan_table(artifact, table).select("path").filter(same).collect(engine="streaming")["path"].to_list()
+    state = "rejected" if path in rejected else "used" if path in listed else "unknown"
+    same_name = sorted({*listed, *rejected})[:MAX_EXAMPLES] if state == "unknown" else []
+    found = rejected.get(path, {"reason": None, "detail": None})
     return {
         **identity(recipe, artifact),
         **{"file": path, "state": state, "reason": found["reason"], "detail": found["detail"]},
@@ -93,14 +90,6 @@ def _relative(file: str, origin: str | None) -> str:
         if file.startswith(start):
             return file.removeprefix(start)
     return file.removeprefix("./")
-
-
-def _check_reason(reason: str, summary: Mapping[str, Any], counted: Iterable[str]) -> None:
-    prefixed = (key.partition(": ")[2] for key in summary if key.startswith(COUNTED))
-    reasons = {*counted, *summary.get("bad", {}), *prefixed}
-    if reason not in reasons:
-        choices = f"Choose from {', '.join(sorted(reasons))}." if reasons else "Nothing is rejected."
-        raise UserError(f"--reason {reason!r}: unknown reason. {choices}")
 
 
 def _examples(artifact: Path, reason: str, limit: int) -> list[dict[str, str]]:

@@ -6,8 +6,6 @@ images], images_by_zone [utm_zone, utm_band, images], images_by_heading [from, t
 [what, images] (unusual headings and UTM positions). Unknown values are null.
 """
 
-from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ from data_manifest.store.references import MANIFEST_STAGES
 from data_manifest.tables import scan_rejects, scan_table
 
 DEGREES_PER_BIN, FULL_TURN = 30, 360
-ODDITIES = ("headings: ", "UTM kept: ")  # how the counts of these begin in the recipe's summary
+ODDITIES = ("headings", "UTM kept")  # in the recipe's summary
 FIGURES = ("files", "images", "rejects", "repeats", "panoramas")
 
 
@@ -37,8 +35,11 @@ def summarise(artifact: Path) -> dict[str, Any]:
     recipe = read_recipe_of(artifact, "summary", MANIFEST_STAGES)
     images = _count_images(scan_table(artifact, "manifest"))
     rejects = count_reasons(artifact)
-    num_images, num_rejects = sum(row["images"] for row in images), sum(rejects.values())
-    by_bin = _add_up(images, "heading_bin")
+    num_images, num_rejects = int(images["images"].sum()), sum(rejects.values())
+    by_bin = {row["heading_bin"]: row["images"] for row in _add_up(images, "heading_bin")}
+    # Hashes of 64 bits save memory: two of ten million collide with a probability of 1 in 400,000.
+    hashes = pl.col("pano_id").drop_nulls().hash().n_unique()
+    panoramas = scan_table(artifact, "manifest").select(hashes).collect(engine="streaming").item()
     return {
         **identity(recipe, artifact),
         "origin": recipe["summary"].get("origin"),
@@ -46,65 +47,51 @@ def summarise(artifact: Path) -> dict[str, Any]:
         "images": num_images,
         "rejects": num_rejects,
         "repeats": recipe["summary"].get("repeats"),
-        "panoramas": _count_panoramas(scan_table(artifact, "manifest")),
+        "panoramas": panoramas,
         "rejects_by_reason": [{"reason": reason, "files": count} for reason, count in rejects.items()],
-        "images_by_year": [{"year": year, "images": count} for (year,), count in _add_up(images, "year").items()],
-        "images_by_zone": [
-            {"utm_zone": zone, "utm_band": band, "images": count}
-            for (zone, band), count in _add_up(images, "utm_zone", "utm_band").items()
-        ],
+        "images_by_year": _add_up(images, "year"),
+        "images_by_zone": _add_up(images, "utm_zone", "utm_band"),
         "images_by_heading": [
-            {"from": start, "to": start + DEGREES_PER_BIN, "images": by_bin[start // DEGREES_PER_BIN,]}
+            {"from": start, "to": start + DEGREES_PER_BIN, "images": by_bin.get(start // DEGREES_PER_BIN, 0)}
             for start in range(0, FULL_TURN, DEGREES_PER_BIN)
         ],
-        "without_heading": by_bin[None,],
+        "without_heading": by_bin.get(None, 0),
         "oddities": [
-            {"what": what, "images": count}
-            for what, count in recipe["summary"].items()
-            if what.startswith(ODDITIES) and count
+            {"what": f"{kind}: {what}", "images": count}
+            for kind in ODDITIES
+            for what, count in recipe["summary"].get(kind, {}).items()
+            if count
         ],
     }
 
 
-def _count_images(manifest: pl.LazyFrame) -> list[dict[str, Any]]:
+def _count_images(manifest: pl.LazyFrame) -> pl.DataFrame:
     """Return the number of images by year, zone, band and heading bin."""
     # Integer division is exact; a float quotient may be in the bin below.
     heading_bin = pl.col("heading").floor().cast(pl.Int32) // DEGREES_PER_BIN
     keys = ("year", "utm_zone", "utm_band", heading_bin.alias("heading_bin"))
-    return manifest.group_by(*keys).agg(images=pl.len()).collect(engine="streaming").to_dicts()
+    return manifest.group_by(*keys).agg(images=pl.len().cast(pl.Int64)).collect(engine="streaming")
 
 
-def _add_up(rows: Iterable[dict[str, Any]], *keys: str) -> Counter[tuple[Any, ...]]:
+def _add_up(counts: pl.DataFrame, *keys: str) -> list[dict[str, Any]]:
     """Return the number of images by some of the keys, sorted, null last."""
-    total: Counter[tuple[Any, ...]] = Counter()
-    for row in rows:
-        total[tuple(row[key] for key in keys)] += row["images"]
-    in_order = sorted(total.items(), key=lambda each: [(value is None, value or 0) for value in each[0]])
-    return Counter(dict(in_order))
-
-
-def _count_panoramas(manifest: pl.LazyFrame) -> int:
-    """Return the number of distinct pano_id.
-
-    Counts 64-bit hashes to save memory: two of ten million collide with a probability of 1 in 400,000.
-    """
-    return int(manifest.select(pl.col("pano_id").drop_nulls().hash().n_unique()).collect(engine="streaming").item())
+    return counts.group_by(keys).agg(pl.col("images").sum()).sort(keys, nulls_last=True).to_dicts()
 
 
 def count_reasons(artifact: Path) -> dict[str, int]:
     """Return the number of rejects by reason, most frequent first."""
-    counts = scan_rejects(artifact).group_by("reason").agg(files=pl.len())
-    rows: list[tuple[str, int]] = counts.collect(engine="streaming").rows()
-    return dict(sorted(rows, key=lambda row: (-row[1], row[0])))
+    counts = scan_rejects(artifact).group_by("reason").agg(files=pl.len()).collect(engine="streaming")
+    return dict(counts.sort(-pl.col("files").cast(pl.Int64), "reason").iter_rows())
 
 
 def show_summary(facts: dict[str, Any], glyphs: str) -> str:
     """Return the result of `summarise` as text."""
     headings = [(f"{row['from']} to {row['to']}", row["images"]) for row in facts["images_by_heading"]]
+    years = [(str(row["year"] or "none"), row["images"]) for row in facts["images_by_year"]]
     zones = [(_zone(row["utm_zone"], row["utm_band"]), row["images"]) for row in facts["images_by_zone"]]
     charts = (
         chart("rejects by reason", reasons(facts), glyphs),
-        chart("images by year", [(known(row["year"]), row["images"]) for row in facts["images_by_year"]], glyphs),
+        chart("images by year", years, glyphs),
         chart("images by UTM zone and band", zones, glyphs),
         chart("images by heading, degrees", [*headings, ("none", facts["without_heading"])], glyphs),
     )
@@ -122,11 +109,6 @@ def title(facts: dict[str, Any]) -> str:
 def reasons(facts: dict[str, Any]) -> list[tuple[str, int]]:
     """Return reason and number of files of each reject reason."""
     return [(row["reason"], row["files"]) for row in facts["rejects_by_reason"]]
-
-
-def known(value: Any) -> str:
-    """Return a value as text, `none` for null."""
-    return "none" if value is None else str(value)
 
 
 def _zone(zone: int | None, band: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Links, copies, sizes and times of files."""
+"""Files: links, copies, sizes and times, and writing that survives a crash of the machine."""
 
 import os
 import shutil
@@ -56,3 +56,20 @@ def format_bytes(count: float) -> str:
             return f"{count:.1f} {unit}" if unit != "B" else f"{count:.0f} B"
         count /= 1000
     return f"{count:.1f} TB"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file that appears whole or not at all, and flush it to disk."""
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.write_text(text)
+    fsync(unfinished)
+    unfinished.replace(path)
+
+
+def fsync(path: Path) -> None:
+    """Flush a file, or the entries of a folder, to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

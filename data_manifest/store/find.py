@@ -38,8 +38,8 @@ def _hint(path: Path, where: str = "it") -> str:
     return f"; in {where} there are {', '.join(str(link.parent) for link in below[:MAX_SHOWN])}{more}" if below else ""
 
 
-def read_recipe_of(artifact: Path, command: str, stages: tuple[str, ...]) -> dict[str, Any]:
-    """Return the recipe of an artifact that a command works on.
+def read_recipe_of(artifact: Path, command: str, stages: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the recipe of an artifact that a command works on; any stage will do if none is named.
 
     Raises:
         UserError: The command does not know the artifact's stage, or the recipe is damaged.
@@ -47,7 +47,7 @@ def read_recipe_of(artifact: Path, command: str, stages: tuple[str, ...]) -> dic
     recipe = read_recipe(artifact)
     if not recipe.keys() >= KEYS:
         raise UserError(f"{artifact / RECIPE_FILE} is not a recipe: remove {artifact} and run again")
-    if recipe["stage"] not in stages:
+    if stages and recipe["stage"] not in stages:
         raise UserError(f"{artifact} is of the stage {recipe['stage']}: {command} needs {' or '.join(stages)}")
     return recipe
 

@@ -12,14 +12,13 @@ import os
 import shutil
 import stat
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from data_manifest.errors import UserError
-from data_manifest.store.files import modified_ns
-from data_manifest.store.fsync import fsync
+from data_manifest.store.files import fsync, modified_ns
 from data_manifest.store.recipe import CURRENT, RECIPE_FILE, is_published
 from data_manifest.store.references import STAGES, Artifact, User, read_artifacts, read_users
 from data_manifest.store.staging import REMOVED, STAGING, dead_staging, new_name, remove_dead_staging
@@ -34,16 +33,16 @@ def collect_garbage(
 ) -> dict[str, Any]:
     """Remove what nothing needs, and return a report with the keys documented in this module.
 
-    Args:
-        artifacts: The artifacts folder.
-        stages: Only artifacts of these stages are removed.
-        keep_newest: Number of artifacts of each stage and name to keep at least, newest first.
-        dry_run: Remove nothing; only report.
+    Only artifacts of the given stages are removed, and of each stage and name the newest `keep_newest` are kept.
 
     Raises:
         UserError: A stage is unknown, a recipe cannot be read, or something cannot be removed.
     """
-    _check_rules(stages, keep_newest)
+    for stage in stages:
+        if stage not in STAGES:
+            raise UserError(f"--stages {','.join(stages)}: unknown stage {stage!r}. Choose from {', '.join(STAGES)}.")
+    if keep_newest < 0:
+        raise UserError(f"--keep-newest {keep_newest}: give 0 or more.")
     users, published = read_users(artifacts), read_artifacts(artifacts)  # in this order: a build may end in between
     kept = reasons_to_keep(published, users, stages, keep_newest)
     links: Counter[Inode] = Counter()
@@ -62,21 +61,13 @@ def collect_garbage(
     }
 
 
-def _check_rules(stages: tuple[str, ...], keep_newest: int) -> None:
-    for stage in stages:
-        if stage not in STAGES:
-            raise UserError(f"--stages {','.join(stages)}: unknown stage {stage!r}. Choose from {', '.join(STAGES)}.")
-    if keep_newest < 0:
-        raise UserError(f"--keep-newest {keep_newest}: give 0 or more.")
-
-
 def reasons_to_keep(
     published: list[Artifact], users: list[User], stages: tuple[str, ...], keep_newest: int = 0
 ) -> dict[Path, str]:
     """Return the folders of the artifacts to keep, each with the reason."""
-    by_digest: dict[str, list[Artifact]] = {}
+    by_digest = defaultdict[str, list[Artifact]](list)
     for artifact in published:
-        by_digest.setdefault(artifact.digest, []).append(artifact)
+        by_digest[artifact.folder.name].append(artifact)
     kept: dict[Path, str] = {}
     pending = [*_wanted(published, stages, keep_newest), *_inputs(users, by_digest)]
     while pending:
@@ -90,7 +81,7 @@ def reasons_to_keep(
 def _wanted(published: list[Artifact], stages: tuple[str, ...], keep_newest: int) -> Iterator[tuple[Artifact, str]]:
     """Yield the artifacts to keep for their own sake."""
     without_current = _without_current(published)
-    newest_first = sorted(published, key=lambda each: (-modified_ns(each.folder), each.digest))
+    newest_first = sorted(published, key=lambda each: (-modified_ns(each.folder), each.folder.name))
     seen: Counter[Path] = Counter()
     for each in newest_first:
         parent = each.folder.parent
@@ -98,7 +89,7 @@ def _wanted(published: list[Artifact], stages: tuple[str, ...], keep_newest: int
             yield each, "current"
         elif parent in without_current:
             yield each, "nothing is current there"
-        elif each.stage not in stages:
+        elif parent.parent.name not in stages:
             yield each, "not of the given stages"
         elif modified_ns(each.folder / RECIPE_FILE) > modified_ns(parent / CURRENT):  # about to become current
             yield each, "newer than the current one"
@@ -161,8 +152,12 @@ def _remove(what: str, path: Path, artifacts: Path) -> bool:
     if what == "artifact":
         if is_current(path):  # since it was read
             return False
+        folder = artifacts / STAGING / new_name(REMOVED)
         try:
-            folder = _take_out(path, artifacts)
+            folder.parent.mkdir(exist_ok=True)
+            path.rename(folder)  # so that no reader finds a half-removed artifact
+            for changed in (path.parent, folder.parent):
+                fsync(changed)
         except FileNotFoundError:
             return False
         except OSError as error:
@@ -171,16 +166,6 @@ def _remove(what: str, path: Path, artifacts: Path) -> bool:
     if folder.exists():
         raise UserError(f"{folder}: cannot be removed completely. Remove it by hand.")
     return True
-
-
-def _take_out(folder: Path, artifacts: Path) -> Path:
-    """Rename an artifact into the staging folder, so that no reader finds a half-removed one; return the new path."""
-    (artifacts / STAGING).mkdir(exist_ok=True)
-    target = artifacts / STAGING / new_name(REMOVED)
-    folder.rename(target)
-    for changed in (folder.parent, target.parent):
-        fsync(changed)
-    return target
 
 
 def _notes(published: list[Artifact], artifacts: Path) -> Iterator[str]:

@@ -13,8 +13,7 @@ from typing import Any
 
 from data_manifest.errors import UserError, writing_in
 from data_manifest.progress import working
-from data_manifest.store.files import link_or_copy
-from data_manifest.store.fsync import fsync
+from data_manifest.store.files import fsync, link_or_copy
 from data_manifest.store.recipe import CURRENT, RECIPE_FILE, Recipe, is_published, read_recipe
 from data_manifest.store.staging import remove_dead_staging, staging_folder
 
@@ -24,11 +23,8 @@ logger = logging.getLogger(__name__)
 def find_published(artifacts: Path, recipe: Recipe, adopt: Mapping[str, Any] | None = None) -> Path | None:
     """Return the published artifact of a recipe and make it current; None if it is not published.
 
-    Args:
-        artifacts: The artifacts folder.
-        recipe: The recipe.
-        adopt: Also accept an artifact with the same digest under another name, as after the images were moved: it is
-            published under this name by links, with these entries of its summary replaced.
+    With `adopt`, accept an artifact with the same digest under another name too, as after the images were moved: it is
+    published under this name by links, with these entries of its summary replaced.
     """
     folder = recipe.folder(artifacts)
     if not is_published(folder) and (adopt is None or not _adopt(artifacts, recipe, adopt)):
@@ -58,12 +54,8 @@ def _adopt(artifacts: Path, recipe: Recipe, changed: Mapping[str, Any]) -> bool:
 def publishing(artifacts: Path, recipe: Recipe, summary: Mapping[str, Any] | None = None) -> Iterator[Path]:
     """Yield a staging folder to fill; on success publish it as the recipe's artifact and make it current.
 
-    If another process publishes the same artifact first, that one is kept and this one dropped.
-
-    Args:
-        artifacts: The artifacts folder.
-        recipe: The recipe.
-        summary: Stored in `recipe.json` next to the recipe, outside the digest; may be filled until the context ends.
+    If another process publishes the same artifact first, that one is kept and this one dropped. The summary is stored
+    in `recipe.json`, outside the digest; it may be filled until the context ends.
 
     Raises:
         UserError: The artifacts folder cannot be written, or its disk is full.

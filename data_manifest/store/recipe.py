@@ -36,21 +36,13 @@ def digest_of_file(path: Path) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """The inputs and settings that determine an artifact.
+    """The inputs and settings that determine an artifact."""
 
-    Args:
-        stage: One of `STAGES`, such as "groups".
-        name: The data set, such as `processed-train`; for people only, not part of the digest.
-        version: The version of the stage's code, raised when equal inputs give other rows.
-        settings: The settings that the content depends on.
-        inputs: The digests of the inputs.
-    """
-
-    stage: str
-    name: str
-    version: int
-    settings: Mapping[str, Any]
-    inputs: Mapping[str, Any]
+    stage: str  # one of `STAGES`, such as groups
+    name: str  # the data set, such as processed-train; not part of the digest
+    version: int  # of the stage's code, raised when equal inputs give other rows
+    settings: Mapping[str, Any]  # those that the content depends on
+    inputs: Mapping[str, Any]  # digests
 
     def as_dict(self) -> dict[str, Any]:
         """Return the recipe as JSON types."""
@@ -96,4 +88,17 @@ def read_recipe(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder / RECIPE_FILE} is damaged ({error}): remove {folder} and run again") from error
     if not isinstance(recipe, dict):
         raise UserError(f"{folder / RECIPE_FILE} is not a recipe: remove {folder} and run again")
-    return recipe
+    return {**recipe, "summary": nest_counts(recipe["summary"])} if "summary" in recipe else recipe
+
+
+def nest_counts(counts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return counts with `{"rejects: not UTF-8": 3}` as `{"rejects": {"not UTF-8": 3}}`.
+
+    Partitions store the former, and so did recipes, beside the total as `rejects`, which is left out.
+    """
+    nested = {key: value for key, value in counts.items() if key != "rejects" or isinstance(value, dict)}
+    for key in counts:
+        kind, _, what = key.partition(": ")
+        if what:
+            nested.setdefault(kind, {})[what] = nested.pop(key)
+    return nested

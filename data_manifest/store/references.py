@@ -1,7 +1,7 @@
 """Which artifacts use which: a recipe names its inputs by their digests."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,17 +34,7 @@ class User:
 class Artifact(User):
     """A published artifact."""
 
-    folder: Path
-
-    @property
-    def digest(self) -> str:
-        """Its digest, which other recipes name."""
-        return self.folder.name
-
-    @property
-    def stage(self) -> str:
-        """The stage that built it."""
-        return self.folder.parent.parent.name
+    folder: Path  # <artifacts>/<stage>/<name>/<digest>
 
 
 def read_artifacts(artifacts: Path) -> list[Artifact]:
@@ -53,14 +43,13 @@ def read_artifacts(artifacts: Path) -> list[Artifact]:
     Raises:
         UserError: A recipe is damaged.
     """
-    return [_read_artifact(folder) for folder in list_artifacts(artifacts)]
-
-
-def _read_artifact(folder: Path) -> Artifact:
-    recipe = read_recipe(folder)
-    if recipe.get("digest") != folder.name or "inputs" not in recipe:
-        raise UserError(f"{folder / RECIPE_FILE} does not describe this artifact. Remove {folder} and run again.")
-    return Artifact("/".join(folder.parts[-3:]), _digests(recipe["inputs"]), folder)
+    found = []
+    for folder in list_artifacts(artifacts):
+        recipe = read_recipe(folder)
+        if recipe.get("digest") != folder.name or "inputs" not in recipe:
+            raise UserError(f"{folder / RECIPE_FILE} does not describe this artifact. Remove {folder} and run again.")
+        found.append(Artifact("/".join(folder.parts[-3:]), _digests(recipe["inputs"]), folder))
+    return found
 
 
 def _digests(inputs: Any) -> frozenset[str]:
@@ -79,15 +68,13 @@ def read_users(artifacts: Path) -> list[User]:
         UserError: One of them has no readable recipe.
     """
     runs = ((f"the run {run.parent.name}/{run.name}", run / RUN_FILE) for run in _folders(artifacts / RUNS, "*/*"))
-    builds = ((f"the build in {build}", build / RECIPE_FILE) for build in _running_builds(artifacts))
+    dead = dead_staging(artifacts)
+    builds = (
+        (f"the build in {build}", build / RECIPE_FILE)
+        for build in _folders(artifacts / STAGING, "*~*~*~*")
+        if build not in dead and not build.name.rpartition("~")[2].startswith(REMOVED)
+    )
     return [User(label, _read_inputs(label, recipe)) for label, recipe in (*runs, *builds)]
-
-
-def _running_builds(artifacts: Path) -> Iterator[Path]:
-    dead = set(dead_staging(artifacts))
-    for folder in _folders(artifacts / STAGING, "*~*~*~*"):
-        if folder not in dead and not folder.name.rpartition("~")[2].startswith(REMOVED):
-            yield folder
 
 
 def _folders(parent: Path, pattern: str) -> list[Path]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data_manifest.errors import UserError
-from data_manifest.store.fsync import write_text
+from data_manifest.store.files import write_text
 from data_manifest.store.locks import fcntl
 from data_manifest.store.recipe import Recipe
 from data_manifest.store.references import RUN_FILE

@@ -45,16 +45,15 @@ def staging_folder(artifacts: Path) -> Iterator[Path]:
         staging.mkdir()
     except OSError as error:
         raise UserError(f"cannot write in {artifacts}: {error.strerror}; choose --artifacts-folder") from error
+    stays = False
     try:
         yield staging
     except KeyboardInterrupt:
+        stays = True
         raise
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
-    else:
-        shutil.rmtree(staging, ignore_errors=True)
     finally:
+        if not stays:
+            shutil.rmtree(staging, ignore_errors=True)
         if not staging.exists():
             _lock_of(staging).unlink(missing_ok=True)
         os.close(descriptor)
@@ -126,6 +125,6 @@ def _is_running(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
-        return True
+    except PermissionError:  # of another user
+        pass
     return True

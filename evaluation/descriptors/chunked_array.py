@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from data_manifest.store.files import disk_usage
-from data_manifest.store.fsync import write_text
+from data_manifest.store.files import disk_usage, write_text
 
 
 class ChunkedArray:

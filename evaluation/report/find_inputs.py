@@ -1,16 +1,20 @@
 """Find the artifacts that a report shows: evaluations, their images, and the training and groups of the model."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from data_manifest.errors import UserError
-from data_manifest.store.find import find_by_digest
-from data_manifest.store.recipe import read_recipe
+from data_manifest.store.find import find_by_digest, find_recipes
+from data_manifest.store.recipe import Recipe, read_recipe
 from data_manifest.store.references import MANIFEST_STAGES
 from evaluation.recipe import ImageDigests, files_key
 from evaluation.settings import METRES
+
+IMAGE_KEYS = [key for role in ("database", "queries") for key in (role, files_key(role))]
+START = ("backbone", "fc_output_dim", "backbone_weights", "resume_model")  # settings of a network before training
 
 
 @dataclass(frozen=True)
@@ -42,16 +46,28 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class EvaluatedSet:
-    """An evaluation and its images."""
+    """An evaluation with its images and, if known, the same evaluation of the untrained network."""
 
     evaluation: Artifact
     database: ImageSet
     queries: ImageSet
+    untrained: Artifact | None = None
 
     @property
     def name(self) -> str:
         """The name of the test set."""
         return str(self.evaluation.recipe["name"])
+
+    @property
+    def title(self) -> str:
+        """The name in words, as in "demo-city, test queries v1"."""
+        found = re.fullmatch("(.+)-(test|val)-(.+)", self.name)
+        return f"{found[1]}, {found[2]} {found[3].replace('_', ' ')}" if found else self.name
+
+    @property
+    def threshold(self) -> float:
+        """The radius of positives, in units of `unit`."""
+        return float(self.evaluation.recipe["settings"]["positive_dist_threshold"])
 
     @property
     def unit(self) -> str:
@@ -91,10 +107,11 @@ def find_inputs(requested: Path, artifacts: Path, folders: Mapping[ImageDigests,
     training = evaluations[0].find_input(artifacts, "model", "training")
     groups = training and training.find_input(artifacts, "groups", "groups")
     train_images = groups and groups.find_input(artifacts, "manifest", *MANIFEST_STAGES)
-    test_sets = [
-        EvaluatedSet(each, *(_find_images(artifacts, each, role, folders or {}) for role in ("database", "queries")))
-        for each in evaluations
-    ]
+    test_sets = []
+    for each in evaluations:
+        database, queries = (_find_images(artifacts, each, role, folders or {}) for role in ("database", "queries"))
+        untrained = training and _find_untrained(artifacts, each, training)
+        test_sets.append(EvaluatedSet(each, database, queries, untrained))
     return ReportInputs(test_sets, training, groups, train_images)
 
 
@@ -108,6 +125,26 @@ def _find_evaluations(requested: Artifact, artifacts: Path) -> list[Artifact]:
     return [
         Artifact.read(artifacts / "evaluation" / name / digest) for name, digest in zip(names, digests, strict=True)
     ]
+
+
+def _find_untrained(artifacts: Path, evaluation: Artifact, training: Artifact) -> Artifact | None:
+    """Return the newest evaluation of the network before training, on the same images and with the same settings."""
+    start = {key: training.recipe["settings"].get(key) for key in START}
+    if training.recipe["settings"].get("epochs_num") == 0:
+        return None
+
+    def images(recipe: Mapping[str, Any]) -> list[Any]:
+        return [recipe["settings"], *(recipe["inputs"].get(key) for key in IMAGE_KEYS)]
+
+    for folder, recipe in find_recipes(artifacts, Recipe("evaluation", "", 0, {}, {}), any_name=True):
+        if recipe["digest"] == evaluation.recipe["digest"]:
+            continue
+        other = Artifact(folder, recipe)
+        if images(recipe) == images(evaluation.recipe) and (model := other.find_input(artifacts, "model", "training")):
+            settings = model.recipe["settings"]
+            if settings.get("epochs_num") == 0 and start == {key: settings.get(key) for key in START}:
+                return other
+    return None
 
 
 def _find_images(artifacts: Path, evaluation: Artifact, role: str, folders: Mapping[ImageDigests, Path]) -> ImageSet:

@@ -7,6 +7,7 @@ import polars as pl
 
 MISSING = "-"
 THREE_DECIMALS_BELOW = 10
+MAX_DECIMAL_M = 29.95  # decimals decide where the radius of positives is 25 m
 
 
 def format_count(value: float) -> str:
@@ -25,7 +26,7 @@ def format_distance(value: float, unit: str = "metres") -> str:
         return "another zone"
     if unit == "frames":
         return format_plural(round(value), "frame", "frames")
-    if value < 99.95:
+    if value < MAX_DECIMAL_M:
         return f"{value:.1f} m"
     return f"{value:,.0f} m" if value < 9_950 else f"{value / 1000:,.0f} km"
 

@@ -16,7 +16,7 @@ from evaluation.descriptors.open_image import open_image
 
 MAX_CHARACTERS = 15_000_000  # of all pictures: a page of 1,000 queries stays below 20 MB
 # Longest side in pixels and WebP quality, best first; the last is used even if it exceeds the limit.
-FORMATS = ((224, 70), (192, 60), (160, 50), (144, 42), (128, 35), (112, 30), (96, 25), (80, 20), (64, 10))
+FORMATS = ((320, 72), (224, 70), (192, 60), (160, 50), (144, 42), (128, 35), (112, 30), (96, 25), (80, 20), (64, 10))
 SAMPLED = 60  # pictures that a format is tried on
 MARGIN = 1.05  # the other pictures may be larger than the sample
 THREADS = 4

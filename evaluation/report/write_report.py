@@ -12,14 +12,14 @@ from data_manifest.store.recipe import read_recipe
 from evaluation.recipe import ImageDigests, files_key
 from evaluation.report.charts.style import chart_style
 from evaluation.report.find_inputs import ReportInputs, find_inputs
-from evaluation.report.format_values import format_count, format_percent
+from evaluation.report.make_head import make_head
 from evaluation.report.page.blocks import Section
 from evaluation.report.page.render_page import render_page
 from evaluation.report.sections.data_section import data_section
+from evaluation.report.sections.failures_section import failures_section
 from evaluation.report.sections.groups_section import groups_section
-from evaluation.report.sections.pictures_section import pictures_section
-from evaluation.report.sections.query_outcomes import SetResult, read_results
-from evaluation.report.sections.recipe_section import python_call, recipe_section
+from evaluation.report.sections.provenance_section import provenance_section, python_call
+from evaluation.report.sections.query_outcomes import read_results
 from evaluation.report.sections.results_section import results_section
 from evaluation.report.sections.training_section import training_section
 from evaluation.report.settings import PAGE, ReportSettings, report_recipe
@@ -62,18 +62,15 @@ def write_report(
     with chart_style(), publishing(artifacts, recipe, summary) as staging:
         with working("counting images, groups and recalls for the report"):
             results = read_results(inputs.test_sets)
-            sections = [
-                data_section(inputs),
-                groups_section(inputs),
-                training_section(inputs),
-                results_section(results),
-            ]
-        sections.append(pictures_section(results, settings.report_queries, on_percentage))
-        sections.append(recipe_section(inputs, command or python_call(evaluation, artifacts, settings)))
+            background = [training_section(inputs), data_section(inputs), groups_section(inputs)]
+            sections = [results_section(results)]
+        sections.append(failures_section(results, settings.report_queries, on_percentage))
+        provenance = provenance_section(inputs, command or python_call(evaluation, artifacts, settings))
+        sections += [*background, provenance]
         if settings.report_queries:
             _check_unchanged(inputs)  # after the thumbnails are made
         num_figures = _write_figures(sections, staging)
-        page = render_page(_title(inputs, recipe.name), _facts(inputs, results), sections)
+        page = render_page(make_head(inputs, results), sections)
         (staging / PAGE).write_text(page, "utf-8")
         summary["made"] = f"{PAGE} with {num_figures} figures"
     return recipe.folder(artifacts)
@@ -100,31 +97,3 @@ def _check_unchanged(inputs: ReportInputs) -> None:
                     f"{images.folder}: images changed after they were evaluated. Run EvaluateCosPlace again, then "
                     "WriteReport."
                 )
-
-
-def _title(inputs: ReportInputs, name: str) -> str:
-    """Return the name of the test set or, if there are several, the backbone and their number."""
-    if len(inputs.test_sets) == 1:
-        return name
-    return f"{inputs.test_sets[0].evaluation.recipe['settings']['backbone']} on {len(inputs.test_sets)} test sets"
-
-
-def _facts(inputs: ReportInputs, results: list[SetResult]) -> list[tuple[str, str]]:
-    """Return the figures at the top of the page, with their labels."""
-    settings = inputs.test_sets[0].evaluation.recipe["settings"]
-    network = (settings["backbone"], f"descriptors of {settings['fc_output_dim']:,} dimensions")
-    recalls = [
-        [(f"{format_percent(row['recall'])} %", f"R@{row['k']}") for row in result.recalls.head(2).to_dicts()]
-        for result in results
-    ]
-    if len(results) > 1:
-        names = [each.name for each in inputs.test_sets]
-        return [network, *((value, f"{k}, {name}") for [(value, k), *_], name in zip(recalls, names, strict=True))]
-    first = results[0].recalls.row(0, named=True)
-    return [
-        *recalls[0],
-        network,
-        (format_count(first["queries"]), "queries"),
-        (format_count(first["database_images"]), "database images"),
-        (f"{settings['positive_dist_threshold']:g} {inputs.test_sets[0].unit}", "threshold of a positive"),
-    ]

@@ -14,24 +14,14 @@ SPREAD_BYTES_PER_IMAGE = 15  # uncompressed members in spread files, apart from 
 logger = logging.getLogger(__name__)
 
 
-def manifest_bytes(num_images: int) -> int:
-    """Return the estimated size of a manifest in bytes."""
-    return num_images * MANIFEST_BYTES_PER_IMAGE
-
-
-def groups_bytes(num_members: int) -> int:
-    """Return the estimated size of groups in bytes."""
-    return num_members * MEMBERS_BYTES_PER_IMAGE
-
-
 def room_for_manifest(num_images: int, path_bytes: int) -> int:
     """Return the estimated bytes needed to build a manifest: the tables, and all paths in the spill file."""
-    return manifest_bytes(num_images) + path_bytes
+    return num_images * MANIFEST_BYTES_PER_IMAGE + path_bytes
 
 
 def room_for_groups(num_members: int, path_bytes: int) -> int:
     """Return the estimated bytes needed to build groups: the tables, and all members in spread files."""
-    return groups_bytes(num_members) + num_members * SPREAD_BYTES_PER_IMAGE + path_bytes
+    return num_members * (MEMBERS_BYTES_PER_IMAGE + SPREAD_BYTES_PER_IMAGE) + path_bytes
 
 
 def check_space(folder: Path, needed_bytes: int, what: str, at_most: bool = False) -> None:

@@ -60,3 +60,11 @@ def run_all(
         finally:
             for future in pending:
                 future.cancel()
+
+
+def run_with_progress(
+    work: Callable[[Job], Result], jobs: Iterable[Job], progress: Progress, executor: Executor | None = None
+) -> list[Result]:
+    """Return the results that `run_all` yields, and show the progress until they are complete."""
+    with progress:
+        return list(run_all(work, jobs, progress, executor))

@@ -2,11 +2,11 @@
 
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import polars as pl
 
@@ -18,28 +18,19 @@ from data_manifest.store.recipe import Recipe, is_published, read_recipe
 from data_manifest.store.staging import remove_dead_staging
 from data_manifest.tables import table_files, write_table
 from pipeline.execution.disk_space import check_space, room_for_groups
-from pipeline.execution.executor import run_all
+from pipeline.execution.executor import run_with_progress
 from pipeline.groups.classes import CLASS_KEY, complete_frames, number_classes, sum_counts
 from pipeline.groups.gather import MEMBERS, VERSION, GatherJob, in_bundles, plan_files, write_members
 from pipeline.groups.preselected_images import warn_if_manifest_is_preselected
 from pipeline.groups.reuse import find_earlier, find_same_classes, link_counts, link_members
 from pipeline.groups.settings import GroupSettings
-from pipeline.groups.spread import (
-    COUNTS,
-    SpreadJob,
-    places_in_spread_files,
-    read_counts,
-    spread_file,
-    spread_partition,
-)
+from pipeline.groups.spread import COUNTS, SpreadJob, places_in_spread_files, read_counts, spread_file, spread_partition
 from pipeline.groups.summary import check_any_class, describe, log_summary, summarise_classes
-from pipeline.metadata.years import count_excluded_by_year, count_years_of, sum_year_counts
+from pipeline.metadata.years import count_excluded_by_year, count_years
 from pipeline.verification.drop_bad_images import CHECKS, LEFT_OUT, VERIFIED, Verified, verified_by
 
 PATHS_SAMPLED = 10_000
 SCRATCH = "scratch"
-Job = TypeVar("Job")
-Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 
@@ -82,14 +73,19 @@ def build_groups(
     if published := find_published(artifacts, recipe, adopt={}):
         return published
     files = table_files(manifest.absolute(), "manifest")  # workers may run in other folders
-    left_out: dict[str, Any] = _count_other_years(files, settings, executor)
+    left_out = dict[str, Any]()
+    if settings.years is not None:
+        with working("counting years"):
+            by_year = count_years(pl.scan_parquet(files, glob=False))
+        left_out |= count_excluded_by_year(by_year, settings.years)
     if verified is not None:
         left_out[LEFT_OUT] = manifest_recipe["summary"]["bad"]
     warn_if_manifest_is_preselected(files, settings)
     remove_dead_staging(artifacts)  # before the disk is checked: it may be full of that
     earlier = find_earlier(artifacts.absolute(), recipe)
     num_images = manifest_recipe["summary"]["usable"]
-    needed_bytes = room_for_groups(num_images, round(num_images * _mean_path_bytes(files)))
+    first_paths = pl.scan_parquet(files, glob=False).head(PATHS_SAMPLED).select(pl.col("path").str.len_bytes().mean())
+    needed_bytes = room_for_groups(num_images, round(num_images * first_paths.collect().item()))
     check_space(artifacts, needed_bytes, f"groups of {recipe.name}", at_most=earlier is not None)
     build = GroupsBuild(artifacts.absolute(), recipe, files, settings, left_out, earlier, on_percentage, executor)
     try:
@@ -145,7 +141,7 @@ class GroupsBuild:
             if self.earlier is None or not link_counts(self.earlier, counts_file)
         ]
         progress = Progress("sorting images", len(jobs), "partitions", share(self.on_percentage, 0, 50))
-        _run(spread_partition, jobs, progress, self.executor)
+        run_with_progress(spread_partition, jobs, progress, self.executor)
         with working("reading the class counts"):
             return read_counts(counts_files)
 
@@ -167,11 +163,11 @@ class GroupsBuild:
                 if not (target := spread_file(folder / SCRATCH, partition)).exists()  # its counts were linked
             ]
         progress = Progress("sorting images", len(spread_jobs), "partitions", share(self.on_percentage, 50, 60))
-        _run(spread_partition, spread_jobs, progress, self.executor)
-        progress = Progress(
-            "writing groups", planned["bundle"].n_unique(), "bundles", share(self.on_percentage, 60, 100)
-        )
-        _run(write_members, self._gather_jobs(folder, planned.drop("row"), new_places), progress, self.executor)
+        run_with_progress(spread_partition, spread_jobs, progress, self.executor)
+        num_bundles = planned["bundle"].n_unique()
+        progress = Progress("writing groups", num_bundles, "bundles", share(self.on_percentage, 60, 100))
+        jobs = self._gather_jobs(folder, planned.drop("row"), new_places)
+        run_with_progress(write_members, jobs, progress, self.executor)
         return len(linked)
 
     def _gather_jobs(self, folder: Path, planned: pl.DataFrame, places: pl.DataFrame) -> Iterator[GatherJob]:
@@ -180,23 +176,3 @@ class GroupsBuild:
         for bundle, classes in planned.partition_by("bundle", as_dict=True, include_key=False).items():
             bundle_places = places_of.get(bundle, places.clear())
             yield GatherJob(folder / MEMBERS, classes, bundle_places, folder / SCRATCH, self.earlier)
-
-
-def _run(
-    work: Callable[[Job], Result], jobs: Iterable[Job], progress: Progress, executor: Executor | None
-) -> list[Result]:
-    with progress:
-        return list(run_all(work, jobs, progress, executor))
-
-
-def _count_other_years(files: list[Path], settings: GroupSettings, executor: Executor | None) -> dict[str, int]:
-    if settings.years is None:
-        return {}
-    counts = _run(count_years_of, files, Progress("counting years", len(files), "partitions"), executor)
-    return count_excluded_by_year(sum_year_counts(counts), settings.years)
-
-
-def _mean_path_bytes(files: list[Path]) -> float:
-    """Return the mean length of the first paths in bytes."""
-    lengths = pl.scan_parquet(files, glob=False).head(PATHS_SAMPLED).select(pl.col("path").str.len_bytes().mean())
-    return float(lengths.collect().item())

@@ -91,9 +91,7 @@ def sum_counts(counts: pl.DataFrame) -> pl.DataFrame:
 def number_classes(counted: pl.DataFrame, settings: GroupSettings) -> pl.DataFrame:
     """Return the classes with enough images, sorted by group and key, with `group_index` and `class_index`.
 
-    Args:
-        counted: One row per class, as `sum_counts` returns them.
-        settings: The grouping.
+    `counted` has one row per class, as from `sum_counts`.
     """
     enough = pl.col("num_images") >= settings.min_images_per_class
     ordered = (

@@ -8,22 +8,19 @@ import polars as pl
 
 from data_manifest.schemas import MEMBERS as MEMBERS_SCHEMA
 from data_manifest.schemas import SCHEMA_VERSION
+from data_manifest.store.recipe import DIGEST_LENGTH
 from data_manifest.tables import write_table
 from pipeline.groups.spread import MEMBER, read_spread, spread_file
 
 VERSION = 6  # raise it when the same manifest and settings come to give other groups or other bytes
 MEMBERS = "members"
 ROWS_PER_FILE = 250_000  # about; a larger group has several files
-DIGEST_LENGTH = 16
 
 
 def plan_files(classes: pl.DataFrame) -> pl.DataFrame:
-    """Return numbered classes with `number`, their rank over all groups, and `file`, the name of the file of members.
+    """Return the classes from `number_classes` with `number`, their rank over all groups, and `file` of their members.
 
-    A name ends with a digest of the file's content, so files of equal names are equal.
-
-    Args:
-        classes: What `number_classes` returns, with `members_hash`.
+    A file's name ends with a digest of its content, so files of equal names are equal.
     """
     images = pl.col("num_images").cast(pl.Int64)
     images_before = (images.cum_sum() - images).over("group_index")
@@ -52,21 +49,13 @@ def in_bundles(planned: pl.DataFrame) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class GatherJob:
-    """Write the files of members of one bundle.
+    """Write the files of members of one bundle."""
 
-    Args:
-        folder: Where the files go.
-        classes: The planned classes of the bundle.
-        places: Where their images are in the spread files: `number`, and the columns of `places_in_spread_files`.
-        scratch: The folder of the spread files.
-        earlier: The earlier groups that have the members of classes with a `file_before`.
-    """
-
-    folder: Path
-    classes: pl.DataFrame
-    places: pl.DataFrame
-    scratch: Path
-    earlier: Path | None
+    folder: Path  # where the files go
+    classes: pl.DataFrame  # the planned classes of the bundle
+    places: pl.DataFrame  # where their images are: `number`, and the columns of `places_in_spread_files`
+    scratch: Path  # the folder of the spread files
+    earlier: Path | None  # the groups that have the members of classes with a `file_before`
 
 
 def write_members(job: GatherJob) -> None:

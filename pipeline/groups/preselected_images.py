@@ -5,11 +5,12 @@ their content: nearly all images are in that few of many groups, which is not so
 """
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import polars as pl
 
+from data_manifest.inspect.classes import show_settings
 from pipeline.groups.classes import count_classes, group_index
 from pipeline.groups.settings import GroupSettings
 
@@ -20,8 +21,7 @@ PUBLISHED = GroupSettings()
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(NamedTuple):
     """The images of the first groups of a grouping."""
 
     folder: str
@@ -49,12 +49,13 @@ def warn_if_preselected(counted: pl.DataFrame, settings: GroupSettings) -> None:
     selections = find_selections(counted)
     if not selections or _grouping(settings) in [_grouping(each.made_with) for each in selections]:
         return
-    folder, made_with, groups = selections[0].folder, selections[0].made_with, selections[0].groups
+    folder, made_with, groups = selections[0]
     logger.warning(
         "%s: with %s nearly all images fall in %d of %d groups, so they seem to be selected for these values, as "
         "SF-XL's %s is, and with others classes lack images; use these values, or take all images, as in SF-XL's "
         "raw/train/database",
-        *(_show(settings), _show(made_with), groups, made_with.N**2 * made_with.L, folder),
+        *(show_settings(_grouping(each)) for each in (settings, made_with)),
+        *(groups, made_with.N**2 * made_with.L, folder),
     )
 
 
@@ -69,9 +70,5 @@ def _is_in_few_groups(classes: pl.DataFrame, selection: Selection) -> bool:
     return int(sizes.top_k(selection.groups).sum()) >= MIN_SHARE * int(sizes.sum())
 
 
-def _grouping(settings: GroupSettings) -> tuple[float, float, int, int]:
-    return settings.M, settings.alpha, settings.N, settings.L
-
-
-def _show(settings: GroupSettings) -> str:
-    return f"M = {settings.M:g}, alpha = {settings.alpha:g}, N = {settings.N}, L = {settings.L}"
+def _grouping(settings: GroupSettings) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in ("M", "alpha", "N", "L")}

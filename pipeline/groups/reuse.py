@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_manifest.errors import UserError
-from data_manifest.store.files import link_or_copy
+from data_manifest.store.files import link
 from data_manifest.store.find import find_recipes
 from data_manifest.store.recipe import Recipe
 from data_manifest.tables import read_notes, read_table, table_files
@@ -40,7 +40,7 @@ def link_counts(earlier: Path, target: Path) -> bool:
     """Link the class counts of a partition from earlier groups; return whether they were there."""
     source = earlier / COUNTS / target.name
     try:
-        return read_notes(source).items() >= HASHED_BY.items() and _link(source, target)
+        return read_notes(source).items() >= HASHED_BY.items() and link(source, target)
     except UNREADABLE:
         return False
 
@@ -50,13 +50,12 @@ def find_same_classes(planned: pl.DataFrame, earlier: Path | None) -> pl.DataFra
 
     `file_before` is the file of members and `class_before` the class index; both are null for other members.
     """
-    try:
-        before = None if earlier is None else _plan_again(earlier)
-    except UNREADABLE as error:
-        logger.warning("%s cannot be reused: %s", earlier, error)
-        before = None
-    if before is None:
-        return planned.with_columns(file_before=pl.lit(None, pl.String), class_before=pl.lit(None, pl.Int32))
+    before = planned.clear()
+    if earlier is not None:
+        try:
+            before = _plan_again(earlier)
+        except UNREADABLE as error:
+            logger.warning("%s cannot be reused: %s", earlier, error)
     same = [*CLASS_KEY, "num_images", "members_hash"]
     places = before.select(*same, file_before="file", class_before="class_index")
     return planned.join(places, on=same, how="left", nulls_equal=True, maintain_order="left")
@@ -75,15 +74,7 @@ def _plan_again(earlier: Path) -> pl.DataFrame:
 def link_members(planned: pl.DataFrame, earlier: Path, folder: Path) -> list[str]:
     """Link the files of members that earlier groups have, and return their names."""
     same = planned.filter(pl.col("file") == pl.col("file_before"))["file"].unique()
-    return [name for name in same if _link(earlier / MEMBERS / name, folder / name)]
-
-
-def _link(source: Path, target: Path) -> bool:
-    try:
-        link_or_copy(source, target)
-    except FileNotFoundError:
-        return False
-    return True
+    return [name for name in same if link(earlier / MEMBERS / name, folder / name)]
 
 
 def _num_rows(file: Path) -> int | None:

@@ -23,19 +23,12 @@ HASHED_BY = {"polars": pl.__version__}  # other versions may hash otherwise
 
 @dataclass(frozen=True)
 class SpreadJob:
-    """Spread one partition.
-
-    Args:
-        manifest_file: The partition of the manifest.
-        settings: The grouping.
-        target: The Arrow IPC file to write: `class`, the row of the class in the class counts, `path` and `year`.
-        counts_file: The table of class counts to write, or None if it is there already.
-    """
+    """Spread one partition."""
 
     manifest_file: Path
     settings: GroupSettings
-    target: Path
-    counts_file: Path | None
+    target: Path  # Arrow IPC: `class`, the row of the class in the class counts, `path` and `year`
+    counts_file: Path | None  # the table of class counts to write, if it is not there already
 
 
 def spread_partition(job: SpreadJob) -> None:
@@ -79,9 +72,7 @@ def spread_file(scratch: Path, partition: int) -> Path:
 def read_spread(file: Path, classes: pl.DataFrame) -> pl.DataFrame:
     """Return `number`, `path` and `year` of some classes of a partition; the rest of the file is not read.
 
-    Args:
-        file: What `spread_partition` wrote.
-        classes: `number`, the columns `class`, `begin` and `end` of `places_in_spread_files`.
+    The classes have `number`, and `class`, `begin` and `end` from `places_in_spread_files`.
     """
     begin, end = classes.select(pl.col("begin").min(), pl.col("end").max()).row(0)
     with pa.memory_map(str(file)) as mapped:

@@ -13,9 +13,14 @@ def check_first_image(listing: Listing, images_folder: Path) -> None:
     """Check that an image of the first folder with images exists and is complete.
 
     Raises:
-        UserError: It is missing or corrupt.
+        UserError: There is none, or it is missing or corrupt.
     """
-    path = images_folder / os.fsdecode(_first_path(listing))
+    first = next(filter(len, path_blocks(listing)), None)
+    if first is None:
+        raise UserError(f"{listing.origin}: no image in it")
+    # Without the extra, HEIC is a reject of the manifest: it does not stop a training on the other photos.
+    readable = (path for path in first if can_read_heif() or not is_named_heif(path))
+    path = images_folder / os.fsdecode(next(readable, first[0]))
     try:
         with open_picture(path) as image:
             image.load()
@@ -24,13 +29,3 @@ def check_first_image(listing: Listing, images_folder: Path) -> None:
             f"{path} cannot be opened as an image ({error}): it is the first of {listing.origin}; is that the right "
             "folder, and was it copied whole?"
         ) from error
-
-
-def _first_path(listing: Listing) -> bytes:
-    first = next(filter(len, path_blocks(listing)), None)
-    if first is None:
-        raise UserError(f"{listing.origin}: no image in it")
-    # Without the extra, HEIC is a reject of the manifest: it does not stop a training on the other photos.
-    readable = (path for path in first if can_read_heif() or not is_named_heif(path))
-    found: bytes = next(readable, first[0])
-    return found

@@ -10,22 +10,20 @@ import errno
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
 from data_manifest.errors import UserError
-from data_manifest.images.file_states import MIN_AGE_NS
+from data_manifest.images.file_states import is_settled
 from data_manifest.images.heif import HEIF_SUFFIXES
 from data_manifest.images.hidden import is_hidden, is_system_folder
 from data_manifest.progress import Progress
-from pipeline.execution.executor import usable_cores
-from pipeline.listing.leaves import LEAF_SUMS, Leaves, hash_lines
+from pipeline.execution.executor import run_all
+from pipeline.listing.leaves import LEAF_SUMS, hash_lines
 from pipeline.listing.lines import join_lines
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", *HEIF_SUFFIXES)
@@ -42,20 +40,21 @@ class Folder:
     Args:
         modified_ns: Its modification time.
         changed_ns: Its change time.
-        listed_ns: The clock just before it was listed; 0 if it must be listed each time.
+        listed_ns: The clock just before it was listed; 0 if it must be listed each time, because links may lead to
+            folders: where a link leads may change without a change of the folder that it is in, as by a mount.
         count: Images in it, not below.
-        children: Names of the folders in it that are scanned.
+        children: Sorted names of the folders in it that are scanned.
         hidden_images: Hidden images in it, which are not listed.
-        skipped_folders: Names of the folders in it that are not scanned.
+        skipped_folders: Sorted names of the folders in it that are not scanned.
     """
 
     modified_ns: int
     changed_ns: int
     listed_ns: int
     count: int
-    children: tuple[bytes, ...]
+    children: Sequence[bytes]
     hidden_images: int = 0
-    skipped_folders: tuple[bytes, ...] = ()
+    skipped_folders: Sequence[bytes] = ()
 
     def is_unchanged(self, modified_ns: int, changed_ns: int) -> bool:
         """Return whether the folder is certainly the same, given the times that it has now."""
@@ -75,18 +74,6 @@ class Scan:
     folders: Mapping[bytes, Folder] = field(default_factory=dict)
     leaves: pl.DataFrame = field(default_factory=LEAVES_OF_FOLDERS.to_frame)
 
-    def sum_up(self) -> Leaves:
-        """Return rows and hash sums per leaf, over all folders."""
-        return Leaves.of(self.leaves)
-
-
-def is_settled(times_ns: Iterable[int], read_ns: int) -> bool:
-    """Return whether times are so old that any change after they were read gives other times.
-
-    File systems may count time coarsely and clocks may be set back, so a moment must have passed.
-    """
-    return max(times_ns) + MIN_AGE_NS < read_ns
-
 
 def scan_tree(root: Path, known: Scan) -> Scan:
     """Return the folder and all folders below it; links to folders are followed.
@@ -101,10 +88,7 @@ def scan_tree(root: Path, known: Scan) -> Scan:
         UserError: A folder cannot be read.
     """
     folders: dict[bytes, Folder] = {}
-    with ThreadPoolExecutor(usable_cores()) as threads:
-        listed = _walk(root, known.folders, folders)
-        hashed = [threads.submit(_leaves_of, batch) for batch in _in_batches(listed)]
-        found = [each.result() for each in hashed]
+    found = list(run_all(_leaves_of, _in_batches(_walk(root, known.folders, folders)), None))
     unchanged = [path for path, folder in folders.items() if known.folders.get(path) is folder]
     trusted = known.leaves.join(pl.DataFrame({"path": unchanged}, {"path": pl.Binary}), on="path", how="semi")
     return Scan(folders, pl.concat([trusted, *found]))
@@ -154,15 +138,10 @@ def _lines_of(batch: list[tuple[bytes, list[bytes]]]) -> bytes:
 
 
 def _leaves_of(batch: list[tuple[bytes, list[bytes]]]) -> pl.DataFrame:
-    hashed = hash_lines(_lines_of(batch))
     paths = pl.Series("path", [folder for folder, _ in batch], pl.Binary)
-    columns = {
-        "folder": np.repeat(np.arange(len(batch)), [len(names) for _, names in batch]),
-        "leaf": hashed.leaves,
-        **dict(zip(("sum_1", "sum_2"), hashed.hashes, strict=True)),
-    }
-    of_leaves = pl.DataFrame(columns).group_by("folder", "leaf").agg(pl.col("sum_1", "sum_2").sum(), rows=pl.len())
-    return of_leaves.with_columns(paths.gather(of_leaves["folder"])).select(*LEAVES_OF_FOLDERS).cast(LEAVES_OF_FOLDERS)
+    numbers = np.repeat(np.arange(len(batch)), [len(names) for _, names in batch])
+    sums = hash_lines(_lines_of(batch)).sum_up(folder=numbers)
+    return sums.select(paths.gather(sums["folder"]), *LEAF_SUMS)
 
 
 def read_folders(root: Path, folders: Iterable[bytes]) -> Iterator[bytes]:
@@ -171,7 +150,7 @@ def read_folders(root: Path, folders: Iterable[bytes]) -> Iterator[bytes]:
     Raises:
         UserError: A folder cannot be read.
     """
-    listed = ((relative, _list(os.fsencode(root) + b"/" + relative).images) for relative in folders)
+    listed = ((relative, _list(os.fsencode(root) + b"/" + relative)[1]) for relative in folders)
     yield from map(_lines_of, _in_batches(listed))
 
 
@@ -183,42 +162,17 @@ def _look_at(path: bytes, before: Folder | None) -> tuple[Folder, list[bytes]]:
         raise UserError(f"{os.fsdecode(path)}: cannot be listed: {error.strerror}") from error
     if before is not None and before.is_unchanged(state.st_mtime_ns, state.st_ctime_ns):
         return before, []
-    found = _list(path)
-    folder = Folder(
-        modified_ns=state.st_mtime_ns,
-        changed_ns=state.st_ctime_ns,
-        listed_ns=0 if found.has_links else now_ns,
-        count=len(found.images),
-        children=tuple(found.children),
-        hidden_images=found.hidden_images,
-        skipped_folders=tuple(found.skipped_folders),
-    )
-    return folder, found.images
+    return _list(path, state.st_mtime_ns, state.st_ctime_ns, now_ns)
 
 
-class _Entries(NamedTuple):
-    """Names of images, sorted names of folders, and whether links may lead to folders.
-
-    Where a link leads may change without a change of the folder that it is in, as when a disk is mounted.
-    """
-
-    images: list[bytes]
-    children: list[bytes]
-    has_links: bool
-    hidden_images: int
-    skipped_folders: list[bytes]
-
-
-def _list(path: bytes) -> _Entries:
-    images: list[bytes] = []
-    children: list[bytes] = []
-    skipped_folders: list[bytes] = []
+def _list(path: bytes, modified_ns: int = 0, changed_ns: int = 0, now_ns: int = 0) -> tuple[Folder, list[bytes]]:
+    images, children, skipped = list[bytes](), list[bytes](), list[bytes]()
     hidden_images, has_links = 0, False
     try:
         with os.scandir(path) as entries:
             for entry in entries:
                 if _is_folder(entry):
-                    (skipped_folders if is_system_folder(entry.name) else children).append(entry.name)
+                    (skipped if is_system_folder(entry.name) else children).append(entry.name)
                     has_links |= entry.is_symlink()
                 elif entry.name.lower().endswith(_SUFFIXES):
                     if is_hidden(entry.name):
@@ -229,7 +183,9 @@ def _list(path: bytes) -> _Entries:
                     has_links |= entry.is_symlink()
     except OSError as error:
         raise UserError(f"{os.fsdecode(path)}: cannot be listed: {error.strerror}") from error
-    return _Entries(images, sorted(children), has_links, hidden_images, sorted(skipped_folders))
+    listed_ns = 0 if has_links else now_ns
+    times = (modified_ns, changed_ns, listed_ns)
+    return Folder(*times, len(images), sorted(children), hidden_images, sorted(skipped)), images
 
 
 def _is_folder(entry: os.DirEntry[bytes]) -> bool:

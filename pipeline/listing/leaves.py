@@ -35,11 +35,11 @@ class HashedLines:
     leaves: npt.NDArray[np.uint32]
     hashes: npt.NDArray[np.uint64]
 
-    def sum_up(self) -> pl.DataFrame:
-        """Return rows and hash sums per leaf, as `LEAF_SUMS`."""
-        columns = {"leaf": self.leaves, "sum_1": self.hashes[0], "sum_2": self.hashes[1]}
-        by_leaf = pl.DataFrame(columns).group_by("leaf").agg(pl.col("sum_1", "sum_2").sum(), rows=pl.len())
-        return by_leaf.select(pl.col(name).cast(dtype) for name, dtype in LEAF_SUMS.items())
+    def sum_up(self, **keys: pl.Series | Offsets) -> pl.DataFrame:
+        """Return rows and hash sums per leaf, as `LEAF_SUMS`; with keys of the lines, per key and leaf."""
+        columns = {**keys, "leaf": self.leaves, "sum_1": self.hashes[0], "sum_2": self.hashes[1]}
+        sums = pl.DataFrame(columns).group_by(*keys, "leaf").agg(pl.col("sum_1", "sum_2").sum(), rows=pl.len())
+        return sums.select(*keys, *(pl.col(name).cast(dtype) for name, dtype in LEAF_SUMS.items()))
 
     def order(self) -> Offsets:
         """Return the rows in the order of their leaves."""
@@ -60,17 +60,12 @@ class Leaves:
     rows: Offsets = field(default_factory=lambda: np.zeros(NUM_LEAVES, np.int64))
     sums: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros((2, NUM_LEAVES), np.uint64))
 
-    @staticmethod
-    def of(sums: pl.DataFrame) -> "Leaves":
-        """Return the leaves that rows of `LEAF_SUMS` add up to."""
-        leaves, total = Leaves(), sums.group_by("leaf").agg(pl.col("rows", "sum_1", "sum_2").sum())
-        leaves.add(total["leaf"].to_numpy(), total["rows"].to_numpy(), total.select("sum_1", "sum_2").to_numpy().T)
-        return leaves
-
-    def add(self, leaf: npt.NDArray[np.uint32], rows: Offsets, sums: npt.NDArray[np.uint64]) -> None:
-        """Add the rows and sums of distinct leaves."""
-        self.rows[leaf] += rows
-        self.sums[:, leaf] += sums
+    def add(self, sums: pl.DataFrame) -> "Leaves":
+        """Add rows and hash sums, as `LEAF_SUMS`; return self."""
+        leaf, *columns = (sums[name].to_numpy() for name in LEAF_SUMS)
+        for total, column in zip((self.rows, *self.sums), columns, strict=True):
+            np.add.at(total, leaf, column)
+        return self
 
     def digest(self) -> str:
         """Return a digest of the set of paths."""

@@ -51,9 +51,8 @@ class Lines:
 
     def with_escaped_newlines(self) -> "Lines":
         """Return the lines with the newlines that `join_lines` escaped."""
-        if (self.content == 0).any():
-            return Lines(np.where(self.content == 0, np.uint8(NEWLINE), self.content), self.offsets)
-        return self
+        is_escaped = self.content == 0
+        return Lines(np.where(is_escaped, np.uint8(NEWLINE), self.content), self.offsets) if is_escaped.any() else self
 
     def filter(self, keep: npt.NDArray[np.bool_]) -> "Lines":
         """Return some of the lines."""

@@ -13,18 +13,19 @@ import numpy.typing as npt
 import polars as pl
 
 from data_manifest.errors import UserError
+from data_manifest.store.recipe import digest_of
 from data_manifest.store.references import LIST_SUFFIX
-from pipeline.listing.cache import cache_folder, known_digest_of_list, read_scan, state_of, write_scan
+from pipeline.listing.cache import cache_folder, known_blocks, known_sums, read_scan, write_scan, write_sums
 from pipeline.listing.folder_scan import IMAGE_SUFFIXES, NAMES_AT_A_TIME, Scan, read_folders, scan_tree
 from pipeline.listing.leaves import Leaves
 from pipeline.listing.lines import Lines
-from pipeline.listing.list_blocks import ListBlock, blocks_of, sum_up_blocks, write_blocks
-from pipeline.listing.read_list import cannot_read, digest_of_list
+from pipeline.listing.read_list import find_blocks, read_block, read_bytes
 
 HEAD_BYTES = 1 << 16
 BYTES_OF_A_NAME = 92  # in SF-XL
 SHOWN_FOLDERS = 5
 Block = Callable[[], Iterator[bytes]]  # yields paths as lines
+Sums = pl.DataFrame | None  # rows and hash sums per leaf of a block, as `LEAF_SUMS`, if they are worth keeping
 Wanted = npt.NDArray[np.bool_]  # whether each leaf is wanted: [NUM_LEAVES]
 
 
@@ -46,15 +47,8 @@ class Listing(Protocol):
     def blocks(self, wanted: Wanted | None = None) -> Sequence[Block]:
         """Return blocks that together yield all paths, or at least those of the wanted leaves."""
 
-    def keep(self, sums: Mapping[Block, pl.DataFrame]) -> None:
-        """Cache the rows and sums per leaf of some blocks, as `LEAF_SUMS`, for the next listing."""
-
-    def check_unchanged(self) -> None:
-        """Check that the paths read are those of the fingerprint.
-
-        Raises:
-            UserError: They may have changed.
-        """
+    def keep(self, sums: Sequence[Sums]) -> None:
+        """Cache rows and hash sums per leaf of all blocks for the next listing."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +82,9 @@ class ListedImages:
 
     def __init__(self, origin: Path, cache: Path | None) -> None:
         self.origin = origin
-        self._cache, self._state = cache, state_of(origin)
-        self.fingerprint = known_digest_of_list(origin, cache) if cache else digest_of_list(origin)
+        self._cache = cache
+        self._blocks = known_blocks(origin, cache) if cache else find_blocks(origin)
+        self.fingerprint = digest_of([block.digest.hex() for block in self._blocks])
 
     def estimate(self) -> tuple[int, int]:
         """Return the number of lines, estimated from the first ones, and the size of the file.
@@ -97,44 +92,30 @@ class ListedImages:
         Raises:
             UserError: The list cannot be read.
         """
-        try:
-            with self.origin.open("rb") as file:
-                head = file.read(HEAD_BYTES)
-        except OSError as error:
-            raise cannot_read(self.origin, error) from error
-        _, _, size, *_ = self._state
+        head, size = read_bytes(self.origin, 0, HEAD_BYTES), self._blocks[-1].end if self._blocks else 0
         return size * max(1, head.count(b"\n")) // max(1, len(head)), size
 
     def blocks(self, wanted: Wanted | None = None) -> list[Block]:
         """Return the blocks of the list; only those that have wanted leaves, if it is known which."""
+        blocks: list[Block] = [partial(read_block, self.origin, block) for block in self._blocks]
         if wanted is None or self._sums is None:
-            return list(self._blocks)
+            return blocks
         numbers = self._sums.filter(pl.Series(wanted).gather(self._sums["leaf"]))["number"].unique().sort()
-        return [self._blocks[number] for number in numbers]
+        return [blocks[number] for number in numbers]
 
     @cached_property
     def leaves(self) -> Leaves | None:
         """Rows and hash sums per leaf, if the cache has most blocks of the list."""
-        return None if self._sums is None else Leaves.of(self._sums)
-
-    @cached_property
-    def _blocks(self) -> list[ListBlock]:
-        return blocks_of(self.origin)
+        return None if self._sums is None else Leaves().add(self._sums)
 
     @cached_property
     def _sums(self) -> pl.DataFrame | None:
-        return sum_up_blocks(self._blocks, self._cache) if self._cache else None
+        return known_sums(self.origin, self._blocks, self._cache) if self._cache else None
 
-    def keep(self, sums: Mapping[Block, pl.DataFrame]) -> None:
-        """Cache rows and hash sums per leaf of some blocks for the next listing."""
-        of_blocks = [block.label(found) for block, found in sums.items() if isinstance(block, ListBlock)]
-        if self._cache and of_blocks:
-            write_blocks(pl.concat(of_blocks), self._cache)
-
-    def check_unchanged(self) -> None:
-        """Check that the list file was not written in the meantime."""
-        if state_of(self.origin) != self._state:
-            raise UserError(f"{self.origin} has changed while it was being read. Run again.")
+    def keep(self, sums: Sequence[Sums]) -> None:
+        """Cache rows and hash sums per leaf of the blocks for the next listing."""
+        if self._cache:
+            write_sums(self._blocks, sums, self._cache)
 
 
 class FoundImages:
@@ -152,9 +133,8 @@ class FoundImages:
             raise UserError(f"{origin}: no image in it (looked for {', '.join(IMAGE_SUFFIXES)}{but})")
         if cache and self.scan.folders != known.folders:
             write_scan(self.scan, cache)
-        leaves = self.scan.sum_up()
-        self.leaves: Leaves | None = leaves
-        self.fingerprint = leaves.digest()
+        self.leaves = Leaves().add(self.scan.leaves)
+        self.fingerprint = self.leaves.digest()
 
     def _skipped(self) -> Skipped:
         folders = self.scan.folders.values()
@@ -172,22 +152,14 @@ class FoundImages:
         rows = self.scan.leaves
         if wanted is not None:
             rows = rows.filter(pl.Series(wanted).gather(rows["leaf"]))
-        batches: list[list[bytes]] = []
-        room = 0
-        for path in rows["path"].unique().sort():
-            count = self.scan.folders[path].count
-            if room < count:
-                batches.append([])
-                room = NAMES_AT_A_TIME
-            batches[-1].append(path)
-            room -= count
+        paths = rows["path"].unique().sort()
+        names = pl.Series([self.scan.folders[path].count for path in paths], dtype=pl.Int64).cum_sum()
+        folders = pl.DataFrame({"path": paths, "batch": names // NAMES_AT_A_TIME})
+        batches = folders.group_by("batch", maintain_order=True).agg("path")["path"].to_list()
         return [partial(read_folders, self.origin, batch) for batch in batches]
 
-    def keep(self, sums: Mapping[Block, pl.DataFrame]) -> None:
+    def keep(self, sums: Sequence[Sums]) -> None:
         """Do nothing: the scan is cached."""
-
-    def check_unchanged(self) -> None:
-        """Do nothing: `shuffle` compares the paths with the scan."""
 
 
 def path_blocks(listing: Listing) -> Iterator[pl.Series]:

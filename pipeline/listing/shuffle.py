@@ -6,10 +6,9 @@ Each block of paths is sorted by leaf and appended to one spill file; a partitio
 import os
 import threading
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -17,19 +16,10 @@ import polars as pl
 
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress
-from pipeline.execution.executor import usable_cores
-from pipeline.listing.leaves import (
-    HASH_BITS,
-    LEAF_SUMS,
-    NUM_LEAVES,
-    LeafRange,
-    Leaves,
-    cut_into_ranges,
-    hash_lines,
-    path_hashes,
-)
+from pipeline.execution.executor import run_all
+from pipeline.listing.leaves import HASH_BITS, NUM_LEAVES, LeafRange, Leaves, cut_into_ranges, hash_lines, path_hashes
 from pipeline.listing.lines import Lines, flat_bytes, join_lines
-from pipeline.listing.list_images import Block, Listing, Wanted
+from pipeline.listing.list_images import Block, Listing, Sums, Wanted
 
 ROWS_PER_PARTITION = 250_000
 MIN_ROWS_PER_LEAF = 16  # in a block whose sums are kept: those of a list in random order would be too large
@@ -87,16 +77,15 @@ class Shuffle:
         scratch = scratch.absolute()  # for processes that work in other folders
         self._paths, self._index = scratch / "paths", scratch / "leaves"
         self._blocks: list[tuple[int, int]] = []  # where each starts in the spill file, and its number of leaves
-        self._end = 0  # of the spill file
-        self._sums: dict[Block, pl.DataFrame] = {}
         self._lock = threading.Lock()
         more = join_lines(more_paths)
-        self._is_spilled = bool(more) or listing.leaves is None
-        if more or listing.leaves is None:
-            self._leaves = self._spill([*listing.blocks(), lambda: iter((more,))])
-            listing.keep(self._sums)
-        else:
-            self._leaves = listing.leaves
+        known = None if more else listing.leaves
+        self._is_spilled = known is None
+        self._leaves = known or Leaves()
+        if known is None:
+            blocks = listing.blocks()
+            sums = self._spill([*blocks, *([lambda: iter((more,))] if more else [])], self._leaves)
+            listing.keep(sums[: len(blocks)])
         self.partitions = list(cut_into_ranges(self._leaves, rows))
 
     def paths(self, partitions: Sequence[LeafRange]) -> list[SpilledPaths]:
@@ -109,54 +98,50 @@ class Shuffle:
             wanted = np.zeros(NUM_LEAVES, bool)
             for each in partitions:
                 wanted[each.begin : each.end] = True
-            found = self._spill(self._listing.blocks(wanted), wanted)
+            found = Leaves()
+            self._spill(self._listing.blocks(wanted), found, wanted)
             if not np.array_equal(found.sums[:, wanted], self._leaves.sums[:, wanted]):
                 raise UserError(f"{self._listing.origin} has changed while it was being read. Run again.")
         return self._find_slices(partitions)
 
-    def _spill(self, blocks: Sequence[Block], wanted: Wanted | None = None) -> Leaves:
-        """Spill the paths of blocks, only those of wanted leaves if given; return rows and sums per leaf."""
-        leaves = Leaves()
-        self._blocks, self._end = [], 0
-        with ExitStack() as stack:
-            threads = stack.enter_context(ThreadPoolExecutor(usable_cores()))
-            progress = stack.enter_context(Progress(f"sorting {self._listing.origin.name}", len(blocks), "blocks"))
-            paths, index = (stack.enter_context(file.open("wb", buffering=0)) for file in (self._paths, self._index))
+    def _spill(self, blocks: Sequence[Block], leaves: Leaves, wanted: Wanted | None = None) -> list[Sums]:
+        """Spill the paths of blocks, only those of wanted leaves if given, and add them to `leaves`.
 
-            def work(block: Block) -> None:
+        Return rows and sums per leaf of each block; None for one with too few rows per leaf.
+        """
+        self._blocks = []
+        with (
+            self._paths.open("wb") as paths,
+            self._index.open("wb") as index,
+            Progress(f"sorting {self._listing.origin.name}", len(blocks), "blocks") as progress,
+        ):
+
+            def spill(block: Block) -> Sums:
+                sums = None
                 for content in filter(len, block()):
-                    sums = self._spill_block(content, leaves, wanted, paths.fileno(), index.fileno())
-                    if wanted is None and len(sums) * MIN_ROWS_PER_LEAF <= sums["rows"].sum():
-                        self._sums[block] = sums
+                    sums = self._spill_lines(content, leaves, wanted, paths, index)
+                return sums if sums is not None and len(sums) * MIN_ROWS_PER_LEAF <= sums["rows"].sum() else None
 
-            for _ in threads.map(work, blocks):
-                progress.advance()
-        return leaves
+            return list(run_all(spill, blocks, progress))
 
-    def _spill_block(
-        self, content: bytes, leaves: Leaves, wanted: Wanted | None, paths: int, index: int
+    def _spill_lines(
+        self, content: bytes, leaves: Leaves, wanted: Wanted | None, paths: BinaryIO, index: BinaryIO
     ) -> pl.DataFrame:
-        """Spill the paths of a block sorted by leaf; return rows and sums per leaf, as `LEAF_SUMS`."""
+        """Spill lines sorted by leaf; return rows and sums per leaf."""
         hashed = hash_lines(content)
-        order = hashed.order()
+        order, sums = hashed.order(), hashed.sum_up().sort("leaf")
         if wanted is not None:
             order = order[wanted[hashed.leaves[order]]]
-            if not len(order):
-                return pl.DataFrame(schema=LEAF_SUMS)
-        leaf = hashed.leaves[order]
-        first = np.flatnonzero(np.append(True, leaf[1:] != leaf[:-1]))
-        rows = np.diff(np.append(first, len(leaf)))
+            sums = sums.filter(pl.Series(wanted).gather(sums["leaf"]))
         lines, offsets = flat_bytes(hashed.lines.gather(order))
-        of_leaves = np.empty(len(first), INDEX)
-        of_leaves["leaf"], of_leaves["end"] = leaf[first], offsets[first + rows]
-        sums = np.add.reduceat(hashed.hashes[:, order], first, axis=1)
+        of_leaves = np.empty(len(sums), INDEX)
+        of_leaves["leaf"], of_leaves["end"] = sums["leaf"], offsets[sums["rows"].cum_sum()]
         with self._lock:
-            leaves.add(leaf[first], rows, sums)
-            start, self._end = self._end, self._end + len(lines)
-            self._blocks.append((start, len(first)))
-            _write(index, of_leaves.tobytes())
-            _write(paths, lines.data)
-        return pl.DataFrame([leaf[first], rows, *sums], LEAF_SUMS)
+            leaves.add(sums)
+            self._blocks.append((paths.tell(), len(sums)))
+            index.write(of_leaves.data)
+            paths.write(lines.data)
+        return sums
 
     def _find_slices(self, partitions: Sequence[LeafRange]) -> list[SpilledPaths]:
         begins, ends = ([getattr(each, border) for each in partitions] for border in ("begin", "end"))
@@ -172,9 +157,3 @@ class Shuffle:
             SpilledPaths(leaves, self._paths, found[found[:, 1] > 0], self._listing.escapes_newlines)
             for leaves, found in zip(partitions, slices.swapaxes(0, 1), strict=True)
         ]
-
-
-def _write(descriptor: int, content: bytes | memoryview) -> None:
-    """Write all bytes; a full disk writes some of them before it raises an error."""
-    while len(content):
-        content = content[os.write(descriptor, content) :]

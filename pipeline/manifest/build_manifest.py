@@ -5,6 +5,7 @@ import logging
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from data_manifest.images.data_set_names import data_set_name
 from data_manifest.progress import Progress, working
 from data_manifest.store.find import find_artifacts
 from data_manifest.store.publish import find_published, publishing
-from data_manifest.store.recipe import Recipe
+from data_manifest.store.recipe import Recipe, nest_counts
 from data_manifest.store.staging import dead_staging
 from data_manifest.tables import read_table
 from pipeline.execution.disk_space import check_space, room_for_manifest
@@ -23,19 +24,25 @@ from pipeline.listing.leaves import LeafRange
 from pipeline.listing.list_images import Listing, list_images
 from pipeline.listing.shuffle import ROWS_PER_PARTITION, Shuffle
 from pipeline.manifest.build_partition import (
-    HEADINGS,
-    KEPT_UTM,
     VERSION,
     Built,
     ManifestBuild,
-    Partition,
     build_partition,
     link_partition,
     read_otherwise,
 )
-from pipeline.sources.names_source import NAMES_SOURCE
-from pipeline.sources.source import Source
+from pipeline.sources.source import NAMES_SOURCE, Source
 
+NOTES = {  # by the names of counts
+    "rejects": "rejected: ",
+    "headings": "with heading ",
+    "UTM kept": "images kept with a UTM position that cannot be in its zone: ",
+    "repeats": "listed again, counted once",
+    "without_heading": "without a heading",
+    "odd_times": "with an unreadable timestamp, left out",
+    "apart_over_1_m": "with UTM and latitude/longitude more than 1 m apart",
+    "apart_over_1_km": "with them more than 1 km apart, kept",
+}
 logger = logging.getLogger(__name__)
 
 
@@ -55,9 +62,7 @@ def build_manifest(
     executor: Executor | None = None,
     source: Source = NAMES_SOURCE,
 ) -> Path:
-    """Write the manifest and the rejects of an images folder, and return the folder of the artifact.
-
-    A published artifact is returned as it is.
+    """Write the manifest and the rejects of an images folder, unless they are published; return their folder.
 
     Args:
         images_folder: Contains images at any depth. If the list file `<images_folder>_images_paths.txt` exists, it is
@@ -97,10 +102,11 @@ def build_manifest(
         total = len(shuffle.partitions)
         with Progress(f"manifest of {name}", total, "partitions", on_percentage) as progress, chosen as where:
             progress.advance(len(built))
-            parts = run_all(build_partition, (Partition(images, new) for images in rest), progress, where)
+            parts = run_all(partial(build_partition, new), rest, progress, where)
             built |= zip((images.leaves for images in rest), parts, strict=True)
             _read_again(shuffle, built, new, where)
-        _check_unchanged(listing, source, recipe)
+        if not source.inputs(listing).items() <= recipe.inputs.items():
+            raise UserError(f"{listing.origin}: the source has changed while it was being read. Run again.")
         summary |= summarise([built[leaves] for leaves in shuffle.partitions]) | listing.skipped.counts
         shutil.rmtree(scratch)
         _check_any_usable(listing, summary, staging, source)
@@ -132,9 +138,9 @@ def _read_again(shuffle: Shuffle, built: dict[LeafRange, Built], new: ManifestBu
     for leaves in wrong:
         for table in ("manifest", "rejects"):
             (new.folder / table / built[leaves].name).unlink()
-    jobs = [Partition(images, new, negative) for images in shuffle.paths(wrong)]
-    with Progress("rereading headings of -1", len(jobs), "partitions") as progress:
-        built |= zip(wrong, run_all(build_partition, jobs, progress, where), strict=True)
+    build = partial(build_partition, new, negative_headings=negative)
+    with Progress("rereading headings of -1", len(wrong), "partitions") as progress:
+        built |= zip(wrong, run_all(build, shuffle.paths(wrong), progress, where), strict=True)
 
 
 def summarise(parts: Sequence[Built]) -> dict[str, Any]:
@@ -148,13 +154,7 @@ def summarise(parts: Sequence[Built]) -> dict[str, Any]:
     total["partitions"] = len(parts)
     total["partitions_from_before"] = sum(part.is_linked for part in parts)
     total["made"] = f"{total['usable']:,} usable images, {total['rejects']:,} rejects"
-    return total
-
-
-def _check_unchanged(listing: Listing, source: Source, recipe: Recipe) -> None:
-    listing.check_unchanged()
-    if not source.inputs(listing).items() <= recipe.inputs.items():
-        raise UserError(f"{listing.origin}: the source has changed while it was being read. Run again.")
+    return nest_counts(total)
 
 
 def _check_any_usable(listing: Listing, summary: dict[str, Any], staging: Path, source: Source) -> None:
@@ -175,21 +175,9 @@ def _log_summary(name: str, summary: dict[str, Any]) -> None:
     if summary["partitions_from_before"]:
         text = "%s: %d of %d partitions reused"
         logger.info(text, name, summary["partitions_from_before"], summary["partitions"])
-    for key, count in summary.items():
-        if key.startswith("rejects: ") and count:
-            logger.info("%s: %s rejected: %s", name, f"{count:,}", key.removeprefix("rejects: "))
-        if key.startswith(HEADINGS) and count:
-            logger.info("%s: %s with heading %s", name, f"{count:,}", key.removeprefix(HEADINGS))
-        if key.startswith(KEPT_UTM) and count:
-            text = "%s: %s images kept with a UTM position that cannot be in its zone: %s"
-            logger.warning(text, name, f"{count:,}", key.removeprefix(KEPT_UTM))
-    notes = {
-        "repeats": "listed again, counted once",
-        "without_heading": "without a heading",
-        "odd_times": "with an unreadable timestamp, left out",
-        "apart_over_1_m": "with UTM and latitude/longitude more than 1 m apart",
-        "apart_over_1_km": "with them more than 1 km apart, kept",
-    }
-    for key, meaning in notes.items():
-        if summary[key]:
-            logger.info("%s: %s %s", name, f"{summary[key]:,}", meaning)
+    for kind, note in NOTES.items():
+        counts = summary[kind] if isinstance(summary[kind], dict) else {"": summary[kind]}
+        level = logging.WARNING if kind == "UTM kept" else logging.INFO
+        for what, count in counts.items():
+            if count:
+                logger.log(level, "%s: %s %s%s", name, f"{count:,}", note, what)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import polars as pl
 
@@ -13,46 +13,19 @@ from data_manifest.store.files import link
 from data_manifest.store.recipe import digest_of
 from data_manifest.tables import read_notes, write_table
 from pipeline.listing.leaves import LeafRange
-from pipeline.listing.lines import Lines
+from pipeline.listing.shuffle import SpilledPaths
 from pipeline.metadata.fields import MINUS_1_TURNED, MINUS_1_UNKNOWN, NEGATIVE, ODD_HEADINGS
 from pipeline.metadata.paths import distinct_paths
 from pipeline.metadata.positions import FAR_APART_M, NOTICEABLY_APART_M
 from pipeline.metadata.rejects import Reason
 from pipeline.metadata.utm_faults import UTM_FAULTS
-from pipeline.sources.names_source import NAMES_READER
-from pipeline.sources.source import Reader
+from pipeline.sources.source import NAMES_SOURCE, Reader
 
 VERSION = 5  # raise it when the rows for the same paths change, or which rows are in which partition
 COUNTS_NOTE = "counts"
 HEADINGS, KEPT_UTM = "headings: ", "UTM kept: "  # prefixes of the names of counts; what is odd follows
 Counts = Mapping[str, int | None]
 Key = TypeVar("Key")
-
-
-class Images(Protocol):
-    """The paths of a partition; can be sent to another process."""
-
-    @property
-    def leaves(self) -> LeafRange:
-        """The range of leaves of the partition."""
-
-    def read(self) -> Lines:
-        """Return the paths in any order, including repeats."""
-
-
-@dataclass(frozen=True)
-class Partition:
-    """A partition to build.
-
-    Args:
-        images: Its paths.
-        manifest: The manifest being built.
-        negative_headings: As in `heading_in_range`; None until all partitions have been read once.
-    """
-
-    images: Images
-    manifest: "ManifestBuild"
-    negative_headings: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +42,7 @@ class ManifestBuild:
     folder: Path
     strict: bool
     earlier: tuple[Path, ...] = ()
-    reader: Reader = NAMES_READER
+    reader: Reader = NAMES_SOURCE
 
 
 @dataclass(frozen=True)
@@ -81,29 +54,25 @@ class Built:
     is_linked: bool
 
 
-def build_partition(partition: Partition) -> Built:
-    """Write the manifest and rejects of a partition, or link them from an earlier artifact."""
-    manifest, paths = partition.manifest, distinct_paths(partition.images.read())
-    either = (False, True) if partition.negative_headings is None else (partition.negative_headings,)
+def build_partition(manifest: ManifestBuild, images: SpilledPaths, negative_headings: bool | None = None) -> Built:
+    """Write the manifest and rejects of a partition, or link them from an earlier artifact.
+
+    `negative_headings` is as in `heading_in_range`; None until all partitions have been read once.
+    """
+    paths = distinct_paths(images.read())
+    either = (False, True) if negative_headings is None else (negative_headings,)
     state = manifest.reader.state(paths)
-    if linked := link_partition(partition.images.leaves, manifest, either, state):
+    if linked := link_partition(images.leaves, manifest, either, state):
         return linked
-    images = manifest.reader.read(paths, manifest.strict, either[0])
-    counts = {"repeats": paths.repeats, **count(images)}
-    name = partition_name(partition.images.leaves, manifest.strict, either[0], state)
-    _write(images, counts, manifest.folder, name)
+    rows = manifest.reader.read(paths, manifest.strict, either[0])
+    counts = {"repeats": paths.repeats, **count(rows)}
+    name = _partition_name(images.leaves, manifest.strict, either[0], state)
+    write_both(rows, manifest.folder, name, {COUNTS_NOTE: json.dumps(counts)})
     return Built(name, counts, is_linked=False)
 
 
-def partition_name(leaves: LeafRange, strict: bool, negative_headings: bool, state: bytes = b"") -> str:
-    """Return the name of a partition's files, with a digest of everything that their rows depend on.
-
-    Args:
-        leaves: The range of leaves of the partition.
-        strict: As in `build_manifest`.
-        negative_headings: As in `heading_in_range`.
-        state: What the reader's `state` gives.
-    """
+def _partition_name(leaves: LeafRange, strict: bool, negative_headings: bool, state: bytes) -> str:
+    """Return the name of a partition's files, with a digest of everything that their rows depend on."""
     decisive = [schemas.SCHEMA_VERSION, VERSION, strict, negative_headings, leaves.digest, state.hex()]
     return name_of(leaves.key, digest_of(decisive))
 
@@ -123,14 +92,10 @@ def link_partition(
 ) -> Built | None:
     """Link the files of a partition from the first earlier artifact that has both; None if there is none.
 
-    Args:
-        leaves: The range of leaves of the partition.
-        manifest: The manifest.
-        negative_headings: Either will do: which one is right is known only after all partitions have been read.
-        state: What the reader's `state` gives.
+    With several `negative_headings`, either will do: the right one is known after all partitions have been read.
     """
     for each in negative_headings:
-        name = partition_name(leaves, manifest.strict, each, state)
+        name = _partition_name(leaves, manifest.strict, each, state)
         if any(_link(artifact, manifest.folder, name) for artifact in manifest.earlier):
             counts: Counts = json.loads(read_notes(manifest.folder / "manifest" / name)[COUNTS_NOTE])
             return Built(name, counts, is_linked=True)
@@ -161,21 +126,19 @@ def read_otherwise(counts: Mapping[Key, Counts]) -> tuple[bool, list[Key]]:
     return negative, [key for key, each in counts.items() if each[wrong]]
 
 
-def _write(images: pl.DataFrame, counts: Counts, folder: Path, name: str) -> None:
-    """Write both tables, even without rows, so that each table exists."""
+def write_both(images: pl.DataFrame, folder: Path, name: str, notes: Mapping[str, str] | None = None) -> None:
+    """Write both tables of a partition, even without rows, so that each table exists."""
     usable = images.filter(pl.col("reject").is_null()).select(schemas.MANIFEST.names)
     rejected = images.filter(pl.col("reject").is_not_null()).select("path", pl.col("reject").struct.unnest())
     write_table(rejected, folder / "rejects" / name, schemas.REJECTS)
-    write_table(usable, folder / "manifest" / name, schemas.MANIFEST, notes={COUNTS_NOTE: json.dumps(counts)})
+    write_table(usable, folder / "manifest" / name, schemas.MANIFEST, notes=notes)
 
 
 def count(images: pl.DataFrame) -> Counts:
     """Return counts of a partition's rows, and its first and last year."""
     usable = pl.col("reject").is_null()
     reason = pl.col("reject").struct.field("reason")
-    is_odd_time = (
-        pl.col("is_odd_time") if "is_odd_time" in images.columns else pl.lit(False)
-    )  # names have no such column
+    is_odd_time = pl.lit(False) if "is_odd_time" not in images.columns else pl.col("is_odd_time")  # as of names
     counts = images.select(
         usable=usable.sum(),
         rejects=(~usable).sum(),

@@ -4,8 +4,8 @@ By area, square blocks of the map go to one split each, and training photos near
 time, the newest photos are the queries, and older ones are both training set and database.
 """
 
-import dataclasses
 import hashlib
+import itertools
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,53 +18,17 @@ from data_manifest.errors import UserError
 from data_manifest.hemisphere import hemisphere
 from data_manifest.images.data_set_names import PARTS, part_name
 from data_manifest.progress import working
-from data_manifest.settings import Settings, setting
 from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import Recipe, read_recipe
-from data_manifest.tables import read_table, write_table
-from pipeline.manifest.build_partition import name_of
+from data_manifest.tables import read_table
+from pipeline.manifest.build_partition import name_of, write_both
+from pipeline.manifest.settings import AREA, NONE, SplitSettings
 from pipeline.metadata.rejects import Reason, reject_when
 from pipeline.sources.source import source_settings_of
 
 VERSION = 2  # raise when the same photos and settings may give another split
-NONE, AREA, TIME = "none", "area", "time"
 BLOCK = ["utm_zone", "hemisphere", "block_east", "block_north"]
 logger = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class SplitSettings(Settings):
-    """How one folder of photos becomes training, validation and test sets."""
-
-    title = "Data"
-
-    split: str = setting(
-        NONE,
-        "how --photos-folder becomes training, validation and test sets. area: in blocks, so that they share no place; "
-        "time: the newest photos are the queries",
-        choices=(NONE, AREA, TIME),
-    )
-    block_m: float = setting(200.0, "side of a block in metres, for split = area")
-    margin_m: float = setting(
-        50.0, "training photos less than this many metres from a block of another split are dropped, for split = area"
-    )
-    val_share: float = setting(0.1, "approximate share of the photos for validation; for split = time: of its queries")
-    test_share: float = setting(0.1, "approximate share of the photos for the test; for split = time: of its queries")
-    queries_share: float = setting(0.2, "share of queries among the validation and test photos, for split = area")
-    split_seed: int = setting(0, "another number gives another split of the same photos")
-
-    def check(self) -> None:
-        """Raise UserError if the values cannot work."""
-        if self.block_m <= 0:
-            raise UserError(f"block_m = {self.block_m:g} must be more than 0 metres.")
-        if not 0 <= self.margin_m <= self.block_m:
-            raise UserError(f"margin_m = {self.margin_m:g} must be between 0 and block_m = {self.block_m:g}.")
-        for name in ("val_share", "test_share", "queries_share"):
-            if not 0 < getattr(self, name) < 1:
-                raise UserError(f"{name} = {getattr(self, name):g} must be between 0 and 1.")
-        if self.val_share + self.test_share >= 1:
-            shares = f"val_share = {self.val_share:g} and test_share = {self.test_share:g}"
-            raise UserError(f"{shares} leave nothing to train on. Lower one.")
 
 
 def split_recipe(part: str, name: str, manifest_digest: str, settings: SplitSettings) -> Recipe:
@@ -110,12 +74,16 @@ def split_manifest(manifest: Path, artifacts: Path, settings: SplitSettings) -> 
 def assign_parts(images: pl.DataFrame, settings: SplitSettings) -> pl.DataFrame:
     """Return manifest rows, sorted by path, with a boolean column per part of `PARTS`, and `reject`.
 
-    A row with a reject is in no part; by time, a row can be in several.
+    A row with a reject is in no part; by time, the training set is the database too.
 
     Raises:
         UserError: A part would be empty.
     """
-    assigned = _by_area(images, settings) if settings.split == AREA else _by_time(images, settings)
+    by_area = settings.split == AREA
+    rows = _by_area(images, settings) if by_area else _by_time(images, settings)
+    sources = {part: part if by_area or part.endswith("/queries") else "train" for part in PARTS}
+    parts = {part: (pl.col("part") == source).fill_null(False) for part, source in sources.items()}
+    assigned = rows.select(*schemas.MANIFEST.names, **parts, reject="reject")
     for part in PARTS:
         if not assigned[part].any():
             raise UserError(f"split = {settings.split}: no photo would be in {part}. {_advice(len(images), settings)}")
@@ -132,33 +100,26 @@ def _advice(num_images: int, settings: SplitSettings) -> str:
 
 
 def _by_area(images: pl.DataFrame, settings: SplitSettings) -> pl.DataFrame:
-    keyed = images.with_columns(hemisphere(), *_block_at(settings, 0, 0))
-    blocks = _assign_blocks(keyed, settings)
-    keyed = keyed.join(blocks, on=BLOCK, how="left", nulls_equal=True, maintain_order="left")
-    held_out = blocks.filter(pl.col("split") != "train").select(BLOCK).with_columns(near=pl.lit(True))
-    near = pl.lit(False)
-    for east in (-1, 0, 1):  # nine points suffice, as the margin is at most the side of a block
-        for north in (-1, 0, 1):
-            moved = images.with_columns(hemisphere(), *_block_at(settings, east, north)).select(BLOCK)
-            found = moved.join(held_out, on=BLOCK, how="left", nulls_equal=True, maintain_order="left")["near"]
-            near = near | pl.lit(found.is_not_null())
-    detail = pl.lit(f"less than {settings.margin_m:g} m from a block of val or test")
-    reject = reject_when((pl.col("split") == "train") & near, Reason.OTHER_PART, detail)
-    keyed = keyed.with_columns(reject=reject, query=_choose_queries(keyed, settings))
-    parts = {"train": (pl.col("split") == "train") & pl.col("reject").is_null()}
-    for split in ("val", "test"):
-        for role in ("database", "queries"):
-            parts[f"{split}/{role}"] = (pl.col("split") == split) & (pl.col("query") == (role == "queries"))
-    return _with_parts(keyed, parts)
+    blocks = _assign_blocks(_in_blocks(images, settings, 0, 0), settings)
+    splits = {}
+    for moves in itertools.product((-1, 0, 1), repeat=2):  # suffices, as the margin is at most the side of a block
+        moved = _in_blocks(images, settings, *moves)
+        splits[moves] = moved.join(blocks, on=BLOCK, how="left", nulls_equal=True, maintain_order="left")["split"]
+    images = images.with_columns(split=splits[0, 0])
+    near = pl.any_horizontal(pl.lit(split != "train") for split in splits.values())
+    is_train, detail = pl.col("split") == "train", f"less than {settings.margin_m:g} m from a block of val or test"
+    reject = reject_when(is_train & near, Reason.OTHER_PART, pl.lit(detail))
+    role = pl.when(_choose_queries(images, settings)).then(pl.lit("/queries")).otherwise(pl.lit("/database"))
+    part = pl.when(is_train).then("split").otherwise(pl.col("split") + role)
+    return images.with_columns(reject=reject, part=pl.when(reject.is_null()).then(part))
 
 
-def _block_at(settings: SplitSettings, east: int, north: int) -> list[pl.Expr]:
-    """Return the block of each photo, moved by multiples of the margin."""
-    moves = (("utm_east", "block_east", east), ("utm_north", "block_north", north))
-    return [
-        ((pl.col(metres) + move * settings.margin_m) / settings.block_m).floor().cast(pl.Int64).alias(block)
-        for metres, block, move in moves
-    ]
+def _in_blocks(images: pl.DataFrame, settings: SplitSettings, east: int, north: int) -> pl.DataFrame:
+    """Return photos with their block after a move by multiples of the margin."""
+    moved = {"block_east": pl.col("utm_east") + east * settings.margin_m}
+    moved["block_north"] = pl.col("utm_north") + north * settings.margin_m
+    numbers = {block: (metres / settings.block_m).floor().cast(pl.Int64) for block, metres in moved.items()}
+    return images.with_columns(hemisphere(), **numbers)
 
 
 def _assign_blocks(keyed: pl.DataFrame, settings: SplitSettings) -> pl.DataFrame:
@@ -180,9 +141,9 @@ def _assign_blocks(keyed: pl.DataFrame, settings: SplitSettings) -> pl.DataFrame
     return blocks.with_columns(split=pl.Series(splits, dtype=pl.String)).select(*BLOCK, "split")
 
 
-def _choose_queries(keyed: pl.DataFrame, settings: SplitSettings) -> pl.Series:
+def _choose_queries(images: pl.DataFrame, settings: SplitSettings) -> pl.Series:
     """Return which photos are queries: in each split a share of the panoramas, by hash, but neither none nor all."""
-    shots = keyed.select("split", shot=pl.coalesce("pano_id", "path"))
+    shots = images.select("split", shot=pl.coalesce("pano_id", "path"))
     chosen: set[tuple[str, str]] = set()
     for split in ("val", "test"):
         of_split = shots.filter(pl.col("split") == split)["shot"].unique().to_list()
@@ -200,41 +161,33 @@ def _by_time(images: pl.DataFrame, settings: SplitSettings) -> pl.DataFrame:
     """Return the parts by whole days: the newest are the test's queries, those before them the validation's."""
     dated = images.with_columns(day=pl.col("timestamp").str.extract(r"^(\d{4,8})"))
     days = dated.drop_nulls("day").group_by("day").agg(images=pl.len()).sort("day", descending=True)
-    splits, wanted = [], {"test": settings.test_share * len(images), "val": settings.val_share * len(images)}
+    wanted = {"test/queries": settings.test_share * len(images), "val/queries": settings.val_share * len(images)}
+    parts = []
     for size in days["images"]:
-        splits.append(next((split for split, share in wanted.items() if share > 0), "train"))
-        if splits[-1] in wanted:
-            wanted[splits[-1]] -= size
-    days = days.with_columns(split=pl.Series(splits, dtype=pl.String)).drop("images")
+        parts.append(next((part for part, share in wanted.items() if share > 0), "train"))
+        if parts[-1] in wanted:
+            wanted[parts[-1]] -= size
+    days = days.with_columns(part=pl.Series(parts, dtype=pl.String)).drop("images")
     reject = reject_when(pl.col("day").is_null(), Reason.NO_TIME, pl.lit("it is not known whether it is old or new"))
-    dated = dated.join(days, on="day", how="left", maintain_order="left").with_columns(reject=reject)
-    parts = dict.fromkeys(("train", "val/database", "test/database"), pl.col("split") == "train")
-    queries = {f"{split}/queries": pl.col("split") == split for split in ("val", "test")}
-    return _with_parts(dated, {**parts, **queries})
-
-
-def _with_parts(images: pl.DataFrame, parts: Mapping[str, pl.Expr]) -> pl.DataFrame:
-    columns = {part: parts[part].fill_null(False) for part in PARTS}
-    return images.with_columns(**columns).select(*schemas.MANIFEST.names, *PARTS, "reject")
+    return dated.join(days, on="day", how="left", maintain_order="left").with_columns(reject=reject)
 
 
 def _publish(part: str, recipe: Recipe, artifacts: Path, assigned: pl.DataFrame, whole: Mapping[str, Any]) -> None:
-    usable = assigned.filter(part).select(schemas.MANIFEST.names)
     is_rejected = (part == "train") & pl.col("reject").is_not_null()  # a photo in no part is a reject of training
-    rejects = assigned.filter(is_rejected).select("path", pl.col("reject").struct.unnest())
+    images = assigned.filter(pl.col(part) | is_rejected)
+    usable = images.filter(pl.col("reject").is_null())
+    reasons = images.drop_nulls("reject").select(pl.col("reject").struct.field("reason")).to_series()
     summary = {
         "origin": whole["summary"]["origin"],
         "source": source_settings_of(whole),
         "usable": len(usable),
-        "rejects": len(rejects),
-        "files": len(usable) + len(rejects),
+        "rejects": dict(reasons.value_counts().iter_rows()),
+        "files": len(images),
         "repeats": 0,
         "without_heading": usable["heading"].null_count(),
         "first_year": usable["year"].min(),
         "last_year": usable["year"].max(),
-        "made": f"{len(usable):,} images of {part}" + (f", {len(rejects):,} rejects" if len(rejects) else ""),
+        "made": f"{len(usable):,} images of {part}" + (f", {len(reasons):,} rejects" if len(reasons) else ""),
     }
-    file = name_of("all", recipe.digest)
     with publishing(artifacts.absolute(), recipe, summary) as staging:
-        write_table(rejects, staging / "rejects" / file, schemas.REJECTS)
-        write_table(usable, staging / "manifest" / file, schemas.MANIFEST)
+        write_both(images, staging, name_of("all", recipe.digest))

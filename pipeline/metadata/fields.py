@@ -91,8 +91,9 @@ def heading_in_range(heading: pl.Expr, negative_headings: bool = False) -> pl.Ex
         heading: Degrees as written, finite.
         negative_headings: Whether the data set has negative headings other than -1; then -1 is 359 degrees.
     """
-    turned = pl.when(_is_in_full_turn(heading)).then(heading).otherwise(heading % FULL_TURN)
-    in_range = pl.when(_is_in_full_turn(turned)).then(turned).otherwise(0.0)  # the modulo may round up to 360
+    is_in_turn = heading.is_between(0, FULL_TURN, closed="left")
+    turned = pl.when(is_in_turn).then(heading).otherwise(heading % FULL_TURN)
+    in_range = pl.when(turned < FULL_TURN).then(turned).otherwise(0.0)  # the modulo may round up to 360
     is_heading = heading.is_between(MIN_HEADING, MAX_HEADING)
     if not negative_headings:
         is_heading &= heading != -1
@@ -118,10 +119,6 @@ def odd_heading(heading: pl.Expr, negative_headings: bool = False) -> pl.Expr:
 def _number_in_range(field: str) -> pl.Expr:
     number = parse_number(pl.col(field), field)
     return pl.when(number.is_between(*RANGES[field])).then(number) if field in RANGES else number
-
-
-def _is_in_full_turn(degrees: pl.Expr) -> pl.Expr:
-    return degrees.is_between(0, FULL_TURN, closed="left")
 
 
 def _years_and_months(timestamps: pl.Series) -> pl.DataFrame:

@@ -40,7 +40,7 @@ class Part:
     number: npt.NDArray[np.int32]
 
 
-Parts = tuple[Part, Part, Part]
+Parts = list[Part]  # places, turns and shots
 
 
 @dataclass(frozen=True)
@@ -57,16 +57,14 @@ class Cut:
     all_alike: bool
     texts: tuple[pa.DictionaryArray, ...]
 
-    def parts(self) -> Parts:
-        """Return the distinct places, turns and shots."""
-        place, turn, shot = (_part(text.indices.to_numpy(), len(text.dictionary)) for text in self.texts)
-        return place, turn, shot
-
-
-def _part(number: npt.NDArray[np.int32], count: int) -> Part:
-    first = np.empty(count, np.int64)
-    first[number[::-1]] = np.arange(len(number))[::-1]  # the first row of each number is written last
-    return Part(first, number)
+    def parts(self, rows: Offsets | slice = slice(None)) -> Parts:
+        """Return the distinct places, turns and shots of names, or of some rows that have all of them."""
+        parts = []
+        for text in self.texts:
+            number, first = text.indices.to_numpy()[rows], np.empty(len(text.dictionary), np.int64)
+            first[number[::-1]] = np.arange(len(number))[::-1]  # the first row of each number is written last
+            parts.append(Part(first, number))
+        return parts
 
 
 def cut_names(lines: Lines) -> Cut:
@@ -79,34 +77,17 @@ def cut_names(lines: Lines) -> Cut:
     place_ends, turn_ends, all_alike = np.empty_like(starts), np.empty_like(starts), True
     for begin in range(0, len(lines), NAMES_AT_A_TIME):
         rows = slice(begin, begin + NAMES_AT_A_TIME)
-        first = starts[begin]
-        at = np.flatnonzero(lines.content[first : ends[rows][-1]] == AT) + first
-        cut = _cut_alike(at, starts[rows], ends[rows]) or _cut_others(at, starts[rows], ends[rows])
-        place_ends[rows], turn_ends[rows], alike = cut
-        all_alike &= alike
+        found = np.flatnonzero(lines.content[starts[begin] : ends[rows][-1]] == AT) + starts[begin]
+        at = np.append(np.full(BEHIND_PLACE, -1), found)
+        last = np.searchsorted(at, ends[rows])
+        place_ends[rows], turn_ends[rows] = at[last - BEHIND_PLACE] + 1, at[last - BEHIND_TURN] + 1
+        all_alike &= bool((np.diff(last, prepend=BEHIND_PLACE) == AT_OF_A_NAME).all())
     can_be_cut = place_ends > starts
-    borders = np.stack((starts, place_ends, turn_ends, np.where(can_be_cut, ends, turn_ends)), axis=1)
+    borders = np.stack((starts, place_ends, turn_ends, ends), axis=1)
+    borders[~can_be_cut, 1:] = starts[~can_be_cut, np.newaxis]
     texts = pl.Series(binary_array(lines.content, np.append(borders, lines.offsets[-1])))
     parts = (texts.gather_every(4, part).to_arrow() for part in range(3))  # views: no copy of the bytes
     return Cut(can_be_cut, all_alike, tuple(part.dictionary_encode() for part in parts))
-
-
-def _cut_alike(at: Offsets, starts: Offsets, ends: Offsets) -> tuple[Offsets, Offsets, bool] | None:
-    """Return where the places and the turns end if each name has as many @ as SF-XL's."""
-    if len(at) != AT_OF_A_NAME * len(starts):
-        return None
-    of_names = at.reshape(len(starts), AT_OF_A_NAME)
-    if (of_names[:, 0] < starts).any() or (of_names[:, -1] >= ends).any():
-        return None
-    return of_names[:, -BEHIND_PLACE] + 1, of_names[:, -BEHIND_TURN] + 1, True
-
-
-def _cut_others(at: Offsets, starts: Offsets, ends: Offsets) -> tuple[Offsets, Offsets, bool]:
-    at = np.append(np.full(BEHIND_PLACE, -1), at)
-    last = np.searchsorted(at, ends)
-    place_ends, turn_ends = at[last - BEHIND_PLACE] + 1, at[last - BEHIND_TURN] + 1
-    too_few = place_ends <= starts
-    return np.where(too_few, starts, place_ends), np.where(too_few, starts, turn_ends), False
 
 
 def sort_by_parts(lines: Lines) -> tuple[Offsets, Parts] | None:
@@ -116,17 +97,12 @@ def sort_by_parts(lines: Lines) -> tuple[Offsets, Parts] | None:
     is the beginning of another's: places that all have 8 @, the last of them at the end, are not, nor are such turns.
     """
     cut = cut_names(lines)
-    if not cut.all_alike:
-        return None
-    if math.prod(len(text.dictionary) for text in cut.texts) >= MAX_KEYS:
+    if not cut.all_alike or math.prod(len(text.dictionary) for text in cut.texts) >= MAX_KEYS:
         return None
     keys = np.zeros(len(lines), np.int64)
     for text in cut.texts:
-        order = pc.sort_indices(text.dictionary.cast(pa.large_binary())).to_numpy()
-        ranks = np.empty(len(order), np.int64)
-        ranks[order] = np.arange(len(order))
-        keys = keys * len(order) + ranks[text.indices.to_numpy()]
+        ranks = pc.rank(text.dictionary.cast(pa.large_binary())).to_numpy().astype(np.int64) - 1
+        keys = keys * len(ranks) + ranks[text.indices.to_numpy()]
     order = np.argsort(keys)
     rows = order[np.diff(keys[order], prepend=-1) > 0]
-    place, turn, shot = (_part(text.indices.to_numpy()[rows], len(text.dictionary)) for text in cut.texts)
-    return rows, (place, turn, shot)
+    return rows, cut.parts(rows)

@@ -35,13 +35,12 @@ class Paths:
             return pl.DataFrame({"path": self.in_bytes.cast(pl.String)}).with_columns(is_utf8=pl.lit(True))
         except pl.exceptions.ComputeError:
             texts = [path.decode("utf-8", "surrogateescape") for path in self.in_bytes]
-        is_utf8 = [not re.search("[\udc80-\udcff]", text) for text in texts]
-        escaped = [text if fine else _percent_escaped(text) for text, fine in zip(texts, is_utf8, strict=True)]
-        return pl.DataFrame({"path": escaped, "is_utf8": is_utf8}, schema={"path": pl.String, "is_utf8": pl.Boolean})
+        rows = [_escape(text) if re.search("[\udc80-\udcff]", text) else (text, True) for text in texts]
+        return pl.DataFrame(rows, schema={"path": pl.String, "is_utf8": pl.Boolean}, orient="row")
 
 
-def _percent_escaped(text: str) -> str:
-    return "./" + re.sub("[%\udc80-\udcff]", lambda match: f"%{ord(match[0]) & 0xFF:02X}", text)
+def _escape(text: str) -> tuple[str, bool]:
+    return "./" + re.sub("[%\udc80-\udcff]", lambda match: f"%{ord(match[0]) & 0xFF:02X}", text), False
 
 
 def all_paths(listing: Listing, more_paths: Iterable[bytes] = ()) -> Paths:

@@ -18,7 +18,7 @@ FAR_APART_M = 1000.0  # two positions farther apart are not of one place
 NOTICEABLY_APART_M = 1.0  # the two positions of nearly every SF-XL name agree within 0.7 m
 UTM_LATITUDES = (-80.0, 84.0)  # degrees; UTM is not defined beyond
 COMPARED = ("utm_east", "utm_north", "utm_zone", "latitude", "longitude")
-LATITUDE_LONGITUDE = ("latitude", "longitude")
+Floats = npt.NDArray[np.float64]
 MAX_EXPLAINED = 1_000  # rows, in data that is wrong throughout
 
 
@@ -42,15 +42,20 @@ def _to_utm(places: pl.DataFrame) -> pl.DataFrame:
 
     Zone and band are constant within a square of one degree.
     """
-    squares = places.group_by(pl.col("latitude").floor().alias("south"), pl.col("longitude").floor().alias("west"))
     parts = []
-    for (south, west), square in squares:
+    for (south, west), square in places.group_by(pl.col("latitude").floor(), pl.col("longitude").floor()):
         zone, band = utm.latlon_to_zone_number(south, west), utm.latitude_to_zone_letter(south)
-        latitude, longitude = (square[column].to_numpy() for column in LATITUDE_LONGITUDE)
-        east, north, _, _ = utm.from_latlon(latitude, longitude, force_zone_number=zone, force_zone_letter=band)
+        east, north = _project(square, zone, force_zone_letter=band)
         zone_and_band = (pl.lit(zone, dtype=pl.Int8).alias("utm_zone"), pl.lit(band).alias("utm_band"))
         parts.append(square.select("row", *zone_and_band, utm_east=pl.Series(east), utm_north=pl.Series(north)))
     return pl.concat(parts)
+
+
+def _project(places: pl.DataFrame, zone: Any, **frame: Any) -> tuple[Floats, Floats]:
+    """Return the UTM eastings and northings of places in one frame, in metres."""
+    latitude, longitude = (places[column].to_numpy() for column in ("latitude", "longitude"))
+    east, north, _, _ = utm.from_latlon(latitude, longitude, force_zone_number=zone, **frame)
+    return east, north
 
 
 def compare_positions(images: pl.DataFrame, strict: bool) -> pl.DataFrame:
@@ -62,7 +67,9 @@ def compare_positions(images: pl.DataFrame, strict: bool) -> pl.DataFrame:
     places = places.filter(pl.col("latitude").is_between(*UTM_LATITUDES))
     apart_m = np.full(len(images), np.nan)
     for (zone, half), in_frame in places.group_by("utm_zone", "hemisphere"):
-        apart_m[in_frame["row"].to_numpy()] = _distances(zone, half, in_frame)
+        east, north = _project(in_frame, zone, force_northern=half == "N")
+        distances = np.hypot(in_frame["utm_east"].to_numpy() - east, in_frame["utm_north"].to_numpy() - north)
+        apart_m[in_frame["row"].to_numpy()] = distances
     images = images.with_columns(apart_m=pl.Series(apart_m).fill_nan(None))
     is_far = (images["apart_m"] > FAR_APART_M).fill_null(False) & images["reject"].is_null()
     if not strict or not is_far.any():
@@ -74,27 +81,16 @@ def compare_positions(images: pl.DataFrame, strict: bool) -> pl.DataFrame:
     return images.with_columns(reject=pl.coalesce("reject", far))
 
 
-def _distances(zone: Any, half: Any, places: pl.DataFrame) -> npt.NDArray[np.float64]:
-    """Return the metres between the two positions of each place in one frame."""
-    latitude, longitude = (places[column].to_numpy() for column in LATITUDE_LONGITUDE)
-    east, north, _, _ = utm.from_latlon(latitude, longitude, force_zone_number=zone, force_northern=half == "N")
-    apart_m: npt.NDArray[np.float64] = np.hypot(
-        places["utm_east"].to_numpy() - east, places["utm_north"].to_numpy() - north
-    )
-    return apart_m
-
-
 def _explanations(images: pl.DataFrame, is_far: pl.Series) -> pl.Series:
     """Return the likely mistake of each image, after a colon; empty if unknown."""
     explanations = [""] * len(images)
     for row in images.with_row_index("row").filter(is_far).head(MAX_EXPLAINED).iter_rows(named=True):
-        mistake = _likely_mistake(row)
-        explanations[row["row"]] = f": {mistake}" if mistake else ""
+        explanations[row["row"]] = _likely_mistake(row)
     return pl.Series(explanations, dtype=pl.String)
 
 
 def _likely_mistake(row: dict[str, Any]) -> str:
-    """Return the mistake without which the positions would agree; empty if none."""
+    """Return the mistake without which the positions would agree, after a colon; empty if none."""
     degrees = (row["latitude"], row["longitude"])
     for (latitude, longitude), mistake in ((degrees, ""), (degrees[::-1], "latitude and longitude are swapped")):
         if not (UTM_LATITUDES[0] <= latitude <= UTM_LATITUDES[1] and -180 <= longitude <= 180):
@@ -102,5 +98,6 @@ def _likely_mistake(row: dict[str, Any]) -> str:
         east, north, zone, _ = utm.from_latlon(latitude, longitude)
         if abs(east - row["utm_east"]) <= FAR_APART_M and abs(north - row["utm_north"]) <= FAR_APART_M:
             other_zone = f"the zone is {zone}, not {row['utm_zone']}" if zone != row["utm_zone"] else ""
-            return " and ".join(filter(None, (mistake, other_zone)))
+            mistakes = " and ".join(filter(None, (mistake, other_zone)))
+            return f": {mistakes}" if mistakes else ""
     return ""

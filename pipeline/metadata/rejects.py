@@ -3,7 +3,6 @@
 To add a reject reason, add it to `Reason` and a `Rule` to `RULES`.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -69,15 +68,10 @@ def reject_when(condition: pl.Expr, reason: str, detail: pl.Expr) -> pl.Expr:
     return pl.when(condition.fill_null(False)).then(rejected(reason, detail))
 
 
-def any_fails(rules: Iterable[Rule]) -> pl.Expr:
-    """Return whether a row breaks any of the rules."""
-    return pl.any_horizontal(pl.lit(False), *(rule.fails.fill_null(False) for rule in rules)).alias("fails")
-
-
 def find_rejects(rows: pl.DataFrame, rules: list[Rule]) -> pl.Series:
     """Return the reject of each row by the first rule that it breaks, else null."""
     numbered = rows.with_columns(row=pl.int_range(pl.len(), dtype=pl.UInt32))
-    failing = numbered.filter(any_fails(rules))
+    failing = numbered.filter(pl.any_horizontal(pl.lit(False), *(rule.fails.fill_null(False) for rule in rules)))
     if failing.is_empty():
         return pl.Series("reject", [None], REJECT).new_from_index(0, len(rows))
     first = pl.coalesce(pl.when(rule.fails.fill_null(False)).then(rule.reject) for rule in rules)
@@ -90,6 +84,10 @@ def rules(strict: bool, of_names: bool = True) -> list[Rule]:
     return [rule for rule in RULES if (strict or not rule.strict) and (of_names or not rule.columns & ONLY_IN_NAMES)]
 
 
+def _rule(fails: pl.Expr, reason: Reason, form: str, *columns: pl.Expr | str, strict: bool = True) -> Rule:
+    return Rule(fails, rejected(reason, pl.format(form, *columns)), strict)
+
+
 def _path_rule(fails: pl.Expr, reason: Reason, detail: pl.Expr) -> Rule:
     return Rule(fails, rejected(reason, detail), strict=False, in_one_part=True)
 
@@ -100,45 +98,32 @@ def _number_rule(field: str) -> Rule:
     if field == "heading":  # null for codes of "unknown" too
         fails &= pl.col("odd_heading").is_null()
     detail = pl.format(field + " = {}", written(field))
-    if field == "latitude":
+    if field == "latitude":  # possible only in the other order
+        latitude, longitude = (parse_number(written(name), name).abs() for name in ("latitude", "longitude"))
+        is_swapped = latitude.is_between(90, 180, closed="right") & (longitude <= 90)
         swapped = pl.format("{}, longitude = {}: the two are swapped", detail, written("longitude"))
-        detail = pl.when(_is_swapped()).then(swapped).otherwise(detail)
+        detail = pl.when(is_swapped).then(swapped).otherwise(detail)
     out_of_range, not_a_number = (rejected(reason, detail) for reason in (Reason.OUT_OF_RANGE, Reason.NOT_A_NUMBER))
     reject = pl.when(parse_number(written(field), field).is_null()).then(not_a_number).otherwise(out_of_range)
     return Rule(fails, reject, strict=field not in ("utm_east", "utm_north"))
 
 
-def _is_swapped() -> pl.Expr:
-    """Return whether latitude and longitude are possible only in the other order."""
-    latitude, longitude = (parse_number(written(field), field).abs() for field in ("latitude", "longitude"))
-    return latitude.is_between(90, 180, closed="right") & (longitude <= 90)
-
-
 _PATH = pl.col("path")
 _BETWEEN_SLASHES = pl.concat_str(pl.lit("/"), _PATH, pl.lit("/"))  # three times as fast as a regular expression
 _LEAVES_FOLDER = _PATH.str.contains(r"^/|^[A-Za-z]:[/\\]") | _BETWEEN_SLASHES.str.contains("/../", literal=True)
-_NUM_FIELDS = rejected(Reason.WRONG_FIELDS, pl.format("{} fields, expected " + str(len(FIELDS)), "num_fields"))
-_UTM = [written(field) for field in ("utm_east", "utm_north", "utm_zone", "utm_band")]
+_NUM_FIELDS = f"{{}} fields, expected {len(FIELDS)}"
+_UTM_FAULT = "utm_east = {}, utm_north = {}, zone {}{}: {}"
+*_UTM, _BAND = (written(field) for field in ("utm_east", "utm_north", "utm_zone", "utm_band"))
 # The first rule that a row breaks gives its reject.
 RULES: tuple[Rule, ...] = (
     _path_rule(_LEAVES_FOLDER, Reason.UNSAFE_PATH, _PATH),
     _path_rule(_PATH.str.contains(r"(^|/)\._[^/]*$"), Reason.NOT_AN_IMAGE, pl.lit("macOS metadata, not a photo")),
     _path_rule(~_PATH.str.contains(SUFFIX), Reason.NOT_AN_IMAGE, pl.lit(f"expected {', '.join(IMAGE_SUFFIXES)}")),
-    Rule(pl.col("num_fields") < MIN_FIELDS, _NUM_FIELDS, strict=False),
-    Rule(~pl.col("is_whole"), _NUM_FIELDS),
-    Rule(
-        pl.col("before") != "",
-        rejected(Reason.WRONG_FIELDS, pl.format("{} before the first @", "before")),
-        strict=False,
-    ),
+    _rule(pl.col("num_fields") < MIN_FIELDS, Reason.WRONG_FIELDS, _NUM_FIELDS, "num_fields", strict=False),
+    _rule(~pl.col("is_whole"), Reason.WRONG_FIELDS, _NUM_FIELDS, "num_fields"),
+    _rule(pl.col("before") != "", Reason.WRONG_FIELDS, "{} before the first @", "before", strict=False),
     *map(_number_rule, ("utm_east", "utm_north", "utm_zone", "latitude", "longitude")),
-    Rule(
-        (written("utm_band") != "") & pl.col("utm_band").is_null(),
-        rejected(Reason.OUT_OF_RANGE, pl.format("utm_band = {}", written("utm_band"))),
-    ),
-    Rule(
-        pl.col("utm_fault").is_not_null(),
-        rejected(Reason.OUT_OF_RANGE, pl.format("utm_east = {}, utm_north = {}, zone {}{}: {}", *_UTM, "utm_fault")),
-    ),
+    _rule((_BAND != "") & pl.col("utm_band").is_null(), Reason.OUT_OF_RANGE, "utm_band = {}", _BAND),
+    _rule(pl.col("utm_fault").is_not_null(), Reason.OUT_OF_RANGE, _UTM_FAULT, *_UTM, _BAND, "utm_fault"),
     *map(_number_rule, ("heading", "pitch", "roll", "height")),
 )

@@ -4,8 +4,6 @@ A single hyphen takes all images with a year.
 """
 
 import re
-from collections.abc import Iterable
-from pathlib import Path
 
 import polars as pl
 
@@ -25,15 +23,13 @@ def normalize_years(text: str) -> str:
     Raises:
         ValueError: The text is not years. The message says why.
     """
-    return ",".join(_as_text(first, last) for first, last in parse_years(text))
+    is_open = {MIN_OPEN: "", MAX_OPEN: ""}
+    ranges = [[first] if first == last else [first, last] for first, last in parse_years(text)]
+    return ",".join("-".join(str(is_open.get(year, year)) for year in years) for years in ranges)
 
 
 def parse_years(text: str) -> Ranges:
-    """Return the first and last year of each range, sorted and merged.
-
-    Raises:
-        ValueError: The text is not years. The message says why.
-    """
+    """Return the first and last year of each range, sorted and merged; errors are those of `normalize_years`."""
     merged: Ranges = []
     for first, last in sorted(map(_parse_range, text.split(","))):
         if merged and first <= merged[-1][1] + 1:
@@ -69,25 +65,9 @@ def _parse_year(digits: str | None, if_open: int) -> int:
     return int(digits)
 
 
-def _as_text(first: int, last: int) -> str:
-    if first == last:
-        return str(first)
-    return f"{'' if first == MIN_OPEN else first}-{'' if last == MAX_OPEN else last}"
-
-
 def count_years(images: pl.LazyFrame) -> pl.DataFrame:
-    """Return the number of manifest rows per `year`, which may be null."""
+    """Return `num_images` per `year` of manifest rows, sorted; the year may be null."""
     return images.group_by("year").agg(num_images=pl.len().cast(pl.Int64)).sort("year").collect()
-
-
-def count_years_of(manifest_file: Path) -> pl.DataFrame:
-    """Return the number of rows per year of one partition of a manifest."""
-    return count_years(pl.scan_parquet(manifest_file, glob=False))
-
-
-def sum_year_counts(counts: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """Return the sum of several results of `count_years`."""
-    return pl.concat(counts).group_by("year").agg(pl.col("num_images").sum()).sort("year")
 
 
 def count_excluded_by_year(counts: pl.DataFrame, years: str | None) -> dict[str, int]:

@@ -10,8 +10,7 @@ from pipeline.listing.list_images import Listing
 from pipeline.manifest.build_partition import count, read_otherwise
 from pipeline.metadata.fields import FIELDS
 from pipeline.metadata.paths import all_paths
-from pipeline.sources.names_source import NAMES_SOURCE
-from pipeline.sources.source import Source
+from pipeline.sources.source import NAMES_SOURCE, Source
 
 HEADING = FIELDS.index("heading")
 # As wide as in SF-XL, so that names sort like the numbers.

@@ -10,9 +10,9 @@ import os
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -30,8 +30,7 @@ from pipeline.listing.list_images import Listing, list_images
 from pipeline.metadata.paths import all_paths
 from pipeline.panoramas.crop_names import crop_path, read_panoramas
 from pipeline.panoramas.settings import CropSettings
-from pipeline.sources.names_source import NAMES_SOURCE
-from pipeline.sources.source import Source
+from pipeline.sources.source import NAMES_SOURCE, Source
 from pipeline.verification.bad_image import BadImageError, Status
 
 VERSION = 2  # raise it when crops get other pixels or names
@@ -41,44 +40,27 @@ OUTPUT_OPTION = "--output-folder"
 PANORAMAS_AT_A_TIME = 16
 OK, NO_NAME, NO_HEADING, SAME_CROPS = Status.OK.value, "no name", "no heading", "same crops"
 FOLDER, STEM = pl.col("path").str.extract("^(.*/)"), pl.col("name").str.replace(r"\.\w+$", "")
-# The note of `read_photo` on a doubtful heading, which is used; the note becomes the detail.
-DOUBT = pl.col("note").str.extract(r"(GPano heading 0, GPSImgDirection .*)").alias("doubt")
+DOUBT = pl.col("note").str.extract(r"(GPano heading 0, GPSImgDirection .*)").alias("doubt")  # the heading is used
 ROWS = pl.Schema({**pl.Schema(CROPPED), "status": pl.String(), "cut_now": pl.Boolean()})
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Panoramas to cut (path, heading, name, doubt); `unfinished` is for new crops."""
+class Folders(NamedTuple):
+    """Absolute paths of the folders of panoramas, of their crops, and of new crops while they are written."""
 
-    panoramas_folder: Path
-    output_folder: Path
+    panoramas: Path
+    output: Path
     unfinished: Path
-    settings: CropSettings
-    panoramas: tuple[tuple[str, float, str, str | None], ...]
 
 
-@dataclass(frozen=True)
-class Cropped:
-    """The row of a panorama in the table, and whether it was cut in this run."""
-
-    path: str
-    heading: float
-    crops: int
-    status: str
-    detail: str | None
-    cut_now: bool = False
+Cropped = tuple[str, float, int, str, str | None, bool]  # a row with the columns of `ROWS`
 
 
 def crops_recipe(
-    panoramas_folder: Path,
-    output_folder: Path,
-    artifacts: Path,
-    listing: Listing,
-    settings: CropSettings,
-    source: Source = NAMES_SOURCE,
+    folders: tuple[Path, Path], artifacts: Path, listing: Listing, settings: CropSettings, source: Source
 ) -> Recipe:
-    """Return the recipe of crops: file states, output folder, and how they are cut."""
+    """Return the recipe of crops, given the folders of panoramas and crops: file states and how they are cut."""
+    panoramas_folder, output_folder = folders
     paths = all_paths(listing).decode()["path"]
     with Progress("checking the times of panoramas", len(paths), "panoramas") as progress:
         states = stat_images(paths, panoramas_folder, progress, settle=False)
@@ -101,21 +83,17 @@ def crop_panoramas(
     """Cut panoramas into crops, and return the artifact with one row per panorama.
 
     Args:
-        panoramas_folder: Folder of the panoramas.
-        output_folder: Folder for the crops.
-        artifacts: Where artifacts are published.
         settings: How to cut; by default as in SF-XL.
         listing: The panoramas, if they are already listed.
         recipe: The recipe of the crops, if it is already known.
         source: Source of the positions and of the headings of the centre columns.
-        on_percentage: Called with the percentage done.
         executor: Runs the cutting; by default threads of this process.
 
     Raises:
         UserError: No panorama can be cut, the output folder has crops of another kind, or an I/O error.
     """
     settings, listing = settings or CropSettings(), listing or list_images(panoramas_folder, artifacts)
-    recipe = recipe or crops_recipe(panoramas_folder, output_folder, artifacts, listing, settings, source)
+    recipe = recipe or crops_recipe((panoramas_folder, output_folder), artifacts, listing, settings, source)
     if output_folder.is_dir() and (published := find_published(artifacts, recipe)):
         return published
     with writing_in(output_folder, OUTPUT_OPTION):
@@ -133,19 +111,16 @@ def crop_panoramas(
         staging_folder(output_folder.absolute()) as unfinished,
         Progress("cutting", len(cuttable), "panoramas", on_percentage) as progress,
     ):
-        batches = (
-            Batch(panoramas_folder.absolute(), output_folder.absolute(), unfinished, settings, tuple(part.iter_rows()))
-            for part in cuttable.select("path", "heading", "name", DOUBT).iter_slices(PANORAMAS_AT_A_TIME)
-        )
-        for done in run_all(cut_batch, batches, None, executor):
+        folders = Folders(panoramas_folder.absolute(), output_folder.absolute(), unfinished)
+        batches = cuttable.select("path", "heading", "name", DOUBT).iter_slices(PANORAMAS_AT_A_TIME)
+        for done in run_all(partial(cut_batch, folders, settings), batches, None, executor):
             cropped += done
             progress.advance(len(done))
     same = repeated.select("path", status=pl.lit(SAME_CROPS), detail=pl.lit("another panorama gives the same names"))
-    rows = pl.concat([pl.DataFrame(cropped, schema=ROWS), _unusable(panoramas, source), same], how="diagonal")
-    rows = rows.with_columns(pl.col("crops").fill_null(0), pl.col("cut_now").fill_null(False))
+    tables = pl.DataFrame(cropped, schema=ROWS, orient="row"), _unusable(panoramas, source), same
+    rows = pl.concat(tables, how="diagonal").with_columns(pl.col("crops").fill_null(0))
     _log_problems(rows)
-    summary = _summarise(rows)
-    if not summary["cut"]:
+    if not (summary := _summarise(rows))["cut"]:
         why = ", ".join(filter(None, rows.row(0)[3:5]))
         raise UserError(f"{panoramas_folder}: none of {len(rows):,} panoramas can be cut. {rows['path'][0]}: {why}.")
     with publishing(artifacts, recipe, summary) as staging:
@@ -167,47 +142,45 @@ def _check_same_kind(output_folder: Path, settings: Mapping[str, Any]) -> None:
 
 def _unusable(panoramas: pl.DataFrame, source: Source) -> pl.DataFrame:
     """Return rows for the panoramas without a position or heading."""
-    reject, reason, detail = pl.col("reject"), *(pl.col("reject").struct.field(name) for name in ("reason", "detail"))
-    is_named = source is not NAMES_SOURCE
-    status, why = (reason, detail) if is_named else (pl.lit(NO_NAME), pl.format("{}: {}", reason, detail))
-    unusable = panoramas.filter(reject.is_not_null() | pl.col("heading").is_null())
-    return unusable.select(
-        "path",
-        status=pl.when(reject.is_not_null()).then(status).otherwise(pl.lit(NO_HEADING)),
-        detail=pl.when(reject.is_not_null()).then(why),
-    )
+    unusable = panoramas.filter(pl.col("reject").is_not_null() | pl.col("heading").is_null())
+    status, detail = (pl.col("reject").struct.field(name) for name in ("reason", "detail"))
+    if source is NAMES_SOURCE:
+        detail = pl.when(status.is_not_null()).then(pl.format("{}: {}", status, detail))
+        status = pl.when(status.is_not_null()).then(pl.lit(NO_NAME))
+    return unusable.select("path", status=status.fill_null(NO_HEADING), detail=detail)
 
 
-def cut_batch(batch: Batch) -> list[Cropped]:
-    """Cut a batch of panoramas, and return their rows.
+def cut_batch(folders: Folders, settings: CropSettings, panoramas: pl.DataFrame) -> list[Cropped]:
+    """Cut a batch of panoramas (path, heading, name, doubt), and return their rows.
 
     Raises:
         OSError: The folder of the panoramas is missing.
     """
-    batch.panoramas_folder.stat()  # a worker without the folder must not report vanished panoramas
-    return [_cut_one(batch, *panorama) for panorama in batch.panoramas]
+    folders.panoramas.stat()  # a worker without the folder must not report vanished panoramas
+    return [_cut_one(folders, settings, *panorama) for panorama in panoramas.iter_rows()]
 
 
-def _cut_one(batch: Batch, path: str, heading: float, name: str, doubt: str | None) -> Cropped:
+def _cut_one(
+    folders: Folders, settings: CropSettings, path: str, heading: float, name: str, doubt: str | None
+) -> Cropped:
     from pipeline.panoramas.projection import crop_headings, cut, read_panorama  # imports Pillow
 
-    source, settings = batch.panoramas_folder / path, batch.settings
-    _, modified_ns = stat_file(str(source))
+    _, modified_ns = stat_file(f"{folders.panoramas}/{path}")
     if modified_ns is None:
-        return Cropped(path, heading, 0, Status.VANISHED.value, None)
-    targets = [batch.output_folder / crop_path(path, name, each) for each in crop_headings(heading, settings)]
+        return path, heading, 0, Status.VANISHED.value, None, False
+    targets = [folders.output / crop_path(path, name, each) for each in crop_headings(heading, settings)]
     if all(stat_file(str(target))[1] == modified_ns for target in targets):
-        return Cropped(path, heading, len(targets), OK, doubt)
+        return path, heading, len(targets), OK, doubt, False
     try:
-        for crop, target in zip(cut(read_panorama(source), settings), targets, strict=True):
+        for crop, target in zip(cut(read_panorama(folders.panoramas / path), settings), targets, strict=True):
             target.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = batch.unfinished / uuid.uuid4().hex
+            unfinished = folders.unfinished / uuid.uuid4().hex
             crop.save(unfinished, "JPEG", quality=settings.crop_quality)
             os.utime(unfinished, ns=(modified_ns, modified_ns))
             unfinished.replace(target)
     except BadImageError as error:
-        return Cropped(path, heading, 0, error.status.value, error.detail)
-    return Cropped(path, heading, len(targets), OK, doubt, cut_now=True)
+        return path, heading, 0, error.status.value, error.detail, False
+    return path, heading, len(targets), OK, doubt, True
 
 
 def _summarise(rows: pl.DataFrame) -> dict[str, Any]:
@@ -215,7 +188,7 @@ def _summarise(rows: pl.DataFrame) -> dict[str, Any]:
     done, crops, cut_now = counts.pop(OK, 0), rows["crops"].sum(), rows["cut_now"].sum()
     summary = {"panoramas": len(rows), "cut": done, "crops": crops, "cut_now": cut_now}
     made = f"{crops:,} crops of {done:,} panoramas, {cut_now:,} of them cut now"
-    return {**summary, **{f"not cut: {status}": count for status, count in counts.items()}, "made": made}
+    return {**summary, "not cut": counts, "made": made}
 
 
 def _log_problems(rows: pl.DataFrame) -> None:

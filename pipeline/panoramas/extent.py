@@ -61,11 +61,7 @@ def _rows_by_sizes(width: int, height: int, full_width: float, xmp: Mapping[str,
 
 
 def check_strip_shown(rows: Rows) -> None:
-    """Check that a picture shows the rows of SF-XL's crops.
-
-    Raises:
-        BadImageError: It does not.
-    """
+    """Raise BadImageError if a picture does not show the rows of SF-XL's crops."""
     if rows[0] > STRIP[0] + ROUNDING or rows[1] < STRIP[1] - ROUNDING:
         shown, needed = (" to ".join(f"{elevation_of(row):.1f}" for row in each) for each in (rows, STRIP))
         raise BadImageError(Status.PARTIAL_PANORAMA, f"shows elevations from {shown} degrees; crops need {needed}")

@@ -36,6 +36,7 @@ from pipeline.verification.bad_image import BadImageError, Status
 from pipeline.verification.pillow_formats import pillow_errors
 
 Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float64]
 
 
 def read_panorama(path: Path) -> Image.Image:
@@ -109,27 +110,21 @@ def _views(panorama: Image.Image, rows: Rows, settings: CropSettings) -> Iterato
 
 @dataclass(frozen=True)
 class _View:
-    """Where a level camera looks in panoramas of one height, in any direction.
+    """Where a level camera looks in panoramas of one height, in any direction."""
 
-    Args:
-        azimuths: Degrees from the left edge of the view, per column: [size].
-        rows: The first row of the panorama that is seen, and the one after the last.
-        above: Index of the sample above each pixel, among the samples of `rows` at the view's columns: [size * size].
-        below: Index of the sample below each pixel: [size * size].
-        down: Fraction of the way from the sample above to the one below: [size * size, 1].
-    """
-
-    azimuths: npt.NDArray[np.float64]
-    rows: tuple[int, int]
+    azimuths: Floats  # degrees from the left edge of the view, per column: [size]
+    rows: tuple[int, int]  # the first row of the panorama that is seen, and the one after the last
+    # Index of the samples above and below each pixel, among those of `rows` at the view's columns: [size * size].
     above: npt.NDArray[np.intp]
     below: npt.NDArray[np.intp]
-    down: npt.NDArray[np.float32]
+    down: npt.NDArray[np.float32]  # fraction of the way from the sample above to the one below: [size * size, 1]
 
 
 @functools.lru_cache(maxsize=8)  # panoramas have few sizes, and a view takes as long as a crop
 def _view(height: int, shown: Rows, settings: CropSettings) -> _View:
     azimuths, elevations = _directions(_shift(shown, settings), settings)
-    rows = _rows_of(elevations, height, shown)
+    rows_of_whole = (90 - elevations) / 180 * HEIGHT
+    rows = (rows_of_whole - shown[0]) / (shown[1] - shown[0]) * height - 0.5
     above = np.floor(rows).astype(np.intp)
     first, end = max(0, int(above.min())), min(height, int(above.max()) + 2)
     column = np.arange(settings.crop_size)
@@ -138,7 +133,7 @@ def _view(height: int, shown: Rows, settings: CropSettings) -> _View:
     return _View(azimuths, (first, end), points[0].ravel(), points[1].ravel(), down)
 
 
-def _directions(shift: float, settings: CropSettings) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _directions(shift: float, settings: CropSettings) -> tuple[Floats, Floats]:
     """Return the azimuths of columns, [size], and the elevations of pixels."""
     half = math.tan(math.radians(settings.fov / 2))
     steps = (2 * (np.arange(settings.crop_size) + 0.5) / settings.crop_size - 1) * half
@@ -164,19 +159,10 @@ def _shift(rows: Rows, settings: CropSettings) -> float:
     return min(max(0.0, bottom + half), top - half)
 
 
-def _rows_of(elevations: npt.NDArray[np.float64], height: int, shown: Rows) -> npt.NDArray[np.float64]:
-    """Return the fractional rows of elevations in an image of this height."""
-    rows_of_whole = (90 - elevations) / 180 * HEIGHT
-    return (rows_of_whole - shown[0]) / (shown[1] - shown[0]) * height - 0.5
-
-
-def _sample(pixels: Pixels, view: _View, columns: npt.NDArray[np.float64]) -> Pixels:
+def _sample(pixels: Pixels, view: _View, columns: Floats) -> Pixels:
     """Return a view by bilinear interpolation, along rows (which wrap around) first.
 
-    Args:
-        pixels: The panorama: [height, width, channels].
-        view: The rows of the view's pixels.
-        columns: The fractional panorama column of each column of the view: [size].
+    Pixels are [height, width, channels]; columns are the fractional panorama column of each column of the view, [size].
     """
     width, size = pixels.shape[1], len(columns)
     left = np.floor(columns).astype(np.intp)

@@ -1,6 +1,7 @@
 """Settings of the crops of panoramas."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 from data_manifest.errors import UserError
@@ -58,11 +59,9 @@ class CropSettings(Settings):
 
     def check(self) -> None:
         """Raise UserError for a value that cannot work."""
-        ranges = {"crops_num": (1, MAX_CROPS), "crop_size": (1, None), "crop_quality": (1, 100)}
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if value < low or (high is not None and value > high):
-                limits = f"from {low} to {high}" if high else f"of at least {low}"
+        for name, high in (("crops_num", MAX_CROPS), ("crop_size", math.inf), ("crop_quality", 100)):
+            if not 1 <= (value := getattr(self, name)) <= high:
+                limits = "of at least 1" if high == math.inf else f"from 1 to {high}"
                 raise UserError(f"{name} = {value}: choose a number {limits}.")
         if not 1 <= self.fov < 180:
             raise UserError(f"fov = {self.fov:g}: choose at least 1 and less than 180 degrees.")

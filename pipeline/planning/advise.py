@@ -1,22 +1,25 @@
-"""Advise on a manifest's images: remarks, a grouping to train on, and the commands for it."""
+"""Advise on a manifest's images: remarks, a grouping to train on, and the commands for it, as text or JSON."""
 
 import dataclasses
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from data_manifest.errors import UserError
 from data_manifest.images.data_set_names import data_set_name
+from data_manifest.inspect.classes import show_settings
 from data_manifest.progress import working
 from data_manifest.store.find import find_artifact
 from data_manifest.store.recipe import CURRENT, is_published
 from pipeline.groups.settings import GroupSettings
+from pipeline.groups.summary import describe
 from pipeline.metadata.fields import FULL_TURN
 from pipeline.planning.count_images import count_images
 from pipeline.planning.image_statistics import ImageStatistics, compute_statistics
-from pipeline.planning.plan_groups import EpochSettings, Plan, make_plans
-from pipeline.planning.remarks import BATCH_SIZE, Remark, make_remarks
+from pipeline.planning.plan_groups import BATCH_SIZE, EpochSettings, Plan, make_plans
+from pipeline.planning.remarks import NOTE, WARNING, Remark, make_remarks
 from pipeline.sources.settings import NAMES, SourceSettings
 
 # The published grouping, then coarser ones for fewer images.
@@ -31,27 +34,19 @@ GROUPINGS = (
 MIN_M_OF_PHONES = 20.0  # their positions are off by 5 to 15 metres
 MIN_SHARE = 0.65  # of the images that the best of the groupings trains on
 PUBLISHED_GROUPS_NUM = 8
+WIDTH = 100
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Advice:
-    """Advice on images.
-
-    Args:
-        statistics: What it rests on.
-        remarks: What is notable.
-        plan: The suggested grouping; None if no grouping can be trained on.
-        published: The published grouping.
-        tried: All groupings that were compared.
-        commands: Command lines that build the groups and train on them.
-    """
+    """Advice on images."""
 
     statistics: ImageStatistics
     remarks: list[Remark]
-    plan: Plan | None
+    plan: Plan | None  # the suggested one; None if no grouping can be trained on
     published: Plan
     tried: list[Plan]
-    commands: list[str]
+    commands: list[str]  # build the groups and train on them
 
 
 def find_manifest(images: Path, artifacts: Path) -> Path:
@@ -60,16 +55,16 @@ def find_manifest(images: Path, artifacts: Path) -> Path:
     Raises:
         UserError: There is none.
     """
-    name = data_set_name(images, artifacts, claim=False)
-    current = artifacts / "manifest" / name / CURRENT
-    if is_published(current):
-        return current
-    if images.is_dir() and not is_published(images) and not is_published(images / CURRENT):
+    current = artifacts / "manifest" / data_set_name(images, artifacts, claim=False) / CURRENT
+    for artifact in (current, images, images / CURRENT):
+        if is_published(artifact):
+            return artifact
+    if images.is_dir():
         raise UserError(
             f"{images}: the manifest {current} is not built yet. Run BuildManifest first, such as "
             f"luigi --module workflows BuildManifest --photos-folder {images} --part photos --source exif"
         )
-    return images if is_published(images) else find_artifact(images)
+    return find_artifact(images)
 
 
 def advise(manifest: Path, artifacts: Path) -> Advice:
@@ -80,21 +75,16 @@ def advise(manifest: Path, artifacts: Path) -> Advice:
     """
     with working("reading the manifest"):
         statistics = compute_statistics(manifest)
-    candidates = _candidates(statistics)
-    groupings = [*candidates, GroupSettings()]
+    groupings = [each for each in GROUPINGS if statistics.source != "exif" or each.M >= MIN_M_OF_PHONES]
+    if not statistics.uses_headings:
+        groupings = [dataclasses.replace(each, alpha=FULL_TURN, L=1) for each in groupings]
+    groupings.append(GroupSettings())
     counts = count_images(manifest, artifacts, groupings)
-    *tried, published = make_plans(counts, groupings, EpochSettings(batch_size=BATCH_SIZE))
+    *tried, published = make_plans(counts, groupings, EpochSettings())
     plan = choose_plan(tried)
     with working("checking the images"):
         remarks = list(make_remarks(statistics, None if plan is None else plan.trainable))
-    return Advice(statistics, remarks, plan, published, tried, _commands(statistics, plan))
-
-
-def _candidates(statistics: ImageStatistics) -> list[GroupSettings]:
-    settings = [each for each in GROUPINGS if statistics.source != "exif" or each.M >= MIN_M_OF_PHONES]
-    if not statistics.uses_headings:
-        settings = [dataclasses.replace(each, alpha=FULL_TURN, L=1) for each in settings]
-    return settings
+    return Advice(statistics, remarks, plan, published, tried, _commands(statistics, plan) if plan else [])
 
 
 def choose_plan(tried: Sequence[Plan]) -> Plan | None:
@@ -104,35 +94,97 @@ def choose_plan(tried: Sequence[Plan]) -> Plan | None:
     return next((plan for plan, count in zip(tried, images, strict=True) if 0 < MIN_SHARE * most <= count), None)
 
 
-def _commands(statistics: ImageStatistics, plan: Plan | None) -> list[str]:
+def _commands(statistics: ImageStatistics, plan: Plan) -> list[str]:
     """Return the command lines that build the groups and train on them."""
-    if plan is None:
-        return []
-    settings = plan.settings
-    grouping = (
-        f"--M {settings.M:g} --alpha {settings.alpha:g} --N {settings.N} --L {settings.L} "
-        f"--min-images-per-class {settings.min_images_per_class}"
-    )
     trainable = plan.groups.filter("trainable")["group_index"].to_list()[:PUBLISHED_GROUPS_NUM]
     has_all = len(trainable) == min(PUBLISHED_GROUPS_NUM, len(plan.groups))
-    chosen = f"--groups-num {len(trainable)}" if has_all else f"--groups {','.join(map(str, trainable))}"
-    to_group, to_train = _image_options(statistics)
-    luigi = "luigi --module workflows"
-    return [f"{luigi} BuildGroups {to_group} {grouping}", f"{luigi} TrainCosPlace {to_train} {grouping} {chosen}"]
+    chosen = ["--groups-num", str(len(trainable))] if has_all else ["--groups", ",".join(map(str, trainable))]
+    images, validation, grouping = *_image_options(statistics), _options(plan.settings.as_dict())
+    luigi = ["luigi", "--module", "workflows"]
+    return [
+        shlex.join([*luigi, "BuildGroups", *images, *grouping]),
+        shlex.join([*luigi, "TrainCosPlace", *images, *validation, *grouping, *chosen]),
+    ]
 
 
-def _image_options(statistics: ImageStatistics) -> tuple[str, str]:
-    """Return the options that name the images to group, and those to train on."""
+def _image_options(statistics: ImageStatistics) -> tuple[list[str], list[str]]:
+    """Return the options that name the images to group, and those that training needs besides."""
     origin, defaults = statistics.origin, SourceSettings().as_dict()
     if statistics.source != NAMES:
-        words = ["--photos-folder", str(origin)]
-        for name, default in defaults.items():
-            if (value := statistics.source_settings.get(name, default)) != default:
-                words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
-        photos = shlex.join([*words, "--split", "area"])
-        return photos, photos
+        values = {name: statistics.source_settings.get(name, default) for name, default in defaults.items()}
+        given = {name: value for name, value in values.items() if value != defaults[name]}
+        return ["--photos-folder", str(origin), *_options(given), "--split", "area"], []
     if origin.name == "train" and (origin.parent / "val").is_dir():
-        dataset = shlex.join(["--dataset-folder", str(origin.parent)])
-        return dataset, dataset
-    train = shlex.join(["--train-folder", str(origin)])
-    return train, f"{train} --val-folder VAL"
+        return ["--dataset-folder", str(origin.parent)], []
+    return ["--train-folder", str(origin)], ["--val-folder", "VAL"]
+
+
+def _options(values: Mapping[str, Any]) -> list[str]:
+    """Return settings as words of a command line."""
+    texts = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in values.items()}
+    return [word for name, text in texts.items() for word in (f"--{name.replace('_', '-')}", text)]
+
+
+def advice_as_json(advice: Advice) -> dict[str, Any]:
+    """Return the advice as JSON types."""
+    statistics = advice.statistics
+    return {
+        "manifest": str(statistics.manifest),
+        "source": statistics.source,
+        "figures": statistics.figures,
+        "zones": statistics.zones,
+        "years": statistics.years,
+        "remarks": [{"kind": kind, "text": text} for kind, text in advice.remarks],
+        "grouping": None if advice.plan is None else _plan_as_json(advice.plan),
+        "tried": [_plan_as_json(plan) for plan in advice.tried],
+        "published": _plan_as_json(advice.published),
+        "commands": advice.commands,
+    }
+
+
+def _plan_as_json(plan: Plan) -> dict[str, Any]:
+    return {**plan.settings.as_dict(), **plan.summary}
+
+
+def advice_as_text(advice: Advice) -> str:
+    """Return the remarks, warnings first, then the suggested grouping and its commands."""
+    statistics, figures = advice.statistics, advice.statistics.figures
+    years = ", ".join(f"{each['year']} {each['images']:,}" for each in statistics.years) or "unknown"
+    lines = [
+        f"{statistics.manifest}: {figures['images']:,} usable images at {figures['positions']:,} positions",
+        f"years: {years}",
+    ]
+    for kind in (WARNING, NOTE):
+        lines += ["", *(_wrap(f"{kind}: {text}") for each, text in advice.remarks if each == kind)]
+    return "\n".join([*lines, "", *_show_grouping(advice)])
+
+
+def _wrap(text: str) -> str:
+    return textwrap.fill(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
+def _show_grouping(advice: Advice) -> list[str]:
+    if advice.plan is None:
+        return ["No grouping of these images can be trained on."]
+    plan, published, figures = advice.plan, advice.published, advice.statistics.figures
+    share = plan.summary["images"] / max(1, figures["with_heading" if advice.statistics.uses_headings else "images"])
+    median = f"a median of {plan.images_per_class['median'] or 0:,} images per class"
+    notes = [f"gives {describe(plan.summary)}, with {median}, {share:.0%} of the images that classes could use"]
+    if plan.trainable["groups"] < plan.summary["groups"]:
+        notes.append(f"groups with the {BATCH_SIZE} classes that a batch needs: {describe(plan.trainable)}")
+    notes.append(_show_distance(plan.settings))
+    if plan.settings != published.settings:
+        some = f"{describe(published.trainable)} can" if published.trainable["groups"] else "no group can"
+        notes.append(f"the published grouping, {show_settings(published.settings.as_dict())}: {some} be trained on")
+    compare = f"compare others: python -m pipeline plan {advice.statistics.manifest} --M 10 20 --alpha 30 60"
+    return [*advice.commands, *(_wrap(f"  {note}") for note in notes), compare]
+
+
+def _show_distance(settings: GroupSettings) -> str:
+    metres, degrees = settings.M * (settings.N - 1), settings.alpha * (settings.L - 1)
+    directions = f" or {degrees:g} degrees" if settings.uses_headings else ""
+    text = f"classes of a group are at least {metres:g} metres{directions} apart"
+    published = GroupSettings()
+    if metres >= published.M * (published.N - 1) and (degrees > 0 or not directions):
+        return text
+    return f"{text}, so that some show the same houses: there are too few images for more distance"

@@ -17,7 +17,7 @@ from data_manifest.store.recipe import CURRENT, is_published
 from data_manifest.store.references import MANIFEST_STAGES
 from data_manifest.tables import table_files
 from pipeline.execution.disk_space import check_space
-from pipeline.execution.executor import run_all
+from pipeline.execution.executor import run_with_progress
 from pipeline.groups.classes import complete_frames, count_classes, sum_counts
 from pipeline.groups.settings import GroupSettings
 from pipeline.listing.list_images import Listing, list_images
@@ -26,40 +26,21 @@ from pipeline.manifest.build_manifest import manifest_recipe, summarise
 from pipeline.manifest.build_partition import Built, Counts, count, read_otherwise
 from pipeline.metadata.paths import distinct_paths
 from pipeline.metadata.read_names import read_names
-from pipeline.metadata.years import count_years, sum_year_counts
+from pipeline.metadata.years import count_years
 
 Job = TypeVar("Job")
-
-
-@dataclass(frozen=True)
-class PartitionCounts:
-    """The counts of a partition: as in a manifest (empty if it was built already), by year, and by class."""
-
-    counts: Counts
-    by_year: pl.DataFrame
-    by_class: dict[GroupSettings, pl.DataFrame]
+Rules = list[GroupSettings]  # distinct ways to make classes
+Frames = list[pl.DataFrame]  # the images by year, then by class for each rule
 
 
 @dataclass(frozen=True)
 class ImageCounts:
-    """The counts of all images.
+    """The counts of all images."""
 
-    Args:
-        manifest: The published manifest of the images, if there is one.
-        summary: As in the recipe of a manifest.
-        by_year: `num_images` of each `year`, null for images without one.
-        by_class: Results of `sum_counts`, by `class_settings`.
-    """
-
-    manifest: Path | None
-    summary: dict[str, Any]
-    by_year: pl.DataFrame
-    by_class: dict[GroupSettings, pl.DataFrame]
-
-
-def class_settings(settings: GroupSettings) -> GroupSettings:
-    """Return the settings that decide the class of an image, with the others at their defaults."""
-    return GroupSettings(M=settings.M, alpha=settings.alpha, years=settings.years)
+    manifest: Path | None  # the published one, if there is one
+    summary: dict[str, Any]  # as in the recipe of a manifest
+    by_year: pl.DataFrame  # from `count_years`
+    by_class: dict[GroupSettings, pl.DataFrame]  # from `sum_counts`
 
 
 def count_images(
@@ -76,67 +57,65 @@ def count_images(
     Raises:
         UserError: The images cannot be listed, none is usable, or the artifact is not a manifest.
     """
-    rules = {class_settings(each) for each in groupings}
-    for artifact in (images, images / CURRENT):
-        if is_published(artifact):
-            return _count_manifest(artifact, rules)
-    name = data_set_name(images, artifacts, claim=False)
-    was_built = (artifacts / "manifest" / name).is_dir()  # otherwise not even the listing is cached
-    listing = list_images(images, artifacts if was_built else None, rescan)
-    manifest = manifest_recipe(name, listing, strict=True).folder(artifacts)
-    return _count_manifest(manifest, rules) if is_published(manifest) else _count_names(listing, rules)
+    rule_of = {each: GroupSettings(M=each.M, alpha=each.alpha, years=each.years) for each in groupings}
+    rules = list(dict.fromkeys(rule_of.values()))
+    manifest = next((each for each in (images, images / CURRENT) if is_published(each)), None)
+    if manifest is None:
+        name = data_set_name(images, artifacts, claim=False)
+        was_built = (artifacts / "manifest" / name).is_dir()  # otherwise not even the listing is cached
+        listing = list_images(images, artifacts if was_built else None, rescan)
+        built = manifest_recipe(name, listing, strict=True).folder(artifacts)
+        manifest = built if is_published(built) else None
+    if manifest is not None:
+        summary = read_recipe_of(manifest, "plan", MANIFEST_STAGES)["summary"]
+        parts = _count_all(partial(_count_table, rules), table_files(manifest, "manifest"))
+    else:
+        summary, parts = _count_names(listing, rules)
+    by_year, *by_class = _add_up(parts)
+    by_rule = dict(zip(rules, by_class, strict=True))
+    return ImageCounts(manifest, summary, by_year, {each: by_rule[rule] for each, rule in rule_of.items()})
 
 
-def _count_manifest(manifest: Path, rules: set[GroupSettings]) -> ImageCounts:
-    summary = read_recipe_of(manifest, "plan", MANIFEST_STAGES)["summary"]
-    parts = _count_all(_count_table, table_files(manifest, "manifest"), rules)
-    return _add_up(parts, summary, manifest)
+def _count_all(work: Callable[[Job], Any], jobs: Sequence[Job]) -> list[Any]:
+    return run_with_progress(work, jobs, Progress("counting images", len(jobs), "partitions"))
 
 
-def _count_names(listing: Listing, rules: set[GroupSettings]) -> ImageCounts:
+def _count_table(rules: Rules, manifest_file: Path) -> Frames:
+    return _count(pl.scan_parquet(manifest_file, glob=False), rules)
+
+
+def _count(images: pl.LazyFrame, rules: Rules) -> Frames:
+    return [count_years(images), *(count_classes(images, rule) for rule in rules)]
+
+
+def _count_names(listing: Listing, rules: Rules) -> tuple[dict[str, Any], list[Frames]]:
+    """Return the summary of a manifest of listed names, and the counts of each partition."""
     with tempfile.TemporaryDirectory() as scratch:
         check_space(Path(scratch), listing.estimate()[1], "sorting paths")
         shuffle = Shuffle(listing, Path(scratch), ROWS_PER_PARTITION)
         jobs = shuffle.paths(shuffle.partitions)
-        parts = dict(enumerate(_count_all(_count_paths, jobs, rules)))
-        negative, wrong = read_otherwise({number: part.counts for number, part in parts.items()})
-        if wrong:
-            count_again = partial(_count_paths, negative_headings=negative)
-            parts |= zip(wrong, _count_all(count_again, [jobs[number] for number in wrong], rules), strict=True)
-    listing.check_unchanged()
-    summary = {"origin": str(listing.origin), **summarise([Built("", part.counts, False) for part in parts.values()])}
+        parts: dict[int, tuple[Counts, Frames]] = {}
+        negative, unread = False, list(range(len(jobs)))
+        while unread:  # a second time if headings of -1 were misread
+            work = partial(_count_paths, rules, negative)
+            parts |= zip(unread, _count_all(work, [jobs[each] for each in unread]), strict=True)
+            negative, unread = read_otherwise({number: counts for number, (counts, _) in parts.items()})
+    built = [Built("", counts, is_linked=False) for counts, _ in parts.values()]
+    summary = {"origin": str(listing.origin), **summarise(built)}
     if not summary["usable"]:
         none = f"none of the {summary['files']:,} files is a usable image" if summary["files"] else "no image in it"
         raise UserError(f"{listing.origin}: {none}")
-    return _add_up(list(parts.values()), summary, None)
+    return summary, [frames for _, frames in parts.values()]
 
 
-def _count_all(
-    work: Callable[[set[GroupSettings], Job], PartitionCounts], jobs: Sequence[Job], rules: set[GroupSettings]
-) -> list[PartitionCounts]:
-    with Progress("counting images", len(jobs), "partitions") as progress:
-        return list(run_all(partial(work, rules), jobs, progress))
-
-
-def _count_table(rules: set[GroupSettings], manifest_file: Path) -> PartitionCounts:
-    return _count(pl.scan_parquet(manifest_file, glob=False), rules, {})
-
-
-def _count_paths(rules: set[GroupSettings], images: SpilledPaths, negative_headings: bool = False) -> PartitionCounts:
+def _count_paths(rules: Rules, negative_headings: bool, images: SpilledPaths) -> tuple[Counts, Frames]:
     paths = distinct_paths(images.read())
     names = read_names(paths, True, negative_headings)
-    counts = {"repeats": paths.repeats, **count(names)}
-    return _count(names.lazy().filter(pl.col("reject").is_null()), rules, counts)
-
-
-def _count(images: pl.LazyFrame, rules: set[GroupSettings], counts: Counts) -> PartitionCounts:
-    return PartitionCounts(counts, count_years(images), {rule: count_classes(images, rule) for rule in rules})
+    return {"repeats": paths.repeats, **count(names)}, _count(names.lazy().filter(pl.col("reject").is_null()), rules)
 
 
 @working("adding up the counts")
-def _add_up(parts: list[PartitionCounts], summary: dict[str, Any], manifest: Path | None) -> ImageCounts:
-    by_class = {
-        rule: sum_counts(complete_frames(pl.concat(part.by_class[rule] for part in parts)))
-        for rule in parts[0].by_class
-    }
-    return ImageCounts(manifest, summary, sum_year_counts(part.by_year for part in parts), by_class)
+def _add_up(parts: Sequence[Frames]) -> Frames:
+    by_year, *by_class = (pl.concat(frames) for frames in zip(*parts, strict=True))
+    years = by_year.group_by("year").agg(pl.col("num_images").sum()).sort("year")
+    return [years, *(sum_counts(complete_frames(each)) for each in by_class)]

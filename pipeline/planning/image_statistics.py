@@ -11,6 +11,7 @@ from data_manifest.store.find import read_recipe_of
 from data_manifest.store.references import folder_of
 from data_manifest.tables import scan_table
 from pipeline.metadata.fields import FULL_TURN
+from pipeline.metadata.years import count_years
 from pipeline.sources.source import source_settings_of
 
 DEGREES_BETWEEN_CROPS = 30.0
@@ -20,23 +21,14 @@ COARSE_DECIMALS = 3  # of a degree: 111 metres
 
 @dataclass(frozen=True)
 class ImageStatistics:
-    """Statistics of the usable images of a manifest.
-
-    Args:
-        manifest: The artifact.
-        origin: Folder of the images.
-        source_settings: Where positions and times come from.
-        figures: Counts by name.
-        zones: `utm_zone`, `hemisphere`, `images`, and the median `latitude` and `longitude` of each, largest first.
-        years: `year` and `images`, without images of unknown year.
-    """
+    """Statistics of the usable images of a manifest."""
 
     manifest: Path
-    origin: Path
+    origin: Path  # folder of the images
     source_settings: dict[str, Any]
-    figures: dict[str, Any]
-    zones: list[dict[str, Any]]
-    years: list[dict[str, Any]]
+    figures: dict[str, Any]  # counts by name
+    zones: list[dict[str, Any]]  # images and median position of each UTM zone and hemisphere, largest first
+    years: list[dict[str, Any]]  # year and images, without unknown years
 
     @property
     def source(self) -> str:
@@ -61,21 +53,28 @@ def compute_statistics(manifest: Path) -> ImageStatistics:
         UserError: The artifact is not a manifest.
     """
     recipe = read_recipe_of(manifest, "advise", ("manifest",))
+    summary = recipe["summary"]
     images = scan_table(manifest, "manifest").with_columns(hemisphere())
-    rejects = scan_table(manifest, "rejects").select(pl.len()).collect().item()
-    figures = {**_count(images), **_count_positions(images), "rejects": rejects}
-    origin = folder_of(Path(recipe["summary"]["origin"]))
     zones = images.group_by("utm_zone", "hemisphere").agg(
         images=pl.len(), latitude=pl.col("latitude").median(), longitude=pl.col("longitude").median()
     )
-    years = images.drop_nulls("year").group_by("year").agg(images=pl.len()).sort("year")
+    shots = images.group_by("utm_zone", "utm_east", "utm_north").agg(
+        shots=pl.coalesce("pano_id", "path").n_unique(), images=pl.len()
+    )
+    positions = shots.select(
+        positions=pl.len(),
+        at_a_shared_position=pl.col("images").filter(pl.col("shots") > 1).sum(),
+        most_at_a_position=pl.col("shots").max(),
+    )
+    rejects = summary["files"] - summary["usable"]
+    years = count_years(images.drop_nulls("year")).rename({"num_images": "images"})
     return ImageStatistics(
         manifest,
-        origin,
+        folder_of(Path(summary["origin"])),
         source_settings_of(recipe),
-        figures,
+        {**_count(images), **positions.collect().row(0, named=True), "rejects": rejects},
         zones.sort("images", "utm_zone", descending=[True, False]).collect().to_dicts(),
-        years.collect(engine="streaming").to_dicts(),
+        years.to_dicts(),
     )
 
 
@@ -100,17 +99,4 @@ def _count(images: pl.LazyFrame) -> dict[str, Any]:
         rounded=(decimals <= COARSE_DECIMALS).sum(),
         with_year=pl.col("year").is_not_null().sum(),
     ).collect(engine="streaming")
-    return row.row(0, named=True)
-
-
-def _count_positions(images: pl.LazyFrame) -> dict[str, Any]:
-    """Return the numbers of positions, of images at the position of another shot, and the most shots at a position."""
-    shots = images.group_by("utm_zone", "utm_east", "utm_north").agg(
-        shots=pl.coalesce("pano_id", "path").n_unique(), images=pl.len()
-    )
-    row = shots.select(
-        positions=pl.len(),
-        at_a_shared_position=pl.col("images").filter(pl.col("shots") > 1).sum(),
-        most_at_a_position=pl.col("shots").max(),
-    ).collect()
     return row.row(0, named=True)

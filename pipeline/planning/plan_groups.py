@@ -11,15 +11,16 @@ from data_manifest.errors import UserError
 from data_manifest.inspect.classes import group_sizes
 from data_manifest.progress import working
 from data_manifest.settings import Settings, setting
-from pipeline.execution.disk_space import groups_bytes
+from pipeline.execution.disk_space import MEMBERS_BYTES_PER_IMAGE
 from pipeline.groups.classes import number_classes
 from pipeline.groups.preselected_images import PUBLISHED, is_published_grouping, warn_if_preselected
 from pipeline.groups.settings import GroupSettings
 from pipeline.groups.summary import check_any_class, summarise_classes
 from pipeline.metadata.years import count_excluded_by_year
-from pipeline.planning.count_images import ImageCounts, class_settings, count_images
+from pipeline.planning.count_images import ImageCounts, count_images
 
 QUANTILES = {"least": 0.0, "lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75, "most": 1.0}
+BATCH_SIZE = 32
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class EpochSettings(Settings):
 
     title = "Optimisation"
 
-    batch_size: int = setting(32, "images per training batch, each of another class")
+    batch_size: int = setting(BATCH_SIZE, "images per training batch, each of another class")
     iterations_per_epoch: int = setting(10_000, "batches per training epoch")
 
     def check(self) -> None:
@@ -40,24 +41,14 @@ class EpochSettings(Settings):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a grouping would give.
-
-    Args:
-        settings: The grouping.
-        summary: As in the recipe of groups.
-        images_per_class: Quantiles over the classes, by name; None without classes.
-        groups: `group_index`, `classes`, `images`, `times_shown` (samples per class and epoch), `trainable` (whether
-            it has a class for each image of a batch).
-        num_bytes: Estimated size of the groups.
-        error: Why the groups would not be built; None if they would.
-    """
+    """What a grouping would give."""
 
     settings: GroupSettings
-    summary: dict[str, Any]
-    images_per_class: dict[str, int | None]
-    groups: pl.DataFrame
-    num_bytes: int
-    error: str | None
+    summary: dict[str, Any]  # as in the recipe of groups
+    images_per_class: dict[str, int | None]  # quantiles over the classes, by name; None without classes
+    groups: pl.DataFrame  # with `times_shown` per class and epoch, and `trainable`: enough classes for a batch
+    num_bytes: int  # estimated
+    error: str | None  # why the groups would not be built
 
     @property
     def trainable(self) -> dict[str, int]:
@@ -71,22 +62,14 @@ def plan_groups(
 ) -> tuple[ImageCounts, list[Plan]]:
     """Return the counts of images and a plan per grouping, and warn of unwise settings.
 
-    Args:
-        images: As in `count_images`.
-        artifacts: As in `count_images`.
-        groupings: The groupings to compare.
-        epoch: Size of a training epoch.
-        rescan: As in `count_images`.
-
-    Raises:
-        UserError: As in `count_images`.
+    Arguments and errors are those of `count_images`.
     """
     others = [settings for settings in groupings if not is_published_grouping(settings)]
     counts = count_images(images, artifacts, [*groupings, PUBLISHED] if others else groupings, rescan)
     for settings in groupings:
         settings.warn_if_unwise()
     for settings in others:
-        warn_if_preselected(counts.by_class[class_settings(PUBLISHED)], settings)
+        warn_if_preselected(counts.by_class[PUBLISHED], settings)
     return counts, make_plans(counts, groupings, epoch)
 
 
@@ -97,23 +80,17 @@ def make_plans(counts: ImageCounts, groupings: Sequence[GroupSettings], epoch: E
 
 
 def _make_plan(counts: ImageCounts, settings: GroupSettings, epoch: EpochSettings) -> Plan:
-    by_class = counts.by_class[class_settings(settings)]
-    summary, error = summarise_classes(by_class, settings), None
+    summary, error = summarise_classes(counts.by_class[settings], settings), None
     try:
         summary |= count_excluded_by_year(counts.by_year, settings.years)
         check_any_class(summary, settings)
     except UserError as raised:
         error = str(raised)
-    classes = number_classes(by_class, settings)
-    quantiles = {name: classes["num_images"].quantile(share, "nearest") for name, share in QUANTILES.items()}
-    return Plan(
-        settings,
-        summary,
-        {name: None if value is None else int(value) for name, value in quantiles.items()},
-        group_sizes(classes.lazy()).with_columns(
-            times_shown=epoch.batch_size * epoch.iterations_per_epoch / pl.col("classes"),
-            trainable=pl.col("classes") >= epoch.batch_size,
-        ),
-        groups_bytes(summary["images"]),
-        error,
+    classes = number_classes(counts.by_class[settings], settings)
+    quantile = pl.col("num_images").quantile
+    sizes = classes.select(**{name: quantile(share, "nearest").cast(pl.Int64) for name, share in QUANTILES.items()})
+    groups = group_sizes(classes.lazy()).with_columns(
+        times_shown=epoch.batch_size * epoch.iterations_per_epoch / pl.col("classes"),
+        trainable=pl.col("classes") >= epoch.batch_size,
     )
+    return Plan(settings, summary, sizes.row(0, named=True), groups, summary["images"] * MEMBERS_BYTES_PER_IMAGE, error)

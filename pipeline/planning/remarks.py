@@ -1,26 +1,18 @@
 """Say what is notable about images: remarks on amount, headings, positions and years, each with its numbers."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from pipeline.planning.image_statistics import ImageStatistics
+from pipeline.planning.plan_groups import BATCH_SIZE
 from pipeline.sources.settings import NAMES
 
-BATCH_SIZE = 32
 MIN_CLASSES, MIN_IMAGES = 1_000, 20_000  # fewer have not trained a network well from ImageNet weights
 MIN_IMAGES_AT_ALL = 2_000  # 3,000 renderings of the toy city suffice; photos vary more
 NEARLY_ALL = 0.9
 WARNING, NOTE = "warning", "note"
+Remark = tuple[str, str]  # WARNING or NOTE, and the text with numbers and what to do
 MAP = "https://www.openstreetmap.org/?mlat={0:.4f}&mlon={1:.4f}#map=12/{0:.4f}/{1:.4f}"
-
-
-@dataclass(frozen=True)
-class Remark:
-    """A fact about the images: `kind` is warning or note, `text` has the numbers and what to do."""
-
-    kind: str
-    text: str
 
 
 def make_remarks(statistics: ImageStatistics, trainable: dict[str, int] | None) -> Iterator[Remark]:
@@ -29,9 +21,9 @@ def make_remarks(statistics: ImageStatistics, trainable: dict[str, int] | None) 
     yield from _on_headings(statistics)
     yield from _on_positions(statistics)
     if len(statistics.years) > 1:
-        yield Remark(NOTE, "--split time makes the newest photos the queries; --split area separates places")
+        yield NOTE, "--split time makes the newest photos the queries; --split area separates places"
     else:
-        yield Remark(NOTE, "all images are of one year or of unknown years: use --split area, which separates places")
+        yield NOTE, "all images are of one year or of unknown years: use --split area, which separates places"
 
 
 def _on_amount(statistics: ImageStatistics, trainable: dict[str, int] | None) -> Iterator[Remark]:
@@ -39,18 +31,18 @@ def _on_amount(statistics: ImageStatistics, trainable: dict[str, int] | None) ->
     if rejects := figures["rejects"]:
         share = rejects / (rejects + figures["images"])
         text = f"{rejects:,} files ({share:.1%}) are rejects: python -m data_manifest rejects {statistics.manifest}"
-        yield Remark(WARNING if share > 0.05 else NOTE, text)
+        yield WARNING if share > 0.05 else NOTE, text
     instead = "use published weights with --resume-model, and these images as the database"
     if trainable is None:
         classes = f"{BATCH_SIZE} classes, one per image of a batch"
-        yield Remark(WARNING, f"{figures['images']:,} images do not make a group of {classes}: {instead}")
+        yield WARNING, f"{figures['images']:,} images do not make a group of {classes}: {instead}"
         return
     amount = f"{trainable['images']:,} trainable images in {trainable['classes']:,} classes"
     if trainable["images"] < MIN_IMAGES_AT_ALL:
-        yield Remark(WARNING, f"{amount} are far too few to train a network: {instead}")
+        yield WARNING, f"{amount} are far too few to train a network: {instead}"
     elif trainable["classes"] < MIN_CLASSES or trainable["images"] < MIN_IMAGES:
         text = "start from published weights with --resume-model, and check by validation whether training helps"
-        yield Remark(WARNING, f"{amount} are few (SF-XL: 5.6 million images): {text}")
+        yield WARNING, f"{amount} are few (SF-XL: 5.6 million images): {text}"
 
 
 def _on_headings(statistics: ImageStatistics) -> Iterator[Remark]:
@@ -60,38 +52,38 @@ def _on_headings(statistics: ImageStatistics) -> Iterator[Remark]:
         advice = "--alpha 360 --L 1 makes classes without headings"
         if statistics.uses_headings:
             advice = "they will be dropped; --heading from-track estimates headings of a camera that faces forward"
-        yield Remark(NOTE, f"{without:,} of {figures['images']:,} images have no heading: {advice}")
+        yield NOTE, f"{without:,} of {figures['images']:,} images have no heading: {advice}"
     if _are_radians(figures):
         text = "seem to be radians: convert them to degrees (times 57.2958) and build the manifest again"
-        yield Remark(WARNING, f"all {headings:,} headings are within 0 to 6.28 or -3.14 to 3.14, and {text}")
+        yield WARNING, f"all {headings:,} headings are within 0 to 6.28 or -3.14 to 3.14, and {text}"
     if statistics.has_one_heading:
-        yield Remark(
+        yield (
             WARNING,
             f"all {headings:,} headings are the same, so they are not measured, unless the images were selected by "
             "heading (SF-XL's small/train, made with L = 12, has only 0: train on it with --groups-num 1)",
         )
     elif figures["heading_is_0"] > NEARLY_ALL * headings > 0:
-        yield Remark(WARNING, f"{figures['heading_is_0']:,} headings are 0, as from a camera without a compass")
+        yield WARNING, f"{figures['heading_is_0']:,} headings are 0, as from a camera without a compass"
     elif headings and figures["heading_in_steps_of_30"] > NEARLY_ALL * headings:
-        yield Remark(
+        yield (
             NOTE,
             f"{figures['heading_in_steps_of_30']:,} of {headings:,} headings are multiples of 30, as of crops that "
             "start at north: they are on the borders of heading bins, which is harmless while they are exact",
         )
     if magnetic := figures["magnetic"]:
         others = f"{headings - magnetic:,} on true north or an unknown one"
-        yield Remark(
+        yield (
             NOTE,
             f"{magnetic:,} headings are based on magnetic north, {others}: within a city the difference is one angle, "
             "which matters only if both kinds are mixed",
         )
     if figures["from_track"]:
-        yield Remark(NOTE, f"{figures['from_track']:,} headings are estimated from tracks: use an alpha of at least 60")
+        yield NOTE, f"{figures['from_track']:,} headings are estimated from tracks: use an alpha of at least 60"
     if panoramas := figures["panoramas"]:
         source = "" if statistics.source == NAMES else f" --source {statistics.source}"
-        yield Remark(WARNING, f"{panoramas:,} images are whole panoramas: first cut them with CropPanoramas{source}")
+        yield WARNING, f"{panoramas:,} images are whole panoramas: first cut them with CropPanoramas{source}"
     if figures["turned"]:
-        yield Remark(NOTE, f"{figures['turned']:,} photos are stored rotated (EXIF orientation); they are read upright")
+        yield NOTE, f"{figures['turned']:,} photos are stored rotated (EXIF orientation); they are read upright"
 
 
 def _are_radians(figures: dict[str, Any]) -> bool:
@@ -104,28 +96,28 @@ def _are_radians(figures: dict[str, Any]) -> bool:
 def _on_positions(statistics: ImageStatistics) -> Iterator[Remark]:
     figures, zones = statistics.figures, statistics.zones
     if figures["at_a_shared_position"] > 0.01 * figures["images"]:
-        yield Remark(
+        yield (
             WARNING if figures["most_at_a_position"] > 50 else NOTE,
             f"{figures['at_a_shared_position']:,} images share their position with another shot, up to "
             f"{figures['most_at_a_position']:,} shots at one position: from a camera that did not move, copies of a "
             "photo, or positions that were not measured, such as a town's centre",
         )
     if figures["rounded"] > NEARLY_ALL * figures["with_latitude"] > 0:
-        yield Remark(WARNING, "latitudes have at most 3 decimals (100 metres): too coarse for cells of metres")
+        yield WARNING, "latitudes have at most 3 decimals (100 metres): too coarse for cells of metres"
     if len(zones) > 1:
         names = (f"zone {each['utm_zone'] or '?'} {each['hemisphere'] or '?'}" for each in zones[:5])
         shown = ", ".join(f"{each['images']:,} in {name}" for each, name in zip(zones, names, strict=False))
-        yield Remark(
+        yield (
             NOTE,
             f"images are in {len(zones)} UTM zones or hemispheres: {shown}. Cells and distances end at the border of a "
             "zone. If all images are of one city, the small ones may be errors",
         )
     if zones and (latitude := zones[0]["latitude"]) is not None:
         longitude = zones[0]["longitude"]
-        yield Remark(
+        yield (
             NOTE,
             f"most images are around latitude {latitude:.4f}, longitude {longitude:.4f}: check the place at "
             f"{MAP.format(latitude, longitude)}; if it is wrong, the two may be swapped",
         )
     if statistics.source == "exif":
-        yield Remark(NOTE, "positions of phones and cameras are off by 5 to 15 metres: use cells of at least 20 metres")
+        yield NOTE, "positions of phones and cameras are off by 5 to 15 metres: use cells of at least 20 metres"

@@ -7,16 +7,15 @@ import polars as pl
 
 from data_manifest.console import as_ranges
 from data_manifest.inspect.bars import table
+from data_manifest.inspect.classes import show_settings
+from data_manifest.inspect.summary import ODDITIES
 from data_manifest.store.files import bytes_in, format_bytes
-from pipeline.execution.disk_space import manifest_bytes
-from pipeline.groups.settings import GroupSettings
+from pipeline.execution.disk_space import MANIFEST_BYTES_PER_IMAGE
 from pipeline.groups.summary import describe, images_left_out
-from pipeline.manifest.build_partition import HEADINGS, KEPT_UTM
 from pipeline.planning.count_images import ImageCounts
 from pipeline.planning.plan_groups import Plan
 
 MAX_GROUPS_SHOWN = 50
-REJECTS = "rejects: "
 
 
 def as_json(counts: ImageCounts, plans: Sequence[Plan]) -> dict[str, Any]:
@@ -27,7 +26,6 @@ def as_json(counts: ImageCounts, plans: Sequence[Plan]) -> dict[str, Any]:
         "manifest_bytes": _manifest_bytes(counts),
         "years": [{"year": year, "images": images} for year, images in counts.by_year.iter_rows()],
     }
-    images.pop("sources", None)
     return {"images": images, "plans": [_plan_as_json(plan) for plan in plans]}
 
 
@@ -43,7 +41,7 @@ def _plan_as_json(plan: Plan) -> dict[str, Any]:
 
 
 def _manifest_bytes(counts: ImageCounts) -> int:
-    return bytes_in(counts.manifest) if counts.manifest else manifest_bytes(counts.summary["usable"])
+    return bytes_in(counts.manifest) if counts.manifest else counts.summary["usable"] * MANIFEST_BYTES_PER_IMAGE
 
 
 def as_text(counts: ImageCounts, plans: Sequence[Plan]) -> str:
@@ -57,11 +55,11 @@ def as_text(counts: ImageCounts, plans: Sequence[Plan]) -> str:
 def _show_images(counts: ImageCounts) -> str:
     summary = counts.summary
     lines = [f"{summary['origin']}: {summary['files']:,} files, {summary['usable']:,} usable images"]
-    reasons = {key.removeprefix(REJECTS): count for key, count in summary.items() if key.startswith(REJECTS)}
-    lines += [f"rejected: {count:,}, {reason}" for reason, count in reasons.items() if count]
-    lines += [f"{key}: {count:,}" for key, count in summary.items() if key.startswith((HEADINGS, KEPT_UTM)) and count]
-    lines += [f"listed more than once: {summary['repeats']:,}"] if summary["repeats"] else []
-    lines += [f"without a heading: {summary['without_heading']:,}"] if summary["without_heading"] else []
+    lines += [f"rejected: {count:,}, {reason}" for reason, count in summary.get("rejects", {}).items() if count]
+    for kind in ODDITIES:
+        lines += [f"{kind}: {what}: {count:,}" for what, count in summary.get(kind, {}).items() if count]
+    notes = {"repeats": "listed more than once", "without_heading": "without a heading"}
+    lines += [f"{note}: {summary[name]:,}" for name, note in notes.items() if summary[name]]
     years = [f"{year or 'unknown'} {images:,}" for year, images in counts.by_year.iter_rows()]
     size = format_bytes(_manifest_bytes(counts))
     state = f"{counts.manifest}, {size}" if counts.manifest else f"not built yet, about {size}"
@@ -77,7 +75,7 @@ def _show_plan(plan: Plan) -> str:
         for row in plan.groups.head(MAX_GROUPS_SHOWN).iter_rows(named=True)
     ]
     lines = [
-        _show_settings(plan.settings),
+        show_settings(plan.settings.as_dict()),
         describe(summary),
         f"images per class: {sizes['least']:,} to {sizes['most']:,}, median {sizes['median']:,}, quartiles "
         f"{sizes['lower_quartile']:,} and {sizes['upper_quartile']:,}",
@@ -92,7 +90,7 @@ def _show_plan(plan: Plan) -> str:
 
 
 def _show_error(plan: Plan) -> str:
-    return f"{_show_settings(plan.settings)}\n  cannot be built: {plan.error}"
+    return f"{show_settings(plan.settings.as_dict())}\n  cannot be built: {plan.error}"
 
 
 def _row(plan: Plan) -> dict[str, str]:
@@ -113,13 +111,6 @@ def _row(plan: Plan) -> dict[str, str]:
 
 def _counts(row: dict[str, Any]) -> dict[str, str]:
     return {name: f"{row[name]:,}" for name in ("classes", "images")}
-
-
-def _show_settings(settings: GroupSettings) -> str:
-    return ", ".join(
-        f"{name} = {value:g}" if isinstance(value, float) else f"{name} = {value}"
-        for name, value in settings.as_dict().items()
-    )
 
 
 def _show_rows(rows: Sequence[dict[str, str]]) -> str:

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from data_manifest.images.data_set_names import has_sf_xl_names
-from pipeline.sources.names_source import NAMES_SOURCE
 from pipeline.sources.settings import EXIF, NAMES, PART, TABLE, SourceSettings
-from pipeline.sources.source import Source
+from pipeline.sources.source import NAMES_SOURCE, Source
 from pipeline.sources.table_source import TableSource
 
 

@@ -1,6 +1,4 @@
-"""Read the position, heading and time of a photo from its headers.
-
-The headers are EXIF, XMP and the description that Mapillary's tools write.
+"""Read the position, heading and time of a photo from EXIF, XMP and the description that Mapillary's tools write.
 
 Precedence for headings: Mapillary, XMP pose, EXIF. For positions: Mapillary, EXIF, XMP.
 """
@@ -123,23 +121,24 @@ def _height(gps: Mapping[int, Any]) -> float | None:
 
 def _direction(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> Fields:
     """Return the heading in GPSImgDirection, from EXIF or else from XMP."""
-    in_exif = gps.get(GPS_TAGS.GPSImgDirection), gps.get(GPS_TAGS.GPSImgDirectionRef)
-    in_xmp = xmp.get("exif:GPSImgDirection"), xmp.get("exif:GPSImgDirectionRef")
-    for source, (value, reference) in (("exif", in_exif), ("xmp", in_xmp)):
-        if heading := _number_text(value):
-            return _heading(heading, source, REFERENCES.get(_text(reference).upper()[:1], ""))
-    return {}
+    references = gps.get(GPS_TAGS.GPSImgDirectionRef), xmp.get("exif:GPSImgDirectionRef")
+    of_exif, of_xmp = (REFERENCES.get(_text(reference).upper()[:1], "") for reference in references)
+    in_exif = _heading(gps.get(GPS_TAGS.GPSImgDirection), "exif", of_exif)
+    return in_exif or _heading(xmp.get("exif:GPSImgDirection"), "xmp", of_xmp)
 
 
 def _pose(xmp: Mapping[str, str]) -> Fields:
     """Return the GPano pose: pitch, roll, and the heading of the centre column."""
     pitch, roll = (_number(xmp.get(f"GPano:Pose{name}Degrees")) for name in ("Pitch", "Roll"))
-    heading = _number_text(xmp.get("GPano:PoseHeadingDegrees"))
-    return _as_texts(pitch=pitch, roll=roll) | (_heading(heading, "xmp", "true") if heading else {})
+    return _as_texts(pitch=pitch, roll=roll) | _heading(xmp.get("GPano:PoseHeadingDegrees"), "xmp", "true")
 
 
-def _heading(heading: str, source: str, reference: str) -> Fields:
-    return {"heading": heading, "heading_source": source, "heading_reference": reference}
+def _heading(value: Any, source: str, reference: str) -> Fields:
+    """Return the fields of a heading that is a number or a text; none for an unknown number."""
+    heading = _as_texts(heading=_number(value)).get(
+        "heading", "" if isinstance(value, str) and "/" in value else _text(value)
+    )
+    return {"heading": heading, "heading_source": source, "heading_reference": reference} if heading else {}
 
 
 def _time(exif: Mapping[int, Any], camera: Mapping[int, Any], gps: Mapping[int, Any], xmp: Mapping[str, str]) -> Fields:
@@ -162,10 +161,8 @@ def _time(exif: Mapping[int, Any], camera: Mapping[int, Any], gps: Mapping[int, 
 
 def _mapillary(description: Any) -> Fields:
     """Return the fields in the JSON that Mapillary's tools write."""
-    if not isinstance(description, str) or '"MAP' not in description:
-        return {}
     try:
-        values = json.loads(description)
+        values = json.loads(description) if isinstance(description, str) and '"MAP' in description else {}
     except ValueError:
         return {}
     if not isinstance(values, dict):
@@ -174,11 +171,9 @@ def _mapillary(description: Any) -> Fields:
     latitude, longitude = _number(values.get("MAPLatitude")), _number(values.get("MAPLongitude"))
     if latitude is not None and longitude is not None:
         fields |= _as_texts(latitude=latitude, longitude=longitude, height=_number(values.get("MAPAltitude")))
-    compass = values.get("MAPCompassHeading")
-    for name, reference in (("TrueHeading", "true"), ("MagneticHeading", "magnetic")):
-        if isinstance(compass, dict) and (heading := _number_text(compass.get(name))):
-            fields |= _heading(heading, "mapillary", reference)
-            break
+    if isinstance(compass := values.get("MAPCompassHeading"), dict):
+        of_true_north = _heading(compass.get("TrueHeading"), "mapillary", "true")
+        fields |= of_true_north or _heading(compass.get("MagneticHeading"), "mapillary", "magnetic")
     time = _text(values.get("MAPCaptureTime"))
     return fields | ({"timestamp": time} if time else {})
 
@@ -190,14 +185,6 @@ def _number(value: Any) -> float | None:
     except (TypeError, ValueError, ArithmeticError):
         return None
     return number if math.isfinite(number) else None
-
-
-def _number_text(value: Any) -> str:
-    """Return a number as text, else the text in its place; 0/0 becomes empty."""
-    number = _number(value)
-    if number is not None:
-        return repr(round(number, 9))
-    return "" if isinstance(value, str) and "/" in value else _text(value)
 
 
 def _text(value: Any) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import xxhash
@@ -31,7 +30,7 @@ from pipeline.metadata.rejects import Reason
 from pipeline.metadata.track_headings import fill_headings
 from pipeline.sources.photo_metadata import UNREADABLE, Fields, read_photo
 from pipeline.sources.settings import FROM_TRACK, SourceSettings
-from pipeline.sources.source import SOURCE_FIELDS, Reader, Source, read_fields
+from pipeline.sources.source import FOLDER, SOURCE_FIELDS, Reader, Source, read_fields
 
 VERSION = 5  # raise it when the fields, rejects or notes of a photo change
 PHOTOS_PER_PARTITION = 5_000
@@ -44,19 +43,12 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class PhotoReader:
-    """Reads manifest rows from photos.
-
-    Args:
-        images_folder: Folder of the photos.
-        from_track: Whether missing headings are estimated.
-        camera_turn: As in `fill_headings`.
-    """
+class PhotoReader(Reader):
+    """Reads manifest rows from photos."""
 
     images_folder: Path
-    from_track: bool = False
-    camera_turn: float = 0.0
-    by_paths_alone: bool = False
+    from_track: bool  # whether missing headings are estimated
+    camera_turn: float  # as in `fill_headings`
 
     def state(self, paths: Paths) -> bytes:
         """Return a digest of the photos' states and of how headings are found."""
@@ -77,8 +69,7 @@ class PhotoReader:
         rows = rows.with_columns(clean_number("heading"), reject=reject).drop("reason", "detail")
         images = read_fields(rows, strict, negative_headings)
         if self.from_track:
-            folder = pl.col("path").str.replace(r"[^/]*$", "")
-            images = fill_headings(images.with_columns(sequence=folder), self.camera_turn).drop("sequence")
+            images = fill_headings(images.with_columns(sequence=FOLDER), self.camera_turn).drop("sequence")
         return images
 
 
@@ -143,26 +134,16 @@ def _warn_of_other_photos(folder: Path) -> None:
             logger.warning(text, folder, f"{count:,}", suffix)
 
 
-@dataclass(frozen=True)
 class PhotoSource(Source):
     """The photos themselves."""
 
-    options: SourceSettings
-
-    @property
-    def expected(self) -> str:
-        """What the photos must contain."""
-        return "Photos need a GPS position in EXIF. To read positions from a table, pass --source table."
-
-    @property
-    def rows_per_partition(self) -> int | None:
-        """Photos per partition; the default where headings depend on neighbours."""
-        return None if self.options.heading == FROM_TRACK else PHOTOS_PER_PARTITION
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """The source settings and the version."""
-        return {"source": {**self.options.as_dict(), "version": VERSION}}
+    def __init__(self, options: SourceSettings) -> None:
+        self.options, self.from_track = options, options.heading == FROM_TRACK
+        super().__init__(
+            "Photos need a GPS position in EXIF. To read positions from a table, pass --source table.",
+            {"source": {**options.as_dict(), "version": VERSION}},
+            rows_per_partition=None if self.from_track else PHOTOS_PER_PARTITION,  # a track needs neighbours
+        )
 
     def inputs(self, listing: Listing) -> Mapping[str, str]:
         """Return a digest of the photos' states."""
@@ -170,9 +151,9 @@ class PhotoSource(Source):
 
     def open(self, listing: Listing, scratch: Path) -> tuple[Sequence[bytes], Reader]:
         """Return no other paths, and the reader."""
-        folder, turn = folder_of(listing.origin).absolute(), self.options.camera_turn
+        folder = folder_of(listing.origin).absolute()
         _warn_of_other_photos(folder)
-        return (), PhotoReader(folder, self.options.heading == FROM_TRACK, turn)
+        return (), PhotoReader(folder, self.from_track, self.options.camera_turn)
 
     @contextlib.contextmanager
     def executor(self, num_jobs: int) -> Iterator[Executor | None]:

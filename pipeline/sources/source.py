@@ -1,35 +1,36 @@
-"""The protocol of sources, which give positions, headings and times of images."""
+"""The protocol of sources, which give positions, headings and times of images; names are the default."""
 
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import polars as pl
 
 from pipeline.listing.list_images import Listing
 from pipeline.metadata.fields import FIELDS, HEADING_ORIGIN, parse_fields, written
 from pipeline.metadata.paths import Paths
-from pipeline.metadata.read_names import with_positions
+from pipeline.metadata.read_names import read_names, with_positions
 from pipeline.metadata.rejects import Reason, find_rejects, reject_when, rules
 from pipeline.sources.settings import SourceSettings
 from pipeline.sources.table_times import parse_timestamp
 
 SOURCE_FIELDS = FIELDS[1:-1]
+FOLDER = pl.col("path").str.replace(r"[^/]*$", "")  # a track's sequence by default
 
 
-class Reader(Protocol):
+class Reader(ABC):
     """Reads the manifest rows of paths; can be sent to another process."""
 
-    @property
-    def by_paths_alone(self) -> bool:
-        """Whether the rows depend only on the paths."""
+    by_paths_alone: ClassVar[bool] = False  # whether the rows depend only on the paths
 
+    @abstractmethod
     def state(self, paths: Paths) -> bytes:
         """Return a digest of what the rows depend on besides the paths."""
 
+    @abstractmethod
     def read(self, paths: Paths, strict: bool, negative_headings: bool = False) -> pl.DataFrame:
         """Return the manifest's columns, `reject` and `apart_m`, sorted by path.
 
@@ -41,27 +42,24 @@ class Reader(Protocol):
 
 
 class Source(ABC):
-    """Where metadata of images is read from; the defaults suit names."""
+    """Where metadata of images is read from.
 
-    @property
-    @abstractmethod
-    def expected(self) -> str:
-        """What the source expects, shown to users if no image is usable."""
+    Args:
+        expected: What the source expects, shown to users if no image is usable.
+        settings: Settings that decide the rows, for the manifest's recipe.
+        summary: What the manifest's summary says about the source, besides `settings`.
+        rows_per_partition: Approximate; None for the default.
+    """
 
-    @property
-    def rows_per_partition(self) -> int | None:
-        """Rows per partition, approximately; None for the default."""
-        return None
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """Settings that decide the rows, for the manifest's recipe."""
-        return {}
-
-    @property
-    def summary(self) -> Mapping[str, Any]:
-        """What the manifest's summary says about the source, besides `settings`."""
-        return {}
+    def __init__(
+        self,
+        expected: str,
+        settings: Mapping[str, Any] | None = None,
+        summary: Mapping[str, Any] | None = None,
+        rows_per_partition: int | None = None,
+    ) -> None:
+        self.expected, self.settings, self.summary = expected, settings or {}, summary or {}
+        self.rows_per_partition = rows_per_partition
 
     def inputs(self, listing: Listing) -> Mapping[str, str]:
         """Return digests of what is read besides the paths.
@@ -88,6 +86,30 @@ class Source(ABC):
         return contextlib.nullcontext()
 
 
+class Names(Source, Reader):
+    """The names of images, in SF-XL's form. No image is opened."""
+
+    by_paths_alone = True
+
+    def open(self, listing: Listing, scratch: Path) -> tuple[Sequence[bytes], Reader]:
+        """Return no other paths, and this reader."""
+        return (), self
+
+    def state(self, paths: Paths) -> bytes:
+        """Return nothing: rows depend only on the paths."""
+        return b""
+
+    def read(self, paths: Paths, strict: bool, negative_headings: bool = False) -> pl.DataFrame:
+        """Return manifest rows, as `Reader.read` does."""
+        return read_names(paths, strict, negative_headings)
+
+
+NAMES_SOURCE = Names(
+    "Names must have the form @UTM_east@UTM_north@zone@band@latitude@longitude@pano_id@tile@heading@...@.jpg. "
+    "For other names, pass --source table or --source exif."
+)
+
+
 def read_fields(texts: pl.DataFrame, strict: bool, negative_headings: bool = False) -> pl.DataFrame:
     """Return manifest rows of fields given as text, as `Reader.read` does.
 
@@ -102,20 +124,15 @@ def read_fields(texts: pl.DataFrame, strict: bool, negative_headings: bool = Fal
     times = parse_timestamp(pl.col("timestamp"))
     texts = texts.with_columns(timestamp=times, is_odd_time=(pl.col("timestamp") != "") & (times == ""))
     rows = parse_fields(texts, negative_headings)
+    is_zero = (pl.col("latitude") == 0) & (pl.col("longitude") == 0) & (written("utm_east") == "")
+    zero = reject_when(is_zero, Reason.NO_POSITION, pl.lit("latitude 0, longitude 0: usually an unknown position"))
     by_rules = find_rejects(rows, rules(strict, of_names=False))
-    images = rows.with_columns(reject=pl.coalesce("reject", by_rules, _reject_zero_position()))
     has_heading = pl.col("heading").is_not_null()
-    images = images.with_columns(
-        pl.when(has_heading & (pl.col(column) != "")).then(column).alias(column) for column in HEADING_ORIGIN
+    images = rows.with_columns(
+        *(pl.when(has_heading & (pl.col(column) != "")).then(column).alias(column) for column in HEADING_ORIGIN),
+        reject=pl.coalesce("reject", by_rules, zero),
     )
     return with_positions(images, strict).sort("path")
-
-
-def _reject_zero_position() -> pl.Expr:
-    """Return a reject where latitude and longitude are 0, as for unknown positions."""
-    are_0 = [pl.col(name) == 0 for name in ("latitude", "longitude")]
-    detail = pl.lit("latitude 0, longitude 0: usually an unknown position")
-    return reject_when(pl.all_horizontal(*are_0, written("utm_east") == ""), Reason.NO_POSITION, detail)
 
 
 def source_settings_of(recipe: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,16 +31,13 @@ ALIASES = {
     "roll": (),
     "note": (),
 }
+MEANINGS = {name: meaning for meaning, aliases in ALIASES.items() for name in (meaning, *aliases)}
 POSITIONS = (("latitude", "longitude"), ("utm_east", "utm_north"))
 logger = logging.getLogger(__name__)
 
 
 def normalize_columns(text: str) -> str:
-    """Return a column mapping in its normal form, sorted by meaning.
-
-    Raises:
-        ValueError: The text is not a mapping. The message says why.
-    """
+    """Return a column mapping in its normal form, sorted by meaning; errors are those of `parse_columns`."""
     return ",".join(f"{meaning}={name}" for meaning, name in sorted(parse_columns(text).items()))
 
 
@@ -79,17 +76,15 @@ def find_columns(table: Path, schema: Mapping[str, pl.DataType], given: Mapping[
             raise UserError(f"{table}: column {name} holds {_kind(schema[name])}. {meaning} takes text or numbers.")
         _check_single(table, meaning, [each for each in names if _as_in_file(each) == _as_in_file(name)])
     columns = dict(given)
-    for meaning, aliases in ALIASES.items():
-        if meaning in given:
-            continue
-        matches = [name for name in names if _normalized(name) in (meaning, *aliases) and name not in given.values()]
+    for meaning in [each for each in ALIASES if each not in given]:
+        matches = [name for name in names if MEANINGS.get(_normalized(name)) == meaning and name not in given.values()]
         _check_single(table, meaning, matches)
         if matches:
             columns[meaning] = matches[0]
     if "utm_east" not in columns and _normalized(columns.get("utm_band", "")) == HEMISPHERE:
         columns.setdefault("latitude_ref", columns.pop("utm_band"))
     for name in schema:
-        if name not in names and any(_normalized(name) in (meaning, *aliases) for meaning, aliases in ALIASES.items()):
+        if name not in names and _normalized(name) in MEANINGS:
             logger.warning("%s: column %s holds %s and is not read", table, name, _kind(schema[name]))
     _check_complete(table, schema, columns)
     return columns
@@ -117,12 +112,12 @@ def _kind(kind: pl.DataType) -> str:
 
 
 def _check_complete(table: Path, schema: Mapping[str, pl.DataType], columns: Mapping[str, str]) -> None:
-    kinds = {name: f" ({_kind(kind)})" if kind.is_nested() else "" for name, kind in schema.items()}
-    all_columns = "It has " + ", ".join(f"{name}{kind}" for name, kind in kinds.items())
+    names = (f"{name} ({_kind(kind)})" if kind.is_nested() else name for name, kind in schema.items())
+    all_columns = f"It has {', '.join(names)}."
     if "path" not in columns:
-        raise UserError(f"{table}: no column has the images' paths. Give --columns path=... {all_columns}.")
+        raise UserError(f"{table}: no column has the images' paths. Give --columns path=... {all_columns}")
     if not any(all(meaning in columns for meaning in pair) for pair in POSITIONS):
         raise UserError(
             f"{table}: no columns have positions. Give --columns latitude=...,longitude=... (degrees) or "
-            f"utm_east=...,utm_north=...,utm_zone=... (metres). {all_columns}."
+            f"utm_east=...,utm_north=...,utm_zone=... (metres). {all_columns}"
         )

@@ -1,8 +1,10 @@
 """Read a user's table: CSV, JSON, Parquet, or a folder of Parquet files."""
 
 import codecs
+import contextlib
 import io
 import logging
+import operator
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -81,8 +83,8 @@ def _in_utf8(table: Path, first: bytes) -> bytes:
     try:
         if is_utf16:
             content = content.decode("utf-16").encode()
-        elif not _is_utf8(content := content.removeprefix(codecs.BOM_UTF8)):
-            content = _decode_lines(table, content).encode()
+        else:
+            content = _lines_in_utf8(table, content.removeprefix(codecs.BOM_UTF8))
     except UnicodeDecodeError:
         name = "corrupt UTF-16" if is_utf16 else "neither UTF-8 nor Windows-1252"
         raise UserError(f"{table} is {name}. Save the table as CSV in UTF-8.") from None
@@ -90,35 +92,31 @@ def _in_utf8(table: Path, first: bytes) -> bytes:
     return content.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if has_cr_lines else content
 
 
-def _is_utf8(content: bytes) -> bool:
-    try:
-        content.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _decode_lines(table: Path, content: bytes) -> str:
-    """Return a text whose lines are UTF-8 or, as in Excel's CSV, Windows-1252."""
-    lines, num_1252 = [], 0
-    for line in content.splitlines(keepends=True):
-        try:
-            lines.append(line.decode())
-        except UnicodeDecodeError:
-            lines.append(line.decode("cp1252"))
-            num_1252 += 1
-    if num_1252 and b"\0" not in content:
+def _lines_in_utf8(table: Path, content: bytes) -> bytes:
+    """Return a content whose lines are UTF-8 or, as in Excel's CSV, Windows-1252."""
+    if _is_utf8(content):
+        return content
+    lines = content.splitlines(keepends=True)
+    in_utf8 = [line if _is_utf8(line) else line.decode("cp1252").encode() for line in lines]
+    if b"\0" not in content:
+        num_1252 = sum(map(operator.ne, lines, in_utf8))
         text = "%s is not UTF-8: %s lines are read as Windows-1252. If names come out wrong, save it as UTF-8."
         logger.warning(text, table, f"{num_1252:,}")
-    return "".join(lines)
+    return b"".join(in_utf8)
+
+
+def _is_utf8(content: bytes) -> bool:
+    with contextlib.suppress(UnicodeDecodeError):
+        content.decode()
+        return True
+    return False
 
 
 def _read_csv(table: Path, content: bytes, header: str) -> pl.DataFrame:
-    has_separator_line = header.startswith(SEPARATOR_LINE) and len(header) == len(SEPARATOR_LINE) + 1
-    separator = header[-1] if has_separator_line else max(SEPARATORS, key=header.count)
-    skip = int(has_separator_line)
+    skip = header.startswith(SEPARATOR_LINE) and len(header) == len(SEPARATOR_LINE) + 1
+    separator = header[-1] if skip else max(SEPARATORS, key=header.count)
     try:
-        rows = pl.read_csv(content, separator=separator, skip_rows=skip, infer_schema=False, glob=False)
+        rows = pl.read_csv(content, separator=separator, skip_rows=int(skip), infer_schema=False, glob=False)
     except pl.exceptions.NoDataError:
         raise UserError(f"{table} is empty.") from None
     except pl.exceptions.PolarsError as error:

@@ -1,4 +1,8 @@
-"""Rows of a user's table as text, so that rejects can show values as written."""
+"""Rows of a user's table as text, so that rejects can show values as written.
+
+UTM zones may be 33, 33.0, 33U, or 33S for a band or the south. A letter N or S is a hemisphere if the latitude or,
+without one, `utm_north` is outside that band. From 51 to 60 degrees south both would fit, and the band is assumed.
+"""
 
 import logging
 import re
@@ -6,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
+import utm
 
 from pipeline.metadata.degrees import COORDINATES, NOT_UNDERSTOOD, signed_degrees
 from pipeline.metadata.fields import NUMBERS, clean_number
@@ -13,21 +18,21 @@ from pipeline.sources.source import SOURCE_FIELDS
 from pipeline.sources.table_columns import find_columns
 from pipeline.sources.table_file import read_table_file
 from pipeline.sources.table_times import parse_timestamp
-from pipeline.sources.table_zones import bands_for_hemispheres, split_zone_and_band
 
 COLUMNS = ("path", *SOURCE_FIELDS, "heading_reference", "sequence")
 SIDES = ("latitude_ref", "longitude_ref")
 REFERENCES = {"true": "true", "t": "true", "magnetic": "magnetic", "m": "magnetic"}
+ZONE_AND_BAND = r"^(\d{1,2})\s*([A-Za-z])$"
+WHOLE = r"^(\d{1,2})\.0*$"  # from programs that store all numbers as floats
+# The northings of a band, and 200 km on either side for a city that crosses the band's edge.
+NORTHINGS = {"N": (-200_000.0, 1_090_000.0), "S": (3_340_000.0, 4_640_000.0)}
 logger = logging.getLogger(__name__)
 
 
 def read_rows(table: Path, given: Mapping[str, str], images_folder: Path) -> pl.DataFrame:
     """Return the rows with the text columns `COLUMNS`, empty where nothing is given.
 
-    Args:
-        table: The file.
-        given: The user's column mapping, as in `find_columns`.
-        images_folder: Absolute paths are made relative to it.
+    Columns are found as in `find_columns`. Absolute paths are made relative to the images folder.
 
     Raises:
         UserError: The table cannot be read, or lacks a required column.
@@ -37,13 +42,14 @@ def read_rows(table: Path, given: Mapping[str, str], images_folder: Path) -> pl.
     texts = rows.select(_text(rows.schema[name], name).alias(meaning) for meaning, name in columns.items())
     texts = texts.with_columns(pl.lit("").alias(column) for column in (*COLUMNS, *SIDES) if column not in columns)
     reference = pl.col("heading_reference").str.to_lowercase()
-    texts = (
-        texts.with_columns(*map(clean_number, NUMBERS), _relative(images_folder), _timestamps(table, texts))
-        .with_columns(reference.replace_strict(REFERENCES, default="", return_dtype=pl.String))
-        .with_columns(*split_zone_and_band())
+    texts = texts.with_columns(
+        *map(clean_number, NUMBERS),
+        _relative(images_folder),
+        _timestamps(table, texts),
+        reference.replace_strict(REFERENCES, default="", return_dtype=pl.String),
     )
     texts = texts.with_columns(_signed(texts, name, side) for name, side in zip(COORDINATES, SIDES, strict=True))
-    return bands_for_hemispheres(texts).select(COLUMNS)
+    return with_zones_and_bands(texts).select(COLUMNS)
 
 
 def _timestamps(table: Path, texts: pl.DataFrame) -> pl.Series:
@@ -91,3 +97,28 @@ def _relative(images_folder: Path) -> pl.Expr:
     path = pl.col("path").str.replace_all("\\", "/", literal=True)
     folder = re.escape(str(images_folder.absolute()).rstrip("/"))
     return path.str.replace(f"^{folder}/", "").str.replace_all(r"/(\./)*/*", "/").str.replace(r"^(\./)+", "")
+
+
+def with_zones_and_bands(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows with a zone such as 31U split, and the band in place of an N or S that means the hemisphere."""
+    zone, band = pl.col("utm_zone").str.replace(WHOLE, "$1"), pl.col("utm_band")
+    number, letter = (zone.str.extract(ZONE_AND_BAND, group) for group in (1, 2))
+    band = pl.when(band == "").then(letter.fill_null("")).otherwise(band).str.to_uppercase()
+    rows = rows.with_columns(utm_zone=pl.coalesce(number, zone), utm_band=band)
+    doubtful = rows.with_row_index("row").filter(pl.col("utm_band").is_in(list(NORTHINGS)))
+    numbers = (pl.col(name).cast(pl.Float64, strict=False) for name in ("utm_east", "utm_north", "latitude"))
+    fields = doubtful.select("utm_band", pl.col("utm_zone").cast(pl.Int32, strict=False), *numbers)
+    bands = pl.Series([_band(*row) for row in fields.iter_rows()], dtype=pl.String)
+    return rows.with_columns(rows["utm_band"].scatter(doubtful["row"], bands))
+
+
+def _band(letter: str, zone: int | None, east: float | None, north: float | None, latitude: float | None) -> str:
+    """Return N or S itself, unless the latitude or the metres are of another band."""
+    if latitude is None:
+        if zone is None or east is None or north is None or NORTHINGS[letter][0] <= north <= NORTHINGS[letter][1]:
+            return letter
+        try:
+            latitude, _ = utm.to_latlon(east, north, zone, northern=letter == "N")
+        except ValueError:  # impossible metres or zone: a rule rejects the row
+            return letter
+    return str(utm.latitude_to_zone_letter(latitude) or letter)

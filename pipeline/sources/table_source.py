@@ -4,12 +4,11 @@ A row without a file and a file without a row are rejects. The table is read onc
 path, from which each partition takes its rows.
 """
 
-import dataclasses
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -22,7 +21,7 @@ from pipeline.metadata.paths import Paths
 from pipeline.metadata.rejects import REJECT, Reason
 from pipeline.metadata.track_headings import fill_headings
 from pipeline.sources.settings import FROM_TRACK, SourceSettings
-from pipeline.sources.source import SOURCE_FIELDS, Reader, Source, read_fields
+from pipeline.sources.source import FOLDER, SOURCE_FIELDS, Reader, Source, read_fields
 from pipeline.sources.table_columns import parse_columns
 from pipeline.sources.table_file import digest_of_table
 from pipeline.sources.table_rows import read_rows
@@ -33,12 +32,11 @@ VERSION = 4  # raise it when other rows are read from the same table
 logger = logging.getLogger(__name__)
 
 
-@dataclasses.dataclass(frozen=True)
-class TableReader:
+@dataclass(frozen=True)
+class TableReader(Reader):
     """Reads manifest rows from `rows_file`, the table's text in Parquet."""
 
     rows_file: Path
-    by_paths_alone: bool = False
 
     def state(self, paths: Paths) -> bytes:
         """Return a digest of the table's rows for paths."""
@@ -64,30 +62,17 @@ class TableReader:
         return rows.join(paths.lazy().select("path"), on="path", how="semi").collect()
 
 
-@dataclasses.dataclass(frozen=True)
 class TableSource(Source):
     """A table with one row per image."""
 
-    table: Path
-    options: SourceSettings
-
-    @property
-    def expected(self) -> str:
-        """What the table must contain."""
-        return (
-            f"No row of {self.table} is usable. See the reason, check --columns, and write positions as degrees, such "
-            "as 48.8506 and -2.3348, or as UTM metres."
+    def __init__(self, table: Path, options: SourceSettings) -> None:
+        self.table, self.options = table, options
+        super().__init__(
+            f"No row of {table} is usable. See the reason, check --columns, and write positions as degrees, such as "
+            "48.8506 and -2.3348, or as UTM metres.",
+            {"source": {**options.as_dict(), "table": None, "version": VERSION}},  # the table's content is an input
+            {"table": str(table)},
         )
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """The source settings and the version; the table's content is an input."""
-        return {"source": {**self.options.as_dict(), "table": None, "version": VERSION}}
-
-    @property
-    def summary(self) -> Mapping[str, Any]:
-        """The path of the table."""
-        return {"table": str(self.table)}
 
     def inputs(self, listing: Listing) -> Mapping[str, str]:
         """Return the digest of the table's content."""
@@ -98,8 +83,10 @@ class TableSource(Source):
         given = parse_columns(self.options.columns) if self.options.columns else {}
         rows = read_rows(self.table, given, folder_of(listing.origin))
         check_not_swapped(self.table, rows)
-        rows = _one_row_per_path(self._match_unicode_forms(rows, path_blocks(listing)))
-        missing = _without_file(rows["path"], path_blocks(listing))
+        rows = _one_row_per_path(self._match_unicode_forms(rows, _files(listing)))
+        missing = rows.select("path")
+        for files in _files(listing):
+            missing = missing.join(files.to_frame("path"), on="path", how="anti", maintain_order="left")
         if len(missing) == len(rows):
             raise self._no_match(listing, rows["path"][0], len(rows))
         rows = _mark_missing(rows, missing)
@@ -109,16 +96,13 @@ class TableSource(Source):
         rows.drop("sequence").sort("path").write_parquet(rows_file, row_group_size=1 << 16)
         return [path.encode() for path in missing["path"]], TableReader(rows_file)
 
-    def _match_unicode_forms(self, rows: pl.DataFrame, blocks: Iterable[pl.Series]) -> pl.DataFrame:
+    def _match_unicode_forms(self, rows: pl.DataFrame, texts_of_files: Iterable[pl.Series]) -> pl.DataFrame:
         """Return the rows with the files' paths where only the Unicode form differs."""
         odd = rows["path"].filter(rows["path"].str.contains(NOT_ASCII)).unique()
         if odd.is_empty():
             return rows
-        parts = [pl.Series("file", [], pl.String)]
-        for block in blocks:
-            texts = block.cast(pl.String, strict=False).drop_nulls()
-            parts.append(texts.filter(texts.str.contains(NOT_ASCII)).alias("file"))
-        files = pl.concat(parts).unique()
+        parts = [texts.filter(texts.str.contains(NOT_ASCII)) for texts in texts_of_files]
+        files = pl.concat([odd.clear(), *parts]).alias("file").unique()
         unmatched = files.filter(~files.is_in(odd.implode())).to_frame().with_columns(_nfc("file"))
         renamed = odd.filter(~odd.is_in(files.implode())).to_frame("path").with_columns(_nfc("path"))
         renamed = renamed.join(unmatched.unique("nfc", keep="none"), on="nfc")
@@ -142,10 +126,9 @@ class TableSource(Source):
 
     def _fill_headings(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows with missing headings estimated from the track."""
-        folder = pl.col("path").str.replace(r"[^/]*$", "")
         texts = rows.with_columns(
             is_utf8=pl.lit(True),
-            sequence=pl.when(pl.col("sequence") != "").then("sequence").otherwise(folder),
+            sequence=pl.when(pl.col("sequence") != "").then("sequence").otherwise(FOLDER),
             reject=pl.lit(None, REJECT),
             has_file=pl.col("reason").is_null(),
         ).drop("reason", "detail")
@@ -157,6 +140,11 @@ class TableSource(Source):
         columns = ("heading", "heading_source", "heading_reference")
         filled = images.filter(pl.col("heading_source") == "track").select("path", pl.col(columns).cast(pl.String))
         return rows.update(filled, on="path")
+
+
+def _files(listing: Listing) -> Iterator[pl.Series]:
+    """Yield the listed paths that are UTF-8, as text."""
+    return (block.cast(pl.String, strict=False).drop_nulls() for block in path_blocks(listing))
 
 
 def _nfc(name: str) -> pl.Expr:
@@ -189,15 +177,6 @@ def _one_row_per_path(rows: pl.DataFrame) -> pl.DataFrame:
     )
     rows = rows.unique("path", keep="first", maintain_order=True).join(disagreements, on="path", how="left")
     return rows.with_columns(heading_source=pl.lit("table"), in_table=pl.lit(True))
-
-
-def _without_file(paths: pl.Series, blocks: Iterable[pl.Series]) -> pl.DataFrame:
-    """Return the paths that are in none of the blocks of paths of files."""
-    missing = pl.DataFrame({"path": paths})
-    for block in blocks:
-        files = pl.DataFrame({"path": block.cast(pl.String, strict=False)}).drop_nulls()
-        missing = missing.join(files, on="path", how="anti", maintain_order="left")
-    return missing
 
 
 def _mark_missing(rows: pl.DataFrame, missing: pl.DataFrame) -> pl.DataFrame:

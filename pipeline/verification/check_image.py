@@ -17,7 +17,7 @@ from pipeline.verification import pillow_formats as pillow
 from pipeline.verification.bad_image import BadImageError, Status
 from pipeline.verification.checksum_lists import checksum_of
 from pipeline.verification.pillow_formats import Picture
-from pipeline.verification.settings import DECODE, VerifySettings
+from pipeline.verification.settings import DECODE, NOT_LISTED, VerifySettings
 
 BLOCK = 4096
 
@@ -54,13 +54,7 @@ class Checked:
 def check_image(
     path: str, check: str = DECODE, settings: VerifySettings | None = None, checksum: str | None = None
 ) -> Checked:
-    """Return the verdict on an image.
-
-    Args:
-        path: The image.
-        check: "header" or "decode".
-        settings: What else makes an image bad.
-        checksum: The content's checksum in a list.
+    """Return the verdict on an image, given the check (header or decode) and its checksum in a list, if any.
 
     Raises:
         OSError: The system cannot read the file (permissions, disk failure, ...), which does not make the image bad.
@@ -80,12 +74,7 @@ def check_image(
 
 
 def _check(path: str, decode: bool, settings: VerifySettings, checksum: str | None, checked: Checked) -> None:
-    """Fill in the fields of `checked`.
-
-    Raises:
-        BadImageError: The image is bad.
-        OSError: The file cannot be read.
-    """
+    """Fill in the fields of `checked` until the image turns out to be bad, which raises BadImageError."""
     with io.BufferedReader(io.FileIO(path, opener=_open_without_blocking), BLOCK) as opened:
         state = os.fstat(opened.fileno())
         if not stat.S_ISREG(state.st_mode):
@@ -97,7 +86,8 @@ def _check(path: str, decode: bool, settings: VerifySettings, checksum: str | No
         file: IO[bytes] = io.BytesIO(content) if content else opened
         picture = form.read_header(file)
         checked.width, checked.height, checked.mode = picture.width, picture.height, picture.mode
-        _check_pixels(picture, settings)
+        if picture.width * picture.height > settings.max_pixels:
+            raise BadImageError(Status.BOMB, f"{picture.size} is more than max_pixels = {settings.max_pixels}")
         checked.bytes_read = opened.raw.tell()
         bytes_at_end = _check_end(file, picture.data_begin, form.end)
         checked.bytes_read += 0 if content else bytes_at_end
@@ -105,10 +95,11 @@ def _check(path: str, decode: bool, settings: VerifySettings, checksum: str | No
         form.decode(content, picture)
     if checksum and (found := checksum_of(content, checksum)) != checksum:
         raise BadImageError(Status.CHECKSUM_DIFFERS, f"{found}, not {checksum}")
-    if settings.size not in (None, (picture.width, picture.height)):
-        raise BadImageError(Status.WRONG_SIZE, f"{picture.width}x{picture.height}, not {settings.expected_size}")
-    suffix_note = [] if path.lower().endswith(form.suffixes) else [f"a {form.name} by its content"]
-    checked.detail = "; ".join((*suffix_note, *picture.notes)) or None
+    if settings.expected_size not in (None, picture.size):
+        raise BadImageError(Status.WRONG_SIZE, f"{picture.size}, not {settings.expected_size}")
+    suffix_note = "" if path.lower().endswith(form.suffixes) else f"a {form.name} by its content"
+    listing_note = NOT_LISTED if settings.checksum and checksum is None else ""
+    checked.detail = "; ".join(filter(None, (suffix_note, *picture.notes, listing_note))) or None
 
 
 def _open_without_blocking(path: str, flags: int) -> int:
@@ -123,20 +114,11 @@ def _format_of(head: bytes) -> Format:
     return PNG if head.startswith(pillow.PNG_START) else OTHER
 
 
-def _check_pixels(picture: Picture, settings: VerifySettings) -> None:
-    if picture.width * picture.height > settings.max_pixels:
-        size = f"{picture.width}x{picture.height}"
-        raise BadImageError(Status.BOMB, f"{size} is more than max_pixels = {settings.max_pixels}")
-
-
 def _check_end(file: IO[bytes], data_begin: int, end: bytes) -> int:
     """Check that the end marker is there, and return the number of bytes read.
 
     Bytes may follow it, such as a phone's video: where the last block has no marker, everything after the header is
     searched. Within the pixels the marker cannot occur; a preview in the header has one of its own.
-
-    Raises:
-        BadImageError: The marker is missing.
     """
     size, bytes_read = file.seek(0, os.SEEK_END), 0
     for begin in (max(data_begin, size - BLOCK), data_begin):

@@ -1,24 +1,20 @@
 """Check the images of a manifest partition by partition, and write a checks table for each."""
 
 import itertools
+import operator
 import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
 from data_manifest.errors import UserError
-from data_manifest.images.file_states import (
-    STATE,
-    ImageStates,
-    changed_images,
-    read_paths,
-    stat_images,
-    summarise_states,
-)
+from data_manifest.images import file_states
+from data_manifest.images.file_states import STATE, ImageStates
 from data_manifest.progress import Progress
 from data_manifest.schemas import CHECKS
 from data_manifest.store.files import format_bytes, link
@@ -33,64 +29,30 @@ MAX_IMAGES_PER_PIECE = 1_000
 MAX_BYTES_PER_PIECE = 200_000_000
 MAX_UNREADABLE = 1_000  # with more, the run stops early
 MAX_EXAMPLES = 3
+Piece = tuple[str, pl.DataFrame]  # key of a partition; images to check: `path`, and `checksum`, null if not listed
 CHECKS_AS_TEXT = pl.Schema({**pl.Schema(CHECKS), "status": pl.String()})
-NOT_LISTED = "not in the list of checksums"
 
 
 @dataclass(frozen=True)
 class Checking:
-    """How images are checked.
-
-    Args:
-        images_folder: Folder of the images.
-        check: "header" or "decode".
-        settings: What else makes an image bad.
-        cache: Folder for the finished checks of runs that have not ended.
-    """
+    """How images are checked."""
 
     images_folder: Path
-    check: str
+    check: str  # "header" or "decode"
     settings: VerifySettings
-    cache: Path
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Images to check: `path` and `checksum`, null if not listed. `partition` is the key of their partition."""
-
-    checking: Checking
-    partition: str
-    images: pl.DataFrame
-
-
-@dataclass(frozen=True)
-class CheckedPiece:
-    """The checks of a piece, the bytes read, and the images that could not be read, with the reasons."""
-
-    partition: str
-    checks: pl.DataFrame
-    bytes_read: int
-    unreadable: list[str]
+    cache: Path  # folder for the finished checks of runs that have not ended
 
 
 @dataclass
 class Verification:
-    """Checks the images of all partitions and writes their tables.
-
-    Args:
-        checking: How images are checked.
-        checksums: `path` and `checksum` of listed files.
-        version: Digest of everything that decides a verdict, apart from the file.
-        tables: Folder of the new tables.
-        earlier: Folders of tables of the same version, newest first.
-        unfinished: Table file, file states and known checks of partitions with pieces in work, by key.
-    """
+    """Checks the images of all partitions and writes their tables."""
 
     checking: Checking
-    checksums: pl.DataFrame
-    version: str
-    tables: Path
-    earlier: list[Path]
+    checksums: pl.DataFrame  # `path` and `checksum` of listed files
+    version: str  # digest of everything that decides a verdict, apart from the file
+    tables: Path  # folder of the new tables
+    earlier: list[Path]  # folders of tables of the same version, newest first
+    # Table file, file states and known checks of partitions with pieces in work, by key.
     unfinished: dict[str, tuple[Path, pl.DataFrame, pl.DataFrame]] = field(default_factory=dict)
 
     def check_images(
@@ -101,29 +63,30 @@ class Verification:
         Raises:
             UserError: Images change, or cannot be read.
         """
-        began, bytes_read, unreadable = time.monotonic(), 0, list[str]()
-        results = run_all(check_piece, self._find_pieces(manifest, files, progress), None, executor)
-        for partition, checked in itertools.groupby(results, lambda piece: piece.partition):
-            checks = []
-            for piece in checked:
-                checks.append(piece.checks)
-                bytes_read += piece.bytes_read
-                unreadable += piece.unreadable
-                if len(unreadable) > MAX_UNREADABLE:
-                    raise self._unreadable(unreadable)
-                rate = format_bytes(bytes_read / max(time.monotonic() - began, 1e-9))
-                progress.advance(len(piece.checks) + len(piece.unreadable), read=f"{rate}/s")
-            if not unreadable:
-                self._finish(partition, checks)
-        if unreadable:
-            raise self._unreadable(unreadable)
+        began, total_bytes, all_unreadable = time.monotonic(), 0, list[str]()
+        pieces = self._find_pieces(manifest, files, progress)
+        results = run_all(partial(check_piece, self.checking), pieces, None, executor)
+        for partition, checked in itertools.groupby(results, operator.itemgetter(0)):
+            known = []
+            for _, checks, bytes_read, unreadable in checked:
+                known.append(checks)
+                total_bytes += bytes_read
+                all_unreadable += unreadable
+                if len(all_unreadable) > MAX_UNREADABLE:
+                    raise self._unreadable(all_unreadable)
+                rate = format_bytes(total_bytes / max(time.monotonic() - began, 1e-9))
+                progress.advance(len(checks) + len(unreadable), read=f"{rate}/s")
+            if not all_unreadable:
+                self._finish(partition, known)
+        if all_unreadable:
+            raise self._unreadable(all_unreadable)
 
     def _find_pieces(self, manifest: Path, files: ImageStates, progress: Progress) -> Iterator[Piece]:
         """Yield the unchecked images; tables of partitions without any are linked or written at once."""
         for file, expected in zip(table_files(manifest.absolute(), "manifest"), files.partitions, strict=True):
             key = key_of(file.name)
-            states = stat_images(read_paths(file), self.checking.images_folder)
-            if summarise_states(states) != expected:
+            states = file_states.stat_images(file_states.read_paths(file), self.checking.images_folder)
+            if file_states.summarise_states(states) != expected:
                 raise self._changed()
             table = self.tables / name_of(key, digest_of([self.version, expected.digest]))
             if any(link(folder / table.name, table) for folder in self.earlier):
@@ -131,18 +94,29 @@ class Verification:
                 continue
             known = _known_checks(key, states, self.checking.cache, next(iter(self.earlier), None))
             self.unfinished[key] = table, states, known
-            pieces = list(_unchecked_pieces(key, states, known, self.checksums, self.checking))
-            progress.advance(expected.images - sum(len(piece.images) for piece in pieces))
+            pieces = list(self._unchecked_pieces(key, states, known))
+            progress.advance(expected.images - sum(len(images) for _, images in pieces))
             if not pieces:
                 self._finish(key, [])
             yield from pieces
+
+    def _unchecked_pieces(self, partition: str, states: pl.DataFrame, known: pl.DataFrame) -> Iterator[Piece]:
+        """Yield the images to check in pieces of limited numbers of images and bytes."""
+        unchecked = states.drop_nulls().join(known, on=STATE, how="anti", maintain_order="left")
+        images = unchecked.join(self.checksums, on="path", how="left", maintain_order="left")
+        cost = pl.col("bytes") / MAX_BYTES_PER_PIECE + 1 / MAX_IMAGES_PER_PIECE
+        begin = 0
+        for length in images.select(cost.cum_sum().floor())["bytes"].rle().struct.field("len"):
+            yield partition, images.slice(begin, length).select("path", "checksum")
+            begin += length
 
     def _finish(self, partition: str, checked: list[pl.DataFrame]) -> None:
         table, states, known = self.unfinished.pop(partition)
         checks = states.join(pl.concat([known, *checked]), on=STATE, how="left", maintain_order="left")
         status = pl.when(pl.col("bytes").is_null()).then(pl.lit(Status.VANISHED.value)).otherwise("status")
         checks = checks.with_columns(status=status)
-        if checks["status"].has_nulls() or len(changed_images(states, self.checking.images_folder)):
+        changed = file_states.changed_images(states, self.checking.images_folder)
+        if checks["status"].has_nulls() or len(changed):
             raise self._changed()
         write_table(checks, table, CHECKS)
 
@@ -176,37 +150,25 @@ def _known_checks(partition: str, states: pl.DataFrame, cache: Path, earlier: Pa
     return pl.concat(known).unique(STATE, keep="first")
 
 
-def _unchecked_pieces(
-    partition: str, states: pl.DataFrame, known: pl.DataFrame, checksums: pl.DataFrame, checking: Checking
-) -> Iterator[Piece]:
-    """Yield the images to check in pieces of limited numbers of images and bytes."""
-    unchecked = states.drop_nulls().join(known, on=STATE, how="anti", maintain_order="left")
-    images = unchecked.join(checksums, on="path", how="left", maintain_order="left")
-    cost = pl.col("bytes") / MAX_BYTES_PER_PIECE + 1 / MAX_IMAGES_PER_PIECE
-    begin = 0
-    for length in images.select(cost.cum_sum().floor())["bytes"].rle().struct.field("len"):
-        yield Piece(checking, partition, images.slice(begin, length).select("path", "checksum"))
-        begin += length
+def check_piece(checking: Checking, piece: Piece) -> tuple[str, pl.DataFrame, int, list[str]]:
+    """Check the images of a piece, and save their checks in the cache.
 
-
-def check_piece(piece: Piece) -> CheckedPiece:
-    """Return the checks of all images of a piece that can be read, and save them in the cache."""
+    Returns the partition, the checks, the bytes read, and the images that could not be read, with the reasons.
+    """
     from pipeline.verification.check_image import check_image
 
-    checking, rows, bytes_read, unreadable = piece.checking, [], 0, []
+    partition, images = piece
+    rows, bytes_read, unreadable = [], 0, []
     checking.images_folder.stat()  # without the folder, all images would count as vanished
-    for path, checksum in piece.images.iter_rows():
+    for path, checksum in images.iter_rows():
         try:
             found = check_image(f"{checking.images_folder}/{path}", checking.check, checking.settings, checksum)
         except OSError as error:
             unreadable.append(f"{path} ({error.strerror or error})")
-            continue
-        bytes_read += found.bytes_read
-        detail = found.detail
-        if checking.settings.checksum is not None and checksum is None and found.status is Status.OK:
-            detail = "; ".join(filter(None, (detail, NOT_LISTED)))
-        state = (found.bytes, found.modified_ns)
-        rows.append((path, found.width, found.height, found.mode, *state, found.status.value, detail))
+        else:
+            bytes_read += found.bytes_read
+            size, state = (found.width, found.height, found.mode), (found.bytes, found.modified_ns)
+            rows.append((path, *size, *state, found.status.value, found.detail))
     checks = pl.DataFrame(rows, schema=CHECKS_AS_TEXT, orient="row")
-    write_table(checks, checking.cache / f"part-{piece.partition}-{uuid.uuid4().hex}.parquet", CHECKS)
-    return CheckedPiece(piece.partition, checks, bytes_read, unreadable)
+    write_table(checks, checking.cache / f"part-{partition}-{uuid.uuid4().hex}.parquet", CHECKS)
+    return partition, checks, bytes_read, unreadable

@@ -19,6 +19,7 @@ LINE_FORMS = (
     r"^[A-Z0-9/-]+ ?\((?P<path>.+)\) ?= ?(?P<checksum>[0-9A-Fa-f]+)$",  # BSD
     r"^(?P<path>.+) (?P<checksum>[0-9A-Fa-f]{8})$",  # .sfv
 )
+CHECKSUMS = pl.Schema({"path": pl.String(), "checksum": pl.String()})
 COMMENT = r"^\s*([;#]|$)"
 
 
@@ -54,7 +55,7 @@ def digest_of_checksums(source: Path, images_folder: Path) -> str:
 def _read_archive(source: Path) -> pl.DataFrame:
     with zipfile.ZipFile(source) as archive:
         rows = [(entry.filename, f"{entry.CRC:0{CRC_DIGITS}x}") for entry in archive.infolist() if not entry.is_dir()]
-    return pl.DataFrame(rows, schema={"path": pl.String, "checksum": pl.String}, orient="row")
+    return pl.DataFrame(rows, schema=CHECKSUMS, orient="row")
 
 
 def _read_list(source: Path) -> pl.DataFrame:

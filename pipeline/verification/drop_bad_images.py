@@ -1,6 +1,7 @@
 """Copy a manifest without its bad images, which become rejects with the status of their check as reason."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from functools import partial
@@ -16,7 +17,7 @@ from data_manifest.store.files import link_or_copy
 from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import DIGEST_LENGTH, Recipe, read_recipe
 from data_manifest.tables import bad_images, table_files, write_table
-from pipeline.execution.executor import run_all
+from pipeline.execution.executor import run_with_progress
 from pipeline.manifest.build_partition import key_of, name_of
 
 VERIFIED, CHECKS = "verified", "checks"
@@ -56,34 +57,31 @@ def verified_recipe(manifest: Mapping[str, Any], checks: Mapping[str, Any]) -> R
 def drop_bad_images(manifest: Path, checks: Path, artifacts: Path, executor: Executor | None = None) -> Path:
     """Publish a manifest without its bad images, and return the folder of the artifact.
 
-    A published artifact of the same recipe is returned as it is.
-
-    Args:
-        manifest: Folder of a published manifest.
-        checks: Folder of the published checks of its images.
-        artifacts: Artifacts folder.
-        executor: Reads and writes the tables; threads of this process by default.
+    A published artifact of the same recipe is returned as it is. Tables are written by the executor, by default in
+    threads of this process.
 
     Raises:
         UserError: The checks are those of another manifest, or all images are bad.
     """
-    manifest_recipe, bad = read_recipe(manifest), read_recipe(checks)["summary"]["bad"]
-    recipe = verified_recipe(manifest_recipe, read_recipe(checks))
+    manifest_recipe, checks_recipe = read_recipe(manifest), read_recipe(checks)
+    recipe, bad = verified_recipe(manifest_recipe, checks_recipe), checks_recipe["summary"]["bad"]
     if published := find_published(artifacts, recipe, adopt={}):
         return published
-    files, num_bad = manifest_recipe["summary"]["files"], sum(bad.values())
+    num_bad = sum(bad.values())
     usable = manifest_recipe["summary"]["usable"] - num_bad
     if not usable:
         raise UserError(f"All images of {recipe.name} are bad. See python -m data_manifest rejects {checks}")
     made = f"{usable:,} usable images, {num_bad:,} bad ones dropped"
-    summary = {**manifest_recipe["summary"], "bad": bad, "usable": usable, "rejects": files - usable, "made": made}
+    rejects = Counter(manifest_recipe["summary"].get("rejects"))
+    rejects.update(bad)
+    summary = {**manifest_recipe["summary"], "bad": bad, "usable": usable, "rejects": rejects, "made": made}
     with publishing(artifacts.absolute(), recipe, summary) as staging:
         checks_files = {key_of(file.name): file for file in table_files(checks.absolute(), CHECKS)}
         jobs = [(file, checks_files[key_of(file.name)]) for file in table_files(manifest.absolute(), "manifest")]
         for table in ("manifest", "rejects"):
             (staging / table).mkdir()
-        with Progress(f"dropping bad images of {recipe.name}", len(jobs), "partitions") as progress:
-            list(run_all(partial(_drop_from_partition, staging), jobs, progress, executor))
+        progress = Progress(f"dropping bad images of {recipe.name}", len(jobs), "partitions")
+        run_with_progress(partial(_drop_from_partition, staging), jobs, progress, executor)
     return recipe.folder(artifacts)
 
 

@@ -1,4 +1,4 @@
-"""Read a JPEG's header and decode it with libjpeg, whose warnings count as errors."""
+"""Read a JPEG's header and decode it with libjpeg, whose warnings count as errors. Damage raises BadImageError."""
 
 from typing import IO
 
@@ -21,11 +21,7 @@ UNKNOWN_SUBSAMPLING = "subsampling"  # TurboJPEG's interface refuses what libjpe
 
 
 def read_jpeg_header(file: IO[bytes]) -> Picture:
-    """Return what the segments before the first scan say.
-
-    Raises:
-        BadImageError: The header is truncated, corrupt or of an unsupported kind.
-    """
+    """Return what the segments before the first scan say."""
     frame, notes = None, list[str]()
     file.seek(len(START))
     while True:
@@ -84,11 +80,7 @@ def _note_orientation(segment: bytes) -> list[str]:
 
 
 def decode_jpeg(content: bytes, picture: Picture) -> None:
-    """Decode a JPEG whose header was read.
-
-    Raises:
-        BadImageError: libjpeg failed or warned.
-    """
+    """Decode a JPEG whose header was read."""
     space = "CMYK" if picture.mode == "CMYK" else "GRAY"  # grey: the bits of the colours are still checked
     try:
         simplejpeg.decode_jpeg(content, space, min_height=1, min_width=1, min_factor=MAX_REDUCTION, strict=True)

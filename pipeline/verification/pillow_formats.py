@@ -1,11 +1,10 @@
-"""Read headers of PNGs and other formats with Pillow and decode them, with its errors as verdicts."""
+"""Read headers of PNGs and other formats with Pillow and decode them. Damage raises BadImageError."""
 
 import contextlib
 import io
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import IO
+from typing import IO, NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
@@ -21,23 +20,19 @@ GIF_END = b";"
 SHOWN_BYTES = 12
 
 
-@dataclass(frozen=True)
-class Picture:
-    """What the header of an image file says.
-
-    Args:
-        width: In pixels, as stored.
-        height: In pixels, as stored.
-        mode: Pillow's name for the kind of pixels.
-        notes: What is unusual.
-        data_begin: Where the pixels begin in the file; 0 if unknown.
-    """
+class Picture(NamedTuple):
+    """The header of an image file: its size as stored, and what is unusual."""
 
     width: int
     height: int
-    mode: str
+    mode: str  # of Pillow
     notes: tuple[str, ...] = ()
-    data_begin: int = 0
+    data_begin: int = 0  # offset of the pixels, if known
+
+    @property
+    def size(self) -> str:
+        """The size in pixels, such as 512x512."""
+        return f"{self.width}x{self.height}"
 
 
 @contextlib.contextmanager
@@ -66,11 +61,7 @@ def pillow_errors(begin: bytes = b"") -> Iterator[None]:
 
 
 def read_png_header(file: IO[bytes]) -> Picture:
-    """Return what the chunks before the pixels say; Pillow compares their checksums.
-
-    Raises:
-        BadImageError: The header is truncated or corrupt.
-    """
+    """Return what the chunks before the pixels say; Pillow compares their checksums."""
     file.seek(PNG_DEPTH_AT)
     notes = ["16 bits per sample"] if file.read(1) == b"\x10" else []
     file.seek(0)
@@ -92,22 +83,14 @@ def read_png_header(file: IO[bytes]) -> Picture:
 
 
 def decode_png(content: bytes, picture: Picture) -> None:
-    """Compare the checksums of all chunks, and decode.
-
-    Raises:
-        BadImageError: There is damage.
-    """
+    """Compare the checksums of all chunks, and decode."""
     with pillow_errors():
         PngImageFile(io.BytesIO(content)).verify()
         PngImageFile(io.BytesIO(content)).load()
 
 
 def read_other_header(file: IO[bytes]) -> Picture:
-    """Return what Pillow reads before it decodes the pixels.
-
-    Raises:
-        BadImageError: The file is damaged, not an image, or a decompression bomb.
-    """
+    """Return what Pillow reads before it decodes the pixels."""
     content = file.read()
     with pillow_errors(content[:SHOWN_BYTES]), open_picture(io.BytesIO(content)) as image:
         if image.format == "GIF" and not content.rstrip(b"\0").endswith(GIF_END):  # Pillow accepts it
@@ -117,11 +100,7 @@ def read_other_header(file: IO[bytes]) -> Picture:
 
 
 def decode_by_pillow(content: bytes, picture: Picture) -> None:
-    """Decode an image of any format.
-
-    Raises:
-        BadImageError: Pillow failed.
-    """
+    """Decode an image of any format."""
     with pillow_errors(), open_picture(io.BytesIO(content)) as image:
         image.load()
 

@@ -10,6 +10,7 @@ from data_manifest.settings import Settings, setting
 HEADER, DECODE, NO = "header", "decode", "no"
 PILLOWS_MAX_PIXELS = 178_956_970
 _SIZE = re.compile(r"\s*([1-9][0-9]{0,5})\s*[xX]\s*([1-9][0-9]{0,5})\s*")
+NOT_LISTED = "not in the list of checksums"  # the end of a detail
 
 
 def normalise_size(text: str) -> str:
@@ -58,14 +59,6 @@ class VerifySettings(Settings):
         """Raise UserError for a value that no image can meet."""
         if self.max_pixels < 1:
             raise UserError(f"max_pixels = {self.max_pixels}: an image has at least 1 pixel.")
-
-    @property
-    def size(self) -> tuple[int, int] | None:
-        """The expected width and height, if given."""
-        if self.expected_size is None:
-            return None
-        width, height = self.expected_size.split("x")
-        return int(width), int(height)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,9 +21,9 @@ from data_manifest.store.recipe import Recipe, digest_of, read_recipe
 from data_manifest.tables import scan_table
 from pipeline.listing.folder_scan import IMAGE_SUFFIXES
 from pipeline.verification.bad_image import Status
-from pipeline.verification.check_partition import MAX_EXAMPLES, NOT_LISTED, Checking, Verification
-from pipeline.verification.checksum_lists import digest_of_checksums, read_checksums
-from pipeline.verification.settings import DECODE, VerifySettings
+from pipeline.verification.check_partition import MAX_EXAMPLES, Checking, Verification
+from pipeline.verification.checksum_lists import CHECKSUMS, digest_of_checksums, read_checksums
+from pipeline.verification.settings import DECODE, NOT_LISTED, VerifySettings
 
 VERSION = 2  # raise when the same file may get another verdict or detail
 STAGE = "checks"
@@ -64,13 +64,8 @@ def verify_images(
     A published artifact of the same recipe is returned as it is.
 
     Args:
-        manifest: Folder of a published manifest.
-        images_folder: Folder of its images.
-        artifacts: Artifacts folder.
         check: "header" reads the first and the last block of each file, "decode" decodes everything.
-        settings: What makes an image bad besides damage.
         files: The file states of the images, if already known.
-        on_percentage: Called with the percentage done.
         executor: Checks the images; threads of this process by default.
 
     Raises:
@@ -87,8 +82,8 @@ def verify_images(
     with publishing(shared, recipe, summary) as staging:
         (staging / STAGE).mkdir()
         cache.mkdir(parents=True, exist_ok=True)
-        no_checksums = pl.DataFrame(schema={"path": pl.String, "checksum": pl.String})
-        checksums = read_checksums(settings.checksum, images_folder) if settings.checksum else no_checksums
+        is_listed = settings.checksum is not None
+        checksums = read_checksums(settings.checksum, images_folder) if is_listed else pl.DataFrame(schema=CHECKSUMS)
         same = (recipe.version, dict(recipe.settings))
         earlier = [path for path, old in find_recipes(shared, recipe) if (old["version"], old["settings"]) == same]
         checking = Checking(images_folder.absolute(), check, settings, cache)

@@ -93,10 +93,6 @@ def wrapper() -> ValueError:
     return ValueError("BuildGroups[args=(), kwargs={}]: Error when parsing the default value of 'M'")
 
 
-class NoSpaceError(UserError):
-    pass
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -112,7 +108,6 @@ class NoSpaceError(UserError):
         (chained(UserError("first"), UserError("line 1\nline 2"), UserError("last\nof three")), "last\nof three"),
         (chained(UserError("M = 'x': expected a number"), wrapper()), "M = 'x': expected a number"),
         (chained(ValueError("one"), UserError("two"), wrapper()), "two"),
-        (chained(NoSpaceError("a class of its own")), "a class of its own"),
         (chained(PermissionError(errno.EACCES, "Permission denied", "/a")), "[Errno 13] Permission denied: '/a'"),
         (chained(FileNotFoundError(errno.ENOENT, "No such file", "/a")), None),
         (chained(UserError("a mistake"), KeyError("and a bug"), explicit=False), None),

@@ -125,15 +125,27 @@ def test_summary_of_groups_is_classes(city: tuple[Path, Path], capsys: pytest.Ca
     assert "images by group" in shown[0]
 
 
+def test_summary_of_other_stages_shows_settings_inputs_and_rows(
+    publish: Publish, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {"lr": 0.1, "grouping": {"M": 10.0, "years": None}}
+    model = publish(Recipe("training", "sf-xl", 1, settings, {"groups": "0123"}), ("metrics",))
+    main(["summary", str(model), "--format", "json"])
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["stage"], facts["settings"], facts["inputs"]) == ("training", settings, {"groups": "0123"})
+    assert [each["table"] for each in facts["tables"]] == ["metrics"]
+    main(["summary", str(model)])
+    words = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["grouping.M", "10.0"] in words
+    assert ["grouping.years", "none"] in words
+    assert ["metrics", f"{facts['tables'][0]['rows']}"] in words
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("summary", "none"), "none: there is no such file or folder"),
         (("summary", "A/groups"), "A/groups is not a published artifact; in it there are A/groups/sf-xl"),
-        (
-            ("summary", "A/training/sf-xl"),
-            "{model} is of the stage training: summary needs manifest or verified or checks or crops or groups",
-        ),
         (("classes", "A/manifest/sf-xl"), "{manifest} is of the stage manifest: classes needs groups"),
         (
             ("rejects", "A/groups/sf-xl"),

@@ -36,7 +36,7 @@ def test_forgetting_the_backbone_in_an_evaluation_cannot_start_a_training_where_
     assert (settings["backbone"], settings["positive_dist_threshold"]) == ("SqueezeNet1_1", 3.0)
     (page,) = current_artifacts(tmp_path)["report/queries_v1"].glob("report.html")
     (code,) = re.findall(r"<pre[^>]*><code>(.*?)</code></pre>", page.read_text(), re.DOTALL)
-    words = shlex.split(html.unescape(code))
+    words = shlex.split(html.unescape(code).splitlines()[-1])  # after the commit
     assert (words[words.index("--model") + 1], "--backbone" in words) == (str(model), False)
     assert luigi(*words[3:]).stdout.startswith("WriteReport: up to date (")
     evaluation = ("--evaluation", str(current_artifacts(tmp_path)["evaluation/queries_v1"].parent))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data_manifest.errors import UserError
-from data_manifest.store.fsync import fsync
+from data_manifest.store.files import fsync
 from training.network.state_dict_files import UNREADABLE, load_verified, write_unfinished
 
 LAST, PREVIOUS, BROKEN = "last_checkpoint.pth", "previous_checkpoint.pth", "broken_checkpoint.pth"

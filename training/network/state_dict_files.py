@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from data_manifest.errors import UserError, is_io_error
-from data_manifest.store.fsync import fsync
+from data_manifest.store.files import fsync
 
 NEEDED = "Give a state dict or a checkpoint written by torch.save."
 BAD_CHECKSUM = "wrong checksum of its part"

@@ -15,7 +15,7 @@ from matplotlib.path import Path
 
 from evaluation.report.charts.grouping import FULL_TURN, Grouping
 from evaluation.report.charts.plot import Plot
-from evaluation.report.charts.style import COLOUR, draw_measure, new_chart
+from evaluation.report.charts.style import COLOUR, WIDTH, draw_measure, new_chart
 
 SMALL_MAP, LARGE_MAP = 8, 12  # cells per side, so that groups repeat at least twice up to N = 5
 COLOURED_WEIGHT = 5  # of a class of a coloured group in the choice of the window; 1 for others
@@ -42,7 +42,7 @@ def plot_group_map(classes: pl.LazyFrame, grouping: Grouping) -> Plot:
     cells = SMALL_MAP if 2 * grouping.N + 2 <= SMALL_MAP else LARGE_MAP
     window = densest_window(classes, cells, grouping.coloured)
     shown = classes_in(classes, window)
-    figure, axes = new_chart(4.4, 4.8)
+    figure, axes = new_chart(WIDTH, 4.4)
     axes.set_aspect("equal")
     axes.set(xlim=(0, cells), ylim=(0, cells))
     axes.set_xticks(range(cells + 1), labels=[])
@@ -53,7 +53,7 @@ def plot_group_map(classes: pl.LazyFrame, grouping: Grouping) -> Plot:
     _tint_cells(axes, shown, window, grouping)
     for group in sorted(set(shown["group_index"]), key=lambda group: (group in grouping.coloured, group)):
         arrows = _arrows(shown.filter(pl.col("group_index") == group), window, grouping.alpha)
-        strength, layer = (1.0, 4) if group in grouping.coloured else (0.6, 3)
+        strength, layer = (1.0, 4) if group in grouping.coloured else (0.8, 3)
         colour = grouping.colour(group)
         axes.add_patch(PathPatch(arrows, facecolor=colour, linewidth=0, alpha=strength, zorder=layer))
     _draw_measures(axes, shown, window, grouping)
@@ -141,10 +141,5 @@ def _draw_legend(axes: Axes, grouping: Grouping, shown: Collection[int]) -> None
         entries.append((COLOUR["unknown"], "others"))
     arrow: dict[str, Any] = {"marker": r"$\uparrow$", "markersize": 8, "linewidth": 0}
     handles = [Line2D([], [], color=colour, label=label, **arrow) for colour, label in entries]
-    below: dict[str, Any] = {
-        "loc": "upper center",
-        "bbox_to_anchor": (0.5, 0.0),
-        "columnspacing": 0.9,
-        "handletextpad": 0.1,
-    }
-    axes.legend(handles=handles, title="group", ncols=min(len(handles), 5), **below)
+    below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "columnspacing": 0.9}
+    axes.legend(handles=handles, title="group", ncols=min(len(handles), 5), handletextpad=0.1, **below)

@@ -55,17 +55,10 @@ def plot_heading_bins(grouping: Grouping) -> Plot:
     figure, axes = new_compass()
     for low, high, group in bins.select("from_degrees", "to_degrees", "group_index").iter_rows():
         centre, width = math.radians((low + high) / 2), 0.94 * math.radians(high - low)
-        strength = 0.85 if group in grouping.coloured else 0.3
-        axes.bar(centre, 1, width=width, bottom=0.15, color=grouping.colour(group), alpha=strength)
+        axes.bar(centre, 1, width=width, bottom=0.15, color=grouping.colour(group))
         if len(bins) <= MAX_LABELS:
-            label: dict[str, Any] = {
-                "ha": "center",
-                "va": "center",
-                "fontsize": 8,
-                "fontweight": "bold",
-                "color": COLOUR["label"],
-            }
-            axes.text(centre, 0.85, f"{group}", **label)
+            axes.text(centre, 1.28, f"{group}", ha="center", va="center")
+    axes.set_ylim(0, 1.4)
     axes.set_yticks([])
     axes.grid(visible=False)
     alt = (

@@ -1,10 +1,11 @@
-"""Maps in UTM metres without tiles: the extent of most images, a grid, a scale bar, and density in squares."""
+"""Maps in metres without tiles: the extent of most images, a grid, a scale bar, and density in squares."""
 
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 import polars as pl
+import utm
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize, to_rgb
 from matplotlib.figure import Figure
@@ -12,7 +13,7 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
 from data_manifest.hemisphere import hemisphere
-from evaluation.report.charts.style import COLOUR, ROUND_NUMBERS, WIDTH, draw_measure, new_chart
+from evaluation.report.charts.style import COLOUR, ROUND_NUMBERS, WIDTH, new_chart
 
 FRAME = ("utm_zone", "hemisphere")
 MAX_SQUARES = 110  # along the longer side of a map
@@ -22,6 +23,7 @@ MIN_MARGIN_M = 5.0
 MIN_ASPECT = 0.6  # ratio of the shorter side to the longer one
 TICKS = 4  # along an axis as long as a chart is wide
 METRES_PER_KM = 1000
+MAX_SIDE_IN_METRES = 10_000  # longer maps are labelled in kilometres
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,15 @@ class Extent:
     def side(self) -> float:
         """The longer side, in metres."""
         return max(self.east - self.west, self.north - self.south)
+
+    @property
+    def centre(self) -> tuple[float, float] | None:
+        """Latitude and longitude of the centre in degrees, or None if the zone is unknown."""
+        if self.zone is None or self.hemisphere is None:
+            return None
+        east, north = (self.west + self.east) / 2, (self.south + self.north) / 2
+        latitude, longitude = utm.to_latlon(east, north, self.zone, northern=self.hemisphere == "N", strict=False)
+        return float(latitude), float(longitude)
 
     @classmethod
     def of(cls, images: pl.LazyFrame) -> Self:
@@ -84,28 +95,26 @@ def count_squares(images: pl.LazyFrame, extent: Extent, side: float) -> pl.DataF
 
 
 def new_map(extent: Extent) -> tuple[Figure, Axes]:
-    """Return figure and axes of an extent, with a grid in kilometres and a scale bar."""
+    """Return figure and axes of an extent, with a grid from its south-west corner."""
     aspect = min(1.0, (extent.north - extent.south) / (extent.east - extent.west))
     figure, axes = new_chart(WIDTH, WIDTH * aspect + 0.25)
     axes.set_aspect("equal")
     axes.set(xlim=(extent.west, extent.east), ylim=(extent.south, extent.north))
     axes.grid(visible=True, axis="both")
-    for axis, length in ((axes.xaxis, 1.0), (axes.yaxis, aspect)):
-        axis.set_major_locator(MaxNLocator(max(2, round(TICKS * length)), steps=[1, 2, 5, 10]))
-        axis.set_major_formatter(lambda value, _: f"{value / METRES_PER_KM:.10g}")
-    axes.set(xlabel=f"east, km ({extent.name})", ylabel="north, km")
-    for label in axes.get_yticklabels():
-        label.set(rotation=90, verticalalignment="center")
-    length = max(number for number in ROUND_NUMBERS if number <= extent.side / 4)
-    text = f"{length / METRES_PER_KM:g} km" if length >= METRES_PER_KM else f"{length} m"
-    draw_measure(axes, extent.west, length, text, height=1.04)
+    unit, name = (1, "metres") if extent.side < MAX_SIDE_IN_METRES else (METRES_PER_KM, "km")
+    locator = MaxNLocator(TICKS, steps=[1, 2, 5, 10])
+    offsets = [tick for tick in locator.tick_values(0, extent.side) if 0 <= tick <= extent.side]
+    for axis, start, end in ((axes.xaxis, extent.west, extent.east), (axes.yaxis, extent.south, extent.north)):
+        inside = [offset for offset in offsets if offset <= end - start]
+        axis.set_ticks([start + offset for offset in inside], labels=[f"{offset / unit:g}" for offset in inside])
+    axes.set(xlabel=f"{name} east of the corner", ylabel=f"{name} north")
     return figure, axes
 
 
 def draw_density(
-    axes: Axes, squares: pl.DataFrame, side: float, unit: str = "images", role: str = "density", strength: float = 1.0
+    axes: Axes, squares: pl.DataFrame, side: float, role: str = "density", strength: float = 1.0, has_key: bool = True
 ) -> None:
-    """Draw squares whose opacity shows the number of images, for light and dark pages."""
+    """Draw squares whose opacity shows the number of images, for light and dark pages, with a key above the map."""
     if squares.is_empty():
         return
     corners = squares.select("east", "north").to_numpy()
@@ -127,7 +136,8 @@ def draw_density(
         zorder=2,
     )
     axes.axis(limits)
-    _draw_key(axes, image, low, high, f"{unit} in {side:g} m x {side:g} m")
+    if has_key:
+        _draw_key(axes, image, low, high, f"images in {side:g} m x {side:g} m")
 
 
 def _draw_key(axes: Axes, image: AxesImage, low: int, high: int, label: str) -> None:
@@ -139,5 +149,5 @@ def _draw_key(axes: Axes, image: AxesImage, low: int, high: int, label: str) -> 
     ticks = {low: f"{low:,}", high: f"{high:,}"} if low < high else {high / 2: f"{high:,}"}
     bar.set_ticks(list(ticks), labels=list(ticks.values()))
     inset.set_frame_on(False)
-    inset.tick_params(length=0, labelsize=8, pad=1)
-    inset.set_title(label, fontsize=8, color=COLOUR["muted"], pad=3)
+    inset.tick_params(length=0, pad=1)
+    inset.set_title(label, color=COLOUR["muted"], pad=3, loc="right")

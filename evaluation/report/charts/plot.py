@@ -17,6 +17,13 @@ from evaluation.report.format_values import format_column
 FIGURES = "figures"
 DPI = 200
 MAX_ROWS = 40  # of the data table in the page
+MIN_BARS = 3  # fewer are given as a sentence
+MARK = "mark:"  # start of the URL of a mark that opens a query
+
+
+def mark_url(anchor: str, label: str, is_first: bool) -> str:
+    """Return the URL that makes a part of a mark a link with a tooltip; the keyboard reaches its first part."""
+    return f"{MARK}{0 if is_first else -1}|{anchor}|{label}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +33,12 @@ class Plot:
     Args:
         name: Its file name and its id in the page.
         title: Shown above it.
-        alt: Description for screen readers.
+        alt: Description in full sentences, for screen readers and instead of a chart with few bars.
         figure: The drawing.
         data: The numbers drawn.
         note: Shown below it.
+        bars: Number of bars or points, if the chart consists of them.
+        centre: Latitude and longitude of the centre of a map, in degrees.
     """
 
     name: str
@@ -38,6 +47,8 @@ class Plot:
     figure: Figure
     data: pl.DataFrame
     note: str = ""
+    bars: int = MIN_BARS
+    centre: tuple[float, float] | None = None
 
     @property
     def png(self) -> str:
@@ -78,8 +89,11 @@ class Plot:
         referenced = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', svg))
         svg = re.sub(r' id="([^"]+)"', lambda id: f' id="{self.name}-{id[1]}"' if id[1] in referenced else "", svg)
         svg = re.sub(r'(url\(#|href="#)', rf"\g<1>{self.name}-", svg)
-        for role, colour in COLOUR.items():
-            svg = svg.replace(colour, f"var(--{role})")
-        label = f'role="img" aria-label="{html.escape(self.alt)}"'
+        for name, colour in COLOUR.items():
+            svg = svg.replace(colour, f"var(--{name})")
+        role = "group" if MARK in svg else "img"
+        label = f'role="{role}" aria-label="{html.escape(self.alt)}"'
+        link = r'<a class="mark" tabindex="\1" href="#\2" aria-label="\3"><title>\3</title>'
+        svg = re.sub(rf'<a xlink:href="{MARK}([^"|]+)\|([^"|]+)\|([^"]+)"[^>]*>', link, svg)
         svg = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', lambda _: label, svg, count=1)
         return re.sub(r"\n\s*", "\n", svg)

@@ -5,8 +5,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evaluation.report.charts.plot import Plot
+from evaluation.report.charts.plot import MIN_BARS, Plot
 from evaluation.report.make_thumbnails import Thumbnail
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A main figure, its label and a detail."""
+
+    value: str
+    label: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Head:
+    """The head of the page: title, pairs of a label and a fact, main figures, and sentences on them."""
+
+    title: str
+    facts: Sequence[tuple[str, str]]
+    tiles: Sequence[Tile]
+    sentences: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -34,13 +53,26 @@ class Note:
 
 @dataclass(frozen=True)
 class Charts:
-    """Charts side by side, with an optional heading; `nested` if they are below a `Heading`."""
+    """Charts side by side, with an optional heading; `nested` if they are below a `Heading`.
+
+    Charts of fewer than `MIN_BARS` bars are given as sentences.
+    """
 
     plots: Sequence[Plot]
     heading: str = ""
     lead: str = ""
     nested: bool = False
     kind: str = "charts"
+
+    @property
+    def drawn(self) -> list[Plot]:
+        """The charts with enough bars."""
+        return [plot for plot in self.plots if plot.bars >= MIN_BARS]
+
+    @property
+    def sentences(self) -> list[str]:
+        """The descriptions of the other charts."""
+        return [plot.alt for plot in self.plots if plot.bars < MIN_BARS]
 
 
 @dataclass(frozen=True)
@@ -62,11 +94,11 @@ class Code:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Queries with their matches; `thumbnails` by file, `counts` are the cards per state, by its label."""
+    """Queries with their matches; `thumbnails` by file, `counts` are label and number of cards of each kind."""
 
     cards: Sequence[Any]
     thumbnails: Mapping[Path, Thumbnail]
-    counts: dict[str, int]
+    counts: Mapping[str, tuple[str, int]]
     nested: bool = False
     kind: str = "gallery"
 
@@ -85,5 +117,5 @@ class Section:
 
     @property
     def plots(self) -> list[Plot]:
-        """All charts of the section."""
-        return [plot for block in self.blocks if isinstance(block, Charts) for plot in block.plots]
+        """All drawn charts of the section."""
+        return [plot for block in self.blocks if isinstance(block, Charts) for plot in block.drawn]

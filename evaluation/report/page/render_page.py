@@ -7,17 +7,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from evaluation.report.charts.style import as_css
-from evaluation.report.page.blocks import Section
+from evaluation.report.page.blocks import Head, Section
 
 TEMPLATES = Path(__file__).parent
 
 
-def render_page(title: str, facts: Sequence[tuple[str, str]], sections: Sequence[Section]) -> str:
+def render_page(head: Head, sections: Sequence[Section]) -> str:
     """Return the page as HTML.
 
     Args:
-        title: What was evaluated.
-        facts: Figures at the top of the page: pairs of a value and its label.
+        head: Title and main figures.
         sections: The sections of the page.
     """
     environment = Environment(
@@ -29,5 +28,5 @@ def render_page(title: str, facts: Sequence[tuple[str, str]], sections: Sequence
     )
     style, script = (Markup((TEMPLATES / name).read_text("utf-8")) for name in ("page.css", "page.js"))
     return environment.get_template("page.html").render(
-        title=title, facts=facts, sections=sections, style=Markup(as_css()) + style, script=script, raw=Markup
+        head=head, sections=sections, style=Markup(as_css()) + style, script=script, raw=Markup
     )

@@ -85,7 +85,7 @@ def plot_map(images: pl.LazyFrame, name: str) -> Plot:
         f"Map of {shown:,} {name} images over {width:.3g} by {height:.3g} kilometres of {extent.name}; at most "
         f"{squares['images'].to_numpy().max()} images in a square of {side:g} metres."
     )
-    return Plot("images_map", f"Where the {name} images are", alt, figure, squares, note)
+    return Plot("images_map", f"Where the {name} images are", alt, figure, squares, note, centre=extent.centre)
 
 
 def plot_headings(images: pl.LazyFrame, name: str) -> Plot | None:
@@ -109,7 +109,8 @@ def plot_headings(images: pl.LazyFrame, name: str) -> Plot | None:
         f"Degrees clockwise from north, in bins of {DEGREES_PER_BIN}. Rings are {ring} apart. "
         f"The longest bar has {most:,}."
     )
-    return Plot("headings", f"Headings of the {name} images", alt, figure, rose, note)
+    bars = int((rose["images"] > 0).sum())
+    return Plot("headings", f"Headings of the {name} images", alt, figure, rose, note, bars)
 
 
 def plot_years(images: pl.LazyFrame, name: str) -> Plot | None:
@@ -123,5 +124,5 @@ def plot_years(images: pl.LazyFrame, name: str) -> Plot | None:
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     leave_slots(axes, years["year"][0], years["year"][-1])
     count_axis(axes, "images")
-    alt = "Images by year: " + ", ".join(f"{year}: {count:,}" for year, count in years.iter_rows()) + "."
-    return Plot("years", f"When the {name} images were taken", alt, figure, years)
+    alt = "Images by year: " + ", ".join(f"{count:,} in {year}" for year, count in years.iter_rows()) + "."
+    return Plot("years", f"When the {name} images were taken", alt, figure, years, bars=len(years))

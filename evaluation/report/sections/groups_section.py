@@ -69,9 +69,10 @@ def plot_groups(by_group: pl.DataFrame, unit: str) -> Plot:
     count_axis(axes, unit)
     if by_group["trained"].n_unique() == 2:
         axes.legend(ncols=2, **ABOVE)
-    sizes = by_group[unit].to_numpy()
-    alt = f"{unit.capitalize()} per group: {sizes.min():,} to {sizes.max():,} in {len(by_group)} groups."
-    return Plot(f"{unit}_by_group", f"{unit.capitalize()} per group", alt, figure, by_group)
+    low, high = by_group[unit].to_numpy().min(), by_group[unit].to_numpy().max()
+    sizes = f"{low:,} in each" if low == high else f"{low:,} to {high:,} in each"
+    alt = f"{unit.capitalize()} per group: {sizes} of {len(by_group)} groups."
+    return Plot(f"{unit}_by_group", f"{unit.capitalize()} per group", alt, figure, by_group, bars=len(by_group))
 
 
 def plot_sizes(classes: pl.LazyFrame) -> Plot:
@@ -95,4 +96,5 @@ def plot_sizes(classes: pl.LazyFrame) -> Plot:
     alt = "Classes by number of images: " + ", ".join(
         f"{count:,} with {label}" for label, count in zip(labels, data["classes"], strict=True) if count
     )
-    return Plot("images_by_class", "Images per class", f"{alt}.", figure, data)
+    bars = int((data["classes"] > 0).sum())
+    return Plot("images_by_class", "Images per class", f"{alt} images.", figure, data, bars=bars)

@@ -1,47 +1,22 @@
-"""Charts of recall and first matches by distance, difference of headings and difference of years."""
+"""Recall and first matches by distance, heading difference and years apart, and the bin where the model is weakest."""
 
+import itertools
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evaluation.metrics import breakdown
+from evaluation.metrics.breakdown import DISTANCE, HEADING, YEARS, Aspect
 from evaluation.report.charts.plot import Plot
 from evaluation.report.charts.style import ABOVE, COLOUR, count_axis, draw_interval, leave_slots, new_chart
-from evaluation.report.sections.query_outcomes import RIGHT
-from evaluation.settings import FRAMES, METRES
+from evaluation.report.format_values import format_plural
+from evaluation.report.sections.query_outcomes import CORRECT
 
 Z = 1.96  # 95 % of a normal distribution
 NEVER = 10**9
-
-
-@dataclass(frozen=True)
-class Aspect:
-    """A measure of how different two images are, with the upper ends of its bins (inclusive) and their labels."""
-
-    name: str
-    title: str
-    unit: str
-    ends: tuple[float, ...]
-    labels: tuple[str, ...]  # one more than ends: the last bin is open
-
-    def bin_of(self, values: pl.Expr) -> pl.Expr:
-        """Return the number of the bin of each value."""
-        return pl.sum_horizontal([(values > end).cast(pl.Int32) for end in self.ends])
-
-
-METRE_LABELS = ("0-5", "5-10", "10-25", "25-50", "50-100", "100-1000", ">1000")
-FRAME_LABELS = ("0-1", "2", "2-5", "5-10", "10-20", "20-100", ">100")
-DISTANCE = {
-    unit: Aspect("distance", "distance", unit, breakdown.DISTANCE[unit].ends, labels)
-    for unit, labels in ((METRES, METRE_LABELS), (FRAMES, FRAME_LABELS))
-}
-HEADING_LABELS = ("0-15", "15-30", "30-60", "60-90", ">90")
-HEADING = Aspect("heading", "heading difference", "degrees", breakdown.HEADING.ends, HEADING_LABELS)
-YEARS = Aspect("years", "years apart", "years", breakdown.YEARS.ends, ("0", "1", "2", "2-5", "5-10", ">10"))
+MIN_QUERIES = 20  # of a bin that is called weak
 
 
 def aspects(unit: str) -> tuple[Aspect, ...]:
@@ -49,35 +24,70 @@ def aspects(unit: str) -> tuple[Aspect, ...]:
     return DISTANCE[unit], HEADING, YEARS
 
 
-def plot_recall_by(outcomes: pl.DataFrame, aspect: Aspect) -> Plot | None:
-    """Return R@1 and R@5 of the answerable queries, binned by their nearest positive; None if nothing is known."""
-    rank = pl.col("first_right").fill_null(NEVER)
+def title_of(aspect: Aspect) -> str:
+    """Return the name of an aspect in words."""
+    return aspect.name.replace("_", " ")
+
+
+def recall_by(outcomes: pl.DataFrame, aspect: Aspect) -> pl.DataFrame:
+    """Return R@1 with its 95 % interval and R@5 of the answerable queries, binned by their nearest positive."""
+    rank = pl.col("first_correct").fill_null(NEVER)
     hits = {f"hits_{k}": (rank <= k).sum() for k in (1, 5)}
     data = _count_by_bin(outcomes, f"nearest_{aspect.name}", aspect, queries=pl.len(), **hits)
+    intervals = [wilson_interval(hits, queries) for hits, queries in data.select("hits_1", "queries").iter_rows()]
+    percent = {f"recall_{k}": (100 * pl.col(f"hits_{k}") / pl.col("queries")).fill_nan(None) for k in (1, 5)}
+    low, high = ([each[end] for each in intervals] for end in (0, 1))
+    ends = {"low_1": pl.Series(low, dtype=pl.Float64), "high_1": pl.Series(high, dtype=pl.Float64)}
+    return data.with_columns(**percent, **ends)
+
+
+def plot_recall_by(outcomes: pl.DataFrame, aspect: Aspect) -> Plot | None:
+    """Return the chart of `recall_by`, or None if nothing is known."""
+    data = recall_by(outcomes, aspect)
     if data.is_empty():
         return None
-    intervals = [wilson_interval(hits, queries) for hits, queries in data.select("hits_1", "queries").iter_rows()]
-    data = data.with_columns(
-        *((100 * pl.col(f"hits_{k}") / pl.col("queries")).alias(f"recall_{k}") for k in (1, 5)),
-        *(pl.Series(name, ends) for name, ends in zip(("low_1", "high_1"), zip(*intervals, strict=True), strict=True)),
-    )
-    labels = [f"{label}\nn = {queries:,}" for label, queries in data.select("label", "queries").iter_rows()]
-    figure, axes = _new_bar_chart(labels, aspect.unit)
-    axes.bar(range(len(data)), data["recall_1"], width=0.6, color=COLOUR["accent"], label="R@1, with its 95 % interval")
-    draw_interval(axes, range(len(data)), data["recall_1"], data["low_1"], data["high_1"])
-    axes.plot(range(len(data)), data["recall_5"], "D", markersize=5, color=COLOUR["second"], label="R@5")
+    figure, axes = _new_bar_chart(data, aspect)
+    axes.bar(range(len(data)), data["recall_1"], width=0.6, color=COLOUR["accent"], label="R@1 with 95 % interval")
+    known = data.with_row_index("x").filter(pl.col("queries") > 0)
+    draw_interval(axes, known["x"], known["recall_1"], known["low_1"], known["high_1"])
+    axes.plot(known["x"], known["recall_5"], "D", markersize=5, color=COLOUR["second"], label="R@5")
     axes.set(ylim=(0, 104), ylabel="recall, %")
     axes.legend(ncols=2, reverse=True, **ABOVE)
     bins = "; ".join(
-        f"{label} {aspect.unit}: R@1 {recall:.1f} of {queries:,} queries"
-        for label, recall, queries in data.select("label", "recall_1", "queries").iter_rows()
+        f"{recall:.1f} % ({label}, {format_plural(queries, 'query', 'queries')})"
+        for label, recall, queries in known.select("label", "recall_1", "queries").iter_rows()
     )
-    title = f"Recall by {aspect.title}"
-    return Plot(f"recall_by_{aspect.name}", title, f"{title} of the nearest positive. {bins}.", figure, data)
+    title = f"Recall by {title_of(aspect)}"
+    alt = f"R@1 by {title_of(aspect)} of the nearest positive: {bins}."
+    return Plot(f"recall_by_{aspect.name}", title, alt, figure, data, bars=len(known))
+
+
+def weakest_bin(outcomes: pl.DataFrame, unit: str) -> str:
+    """Return a sentence on the bin whose R@1 is lowest compared to an adjacent bin, of those with enough queries."""
+    drops = []
+    for aspect in aspects(unit):
+        bins = recall_by(outcomes, aspect).filter(pl.col("queries") >= MIN_QUERIES).to_dicts()
+        for one, other in itertools.pairwise(bins):
+            low, high = sorted((one, other), key=lambda each: float(each["recall_1"]))
+            drops.append((high["recall_1"] - low["recall_1"], low, high))
+    if not drops:
+        return f"Too few queries to say where the model fails most: fewer than two bins have {MIN_QUERIES} queries."
+    drop, low, high = max(drops, key=lambda each: each[0])
+    if not drop:
+        return f"R@1 is the same in all bins of distance, heading and years that have {MIN_QUERIES} queries."
+    chance = " The intervals overlap: this may be chance." if low["high_1"] >= high["low_1"] else ""
+    where, other = (each["label"].replace("same year", "0 years") for each in (low, high))
+    return (
+        f"Fails most at {where} from the nearest positive: "
+        f"R@1 is {low['recall_1']:.0f} % ({low['queries']:,} queries), against {high['recall_1']:.0f} % "
+        f"at {other} ({high['queries']:,} queries).{chance}"
+    )
 
 
 def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
-    """Return the 95 % interval of a proportion, in percent (Wilson 1927)."""
+    """Return the 95 % interval of a proportion, in percent (Wilson 1927); of no trials, all of it."""
+    if not trials:
+        return 0.0, 100.0
     share, spread = hits / trials, Z**2 / trials
     centre = (share + spread / 2) / (1 + spread)
     half = Z * math.sqrt(share * (1 - share) / trials + spread / (4 * trials)) / (1 + spread)
@@ -86,37 +96,53 @@ def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
 
 def plot_matches_by(outcomes: pl.DataFrame, aspect: Aspect) -> Plot | None:
     """Return correct and incorrect first matches, binned by their difference; None if nothing is known."""
-    is_right = pl.col("state") == RIGHT
-    data = _count_by_bin(outcomes, f"match_{aspect.name}", aspect, right=is_right.sum(), wrong=(~is_right).sum())
+    is_correct = pl.col("state") == CORRECT
+    data = _count_by_bin(
+        outcomes, f"match_{aspect.name}", aspect, correct=is_correct.sum(), incorrect=(~is_correct).sum()
+    )
     if data.is_empty():
         return None
-    figure, axes = _new_bar_chart(data["label"].to_list(), aspect.unit)
+    figure, axes = _new_bar_chart(data, aspect)
+    x, correct, incorrect = range(len(data)), data["correct"], data["incorrect"]
+    axes.bar(x, correct, width=0.6, color=COLOUR["correct"], label="correct")
     hatched: dict[str, Any] = {"hatch": "////", "edgecolor": COLOUR["surface"], "linewidth": 0}
-    axes.bar(range(len(data)), data["right"], width=0.6, color=COLOUR["right"], label="correct")
-    axes.bar(
-        *(range(len(data)), data["wrong"], 0.6, data["right"]), color=COLOUR["wrong"], label="incorrect", **hatched
-    )
-    for x, (right, wrong) in enumerate(data.select("right", "wrong").iter_rows()):
-        axes.text(x, right + wrong, f"{right / (right + wrong):.0%}", ha="center", va="bottom", fontsize=8)
+    axes.bar(x, incorrect, 0.6, correct, color=COLOUR["incorrect"], label="incorrect", **hatched)
+    totals = correct + incorrect
+    for place, right, total in zip(x, correct, totals, strict=True):
+        axes.text(place, total, f"{right / total:.0%}" if total else "", ha="center", va="bottom")
     count_axis(axes, "queries")
-    axes.set_ylim(0, 1.12 * (data["right"] + data["wrong"]).to_numpy().max())
+    axes.set_ylim(0, 1.12 * totals.to_numpy().max())
     axes.legend(ncols=2, **ABOVE)
     bins = "; ".join(
-        f"{label} {aspect.unit}: {right:,} correct, {wrong:,} incorrect"
-        for label, right, wrong in data.select("label", "right", "wrong").iter_rows()
+        f"{right:,} of {right + other:,} ({label})"
+        for label, right, other in data.select("label", "correct", "incorrect").iter_rows()
+        if right + other
     )
-    title = f"First matches by {aspect.title}"
-    return Plot(f"matches_by_{aspect.name}", title, f"{title}. {bins}.", figure, data)
+    title = f"First matches by {title_of(aspect)}"
+    alt = f"Correct first matches by {title_of(aspect)}: {bins}."
+    return Plot(f"matches_by_{aspect.name}", title, alt, figure, data, bars=int((totals > 0).sum()))
 
 
 def _count_by_bin(outcomes: pl.DataFrame, column: str, aspect: Aspect, **counts: pl.Expr) -> pl.DataFrame:
+    """Return the counts per bin, up to the last bin that is not empty."""
     known = outcomes.filter(pl.col(column).is_not_null())
-    data = known.group_by(aspect.bin_of(pl.col(column)).alias("bin")).agg(**counts).sort("bin")
-    return data.with_columns(label=pl.Series([aspect.labels[number] for number in data["bin"]], dtype=pl.String))
+    number = pl.sum_horizontal([(pl.col(column) > end).cast(pl.Int32) for end in aspect.ends])
+    counted = known.group_by(number.alias("bin")).agg(**counts)
+    last = max(counted["bin"].to_list(), default=-1)
+    every = pl.DataFrame(
+        {"bin": range(last + 1), "label": aspect.labels[: last + 1]}, schema_overrides={"bin": pl.Int32}
+    )
+    return every.join(counted, on="bin", how="left", maintain_order="left").fill_null(0)
 
 
-def _new_bar_chart(labels: list[str], unit: str) -> tuple[Figure, Axes]:
+def _new_bar_chart(data: pl.DataFrame, aspect: Aspect) -> tuple[Figure, Axes]:
+    """Return axes for a bar per bin, labelled as in "3-5" and, if there is a column of them, with the queries."""
     figure, axes = new_chart()
+    labels = [label.rsplit(" ", 1)[0].replace(" to ", "-").replace("over ", ">") for label in data["label"]]
+    unit = aspect.labels[-1].rsplit(" ", 1)[1]
+    if "queries" in data.columns:
+        labels = [f"{label}\n{queries:,}" for label, queries in zip(labels, data["queries"], strict=True)]
+        unit += "; below, the number of queries"
     axes.set_xticks(range(len(labels)), labels=labels)
     axes.set_xlabel(unit)
     leave_slots(axes, 0, len(labels) - 1)

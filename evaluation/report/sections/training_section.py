@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from data_manifest.tables import best_epoch, read_table
 from evaluation.report.charts.plot import Plot
-from evaluation.report.charts.style import ABOVE, COLOUR, leave_slots, new_chart, number_slots
+from evaluation.report.charts.style import COLOUR, GROUP_COLOURS, leave_slots, new_chart, note_cut, number_slots
 from evaluation.report.find_inputs import ReportInputs
 from evaluation.report.format_values import format_percent
 from evaluation.report.page.blocks import Charts, Note, Section, Table
@@ -18,6 +18,7 @@ RECALLS = {  # colour role and marker of each
     "recall_10": ("group5", "^"),
     "recall_20": ("group7", "D"),
 }
+BELOW: dict[str, Any] = {"loc": "outside lower center", "columnspacing": 1, "handletextpad": 0.3, "handlelength": 1.2}
 
 
 def training_section(inputs: ReportInputs) -> Section:
@@ -28,21 +29,32 @@ def training_section(inputs: ReportInputs) -> Section:
     if metrics.is_empty():
         return Section("training", "Training", "The model was evaluated without any training.")
     plots = [plot_loss(metrics), plot_recalls(metrics), plot_throughput(metrics)]
-    made = Note(f"The {inputs.training.recipe['summary']['made']}.")
+    resumed = " Dashed lines: training was resumed." if resumed_at(metrics) else ""
+    made = Note(f"The {inputs.training.recipe['summary']['made']}.{resumed}")
     charts = Charts([plot for plot in plots if plot is not None])
     lead = "Each epoch trains on one group, with a classifier of its own, and is followed by a validation."
     return Section("training", "Training", lead, [made, charts, _table_of_epochs(metrics)])
 
 
 def plot_loss(metrics: pl.DataFrame) -> Plot:
-    """Return the loss by epoch."""
+    """Return the loss by epoch, coloured by group as on the map of groups."""
     figure, axes = new_chart()
-    axes.plot(metrics["epoch"], metrics["loss"], color=COLOUR["accent"], marker="o", markersize=4)
+    axes.plot(metrics["epoch"], metrics["loss"], color=COLOUR["unknown"], linewidth=1)
+    trained = metrics["group_index"].unique(maintain_order=True)
+    for number, group in enumerate(trained):
+        rows = metrics.filter(pl.col("group_index") == group)
+        is_coloured = number < len(GROUP_COLOURS)
+        colour = GROUP_COLOURS[number] if is_coloured else COLOUR["unknown"]
+        label = f"group {group}" if is_coloured and len(trained) > 1 else None
+        axes.plot(rows["epoch"], rows["loss"], "o", color=colour, markersize=5, label=label)
+    if len(trained) > 1:
+        figure.legend(ncols=4, **BELOW)
     axes.set_ylabel("CosFace loss")
     _label_epochs(axes, metrics)
     first, last = metrics["loss"][0], metrics["loss"][-1]
-    alt = f"Mean loss by epoch: {first:.3g} in the first, {last:.3g} in the last of {len(metrics)}."
-    return Plot("loss", "Loss", alt, figure, metrics.select("epoch", "group_index", "loss", "resumes"))
+    alt = f"Mean loss: {first:.3g} in the first epoch, {last:.3g} in the last of {len(metrics)}."
+    data = metrics.select("epoch", "group_index", "loss", "resumes")
+    return Plot("loss", "Loss", alt, figure, data, note_cut(axes), len(metrics))
 
 
 def plot_recalls(metrics: pl.DataFrame) -> Plot | None:
@@ -59,13 +71,14 @@ def plot_recalls(metrics: pl.DataFrame) -> Plot | None:
             metrics["epoch"], metrics[name], color=COLOUR[role], marker=marker, markersize=4, label=label, zorder=layer
         )
     axes.set_ylabel("validation recall, %")
-    axes.legend(ncols=len(known), columnspacing=1.2, **ABOVE)
+    figure.legend(ncols=len(known), **BELOW)
     _label_epochs(axes, metrics)
     best = best_epoch(metrics).row(0, named=True)
     alt = "Validation recalls by epoch; R@1 is always 0."
     if best["recall_1"]:
         alt = f"Validation recalls by epoch; R@1 is best after epoch {best['epoch']}, {best['recall_1']:.1f} percent."
-    return Plot("validation", "Validation recall", alt, figure, metrics.select("epoch", *known))
+    data = metrics.select("epoch", *known)
+    return Plot("validation", "Validation recall", alt, figure, data, note_cut(axes), len(metrics))
 
 
 def plot_throughput(metrics: pl.DataFrame) -> Plot:
@@ -75,10 +88,10 @@ def plot_throughput(metrics: pl.DataFrame) -> Plot:
     axes.set_ylabel("images per second")
     _label_epochs(axes, metrics)
     speed, waiting = metrics.select("images_per_second", "data_wait_share").mean().row(0)
-    note = f"{waiting:.0%} of the time was spent waiting for images."
+    note = f"{100 * waiting:.0f} % of the time was spent waiting for images."
     alt = f"Throughput by epoch: {speed:.3g} images per second on average. {note}"
     data = metrics.select("epoch", "images_per_second", "data_wait_share")
-    return Plot("throughput", "Throughput", alt, figure, data, note)
+    return Plot("throughput", "Throughput", alt, figure, data, note, len(metrics))
 
 
 def _label_epochs(axes: Axes, metrics: pl.DataFrame) -> None:
@@ -87,9 +100,7 @@ def _label_epochs(axes: Axes, metrics: pl.DataFrame) -> None:
     leave_slots(axes, 1, len(metrics))
     number_slots(axes, 1, len(metrics))
     for epoch in resumed_at(metrics):
-        axes.axvline(epoch - 0.5, color=COLOUR["wrong"], linewidth=1, linestyle=(0, (3, 2)))
-        top: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "va": "top", "ha": "right"}
-        axes.annotate("resumed", (epoch - 0.5, 1), rotation=90, fontsize=7, **top)
+        axes.axvline(epoch - 0.5, color=COLOUR["incorrect"], linewidth=1, linestyle=(0, (3, 2)))
 
 
 def resumed_at(metrics: pl.DataFrame) -> list[int]:
@@ -102,7 +113,7 @@ def _table_of_epochs(metrics: pl.DataFrame) -> Table:
     rows = []
     for epoch in metrics.to_dicts():
         recalls = [format_percent(epoch.get(name)) for name in RECALLS]
-        speed, waiting = f"{epoch['images_per_second']:,.0f}", f"{epoch['data_wait_share']:.0%}"
+        speed, waiting = f"{epoch['images_per_second']:,.0f}", f"{100 * epoch['data_wait_share']:.0f} %"
         rows.append([f"{epoch['epoch']}", f"{epoch['group_index']}", f"{epoch['loss']:.3f}", *recalls, speed, waiting])
     head = ("epoch", "group", "loss", "R@1", "R@5", "R@10", "R@20", "images/s", "data wait")
     published = best_epoch(metrics)["epoch"][0]

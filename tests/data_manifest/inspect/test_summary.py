@@ -68,6 +68,20 @@ def test_the_keys_and_the_counts(artifact: Path, rows: list[dict[str, Any]]) -> 
     ]
 
 
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {"headings": {"below 0": 2, "-1": 0}, "UTM kept": {"swapped": 3}},
+        {"rejects": 11, "rejects: odd name": 3, "headings: below 0": 2, "headings: -1": 0, "UTM kept: swapped": 3},
+    ],
+    ids=["nested", "as stored before"],
+)
+def test_unusual_values(counts: dict[str, Any], publish_tables: PublishTables) -> None:
+    facts = summarise(publish_tables(RECIPE, {"manifest": [[]], "rejects": [[]]}, counts))
+    assert facts["oddities"] == [{"what": "headings: below 0", "images": 2}, {"what": "UTM kept: swapped", "images": 3}]
+    assert "  headings: below 0  2" in show_summary(facts, ASCII).splitlines()
+
+
 def test_headings_fall_into_twelve_bins(artifact: Path, rows: list[dict[str, Any]]) -> None:
     facts = summarise(artifact)
     headings = [row["heading"] for row in rows]

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 
 from data_manifest.errors import UserError
-from data_manifest.inspect.show_garbage import show_garbage
+from data_manifest.inspect.contents import show_garbage
 from data_manifest.store import garbage
 from data_manifest.store.find import list_artifacts
 from data_manifest.store.garbage import collect_garbage, reasons_to_keep
 from data_manifest.store.publish import make_current, publishing
 from data_manifest.store.recipe import Recipe
 from data_manifest.store.references import STAGES, read_artifacts, read_users
-from data_manifest.store.staging import STAGING
+from data_manifest.store.staging import STAGING, new_name
 from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
 from pipeline.manifest.build_manifest import build_manifest
@@ -341,14 +341,14 @@ def test_two_collections_at_once_remove_each_artifact_once(
     paths = sorted(publish(recipe(version=version)) for version in (1, 2, 3))
     kept = publish(recipe(version=4))
     others: list[dict[str, Any]] = []
-    take_out = garbage._take_out
 
-    def other_first(folder: Path, artifacts: Path) -> Path:
-        monkeypatch.setattr(garbage, "_take_out", take_out)
+    def other_first(mark: str) -> str:
+        """Run another collection just before the first artifact is renamed."""
+        monkeypatch.setattr("data_manifest.store.garbage.new_name", new_name)
         others.append(collect_garbage(artifacts))
-        return take_out(folder, artifacts)
+        return new_name(mark)
 
-    monkeypatch.setattr(garbage, "_take_out", other_first)
+    monkeypatch.setattr("data_manifest.store.garbage.new_name", other_first)
     reports = [collect_garbage(artifacts), *others]
     assert sorted(row["path"] for report in reports for row in report["removed"]) == list(map(str, paths))
     assert list_artifacts(artifacts) == [kept]

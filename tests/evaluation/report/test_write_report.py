@@ -16,9 +16,8 @@ from evaluation.report.write_report import write_report
 from tests.evaluation.report.conftest import COMMAND, HOSTILE, MODEL_DIGEST, Town, publish_evaluation
 
 FIGURES = {
-    *("images_map", "headings", "years", "group_map", "heading_bins", "classes_by_group", "images_by_group"),
-    *("images_by_class", "loss", "validation", "throughput", "recall_curve", "queries_map"),
-    *(f"{what}_by_{aspect}" for what in ("recall", "matches") for aspect in ("distance", "heading", "years")),
+    *("images_map", "headings", "group_map", "heading_bins", "classes_by_group", "images_by_group"),
+    *("loss", "validation", "throughput", "recall_curve", "queries_map", "localisation_error"),
 }
 
 
@@ -43,7 +42,7 @@ def test_data_of_the_recall_curve(report: Path) -> None:
 
 def test_page_shows_the_numbers(page: str) -> None:
     for words in (
-        *("44.4 %", "ResNet18", "descriptors of 32 dimensions", "25 metres"),
+        *("44.4 %", "ResNet18-32 on town, test queries v1", "25 m</dd>", "<dt>dimensions</dt><dd>32</dd>"),
         *("9 queries and 12 database images", "1 query has no positive"),
         *("wrong number of fields", "The best of 4 epochs is 4.", COMMAND),
     ):
@@ -71,7 +70,8 @@ def test_equal_inputs_give_equal_bytes(town: Town, report: Path, tmp_path: Path)
     )
     assert len(files) == 2 * len(FIGURES) + 1
     for file in files:
-        assert (report / file).read_bytes() == (again / file).read_bytes(), file
+        content = (again / file).read_bytes().replace(bytes(tmp_path / "again"), bytes(town.artifacts))
+        assert (report / file).read_bytes() == content, file
 
 
 def evaluate_model_from_elsewhere(town: Town) -> Path:
@@ -126,7 +126,7 @@ def test_several_test_sets_on_one_page(town: Town) -> None:
         pass
     report = write_report(recipe.folder(town.artifacts), town.artifacts, ReportSettings(report_queries=2))
     page = (report / "report.html").read_text()
-    assert "<h1>ResNet18 on 2 test sets</h1>" in page
+    assert "<h1>ResNet18-32 on 2 test sets</h1>" in page
     assert page.count('class="gallery"') == 2
     curves = sorted(path.name for path in (report / "figures").glob("recall_curve*"))
     assert curves == ["recall_curve-town_test_queries_v1_1", "recall_curve-town_test_queries_v1_2"]

@@ -6,6 +6,7 @@ import pickle
 import socket
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from pipeline.groups.settings import GroupSettings
 from pipeline.listing.list_images import list_images
 from pipeline.listing.shuffle import Shuffle, SpilledPaths
 from pipeline.manifest.build_manifest import build_manifest
-from pipeline.manifest.build_partition import ManifestBuild, Partition, build_partition
+from pipeline.manifest.build_partition import ManifestBuild, build_partition
 
 NameWith = Callable[..., str]
 HOST = socket.gethostname()
@@ -90,7 +91,7 @@ def test_paths_that_a_machine_does_not_see(tmp_path: Path, train: Path) -> None:
     images = images_of(train)
     train.with_name("scratch").rename(tmp_path / "elsewhere")
     with pytest.raises(UserError) as error:
-        on_worker(build_partition, Partition(images, ManifestBuild(tmp_path, strict=True)))
+        on_worker(partial(build_partition, ManifestBuild(tmp_path, strict=True)), images)
     assert str(error.value) == (
         f"{HOST} does not see {images.file}: "
         "all machines of the cluster must see the shared folders under the same paths"
@@ -98,12 +99,10 @@ def test_paths_that_a_machine_does_not_see(tmp_path: Path, train: Path) -> None:
 
 
 def test_a_folder_that_a_machine_does_not_see_is_told_and_not_made(tmp_path: Path, train: Path) -> None:
-    job = Partition(images_of(train), ManifestBuild(tmp_path / "A" / "staging", strict=True))
-    with pytest.raises(
-        UserError, match=f"^{HOST} does not see {job.manifest.folder}/rejects: all machines of the cluster"
-    ):
-        on_worker(build_partition, job)
-    assert not job.manifest.folder.parent.exists()
+    manifest = ManifestBuild(tmp_path / "A" / "staging", strict=True)
+    with pytest.raises(UserError, match=f"^{HOST} does not see {manifest.folder}/rejects: all machines of the cluster"):
+        on_worker(partial(build_partition, manifest), images_of(train))
+    assert not (tmp_path / "A").exists()
 
 
 class Posting(Executor):
@@ -155,12 +154,12 @@ def test_a_partition_that_is_made_twice_at_once(tmp_path: Path, train: Path, mon
     first = build_manifest(train, tmp_path / "A")
     folder = tmp_path / "A" / STAGING / "being made"
     folder.mkdir(parents=True)
-    job = Partition(images_of(train), ManifestBuild(folder, strict=True, earlier=(first,)))
-    made = build_partition(job)
+    job = ManifestBuild(folder, strict=True, earlier=(first,)), images_of(train)
+    made = build_partition(*job)
     assert made.is_linked
-    assert build_partition(job) == made
+    assert build_partition(*job) == made
     monkeypatch.setattr(os, "link", lambda *paths: (_ for _ in ()).throw(OSError(errno.EPERM, "no links here")))
-    again = build_partition(job)
+    again = build_partition(*job)
     assert (again.name, again.counts) == (made.name, made.counts)
     for table in ("manifest", "rejects"):
         assert [path.name for path in (folder / table).iterdir()] == [made.name]

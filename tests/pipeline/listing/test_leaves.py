@@ -23,7 +23,8 @@ NAME = "@0545981.19@4184971.70@10@S@037.81098@-122.47762@{}@@174@@@@201409@@.jpg
 def leaves_of(paths: list[str]) -> Leaves:
     hashed, leaves = hash_lines("".join(f"{path}\n" for path in paths).encode()), Leaves()
     for row, leaf in enumerate(hashed.leaves):
-        leaves.add(np.array([leaf]), np.array([1]), hashed.hashes[:, [row]])
+        leaves.rows[leaf] += 1
+        leaves.sums[:, leaf] += hashed.hashes[:, row]
     return leaves
 
 
@@ -53,6 +54,17 @@ def test_lines_are_hashed_alike_whatever_is_around_them() -> None:
         assert hashed.leaves.tolist() == [leaf_of(path) for path in paths]
         assert hashed.lines.to_list() == [f"{path}\n".encode() for path in paths]
         assert hashed.leaves[hashed.order()].tolist() == sorted(hashed.leaves.tolist())
+
+
+def test_lines_add_up_by_leaf_and_by_other_keys() -> None:
+    expected, content = leaves_of(CITY), "".join(f"{path}\n" for path in CITY).encode()
+    halves = hash_lines(content).sum_up(half=np.arange(len(CITY)) % 2)
+    assert halves["half"].unique().sort().to_list() == [0, 1]
+    assert halves.filter(pl.col("half") == 0)["rows"].sum() == (len(CITY) + 1) // 2
+    for sums in (hash_lines(content).sum_up(), halves):
+        leaves = Leaves().add(sums)
+        assert np.array_equal(leaves.rows, expected.rows)
+        assert np.array_equal(leaves.sums, expected.sums)
 
 
 def test_a_leaf_is_of_one_folder_and_images_of_one_place_share_it() -> None:

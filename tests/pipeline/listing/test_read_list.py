@@ -1,5 +1,3 @@
-import hashlib
-import json
 import random
 import re
 from pathlib import Path
@@ -9,14 +7,14 @@ import xxhash
 
 from data_manifest.errors import UserError
 from pipeline.listing import read_list
-from pipeline.listing.read_list import clean_lines, digest_of_list, read_bytes, split_list
+from pipeline.listing.read_list import ListBlock, clean_lines, find_blocks, read_block, read_bytes
 
 
 def read(tmp_path: Path, content: bytes) -> list[bytes]:
     """Return the paths of a list."""
     (tmp_path / "list").write_bytes(content)
-    blocks = [read_bytes(tmp_path / "list", *borders) for borders in split_list(tmp_path / "list")]
-    lines = b"".join(map(clean_lines, filter(len, blocks)))
+    blocks = find_blocks(tmp_path / "list")
+    lines = b"".join(content for block in blocks for content in read_block(tmp_path / "list", block))
     assert not lines or lines.endswith(b"\n")
     return lines.split(b"\n")[:-1]
 
@@ -95,23 +93,10 @@ def test_blocks_of_any_size(
     monkeypatch.setattr(read_list, "BLOCK_BYTES", block_bytes)
     content = mark + b"\n".join(lines) + end
     assert read(tmp_path, content) == lines
-    borders = split_list(tmp_path / "list")
-    assert b"".join(content[begin:end] for begin, end in borders) == content.removeprefix(mark)
-    assert len(borders) <= len(content) // block_bytes + 1
-
-
-def test_a_lists_digest_is_that_of_its_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    digests = set()
-    for content in (b"", b"a", b"ab", b"ba", b"a" * 99, b"a" * 100, b"a" * 101, b"a" * 50 + b"b" * 50):
-        (tmp_path / "list").write_bytes(content)
-        monkeypatch.setattr(read_list, "DIGEST_BYTES", 50)
-        digest = digest_of_list(tmp_path / "list")
-        monkeypatch.setattr(read_list, "READ_BYTES", 7)
-        assert digest_of_list(tmp_path / "list") == digest
-        parts = [xxhash.xxh3_128_hexdigest(content[begin : begin + 50]) for begin in range(0, len(content) or 1, 50)]
-        assert digest == hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()[:16]
-        digests.add(digest)
-    assert len(digests) == 8
+    blocks = find_blocks(tmp_path / "list")
+    assert b"".join(content[begin:end] for begin, end, _ in blocks) == content.removeprefix(mark)
+    assert [digest for *_, digest in blocks] == [xxhash.xxh3_128_digest(content[begin:end]) for begin, end, _ in blocks]
+    assert len(blocks) <= len(content) // block_bytes + 1
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
@@ -122,12 +107,16 @@ def test_utf_16_is_refused(tmp_path: Path, encoding: str) -> None:
 
 
 def test_a_missing_list(tmp_path: Path) -> None:
-    for missing in (lambda: split_list(tmp_path / "list"), lambda: read_bytes(tmp_path / "list", 0, 1)):
+    for missing in (lambda: find_blocks(tmp_path / "list"), lambda: read_bytes(tmp_path / "list", 0, 1)):
         with pytest.raises(UserError, match=r"list: cannot be read: No such file or directory$"):
             missing()
 
 
-def test_a_list_that_gets_shorter_while_it_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b"a.jp", b"b.jpg\n"])
+def test_a_list_that_changes_while_it_is_read(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "list").write_bytes(b"a.jpg\n")
+    (block,) = find_blocks(tmp_path / "list")
+    (tmp_path / "list").write_bytes(content)
     with pytest.raises(UserError, match=r"list has changed while it was being read\. Run again\.$"):
-        read_bytes(tmp_path / "list", 0, 100)
+        list(read_block(tmp_path / "list", block))
+    assert list(read_block(tmp_path / "list", ListBlock(0, len(content), xxhash.xxh3_128_digest(content))))

@@ -4,35 +4,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
-from data_manifest.errors import UserError
 from data_manifest.tables import read_notes, read_table, write_table
 from pipeline.listing.leaves import LeafRange
-from pipeline.listing.lines import Lines
+from pipeline.listing.shuffle import SpilledPaths
 from pipeline.manifest import build_partition as partition_module
-from pipeline.manifest.build_partition import Built, ManifestBuild, Partition, build_partition
+from pipeline.manifest.build_partition import Built, ManifestBuild, build_partition
 from pipeline.metadata.paths import Paths
 from tests.pipeline.conftest import as_lines
 
 NameWith = Callable[..., str]
 
 
-@dataclasses.dataclass(frozen=True)
-class Given:
-    """Images that are at hand."""
-
-    paths: tuple[bytes, ...]
-
-    @property
-    def leaves(self) -> LeafRange:
-        """Say that they are all of a partition."""
-        return LeafRange("b01", 0, 1, len(self.paths), str(sorted(self.paths)))
-
-    def read(self) -> Lines:
-        """Give the paths."""
-        return as_lines(self.paths)
+def spill(paths: list[bytes], folder: Path) -> SpilledPaths:
+    """Write the spill file of a single partition."""
+    file, leaves = folder / "spilled", LeafRange("b01", 0, 1, len(paths), str(sorted(paths)))
+    file.write_bytes(as_lines(paths).content.tobytes())
+    return SpilledPaths(leaves, file, np.array([[0, file.stat().st_size]]), escapes_newlines=False)
 
 
 Make = Callable[..., Built]
@@ -46,7 +37,7 @@ def make(tmp_path: Path) -> Make:
         (tmp_path / folder).mkdir(exist_ok=True)
         artifacts = tuple(tmp_path / each for each in earlier)
         manifest = ManifestBuild(tmp_path / folder, strict, artifacts)
-        return build_partition(Partition(Given(tuple(paths)), manifest))
+        return build_partition(manifest, spill(paths, tmp_path))
 
     return make
 
@@ -137,13 +128,11 @@ def test_no_images_are_tables_without_rows(make: Make, tmp_path: Path) -> None:
     assert len(read_table(tmp_path / "A", "manifest")) == len(read_table(tmp_path / "A", "rejects")) == 0
 
 
-def test_images_that_cannot_be_read_leave_nothing(tmp_path: Path) -> None:
-    class Gone(Given):
-        def read(self) -> Lines:
-            raise UserError("gone")
-
-    with pytest.raises(UserError, match="gone"):
-        build_partition(Partition(Gone(()), ManifestBuild(tmp_path, strict=True)))
+def test_images_that_cannot_be_read_leave_nothing(paths: list[bytes], tmp_path: Path) -> None:
+    images = spill(paths, tmp_path)
+    images.file.unlink()
+    with pytest.raises(FileNotFoundError):
+        build_partition(ManifestBuild(tmp_path, strict=True), images)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -170,7 +159,7 @@ def test_paths_as_text(path: bytes, text: str, is_utf8: bool) -> None:
 def test_half_a_partition_of_other_headings_leaves_nothing(make: Make, paths: list[bytes], tmp_path: Path) -> None:
     """Its rejects were written when a run was killed that read -1 as 359 degrees."""
     (tmp_path / "A").mkdir()
-    other = build_partition(Partition(Given(tuple(paths)), ManifestBuild(tmp_path / "A", True), negative_headings=True))
+    other = build_partition(ManifestBuild(tmp_path / "A", True), spill(paths, tmp_path), negative_headings=True)
     (tmp_path / "A" / "manifest" / other.name).unlink()
     made = make(paths, "B", earlier=("A",))
     assert made.name != other.name

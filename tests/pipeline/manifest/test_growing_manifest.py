@@ -275,14 +275,32 @@ def test_list_that_changes_after_the_listing_is_an_error(
     list_file.write_text(name_with())
 
     def change_list(*arguments: Any) -> Shuffle:
-        shuffle = Shuffle(*arguments)
         list_file.unlink() if gone else list_file.write_text(name_with(pano_id="after"))
-        return shuffle
+        return Shuffle(*arguments)
 
     monkeypatch.setattr(manifest_module, "Shuffle", change_list)
     with pytest.raises(UserError, match=f"{list_file}(: cannot be read: No such file| has changed while it was being)"):
         build_manifest(city, tmp_path / "A", "city")
     assert list_artifacts(tmp_path / "A") == []
+
+
+def test_list_that_changes_after_it_was_read_gives_the_manifest_of_before(
+    city: Path, tmp_path: Path, name_with: NameWith, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list_file = city.with_name("train_images_paths.txt")
+    list_file.write_text(name_with(pano_id="before"))
+
+    def change_list(*arguments: Any) -> Shuffle:
+        shuffle = Shuffle(*arguments)
+        list_file.write_text(name_with(pano_id="after"))
+        return shuffle
+
+    with monkeypatch.context() as patch:
+        patch.setattr(manifest_module, "Shuffle", change_list)
+        before = build_manifest(city, tmp_path / "A", "city")
+    after = build_manifest(city, tmp_path / "A", "city")
+    panoramas = [read_table(manifest, "manifest")["pano_id"].to_list() for manifest in (before, after)]
+    assert panoramas == [["before"], ["after"]]
 
 
 def test_manifest_of_an_older_version_is_ignored(city: Path, tmp_path: Path, build: Build) -> None:

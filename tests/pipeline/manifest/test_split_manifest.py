@@ -14,7 +14,8 @@ from data_manifest.tables import read_table
 from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
 from pipeline.manifest.build_manifest import build_manifest
-from pipeline.manifest.split_manifest import SplitSettings, split_manifest
+from pipeline.manifest.settings import SplitSettings
+from pipeline.manifest.split_manifest import split_manifest
 
 Photos = Callable[..., Path]
 

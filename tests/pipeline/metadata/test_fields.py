@@ -15,7 +15,7 @@ from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
 from pipeline.manifest.build_manifest import build_manifest
 from pipeline.metadata.fields import heading_in_range
-from pipeline.planning.count_images import class_settings, count_images
+from pipeline.planning.count_images import count_images
 from pipeline.sources.make_source import make_source
 from pipeline.sources.settings import SourceSettings
 from tests.helpers import tables_in
@@ -24,11 +24,11 @@ from tests.pipeline.conftest import write
 NameWith = Callable[..., str]
 Headings = Callable[..., dict[str, float | None]]
 UNKNOWN, KEPT = (
-    "headings: -1, taken as unknown",
-    "headings: -1, taken as 359 degrees because other headings are negative",
+    "-1, taken as unknown",
+    "-1, taken as 359 degrees because other headings are negative",
 )
-NEGATIVE = "headings: below 0, turned by 360 degrees"
-OUTSIDE = "headings: outside -360 to 450 degrees, taken as unknown"
+NEGATIVE = "below 0, turned by 360 degrees"
+OUTSIDE = "outside -360 to 450 degrees, taken as unknown"
 
 
 @pytest.fixture
@@ -63,8 +63,7 @@ def headings(manifest: Path) -> list[float | None]:
 
 
 def odd(manifest: Path) -> dict[str, int]:
-    summary = read_recipe(manifest)["summary"]
-    return {key: count for key, count in summary.items() if key.startswith("headings: ") and count}
+    return {what: count for what, count in read_recipe(manifest)["summary"]["headings"].items() if count}
 
 
 CASES = [  # as written, as read, and what is counted
@@ -110,7 +109,7 @@ def test_odd_headings_are_logged_and_shown(
     main(["summary", str(manifest)])
     lines = filter(None, capsys.readouterr().out.splitlines())
     shown = {line.strip().rpartition(" ")[0].strip(): line.split()[-1] for line in lines}
-    assert (shown[OUTSIDE], shown[UNKNOWN]) == ("1", "2")
+    assert (shown[f"headings: {OUTSIDE}"], shown[f"headings: {UNKNOWN}"]) == ("1", "2")
 
 
 def test_the_heading_of_a_reject_is_ignored(tmp_path: Path, name_with: NameWith) -> None:
@@ -186,12 +185,10 @@ def test_a_plan_from_names_is_that_of_the_manifest(from_names: Callable[..., Pat
         counts = [
             count_images(images, tmp_path / "none", [settings]) for images in (from_names(*written), tmp_path / "train")
         ]
-        by_class = [each.by_class[class_settings(settings)].sort("heading_bin") for each in counts]
+        by_class = [each.by_class[settings].sort("heading_bin") for each in counts]
         assert by_class[0].equals(by_class[1])
         assert [each.manifest is None for each in counts] == [False, True]
-        summaries = [
-            {key: each.summary[key] for key in (UNKNOWN, KEPT, NEGATIVE, "without_heading")} for each in counts
-        ]
+        summaries = [{key: each.summary[key] for key in ("headings", "without_heading")} for each in counts]
         assert summaries[0] == summaries[1]
 
 

@@ -8,9 +8,8 @@ import pytest
 from pipeline.metadata import rejects
 from pipeline.metadata.fields import written
 from pipeline.metadata.paths import Paths
-from pipeline.metadata.read_names import read_names
+from pipeline.metadata.read_names import parse_names, read_names
 from pipeline.metadata.rejects import RULES, Reason, Rule, rejected
-from pipeline.metadata.sf_xl_names import parse_names
 
 NameWith = Callable[..., str]
 # Fields of names that are rejects, each by another rule at least.

@@ -11,8 +11,8 @@ from data_manifest.tables import read_table
 from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
 from pipeline.manifest.build_manifest import build_manifest
+from pipeline.metadata.read_names import parse_names
 from pipeline.metadata.rejects import Reason
-from pipeline.metadata.sf_xl_names import parse_names
 from tests.pipeline.conftest import write
 
 NameWith = Callable[..., str]

@@ -121,7 +121,7 @@ def test_a_test_set_keeps_them_with_a_warning(
     positions = [(5334750.2 + number, 691608.9, 32, "U") for number in range(3)] + [(0, 352.3, "", ""), MUNICH]
     manifest = build(positions, source, strict=False)
     assert len(read_table(manifest, "manifest")) == 5
-    assert read_recipe(manifest)["summary"]["UTM kept: easting and northing are swapped"] == 3
+    assert read_recipe(manifest)["summary"]["UTM kept"]["easting and northing are swapped"] == 3
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     text = "3 images kept with a UTM position that cannot be in its zone: easting and northing are swapped"
     assert warnings == [f"{source}: {text}"]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from pipeline.listing.list_images import list_images
 from pipeline.panoramas.crop_names import crop_path, read_panoramas
-from pipeline.sources.names_source import NAMES_SOURCE
+from pipeline.sources.source import NAMES_SOURCE
 from tests.pipeline.conftest import write
 
 NameWith = Callable[..., str]

@@ -33,7 +33,7 @@ def name(east: float, north: float, heading: object = "", when: object = 2015, s
 
 
 def texts(advice: Advice) -> str:
-    return "\n".join(f"{remark.kind}: {remark.text}" for remark in advice.remarks)
+    return "\n".join(f"{kind}: {text}" for kind, text in advice.remarks)
 
 
 def dense_city(per_place: int = 10, headings: tuple[object, ...] = (15, 105, 195, 285)) -> list[str]:

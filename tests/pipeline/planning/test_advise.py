@@ -1,4 +1,5 @@
 import json
+import random
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +10,13 @@ from data_manifest.errors import UserError
 from pipeline.__main__ import main
 from pipeline.groups.build_groups import build_groups
 from pipeline.manifest.build_manifest import build_manifest
-from pipeline.manifest.split_manifest import SplitSettings, split_manifest
-from pipeline.planning.advise import advise
+from pipeline.manifest.settings import SplitSettings
+from pipeline.manifest.split_manifest import split_manifest
+from pipeline.planning.advise import advice_as_text, advise
 from pipeline.planning.plan_groups import EpochSettings, plan_groups
 from pipeline.sources.make_source import make_source
 from pipeline.sources.settings import SourceSettings
-from tests.pipeline.planning.conftest import dense_city, texts
+from tests.pipeline.planning.conftest import dense_city, name, texts
 
 
 def test_dense_images_get_the_published_grouping(manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
@@ -86,3 +88,24 @@ def test_command_line(
         main(["advise", str(tmp_path)])
     with pytest.raises(UserError, match=f"in {manifest.parents[1]} there are {manifest.parent}"):
         main(["advise", str(manifest.parents[1] / "trian" / "current")])
+
+
+def test_small_city_gets_narrow_cells_and_few_groups(manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
+    """33 places, 12 directions, 8 years: wide cells would leave the directions that they mix indistinguishable."""
+    cells = random.Random(0).sample(range(40_000), 33)
+    names = [
+        name(500_005 + 10 * (cell % 200), 4_000_005 + cell // 200 * 10, 30 * turn + 7, 2010 + year, f"{cell}_{year}")
+        for cell in cells
+        for turn in range(12)
+        for year in range(8)
+    ]
+    advice = advise(manifest_of(names), tmp_path / "A")
+    assert advice.plan is not None
+    settings = advice.plan.settings
+    assert (settings.M, settings.alpha, settings.N, settings.L, settings.min_images_per_class) == (10, 30, 2, 2, 5)
+    assert "--M 10 --alpha 30 --N 2 --L 2 --min-images-per-class 5 --groups-num" in advice.commands[1]
+    said = " ".join(advice_as_text(advice).split())
+    assert "396 classes of 3,168 images" in said
+    published = "M = 10, alpha = 30, N = 5, L = 2, min_images_per_class = 10"
+    assert f"the published grouping, {published}: no group can be trained on" in said
+    assert "at least 10 metres or 30 degrees apart, so that some show the same houses" in said

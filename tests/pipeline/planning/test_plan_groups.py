@@ -5,10 +5,8 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +19,7 @@ from pipeline.__main__ import main
 from pipeline.groups import preselected_images as selection
 from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
-from pipeline.listing.cache import read_scan, write_scan
-from pipeline.listing.list_images import list_images
 from pipeline.manifest.build_manifest import build_manifest
-from pipeline.planning import count_images as counting
 from pipeline.planning.plan_groups import EpochSettings, Plan, plan_groups
 from tests.pipeline.planning.conftest import fields_at
 from training.settings import TrainingSettings
@@ -99,47 +94,6 @@ def test_plans_agree_with_built_groups(train: Path, tmp_path: Path) -> None:
         assert plan.groups["group_index"].to_list() == classes["group_index"].unique().sort().to_list()
 
 
-def test_nothing_is_written(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
-    before = set(tmp_path.rglob("*"))
-    run("--M", "20")
-    assert set(tmp_path.rglob("*")) == before
-
-
-def test_counts_do_not_depend_on_partitions(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = json.loads(run("--format", "json", "--min-images-per-class", "1"))
-
-    monkeypatch.setattr(counting, "ROWS_PER_PARTITION", 30)
-    cut = json.loads(run("--format", "json", "--min-images-per-class", "1"))
-    assert cut["images"].pop("partitions") > 10 > whole["images"].pop("partitions")
-    assert abs(cut["images"].pop("manifest_bytes") - whole["images"].pop("manifest_bytes")) < 100
-    assert cut == whole
-
-
-def test_published_manifest_is_read_instead_of_names(
-    run: Run, train: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from_names = json.loads(run("--format", "json", "--M", "50"))
-    manifest = build_manifest(train, tmp_path / "A")
-
-    def fail(*arguments: Any, **more: Any) -> None:
-        raise AssertionError("names are read")
-
-    monkeypatch.setattr(counting, "read_names", fail)
-    found = json.loads(run("--format", "json", "--M", "50"))
-    for images in (manifest, manifest.parent / "current", manifest.parent):
-        assert json.loads(run("--format", "json", "--M", "50", images=images))["plans"] == from_names["plans"]
-    assert found["plans"] == from_names["plans"]
-    assert found["images"]["manifest"] == str(manifest)
-    assert found["images"]["manifest_bytes"] == sum(path.stat().st_size for path in manifest.rglob("*.*"))
-    with (tmp_path / "train_images_paths.txt").open("a") as lines:
-        lines.write("another.jpg\n")
-    with pytest.raises(AssertionError, match="names are read"):
-        run()  # it is the manifest of other images
-
-
 def test_plan_has_the_error_of_building(run: Run) -> None:
     assert "cannot be built: years = 2030: none of the 500 images is of these years" in run("--years", "2030")
     (plan,) = json.loads(run("--years", "2030", "--format", "json"))["plans"]
@@ -211,40 +165,3 @@ def test_warnings_and_errors_go_to_stderr(train: Path, tmp_path: Path) -> None:
     mistaken = output("--M", "0")
     assert mistaken.returncode != 0
     assert (mistaken.stdout, mistaken.stderr) == ("", "ERROR: M = 0: a cell needs a side of more than 0 metres\n")
-
-
-def test_listing_is_cached_only_if_a_manifest_was_built(tmp_path: Path, name_with: NameWith, run: Run) -> None:
-    folder = tmp_path / "images"
-    folder.mkdir()
-    (folder / name_with()).touch()
-    run(images=folder)
-    assert not (tmp_path / "A").exists()
-    build_manifest(folder, tmp_path / "A", listing=list_images(folder))
-    run(images=folder)
-    assert (tmp_path / "A" / ".listings").is_dir()
-
-
-def test_rescan_ignores_modification_times(tmp_path: Path, name_with: NameWith, run: Run) -> None:
-    folder = tmp_path / "images"
-    folder.mkdir()
-    (folder / name_with(pano_id=1)).touch()
-    os.utime(folder, (1_600_000_000, 1_600_000_000))
-    build_manifest(folder, tmp_path / "A")
-    (cache,) = (tmp_path / "A" / ".listings").iterdir()
-    known = read_scan(cache)
-    (folder / name_with(pano_id=2)).touch()
-    state = folder.stat()  # as where neither time tells that an image came
-    same_times = {
-        path: replace(each, modified_ns=state.st_mtime_ns, changed_ns=state.st_ctime_ns, listed_ns=2**62)
-        for path, each in known.folders.items()
-    }
-    write_scan(replace(known, folders=same_times), cache)
-    assert [
-        json.loads(run("--format", "json", *more, images=folder))["images"]["files"] for more in ((), ("--rescan",))
-    ] == [1, 2]
-
-
-def test_list_of_blank_lines_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "train_images_paths.txt").write_bytes(b"\n \n\r\n")
-    with pytest.raises(UserError, match=r"train_images_paths\.txt: no image in it$"):
-        counting.count_images(tmp_path / "train", tmp_path / "A", [GroupSettings()])

@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 import utm
 
-from pipeline.sources.table_zones import bands_for_hemispheres, split_zone_and_band
+from pipeline.sources.table_rows import with_zones_and_bands
 
 CAPE, SAN_FRANCISCO, PARIS, KUALA_LUMPUR = (-33.92, 18.42), (37.70098, -122.49646), (48.85, 2.33), (3.1, 101.6)
 
@@ -10,7 +10,7 @@ CAPE, SAN_FRANCISCO, PARIS, KUALA_LUMPUR = (-33.92, 18.42), (37.70098, -122.4964
 def zone_and_band(zone: str, band: str, east: object = "", north: object = "", latitude: object = "") -> list[str]:
     row = {"utm_zone": zone, "utm_band": band, "utm_east": east, "utm_north": north, "latitude": latitude}
     rows = pl.DataFrame({name: [str(value)] for name, value in row.items()})
-    return list(bands_for_hemispheres(rows.with_columns(*split_zone_and_band())).row(0)[:2])
+    return list(with_zones_and_bands(rows).row(0)[:2])
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from collections import Counter
 import numpy as np
 import polars as pl
 import pytest
+import utm
 
 from evaluation.report.charts.maps import Extent, count_squares, draw_density, new_map, square_side
 from evaluation.report.charts.style import ROUND_NUMBERS
@@ -16,11 +17,26 @@ def images(east: list[float], north: list[float], zone: int | None = 10, band: s
 
 
 @pytest.mark.parametrize(
-    ("side", "label"), [(10.0, "2 m"), (40.0, "10 m"), (196.0, "20 m"), (200.0, "50 m"), (399_996.0, "50 km")]
+    ("side", "labels"),
+    [
+        (40.0, ["0", "10", "20", "30", "40"]),
+        (196.0, ["0", "50", "100", "150"]),
+        (30_000.0, ["0", "10", "20", "30"]),  # km
+    ],
 )
-def test_scale_bar_is_a_round_length(side: float, label: str) -> None:
-    _, axes = new_map(Extent(10, "N", 0, 0, side, side))
-    assert [text.get_text() for text in axes.texts] == [label]
+def test_axes_start_at_the_corner(side: float, labels: list[str]) -> None:
+    _, axes = new_map(Extent(10, "N", 500_000, 4_000_000, 500_000 + side, 4_000_000 + side))
+    for axis, start in ((axes.xaxis, 500_000), (axes.yaxis, 4_000_000)):
+        assert [label.get_text() for label in axis.get_ticklabels()] == labels
+        assert axis.get_ticklocs()[0] == start
+    assert axes.get_ylabel() == ("km north" if side > 10_000 else "metres north")
+
+
+def test_centre_is_in_degrees() -> None:
+    east, north, zone, _ = utm.from_latlon(-33.9, 18.4)
+    centre = Extent(zone, "S", east - 10, north - 20, east + 10, north + 20).centre
+    assert centre == pytest.approx((-33.9, 18.4), abs=1e-6)
+    assert Extent(None, None, 0, 0, 1, 1).centre is None
 
 
 @pytest.mark.parametrize("side", [3.0, 110.0, 111.0, 5_000.0, 12_345.0])

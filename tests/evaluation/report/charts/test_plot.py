@@ -12,14 +12,16 @@ from evaluation.report.charts.style import COLOUR, LIGHT_AND_DARK, as_css, new_c
 @pytest.fixture
 def plot() -> Plot:
     figure, axes = new_chart()
-    axes.bar([1, 2], [3, 4], color=COLOUR["right"], hatch="//", edgecolor=COLOUR["surface"])
-    axes.scatter([1, 2], [3, 4], color=COLOUR["wrong"])
+    axes.bar([1, 2], [3, 4], color=COLOUR["correct"], hatch="//", edgecolor=COLOUR["surface"])
+    axes.scatter([1, 2], [3, 4], color=COLOUR["incorrect"])
     return Plot("bars", "Bars", 'two "bars" & a <tag>', figure, pl.DataFrame({"name": ["a", "b"], "value": [3, 4]}))
 
 
 def test_svg_has_the_css_variables_of_the_page_as_colours(plot: Plot) -> None:
     svg = plot.svg()
-    assert {"var(--right)", "var(--wrong)", "var(--muted)", "var(--grid)"} <= set(re.findall(r"var\(--\w+\)", svg))
+    assert {"var(--correct)", "var(--incorrect)", "var(--muted)", "var(--grid)"} <= set(
+        re.findall(r"var\(--\w+\)", svg)
+    )
     assert not [colour for colour in COLOUR.values() if colour in svg]
 
 
@@ -55,11 +57,19 @@ def luminance(colour: str) -> float:
 
 
 @pytest.mark.parametrize("index", [0, 1], ids=["light", "dark"])
-@pytest.mark.parametrize("role", ["ink", "muted", "accent", "right", "wrong"])
+@pytest.mark.parametrize("role", ["ink", "muted", "accent", "correct", "incorrect"])
 def test_text_has_enough_contrast(role: str, index: int) -> None:
     for ground in ("surface", "panel"):
         pair = sorted(luminance(LIGHT_AND_DARK[each][index]) for each in (role, ground))
         assert (pair[1] + 0.05) / (pair[0] + 0.05) >= 4.5, "WCAG AA"
+
+
+@pytest.mark.parametrize("index", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize("role", ["unknown", "second", *(f"group{number}" for number in range(8))])
+def test_marks_have_enough_contrast(role: str, index: int) -> None:
+    for ground in ("surface", "panel"):
+        pair = sorted(luminance(LIGHT_AND_DARK[each][index]) for each in (role, ground))
+        assert (pair[1] + 0.05) / (pair[0] + 0.05) >= 3, "WCAG AA"
 
 
 def test_colours_of_roles_are_distinct() -> None:

@@ -19,7 +19,7 @@ READERS = {
 TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
 WHITE = np.array([0.9505, 1.0, 1.089])
 TOGETHER = {
-    "queries": ["right", "wrong", "unknown"],
+    "queries": ["correct", "incorrect", "unknown"],
     "groups": [f"group{number}" for number in range(8)],
     "recalls": [role for role, _ in RECALLS.values()],
 }

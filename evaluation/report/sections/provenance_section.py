@@ -1,6 +1,8 @@
-"""The section on the recipe: every setting, the digests, the versions, and the command to rebuild it all."""
+"""The section on the provenance: every setting, digest and version, and the command that rebuilds everything."""
 
+import functools
 import platform
+import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -13,16 +15,34 @@ PACKAGES = (
     *("cosplace-pipeline", "torch", "torchvision", "faiss-cpu", "polars", "pyarrow", "numpy", "Pillow"),
     "matplotlib",
 )
+DIRTY = "-dirty"
 
 
-def recipe_section(inputs: ReportInputs, command: str) -> Section:
+def provenance_section(inputs: ReportInputs, command: str) -> Section:
     """Return the section on what determined the model, its evaluation and this page."""
-    artifacts = inputs.artifacts()
-    blocks: list[Block] = [Code(command, "Command to rebuild everything"), _table_of_artifacts(artifacts)]
+    artifacts, commit = inputs.artifacts(), code_commit()
+    changes = "  # plus uncommitted changes" if commit.endswith(DIRTY) else ""
+    checkout = f"git checkout {commit.removesuffix(DIRTY)}{changes}\n" if commit else ""
+    blocks: list[Block] = [Code(checkout + command, "Reproduce this report"), _table_of_artifacts(artifacts)]
     blocks += [_table_of_settings(artifact) for artifact in artifacts if artifact.recipe["settings"]]
     blocks.append(_table_of_versions())
     lead = "Every setting and input. A digest is a hash of the settings and inputs of an artifact."
-    return Section("recipe", "Recipe", lead, blocks)
+    return Section("provenance", "Provenance", lead, blocks)
+
+
+@functools.cache
+def code_commit() -> str:
+    """Return the short commit of this code, with `-dirty` after uncommitted changes; empty outside a repository."""
+    folder = Path(__file__).parent
+    tracked = _git(folder, "ls-files", "--error-unmatch", Path(__file__).name)  # not a repository around the package
+    return _git(folder, "describe", "--always", f"--dirty={DIRTY}", "--exclude=*") if tracked else ""
+
+
+def _git(folder: Path, *words: str) -> str:
+    try:
+        return subprocess.run(["git", "-C", folder, *words], capture_output=True, check=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def _table_of_artifacts(artifacts: list[Artifact]) -> Table:

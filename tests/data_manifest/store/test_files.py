@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from data_manifest.store.fsync import fsync
+from data_manifest.store.files import fsync
 
 
 def test_fsync_takes_files_and_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
