@@ -73,8 +73,9 @@ class ValidationSet:
             UserError: A list is missing or empty, or an image cannot be opened.
         """
         database, queries = self.database.read(), self.queries.read()
-        resized_to, mode = self.extraction.resized_to, preprocessing_of(network).mode
-        datasets = self.database.dataset(database, resized_to, mode), self.queries.dataset(queries, resized_to, mode)
+        preprocessing = preprocessing_of(network)
+        opened = self.extraction.resized_to, preprocessing.mode, preprocessing.interpolation
+        datasets = self.database.dataset(database, *opened), self.queries.dataset(queries, *opened)
         own_images = sum(len(rows_of_rank(len(images))) for images in datasets)
         ranks = f" by each of {world_size()} ranks" if world_size() > 1 else ""
         with Progress(f"extracting descriptors{ranks}", own_images, "images") as progress:

@@ -30,6 +30,7 @@ from pipeline.verification.drop_bad_images import Verified
 from pipeline.verification.settings import NO, VerifiedSettings, VerifySettings
 from training.data.settings import AugmentationSettings
 from training.image_changes import TRAIN, VALIDATION, warn_of_changes_to_model
+from training.network.backbones import TIMM
 from training.network.settings import NetworkSettings
 from training.recipe import decisive_settings, finished_training, training_recipe
 from training.settings import ChosenGroups, RuntimeSettings, SeedsSettings, TrainingSettings
@@ -101,6 +102,13 @@ def stopping_luigi() -> Iterator[None]:
 @takes(*TRAINING_KINDS, insignificant=("test_folder", "test_queries"))  # recorded, but not used in training
 class TrainCosPlace(StageOfImages):
     """Train the network on the groups, with a validation after each epoch."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if (backbone := self.settings(NetworkSettings).backbone).startswith(TIMM):
+            from training.network.timm_backbone import check_image_size  # late: torch takes seconds to import
+
+            check_image_size(backbone, self.settings(AugmentationSettings).size)
 
     def requires(self) -> list[Stage]:
         check_first_images(self.manifests("val"))

@@ -1,6 +1,7 @@
 """Helpers for tests of several packages: processes, files and tables by path, images, progress lines."""
 
 import contextlib
+import importlib.util
 import multiprocessing
 import os
 import runpy
@@ -18,6 +19,7 @@ from PIL import Image
 from data_manifest import progress
 from data_manifest.store.find import list_artifacts, list_current
 
+needs_timm = pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="timm is not installed")
 Luigi = Callable[..., CompletedProcess[str]]
 
 ROOT = Path(__file__).resolve().parents[1]

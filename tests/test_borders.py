@@ -19,7 +19,7 @@ TABLES = {"numpy", "polars", "pyarrow"}
 ALLOWED = {
     "data_manifest": {"data_manifest", "tqdm", "PIL", "pillow_heif", "polars", "pyarrow"},
     "pipeline": {"pipeline", "data_manifest", "dask", "distributed", "utm", "PIL", "simplejpeg", "xxhash", *TABLES},
-    "training": {"training", "data_manifest", "torch", "torchvision", "PIL", "simplejpeg", *TABLES},
+    "training": {"training", "data_manifest", "torch", "torchvision", "timm", "PIL", "simplejpeg", *TABLES},
     "evaluation": {
         *("evaluation", "training", "data_manifest", "torch", "faiss", "scipy", "utm", "PIL"),
         *DRAWING,

@@ -10,7 +10,9 @@ import polars as pl
 
 from data_manifest.store.recipe import Recipe
 from data_manifest.tables import best_epoch
+from training.network.backbones import TIMM
 from training.network.settings import IMAGENET, MODEL_FILE, RANDOM
+from training.network.timm_backbone import facts_of
 
 CARD_FILE = "model_card.md"
 LIBRARIES = ("torch", "torchvision", "Pillow", "polars", "pyarrow")
@@ -51,8 +53,8 @@ def _usage(settings: Mapping[str, Any], used: str) -> str:
     colours = "grayscale, [b, 1, h, w]" if settings.get("grayscale") else "RGB, [b, 3, h, w]"
     return (
         f"`{MODEL_FILE}` is a state dict that also states its preprocessing. It {used} images of "
-        f"{settings['image_size']} pixels (rows x columns, or the side of a square), {colours}, normalised as "
-        "ImageNet. Other sizes work too. In the project's folder:\n\n"
+        f"{settings['image_size']} pixels (rows x columns, or the side of a square), {colours}, "
+        "normalised by its preprocessing. Other sizes work too. In the project's folder:\n\n"
         "```python\n"
         "import torch\n"
         "from PIL import Image\n\n"
@@ -75,6 +77,8 @@ def _metrics(metrics: pl.DataFrame) -> str:
 def _origin(settings: Mapping[str, Any]) -> str:
     if settings["resume_model"] is not None:
         return f"the model that training started from (a file with the digest {settings['resume_model']})"
+    if settings["backbone_weights"] == IMAGENET and settings["backbone"].startswith(TIMM):
+        return f"the weights {facts_of(settings['backbone']).weights}, which training started from"
     if settings["backbone_weights"] == IMAGENET:
         return "torchvision's ImageNet weights, which training started from"
     if settings["backbone_weights"] == RANDOM:

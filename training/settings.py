@@ -151,6 +151,9 @@ class RuntimeSettings(Settings):
         False, "let cuDNN choose the fastest algorithms, which are not deterministic: equal runs differ by rounding"
     )
     compile: bool = setting(False, "compile the network with torch.compile: about a minute at the start, then faster")
+    gradient_checkpointing: bool = setting(
+        False, "compute activations of a timm backbone twice instead of keeping them: less memory, slower"
+    )
     max_skipped_share: float = setting(
         0.05,
         "abort when more than this fraction of an epoch's images is unreadable (10 are always tolerated; 0: abort on "

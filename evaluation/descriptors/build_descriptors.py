@@ -65,7 +65,9 @@ def build_descriptors(
             return published
         write_run_file(run, recipe)
         states = images.read_states()
-        dataset = images.dataset(images.read(), extraction.resized_to, preprocessing_of(model.network).mode)
+        preprocessing = preprocessing_of(model.network)
+        opened = preprocessing.mode, preprocessing.interpolation
+        dataset = images.dataset(images.read(), extraction.resized_to, *opened)
         array = ChunkedArray(run / ARRAY, (len(dataset), model.fc_output_dim))
         if array.done:
             logger.info("%s: resuming at image %s of %s", array.path, f"{array.done:,}", f"{len(dataset):,}")

@@ -21,15 +21,24 @@ class ImageDataset(Dataset[Tensor]):
         paths: Relative paths, in one Arrow column: as Python strings, millions would fill each worker's memory.
         resized_to: Pixels of the shorter side; None keeps each image's own size.
         mode: Mode of Pillow: RGB, or L for grayscale.
+        interpolation: bilinear or bicubic, if images are resized.
     """
 
-    def __init__(self, images_folder: Path, paths: pa.Array, resized_to: int | None = None, mode: str = "RGB") -> None:
+    def __init__(
+        self,
+        images_folder: Path,
+        paths: pa.Array,
+        resized_to: int | None = None,
+        mode: str = "RGB",
+        interpolation: str = "bilinear",
+    ) -> None:
         if resized_to is not None and resized_to < 1:
             raise UserError(f"image_size = {resized_to}: must be at least 1 pixel")
         self.images_folder = images_folder
         self.paths = paths
         self.resized_to = resized_to
         self.mode = mode
+        self.interpolation = interpolation
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -41,7 +50,7 @@ class ImageDataset(Dataset[Tensor]):
     def __getitem__(self, row: int) -> Tensor:
         image = open_image(self.path(row), self.mode)
         if self.resized_to is not None:
-            image = resize_shorter_side(image, self.resized_to)
+            image = resize_shorter_side(image, self.resized_to, self.interpolation)
         return to_tensor(image)
 
 

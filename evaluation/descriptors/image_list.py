@@ -67,6 +67,8 @@ class ImageList:
             )
         return manifest
 
-    def dataset(self, manifest: pl.DataFrame, resized_to: int | None, mode: str = "RGB") -> ImageDataset:
-        """Return the images of the rows of `read`; `resized_to` and `mode` are those of `ImageDataset`."""
-        return ImageDataset(self.images_folder, manifest["path"].to_arrow(), resized_to, mode)
+    def dataset(
+        self, manifest: pl.DataFrame, resized_to: int | None, mode: str = "RGB", interpolation: str = "bilinear"
+    ) -> ImageDataset:
+        """Return the images of the rows of `read`, opened and resized as `ImageDataset` does."""
+        return ImageDataset(self.images_folder, manifest["path"].to_arrow(), resized_to, mode, interpolation)

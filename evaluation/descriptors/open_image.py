@@ -32,8 +32,11 @@ def open_image(path: Path, mode: str = "RGB", min_side: int | None = None) -> Im
         raise UserError(f"{path} cannot be opened as an image ({error}). Fix or remove the file") from error
 
 
-def resize_shorter_side(image: Image.Image, shorter_side: int) -> Image.Image:
-    """Return an image resized to a shorter side in pixels, with its proportions, antialiased."""
+def resize_shorter_side(image: Image.Image, shorter_side: int, interpolation: str = "bilinear") -> Image.Image:
+    """Return an image resized to a shorter side in pixels, with its proportions, antialiased.
+
+    `interpolation` is bilinear or bicubic.
+    """
     # The longer side is truncated to whole pixels, as torchvision and the published code do.
     width, height = (shorter_side * side // min(image.size) for side in image.size)
-    return image.resize((width, height), Image.Resampling.BILINEAR)
+    return image.resize((width, height), Image.Resampling[interpolation.upper()])

@@ -148,9 +148,10 @@ class Localizer:
 
     def _read(self, photo: Path) -> Tensor:
         """Return a photo at the scale of the database images: a phone's has many times their pixels."""
-        image = open_image(photo, preprocessing_of(self._network).mode, min_side=self._shorter_side)
+        preprocessing = preprocessing_of(self._network)
+        image = open_image(photo, preprocessing.mode, min_side=self._shorter_side)
         if self.database.extraction.resized_to is not None or min(image.size) > self._shorter_side:
-            image = resize_shorter_side(image, self._shorter_side)
+            image = resize_shorter_side(image, self._shorter_side, preprocessing.interpolation)
         return to_tensor(image)
 
 

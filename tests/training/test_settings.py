@@ -33,6 +33,7 @@ def test_backbone_names() -> None:
     [
         (NetworkSettings, {"backbone": "ResNet19"}),
         (NetworkSettings, {"fc_output_dim": 0}),
+        (NetworkSettings, {"train_blocks": -1}),
         (NetworkSettings, {"backbone_weights": ""}),
         (AugmentationSettings, {"image_size": 0}),
         (AugmentationSettings, {"brightness": -0.1}),
@@ -55,6 +56,16 @@ def test_invalid_value_error_names_field_and_value(kind: Any, values: dict[str, 
     ((name, value),) = values.items()
     with pytest.raises(UserError, match=rf"{name} = '?{value}'?: "):
         kind(**values)
+
+
+def test_backbones_are_named_in_any_case_or_by_timm() -> None:
+    assert NetworkSettings("resnet50") == NetworkSettings("ResNet50")
+    assert NetworkSettings("TIMM/convnext_tiny").backbone == "timm/convnext_tiny"
+    with pytest.raises(UserError, match=r"ResNet5'?: choose one of .*, or timm/<name>. Closest: ResNet50"):
+        NetworkSettings("ResNet5")
+    with pytest.raises(UserError, match="train_blocks = 2: but train_all_layers is set"):
+        NetworkSettings(train_blocks=2, train_all_layers=True)
+    assert "train_blocks" not in NetworkSettings().as_dict()
 
 
 def test_groups_are_normalised_in_order() -> None:

@@ -12,6 +12,7 @@ from torchvision.transforms import v2
 
 from training.data.jitter import BRIGHTNESS, CONTRAST, HUE, SATURATION, blend, grey_of, turn_hue
 from training.data.settings import AugmentationSettings
+from training.network.preprocessing import BILINEAR
 
 SQUARE_RATIOS = (3 / 4, 4 / 3)  # range of a crop's width / height, for square images
 
@@ -36,10 +37,14 @@ class AugmentationParams(NamedTuple):
 
 
 class Augmentation:
-    """A random augmentation that depends only on the seed; `channels` of the result are 3, or 1 for grayscale."""
+    """A random augmentation that depends only on the seed.
 
-    def __init__(self, settings: AugmentationSettings, channels: int = 3) -> None:
+    `channels` of the result are 3, or 1 for grayscale; `interpolation` of crops is bilinear or bicubic.
+    """
+
+    def __init__(self, settings: AugmentationSettings, channels: int = 3, interpolation: str = BILINEAR) -> None:
         self.size, self.channels = (settings.size.height, settings.size.width), channels
+        self.interpolation = interpolation
         height, width = self.size
         self._jitter = v2.ColorJitter(settings.brightness, settings.contrast, settings.saturation, settings.hue)
         self._crop = v2.RandomResizedCrop(
@@ -71,7 +76,7 @@ class Augmentation:
             pixels = grey_of(pixels)
         bottom, right = params.top + params.height, params.left + params.width
         cropped = pixels[:, params.top : bottom, params.left : right].round_().to(torch.uint8)
-        return interpolate(cropped[None], self.size, mode="bilinear", antialias=True)[0]
+        return interpolate(cropped[None], self.size, mode=self.interpolation, antialias=True)[0]
 
 
 def _jitter(pixels: Tensor, params: AugmentationParams, step: int) -> None:

@@ -12,6 +12,7 @@ from torch.nn.functional import pad
 
 from training.data.augmentation import AugmentationParams
 from training.data.jitter import CONTRAST, HUE, SATURATION, blend, grey_of, turn_hue
+from training.network.preprocessing import BILINEAR
 
 STEPS = 4
 ORDER, FACTORS, BOX, SIZE = slice(0, 4), slice(4, 8), slice(8, 12), slice(12, 14)  # columns of the packed parameters
@@ -27,7 +28,9 @@ def pack(images: Sequence[Tensor], params: Sequence[AugmentationParams]) -> tupl
     return torch.stack(padded), torch.tensor(rows, dtype=torch.float64)
 
 
-def augment_batch(images: Tensor, params: Tensor, size: tuple[int, int], channels: int = 3) -> Tensor:
+def augment_batch(
+    images: Tensor, params: Tensor, size: tuple[int, int], channels: int = 3, interpolation: str = BILINEAR
+) -> Tensor:
     """Map images [b, 3, h, w], uint8, to [b, channels, *size], float32, from 0 to 255.
 
     Args:
@@ -35,6 +38,7 @@ def augment_batch(images: Tensor, params: Tensor, size: tuple[int, int], channel
         params: Parameters from `pack`, on the CPU.
         size: Height and width of the result.
         channels: 3 for colour, 1 for grayscale.
+        interpolation: bilinear or bicubic.
     """
     pixels = images.float()
     on_device = params.to(torch.float32).to(images.device, non_blocking=True)
@@ -44,7 +48,7 @@ def augment_batch(images: Tensor, params: Tensor, size: tuple[int, int], channel
         _blend_each(pixels, kinds, params[:, FACTORS], areas)
         _turn_hues(pixels, torch.nonzero(kinds == HUE).flatten(), params[:, FACTORS][:, HUE])
     pixels = pixels if channels == 3 else grey_of(pixels)
-    return crop_and_resize(pixels, on_device[:, BOX], size)
+    return crop_and_resize(pixels, on_device[:, BOX], size, interpolation)
 
 
 def _blend_each(pixels: Tensor, kinds: Tensor, factors: Tensor, areas: Tensor) -> None:
@@ -71,30 +75,45 @@ def _to_device(columns: Tensor, device: torch.device) -> Sequence[Tensor]:
     return columns.to(torch.float32).to(device, non_blocking=True).view(*columns.shape, 1, 1, 1).unbind()
 
 
-def resampling_matrices(begins: Tensor, lengths: Tensor, num_from: int, num_to: int) -> Tensor:
-    """Return matrices [b, num_to, num_from] that resample a part of each line, bilinear and antialiased.
+def resampling_matrices(
+    begins: Tensor, lengths: Tensor, num_from: int, num_to: int, interpolation: str = BILINEAR
+) -> Tensor:
+    """Return matrices [b, num_to, num_from] that resample a part of each line, antialiased.
 
-    A new pixel is a weighted mean under a triangle around its position, two old or two new pixels wide, whichever is
-    wider.
+    A new pixel is a weighted mean under a triangle (bilinear) or a cubic (bicubic) around its position, two or four old
+    or new pixels wide, whichever is wider.
 
     Args:
         begins: First pixel of each part: [b].
         lengths: Pixels of each part: [b].
         num_from: Pixels of a line.
         num_to: Pixels of a new line.
+        interpolation: bilinear or bicubic.
     """
     begins, lengths = (values.to(torch.float32).view(-1, 1, 1) for values in (begins, lengths))
     step = lengths / num_to
     centres = (torch.arange(num_to, device=begins.device).view(1, -1, 1) + 0.5) * step
     places = torch.arange(num_from, device=begins.device) + 0.5 - begins
-    weights = (1 - (places - centres).abs() / step.clamp(min=1)).clamp_(min=0)
+    distances = (places - centres).abs() / step.clamp(min=1)
+    weights = (1 - distances).clamp_(min=0) if interpolation == BILINEAR else _cubic(distances)
     weights *= (places > 0) & (places < lengths)
     return weights / weights.sum(dim=-1, keepdim=True)
 
 
-def crop_and_resize(images: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
+def _cubic(distances: Tensor) -> Tensor:
+    """Return Keys' cubic convolution kernel with a = -0.5, as Pillow and torch use it to antialias."""
+    near = (1.5 * distances - 2.5) * distances**2 + 1
+    far = ((-0.5 * distances + 2.5) * distances - 4) * distances + 2
+    return torch.where(distances < 1, near, far) * (distances < 2)
+
+
+def crop_and_resize(images: Tensor, boxes: Tensor, size: tuple[int, int], interpolation: str = BILINEAR) -> Tensor:
     """Map float images [b, c, h, w] to crops [b, c, *size]; boxes [b, 4] are top, left, height, width."""
     top, left, height, width = boxes.unbind(dim=1)
-    vertical = resampling_matrices(top, height, images.shape[2], size[0])
-    horizontal = resampling_matrices(left, width, images.shape[3], size[1])
-    return torch.einsum("bchx,bwx->bchw", torch.einsum("bcyx,bhy->bchx", images, vertical), horizontal)
+    vertical = resampling_matrices(top, height, images.shape[2], size[0], interpolation)
+    horizontal = resampling_matrices(left, width, images.shape[3], size[1], interpolation)
+    if interpolation == BILINEAR:
+        return torch.einsum("bchx,bwx->bchw", torch.einsum("bcyx,bhy->bchx", images, vertical), horizontal)
+    # A cubic overshoots at edges. torch clamps uint8 images after each direction, the horizontal first.
+    wide = torch.einsum("bcyx,bwx->bcyw", images, horizontal).clamp_(0, 255)
+    return torch.einsum("bcyw,bhy->bchw", wide, vertical).clamp_(0, 255)

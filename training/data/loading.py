@@ -58,7 +58,8 @@ def read_batches(
         images, class_indices = (part.to(device, non_blocking=True) for part in batch[:2])
         if batch.params is not None:
             augmentation = dataset.augmentation
-            images = augment_batch(images, batch.params, augmentation.size, augmentation.channels)
+            options = augmentation.size, augmentation.channels, augmentation.interpolation
+            images = augment_batch(images, batch.params, *options)
         yield images, class_indices, waited
 
 

@@ -32,6 +32,7 @@ from training.loop.schedule import epochs_needed
 from training.loop.state import TrainingState
 from training.loop.stopping import stop_requests
 from training.network.device import resolve_device
+from training.network.model import checkpoint_gradients
 from training.network.settings import BEST_MODEL, RANDOM, NetworkSettings
 from training.recipe import GROWING, decisive_settings
 from training.settings import NO_SEED, RuntimeSettings, TrainingSettings
@@ -83,7 +84,10 @@ def train(
         state = TrainingState.start(settings, groups, network, training, device, augmentation.size)
         if checkpoint is not None:
             state.resume(checkpoint, training.iterations_per_epoch)
-    augment, in_batches = Augmentation(augmentation, network.channels), augments_in_batches(runtime, device)
+    if runtime.gradient_checkpointing:
+        checkpoint_gradients(state.network)
+    preprocessing, in_batches = state.network.preprocessing, augments_in_batches(runtime, device)
+    augment = Augmentation(augmentation, preprocessing.channels, preprocessing.interpolation)
     with working("checking an image of each group"):
         first_images = check_images(groups_folder, images_folder, groups)
     check_workers(first_images, augment, in_batches, training, runtime.num_workers)

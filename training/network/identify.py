@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from training.network.backbones import BACKBONES
+from training.network.backbones import BACKBONES, TIMM
 from training.network.model import STATEMENT, GeoLocalizationNet, kept_children, stem_of
 from training.network.state_dict_files import list_some
 
@@ -37,8 +37,8 @@ def statement_of(state: Mapping[str, Tensor]) -> dict[str, Any]:
 def identify(state: Mapping[str, Tensor]) -> Identity | None:
     """Return the network that a state dict belongs to, or None if its backbone is unknown."""
     shapes = shapes_of(state)
-    stated = statement_of(state).get("backbone")
-    for backbone in [stated] if stated in BACKBONES else _deepest_first():
+    stated = str(statement_of(state).get("backbone"))
+    for backbone in [stated] if stated in BACKBONES or stated.startswith(TIMM) else _deepest_first():
         for channels in (3, 1):
             if network_shapes(backbone, channels).items() <= shapes.items() and LAST_BIAS in shapes:
                 return Identity(backbone, shapes[LAST_BIAS][0], channels)

@@ -1,15 +1,18 @@
-"""The network: a torchvision backbone and the aggregation, with the state-dict keys of the official models."""
+"""The network: a backbone and the aggregation, with the state-dict keys of the official models."""
 
 import dataclasses
+import itertools
 from typing import Any
 
 import torchvision
 from torch import Tensor, nn
 
+from data_manifest.errors import UserError
 from data_manifest.images.image_size import ImageSize
-from training.network.backbones import BACKBONES
+from training.network.backbones import BACKBONES, TIMM
 from training.network.layers import build_aggregation
-from training.network.preprocessing import Preprocessing
+from training.network.preprocessing import BILINEAR, INTERPOLATIONS, Preprocessing
+from training.network.timm_backbone import TimmBackbone, TimmFacts
 
 STATEMENT = "cosplace"  # key of the network's description in the metadata of its state dict
 
@@ -33,7 +36,7 @@ class GeoLocalizationNet(nn.Module):
     preprocessing.
 
     Args:
-        name: A key of `training.network.backbones.BACKBONES`.
+        name: A key of `training.network.backbones.BACKBONES`, or `timm/` and the name of a model of timm.
         fc_output_dim: Descriptor dimension.
         channels: Image channels: 3 for colour, 1 for grayscale.
     """
@@ -41,11 +44,18 @@ class GeoLocalizationNet(nn.Module):
     def __init__(self, name: str, fc_output_dim: int, channels: int = 3) -> None:
         super().__init__()
         self.name, self.fc_output_dim = name, fc_output_dim
-        self.preprocessing = Preprocessing.of_channels(channels)
-        self.backbone = nn.Sequential(*kept_children(name).values())
-        if channels != 3:
-            replace_stem(self.backbone, channels)
-        self.aggregation = build_aggregation(BACKBONES[name].channels, fc_output_dim)
+        self.preprocessing = Preprocessing().of_channels(channels)
+        self.backbone: nn.Sequential | TimmBackbone
+        if name.startswith(TIMM):
+            self.backbone = TimmBackbone(name, channels)
+            self.preprocessing = _timm_preprocessing(self.backbone.facts).of_channels(channels)
+            num_features = self.backbone.facts.channels
+        else:
+            self.backbone = nn.Sequential(*kept_children(name).values())
+            if channels != 3:
+                replace_stem(self.backbone, channels)
+            num_features = BACKBONES[name].channels
+        self.aggregation = build_aggregation(num_features, fc_output_dim)
         self.register_state_dict_post_hook(_state)  # type: ignore[no-untyped-call]
 
     def forward(self, images: Tensor) -> Tensor:
@@ -68,7 +78,14 @@ def _state(network: nn.Module, tensors: Any, prefix: str, metadata: dict[str, An
     }
 
 
-def stem_of(backbone: nn.Sequential) -> str:
+def _timm_preprocessing(facts: TimmFacts) -> Preprocessing:
+    """Return the preprocessing of timm's data config; other interpolations than ours become bilinear."""
+    interpolation = facts.data["interpolation"]
+    mean, std = (tuple(map(float, facts.data[name])) for name in ("mean", "std"))
+    return Preprocessing(mean, std, interpolation=interpolation if interpolation in INTERPOLATIONS else BILINEAR)
+
+
+def stem_of(backbone: nn.Module) -> str:
     """Return the name of the first convolution."""
     names: list[str] = [name for name, module in backbone.named_modules() if isinstance(module, nn.Conv2d)]
     return names[0]
@@ -90,10 +107,46 @@ def replace_stem(backbone: nn.Sequential, channels: int) -> None:
     backbone.set_submodule(name, new)
 
 
-def freeze_early_layers(network: GeoLocalizationNet) -> None:
-    """Freeze the parameters of the layers that the registry names.
+def freeze_early_layers(network: GeoLocalizationNet, train_blocks: int | None = None) -> None:
+    """Freeze the backbone's parameters before its last `train_blocks` stages or blocks; None is the default.
 
-    Their batch norms stay in train mode, and so follow the training images, as in the published models.
+    Frozen batch norms stay in train mode, and so follow the training images, as in the published models.
+
+    Raises:
+        UserError: The backbone has fewer stages.
     """
-    for name in BACKBONES[network.name].frozen:
-        network.backbone.get_submodule(name).requires_grad_(False)
+    stages, trained = stages_of(network)
+    trained = trained if train_blocks is None else train_blocks
+    if trained >= len(stages):
+        raise UserError(
+            f"train_blocks = {trained}: {network.name} has {len(stages) - 1}. Give 0 to {len(stages) - 1}, or "
+            "--train-all-layers to train the layers before them too."
+        )
+    for name in itertools.chain.from_iterable(stages[: len(stages) - trained]):
+        network.backbone.get_parameter(name).requires_grad_(False)
+
+
+def checkpoint_gradients(network: GeoLocalizationNet) -> None:
+    """Recompute the backbone's activations in the backward pass, to save memory.
+
+    Raises:
+        UserError: The backbone is not one of timm, or cannot do this.
+    """
+    if not isinstance(network.backbone, TimmBackbone):
+        raise UserError(f"gradient_checkpointing = True: {network.name} is not a timm backbone. Leave it out.")
+    network.backbone.checkpoint_gradients()
+
+
+def stages_of(network: GeoLocalizationNet) -> tuple[list[list[str]], int]:
+    """Return the names of the backbone's parameters by stage, the stem first, and how many stages train by default."""
+    backbone = network.backbone
+    if isinstance(backbone, TimmBackbone):
+        return [[f"model.{name}" for name in stage] for stage in backbone.facts.stages], backbone.facts.trained
+    entry, stages = BACKBONES[network.name], list[list[str]]([[]])
+    starts = [f"{start}." for start in entry.stages]
+    for name, _ in backbone.named_parameters():
+        if starts and name.startswith(starts[0]):
+            starts.pop(0)
+            stages.append([])
+        stages[-1].append(name)
+    return stages, entry.trained

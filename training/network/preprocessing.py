@@ -1,5 +1,6 @@
 """Preprocessing: how an image becomes the input of a network. A model file states it, so it needs no recipe."""
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 from typing import Any, Self
@@ -13,24 +14,25 @@ from data_manifest.images.image_size import ImageSize
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+BILINEAR, BICUBIC = INTERPOLATIONS = ("bilinear", "bicubic")
 MODES = {1: "L", 3: "RGB"}  # Pillow's modes, by the number of channels
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """The normalisation and the size of a network's training images."""
+    """The normalisation, size and interpolation of a network's training images."""
 
     mean: tuple[float, ...] = IMAGENET_MEAN  # by channel, of values from 0 to 1
     std: tuple[float, ...] = IMAGENET_STD
     image_size: ImageSize | None = None  # unknown for official weights
+    interpolation: str = BILINEAR  # of resized images; or bicubic
 
-    @classmethod
-    def of_channels(cls, channels: int) -> Self:
-        """Return ImageNet's preprocessing for 3 channels, or for 1 its mean over the colours."""
-        if channels == len(IMAGENET_MEAN):
-            return cls()
-        mean, std = (sum(values) / len(values) for values in (IMAGENET_MEAN, IMAGENET_STD))
-        return cls((mean,) * channels, (std,) * channels)
+    def of_channels(self, channels: int) -> Self:
+        """Return the preprocessing itself for 3 channels, or for 1 its mean over the colours."""
+        if channels == self.channels:
+            return self
+        mean, std = (sum(values) / len(values) for values in (self.mean, self.std))
+        return dataclasses.replace(self, mean=(mean,) * channels, std=(std,) * channels)
 
     @property
     def channels(self) -> int:
@@ -56,7 +58,8 @@ class Preprocessing:
     def stated(self) -> dict[str, Any]:
         """Return the preprocessing as plain values; the size as (rows, columns)."""
         size = self.image_size
-        return {"mean": self.mean, "std": self.std, "image_size": size and (size.height, size.width)}
+        more = {} if self.interpolation == BILINEAR else {"interpolation": self.interpolation}
+        return {"mean": self.mean, "std": self.std, "image_size": size and (size.height, size.width), **more}
 
     @classmethod
     def from_stated(cls, values: Any) -> Self:
@@ -67,8 +70,12 @@ class Preprocessing:
         """
         try:
             mean, std, size = (values[name] for name in ("mean", "std", "image_size"))
-            found = cls(tuple(map(float, mean)), tuple(map(float, std)), ImageSize(*map(int, size)) if size else None)
+            interpolation = values.get("interpolation", BILINEAR)
+            size = ImageSize(*map(int, size)) if size else None
+            found = cls(tuple(map(float, mean)), tuple(map(float, std)), size, interpolation)
             if len(found.mean) != len(found.std) or len(found.mean) not in MODES or min(found.std) <= 0:
+                raise ValueError(values)
+            if interpolation not in INTERPOLATIONS:
                 raise ValueError(values)
         except (TypeError, ValueError, KeyError) as error:
             raise UserError(f"unknown preprocessing: {values}") from error

@@ -1,12 +1,13 @@
 """Settings of the network, and where model files are. Imports no torch."""
 
+import importlib.util
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_manifest.errors import UserError
 from data_manifest.settings import Settings, setting
-from training.network.backbones import BACKBONES
+from training.network.backbones import BACKBONES, INSTALL_TIMM, TIMM, backbone_name
 
 IMAGENET, RANDOM = "imagenet", "none"  # values of backbone_weights that are not paths
 MODEL_FILE, BEST_MODEL = "model.pth", "best_model.pth"  # of a published model, and of a run
@@ -42,12 +43,17 @@ class NetworkSettings(Settings):
 
     title = "Network"
 
-    backbone: str = setting("ResNet18", "backbone of the network", choices=tuple(BACKBONES))
+    backbone: str = setting(
+        "ResNet18",
+        f"backbone of the network: {', '.join(BACKBONES)}, or timm/<name> for a model of the package timm",
+        form=backbone_name,
+    )
     fc_output_dim: int = setting(512, "descriptor dimension")
     train_all_layers: bool = setting(False, "also train the backbone's early layers, instead of freezing them")
     backbone_weights: str = setting(
         "imagenet",
-        "initial backbone weights: imagenet (downloaded), none (random), or the path of a torchvision state dict",
+        "initial backbone weights: imagenet (downloaded; of a timm backbone, timm's default), none (random), or the "
+        "path of a torchvision or timm state dict",
     )
     resume_model: Path | None = setting(
         None,
@@ -59,11 +65,21 @@ class NetworkSettings(Settings):
         "train on grayscale images with one input channel; colour weights are summed over the channels",
         added_later=True,
     )
+    train_blocks: int | None = setting(
+        None,
+        "train only the backbone's last stages, of a ViT blocks, this many; none: as published (ResNets 2, ViTs 4)",
+        added_later=True,
+    )
 
     def check(self) -> None:
-        """Raise UserError for invalid values."""
+        """Raise UserError for invalid values, or if timm is missing."""
         require(self.fc_output_dim > 0, self, "fc_output_dim", "give 1 or more")
         require(bool(self.backbone_weights), self, "backbone_weights", "give imagenet, none, or a path")
+        require(self.train_blocks is None or self.train_blocks >= 0, self, "train_blocks", "give 0 or more")
+        agree = self.train_blocks is None or not self.train_all_layers
+        require(agree, self, "train_blocks", "but train_all_layers is set; give only one of the two")
+        found = not self.backbone.startswith(TIMM) or importlib.util.find_spec("timm") is not None
+        require(found, self, "backbone", f"the package timm is not installed: {INSTALL_TIMM}")
 
     @property
     def channels(self) -> int:

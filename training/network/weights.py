@@ -25,6 +25,7 @@ from training.network.model import GeoLocalizationNet, freeze_early_layers
 from training.network.preprocessing import Preprocessing
 from training.network.settings import IMAGENET, RANDOM, NetworkSettings, model_file
 from training.network.state_dict_files import read_state_dict, save_atomically
+from training.network.timm_backbone import TimmBackbone, check_image_size
 
 MAX_ERROR_CHARACTERS = 300
 logger = logging.getLogger(__name__)
@@ -36,8 +37,11 @@ def build_network(settings: NetworkSettings, seed: int = 0, image_size: ImageSiz
     Its file will state `image_size`, the size of the training images.
 
     Raises:
-        UserError: Weights cannot be downloaded or read, or belong to another network.
+        UserError: Weights cannot be downloaded or read, or belong to another network, or the backbone does not take
+            images of this size.
     """
+    if image_size is not None:
+        check_image_size(settings.backbone, image_size)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         network = GeoLocalizationNet(settings.backbone, settings.fc_output_dim, settings.channels)
@@ -48,7 +52,7 @@ def build_network(settings: NetworkSettings, seed: int = 0, image_size: ImageSiz
         _load_backbone_weights(network, settings)
     network.set_image_size(image_size)
     if not settings.train_all_layers:
-        freeze_early_layers(network)
+        freeze_early_layers(network, settings.train_blocks)
     return network
 
 
@@ -173,25 +177,34 @@ def _start_from_model(network: GeoLocalizationNet, path: Path, image_size: Image
 
 
 def _load_backbone_weights(network: GeoLocalizationNet, settings: NetworkSettings) -> None:
-    """Load the backbone from a state dict of the whole torchvision model, without its classifier."""
-    source = settings.backbone_weights
-    state = imagenet_weights(network.name) if source == IMAGENET else read_state_dict(Path(source))
-    renamed = {
-        f"{number}{key.removeprefix(name)}": value
-        for number, name in enumerate(kept_names(network.name))
-        for key, value in state.items()
-        if key.startswith(f"{name}.")
-    }
+    """Load the backbone from a state dict of the whole torchvision or timm model, without its classifier."""
+    source, backbone = settings.backbone_weights, network.backbone
+    state = {} if source == IMAGENET else read_state_dict(Path(source))
+    wanted = network.name if isinstance(backbone, TimmBackbone) else f"torchvision's {network.name}"
     try:
-        network.backbone.load_state_dict(_for_channels(renamed, stem_name(network.name), network, source))
+        if isinstance(backbone, TimmBackbone):
+            backbone.load_weights(state)
+        else:
+            renamed = _renamed(state or imagenet_weights(network.name), network.name)
+            backbone.load_state_dict(_for_channels(renamed, stem_name(network.name), network, source))
     except RuntimeError as error:
         if identify(state):
             text = f"seems to contain {describe(state)}. Give it with --resume-model."
         elif torchvision_name(state):
-            text = f"seems to contain {describe(state)}, not torchvision's {network.name}. Change --backbone."
+            text = f"seems to contain {describe(state)}, not {wanted}. Change --backbone."
         else:
-            text = f"does not fit torchvision's {network.name}: {_differences(error)}"
+            text = f"does not fit {wanted}: {_differences(error)}"
         raise UserError(f"{source} {text}") from error
+
+
+def _renamed(state: Mapping[str, Tensor], backbone: str) -> dict[str, Tensor]:
+    """Return the weights of a torchvision model's backbone, named as in a network's backbone."""
+    return {
+        f"{number}{key.removeprefix(name)}": value
+        for number, name in enumerate(kept_names(backbone))
+        for key, value in state.items()
+        if key.startswith(f"{name}.")
+    }
 
 
 def _for_channels(

@@ -25,6 +25,17 @@ def test_images_keep_their_own_size_unless_resized(tmp_path: Path) -> None:
     assert ImageDataset(tmp_path, paths, resized_to=10)[0].shape == (3, 10, 15)
 
 
+def test_resized_images_follow_the_interpolation(tmp_path: Path) -> None:
+    photo = Image.effect_noise((40, 30), 80).convert("RGB")
+    photo.save(tmp_path / "a.png")
+    bilinear, bicubic = (
+        ImageDataset(tmp_path, pa.array(["a.png"]), 15, interpolation=each)[0] for each in ("bilinear", "bicubic")
+    )
+    expected = photo.resize((20, 15), Image.Resampling.BICUBIC)
+    assert bicubic[0].tolist() == [[expected.getpixel((x, y))[0] for x in range(20)] for y in range(15)]  # type: ignore[index]
+    assert not torch.equal(bilinear, bicubic)
+
+
 def test_a_side_of_0_pixels_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="image_size = 0"):
         ImageDataset(tmp_path, pa.array(["a.png"]), resized_to=0)

@@ -34,12 +34,14 @@ def _photos(count: int, height: int = 48, width: int = 64) -> list[Tensor]:
     return photos
 
 
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("side", [32, 90])
-def test_batch_equals_single_images_up_to_rounding(side: int, channels: int) -> None:
-    augmentation, images = Augmentation(AugmentationSettings(image_size=side), channels), _photos(40)
+def test_batch_equals_single_images_up_to_rounding(side: int, channels: int, interpolation: str) -> None:
+    augmentation = Augmentation(AugmentationSettings(image_size=side), channels, interpolation)
+    images = _photos(40)
     batch, params = pack(images, [augmentation.draw(image, seed) for seed, image in enumerate(images)])
-    whole = augment_batch(batch, params, augmentation.size, channels)
+    whole = augment_batch(batch, params, augmentation.size, channels, interpolation)
     one_by_one = torch.stack([augmentation(image, seed) for seed, image in enumerate(images)])
     assert whole.dtype == torch.float32
     difference = (whole - one_by_one).abs().amax(dim=(1, 2, 3))
@@ -75,15 +77,16 @@ def test_identity_parameters_keep_the_image() -> None:
     assert torch.allclose(augment_batch(batch, params, (32, 32)), batch.float(), atol=1e-3)
 
 
-def test_crop_and_resize_equals_interpolate() -> None:
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_crop_and_resize_equals_interpolate(interpolation: str) -> None:
     images = torch.rand(3, 2, 61, 40, generator=torch.Generator().manual_seed(1))
     boxes = torch.tensor([[0, 0, 61, 40], [7, 3, 50, 11], [60, 39, 1, 1]])
     for size in ((16, 24), (100, 9), (61, 40)):
-        crops = crop_and_resize(images, boxes, size)
+        crops = crop_and_resize(images * 9 + 5, boxes, size, interpolation)
         for image, crop, (top, left, height, width) in zip(images, crops, boxes.tolist(), strict=True):
             cut = image[None, :, top : top + height, left : left + width]
-            expected = interpolate(cut, size, mode="bilinear", antialias=True)[0]
-            assert torch.allclose(crop, expected, atol=1e-5)
+            expected = interpolate(cut, size, mode=interpolation, antialias=True)[0]
+            assert torch.allclose(crop, expected * 9 + 5, atol=1e-4)
 
 
 def test_resampling_matrix_by_hand() -> None:

@@ -21,7 +21,7 @@ from data_manifest.store.recipe import read_recipe
 from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
 from pipeline.manifest.build_manifest import build_manifest
-from tests.helpers import as_main, fork, run_forked, run_module, write_images
+from tests.helpers import as_main, fork, needs_timm, run_forked, run_module, write_images
 from tests.training.conftest import assert_same_future
 from training.__main__ import arguments_for, main
 from training.data.settings import AugmentationSettings
@@ -88,6 +88,16 @@ def test_two_processes_equal_one(arguments: list[str], of_two: Path, tmp_path: P
     _assert_close(tmp_path, of_two)
     (model,) = tmp_path.glob("training/*/current")
     assert read_recipe(model)["summary"]["data_set"] == {"split": "area"}, "recorded outside of the digest"
+
+
+@needs_timm
+@pytest.mark.slow
+def test_two_processes_with_a_timm_backbone_equal_one(arguments: list[str], tmp_path: Path) -> None:
+    command = [*arguments, "--backbone=timm/test_vit", "--image-size=48", "--gradient-checkpointing=true"]
+    one, two = ([*command, f"--artifacts-folder={tmp_path / name}"] for name in ("one", "two"))
+    for done in (run_module("training", *one), *_train_in_two(two)):
+        assert done.returncode == 0, done.stderr
+    _assert_close(tmp_path / "one", tmp_path / "two")
 
 
 def _assert_close(some: Path, other: Path) -> None:

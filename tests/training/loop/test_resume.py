@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from data_manifest.tables import read_table
-from tests.helpers import fork
+from tests.helpers import fork, needs_timm
 from tests.training.conftest import WriteGroups, assert_same_future
 from training.data.settings import AugmentationSettings
 from training.loop.step import TrainStep
@@ -76,7 +76,8 @@ def kill_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return kill_after
 
 
-CASES = [("ResNet18", 0), ("EfficientNet_B0", 0), ("SqueezeNet1_0", 2)]
+CASES: list[Any] = [("ResNet18", 0), ("EfficientNet_B0", 0), ("SqueezeNet1_0", 2)]
+CASES += [pytest.param("timm/test_vit", 0, marks=needs_timm)]
 
 
 @pytest.mark.slow

@@ -38,7 +38,7 @@ def test_keys_of_vgg16() -> None:
     convolutions = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28]
     expected = [f"backbone.{number}.{kind}" for number in convolutions for kind in ("weight", "bias")]
     assert list(_network("VGG16").state_dict()) == expected + AGGREGATION
-    assert len(_network("VGG16").backbone) == 29
+    assert len(list(_network("VGG16").backbone.children())) == 29
 
 
 def test_keys_of_efficientnet_b0() -> None:
@@ -71,6 +71,15 @@ FIRST_TRAINED = {
     "ConvNeXt_Tiny": "backbone.0.4.0.weight",  # the layer norm of the downsampling before the third stage
     "MobileNet_V3_Large": "backbone.0.11.block.0.0.weight",
 }
+
+
+def test_train_blocks_counts_stages_from_the_end() -> None:
+    firsts = []
+    for train_blocks in (1, 3, 4):
+        with torch.device("meta"):
+            freeze_early_layers(network := GeoLocalizationNet("ResNet18", 8), train_blocks)
+        firsts.append(next(name for name, each in network.named_parameters() if each.requires_grad))
+    assert firsts == [f"backbone.{layer}.0.conv1.weight" for layer in (7, 5, 4)], "layer4, layer2 and layer1"
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)

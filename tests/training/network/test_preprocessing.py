@@ -44,7 +44,9 @@ def test_loaded_network_has_the_stated_preprocessing(grey_model: Path) -> None:
         load_model(grey_model),
         load_model(grey_model.parent),
     ):
-        assert network.preprocessing == dataclasses.replace(Preprocessing.of_channels(1), image_size=ImageSize(48, 64))
+        assert network.preprocessing == dataclasses.replace(
+            Preprocessing().of_channels(1), image_size=ImageSize(48, 64)
+        )
         assert not network.training
     assert identify_model(grey_model)[1] == ImageSize(48, 64)
 
@@ -53,7 +55,7 @@ def test_channels_without_a_statement_follow_the_shapes(grey_model: Path) -> Non
     torch.save(dict(torch.load(grey_model, weights_only=True)), grey_model)
     assert identify_model(grey_model)[1] is None
     for network in (load_network(grey_model, "SqueezeNet1_1", 8), load_model(grey_model)):
-        assert network.preprocessing == Preprocessing.of_channels(1)
+        assert network.preprocessing == Preprocessing().of_channels(1)
         assert (network.name, network.fc_output_dim) == ("SqueezeNet1_1", 8)
 
 
@@ -91,12 +93,12 @@ def test_normalise_uses_the_given_statistics() -> None:
 
 
 def test_module_without_preprocessing_gets_imagenets() -> None:
-    assert preprocessing_of(torch.nn.Identity()) == Preprocessing() == Preprocessing.of_channels(3)
+    assert preprocessing_of(torch.nn.Identity()) == Preprocessing() == Preprocessing().of_channels(3)
 
 
 def test_pillow_image_becomes_an_input() -> None:
     image = Image.new("RGB", (30, 20), (255, 0, 0))
-    colour, grey = (Preprocessing.of_channels(channels)(image) for channels in (3, 1))
+    colour, grey = (Preprocessing().of_channels(channels)(image) for channels in (3, 1))
     assert (colour.shape, grey.shape) == ((1, 3, 20, 30), (1, 1, 20, 30))
     assert colour[0, :, 5, 7].tolist() == pytest.approx([(1 - 0.485) / 0.229, -0.456 / 0.224, -0.406 / 0.225])
     assert grey[0, 0, 5, 7].item() == pytest.approx((76 / 255 - 0.449) / 0.226), "76: red's share of brightness, 0.299"
