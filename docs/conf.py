@@ -27,4 +27,3 @@ napoleon_include_init_with_doc = False
 html_theme = "furo"
 html_title = "CosPlace pipeline"
 html_copy_source = False
-html_theme_options = {"footer_icons": []}
