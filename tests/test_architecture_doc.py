@@ -4,7 +4,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DOC = (ROOT / "docs" / "architecture.md").read_text()
-PACKAGES = ("data_manifest", "pipeline", "training", "evaluation", "luigi_tasks")
+PACKAGES = ("data_manifest", "pipeline", "training", "evaluation", "export", "luigi_tasks")
 
 
 def imported_packages(package: str) -> set[str]:

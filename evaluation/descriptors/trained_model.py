@@ -57,7 +57,7 @@ def find_model(given: Path | str) -> TrainedModel:
         return _official(str(given))
     folder = path.parent if path.name == MODEL_FILE else path
     for training in (folder, folder / CURRENT):
-        if is_published(training) and (training / MODEL_FILE).is_file():
+        if _is_training(training):
             return _of_training(training.resolve())
     try:
         file = model_file(path)
@@ -67,6 +67,11 @@ def find_model(given: Path | str) -> TrainedModel:
 
     network, image_size = identify_model(file)
     return TrainedModel(file, network.backbone, network.fc_output_dim, network.channels == 1, image_size)
+
+
+def _is_training(folder: Path) -> bool:
+    """Return whether a folder is a published training; exported models have recipes too."""
+    return is_published(folder) and (folder / MODEL_FILE).is_file() and read_recipe(folder)["stage"] == "training"
 
 
 def _of_training(folder: Path) -> TrainedModel:

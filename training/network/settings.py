@@ -11,6 +11,7 @@ from training.network.backbones import BACKBONES, INSTALL_TIMM, TIMM, backbone_n
 
 IMAGENET, RANDOM = "imagenet", "none"  # values of backbone_weights that are not paths
 MODEL_FILE, BEST_MODEL = "model.pth", "best_model.pth"  # of a published model, and of a run
+SAFETENSORS_FILE = "model.safetensors"  # of an exported model
 CURRENT = "current"  # as in data_manifest.store, which torch.hub cannot import
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ def model_file(path: Path) -> Path:
     """
     if not path.is_dir():
         return path
-    for file in (path / MODEL_FILE, path / BEST_MODEL, path / CURRENT / MODEL_FILE):
+    for file in (path / MODEL_FILE, path / BEST_MODEL, path / CURRENT / MODEL_FILE, path / SAFETENSORS_FILE):
         if file.is_file():
             return file
     raise ValueError(f"no model in this folder: neither {MODEL_FILE} (finished training) nor {BEST_MODEL} (run)")
