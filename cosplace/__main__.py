@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from cosplace.commands import COMMANDS, TaskCommand
@@ -27,9 +28,14 @@ def run(words: Sequence[str]) -> int:
     Raises:
         UserError: A word or a value is wrong.
     """
-    name, *arguments = words or ["--help"]
+    name, *arguments = words or ["help"]
+    if name == "help" and arguments:
+        name, arguments = arguments[0], ["--help"]
     if name in ("-h", "--help", "help"):
         print(overview())
+        return 0
+    if name == "--version":
+        print(version("cosplace-pipeline"))
         return 0
     if name not in COMMANDS:
         found = closest(name, COMMANDS)

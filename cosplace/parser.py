@@ -91,7 +91,8 @@ def _add_parameters(parser: CommandParser, command: TaskCommand, show_all: bool)
 
     groups: dict[str, argparse._ArgumentGroup] = {}
     num_hidden = 0
-    for name, parameter in parameters_of(command.task).items():
+    parameters = parameters_of(command.task)
+    for name, parameter in parameters.items():
         is_hidden = not show_all and name not in command.everyday
         num_hidden += is_hidden
         title = parameter.title
@@ -106,7 +107,8 @@ def _add_parameters(parser: CommandParser, command: TaskCommand, show_all: bool)
     for word in command.positionals:
         name = word.rstrip(OPTIONAL)
         count = "?" if word.endswith(OPTIONAL) else None
-        parser.add_argument(name, nargs=count, default=argparse.SUPPRESS, metavar=name.upper(), help=argparse.SUPPRESS)
+        text = parameters[name].description if show_all else parameters[name].short_description
+        parser.add_argument(name, nargs=count, default=argparse.SUPPRESS, metavar=name.upper(), help=text)
     return num_hidden
 
 

@@ -1,4 +1,4 @@
-"""Run jobs on the workers of a Dask cluster, whose machines all see the same shared folders (docs/scale.md).
+"""Run jobs on the workers of a Dask cluster, whose machines all see the same shared folders (docs/guides/scale.md).
 
 Dask is imported late: local runs do not need it.
 """

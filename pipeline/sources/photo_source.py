@@ -130,7 +130,7 @@ def _warn_of_other_photos(folder: Path) -> None:
         logger.warning("%s: %s HEIC photos are rejected. %s", folder, f"{count:,}", NEEDS_HEIF)
     for suffix in OTHER_PHOTOS:
         if count := counts[suffix]:
-            text = "%s: %s photos %s are not read. Convert them to JPEG and keep the metadata (see docs/data.md)."
+            text = "%s: %s photos %s are not read. Convert them to JPEG with metadata (see docs/guides/own-data.md)."
             logger.warning(text, folder, f"{count:,}", suffix)
 
 

@@ -68,6 +68,14 @@ def test_a_written_configuration_gives_the_same_artifacts(dataset: Path, tmp_pat
     assert list_current(tmp_path / "A") == [before]
 
 
+def test_help_and_version() -> None:
+    overview = run_module("cosplace")
+    assert overview.returncode == 0
+    assert overview.stdout == run_module("cosplace", "--help").stdout == run_module("cosplace", "help").stdout
+    assert run_module("cosplace", "help", "gc").stdout == run_module("cosplace", "gc", "--help").stdout != ""
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", run_module("cosplace", "--version").stdout)
+
+
 def test_config_does_not_replace_a_file(tmp_path: Path) -> None:
     (tmp_path / "luigi.cfg").write_text("mine")
     done = run_module("cosplace", "config", str(tmp_path / "luigi.cfg"))

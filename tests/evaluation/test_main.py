@@ -76,16 +76,16 @@ def test_a_user_error_is_one_line_without_a_traceback() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_the_examples_of_the_readme(
+def test_the_examples_of_the_page_on_localize(
     evaluation: Path,
     training: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    readme = (ROOT / "README.md").read_text()
-    (block,) = (each for each in re.findall(r"^```python\n(.*?)^```$", readme, re.DOTALL | re.M) if "Localizer" in each)
-    (words,) = re.findall(r"^python -m evaluation (localize .*?)$", readme.replace("\\\n", " "), re.M)
+    page = (ROOT / "docs" / "guides" / "localize.md").read_text()
+    (block,) = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.M)
+    (words,) = re.findall(r"^cosplace (localize .* --panel .*)$", page, re.M)
     (training.parents[1] / "sf-xl-processed-train").symlink_to(training.parent)
     (evaluation.parents[1] / "sf-xl-processed-test-queries_v1").symlink_to(evaluation.parent)
     pattern(COLOURS["red"], (64, 48)).save(tmp_path / "photo.jpg")

@@ -8,6 +8,22 @@ dialog.setAttribute("aria-label", "Enlarged picture");
 dialog.innerHTML = `<p></p><p>${FILE}</p><form method="dialog"><button>Close</button></form>`;
 dialog.prepend(new Image());
 document.body.append(dialog);
+let enlarged;
+
+// Returns the picture that an arrow key leads to; undefined at the end of a card and for other keys.
+function neighbour(picture, key) {
+  const pictures = [...picture.closest(".card").querySelectorAll("img")];
+  return pictures[pictures.indexOf(picture) + { ArrowLeft: -1, ArrowRight: 1 }[key]];
+}
+
+function enlarge(picture) {
+  const [large, words, file] = dialog.children;
+  [large.src, large.alt] = [picture.src, picture.alt];
+  words.textContent = `${picture.alt}: ${picture.nextElementSibling.lastChild.textContent}`;
+  file.firstChild.textContent = picture.dataset.path;
+  enlarged = picture;
+  if (!dialog.open) dialog.showModal();
+}
 
 document.querySelectorAll(".gallery").forEach((gallery) => {
   const [form, status, list, more] = gallery.children;
@@ -87,27 +103,27 @@ document.querySelectorAll(".gallery").forEach((gallery) => {
       });
     }
     figure.addEventListener("pointerleave", () => tip.remove());
-    figure.addEventListener("focusout", (event) => figure.contains(event.relatedTarget) || tip.remove());
+    figure.addEventListener("focusout", ({ relatedTarget }) => {
+      if (relatedTarget && !figure.contains(relatedTarget)) tip.remove();
+    });
     if (!picture.src) return;
-    picture.tabIndex = 0;
+    picture.dataset.path = path;
+    picture.tabIndex = figure.matches(".query") ? 0 : -1; // one stop per card: arrow keys lead to the others
     picture.setAttribute("role", "button");
-    const enlarge = () => {
-      const [large, words, file] = dialog.children;
-      large.src = picture.src;
-      large.alt = picture.alt;
-      words.textContent = `${picture.alt}: ${caption.lastChild.textContent}`;
-      file.firstChild.textContent = path;
-      dialog.showModal();
-    };
-    picture.addEventListener("click", enlarge);
+    picture.addEventListener("click", () => enlarge(picture));
     picture.addEventListener("keydown", (event) => {
+      neighbour(picture, event.key)?.focus();
       if (event.key !== "Enter" && event.key !== " ") return;
       event.preventDefault();
-      enlarge();
+      enlarge(picture);
     });
   });
 });
 
+dialog.addEventListener("keydown", (event) => {
+  const next = neighbour(enlarged, event.key);
+  if (next) enlarge(next);
+});
 dialog.addEventListener("click", (event) => {
   if (event.target === dialog) dialog.close(); // a click beside it
 });

@@ -17,7 +17,8 @@ SEED = 0
 LEGEND = (
     "✓ in a green frame: correct, within the radius of positives. ✗ in a dashed orange frame: incorrect. Dotted frame, "
     "shown if the first match is incorrect: the ground truth, the positive with the most similar heading. Below a "
-    "picture: year, heading, and distance from the query. Click a picture to enlarge it."
+    "picture: year, heading, and distance from the query. Click a picture or press Enter to enlarge it. The arrow keys "
+    "lead to the next picture."
 )
 
 

@@ -28,7 +28,7 @@ STATES_ON_MAP = {  # label and colour role of each, clockwise from north
 
 
 def locate_queries(result: SetResult) -> pl.DataFrame:
-    """Return the outcomes on the map with the index of their `place`: queries that are too near to separate.
+    """Return the outcomes on the map with `place`, the index of the cluster of queries that share a disc.
 
     The table is empty if images have numbers and no coordinates.
     """

@@ -14,7 +14,7 @@ WITHOUT = "import runpy, sys; sys.modules['fcntl'] = None; sys.argv = sys.argv[1
         ("luigi", "--module", "workflows", "BuildGroups"),
         ("data_manifest", "list"),
         ("pipeline", "plan", "."),
-        ("evaluation", "localize", "--model", "m", "--database", "d", "docs/report.jpg"),
+        ("evaluation", "localize", "--model", "m", "--database", "d", "docs/pictures/report.jpg"),
         ("training.train_cosplace",),
     ],
     ids=lambda arguments: arguments[0],

@@ -185,9 +185,20 @@ def test_picture_is_enlarged_and_its_name_copied(opened: "Chrome", by_keyboard: 
     assert path in dialog.text
     dialog.find_element("css selector", ".copy").click()
     assert ask(opened, "window.copied") == path
+    opened.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+    assert "match 1, incorrect" in dialog.text
     opened.switch_to.active_element.send_keys(Keys.ESCAPE)
     assert not dialog.is_displayed()
     assert ask(opened, "document.activeElement.alt") == "query", "the focus returns"
+
+
+def test_keyboard_stops_once_per_card(opened: "Chrome") -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    assert ask(opened, "document.querySelectorAll('.card img[tabindex=\"0\"]').length") == 9
+    opened.find_element("css selector", ".picture.query img").send_keys(Keys.ARROW_RIGHT)
+    opened.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+    assert ask(opened, "document.activeElement.alt").startswith("match 2")
 
 
 def test_tooltip_shows_the_file_name_at_the_focus(opened: "Chrome") -> None:

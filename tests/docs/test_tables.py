@@ -1,4 +1,4 @@
-"""Run the README's examples on tables with a small artifacts folder."""
+"""Run the examples on tables with a small artifacts folder."""
 
 import importlib.util
 import os
@@ -16,9 +16,9 @@ from pipeline.groups.settings import GroupSettings
 from pipeline.manifest.build_manifest import build_manifest
 from tests.helpers import ROOT
 
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-COMMANDS = re.findall(r"^python -m data_manifest (.*)$", README, re.MULTILINE)
+PAGE = (ROOT / "docs" / "reference" / "files-and-tables.md").read_text()
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+COMMANDS = re.findall(r"^python -m data_manifest (.*)$", PAGE, re.MULTILINE)
 YEARS = (2011, 2013, 2013, 2013, 2019)
 DATA_SET = "sf-xl-processed-train"
 
