@@ -4,17 +4,19 @@ import hashlib
 import logging
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data_manifest.errors import UserError
 from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import Recipe, is_published, read_recipe
 from evaluation.descriptors.trained_model import TrainedModel
 from export.settings import HF, ONNX, SAFETENSORS, ExportSettings
-from training.network.settings import MODEL_FILE, SAFETENSORS_FILE
+from training.network.settings import MODEL_FILE, ONNX_FILE, SAFETENSORS_FILE
+
+if TYPE_CHECKING:
+    from training.network.model import GeoLocalizationNet
 
 STAGE, VERSION = "export", 1  # raise VERSION when equal models give other files
-ONNX_FILE = "model.onnx"
 IMAGES_FOLDER = "images_folder"  # in a training's summary
 LICENCE = "The weights derive from the training images and the initial weights: check the licences of both."
 logger = logging.getLogger(__name__)
@@ -52,27 +54,32 @@ def export_model(model: TrainedModel, artifacts: Path, settings: ExportSettings)
 
 def _write(model: TrainedModel, artifacts: Path, folder: Path, settings: ExportSettings) -> str:
     """Write the files of a format, and return what else is to be said about them."""
+    from training.network.model import GeoLocalizationNet  # late: torch takes seconds to import
+
+    network = model.network
+    if not isinstance(network, GeoLocalizationNet):
+        raise UserError(f"{model.path} is an exported model. Give the model that it was exported from.")
     if settings.format == ONNX:
-        return f": {_write_onnx(model, folder, settings)}"
+        return f": {_write_onnx(model, network, folder, settings)}"
     if settings.format == HF:
         from export.hf_folder import evaluations_of, write_hf_folder
 
-        write_hf_folder(model, folder, evaluations_of(model, artifacts))
+        write_hf_folder(model, network, folder, evaluations_of(model, artifacts))
     elif settings.format == SAFETENSORS:
         from training.network.safetensors_file import write_safetensors
 
-        write_safetensors(model.network, folder / SAFETENSORS_FILE)
+        write_safetensors(network, folder / SAFETENSORS_FILE)
     else:
         shutil.copyfile(model.path, folder / MODEL_FILE)
     return ""
 
 
-def _write_onnx(model: TrainedModel, folder: Path, settings: ExportSettings) -> str:
+def _write_onnx(model: TrainedModel, network: "GeoLocalizationNet", folder: Path, settings: ExportSettings) -> str:
     from export.onnx_file import metadata_of, write_onnx
     from export.parity import check_parity
 
     photos = settings.check_photos or _training_images(model)
-    network = model.network.eval()
+    network.eval()
     with model.path.open("rb") as file:
         weights = hashlib.file_digest(file, "sha256").hexdigest()
     metadata = metadata_of(network, weights, settings.onnx_input, LICENCE)

@@ -25,9 +25,10 @@ def evaluations_of(model: TrainedModel, artifacts: Path) -> list[Path]:
     ]
 
 
-def write_hf_folder(model: TrainedModel, folder: Path, evaluations: Sequence[Path]) -> None:
+def write_hf_folder(
+    model: TrainedModel, network: GeoLocalizationNet, folder: Path, evaluations: Sequence[Path]
+) -> None:
     """Write `model.safetensors`, `config.json` and `README.md`, as `hf upload` takes them."""
-    network = model.network
     write_safetensors(network, folder / SAFETENSORS_FILE)
     (folder / CONFIG).write_text(json.dumps(_config(network), indent=2) + "\n")
     own = model.path.parent / TRAINING_CARD

@@ -31,7 +31,7 @@ ALLOWED = {
         *TABLES,
     },
     "evaluation": {
-        *("evaluation", "training", "data_manifest", "torch", "faiss", "scipy", "utm", "PIL"),
+        *("evaluation", "training", "data_manifest", "torch", "onnxruntime", "faiss", "scipy", "utm", "PIL"),
         *DRAWING,
         *TABLES,
     },

@@ -15,6 +15,7 @@ from torch import Tensor
 from data_manifest.errors import UserError
 from data_manifest.images.image_size import ImageSize
 from data_manifest.store.recipe import read_recipe
+from evaluation.descriptors.extract import embed
 from evaluation.descriptors.trained_model import TrainedModel, find_model
 from export import onnx_file
 from export.export_model import export_model
@@ -54,6 +55,14 @@ def test_onnx_maps_images_of_any_number_and_size(tmp_path: Path, backbone: str) 
             expected = model.network(model.network.preprocessing.normalise(torch.from_numpy(images)))
         (found,) = session.run(["descriptors"], {"images": images})
         np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
+    again = find_model(exported)
+    assert (again.backbone, again.fc_output_dim, again.image_size) == (backbone, 8, ImageSize(64, 64))
+    embedded = embed(again.network, torch.from_numpy(images), torch.device("cpu"), "fp32")
+    np.testing.assert_array_equal(embedded, found)
+    with pytest.raises(UserError, match=r"infer_precision = bf16: .*model.onnx has its own precision"):
+        embed(again.network, torch.from_numpy(images), torch.device("cpu"), "bf16")
+    with pytest.raises(UserError, match=r"model.onnx is an exported model. Give the model that it was exported from"):
+        _export(again, "safetensors")
     assert "largest difference from torch" in read_recipe(exported)["summary"]["made"]
     assert "on 4 photos" in read_recipe(exported)["summary"]["made"], "the first one twice"
 
@@ -84,6 +93,19 @@ def test_onnx_that_differs_is_not_published(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(UserError, match=r"differs from torch by 2.0e-04 on .*photos, more than 1e-04: no file was"):
         _export(_model(tmp_path), "onnx")
     assert not list((tmp_path / "artifacts").glob("export/*/*"))
+
+
+def test_other_onnx_files_are_errors(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"not a model")
+    with pytest.raises(UserError, match=r"model.onnx is not an ONNX file that onnxruntime can run"):
+        find_model(tmp_path)
+    node = onnx.helper.make_node("Identity", ["a"], ["b"])
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "ab"]
+    graph = onnx.helper.make_graph([node], "graph", ends[:1], ends[1:])
+    opset = [onnx.helper.make_opsetid("", 18)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=10), tmp_path / "other.onnx")
+    with pytest.raises(UserError, match=r"other.onnx was not written by `cosplace export`"):
+        find_model(tmp_path / "other.onnx")
 
 
 def test_unknown_training_images_are_an_error(tmp_path: Path) -> None:

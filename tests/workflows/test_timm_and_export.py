@@ -24,6 +24,7 @@ def test_a_vit_is_trained_evaluated_and_exported(city: Path, luigi: Luigi, tmp_p
     exported = luigi("ExportModel", "--model", str(model.parent), "--format", "onnx")
     assert exported.returncode == 0, exported.stderr
     assert "ExportModel: done (onnx of timm/test_vit-16: largest difference from torch" in exported.stdout
+    onnx = current_artifacts(tmp_path)["export/train"]
     hf = luigi("ExportModel", "--model", str(model), "--format", "hf")
     assert hf.returncode == 0, hf.stderr
     folder = current_artifacts(tmp_path)["export/train"]
@@ -32,6 +33,9 @@ def test_a_vit_is_trained_evaluated_and_exported(city: Path, luigi: Luigi, tmp_p
     assert "- type: recall\n      value: " in card
     assert "name: R@1\n" in card, made
     assert "# timm/test_vit with 16-dimensional descriptors, trained with CosPlace" in card
-    again = luigi("EvaluateCosPlace", "--model", str(folder / "model.safetensors"), "--dataset-folder", str(city))
-    assert again.returncode == 0, again.stderr
-    assert read_recipe(current_artifacts(tmp_path)["evaluation/queries_v1"])["summary"]["made"] == made
+    for each in (folder, onnx):
+        again = luigi("EvaluateCosPlace", "--model", str(each), "--dataset-folder", str(city), "--num-workers", "0")
+        assert again.returncode == 0, again.stderr
+        repeated = current_artifacts(tmp_path)["evaluation/queries_v1"]
+        assert repeated != evaluation
+        assert read_recipe(repeated)["summary"]["made"] == made, "equal recalls"
