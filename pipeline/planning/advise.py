@@ -15,7 +15,7 @@ from data_manifest.store.find import find_artifact
 from data_manifest.store.recipe import CURRENT, is_published
 from pipeline.groups.settings import GroupSettings
 from pipeline.groups.summary import describe
-from pipeline.planning.advise_training import training_settings
+from pipeline.planning.advise_training import RANDOM_WEIGHTS, is_few, training_settings
 from pipeline.planning.choose_grouping import Choice, choose_grouping
 from pipeline.planning.image_statistics import ImageStatistics, compute_statistics
 from pipeline.planning.plan_groups import Plan
@@ -154,11 +154,15 @@ def _show_grouping(advice: Advice) -> list[str]:
     if plan.settings != published.settings:
         some = f"{describe(published.trainable)} can" if published.trainable["groups"] else "no group can"
         notes.append(f"the published grouping, {show_settings(published.settings.as_dict())}: {some} be trained on")
+    if is_few(plan):
+        notes.append(f"training settings for few images and ImageNet weights; for random weights use {RANDOM_WEIGHTS}")
     compare = f"compare others: python -m pipeline plan {advice.statistics.manifest} --M 10 20 --alpha 30 60"
     return [*advice.commands, *(_wrap(f"  {note}") for note in notes), compare]
 
 
 def _show_distance(settings: GroupSettings) -> str:
+    if settings.N == settings.L == 1:
+        return "all classes are in one group, also those that show the same houses: there are too few images for more"
     metres, degrees = settings.M * (settings.N - 1), settings.alpha * (settings.L - 1)
     directions = f" or {degrees:g} degrees" if settings.uses_headings else ""
     text = f"classes of a group are at least {metres:g} metres{directions} apart"

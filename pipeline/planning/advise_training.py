@@ -23,11 +23,17 @@ FINE_TUNING = {
     "hue": 0.05,
     "random_resized_crop": 0.2,
 }
+RANDOM_WEIGHTS = "--backbone-weights none --lr 0.001"  # instead of FINE_TUNING's learning rate
+
+
+def is_few(plan: Plan) -> bool:
+    """Return whether a plan has too few images for the published training settings."""
+    return plan.trainable["images"] < FEW_IMAGES
 
 
 def training_settings(plan: Plan, groups: Sequence[int], batch_size: int) -> dict[str, Any]:
     """Return settings to train on some groups of a plan; empty if the published settings suit its amount of images."""
-    if plan.trainable["images"] >= FEW_IMAGES:
+    if not is_few(plan):
         return {}
     images = int(plan.groups.filter(pl.col("group_index").is_in(groups))["images"].sum())
     iterations = math.ceil(SAMPLES_PER_IMAGE * images / len(groups) / batch_size)
