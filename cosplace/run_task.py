@@ -18,12 +18,12 @@ from pipeline.verification.settings import CheckSettings
 FOLLOWING = {"manifest": "groups", "verify": "groups", "split": "groups", "groups": "train"}  # with the same flags
 
 
-def run_task(task: str, name: str, values: dict[str, str], config: str | None, workers: str | None) -> int:
+def run_task(task: str, name: str, values: dict[str, str], config: str | None, workers: int | None) -> int:
     """Run the task of a command with the given parameters and return Luigi's exit status."""
     values = completed(name, values)
     words = ["--module", "workflows", task, *flags_of(values)]
     if workers:
-        words += ["--workers", workers]
+        words += ["--workers", str(workers)]
     with showing_progress() as progress:
         status = _exit_status(words)
     if progress.durations:

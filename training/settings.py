@@ -62,7 +62,8 @@ class TrainingSettings(Settings):
     )
     precision: str | None = setting(
         None,
-        "fp32 (default), bf16 or fp16; 16 bits use half the memory and are faster where the hardware supports them",
+        "precision of training, fp32 (default), bf16 or fp16; 16 bits use half the memory and are faster where the "
+        "hardware supports them",
         form=_precision,
         added_later=True,
     )

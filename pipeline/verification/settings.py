@@ -33,7 +33,7 @@ class CheckSettings(Settings):
 
     check: str = setting(  # type: ignore[assignment]  # the option's name hides the method
         DECODE,
-        "header: read the first and last block of each file, which finds every truncation; decode: decode everything",
+        "how much of each file is read: header (first and last block, which finds every truncation) or decode (all)",
         choices=(HEADER, DECODE),
     )
 
@@ -48,7 +48,8 @@ class VerifySettings(Settings):
     title = "Verification"
 
     checksum: Path | None = setting(
-        None, "list to compare with: the output of sha256sum, sha1sum, md5sum and the like, or a zip archive"
+        None,
+        "list of checksums to compare with: the output of sha256sum, sha1sum, md5sum and the like, or a zip archive",
     )
     expected_size: str | None = setting(
         None, "images of another size in pixels are bad, for example 512x512", form=normalise_size
