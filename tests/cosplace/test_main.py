@@ -92,6 +92,9 @@ def test_completion_code_names_the_commands() -> None:
     assert done.returncode == 0
     assert "localize" in done.stdout
     assert "--fc-output-dim" in done.stdout
+    assert "_shtab_cosplace_train___dataset_folder_COMPGEN=_shtab_compgen_files" in done.stdout
+    assert "_shtab_cosplace_train___split_choices=(none area time)" in done.stdout
+    assert "_shtab_cosplace_train___backbone_choices=(VGG16 ResNet18 " in done.stdout
 
 
 def test_commands_without_tasks_run_the_same_functions(dataset: Path, tmp_path: Path) -> None:
