@@ -8,8 +8,10 @@ from luigi.retcodes import run_with_retcodes
 
 from cosplace.commands import TASKS
 from cosplace.stage_progress import showing_progress
+from data_manifest.errors import UserError
 from evaluation.report.settings import PAGE
-from luigi_tasks.given_model import is_evaluation
+from luigi_tasks.evaluation import TRAINING_ONLY
+from luigi_tasks.given_model import NETWORK, is_evaluation
 from luigi_tasks.parameters import flag_of, parameters_of
 from pipeline.dataset_layout import PHOTOS, PartSettings
 from pipeline.sources.make_source import source_of
@@ -37,7 +39,14 @@ def run_task(task: str, name: str, values: dict[str, str], config: str | None, w
 
 
 def completed(name: str, values: dict[str, str]) -> dict[str, str]:
-    """Return the parameters of a command with those that follow from its arguments."""
+    """Return the parameters of a command with those that follow from its arguments.
+
+    Raises:
+        UserError: A parameter of the training is given for a model that is already trained.
+    """
+    if "model" in values and (unused := sorted(values.keys() & {*TRAINING_ONLY} - {*NETWORK})):
+        flags = ", ".join(f"--{each.replace('_', '-')}" for each in unused)
+        raise UserError(f"{flags}: no effect, because {values['model']} is already trained. Leave it out.")
     if name == "embed":
         source = source_of(Path(values["photos_folder"]))
         return {"part": PHOTOS, "source": source, **values}
