@@ -72,7 +72,7 @@ def add_gc(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="only show what would be removed")
     text = "keep at least the N newest artifacts of each stage and data set [%(default)s]"
     parser.add_argument("--keep-newest", type=int, default=0, metavar="N", help=text)
-    text = "stages to clean up; models must be asked for [%(default)s]"
+    text = "stages to clean up, separated by commas; models only if named here [%(default)s]"
     parser.add_argument("--stages", default=",".join(garbage.DEFAULT_STAGES), metavar="STAGES", help=text)
     add_run(parser, _gc)
 
@@ -95,7 +95,11 @@ def _add_artifact(parser: argparse.ArgumentParser, description: str | None) -> N
 
 def _add_artifacts_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--artifacts-folder", type=Path, default=Path("artifacts"), metavar="PATH", help="folder [%(default)s]"
+        "--artifacts-folder",
+        type=Path,
+        default=Path("artifacts"),
+        metavar="PATH",
+        help="folder of all results [%(default)s]",
     )
 
 
