@@ -44,7 +44,7 @@ def completed(name: str, values: dict[str, str]) -> dict[str, str]:
     Raises:
         UserError: A parameter of the training is given for a model that is already trained.
     """
-    if "model" in values and (unused := sorted(values.keys() & {*TRAINING_ONLY} - {*NETWORK})):
+    if "model" in values and (unused := sorted(values.keys() & {*TRAINING_ONLY} - {*NETWORK, "resume_model"})):
         flags = ", ".join(f"--{each.replace('_', '-')}" for each in unused)
         raise UserError(f"{flags}: no effect, because {values['model']} is already trained. Leave it out.")
     if name == "embed":
