@@ -143,6 +143,13 @@ COMMANDS: dict[str, TaskCommand | FunctionCommand] = {
         ("artifacts/training/sf-xl-processed-train", "artifacts/evaluation/sf-xl-processed-test-queries_v1"),
         positionals=("model?",),
     ),
+    "export": TaskCommand(
+        "write a model for other programs: ONNX, safetensors, torch, Hugging Face",
+        "ExportModel",
+        ("format", "onnx_input", "check_photos", "artifacts_folder"),
+        ("artifacts/training/sf-xl-processed-train", "model.pth --format onnx --check-photos photos"),
+        positionals=("model",),
+    ),
     "localize": FunctionCommand(
         "show where photos were taken",
         "luigi_tasks.photos",

@@ -24,7 +24,7 @@ autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 napoleon_include_init_with_doc = False
 
+highlight_language = "none"  # of code blocks without a language
 html_theme = "furo"
 html_title = "CosPlace pipeline"
 html_copy_source = False
-html_theme_options: dict[str, object] = {"footer_icons": []}

@@ -13,18 +13,29 @@ import pytest
 
 from tests.helpers import ROOT
 
-PACKAGES = ("data_manifest", "pipeline", "training", "evaluation")
+PACKAGES = ("data_manifest", "pipeline", "training", "evaluation", "export")
 DRAWING = {"matplotlib", "mpl_toolkits", "jinja2", "markupsafe"}
 TABLES = {"numpy", "polars", "pyarrow"}
 ALLOWED = {
     "data_manifest": {"data_manifest", "tqdm", "PIL", "pillow_heif", "polars", "pyarrow"},
     "pipeline": {"pipeline", "data_manifest", "dask", "distributed", "utm", "PIL", "simplejpeg", "xxhash", *TABLES},
-    "training": {"training", "data_manifest", "torch", "torchvision", "timm", "PIL", "simplejpeg", *TABLES},
+    "training": {
+        "training",
+        "data_manifest",
+        "torch",
+        "torchvision",
+        "timm",
+        "safetensors",
+        "PIL",
+        "simplejpeg",
+        *TABLES,
+    },
     "evaluation": {
-        *("evaluation", "training", "data_manifest", "torch", "faiss", "scipy", "utm", "PIL"),
+        *("evaluation", "training", "data_manifest", "torch", "onnxruntime", "faiss", "scipy", "utm", "PIL"),
         *DRAWING,
         *TABLES,
     },
+    "export": {"export", "evaluation", "training", "data_manifest", "torch", "onnxruntime", "huggingface_hub", "numpy"},
 }
 MAX_ENTRIES = 12
 NAMES_OF_EVERY_FOLDER = {"__init__.py", "__main__.py", "settings.py"}
@@ -96,8 +107,8 @@ def test_only_workflows_and_the_command_line_import_luigi_tasks() -> None:
             assert not packages_of(imports_of(file)) & {"workflows", "luigi_tasks"}, file
 
 
-def test_evaluation_imports_only_the_network_of_training() -> None:
-    for file in files_of("evaluation"):
+def test_evaluation_and_export_import_only_the_network_of_training() -> None:
+    for file in (*files_of("evaluation"), *files_of("export")):
         for name in imports_of(file):
             assert not is_within(name, "training") or is_within(name, "training.network"), (file, name)
 

@@ -13,7 +13,7 @@ from data_manifest.store.staging import REMOVED, STAGING, dead_staging
 
 STAGES = (  # each reads only the artifacts of stages before it
     *("crops", "manifest", "checks", "verified", "groups", "training", "seeds"),
-    *("descriptors", "index", "evaluation", "comparison", "report"),
+    *("descriptors", "index", "evaluation", "comparison", "report", "export"),
 )
 MANIFEST_STAGES = ("manifest", "verified")  # their artifacts have the tables manifest and rejects
 CHECK_STAGES = ("checks", "crops")  # their artifacts have a status for each file

@@ -90,7 +90,7 @@ def test_the_examples_of_the_page_on_localize(
     (evaluation.parents[1] / "sf-xl-processed-test-queries_v1").symlink_to(evaluation.parent)
     pattern(COLOURS["red"], (64, 48)).save(tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
-    exec(block, {})
+    exec(block, {"__name__": "__main__"})
     assert capsys.readouterr().out.startswith("36.14 -123.0 ")
     assert main(shlex.split(words)) == 0
     assert "red.png" in capsys.readouterr().out

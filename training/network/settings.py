@@ -11,12 +11,13 @@ from training.network.backbones import BACKBONES, INSTALL_TIMM, TIMM, backbone_n
 
 IMAGENET, RANDOM = "imagenet", "none"  # values of backbone_weights that are not paths
 MODEL_FILE, BEST_MODEL = "model.pth", "best_model.pth"  # of a published model, and of a run
+SAFETENSORS_FILE, ONNX_FILE = "model.safetensors", "model.onnx"  # of exported models
 CURRENT = "current"  # as in data_manifest.store, which torch.hub cannot import
 logger = logging.getLogger(__name__)
 
 
 def model_file(path: Path) -> Path:
-    """Return the weights file that a path means: the path itself, or the file in the folder of a model or run.
+    """Return the file that a path means: the path itself, or the one in the folder of a model, run or export.
 
     The folder above published models means the current one.
 
@@ -25,9 +26,10 @@ def model_file(path: Path) -> Path:
     """
     if not path.is_dir():
         return path
-    for file in (path / MODEL_FILE, path / BEST_MODEL, path / CURRENT / MODEL_FILE):
-        if file.is_file():
-            return file
+    for name in (MODEL_FILE, BEST_MODEL, SAFETENSORS_FILE, ONNX_FILE):
+        for file in (path / name, path / CURRENT / name):
+            if file.is_file():
+                return file
     raise ValueError(f"no model in this folder: neither {MODEL_FILE} (finished training) nor {BEST_MODEL} (run)")
 
 

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from data_manifest.errors import UserError, is_io_error
 from data_manifest.store.files import fsync
+from training.network.safetensors_file import is_safetensors, read_safetensors
 
-NEEDED = "Give a state dict or a checkpoint written by torch.save."
+NEEDED = "Give a safetensors file, or a state dict or a checkpoint written by torch.save."
 BAD_CHECKSUM = "wrong checksum of its part"
 UNREADABLE = (  # raised by torch.load for files that it cannot read: damaged ones raise many kinds
     *(OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError),
@@ -107,7 +108,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise UserError(f"{path}: no such file. {NEEDED}")
     try:
-        content = load_verified(path)
+        content = read_safetensors(path) if is_safetensors(path) else load_verified(path)
+    except UserError:
+        raise
     except UNREADABLE as error:
         raise UserError(f"{path} {_problem(path, error)}. {NEEDED}") from error
     state = _find_state_dict(content)
@@ -173,8 +176,6 @@ def _kind_of(path: Path) -> str:
         head = file.read(HEAD_BYTES)
     if zipfile.is_zipfile(path):
         return _kind_of_zip(path)
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= path.stat().st_size:
-        return "a safetensors file: load it with safetensors.torch.load_file and save that with torch.save"
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     for signature, kind in KINDS.items():
         if text.startswith(signature):

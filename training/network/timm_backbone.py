@@ -16,7 +16,7 @@ from data_manifest.errors import UserError
 from data_manifest.images.image_size import ImageSize
 from training.network.backbones import INSTALL_TIMM, TIMM
 
-# Blocks of equal resolution: the last 4 of 12 are trained in SALAD (Izquierdo and Civera, CVPR 2024, section 4.1).
+# The last 4 of 12 blocks of DINOv2-B are trained in SALAD (Izquierdo and Civera, CVPR 2024; serizba/salad, main.py).
 TRAINED_BLOCKS, TRAINED_STAGES = 4, 2  # of ViTs, and of CNNs, as layer3 and layer4 of ResNets
 ODD_SIZE = (241, 259)  # a multiple of no patch
 ANY_SIZE = {"dynamic_img_size": True, "strict_img_size": False}  # arguments of models with positional embeddings

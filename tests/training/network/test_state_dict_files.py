@@ -33,9 +33,9 @@ def test_files_without_weights_are_rejected(tmp_path: Path) -> None:
     torch.save([torch.ones(1)], tmp_path / "list.pth")
     torch.save({}, tmp_path / "nothing.pth")
     reasons = {
-        "missing.pth": "no such file. Give a state dict or a checkpoint",
+        "missing.pth": "no such file. Give a safetensors file, or a state dict",
         "nested.pth": r'SqueezeNet1_0: Missing key\(s\) in state_dict: "0.weight".*\.\.\.$',
-        "other.pth": "contains no weights, but epoch, loss, model and 2 more. Give a state dict or a checkpoint",
+        "other.pth": "contains no weights, but epoch, loss, model and 2 more. Give a safetensors file",
         "list.pth": "contains no weights, but list. ",
         "nothing.pth": "contains no weights, but nothing. ",
     }
@@ -86,7 +86,7 @@ KINDS: dict[str, tuple[Callable[[], bytes], str]] = {
     "pointer": (lambda: b"version https://git-lfs.github.com/spec/v1\noid", "is a Git LFS pointer.*git lfs pull"),
     "text": (lambda: b"404: Not Found\n", "is not written by torch.save .its first bytes are b'404: Not Found"),
     "torchscript": (_torchscript, "is a TorchScript archive"),
-    "safetensors": (lambda: struct.pack("<Q", 2) + b"{}", "is a safetensors file"),
+    "safetensors": (lambda: struct.pack("<Q", 2) + b"{}", "contains no weights, but nothing"),
     "onnx": (lambda: b"\x08\x07\x12\x07pytorch\x1a\x052.0.1", "is not written by torch.save .*pytorch"),
     "module": (lambda: _saved(torch.nn.Linear(2, 2)), OF_MODULE),
     "arguments": (lambda: _saved({"args": argparse.Namespace(M=10), **STATE}), OF_ARGUMENTS),
@@ -107,7 +107,7 @@ def test_error_names_the_kind_of_an_unreadable_file(tmp_path: Path, kind: str) -
     path.write_bytes(make())
     with pytest.raises(UserError, match=f"model.pth {text}") as resumed:
         build_network(dataclasses.replace(RANDOM, resume_model=path))
-    assert str(resumed.value).endswith("Give a state dict or a checkpoint written by torch.save.")
+    assert str(resumed.value).endswith("or a state dict or a checkpoint written by torch.save.")
     assert "--backbone" not in str(resumed.value)
     assert "\n" not in str(resumed.value)
     with pytest.raises(UserError, match=f"model.pth {text}"):

@@ -1,0 +1,44 @@
+"""Settings of an export. Imports no torch."""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_manifest.errors import UserError
+from data_manifest.settings import Settings, setting
+from training.network.settings import require
+
+ONNX, SAFETENSORS, TORCH, HF = FORMATS = ("onnx", "safetensors", "torch", "hf")
+UINT8, FLOAT32 = "uint8", "float32"
+PACKAGES = {ONNX: ("onnxscript", "onnxruntime"), SAFETENSORS: ("safetensors",), HF: ("safetensors", "huggingface_hub")}
+INSTALL = "pip install 'cosplace-pipeline[export]'"
+
+
+@dataclass(frozen=True)
+class ExportSettings(Settings):
+    """The model to export, and the file to write."""
+
+    title = "Export"
+
+    model: str | None = setting(
+        None, "folder of a training (artifacts/training/<data set>), weights file, or official name: ResNet50-512"
+    )
+    format: str = setting(
+        ONNX,
+        "file to write: onnx, safetensors, torch (model.pth), or hf (a folder for `hf upload`)",
+        choices=FORMATS,
+    )
+    onnx_input: str = setting(
+        UINT8, "type of the ONNX model's images, with values from 0 to 255", choices=(UINT8, FLOAT32)
+    )
+    check_photos: Path | None = setting(
+        None, "folder of photos that an ONNX model is compared with torch on; none: the model's training images"
+    )
+
+    def check(self) -> None:
+        """Raise UserError if no model is given, or a package is missing."""
+        if self.model is None:
+            raise UserError("No model given. Pass --model.")
+        for package in PACKAGES.get(self.format, ()):
+            found = importlib.util.find_spec(package) is not None
+            require(found, self, "format", f"the package {package} is not installed: {INSTALL}")

@@ -1,0 +1,154 @@
+"""Exports in all formats: what is written, checked and refused."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from data_manifest.errors import UserError
+from data_manifest.images.image_size import ImageSize
+from data_manifest.store.recipe import read_recipe
+from evaluation.descriptors.extract import embed
+from evaluation.descriptors.trained_model import TrainedModel, find_model
+from export import onnx_file
+from export.export_model import export_model
+from export.settings import ExportSettings
+from tests.helpers import files_in, needs_timm
+from training.network.settings import NetworkSettings
+from training.network.weights import build_network, load_model, save_network
+
+onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+BACKBONES = ["ResNet18", *(pytest.param(f"timm/test_{name}", marks=needs_timm) for name in ("vit", "convnext"))]
+
+
+def _model(folder: Path, backbone: str = "SqueezeNet1_1", grayscale: bool = False) -> TrainedModel:
+    settings = NetworkSettings(backbone, 8, backbone_weights="none", grayscale=grayscale)
+    save_network(build_network(settings, seed=3, image_size=ImageSize(64, 64)), folder / "model.pth")
+    (folder / "photos").mkdir(exist_ok=True)
+    for number in range(3):
+        Image.effect_noise((90 + 30 * number, 80), 60).convert("RGB").save(folder / "photos" / f"{number}.png")
+    return find_model(folder / "model.pth")
+
+
+def _export(model: TrainedModel, format_: str, **more: Any) -> Path:
+    folder = model.path.parent
+    settings = ExportSettings(model=str(model.path), format=format_, check_photos=folder / "photos", **more)
+    return export_model(model, folder / "artifacts", settings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_onnx_maps_images_of_any_number_and_size(tmp_path: Path, backbone: str) -> None:
+    model = _model(tmp_path, backbone)
+    exported = _export(model, "onnx")
+    session = onnxruntime.InferenceSession(exported / "model.onnx")
+    for number, height, width in ((1, 64, 96), (3, 51, 77)):
+        images = np.random.default_rng(7).integers(0, 256, (number, 3, height, width), dtype=np.uint8)
+        with torch.no_grad():
+            expected = model.network(model.network.preprocessing.normalise(torch.from_numpy(images)))
+        (found,) = session.run(["descriptors"], {"images": images})
+        np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
+    again = find_model(exported)
+    assert (again.backbone, again.fc_output_dim, again.image_size) == (backbone, 8, ImageSize(64, 64))
+    embedded = embed(again.network, torch.from_numpy(images), torch.device("cpu"), "fp32")
+    np.testing.assert_array_equal(embedded, found)
+    with pytest.raises(UserError, match=r"infer_precision = bf16: .*model.onnx has its own precision"):
+        embed(again.network, torch.from_numpy(images), torch.device("cpu"), "bf16")
+    with pytest.raises(UserError, match=r"model.onnx is an exported model. Give the model that it was exported from"):
+        _export(again, "safetensors")
+    assert "largest difference from torch" in read_recipe(exported)["summary"]["made"]
+    assert "on 4 photos" in read_recipe(exported)["summary"]["made"], "the first one twice"
+
+
+@pytest.mark.slow
+def test_onnx_states_its_network_and_takes_floats_and_grayscale(tmp_path: Path) -> None:
+    model = _model(tmp_path, grayscale=True)
+    exported = _export(model, "onnx", onnx_input="float32")
+    file = onnx.load(exported / "model.onnx")
+    stated = {entry.key: entry.value for entry in file.metadata_props}
+    assert (stated["name"], stated["fc_output_dim"]) == ("SqueezeNet1_1", "8")
+    assert json.loads(stated["preprocessing"])["image_size"] == [64, 64]
+    assert stated["weights_sha256"] == hashlib.sha256(model.path.read_bytes()).hexdigest()
+    assert stated["input"].startswith("float32 [batch, channels, height, width], 0 to 255")
+    (given,) = file.graph.input
+    assert given.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    assert [axis.dim_value for axis in given.type.tensor_type.shape.dim] == [0, 1, 0, 0], "0: dynamic"
+
+
+@pytest.mark.slow
+def test_onnx_that_differs_is_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forward = onnx_file.FromPixels.forward
+
+    def wrong(self: onnx_file.FromPixels, images: Tensor) -> Tensor:
+        return forward(self, images) + 2e-4
+
+    monkeypatch.setattr(onnx_file.FromPixels, "forward", wrong)
+    with pytest.raises(UserError, match=r"differs from torch by 2.0e-04 on .*photos, more than 1e-04: no file was"):
+        _export(_model(tmp_path), "onnx")
+    assert not list((tmp_path / "artifacts").glob("export/*/*"))
+
+
+def test_other_onnx_files_are_errors(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"not a model")
+    with pytest.raises(UserError, match=r"model.onnx is not an ONNX file that onnxruntime can run"):
+        find_model(tmp_path)
+    node = onnx.helper.make_node("Identity", ["a"], ["b"])
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "ab"]
+    graph = onnx.helper.make_graph([node], "graph", ends[:1], ends[1:])
+    opset = [onnx.helper.make_opsetid("", 18)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=10), tmp_path / "other.onnx")
+    with pytest.raises(UserError, match=r"other.onnx was not written by `cosplace export`"):
+        find_model(tmp_path / "other.onnx")
+
+
+def test_unknown_training_images_are_an_error(tmp_path: Path) -> None:
+    model = _model(tmp_path)
+    with pytest.raises(
+        UserError, match=r"model.pth: its training images are unknown or gone. Give --check-photos FOLDER"
+    ):
+        export_model(model, tmp_path / "artifacts", ExportSettings(model=str(model.path)))
+
+
+def test_torch_and_safetensors_hold_the_same_network(tmp_path: Path) -> None:
+    model = _model(tmp_path)
+    copied, written = _export(model, "torch"), _export(model, "safetensors")
+    assert (copied / "model.pth").read_bytes() == model.path.read_bytes()
+    expected = model.network.state_dict()
+    for folder in (copied, written):
+        network = load_model(folder)
+        assert network.preprocessing == model.network.preprocessing
+        assert all(torch.equal(value, expected[key]) for key, value in network.state_dict().items())
+        assert find_model(folder).image_size == ImageSize(64, 64)
+    before = files_in(tmp_path / "artifacts")
+    assert _export(model, "safetensors") == written
+    assert files_in(tmp_path / "artifacts") == before, "nothing is written twice"
+
+
+def test_hf_folder_has_weights_configuration_and_card(tmp_path: Path) -> None:
+    pytest.importorskip("huggingface_hub")
+    model = _model(tmp_path)
+    folder = _export(model, "hf")
+    assert {path.name for path in folder.iterdir()} == {"model.safetensors", "config.json", "README.md", "recipe.json"}
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["backbone"], config["fc_output_dim"]) == ("SqueezeNet1_1", 8)
+    lines = (folder / "README.md").read_text().splitlines()
+    assert lines[0] == lines[lines.index("---", 1)] == "---"
+    assert {"library_name: cosplace", "pipeline_tag: image-feature-extraction", "license: other"} <= set(lines)
+    assert "model-index:" not in lines, "it has no evaluation"
+
+
+def test_missing_packages_and_models_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match=r"No model given. Pass --model"):
+        ExportSettings()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for format_, package in (("onnx", "onnxscript"), ("safetensors", "safetensors")):
+        with pytest.raises(UserError, match=f"format = {format_}: the package {package} is not installed: pip install"):
+            ExportSettings("model.pth", format_)
+    assert dataclasses.asdict(ExportSettings("model.pth", "torch"))["format"] == "torch"
