@@ -74,6 +74,11 @@ def outcomes_by_years(*bins: tuple[int, int, int]) -> pl.DataFrame:
             "against 90 % at 0 years (100 queries).",
         ),
         (
+            [(0, 100, 90), (1, 100, 50), (2, 100, 70), (4, 100, 40)],
+            "Fails most at 3 to 5 years from the nearest positive: R@1 is 40 % (100 queries), "
+            "against 90 % at 0 years (100 queries).",
+        ),
+        (
             [(0, 20, 10), (20, 20, 9)],
             "Fails most at over 10 years from the nearest positive: R@1 is 45 % (20 queries), "
             "against 50 % at 0 years (20 queries). "
