@@ -146,7 +146,7 @@ def _gc(options: argparse.Namespace) -> Result:
 def _artifacts(options: argparse.Namespace) -> Path:
     folder: Path = options.artifacts_folder
     if not folder.is_dir():
-        raise UserError(f"--artifacts-folder {folder}: there is no such folder")
+        raise UserError(f"--artifacts-folder {folder}: no such folder")
     return folder
 
 
