@@ -53,7 +53,7 @@ class Listing(Protocol):
 
 @dataclass(frozen=True)
 class Skipped:
-    """What is not listed: hidden images, and hidden or system folders, counted by name."""
+    """Skipped images: hidden ones, and those in hidden or system folders, counted by name."""
 
     hidden_images: int = 0
     folders: Mapping[str, int] = field(default_factory=dict)

@@ -14,7 +14,7 @@ MAX_CROPS = 360
 
 @dataclasses.dataclass(frozen=True)
 class CropFolders(Settings):
-    """Where panoramas are and where their crops go."""
+    """Folders of the panoramas and of their crops."""
 
     title = "Panoramas"
 
@@ -38,7 +38,7 @@ class CropFolders(Settings):
 
 @dataclasses.dataclass(frozen=True)
 class CropSettings(Settings):
-    """How panoramas are cut into crops."""
+    """Settings of the crops."""
 
     title = "Panoramas"
 

@@ -14,7 +14,7 @@ PART = "{part}"  # in the path of a table
 
 @dataclasses.dataclass(frozen=True)
 class SourceSettings(Settings):
-    """Where the position, heading and time of images are read from."""
+    """Source of the position, heading and time of images."""
 
     title = "Data"
 

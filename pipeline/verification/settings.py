@@ -27,7 +27,7 @@ def normalise_size(text: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class CheckSettings(Settings):
-    """How much of each image is read."""
+    """Settings of the check of each image."""
 
     title = "Verification"
 
@@ -43,7 +43,7 @@ class CheckSettings(Settings):
 
 @dataclasses.dataclass(frozen=True)
 class VerifySettings(Settings):
-    """What makes an image bad besides damage."""
+    """Further requirements on images: checksum and size."""
 
     title = "Verification"
 
@@ -64,7 +64,7 @@ class VerifySettings(Settings):
 
 @dataclasses.dataclass(frozen=True)
 class VerifiedSettings(Settings):
-    """Which images groups may use."""
+    """Settings of the verification before groups are built."""
 
     title = "Grouping"
 

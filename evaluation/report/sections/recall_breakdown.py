@@ -70,7 +70,7 @@ def weakest_bin(outcomes: pl.DataFrame, unit: str) -> str:
             low, *_, high = sorted(bins, key=lambda each: float(each["recall_1"]))
             pairs.append((low, high))
     if not pairs:
-        return f"Too few queries to say where the model fails most: fewer than two bins have {MIN_QUERIES} queries."
+        return f"Fewer than two bins of distance, heading or years have {MIN_QUERIES} queries to compare."
     low, high = min(
         pairs, key=lambda pair: (pair[0]["recall_1"] == pair[1]["recall_1"], pair[0]["recall_1"], -pair[1]["recall_1"])
     )

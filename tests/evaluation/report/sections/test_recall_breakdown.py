@@ -87,7 +87,7 @@ def outcomes_by_years(*bins: tuple[int, int, int]) -> pl.DataFrame:
         ([(0, 20, 5), (1, 20, 5)], "R@1 is the same in all bins of distance, heading and years that have 20 queries."),
         (
             [(0, 200, 5), (1, 19, 5)],
-            "Too few queries to say where the model fails most: fewer than two bins have 20 queries.",
+            "Fewer than two bins of distance, heading or years have 20 queries to compare.",
         ),
     ],
 )
