@@ -44,7 +44,8 @@ def add_list(parser: argparse.ArgumentParser) -> None:
 
 def add_show(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `summary`, which is `cosplace show`."""
-    _add_artifact(parser, summary.__doc__)
+    text = "Summarize an artifact: images and rejects, groups and classes, bad images, or settings.\n\nOf a manifest: "
+    _add_artifact(parser, text + str(summary.__doc__))
     add_run(parser, _summary)
 
 
