@@ -68,6 +68,4 @@ class VerifiedSettings(Settings):
 
     title = "Grouping"
 
-    verified: str = setting(
-        NO, "check the images first, as VerifyImages --check does, and drop the bad ones", choices=(HEADER, DECODE, NO)
-    )
+    verified: str = setting(NO, "check the images first and drop the bad ones", choices=(HEADER, DECODE, NO))
