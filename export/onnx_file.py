@@ -19,6 +19,7 @@ from training.network.model import GeoLocalizationNet
 OPSET = 18  # has the antialiased Resize; read by onnxruntime 1.14 and later
 INPUT, OUTPUT = "images", "descriptors"
 SAMPLE_SIZE = (224, 280)  # of the images that the network is traced with: multiples of 14, but not of 16
+SYMBOLIC_SHAPES = "torch.fx.experimental.symbolic_shapes"  # warns with tracebacks of solvers that give up
 
 
 class FromPixels(nn.Module):
@@ -82,7 +83,7 @@ def metadata_of(network: GeoLocalizationNet, weights: str, input_type: str, lice
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Silence the exporter, which prints and warns of its own internals."""
-    loggers = [logging.getLogger(name) for name in ("onnxscript", "onnx_ir", "torch.onnx")]
+    loggers = [logging.getLogger(name) for name in ("onnxscript", "onnx_ir", "torch.onnx", SYMBOLIC_SHAPES)]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)

@@ -8,7 +8,7 @@ from data_manifest.images.file_states import ImageStates, stat_manifest
 from data_manifest.store.recipe import Recipe, is_published
 from luigi_tasks.parameters import takes
 from luigi_tasks.stage import Stage
-from pipeline.dataset_layout import PHOTOS, DatasetSettings, PartSettings
+from pipeline.dataset_layout import PHOTOS, ArtifactsSettings, DatasetSettings, PartSettings, ScanSettings
 from pipeline.execution.dask_cluster import ClusterSettings
 from pipeline.groups.build_groups import build_groups, groups_recipe
 from pipeline.groups.settings import GroupSettings
@@ -25,6 +25,7 @@ from pipeline.verification.drop_bad_images import drop_bad_images, verified_by, 
 from pipeline.verification.settings import NO, CheckSettings, VerifiedSettings, VerifySettings
 from pipeline.verification.verify_images import checks_recipe, verify_images
 
+DATA_KINDS = DatasetSettings, ScanSettings, ArtifactsSettings, SourceSettings
 PANORAMAS = "panoramas"  # takes the place of a part of the data set
 # Inputs are pinned: each is read once per process, so that later changes only affect the next command.
 pinned_listing = functools.cache(list_images)
@@ -40,7 +41,7 @@ def pinned_recipe(
     return manifest_recipe(data_set_name(images_folder, artifacts), listing, strict, make_source(source, part))
 
 
-@takes(DatasetSettings, SourceSettings, PartSettings, ClusterSettings)
+@takes(*DATA_KINDS, PartSettings, ClusterSettings)
 class BuildManifest(Stage):
     """Build the manifest and the rejects of a part of a data set from file names, a table, or EXIF."""
 
@@ -81,7 +82,7 @@ class BuildManifest(Stage):
             )
 
 
-@takes(DatasetSettings, SourceSettings, SplitSettings, PartSettings, ClusterSettings)
+@takes(*DATA_KINDS, SplitSettings, PartSettings, ClusterSettings)
 class SplitDataset(Stage):
     """Split the manifest of one folder of photos into training, validation and test sets."""
 
@@ -127,7 +128,7 @@ def files_of(manifest: Manifest) -> ImageStates:
     return pinned_files(folder, manifest.images_folder) if is_published(folder) else ImageStates(())
 
 
-@takes(DatasetSettings, SourceSettings, SplitSettings, PartSettings, CheckSettings, VerifySettings, ClusterSettings)
+@takes(*DATA_KINDS, SplitSettings, PartSettings, CheckSettings, VerifySettings, ClusterSettings)
 class VerifyImages(StageOfImages):
     """Check which images of a part of a data set can be read, and list what is wrong with the others."""
 
@@ -157,7 +158,7 @@ class VerifyImages(StageOfImages):
             )
 
 
-@takes(DatasetSettings, SourceSettings, SplitSettings, GroupSettings, VerifiedSettings, VerifySettings, ClusterSettings)
+@takes(*DATA_KINDS, SplitSettings, GroupSettings, VerifiedSettings, VerifySettings, ClusterSettings)
 class BuildGroups(StageOfImages):
     """Assign the training images to cells, classes and groups."""
 
@@ -195,7 +196,7 @@ def pinned_crops(
     return crops_recipe(folders, artifacts, listing, settings, make_source(source, PANORAMAS))
 
 
-@takes(DatasetSettings, SourceSettings, CropFolders, CropSettings, ClusterSettings)
+@takes(ScanSettings, ArtifactsSettings, SourceSettings, CropFolders, CropSettings, ClusterSettings)
 class CropPanoramas(Stage):
     """Cut panoramas into crops with SF-XL's file names."""
 

@@ -8,10 +8,10 @@ from export.settings import ExportSettings
 from luigi_tasks.given_model import pinned_model
 from luigi_tasks.parameters import takes
 from luigi_tasks.stage import Stage
-from pipeline.dataset_layout import DatasetSettings
+from pipeline.dataset_layout import ArtifactsSettings
 
 
-@takes(ExportSettings, DatasetSettings)
+@takes(ExportSettings, ArtifactsSettings)
 class ExportModel(Stage):
     """Write a trained model for other programs: ONNX, safetensors, torch, or a folder for Hugging Face."""
 

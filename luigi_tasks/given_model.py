@@ -10,7 +10,7 @@ from data_manifest.errors import UserError
 from data_manifest.store.find import find_artifact, read_recipe_of
 from data_manifest.store.recipe import is_published, read_recipe
 from evaluation.descriptors.trained_model import TrainedModel, find_model
-from pipeline.dataset_layout import DatasetSettings
+from pipeline.dataset_layout import ArtifactsSettings
 from training.recipe import DATA_SET, STAGE
 
 EVALUATIONS = ("evaluation", "comparison")  # stages
@@ -83,7 +83,7 @@ def _artifacts(model: Path, recipe: Values, values: Values) -> dict[str, Any]:
     """Return the artifacts folder of a training, unless another than the default is configured."""
     training, configured = model.parent, values["artifacts_folder"]
     is_elsewhere = bool(recipe) and training.parents[1].name == STAGE and training.parents[2] != configured.resolve()
-    if not is_elsewhere or configured != DatasetSettings.artifacts_folder:
+    if not is_elsewhere or configured != ArtifactsSettings.artifacts_folder:
         return {}
     return {"artifacts_folder": training.parents[2]}
 

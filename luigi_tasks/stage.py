@@ -17,7 +17,7 @@ from data_manifest.store.files import bytes_in, format_bytes
 from data_manifest.store.publish import make_current
 from data_manifest.store.recipe import Recipe, is_published, read_recipe
 from luigi_tasks.command_line import improve_command_line
-from pipeline.dataset_layout import DatasetSettings
+from pipeline.dataset_layout import ArtifactsSettings, DatasetSettings, ScanSettings
 from pipeline.execution.dask_cluster import ClusterSettings, executor_at
 
 LUIGI_DEFAULTS = {
@@ -55,8 +55,8 @@ class Stage(luigi.Task):
     """A stage of the pipeline, complete when the artifact of its recipe is published."""
 
     kinds: tuple[type[Settings], ...] = ()
-    artifacts_folder: Path = DatasetSettings.artifacts_folder  # replaced by a parameter, as in every stage
-    rescan: bool = DatasetSettings.rescan
+    artifacts_folder: Path = ArtifactsSettings.artifacts_folder  # replaced by a parameter, as in every stage
+    rescan: bool = ScanSettings.rescan
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -17,7 +17,7 @@ from data_manifest.settings import Settings
 from data_manifest.store.recipe import Recipe, is_published, read_recipe
 from evaluation.recipe import validation_settings
 from evaluation.settings import EvaluationSettings
-from luigi_tasks.data import BuildGroups, BuildManifest, Manifest, StageOfImages
+from luigi_tasks.data import DATA_KINDS, BuildGroups, BuildManifest, Manifest, StageOfImages
 from luigi_tasks.parameters import takes
 from luigi_tasks.stage import Stage
 from pipeline.dataset_layout import DatasetSettings
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from evaluation.descriptors.image_list import ImageList
 
 TRAINING_KINDS: tuple[type[Settings], ...] = (
-    *(DatasetSettings, SourceSettings, SplitSettings, GroupSettings, ChosenGroups, NetworkSettings),
+    *(*DATA_KINDS, SplitSettings, GroupSettings, ChosenGroups, NetworkSettings),
     *(AugmentationSettings, TrainingSettings, EvaluationSettings, RuntimeSettings, ClusterSettings),
     *(VerifiedSettings, VerifySettings),
 )
@@ -182,8 +182,7 @@ class TrainCosPlace(StageOfImages):
         kinds = (DatasetSettings, SourceSettings, SplitSettings)
         values = {field.name: getattr(self, field.name) for kind in kinds for field in dataclasses.fields(kind)}
         paths = {name: str(value.absolute()) for name, value in values.items() if isinstance(value, Path)}
-        own = ("rescan", "artifacts_folder")  # not of the data set
-        return {name: value for name, value in {**values, **paths}.items() if name not in own}
+        return {**values, **paths}
 
     def run(self) -> None:
         runtime = self.settings(RuntimeSettings)

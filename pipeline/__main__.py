@@ -9,7 +9,7 @@ from typing import Any
 
 from data_manifest.command_line.command_parser import CommandParser, add_run
 from data_manifest.console import exit_status_of
-from pipeline.dataset_layout import DatasetSettings
+from pipeline.dataset_layout import ScanSettings
 from pipeline.groups.settings import GroupSettings
 from pipeline.planning import show_plan
 from pipeline.planning.advise import advice_as_json, advice_as_text, advise, find_manifest
@@ -39,7 +39,7 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
         shown = "none" if field.default is None else field.default
         help_text = f"{field.metadata['help']} [{shown}]".replace("%", "%%")
         parser.add_argument(f"--{field.name.replace('_', '-')}", metavar="X", help=help_text, **several)
-    (rescan,) = (field for field in dataclasses.fields(DatasetSettings) if field.name == "rescan")
+    (rescan,) = (field for field in dataclasses.fields(ScanSettings))
     parser.add_argument("--rescan", action="store_true", help=rescan.metadata["help"])
     add_run(parser, _plan)
 

@@ -21,6 +21,28 @@ class PartSettings(Settings):
 
 
 @dataclasses.dataclass(frozen=True)
+class ScanSettings(Settings):
+    """How folders of images are listed."""
+
+    title = "Data"
+
+    rescan: bool = setting(
+        False,
+        "list every folder again, even if its modification time did not change: for file systems such as NFS, SMB and "
+        "FUSE, where that time may be wrong. Changed image files are noticed without it",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ArtifactsSettings(Settings):
+    """Where results are written."""
+
+    title = "Data"
+
+    artifacts_folder: Path = setting(Path("artifacts"), "folder of all results")
+
+
+@dataclasses.dataclass(frozen=True)
 class DatasetSettings(Settings):
     """The folders of a data set."""
 
@@ -36,12 +58,6 @@ class DatasetSettings(Settings):
         None, "one folder of photos, instead of <dataset-folder>; --split divides it into training, val and test sets"
     )
     test_queries: str = setting("queries_v1", "name of the queries' folder in the test folder")
-    rescan: bool = setting(
-        False,
-        "list every folder again, even if its modification time did not change: for file systems such as NFS, SMB and "
-        "FUSE, where that time may be wrong. Changed image files are noticed without it",
-    )
-    artifacts_folder: Path = setting(Path("artifacts"), "folder of all results")
 
     def has_own_folder(self, part: str) -> bool:
         """Return whether the split of a part has a folder option of its own."""

@@ -13,6 +13,7 @@ from evaluation.localization.show_located import CHANGED, spread
 SIDE, GAP, LINE = 240, 12, 18  # pixels
 BACKGROUND, INK, TILE = (255, 255, 255), (20, 20, 20), (225, 225, 225)
 LINES = 3
+MAX_JPEG_HEIGHT = 65_500  # pixels, of libjpeg
 
 
 def check_panel(path: Path) -> None:
@@ -38,7 +39,11 @@ def draw_panel(located: Sequence[Located], images_folder: Path, path: Path) -> N
         raise UserError(f"--panel {path}: no photo has a match to draw")
     columns = 1 + max(len(each.matches) for each in rows)
     tile_height = SIDE + LINES * LINE + GAP
-    panel = Image.new("RGB", (GAP + columns * (SIDE + GAP), GAP + len(rows) * tile_height), BACKGROUND)
+    width, height = GAP + columns * (SIDE + GAP), GAP + len(rows) * tile_height
+    if height > MAX_JPEG_HEIGHT and Image.registered_extensions()[path.suffix.lower()] == "JPEG":
+        photos = (MAX_JPEG_HEIGHT - GAP) // tile_height
+        raise UserError(f"--panel {path}: a JPEG has room for {photos} photos, not {len(rows)}. Use .png.")
+    panel = Image.new("RGB", (width, height), BACKGROUND)
     for row, photo in enumerate(rows):
         top = GAP + row * tile_height
         _draw_tile(panel, (GAP, top), Path(photo.photo), ["photo", Path(photo.photo).name, spread(photo)])

@@ -3,7 +3,7 @@
 import dataclasses
 import shlex
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +15,13 @@ from data_manifest.store.find import find_artifact
 from data_manifest.store.recipe import CURRENT, is_published
 from pipeline.groups.settings import GroupSettings
 from pipeline.groups.summary import describe
-from pipeline.metadata.fields import FULL_TURN
-from pipeline.planning.count_images import count_images
+from pipeline.planning.advise_training import RANDOM_WEIGHTS, is_few, training_settings
+from pipeline.planning.choose_grouping import Choice, choose_grouping
 from pipeline.planning.image_statistics import ImageStatistics, compute_statistics
-from pipeline.planning.plan_groups import BATCH_SIZE, EpochSettings, Plan, make_plans
+from pipeline.planning.plan_groups import Plan
 from pipeline.planning.remarks import NOTE, WARNING, Remark, make_remarks
 from pipeline.sources.settings import NAMES, SourceSettings
 
-# The published grouping, then coarser ones for fewer images.
-GROUPINGS = (
-    GroupSettings(),
-    GroupSettings(N=2, min_images_per_class=5),
-    GroupSettings(M=20, alpha=60, N=3, min_images_per_class=5),
-    GroupSettings(M=20, alpha=60, N=2, L=1, min_images_per_class=3),
-    GroupSettings(M=30, alpha=90, N=2, L=1, min_images_per_class=3),
-    GroupSettings(M=50, alpha=90, N=2, L=1, min_images_per_class=3),
-)
-MIN_M_OF_PHONES = 20.0  # their positions are off by 5 to 15 metres
-MIN_SHARE = 0.65  # of the images that the best of the groupings trains on
 PUBLISHED_GROUPS_NUM = 8
 WIDTH = 100
 
@@ -43,9 +32,7 @@ class Advice:
 
     statistics: ImageStatistics
     remarks: list[Remark]
-    plan: Plan | None  # the suggested one; None if no grouping can be trained on
-    published: Plan
-    tried: list[Plan]
+    choice: Choice
     commands: list[str]  # build the groups and train on them
 
 
@@ -75,35 +62,24 @@ def advise(manifest: Path, artifacts: Path) -> Advice:
     """
     with working("reading the manifest"):
         statistics = compute_statistics(manifest)
-    groupings = [each for each in GROUPINGS if statistics.source != "exif" or each.M >= MIN_M_OF_PHONES]
-    if not statistics.uses_headings:
-        groupings = [dataclasses.replace(each, alpha=FULL_TURN, L=1) for each in groupings]
-    groupings.append(GroupSettings())
-    counts = count_images(manifest, artifacts, groupings)
-    *tried, published = make_plans(counts, groupings, EpochSettings())
-    plan = choose_plan(tried)
+    choice = choose_grouping(statistics, artifacts)
     with working("checking the images"):
-        remarks = list(make_remarks(statistics, None if plan is None else plan.trainable))
-    return Advice(statistics, remarks, plan, published, tried, _commands(statistics, plan) if plan else [])
+        remarks = list(make_remarks(statistics, choice.plan.trainable if choice.plan else None))
+    commands = _commands(statistics, choice.plan, choice.batch_size) if choice.plan else []
+    return Advice(statistics, remarks, choice, commands)
 
 
-def choose_plan(tried: Sequence[Plan]) -> Plan | None:
-    """Return the first plan with at least `MIN_SHARE` of the most trainable images; None if no plan has any."""
-    images = [plan.trainable["images"] for plan in tried]
-    most = max(images, default=0)
-    return next((plan for plan, count in zip(tried, images, strict=True) if 0 < MIN_SHARE * most <= count), None)
-
-
-def _commands(statistics: ImageStatistics, plan: Plan) -> list[str]:
+def _commands(statistics: ImageStatistics, plan: Plan, batch_size: int) -> list[str]:
     """Return the command lines that build the groups and train on them."""
     trainable = plan.groups.filter("trainable")["group_index"].to_list()[:PUBLISHED_GROUPS_NUM]
     has_all = len(trainable) == min(PUBLISHED_GROUPS_NUM, len(plan.groups))
     chosen = ["--groups-num", str(len(trainable))] if has_all else ["--groups", ",".join(map(str, trainable))]
     images, validation, grouping = *_image_options(statistics), _options(plan.settings.as_dict())
+    training = _options(training_settings(plan, trainable, batch_size))
     luigi = ["luigi", "--module", "workflows"]
     return [
         shlex.join([*luigi, "BuildGroups", *images, *grouping]),
-        shlex.join([*luigi, "TrainCosPlace", *images, *validation, *grouping, *chosen]),
+        shlex.join([*luigi, "TrainCosPlace", *images, *validation, *grouping, *chosen, *training]),
     ]
 
 
@@ -135,9 +111,9 @@ def advice_as_json(advice: Advice) -> dict[str, Any]:
         "zones": statistics.zones,
         "years": statistics.years,
         "remarks": [{"kind": kind, "text": text} for kind, text in advice.remarks],
-        "grouping": None if advice.plan is None else _plan_as_json(advice.plan),
-        "tried": [_plan_as_json(plan) for plan in advice.tried],
-        "published": _plan_as_json(advice.published),
+        "grouping": None if advice.choice.plan is None else _plan_as_json(advice.choice.plan),
+        "tried": [_plan_as_json(plan) for plan in advice.choice.tried],
+        "published": _plan_as_json(advice.choice.published),
         "commands": advice.commands,
     }
 
@@ -164,23 +140,29 @@ def _wrap(text: str) -> str:
 
 
 def _show_grouping(advice: Advice) -> list[str]:
-    if advice.plan is None:
+    if advice.choice.plan is None:
         return ["No grouping of these images can be trained on."]
-    plan, published, figures = advice.plan, advice.published, advice.statistics.figures
+    plan, published, figures = advice.choice.plan, advice.choice.published, advice.statistics.figures
     share = plan.summary["images"] / max(1, figures["with_heading" if advice.statistics.uses_headings else "images"])
     median = f"a median of {plan.images_per_class['median'] or 0:,} images per class"
     notes = [f"gives {describe(plan.summary)}, with {median}, {share:.0%} of the images that classes could use"]
     if plan.trainable["groups"] < plan.summary["groups"]:
-        notes.append(f"groups with the {BATCH_SIZE} classes that a batch needs: {describe(plan.trainable)}")
+        notes.append(
+            f"groups with the {advice.choice.batch_size} classes that a batch needs: {describe(plan.trainable)}"
+        )
     notes.append(_show_distance(plan.settings))
     if plan.settings != published.settings:
         some = f"{describe(published.trainable)} can" if published.trainable["groups"] else "no group can"
         notes.append(f"the published grouping, {show_settings(published.settings.as_dict())}: {some} be trained on")
+    if is_few(plan):
+        notes.append(f"training settings for few images and ImageNet weights; for random weights use {RANDOM_WEIGHTS}")
     compare = f"compare others: python -m pipeline plan {advice.statistics.manifest} --M 10 20 --alpha 30 60"
     return [*advice.commands, *(_wrap(f"  {note}") for note in notes), compare]
 
 
 def _show_distance(settings: GroupSettings) -> str:
+    if settings.N == settings.L == 1:
+        return "all classes are in one group, also those that show the same houses: there are too few images for more"
     metres, degrees = settings.M * (settings.N - 1), settings.alpha * (settings.L - 1)
     directions = f" or {degrees:g} degrees" if settings.uses_headings else ""
     text = f"classes of a group are at least {metres:g} metres{directions} apart"

@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline.planning.advise_training import warn_of_amount
 from pipeline.planning.image_statistics import ImageStatistics
-from pipeline.planning.plan_groups import BATCH_SIZE
 from pipeline.sources.settings import NAMES
 
-MIN_CLASSES, MIN_IMAGES = 1_000, 20_000  # fewer have not trained a network well from ImageNet weights
-MIN_IMAGES_AT_ALL = 2_000  # 3,000 renderings of the toy city suffice; photos vary more
 NEARLY_ALL = 0.9
 WARNING, NOTE = "warning", "note"
 Remark = tuple[str, str]  # WARNING or NOTE, and the text with numbers and what to do
@@ -32,17 +30,8 @@ def _on_amount(statistics: ImageStatistics, trainable: dict[str, int] | None) ->
         share = rejects / (rejects + figures["images"])
         text = f"{rejects:,} files ({share:.1%}) are rejects: python -m data_manifest rejects {statistics.manifest}"
         yield WARNING if share > 0.05 else NOTE, text
-    instead = "use published weights with --resume-model, and these images as the database"
-    if trainable is None:
-        classes = f"{BATCH_SIZE} classes, one per image of a batch"
-        yield WARNING, f"{figures['images']:,} images do not make a group of {classes}: {instead}"
-        return
-    amount = f"{trainable['images']:,} trainable images in {trainable['classes']:,} classes"
-    if trainable["images"] < MIN_IMAGES_AT_ALL:
-        yield WARNING, f"{amount} are far too few to train a network: {instead}"
-    elif trainable["classes"] < MIN_CLASSES or trainable["images"] < MIN_IMAGES:
-        text = "start from published weights with --resume-model, and check by validation whether training helps"
-        yield WARNING, f"{amount} are few (SF-XL: 5.6 million images): {text}"
+    if warning := warn_of_amount(figures["images"], trainable):
+        yield WARNING, warning
 
 
 def _on_headings(statistics: ImageStatistics) -> Iterator[Remark]:

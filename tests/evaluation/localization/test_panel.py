@@ -25,3 +25,10 @@ def test_a_missing_database_image_leaves_its_tile_empty(tmp_path: Path) -> None:
         assert panel.size == (2 * 252 + 12, 318)
     with pytest.raises(UserError, match="no photo has a match to draw"):
         draw_panel(located[1:], tmp_path, tmp_path / "panel.png")
+
+
+def test_too_many_photos_for_a_jpeg_are_an_error(tmp_path: Path) -> None:
+    match = Match(1, 0.5, None, None, 5e5, 4e6, None, None, "none.png")
+    located = [Located("none.jpg", (match,))] * 215
+    with pytest.raises(UserError, match=r"a JPEG has room for 214 photos, not 215\. Use \.png\."):
+        draw_panel(located, tmp_path, tmp_path / "panel.jpg")

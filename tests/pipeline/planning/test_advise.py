@@ -22,12 +22,16 @@ from tests.pipeline.planning.conftest import dense_city, name, texts
 def test_dense_images_get_the_published_grouping(manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
     manifest = manifest_of(dense_city())
     advice = advise(manifest, tmp_path / "A")
-    assert advice.plan is not None
-    assert (advice.plan.settings.M, advice.plan.settings.alpha, advice.plan.settings.N) == (10, 30, 5)
-    assert advice.plan.summary["images"] == 40_000
-    _, (plan,) = plan_groups(manifest, tmp_path / "A", [advice.plan.settings], EpochSettings())
-    assert plan.summary == advice.plan.summary
-    build_groups(manifest, tmp_path / "A", advice.plan.settings)
+    assert advice.choice.plan is not None
+    assert (advice.choice.plan.settings.M, advice.choice.plan.settings.alpha, advice.choice.plan.settings.N) == (
+        10,
+        30,
+        5,
+    )
+    assert advice.choice.plan.summary["images"] == 40_000
+    _, (plan,) = plan_groups(manifest, tmp_path / "A", [advice.choice.plan.settings], EpochSettings())
+    assert plan.summary == advice.choice.plan.summary
+    build_groups(manifest, tmp_path / "A", advice.choice.plan.settings)
     assert "--M 10 --alpha 30 --N 5 --L 2 --min-images-per-class 10" in advice.commands[0]
     assert "--split time makes the newest photos the queries" in texts(advice)
     assert "warning" not in texts(advice)
@@ -35,11 +39,11 @@ def test_dense_images_get_the_published_grouping(manifest_of: Callable[[list[str
 
 def test_sparse_images_get_a_coarser_grouping(manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
     advice = advise(manifest_of(dense_city(per_place=1, headings=("",))), tmp_path / "A")
-    assert advice.plan is not None
-    assert (advice.plan.settings.alpha, advice.plan.settings.L) == (360, 1)
-    assert advice.plan.settings.M > 10
+    assert advice.choice.plan is not None
+    assert (advice.choice.plan.settings.alpha, advice.choice.plan.settings.L) == (360, 1)
+    assert advice.choice.plan.settings.M > 10
     assert "1,000 of 1,000 images have no heading: --alpha 360 --L 1" in texts(advice)
-    assert "warning: 999 trainable images in 333 classes are far too few" in texts(advice)
+    assert "warning: 999 trainable images in 333 classes are few" in texts(advice)
 
 
 def test_commands_have_all_options_of_the_source(tmp_path: Path) -> None:
@@ -100,8 +104,8 @@ def test_small_city_gets_narrow_cells_and_few_groups(manifest_of: Callable[[list
         for year in range(8)
     ]
     advice = advise(manifest_of(names), tmp_path / "A")
-    assert advice.plan is not None
-    settings = advice.plan.settings
+    assert advice.choice.plan is not None
+    settings = advice.choice.plan.settings
     assert (settings.M, settings.alpha, settings.N, settings.L, settings.min_images_per_class) == (10, 30, 2, 2, 5)
     assert "--M 10 --alpha 30 --N 2 --L 2 --min-images-per-class 5 --groups-num" in advice.commands[1]
     said = " ".join(advice_as_text(advice).split())

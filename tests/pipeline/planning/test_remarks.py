@@ -8,7 +8,7 @@ from tests.pipeline.planning.conftest import dense_city, name, texts
 
 # Names of images, and the remark on them.
 REMARKS = {
-    "too few": ([name(5e5, 4e6, 3)] * 1 + [name(5.1e5, 4e6, 4)], "2 images do not make a group of 32 classes"),
+    "too few": ([name(5e5, 4e6, 3)] * 1 + [name(5.1e5, 4e6, 4)], "2 images do not make a group of 16 classes"),
     "one heading": (dense_city(1, (0,)), "all 1,000 headings are the same"),
     "headings of 0": ([*dense_city(1, (0,)), name(5e5, 4e6, 7)], "1,000 headings are 0"),
     "multiples of 30": (dense_city(1, (0, 30, 330)), "3,000 of 3,000 headings are multiples of 30"),
