@@ -8,11 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from cosplace.commands import COMMANDS, OPTIONAL, TaskCommand
-from data_manifest.command_line.command_parser import CommandParser
+from data_manifest.command_line.command_parser import CommandParser, at_least_one
 
 MAX_WIDTH = 100  # characters
 METAVARS: dict[Any, str] = {int: "N", float: "X", bool: "true|false", Path: "PATH"}  # others: TEXT
 HELP_ALL, CONFIG, WORKERS = "--help-all", "--config", "--workers"
+POSITIONALS = {  # help of arguments that mean more or less than the parameter does
+    ("embed", "photos_folder"): "folder of images, whose positions --source reads",
+    ("report", "model"): (
+        "evaluation or comparison (artifacts/evaluation/<data set>); or a model, which is evaluated first: a training "
+        "folder, weights file, or official name"
+    ),
+}
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -71,12 +78,12 @@ def _fill(parser: CommandParser, name: str, show_all: bool) -> CommandParser:
     own = parser.add_argument_group("General")
     own.add_argument("-h", "--help", action="help", help="show this help")
     if isinstance(command, TaskCommand):
-        num_hidden = _add_parameters(parser, command, show_all)
+        num_hidden = _add_parameters(parser, name, command, show_all)
         more = f"show {num_hidden + 1} more flags" if num_hidden else argparse.SUPPRESS  # the others and --workers
         own.add_argument(HELP_ALL, action="store_true", help=more)
         own.add_argument(CONFIG, metavar="FILE", help="configuration file, as `cosplace config` writes it")
         text = "tasks to run at the same time [1]" if show_all else argparse.SUPPRESS
-        own.add_argument(WORKERS, metavar="N", help=text)
+        own.add_argument(WORKERS, type=at_least_one, metavar="N", help=text)
         parser.usage = " ".join([parser.prog, *map(_usage_of, command.positionals), "[--FLAG VALUE ...]"])
     else:
         add_flags: Callable[[CommandParser], None] = getattr(importlib.import_module(command.module), f"add_{name}")
@@ -84,7 +91,7 @@ def _fill(parser: CommandParser, name: str, show_all: bool) -> CommandParser:
     return parser
 
 
-def _add_parameters(parser: CommandParser, command: TaskCommand, show_all: bool) -> int:
+def _add_parameters(parser: CommandParser, command_name: str, command: TaskCommand, show_all: bool) -> int:
     """Add the parameters of a task in groups by their titles; return how many of them stay hidden."""
     import workflows  # noqa: F401 -- registers the tasks
     from luigi_tasks.parameters import parameters_of
@@ -107,7 +114,8 @@ def _add_parameters(parser: CommandParser, command: TaskCommand, show_all: bool)
     for word in command.positionals:
         name = word.rstrip(OPTIONAL)
         count = "?" if word.endswith(OPTIONAL) else None
-        text = parameters[name].description if show_all else parameters[name].short_description
+        usual = parameters[name].description if show_all else parameters[name].short_description
+        text = POSITIONALS.get((command_name, name), usual)
         parser.add_argument(name, nargs=count, default=argparse.SUPPRESS, metavar=name.upper(), help=text)
     return num_hidden
 

@@ -13,6 +13,7 @@ ANSWERED = {
     "--num-preds-to-save": "cosplace report --report-queries N shows queries with their matches.",
     "--save-only-wrong-preds": "cosplace report has a filter for incorrect queries.",
 }
+OFFICIAL = ("--resume-model", "torchhub")  # flag and value that load official weights in the published eval.py
 
 
 def translate(words: list[str]) -> list[str]:
@@ -22,9 +23,11 @@ def translate(words: list[str]) -> list[str]:
         UserError: A published flag has no counterpart; the message says what to use.
     """
     translated = []
-    for word in words:
+    for word, following in zip(words, [*words[1:], ""], strict=True):
         flag, equals, value = word.partition("=")
         flag_with_hyphens = flag.replace("_", "-")
+        if (flag_with_hyphens, value or following) == OFFICIAL:
+            raise UserError("torchhub: name the official model instead, as in cosplace evaluate ResNet50-512.")
         if flag_with_hyphens in ANSWERED:
             raise UserError(f"{flag} does not exist here. {ANSWERED[flag_with_hyphens]}")
         translated.append(RENAMED.get(flag_with_hyphens, flag) + equals + value)

@@ -8,8 +8,10 @@ from luigi.retcodes import run_with_retcodes
 
 from cosplace.commands import TASKS
 from cosplace.stage_progress import showing_progress
+from data_manifest.errors import UserError
 from evaluation.report.settings import PAGE
-from luigi_tasks.given_model import is_evaluation
+from luigi_tasks.evaluation import TRAINING_ONLY
+from luigi_tasks.given_model import NETWORK, is_evaluation
 from luigi_tasks.parameters import flag_of, parameters_of
 from pipeline.dataset_layout import PHOTOS, PartSettings
 from pipeline.sources.make_source import source_of
@@ -18,12 +20,12 @@ from pipeline.verification.settings import CheckSettings
 FOLLOWING = {"manifest": "groups", "verify": "groups", "split": "groups", "groups": "train"}  # with the same flags
 
 
-def run_task(task: str, name: str, values: dict[str, str], config: str | None, workers: str | None) -> int:
+def run_task(task: str, name: str, values: dict[str, str], config: str | None, workers: int | None) -> int:
     """Run the task of a command with the given parameters and return Luigi's exit status."""
     values = completed(name, values)
     words = ["--module", "workflows", task, *flags_of(values)]
     if workers:
-        words += ["--workers", workers]
+        words += ["--workers", str(workers)]
     with showing_progress() as progress:
         status = _exit_status(words)
     if progress.durations:
@@ -37,7 +39,14 @@ def run_task(task: str, name: str, values: dict[str, str], config: str | None, w
 
 
 def completed(name: str, values: dict[str, str]) -> dict[str, str]:
-    """Return the parameters of a command with those that follow from its arguments."""
+    """Return the parameters of a command with those that follow from its arguments.
+
+    Raises:
+        UserError: A parameter of the training is given for a model that is already trained.
+    """
+    if "model" in values and (unused := sorted(values.keys() & {*TRAINING_ONLY} - {*NETWORK, "resume_model"})):
+        flags = ", ".join(f"--{each.replace('_', '-')}" for each in unused)
+        raise UserError(f"{flags}: no effect, because {values['model']} is already trained. Leave it out.")
     if name == "embed":
         source = source_of(Path(values["photos_folder"]))
         return {"part": PHOTOS, "source": source, **values}

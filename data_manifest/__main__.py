@@ -44,7 +44,9 @@ def add_list(parser: argparse.ArgumentParser) -> None:
 
 def add_show(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `summary`, which is `cosplace show`."""
-    _add_artifact(parser, summary.__doc__)
+    keys = str(summary.__doc__).partition("JSON keys")[2]
+    text = "Summarize an artifact: images and rejects, groups and classes, bad images, or settings."
+    _add_artifact(parser, f"{text}\n\nJSON keys of a manifest{keys}")
     add_run(parser, _summary)
 
 
@@ -72,7 +74,7 @@ def add_gc(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="only show what would be removed")
     text = "keep at least the N newest artifacts of each stage and data set [%(default)s]"
     parser.add_argument("--keep-newest", type=int, default=0, metavar="N", help=text)
-    text = "stages to clean up; models must be asked for [%(default)s]"
+    text = "stages to clean up, separated by commas; models only if named here [%(default)s]"
     parser.add_argument("--stages", default=",".join(garbage.DEFAULT_STAGES), metavar="STAGES", help=text)
     add_run(parser, _gc)
 
@@ -95,7 +97,11 @@ def _add_artifact(parser: argparse.ArgumentParser, description: str | None) -> N
 
 def _add_artifacts_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--artifacts-folder", type=Path, default=Path("artifacts"), metavar="PATH", help="folder [%(default)s]"
+        "--artifacts-folder",
+        type=Path,
+        default=Path("artifacts"),
+        metavar="PATH",
+        help="folder of all results [%(default)s]",
     )
 
 
@@ -142,7 +148,7 @@ def _gc(options: argparse.Namespace) -> Result:
 def _artifacts(options: argparse.Namespace) -> Path:
     folder: Path = options.artifacts_folder
     if not folder.is_dir():
-        raise UserError(f"--artifacts-folder {folder}: there is no such folder")
+        raise UserError(f"--artifacts-folder {folder}: no such folder")
     return folder
 
 

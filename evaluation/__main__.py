@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from data_manifest.command_line.command_parser import CommandParser
+from data_manifest.command_line.command_parser import CommandParser, at_least_one
 from data_manifest.console import exit_status_of
 from data_manifest.progress import working
 from evaluation.localization.find_photos import find_photos
@@ -27,22 +27,22 @@ def add_localize(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("photos", nargs="+", type=Path, metavar="PHOTO", help="a photo, or a folder of photos")
     text = "folder of a training (artifacts/training/<data set>), a weights file, or an official name (ResNet50-512)"
-    add("--model", required=True, help=text)
-    add("--database", type=Path, required=True, help=DATABASE)
-    add("--top", type=_at_least_one, default=5, metavar="N", help="matches to show per photo [%(default)s]")
+    add("--model", required=True, metavar="MODEL", help=text)
+    add("--database", type=Path, required=True, metavar="PATH", help=DATABASE)
+    add("--top", type=at_least_one, default=5, metavar="N", help="matches to show per photo [%(default)s]")
     add("--format", choices=("table", "json", "geojson"), default="table", help="output format [%(default)s]")
     add("--panel", type=Path, metavar="FILE", help="draw photos and matches to this image, as in out.png")
-    add("--index", choices=(EXACT, IVFPQ, HNSW), default=EXACT, help="as in EvaluateCosPlace [%(default)s]")
-    add("--device", default="auto", help="where the network runs: auto, cpu, cuda or cuda:1 [%(default)s]")
-    add("--num-workers", type=int, default=8, help="processes that load images to be embedded [%(default)s]")
+    add(
+        "--index",
+        choices=(EXACT, IVFPQ, HNSW),
+        default=EXACT,
+        help="exact search, or an approximate faiss index [%(default)s]",
+    )
+    text = "where the network runs: auto, cpu, cuda or cuda:1 [%(default)s]"
+    add("--device", default="auto", metavar="TEXT", help=text)
+    text = "processes that load images to be embedded; 0: none [%(default)s]"
+    add("--num-workers", type=int, default=8, metavar="N", help=text)
     parser.set_defaults(run=localize)
-
-
-def _at_least_one(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number}: must be at least 1")
-    return number
 
 
 def localize(options: argparse.Namespace) -> int:

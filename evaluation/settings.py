@@ -30,7 +30,7 @@ WITHIN_25_M = Threshold(25.0)
 
 @dataclass(frozen=True)
 class Extraction:
-    """How descriptors are extracted."""
+    """Settings of the extraction of descriptors."""
 
     resized_to: int | None = None  # pixels of the shorter side of each image; None keeps each image's own size
     precision: str = FP32  # or bf16, which computes in 16 bits where that is safe
@@ -41,7 +41,7 @@ class Extraction:
 
 @dataclass(frozen=True)
 class EvaluationSettings(Settings):
-    """How images are read and what counts as a positive; names and defaults are those of the published code."""
+    """Settings of images and positives; names and defaults are those of the published code."""
 
     title = "Evaluation"
 
@@ -82,7 +82,7 @@ def _parse_recall_values(text: str) -> str:
 
 @dataclass(frozen=True)
 class RetrievalSettings(Settings):
-    """How a finished model is tested. Validation during training does not use these."""
+    """Settings of the test of a finished model. Validation during training does not use these."""
 
     title = "Evaluation"
 

@@ -15,6 +15,7 @@ from training.recipe import DATA_SET, STAGE
 
 EVALUATIONS = ("evaluation", "comparison")  # stages
 FOLDERS = ("dataset_folder", "train_folder", "val_folder", "test_folder", "photos_folder")
+NETWORK = ("backbone", "fc_output_dim", "grayscale")  # may be given, if the model has them
 Values = Mapping[str, Any]
 pinned_model: Callable[[str], TrainedModel] = functools.cache(find_model)  # may load or download it
 
@@ -35,7 +36,7 @@ def with_model(values: Values, given: Collection[str]) -> dict[str, Any]:
     if model is not None and resumed is not None:
         raise UserError(f"model = {model} and resume_model = {resumed} name the same thing. Give only --model.")
     found = pinned_model(str(model or resumed))
-    network = {name: getattr(found, name) for name in ("backbone", "fc_output_dim", "grayscale")}
+    network = {name: getattr(found, name) for name in NETWORK}
     for name, value in network.items():
         if name in given and values[name] != value:
             flag = name.replace("_", "-")

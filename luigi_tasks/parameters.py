@@ -16,7 +16,7 @@ from luigi.task_register import Register
 from data_manifest.settings import Settings, first_type, value_of
 
 CONFIG_SECTION = "cosplace"
-MAX_SHOWN_CHOICES = 4  # in short descriptions
+MAX_SHOWN_CHOICES = 6  # in short descriptions
 OTHER_PLACES = {"dask_scheduler": ("dask", "scheduler")}  # section and name of parameters of other sections
 INSIGNIFICANT = (  # parameters that never change an artifact, so that they do not make another task
     *("rescan", "device", "num_workers", "num_processes", "augmentation_device", "compile", "max_skipped_share"),

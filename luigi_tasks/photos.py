@@ -31,6 +31,7 @@ def add_localize(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--artifacts-folder",
         type=Path,
+        metavar="PATH",
         help="where descriptors of a folder of photos are cached; by default that of the model, or artifacts",
     )
     parser.set_defaults(run=localize)

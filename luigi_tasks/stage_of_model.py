@@ -4,6 +4,7 @@ from typing import Any
 
 import luigi
 
+from data_manifest.errors import UserError
 from data_manifest.store.recipe import is_published
 from evaluation.descriptors.trained_model import TrainedModel
 from evaluation.recipe import ModelDigests
@@ -16,6 +17,8 @@ from training.data.settings import AugmentationSettings
 from training.network.settings import MODEL_FILE, NetworkSettings
 from training.settings import RuntimeSettings
 
+IMAGES = ("dataset_folder", "train_folder", "photos_folder")  # each gives training images
+EXAMPLE = "artifacts/training/<data set>"
 Parameters = list[tuple[str, luigi.Parameter[Any]]]
 
 
@@ -31,8 +34,18 @@ class StageOfModel(StageOfImages):
         return [(name, parameter.normalize(values[name])) for name, parameter in params]
 
     def training(self) -> list[TrainCosPlace]:
-        """Return the task that trains the model; empty if the model is given."""
-        return [] if self.model else [self.clone(TrainCosPlace)]
+        """Return the task that trains the model; empty if the model is given.
+
+        Raises:
+            UserError: Neither a model nor images to train on are given.
+        """
+        if self.model:
+            return []
+        if all(getattr(self, name) is None for name in IMAGES):
+            raise UserError(
+                f"No model given. Pass one, such as {EXAMPLE}; or --dataset-folder for the model of its images."
+            )
+        return [self.clone(TrainCosPlace)]
 
     def check_training(self) -> None:
         """Check that no model is trained by mistake; called from `requires`, so that Luigi schedules nothing then."""

@@ -16,6 +16,7 @@ from pipeline.planning.advise import advice_as_json, advice_as_text, advise, fin
 from pipeline.planning.plan_groups import EpochSettings, plan_groups
 
 ARTIFACTS = "folder of all results [%(default)s]"
+METAVARS = {int: "N", float: "X"}
 GROUPING = tuple(field.name for field in dataclasses.fields(GroupSettings))
 
 
@@ -38,7 +39,8 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
         several = {"nargs": "+", "default": [field.default]} if field.name in GROUPING else {"default": field.default}
         shown = "none" if field.default is None else field.default
         help_text = f"{field.metadata['help']} [{shown}]".replace("%", "%%")
-        parser.add_argument(f"--{field.name.replace('_', '-')}", metavar="X", help=help_text, **several)
+        metavar = METAVARS.get(type(field.default), "TEXT")
+        parser.add_argument(f"--{field.name.replace('_', '-')}", metavar=metavar, help=help_text, **several)
     (rescan,) = (field for field in dataclasses.fields(ScanSettings))
     parser.add_argument("--rescan", action="store_true", help=rescan.metadata["help"])
     add_run(parser, _plan)

@@ -8,6 +8,7 @@ from data_manifest.images.data_set_names import PARTS
 from data_manifest.settings import Settings, setting
 
 PHOTOS = "photos"  # all photos, before they are split
+SPLITS = {"train": "training", "val": "validation", "test": "test"}  # names in messages
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +77,6 @@ class DatasetSettings(Settings):
         split, _, role = part.partition("/")
         own: Path | None = getattr(self, f"{split}_folder")
         if own is None and self.dataset_folder is None:
-            raise UserError(f"No {split} images given. Pass --dataset-folder or --{split}-folder.")
+            raise UserError(f"No {SPLITS[split]} images given. Pass --dataset-folder or --{split}-folder.")
         folder = own if own is not None else Path(self.dataset_folder or "") / split
         return folder / (self.test_queries if part == "test/queries" else role)

@@ -42,7 +42,7 @@ def _precision(name: str) -> str:
 
 @dataclass(frozen=True)
 class TrainingSettings(Settings):
-    """How the network is trained: groups, batches, epochs, learning rates."""
+    """Settings of the training: groups, batches, epochs, learning rates."""
 
     title = "Optimisation"
 
@@ -62,7 +62,8 @@ class TrainingSettings(Settings):
     )
     precision: str | None = setting(
         None,
-        "fp32 (default), bf16 or fp16; 16 bits use half the memory and are faster where the hardware supports them",
+        "precision of training, fp32 (default), bf16 or fp16; 16 bits use half the memory and are faster where the "
+        "hardware supports them",
         form=_precision,
         added_later=True,
     )
@@ -130,7 +131,7 @@ class TrainingSettings(Settings):
 
 @dataclass(frozen=True)
 class RuntimeSettings(Settings):
-    """Where and with how many processes to train; never changes the result."""
+    """Settings of the hardware and processes of a training; they never change the result."""
 
     title = "Runtime"
 

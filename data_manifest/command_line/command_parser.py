@@ -60,6 +60,13 @@ def add_run(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace],
     parser.set_defaults(run=show)
 
 
+def at_least_one(text: str) -> int:
+    """Return a whole number of at least 1; for the `type` of an argument."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected a whole number of at least 1")
+    return int(text)
+
+
 def with_hyphens(word: str) -> str:
     """Return a flag with hyphens for underscores; other words as they are."""
     flag, equals, value = word.partition("=")

@@ -98,7 +98,7 @@ def stat_images(
         UserError: The folder is missing, a file's state cannot be read, or files are still being written.
     """
     if not images_folder.is_dir():
-        raise UserError(f"{images_folder}: there is no such folder")
+        raise UserError(f"{images_folder}: no such folder")
     stat = partial(settled_states if settle else _states, images_folder=images_folder, skip_errors=skip_errors)
     pieces = [paths[begin : begin + IMAGES_AT_A_TIME] for begin in range(0, max(1, len(paths)), IMAGES_AT_A_TIME)]
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Which files a manifest, a check or a crop rejects, and why: counts by reason with examples, or one file.
+"""List the files that a manifest, a check or a crop rejects: counts by reason with examples, or one file.
 
 JSON keys: stage, name, digest, path, made (one-line summary), rejects, rejects_by_reason [reason, files], examples
 [path, reason, detail]. With --path: stage, name, digest, path, file, state (used, rejected or unknown), reason, detail,

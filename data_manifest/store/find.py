@@ -23,7 +23,7 @@ def find_artifact(path: Path) -> Path:
     """
     if not path.exists():
         existing = next(parent for parent in (*path.parents, Path()) if parent.exists())
-        raise UserError(f"{path}: there is no such file or folder{_hint(existing, str(existing))}")
+        raise UserError(f"{path}: no such file or folder{_hint(existing, str(existing))}")
     resolved = path.resolve()
     for folder in (resolved, resolved / CURRENT, resolved.parent, resolved.parent.parent):
         if is_published(folder):

@@ -39,7 +39,8 @@ def _as_table(photo: Located, width: int | None) -> str:
     if width is not None:
         others = len(table([[*row[:-1], "|"] for row in rows])[0]) - 1
         rows = [(*row[:-1], _cut(row[-1], max(MIN_NAME, width - others))) for row in rows]
-    lines = [photo.photo, *table(rows, left=range(len(TITLES))), f"  {spread(photo)}"]
+    lines = [photo.photo, *table(rows, left=range(len(TITLES)))]
+    lines += [f"  {each}" for each in (spread(photo),) if each]
     return "\n".join([*lines, *(f"  {link}" for link in map_links(photo.matches[0]))])
 
 
@@ -70,10 +71,10 @@ def _cells(match: Match) -> tuple[str, ...]:
 
 
 def spread(photo: Located) -> str:
-    """Return the distance between the matches in words."""
+    """Return the distance between the matches in words; empty for a single match."""
     count = len(photo.matches)
     if count == 1:
-        return "1 match: no distance between matches that would show how certain it is"
+        return ""
     if photo.spread_m is None:
         return f"the best {count} are in different UTM zones: probably incorrect"
     return f"the best {count} are within {photo.spread_m:,.0f} m of each other"

@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class ClusterSettings(Settings):
-    """Where the partitions of tables are built."""
+    """Settings of the cluster that builds tables."""
 
     title = "Cluster"
 

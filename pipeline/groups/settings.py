@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class GroupSettings(Settings):
-    """How images become classes, and classes groups (paper, section 3.2)."""
+    """Settings of classes and groups (paper, section 3.2)."""
 
     title = "Grouping"
 

@@ -53,7 +53,7 @@ class Listing(Protocol):
 
 @dataclass(frozen=True)
 class Skipped:
-    """What is not listed: hidden images, and hidden or system folders, counted by name."""
+    """Skipped images: hidden ones, and those in hidden or system folders, counted by name."""
 
     hidden_images: int = 0
     folders: Mapping[str, int] = field(default_factory=dict)
@@ -190,7 +190,7 @@ def list_images(images_folder: Path, artifacts: Path | None = None, rescan: bool
     list_file = list_file_of(images_folder)
     from_list = list_file.is_file()
     if not from_list and not images_folder.is_dir():
-        raise UserError(f"{images_folder}: there is no such folder, and no list of its images at {list_file}")
+        raise UserError(f"{images_folder}: no such folder, and no list of its images at {list_file}")
     origin = list_file if from_list else images_folder
     cache = cache_folder(artifacts, origin) if artifacts else None
     return ListedImages(origin, None if rescan else cache) if from_list else FoundImages(origin, cache, rescan)

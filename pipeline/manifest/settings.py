@@ -10,7 +10,7 @@ NONE, AREA, TIME = "none", "area", "time"
 
 @dataclasses.dataclass(frozen=True)
 class SplitSettings(Settings):
-    """How one folder of photos becomes training, validation and test sets."""
+    """Settings of the split of one folder into training, validation and test sets."""
 
     title = "Data"
 

@@ -110,7 +110,7 @@ def _views(panorama: Image.Image, rows: Rows, settings: CropSettings) -> Iterato
 
 @dataclass(frozen=True)
 class _View:
-    """Where a level camera looks in panoramas of one height, in any direction."""
+    """View of a level camera in panoramas of one height, in any direction."""
 
     azimuths: Floats  # degrees from the left edge of the view, per column: [size]
     rows: tuple[int, int]  # the first row of the panorama that is seen, and the one after the last

@@ -14,7 +14,7 @@ MAX_CROPS = 360
 
 @dataclasses.dataclass(frozen=True)
 class CropFolders(Settings):
-    """Where panoramas are and where their crops go."""
+    """Folders of the panoramas and of their crops."""
 
     title = "Panoramas"
 
@@ -38,7 +38,7 @@ class CropFolders(Settings):
 
 @dataclasses.dataclass(frozen=True)
 class CropSettings(Settings):
-    """How panoramas are cut into crops."""
+    """Settings of the crops."""
 
     title = "Panoramas"
 
@@ -47,7 +47,7 @@ class CropSettings(Settings):
     crop_quality: int = setting(95, "JPEG quality of the crops, 1 to 100")
     projection: str = setting(
         NONE,
-        "none: cut the crops out of the panorama, as in SF-XL; perspective: show what a camera would see",
+        "projection of the crops: none, cut out of the panorama as in SF-XL, or perspective, what a camera would see",
         choices=(NONE, PERSPECTIVE),
     )
     fov: float = setting(55.0, "horizontal field of view of a perspective crop, in degrees")

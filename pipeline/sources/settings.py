@@ -14,7 +14,7 @@ PART = "{part}"  # in the path of a table
 
 @dataclasses.dataclass(frozen=True)
 class SourceSettings(Settings):
-    """Where the position, heading and time of images are read from."""
+    """Source of the position, heading and time of images."""
 
     title = "Data"
 
@@ -36,7 +36,7 @@ class SourceSettings(Settings):
     )
     heading: str = setting(
         GIVEN,
-        "given: use headings as they are; from-track: estimate missing ones from the track of the image's sequence, "
+        "headings to use: given, or from-track, which estimates missing ones from the track of the image's sequence, "
         "for a camera that faces the direction of travel (car, bicycle, helmet)",
         choices=(GIVEN, FROM_TRACK),
     )

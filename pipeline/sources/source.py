@@ -42,7 +42,7 @@ class Reader(ABC):
 
 
 class Source(ABC):
-    """Where metadata of images is read from.
+    """Source of the metadata of images.
 
     Args:
         expected: What the source expects, shown to users if no image is usable.

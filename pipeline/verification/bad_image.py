@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """Whether an image can be used, and why not."""
+    """Result of the check of an image, with the reason if it is bad."""
 
     OK = "ok"
     VANISHED = "vanished"

@@ -23,7 +23,7 @@ BLOCK = 4096
 
 
 class Format(NamedTuple):
-    """How the files of an image format are checked; `end` is empty where only decoding finds truncation."""
+    """Checks of the files of an image format; `end` is empty where only decoding finds truncation."""
 
     name: str
     suffixes: tuple[str, ...]

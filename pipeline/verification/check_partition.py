@@ -35,7 +35,7 @@ CHECKS_AS_TEXT = pl.Schema({**pl.Schema(CHECKS), "status": pl.String()})
 
 @dataclass(frozen=True)
 class Checking:
-    """How images are checked."""
+    """Settings of the check of a partition's images."""
 
     images_folder: Path
     check: str  # "header" or "decode"

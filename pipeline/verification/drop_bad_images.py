@@ -26,7 +26,7 @@ VERSION = 2  # raise when the same checks may drop other images or give other re
 
 
 class Verified(NamedTuple):
-    """How the images of groups were verified: the check, and the digest of its artifact."""
+    """Verification of the images of groups: the check, and the digest of its artifact."""
 
     check: str
     checks_digest: str

@@ -27,13 +27,13 @@ def normalise_size(text: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class CheckSettings(Settings):
-    """How much of each image is read."""
+    """Settings of the check of each image."""
 
     title = "Verification"
 
     check: str = setting(  # type: ignore[assignment]  # the option's name hides the method
         DECODE,
-        "header: read the first and last block of each file, which finds every truncation; decode: decode everything",
+        "how much of each file is read: header (first and last block, which finds every truncation) or decode (all)",
         choices=(HEADER, DECODE),
     )
 
@@ -43,12 +43,13 @@ class CheckSettings(Settings):
 
 @dataclasses.dataclass(frozen=True)
 class VerifySettings(Settings):
-    """What makes an image bad besides damage."""
+    """Further requirements on images: checksum and size."""
 
     title = "Verification"
 
     checksum: Path | None = setting(
-        None, "list to compare with: the output of sha256sum, sha1sum, md5sum and the like, or a zip archive"
+        None,
+        "list of checksums to compare with: the output of sha256sum, sha1sum, md5sum and the like, or a zip archive",
     )
     expected_size: str | None = setting(
         None, "images of another size in pixels are bad, for example 512x512", form=normalise_size
@@ -63,10 +64,8 @@ class VerifySettings(Settings):
 
 @dataclasses.dataclass(frozen=True)
 class VerifiedSettings(Settings):
-    """Which images groups may use."""
+    """Settings of the verification before groups are built."""
 
     title = "Grouping"
 
-    verified: str = setting(
-        NO, "check the images first, as VerifyImages --check does, and drop the bad ones", choices=(HEADER, DECODE, NO)
-    )
+    verified: str = setting(NO, "check the images first and drop the bad ones", choices=(HEADER, DECODE, NO))

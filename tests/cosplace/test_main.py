@@ -19,7 +19,10 @@ MISTAKES = {
     "published flag": (["train", "--save_dir", "x"], "--save_dir does not exist here."),
     "backbone": (["train", "--backbone", "resnet19", "--dataset-folder", "x"], "Closest: ResNet18"),
     "missing configuration": (["groups", "--config", "none.cfg"], "none.cfg: no such file"),
-    "missing folder": (["groups"], "No train images given. Pass --dataset-folder or --train-folder."),
+    "missing folder": (["groups"], "No training images given. Pass --dataset-folder or --train-folder."),
+    "no model": (["evaluate"], "No model given. Pass one, such as artifacts/training/<data set>;"),
+    "no model to report on": (["report", "--test-folder", "x"], "No model given."),
+    "workers": (["groups", "--workers", "two"], "--workers: two: expected a whole number of at least 1."),
     "word too many": (["list", "more"], "unrecognized arguments: more. Run cosplace list --help."),
 }
 
@@ -89,6 +92,9 @@ def test_completion_code_names_the_commands() -> None:
     assert done.returncode == 0
     assert "localize" in done.stdout
     assert "--fc-output-dim" in done.stdout
+    assert "_shtab_cosplace_train___dataset_folder_COMPGEN=_shtab_compgen_files" in done.stdout
+    assert "_shtab_cosplace_train___split_choices=(none area time)" in done.stdout
+    assert "_shtab_cosplace_train___backbone_choices=(VGG16 ResNet18 " in done.stdout
 
 
 def test_commands_without_tasks_run_the_same_functions(dataset: Path, tmp_path: Path) -> None:

@@ -45,6 +45,19 @@ def test_everyday_flags_exist(name: str) -> None:
     assert {each.rstrip("?") for each in command.positionals} <= set(parameters_of(command.task))
 
 
+@pytest.mark.parametrize("name", TASKS)
+def test_short_help_is_more_than_one_of_the_choices(name: str) -> None:
+    for parameter in parameters_of(TASKS[name]).values():
+        text = parameter.short_description.split(" [")[0]
+        assert text not in parameter.field.metadata["choices"]
+        assert " " in text
+
+
+def test_arguments_are_explained_for_their_command() -> None:
+    assert "PHOTOS_FOLDER             folder of images, whose" in parser_of("embed").format_help()
+    assert "evaluation or comparison" in parser_of("report").format_help()
+
+
 def test_help_says_how_many_flags_it_hides() -> None:
     hidden = len(flags_in(help_of("train"))) - len(flags_in(parser_of("train").format_help()))
     assert f"show {hidden + 1} more flags" in parser_of("train").format_help()  # only one of the two shows --help-all

@@ -24,3 +24,10 @@ def test_renamed_flags_are_accepted() -> None:
 def test_other_flags_are_answered(flag: str, answer: str) -> None:
     with pytest.raises(UserError, match=answer):
         translate([flag, "value"])
+
+
+@pytest.mark.parametrize("words", [["--resume_model", "torchhub"], ["--resume_model=torchhub"]])
+def test_torchhub_is_answered_with_the_official_name(words: list[str]) -> None:
+    with pytest.raises(UserError, match="cosplace evaluate ResNet50-512"):
+        translate([*words, "--backbone", "ResNet50"])
+    assert translate(["--resume_model", "best_model.pth"]) == ["--resume_model", "best_model.pth"]

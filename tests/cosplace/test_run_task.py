@@ -8,6 +8,7 @@ import workflows  # noqa: F401 -- registers the tasks
 from cosplace import run_task
 from cosplace.run_task import completed, next_step
 from cosplace.stage_progress import format_seconds
+from data_manifest.errors import UserError
 
 NAME = "@0545981.19@4184971.70@10@S@@@pano@@174@@@@201409@@.jpg"
 ARTIFACT = Path("A/evaluation/city/digest")
@@ -28,6 +29,13 @@ def test_report_takes_a_model_or_an_evaluation(monkeypatch: pytest.MonkeyPatch) 
     }
     assert completed("report", {"model": "m.pth"}) == {"model": "m.pth"}
     assert completed("report", {"dataset_folder": "city"}) == {"dataset_folder": "city"}
+
+
+@pytest.mark.parametrize("name", ["evaluate", "report", "embed"])
+def test_settings_of_the_training_do_not_apply_to_a_model(name: str) -> None:
+    given = {"model": "m.pth", "photos_folder": "p", "backbone": "ResNet18", "M": "20", "min_images_per_class": "1"}
+    with pytest.raises(UserError, match=r"^--M, --min-images-per-class: no effect, because m\.pth is already trained"):
+        completed(name, given)
 
 
 @pytest.mark.parametrize(

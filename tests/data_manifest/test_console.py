@@ -56,10 +56,8 @@ def test_a_users_mistake_is_told_from_a_bug(error: Exception, expected: str | No
 
 
 def test_a_mistake_in_the_text_of_a_traceback() -> None:
-    text = "Will not run X or any dependencies:\n" + traceback_of(
-        UserError("train: there is no such folder\nsecond line")
-    )
-    assert find_user_error(record(text)) == "train: there is no such folder\nsecond line"
+    text = "Will not run X or any dependencies:\n" + traceback_of(UserError("train: no such folder\nsecond line"))
+    assert find_user_error(record(text)) == "train: no such folder\nsecond line"
     assert find_user_error(record(traceback_of(KeyError("a bug of ours")))) is None
     assert find_user_error(record("about data_manifest.errors.UserError: in the middle of a line")) is None
 

@@ -49,7 +49,7 @@ def test_paths_as_json_in_a_process_of_its_own(publish: Publish, tmp_path: Path)
 def test_a_mistake_is_one_line_and_no_traceback(tmp_path: Path) -> None:
     done = command("paths", "--artifacts-folder", "none", folder=tmp_path)
     assert done.returncode != 0
-    assert (done.stdout, done.stderr) == ("", "ERROR: --artifacts-folder none: there is no such folder\n")
+    assert (done.stdout, done.stderr) == ("", "ERROR: --artifacts-folder none: no such folder\n")
 
 
 def test_the_path_is_not_through_current(publish: Publish, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,7 +86,7 @@ def test_nothing_there_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_missing_folder_is_the_users_mistake(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="there is no such folder"):
+    with pytest.raises(UserError, match="no such folder"):
         main(["paths", "--artifacts-folder", str(tmp_path / "none")])
 
 
@@ -144,7 +144,7 @@ def test_summary_of_other_stages_shows_settings_inputs_and_rows(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("summary", "none"), "none: there is no such file or folder"),
+        (("summary", "none"), "none: no such file or folder"),
         (("summary", "A/groups"), "A/groups is not a published artifact; in it there are A/groups/sf-xl"),
         (("classes", "A/manifest/sf-xl"), "{manifest} is of the stage manifest: classes needs groups"),
         (
@@ -155,7 +155,7 @@ def test_summary_of_other_stages_shows_settings_inputs_and_rows(
             ("rejects", "A/manifest/sf-xl", "--reason", "age"),
             "--reason 'age': unknown reason. Choose from odd name.",
         ),
-        (("gc", "--artifacts-folder", "none"), "--artifacts-folder none: there is no such folder"),
+        (("gc", "--artifacts-folder", "none"), "--artifacts-folder none: no such folder"),
         (
             ("gc", "--artifacts-folder", "A", "--stages", "runs"),
             f"--stages runs: unknown stage 'runs'. Choose from {', '.join(STAGES)}.",
@@ -180,7 +180,7 @@ def test_mistakes(
 
 def test_a_mistake_exits_with_1(tmp_path: Path) -> None:
     done = command("summary", "none", folder=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", "ERROR: none: there is no such file or folder\n")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "ERROR: none: no such file or folder\n")
 
 
 def shown_with(encoding: str, *arguments: str, folder: Path) -> str:

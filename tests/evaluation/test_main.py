@@ -65,7 +65,7 @@ def test_a_panel_that_cannot_be_written_is_an_error_before_the_model_is_loaded(t
 def test_top_0_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["localize", "--model", "none", "--database", "none", "--top", "0", "none.jpg"])
-    assert "argument --top: 0: must be at least 1" in capsys.readouterr().err
+    assert "argument --top: 0: expected a whole number of at least 1" in capsys.readouterr().err
 
 
 def test_a_user_error_is_one_line_without_a_traceback() -> None:

@@ -46,4 +46,5 @@ def test_missing_folder_is_an_error(part: str) -> None:
     split = part.split("/")[0]
     with pytest.raises(UserError) as error:
         DatasetSettings().images(part)
-    assert str(error.value) == f"No {split} images given. Pass --dataset-folder or --{split}-folder."
+    name = {"train": "training", "val": "validation", "test": "test"}[split]
+    assert str(error.value) == f"No {name} images given. Pass --dataset-folder or --{split}-folder."

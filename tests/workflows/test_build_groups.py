@@ -78,7 +78,7 @@ def test_years_select_images(city: Path, luigi: Luigi, tmp_path: Path) -> None:
 
 MISTAKES = {
     "no folder": ((), "--dataset-folder"),
-    "missing folder": (("--dataset-folder", "no/such"), "no/such/train: there is no such folder"),
+    "missing folder": (("--dataset-folder", "no/such"), "no/such/train: no such folder"),
     "unknown part": (("--part", "tset"), "part = 'tset': choose one of train, val/database"),
     "bad number": (("--M", "ten"), "M = 'ten': expected a number"),
     "no address": (("--dask-scheduler", "host:8786"), "dask_scheduler = 'host:8786' is not an address such as tcp://"),

@@ -16,8 +16,8 @@ class AugmentationSettings(Settings):
 
     image_size: ImageSize | int | None = setting(
         None,
-        "image size in training, in pixels: rows x columns, as in 480x640, or the side of a square; none means "
-        f"{PUBLISHED_IMAGE_SIZE}, or when evaluating a given model the size that its file states",
+        f"image size in training, in pixels, by default {PUBLISHED_IMAGE_SIZE}: rows x columns, as in 480x640, or the "
+        "side of a square; in evaluation by default the size that the model states",
     )
     brightness: float = setting(0.7, "brightness jitter: a factor from [1 - b, 1 + b]; 0: off")
     contrast: float = setting(0.7, "contrast jitter: a factor from [1 - c, 1 + c]; 0: off")

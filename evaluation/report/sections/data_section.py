@@ -32,9 +32,7 @@ def data_section(inputs: ReportInputs) -> Section:
     blocks: list[Block] = [_table_of_sets(facts), Charts([plot for plot in plots if plot is not None])]
     rejects = [_table_of_rejects(part, manifest) for part, manifest in manifests.items() if facts[part]["rejects"]]
     blocks += rejects or [Note("There are no rejects: every file is a usable image.")]
-    return Section(
-        "data", "Data", f"Where and when the {name} images were taken, and which files were rejected.", blocks
-    )
+    return Section("data", "Data", f"Places, years and headings of the {name} images, and the rejected files.", blocks)
 
 
 def _manifests(inputs: ReportInputs) -> dict[str, Artifact]:
@@ -85,7 +83,7 @@ def plot_map(images: pl.LazyFrame, name: str) -> Plot:
         f"Map of {shown:,} {name} images over {width:.3g} by {height:.3g} kilometres of {extent.name}; at most "
         f"{squares['images'].to_numpy().max()} images in a square of {side:g} metres."
     )
-    return Plot("images_map", f"Where the {name} images are", alt, figure, squares, note, centre=extent.centre)
+    return Plot("images_map", f"Map of the {name} images", alt, figure, squares, note, centre=extent.centre)
 
 
 def plot_headings(images: pl.LazyFrame, name: str) -> Plot | None:

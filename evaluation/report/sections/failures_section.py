@@ -41,7 +41,7 @@ def failures_section(
             counts = {kind: (label, sum(card.kind == kind for card in of_set)) for kind, label in labels.items()}
             blocks += [Note(f"{_count_shown(rows, len(result.outcomes), limit)} {LEGEND}")]
             blocks += [Gallery(of_set, thumbnails, counts, nested=bool(result.suffix))]
-    lead = f"Where queries fail, and pictures of queries with their {MATCHES} best matches, worst first."
+    lead = f"A map of the queries, and pictures of them with their {MATCHES} best matches, worst first."
     return Section("failures", "Failures", lead if limit else "No pictures: --report-queries is 0.", blocks)
 
 

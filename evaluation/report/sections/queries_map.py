@@ -71,7 +71,7 @@ def plot_queries(result: SetResult, located: pl.DataFrame, anchors: Mapping[str,
         notes.append(f"{format_plural(elsewhere, 'query is', 'queries are')} in another UTM zone.")
     alt = f"Map of the queries at {places:,} places: {', '.join(label for label, _ in shown)}."
     data = located.select("query_path", "utm_east", "utm_north", "heading", "state", "place")
-    return Plot("queries_map", "Where queries fail", alt, figure, data, " ".join(notes), centre=extent.centre)
+    return Plot("queries_map", "Map of the queries", alt, figure, data, " ".join(notes), centre=extent.centre)
 
 
 def _draw_places(axes: Axes, located: pl.DataFrame, anchors: Mapping[str, str], side: float) -> None:

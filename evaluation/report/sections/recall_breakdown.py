@@ -1,6 +1,5 @@
 """Recall and first matches by distance, heading difference and years apart, and the bin where the model is weakest."""
 
-import itertools
 import math
 from typing import Any
 
@@ -63,17 +62,19 @@ def plot_recall_by(outcomes: pl.DataFrame, aspect: Aspect) -> Plot | None:
 
 
 def weakest_bin(outcomes: pl.DataFrame, unit: str) -> str:
-    """Return a sentence on the bin whose R@1 is lowest compared to an adjacent bin, of those with enough queries."""
-    drops = []
+    """Return a sentence on the bin with the lowest R@1 and the highest of its aspect, of bins with enough queries."""
+    pairs = []
     for aspect in aspects(unit):
         bins = recall_by(outcomes, aspect).filter(pl.col("queries") >= MIN_QUERIES).to_dicts()
-        for one, other in itertools.pairwise(bins):
-            low, high = sorted((one, other), key=lambda each: float(each["recall_1"]))
-            drops.append((high["recall_1"] - low["recall_1"], low, high))
-    if not drops:
-        return f"Too few queries to say where the model fails most: fewer than two bins have {MIN_QUERIES} queries."
-    drop, low, high = max(drops, key=lambda each: each[0])
-    if not drop:
+        if len(bins) > 1:
+            low, *_, high = sorted(bins, key=lambda each: float(each["recall_1"]))
+            pairs.append((low, high))
+    if not pairs:
+        return f"Fewer than two bins of distance, heading or years have {MIN_QUERIES} queries to compare."
+    low, high = min(
+        pairs, key=lambda pair: (pair[0]["recall_1"] == pair[1]["recall_1"], pair[0]["recall_1"], -pair[1]["recall_1"])
+    )
+    if low["recall_1"] == high["recall_1"]:
         return f"R@1 is the same in all bins of distance, heading and years that have {MIN_QUERIES} queries."
     chance = " The intervals overlap: this may be chance." if low["high_1"] >= high["low_1"] else ""
     where, other = (each["label"].replace("same year", "0 years") for each in (low, high))

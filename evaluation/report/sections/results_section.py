@@ -34,8 +34,8 @@ def results_section(results: Sequence[SetResult]) -> Section:
             *result.heading(),
             Note(count_queries(result)),
             result.charts([plot_curve(result), plot_errors(result)]),
-            result.charts(recalls, "What makes a query hard", HARD),
-            result.charts(matches, "How far the first match can be trusted", MATCHES),
+            result.charts(recalls, "Recall by difficulty of the query", HARD),
+            result.charts(matches, "Correctness of the first match", MATCHES),
         ]
     lead = "A query is correct at k if one of its k best matches is within the radius of positives."
     return Section("results", "Results", lead, blocks)

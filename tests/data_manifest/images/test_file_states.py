@@ -101,7 +101,7 @@ def test_files_that_are_being_written_end_the_command(images: Path, monkeypatch:
 
 
 def test_missing_images_and_folders(manifest: Path, images: Path) -> None:
-    with pytest.raises(UserError, match="there is no such folder"):
+    with pytest.raises(UserError, match="no such folder"):
         stat_manifest(manifest, images / "elsewhere")
     with pytest.raises(UserError, match=r"none of the 5 images is there\. Give the folder that the manifest"):
         stat_manifest(manifest, manifest)

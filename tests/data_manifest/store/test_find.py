@@ -29,7 +29,7 @@ def test_what_current_leads_to_is_fixed_when_it_is_found(publish: Publish) -> No
 
 
 def test_a_path_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"none: there is no such file or folder$"):
+    with pytest.raises(UserError, match=r"none: no such file or folder$"):
         find_artifact(tmp_path / "none")
 
 

@@ -47,7 +47,7 @@ def test_title_facts_and_tiles(town: Town) -> None:
     assert dict(head.facts)["model"] == str(inputs.training.folder / "model.pth")
     assert (head.tiles[0].value, head.tiles[0].label) == ("44.4 %", "R@1")
     assert head.tiles[1:] == [*PLACES, Tile("32", "dimensions")]
-    assert head.sentences == ["Too few queries to say where the model fails most: fewer than two bins have 20 queries."]
+    assert head.sentences == ["Fewer than two bins of distance, heading or years have 20 queries to compare."]
 
 
 def test_recall_has_its_interval_and_the_published_one(town: Town) -> None:

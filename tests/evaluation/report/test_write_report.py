@@ -84,7 +84,7 @@ def test_model_from_elsewhere_has_no_groups_and_no_training(town: Town) -> None:
     report = write_report(evaluate_model_from_elsewhere(town), town.artifacts, ReportSettings(report_queries=0))
     page = (report / "report.html").read_text()
     assert page.count("was not trained in this artifacts folder") == 2
-    assert "Where the database images are" in page
+    assert "Map of the database images" in page
     assert "write_report(\n    Path(" in page, "the call that rebuilds it"
     assert not (report / "figures" / "group_map").exists()
     assert "<img" not in page

@@ -87,9 +87,7 @@ def test_missing_and_empty_folders(tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         list_images(tmp_path / "train")
     list_file = tmp_path / "train_images_paths.txt"
-    assert str(error.value) == (
-        f"{tmp_path / 'train'}: there is no such folder, and no list of its images at {list_file}"
-    )
+    assert str(error.value) == (f"{tmp_path / 'train'}: no such folder, and no list of its images at {list_file}")
     (tmp_path / "train" / "deep").mkdir(parents=True)
     with pytest.raises(UserError) as error:
         list_images(tmp_path / "train")
@@ -97,7 +95,7 @@ def test_missing_and_empty_folders(tmp_path: Path) -> None:
 
 
 def test_a_file_is_no_folder(train: Path) -> None:
-    with pytest.raises(UserError, match="there is no such folder"):
+    with pytest.raises(UserError, match="no such folder"):
         list_images(train / "a.jpg")
 
 

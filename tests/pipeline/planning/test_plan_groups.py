@@ -136,7 +136,7 @@ def test_grouping_parameters_are_options(run: Run, capsys: pytest.CaptureFixture
         (("train", "--M", "ten"), "M = 'ten': expected a number"),
         (("train", "--years", "2018-2013"), "years = '2018-2013': 2018-2013 runs backwards"),
         (("train", "--alpha", "30", "0"), "alpha = 0: a heading bin is more than 0"),
-        (("nowhere",), "nowhere: there is no such folder"),
+        (("nowhere",), "nowhere: no such folder"),
         (("rejects",), "none of the 1 files is a usable image"),
         (("A/groups/g/1",), "is of the stage groups: plan needs manifest"),
     ],

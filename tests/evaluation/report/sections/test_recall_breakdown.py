@@ -74,6 +74,11 @@ def outcomes_by_years(*bins: tuple[int, int, int]) -> pl.DataFrame:
             "against 90 % at 0 years (100 queries).",
         ),
         (
+            [(0, 100, 90), (1, 100, 50), (2, 100, 70), (4, 100, 40)],
+            "Fails most at 3 to 5 years from the nearest positive: R@1 is 40 % (100 queries), "
+            "against 90 % at 0 years (100 queries).",
+        ),
+        (
             [(0, 20, 10), (20, 20, 9)],
             "Fails most at over 10 years from the nearest positive: R@1 is 45 % (20 queries), "
             "against 50 % at 0 years (20 queries). "
@@ -82,7 +87,7 @@ def outcomes_by_years(*bins: tuple[int, int, int]) -> pl.DataFrame:
         ([(0, 20, 5), (1, 20, 5)], "R@1 is the same in all bins of distance, heading and years that have 20 queries."),
         (
             [(0, 200, 5), (1, 19, 5)],
-            "Too few queries to say where the model fails most: fewer than two bins have 20 queries.",
+            "Fewer than two bins of distance, heading or years have 20 queries to compare.",
         ),
     ],
 )
