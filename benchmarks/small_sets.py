@@ -122,7 +122,8 @@ def advised(each: SmallSet, artifacts: Path) -> dict[str, str]:
     images = each.parameters.get("train_folder") or str(Path(each.parameters["dataset_folder"]) / "train")
     words = shlex.split(advise(build_manifest(Path(images), artifacts), artifacts).commands[-1])
     flags = zip(words[4::2], words[5::2], strict=True)
-    return {flag[2:].replace("-", "_"): value for flag, value in flags if not flag.endswith("-folder")}
+    settings = {flag[2:].replace("-", "_"): value for flag, value in flags if not flag.endswith("-folder")}
+    return {**settings, "lr": "0.001"} if each.parameters["backbone_weights"] == "none" else settings  # as it notes
 
 
 def read_outcomes(work: Path) -> list[Outcome]:

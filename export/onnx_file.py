@@ -7,10 +7,12 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from data_manifest.errors import UserError
 from export.settings import UINT8
 from training.network.model import GeoLocalizationNet
 
@@ -44,21 +46,24 @@ def write_onnx(network: GeoLocalizationNet, path: Path, input_type: str, metadat
         path: The file to write; weights above 2 GB go to a second file beside it.
         input_type: Type of the images: uint8 or float32.
         metadata: Texts that the file's metadata hold.
+
+    Raises:
+        UserError: The exporter failed, as that of old versions of torch does.
     """
     preprocessing = network.preprocessing
     images = torch.zeros(2, preprocessing.channels, *SAMPLE_SIZE, dtype=getattr(torch, input_type))
     axes = {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
+    options: dict[str, Any] = {"dynamo": True, "dynamic_shapes": (axes,), "opset_version": OPSET, "verbose": False}
+    options |= {"input_names": [INPUT], "output_names": [OUTPUT]}
     with _quiet():
-        program = torch.onnx.export(
-            FromPixels(network).eval(),
-            (images,),
-            dynamo=True,
-            dynamic_shapes=(axes,),
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            opset_version=OPSET,
-            verbose=False,
-        )
+        try:
+            program = torch.onnx.export(FromPixels(network).eval(), (images,), **options)
+        except Exception as error:  # the exporter's errors have no common base
+            reason = str(error).strip().partition("\n")[0]
+            raise UserError(
+                f"torch {torch.__version__} cannot export {network.name} to ONNX: {reason} Upgrade torch and "
+                "onnxscript, or give another --format."
+            ) from error
         assert program is not None, "dynamo=True returns a program"
         program.model.metadata_props.update(metadata)
         program.save(path)

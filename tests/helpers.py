@@ -1,6 +1,7 @@
 """Helpers for tests of several packages: processes, files and tables by path, images, progress lines."""
 
 import contextlib
+import importlib.metadata
 import importlib.util
 import multiprocessing
 import os
@@ -20,6 +21,8 @@ from data_manifest import progress
 from data_manifest.store.find import list_artifacts, list_current
 
 needs_timm = pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="timm is not installed")
+TORCH = tuple(int(number) for number in importlib.metadata.version("torch").split(".")[:2])
+needs_exporter = pytest.mark.skipif(TORCH < (2, 14), reason="the ONNX exporter of older versions of torch fails")
 Luigi = Callable[..., CompletedProcess[str]]
 
 ROOT = Path(__file__).resolve().parents[1]

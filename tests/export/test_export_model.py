@@ -20,7 +20,7 @@ from evaluation.descriptors.trained_model import TrainedModel, find_model
 from export import onnx_file
 from export.export_model import export_model
 from export.settings import ExportSettings
-from tests.helpers import files_in, needs_timm
+from tests.helpers import files_in, needs_exporter, needs_timm
 from training.network.settings import NetworkSettings
 from training.network.weights import build_network, load_model, save_network
 
@@ -43,6 +43,7 @@ def _export(model: TrainedModel, format_: str, **more: Any) -> Path:
     return export_model(model, folder / "artifacts", settings)
 
 
+@needs_exporter
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_onnx_maps_images_of_any_number_and_size(tmp_path: Path, backbone: str) -> None:
@@ -67,6 +68,7 @@ def test_onnx_maps_images_of_any_number_and_size(tmp_path: Path, backbone: str) 
     assert "on 4 photos" in read_recipe(exported)["summary"]["made"], "the first one twice"
 
 
+@needs_exporter
 @pytest.mark.slow
 def test_onnx_states_its_network_and_takes_floats_and_grayscale(tmp_path: Path) -> None:
     model = _model(tmp_path, grayscale=True)
@@ -82,6 +84,7 @@ def test_onnx_states_its_network_and_takes_floats_and_grayscale(tmp_path: Path) 
     assert [axis.dim_value for axis in given.type.tensor_type.shape.dim] == [0, 1, 0, 0], "0: dynamic"
 
 
+@needs_exporter
 @pytest.mark.slow
 def test_onnx_that_differs_is_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     forward = onnx_file.FromPixels.forward
@@ -93,6 +96,15 @@ def test_onnx_that_differs_is_not_published(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(UserError, match=r"differs from torch by 2.0e-04 on .*photos, more than 1e-04: no file was"):
         _export(_model(tmp_path), "onnx")
     assert not list((tmp_path / "artifacts").glob("export/*/*"))
+
+
+def test_failing_exporter_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise NotImplementedError("no such operator\nand more")
+
+    monkeypatch.setattr("torch.onnx.export", fail)
+    with pytest.raises(UserError, match=r"cannot export SqueezeNet1_1 to ONNX: no such operator Upgrade torch"):
+        _export(_model(tmp_path), "onnx")
 
 
 def test_other_onnx_files_are_errors(tmp_path: Path) -> None:

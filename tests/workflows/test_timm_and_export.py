@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from data_manifest.store.recipe import read_recipe
-from tests.helpers import TINY, Luigi, current_artifacts, needs_timm
+from tests.helpers import TINY, Luigi, current_artifacts, needs_exporter, needs_timm
 
 
+@needs_exporter
 @needs_timm
 @pytest.mark.slow
 def test_a_vit_is_trained_evaluated_and_exported(city: Path, luigi: Luigi, tmp_path: Path) -> None:

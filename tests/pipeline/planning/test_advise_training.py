@@ -11,7 +11,7 @@ from data_manifest.tables import read_table
 from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
 from pipeline.planning.advise import advise
-from tests.pipeline.planning.conftest import dense_city, name
+from tests.pipeline.planning.conftest import dense_city, name, texts
 from training.data.settings import AugmentationSettings
 from training.network.settings import NetworkSettings
 from training.settings import TrainingSettings
@@ -85,3 +85,16 @@ def test_every_group_is_trained_on_before_patience_ends(
     flags = flags_of(advise(manifest_of(dense_city(per_place=4)), tmp_path / "A").commands[1])
     assert int(flags["epochs_num"]) % int(flags["groups_num"]) == 0
     assert int(flags["patience"]) >= int(flags["groups_num"]) > 1
+
+
+def test_too_few_images_are_for_published_weights(manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
+    """288 images make a group, which the advice warns of; 8 do not."""
+    said = texts(advise(manifest_of(places(16, 3)), tmp_path / "A"))
+    assert "warning: 288 trainable images in 96 classes hardly improve a network" in said
+    assert "--model ResNet50-512" in said
+    none = advise(manifest_of(places(2, 1, (15, 75, 135, 195))), tmp_path / "A")
+    assert none.commands == []
+    assert "8 images do not make a group of 16 classes" in texts(none)
+    more = texts(advise(manifest_of(places(16, 6)), tmp_path / "A"))
+    assert "576 trainable images in 96 classes are few" in more
+    assert "hardly improve" not in more
