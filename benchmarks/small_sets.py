@@ -42,7 +42,6 @@ COMMON = {
 MILD = {"brightness": "0.3", "contrast": "0.3", "saturation": "0.3", "hue": "0.05", "random_resized_crop": "0.2"}
 NO_AUGMENTATION = dict.fromkeys(MILD, "0")
 ALL = {"train_all_layers": "true"}
-FINE = {"M": "10", "alpha": "30", "min_images_per_class": "5", "epochs_num": "8", "iterations_per_epoch": "75"}
 SETTINGS: dict[str, dict[str, str]] = {
     "untrained": {"epochs_num": "0"},
     "published": {},
@@ -54,12 +53,7 @@ SETTINGS: dict[str, dict[str, str]] = {
     "mild-3e-4": {**MILD, "lr": "3e-4"},
     "mild-1e-3-all": {**MILD, "lr": "1e-3", **ALL},
     "mild-3e-4-all": {**MILD, "lr": "3e-4", **ALL},
-    "one-group": {**MILD, "lr": "1e-4", **ALL, **FINE, "N": "1", "L": "1"},
-    "eight-groups": {**MILD, "lr": "1e-4", **ALL, **FINE, "N": "2", "L": "2", "groups_num": "8"},
-    "mild-1e-4-all-batch-32": {**MILD, "lr": "1e-4", **ALL, "batch_size": "32"},
     "mild-1e-4-all-long": {**MILD, "lr": "1e-4", **ALL, "epochs_num": "12", "patience": "3"},
-    "mild-1e-4-clf-1e-3": {**MILD, "lr": "1e-4", "classifiers_lr": "1e-3"},
-    "mild-1e-4-clf-1e-1": {**MILD, "lr": "1e-4", "classifiers_lr": "0.1"},
 }
 NAMES = ["untrained", ADVISED, *(name for name in SETTINGS if name != "untrained")]
 

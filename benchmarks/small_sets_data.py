@@ -38,7 +38,6 @@ def make_sets(work: Path, weights: Path, street: Path | None) -> list[SmallSet]:
     """
     city = _render(work / "city", CitySettings(places=16, train_years=4))
     less = _render(work / "less-of-other-city", CitySettings(seed=1, places=16, train_years=1))
-    more = _render(work / "more-of-other-city", CitySettings(seed=1))
     other = _render(work / "other-city", CitySettings(seed=1, places=16, train_years=4))
     blind = _without_headings(city / "train", work / "city-without-headings")
     start = {"backbone_weights": str(weights)}
@@ -50,7 +49,6 @@ def make_sets(work: Path, weights: Path, street: Path | None) -> list[SmallSet]:
         SmallSet("city-random", {**seen, **BY_HEADING, **random}),
         SmallSet("city-elsewhere", {**seen, "train_folder": str(other / "train"), **BY_HEADING, **start}),
         SmallSet("city-elsewhere-192", {**seen, "train_folder": str(less / "train"), **WIDE, **start}),
-        SmallSet("city-elsewhere-3168", {**seen, "train_folder": str(more / "train"), **BY_HEADING, **start}),
     ]
     if street is None:
         return sets

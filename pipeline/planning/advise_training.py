@@ -10,7 +10,7 @@ from pipeline.planning.plan_groups import Plan
 
 FEW_CLASSES, FEW_IMAGES = 1_000, 20_000  # fewer have not trained a network well with the published settings
 VERY_FEW_IMAGES = 2_000  # make one group
-TOO_FEW_IMAGES = 300  # have hardly trained a network for other places
+TOO_FEW_IMAGES = 300  # have trained a network little
 SMALL_BATCH_SIZE = 16
 SAMPLES_PER_IMAGE = 1.25  # in an epoch
 MIN_ITERATIONS, EPOCHS_PER_GROUP, MIN_PATIENCE = 20, 12, 3
@@ -60,7 +60,12 @@ def warn_of_amount(images: int, trainable: dict[str, int] | None) -> str | None:
         )
     amount = f"{trainable['images']:,} trainable images in {trainable['classes']:,} classes"
     if trainable["images"] < TOO_FEW_IMAGES:
-        return f"{amount} hardly improve a network: 132 to 192 raised R@1 by 3 to 5 points in a study. Rather {instead}"
+        gain = "in a study, 132 and 192 images raised R@1 of ImageNet weights by 5 to 7 points"
+        return f"{amount} are very few: {gain}. Rather {instead}"
     if trainable["images"] < FEW_IMAGES or trainable["classes"] < FEW_CLASSES:
-        return f"{amount} are few (SF-XL: 5.6 million images). Compare with the untrained network: --epochs-num 0"
+        gain = "in a study, 460 to 768 images raised R@1 of ImageNet weights by 13 to 47 points"
+        compare = (
+            "Compare with the untrained network (--epochs-num 0) and with published weights (--model ResNet50-512)"
+        )
+        return f"{amount} are few (SF-XL: 5.6 million images): {gain}. {compare}"
     return None

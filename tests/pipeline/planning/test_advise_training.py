@@ -90,11 +90,11 @@ def test_every_group_is_trained_on_before_patience_ends(
 def test_too_few_images_are_for_published_weights(manifest_of: Callable[[list[str]], Path], tmp_path: Path) -> None:
     """288 images make a group, which the advice warns of; 8 do not."""
     said = texts(advise(manifest_of(places(16, 3)), tmp_path / "A"))
-    assert "warning: 288 trainable images in 96 classes hardly improve a network" in said
+    assert "warning: 288 trainable images in 96 classes are very few" in said
     assert "--model ResNet50-512" in said
     none = advise(manifest_of(places(2, 1, (15, 75, 135, 195))), tmp_path / "A")
     assert none.commands == []
     assert "8 images do not make a group of 16 classes" in texts(none)
     more = texts(advise(manifest_of(places(16, 6)), tmp_path / "A"))
     assert "576 trainable images in 96 classes are few" in more
-    assert "hardly improve" not in more
+    assert "very few" not in more
