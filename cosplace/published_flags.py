@@ -1,5 +1,7 @@
 """Flags of the published code's `train.py` and `eval.py` whose names differ here."""
 
+from itertools import zip_longest
+
 from data_manifest.errors import UserError
 
 RENAMED = {
@@ -23,7 +25,7 @@ def translate(words: list[str]) -> list[str]:
         UserError: A published flag has no counterpart; the message says what to use.
     """
     translated = []
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip_longest(words, words[1:], fillvalue=""):
         flag, equals, value = word.partition("=")
         flag_with_hyphens = flag.replace("_", "-")
         if (flag_with_hyphens, value or following) == OFFICIAL:

@@ -44,9 +44,9 @@ def add_list(parser: argparse.ArgumentParser) -> None:
 
 def add_show(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `summary`, which is `cosplace show`."""
-    keys = str(summary.__doc__).partition("JSON keys")[2]
+    keys = str(summary.__doc__).partition("JSON keys:")[2]
     text = "Summarize an artifact: images and rejects, groups and classes, bad images, or settings."
-    _add_artifact(parser, f"{text}\n\nJSON keys of a manifest{keys}")
+    _add_artifact(parser, f"{text}\n\nOf a manifest, JSON keys:{keys}")
     add_run(parser, _summary)
 
 

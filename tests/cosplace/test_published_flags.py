@@ -7,6 +7,7 @@ from data_manifest.errors import UserError
 
 
 def test_renamed_flags_are_accepted() -> None:
+    assert translate([]) == []
     assert translate(["--train_set_folder", "a", "--val_set_folder=b_c", "--M", "10"]) == [
         *("--train-folder", "a", "--val-folder=b_c", "--M", "10")
     ]
