@@ -237,6 +237,8 @@ class TrainSeeds(StageOfImages):
     """Train once per seed, and publish the mean and standard deviation of the validation recalls."""
 
     def requires(self) -> list[TrainCosPlace]:
+        if self.settings(TrainingSettings).epochs_num == 0:
+            raise UserError("epochs_num = 0: untrained networks have no validation recalls. Give 1 or more.")
         return list(self.trainings().values())
 
     def trainings(self) -> dict[int, TrainCosPlace]:

@@ -71,7 +71,7 @@ def _show_plan(plan: Plan) -> str:
         return _show_error(plan)
     summary, sizes = plan.summary, plan.images_per_class
     rows = [
-        {"group": f"{row['group_index']}", **_counts(row), "samples per class and epoch": f"{row['times_shown']:,.1f}"}
+        {"group": f"{row['group_index']}", **_counts(row), "samples per class and epoch": _short(row["times_shown"])}
         for row in plan.groups.head(MAX_GROUPS_SHOWN).iter_rows(named=True)
     ]
     lines = [
@@ -104,7 +104,7 @@ def _row(plan: Plan) -> dict[str, str]:
         "images per class": f"{plan.images_per_class['median'] or 0:,}",
         "classes dropped": f"{summary['classes_with_too_few_images']:,}",
         "their images": f"{summary['images_in_them']:,}",
-        "samples per class and epoch": f"{min(times):,.1f} to {max(times):,.1f}" if times else "",
+        "samples per class and epoch": f"{_short(min(times))} to {_short(max(times))}" if times else "",
         "disk": format_bytes(plan.num_bytes),
     }
 
@@ -115,3 +115,7 @@ def _counts(row: dict[str, Any]) -> dict[str, str]:
 
 def _show_rows(rows: Sequence[dict[str, str]]) -> str:
     return "\n".join(table([list(rows[0]), *(list(row.values()) for row in rows)], left=()))
+
+
+def _short(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:,.1f}"
