@@ -80,7 +80,7 @@ COMMANDS: dict[str, TaskCommand | FunctionCommand] = {
         "SplitDataset",
         (
             *("photos_folder", "source", "table", "columns", "heading", "split", "block_m", "margin_m"),
-            *("val_share", "test_share", "queries_share", "split_seed", "part", "artifacts_folder"),
+            *("val_share", "test_share", "queries_share", "split_seed", "artifacts_folder"),
         ),
         ("--photos-folder photos --source exif --split area", "--photos-folder photos --source exif --split time"),
     ),

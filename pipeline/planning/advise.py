@@ -48,8 +48,8 @@ def find_manifest(images: Path, artifacts: Path) -> Path:
             return artifact
     if images.is_dir():
         raise UserError(
-            f"{images}: the manifest {current} is not built yet. Run BuildManifest first, such as "
-            f"luigi --module workflows BuildManifest --photos-folder {images} --part photos --source exif"
+            f"{images}: the manifest {current} is not built yet. Build it first, as by "
+            f"cosplace manifest --photos-folder {images} --part photos --source exif"
         )
     return find_artifact(images)
 
@@ -76,10 +76,9 @@ def _commands(statistics: ImageStatistics, plan: Plan, batch_size: int) -> list[
     chosen = ["--groups-num", str(len(trainable))] if has_all else ["--groups", ",".join(map(str, trainable))]
     images, validation, grouping = *_image_options(statistics), _options(plan.settings.as_dict())
     training = _options(training_settings(plan, trainable, batch_size))
-    luigi = ["luigi", "--module", "workflows"]
     return [
-        shlex.join([*luigi, "BuildGroups", *images, *grouping]),
-        shlex.join([*luigi, "TrainCosPlace", *images, *validation, *grouping, *chosen, *training]),
+        shlex.join(["cosplace", "groups", *images, *grouping]),
+        shlex.join(["cosplace", "train", *images, *validation, *grouping, *chosen, *training]),
     ]
 
 
@@ -156,7 +155,7 @@ def _show_grouping(advice: Advice) -> list[str]:
         notes.append(f"the published grouping, {show_settings(published.settings.as_dict())}: {some} be trained on")
     if is_few(plan):
         notes.append(f"training settings for few images and ImageNet weights; for random weights use {RANDOM_WEIGHTS}")
-    compare = f"compare others: python -m pipeline plan {advice.statistics.manifest} --M 10 20 --alpha 30 60"
+    compare = f"compare others: cosplace plan {advice.statistics.manifest} --M 10 20 --alpha 30 60"
     return [*advice.commands, *(_wrap(f"  {note}") for note in notes), compare]
 
 

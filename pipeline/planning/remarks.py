@@ -28,7 +28,7 @@ def _on_amount(statistics: ImageStatistics, trainable: dict[str, int] | None) ->
     figures = statistics.figures
     if rejects := figures["rejects"]:
         share = rejects / (rejects + figures["images"])
-        text = f"{rejects:,} files ({share:.1%}) are rejects: python -m data_manifest rejects {statistics.manifest}"
+        text = f"{rejects:,} files ({share:.1%}) are rejects: cosplace rejects {statistics.manifest}"
         yield WARNING if share > 0.05 else NOTE, text
     if warning := warn_of_amount(figures["images"], trainable):
         yield WARNING, warning

@@ -70,7 +70,7 @@ def drop_bad_images(manifest: Path, checks: Path, artifacts: Path, executor: Exe
     num_bad = sum(bad.values())
     usable = manifest_recipe["summary"]["usable"] - num_bad
     if not usable:
-        raise UserError(f"All images of {recipe.name} are bad. See python -m data_manifest rejects {checks}")
+        raise UserError(f"All images of {recipe.name} are bad. See cosplace rejects {checks}")
     made = f"{usable:,} usable images, {num_bad:,} bad ones dropped"
     rejects = Counter(manifest_recipe["summary"].get("rejects"))
     rejects.update(bad)

@@ -17,7 +17,7 @@ MISTAKES = {
     "abbreviated flag": (["train", "--backb", "x"], "cosplace train has no flag --backb. Closest: --backbone"),
     "no value": (["groups", "--alpha"], "argument --alpha: expected one argument. Run cosplace groups --help."),
     "published flag": (["train", "--save_dir", "x"], "--save_dir does not exist here."),
-    "backbone": (["train", "--backbone", "resnet19", "--dataset-folder", "x"], "Closest: ResNet18"),
+    "backbone": (["train", "--backbone", "resnet19", "--dataset-folder", "x"], "'resnet19': closest: ResNet18"),
     "missing configuration": (["groups", "--config", "none.cfg"], "none.cfg: no such file"),
     "missing folder": (["groups"], "No training images given. Pass --dataset-folder or --train-folder."),
     "no model": (["evaluate"], "No model given. Pass one, such as artifacts/training/<data set>;"),

@@ -61,7 +61,7 @@ def test_invalid_value_error_names_field_and_value(kind: Any, values: dict[str, 
 def test_backbones_are_named_in_any_case_or_by_timm() -> None:
     assert NetworkSettings("resnet50") == NetworkSettings("ResNet50")
     assert NetworkSettings("TIMM/convnext_tiny").backbone == "timm/convnext_tiny"
-    with pytest.raises(UserError, match=r"ResNet5'?: choose one of .*, or timm/<name>. Closest: ResNet50"):
+    with pytest.raises(UserError, match=r"ResNet5'?: closest: ResNet50, .*, or timm/<name>"):
         NetworkSettings("ResNet5")
     with pytest.raises(UserError, match="train_blocks = 2: but train_all_layers is set"):
         NetworkSettings(train_blocks=2, train_all_layers=True)

@@ -90,9 +90,9 @@ def backbone_name(text: str) -> str:
         return TIMM + text[len(TIMM) :]
     names = {name.lower(): name for name in BACKBONES}
     if text.lower() not in names:
-        found = closest(text, BACKBONES)[:1]
-        advice = f". Closest: {found[0]}" if found else ""
-        raise ValueError(f"choose one of {', '.join(BACKBONES)}, or timm/<name>{advice}")
+        found = closest(text, BACKBONES)
+        known = f"closest: {', '.join(found)}" if found else f"choose one of {', '.join(BACKBONES)}"
+        raise ValueError(f"{known}, or timm/<name>")
     return names[text.lower()]
 
 

@@ -63,7 +63,7 @@ def test_commands_have_all_options_of_the_source(tmp_path: Path) -> None:
     part = split_manifest(whole, tmp_path / "A", SplitSettings(split="area"))["train"]
     for manifest in (whole, part):
         words = shlex.split(advise(manifest, tmp_path / "A").commands[0])
-        options = dict(zip(words[4::2], words[5::2], strict=True))
+        options = dict(zip(words[2::2], words[3::2], strict=True))
         given = {name: options[f"--{name}"] for name in ("source", "table", "columns", "heading")}
         assert SourceSettings(**given) == settings  # type: ignore[arg-type]
         assert options["--photos-folder"] == str(photos)
@@ -75,7 +75,7 @@ def test_commands_use_dataset_folder_where_possible(manifest_of: Callable[[list[
     (tmp_path / "set" / "val").mkdir(parents=True)
     (tmp_path / "set" / "train_images_paths.txt").write_text("\n".join(dense_city()))
     manifest = build_manifest(tmp_path / "set" / "train", tmp_path / "A")
-    assert f"TrainCosPlace --dataset-folder {tmp_path / 'set'} --M" in advise(manifest, tmp_path / "A").commands[1]
+    assert f"cosplace train --dataset-folder {tmp_path / 'set'} --M" in advise(manifest, tmp_path / "A").commands[1]
 
 
 def test_command_line(
@@ -83,12 +83,12 @@ def test_command_line(
 ) -> None:
     manifest = manifest_of(dense_city())
     main(["advise", str(manifest)])
-    assert "luigi --module workflows BuildGroups --train-folder" in capsys.readouterr().out
+    assert "cosplace groups --train-folder" in capsys.readouterr().out
     main(["advise", str(manifest), "--format", "json"])
     told = json.loads(capsys.readouterr().out)
     assert told["figures"]["images"] == 40_000
     assert told["grouping"]["M"] == 10
-    with pytest.raises(UserError, match="Run BuildManifest first, such as luigi --module workflows"):
+    with pytest.raises(UserError, match="Build it first, as by cosplace manifest"):
         main(["advise", str(tmp_path)])
     with pytest.raises(UserError, match=f"in {manifest.parents[1]} there are {manifest.parent}"):
         main(["advise", str(manifest.parents[1] / "trian" / "current")])
