@@ -9,6 +9,7 @@ from typing import Any
 
 from cosplace.commands import COMMANDS, OPTIONAL, TaskCommand
 from data_manifest.command_line.command_parser import CommandParser, at_least_one
+from data_manifest.settings import flag_of
 
 MAX_WIDTH = 100  # characters
 METAVARS: dict[Any, str] = {int: "N", float: "X", bool: "true|false", Path: "PATH"}  # others: TEXT
@@ -105,7 +106,7 @@ def _add_parameters(parser: CommandParser, command_name: str, command: TaskComma
         title = parameter.title
         groups[title] = groups.get(title) or parser.add_argument_group(title)
         groups[title].add_argument(
-            f"--{name.replace('_', '-')}",
+            flag_of(name),
             default=argparse.SUPPRESS,
             metavar=METAVARS.get(parameter.type, "TEXT"),
             help=argparse.SUPPRESS if is_hidden else parameter.description if show_all else parameter.short_description,

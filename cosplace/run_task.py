@@ -9,10 +9,11 @@ from luigi.retcodes import run_with_retcodes
 from cosplace.commands import TASKS
 from cosplace.stage_progress import showing_progress
 from data_manifest.errors import UserError
+from data_manifest.settings import flag_of
 from evaluation.report.settings import PAGE
 from luigi_tasks.evaluation import TRAINING_ONLY
 from luigi_tasks.given_model import NETWORK, is_evaluation
-from luigi_tasks.parameters import flag_of, parameters_of
+from luigi_tasks.parameters import parameters_of, words_of
 from pipeline.dataset_layout import PHOTOS, PartSettings
 from pipeline.sources.make_source import source_of
 from pipeline.verification.settings import CheckSettings
@@ -45,7 +46,7 @@ def completed(name: str, values: dict[str, str]) -> dict[str, str]:
         UserError: A parameter of the training is given for a model that is already trained.
     """
     if "model" in values and (unused := sorted(values.keys() & {*TRAINING_ONLY} - {*NETWORK, "resume_model"})):
-        flags = ", ".join(f"--{each.replace('_', '-')}" for each in unused)
+        flags = ", ".join(map(flag_of, unused))
         raise UserError(f"{flags}: no effect, because {values['model']} is already trained. Leave it out.")
     if name == "embed":
         source = source_of(Path(values["photos_folder"]))
@@ -57,7 +58,7 @@ def completed(name: str, values: dict[str, str]) -> dict[str, str]:
 
 def flags_of(values: dict[str, str]) -> list[str]:
     """Return parameters and their values as words of a command line."""
-    return [word for name, value in values.items() for word in flag_of(name, value)]
+    return [word for name, value in values.items() for word in words_of(name, value)]
 
 
 def next_step(name: str, artifact: Path, given: dict[str, str]) -> str | None:

@@ -50,12 +50,9 @@ def config_text() -> str:
     for parameter in parameters.values():
         section, name = parameter.place
         value = parameter.serialize(parameter.field.default).replace("%", "%%")
-        lines = [
-            *textwrap.wrap(
-                str(parameter.description).replace("%%", "%"), WIDTH, initial_indent="# ", subsequent_indent="# "
-            )
-        ]
-        lines.append(f"{name} = {value}".rstrip())
+        text = str(parameter.description).replace("%%", "%")
+        comment = textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ")
+        lines = [*comment, f"{name} = {value}".rstrip()]
         sections.setdefault(section, {}).setdefault(parameter.title, []).extend(lines)
     return HEAD + "\n".join(map(_section_text, sections, sections.values()))
 

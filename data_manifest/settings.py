@@ -68,6 +68,11 @@ class Settings:
         }
 
 
+def flag_of(name: str) -> str:
+    """Return the flag of a setting, as in --fc-output-dim."""
+    return f"--{name.replace('_', '-')}"
+
+
 def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
     """Raise UserError, with the closest choice, if there are choices and a value is none of them."""
     if choices and value not in choices:

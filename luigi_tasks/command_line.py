@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from luigi.cmdline_parser import CmdlineParser
 from luigi.task_register import Register
 
-from data_manifest.command_line.closest import closest
+from data_manifest.command_line.closest import closest_or
 
 _build_parser = CmdlineParser._build_parser
 
@@ -25,8 +25,9 @@ def task_names() -> list[str]:
 
 
 def _missing_task(name: str) -> str:
-    found = closest(name, task_names())
-    return f"No task {name}. " + (f"Closest: {', '.join(found)}." if found else f"Tasks: {', '.join(task_names())}.")
+    names = task_names()
+    advice = closest_or(name, names, "Tasks: " + ", ".join(names) + ".")
+    return f"No task {name}. {advice}"
 
 
 def _improved_parser(root_task: str | None = None, **more: Any) -> argparse.ArgumentParser:
@@ -70,8 +71,8 @@ def _explain(message: str, task: str, parser: argparse.ArgumentParser) -> str:
     own = [option for option in parser._option_string_actions if not option.startswith(others)]
     if owners := [name for name in task_names() if _takes_option(name, unknown[1])]:
         advice = f"It belongs to {', '.join(owners)}."
-    elif found := closest(unknown[1], own):
-        advice = f"Closest: {', '.join(found)}."
+    else:
+        advice = closest_or(unknown[1], own, advice)
     return f"{task} has no parameter {unknown[1]}. {advice}"
 
 

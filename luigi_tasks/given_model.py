@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data_manifest.errors import UserError
+from data_manifest.settings import flag_of
 from data_manifest.store.find import find_artifact, read_recipe_of
 from data_manifest.store.recipe import is_published, read_recipe
 from evaluation.descriptors.trained_model import TrainedModel, find_model
@@ -39,8 +40,7 @@ def with_model(values: Values, given: Collection[str]) -> dict[str, Any]:
     network = {name: getattr(found, name) for name in NETWORK}
     for name, value in network.items():
         if name in given and values[name] != value:
-            flag = name.replace("_", "-")
-            raise UserError(f"{name} = {values[name]}: {found.path} has {value}. Leave out --{flag}.")
+            raise UserError(f"{name} = {values[name]}: {found.path} has {value}. Leave out {flag_of(name)}.")
     recipe = read_recipe(found.path.parent) if is_published(found.path.parent) else {}
     more = {
         **_evaluation(found, recipe),

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import luigi
 from luigi.task_register import Register
 
-from data_manifest.settings import Settings, first_type, value_of
+from data_manifest.settings import Settings, first_type, flag_of, value_of
 
 CONFIG_SECTION = "cosplace"
 MAX_SHOWN_CHOICES = 6  # in short descriptions
@@ -102,9 +102,9 @@ def takes(*kinds: type[Settings], insignificant: Collection[str] = ()) -> Callab
     return decorate
 
 
-def flag_of(name: str, text: str) -> list[str]:
+def words_of(name: str, text: str) -> list[str]:
     """Return a parameter and its value as words of a command line."""
-    flag = f"--{name.replace('_', '-')}"
+    flag = flag_of(name)
     return [f"{flag}={text}"] if text.startswith("-") else [flag, text]
 
 
@@ -114,5 +114,5 @@ def command_of(task: luigi.Task, leave_out: Collection[str] = ()) -> str:
     for name, parameter in task.get_params():
         value = getattr(task, name)
         if value != parameter.field.default and name not in leave_out:
-            words += flag_of(name, parameter.serialize(value))
+            words += words_of(name, parameter.serialize(value))
     return shlex.join(words)

@@ -9,6 +9,7 @@ from typing import Any
 
 from data_manifest.command_line.command_parser import CommandParser, add_run
 from data_manifest.console import exit_status_of
+from data_manifest.settings import flag_of
 from pipeline.dataset_layout import ScanSettings
 from pipeline.groups.settings import GroupSettings
 from pipeline.planning import show_plan
@@ -40,7 +41,7 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
         shown = "none" if field.default is None else field.default
         help_text = f"{field.metadata['help']} [{shown}]".replace("%", "%%")
         metavar = METAVARS.get(type(field.default), "TEXT")
-        parser.add_argument(f"--{field.name.replace('_', '-')}", metavar=metavar, help=help_text, **several)
+        parser.add_argument(flag_of(field.name), metavar=metavar, help=help_text, **several)
     (rescan,) = (field for field in dataclasses.fields(ScanSettings))
     parser.add_argument("--rescan", action="store_true", help=rescan.metadata["help"])
     add_run(parser, _plan)

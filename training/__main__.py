@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from data_manifest.console import LOGGERS, configure_logging, show_user_errors
-from data_manifest.settings import Settings
+from data_manifest.settings import Settings, flag_of
 from evaluation.settings import EvaluationSettings
 from training.data.settings import AugmentationSettings
 from training.distributed.launch import launch, send_percentage
@@ -43,7 +43,7 @@ def arguments_for(folders: Mapping[str, Path], settings: Iterable[Settings]) -> 
     given = {name: path.absolute() for name, path in folders.items()}
     for each in settings:
         given |= {field.name: getattr(each, field.name) for field in dataclasses.fields(each)}
-    return [f"{_flag(name)}={value}" for name, value in given.items() if value is not None]
+    return [f"{flag_of(name)}={value}" for name, value in given.items() if value is not None]
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -52,11 +52,11 @@ def make_parser() -> argparse.ArgumentParser:
         prog="python -m training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     for name, help_text in FOLDERS.items():
-        parser.add_argument(_flag(name), type=Path, required=True, help=help_text)
+        parser.add_argument(flag_of(name), type=Path, required=True, help=help_text)
     parser.add_argument("--data-set", type=json.loads, help="settings of the data set to record, as JSON")
     for field in (field for kind in KINDS for field in dataclasses.fields(kind)):
         default = "none" if field.default is None else field.default
-        parser.add_argument(_flag(field.name), help=f"{field.metadata['help']} [{default}]".replace("%", "%%"))
+        parser.add_argument(flag_of(field.name), help=f"{field.metadata['help']} [{default}]".replace("%", "%%"))
     return parser
 
 
@@ -106,10 +106,6 @@ def _train(options: argparse.Namespace, runtime: RuntimeSettings) -> None:
 def _settings(kind: type[Kind], options: argparse.Namespace) -> Kind:
     given = {field.name: getattr(options, field.name) for field in dataclasses.fields(kind)}
     return kind(**{name: value for name, value in given.items() if value is not None})
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 class _NoTerminal(io.TextIOWrapper):

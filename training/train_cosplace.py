@@ -12,6 +12,7 @@ from torch import nn
 from data_manifest import schemas
 from data_manifest.errors import UserError
 from data_manifest.images.data_set_names import data_set_identity
+from data_manifest.settings import flag_of
 from data_manifest.store.files import link_or_copy
 from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import Recipe, digest_of_file, read_recipe
@@ -149,7 +150,7 @@ def _describe_best(metrics: pl.DataFrame, training: TrainingSettings, run: Path)
         field = "patience" if is_early else "epochs_num"
         raise UserError(
             f"{field} = {getattr(training, field)}: {run} already has {len(metrics)} epochs, and the best model after "
-            f"{needed} may be overwritten. Give a larger --{field.replace('_', '-')}."
+            f"{needed} may be overwritten. Give a larger {flag_of(field)}."
         )
     early = f", stopped early after {training.patience} epochs without a better R@1" if is_early else ""
     best = best_epoch(metrics).row(0, named=True)

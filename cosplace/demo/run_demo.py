@@ -15,7 +15,7 @@ from data_manifest.tables import read_table
 from evaluation.report.settings import PAGE
 
 SETTINGS = Path(__file__).with_name("toy_city.cfg")
-ONE_PLACE = "[cosplace]\n"  # the line of SETTINGS after which the folders are named
+SECTION = "[cosplace]\n"
 
 
 def add_demo(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def run_demo(folder: Path) -> int:
     Artifacts that are up to date are not built again.
 
     Raises:
-        UserError: The folder cannot be written.
+        UserError: The folder cannot be written, or its luigi.cfg was changed.
     """
     began = time.monotonic()
     city, artifacts, config = folder / "city", folder / "artifacts", folder / "luigi.cfg"
@@ -77,8 +77,8 @@ def current(artifacts: Path, stage: str) -> Path:
 
 
 def _write_config(config: Path, city: Path, artifacts: Path) -> None:
-    folders = f"{ONE_PLACE}dataset_folder = {city}\nartifacts_folder = {artifacts}\n".replace("%", "%%")
-    text = SETTINGS.read_text().replace(ONE_PLACE, folders)
+    folders = f"{SECTION}dataset_folder = {city}\nartifacts_folder = {artifacts}\n".replace("%", "%%")
+    text = SETTINGS.read_text().replace(SECTION, folders)
     if config.is_file() and config.read_text() != text:
         raise UserError(f"{config} was changed. Remove it to run the demo here, or choose another folder.")
     with writing_in(config.parent, "FOLDER"):

@@ -16,6 +16,12 @@ def closest(word: str, known: Collection[str], min_similarity: float = MIN_SIMIL
     return list(dict.fromkeys([*completed, *(by_letters[each] for each in similar)]))[:MAX_SUGGESTIONS]
 
 
+def closest_or(word: str, known: Collection[str], otherwise: str) -> str:
+    """Return a sentence that names the closest known words, or another sentence if none is close."""
+    found = closest(word, known)
+    return f"Closest: {', '.join(found)}." if found else otherwise
+
+
 def letters_of(word: str) -> str:
     """Return the letters and digits of a word in lower case."""
     return re.sub(r"[\W_]", "", word).lower()

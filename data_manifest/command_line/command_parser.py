@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from data_manifest.command_line.closest import closest
+from data_manifest.command_line.closest import closest_or
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -28,11 +28,12 @@ class CommandParser(argparse.ArgumentParser):
 
     def explain(self, message: str) -> str:
         """Return the message to show in place of argparse's."""
+        advice = f"Run {self.prog} --help."
         if unknown := re.search(r"^unrecognized arguments: (?:.*? )?(--[^\s=]+)", message):
-            return f"{self.prog} has no flag {unknown[1]}. {self._advice(unknown[1], self.flags())}"
+            return f"{self.prog} has no flag {unknown[1]}. {closest_or(unknown[1], self.flags(), advice)}"
         if unknown := re.search(r"^argument command: invalid choice: '(.*?)'", message):
-            return f"{self.prog} has no command {unknown[1]}. {self._advice(unknown[1], self.commands())}"
-        return f"{message}. Run {self.prog} --help."
+            return f"{self.prog} has no command {unknown[1]}. {closest_or(unknown[1], self.commands(), advice)}"
+        return f"{message}. {advice}"
 
     def flags(self) -> list[str]:
         """Return the flags of the command."""
@@ -43,10 +44,6 @@ class CommandParser(argparse.ArgumentParser):
         """Return the parsers of the subcommands by name."""
         actions = self._subparsers._group_actions if self._subparsers else ()
         return {name: parser for action in actions for name, parser in dict(action.choices or {}).items()}
-
-    def _advice(self, word: str, known: Any) -> str:
-        found = closest(word, known)
-        return f"Closest: {', '.join(found)}." if found else f"Run {self.prog} --help."
 
 
 def add_run(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], tuple[Any, str]]) -> None:

@@ -11,6 +11,7 @@ from data_manifest.errors import UserError
 from data_manifest.images.data_set_names import data_set_name
 from data_manifest.inspect.classes import show_settings
 from data_manifest.progress import working
+from data_manifest.settings import flag_of
 from data_manifest.store.find import find_artifact
 from data_manifest.store.recipe import CURRENT, is_published
 from pipeline.groups.settings import GroupSettings
@@ -97,7 +98,7 @@ def _image_options(statistics: ImageStatistics) -> tuple[list[str], list[str]]:
 def _options(values: Mapping[str, Any]) -> list[str]:
     """Return settings as words of a command line."""
     texts = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in values.items()}
-    return [word for name, text in texts.items() for word in (f"--{name.replace('_', '-')}", text)]
+    return [word for name, text in texts.items() for word in (flag_of(name), text)]
 
 
 def advice_as_json(advice: Advice) -> dict[str, Any]:
