@@ -10,7 +10,8 @@ from pathlib import Path
 from cosplace.commands import COMMANDS, TaskCommand
 from cosplace.parser import CONFIG, HELP_ALL, overview, parser_of
 from cosplace.published_flags import translate
-from data_manifest.command_line.closest import closest
+from data_manifest.command_line.closest import closest_or
+from data_manifest.command_line.command_parser import CommandParser
 from data_manifest.console import exit_status_of
 from data_manifest.errors import UserError
 
@@ -38,8 +39,7 @@ def run(words: Sequence[str]) -> int:
         print(version("cosplace-pipeline"))
         return 0
     if name not in COMMANDS:
-        found = closest(name, COMMANDS)
-        advice = f"Closest: {', '.join(found)}." if found else "Run cosplace to list the commands."
+        advice = closest_or(name, COMMANDS, "Run cosplace to list the commands.")
         raise UserError(f"cosplace has no command {name}. {advice}")
     return _run_command(name, translate(arguments))
 
@@ -49,7 +49,7 @@ def _run_command(name: str, words: list[str]) -> int:
     if not isinstance(command, TaskCommand):
         options = parser_of(name).parse_args(words)
         return int(options.run(options) or 0)
-    early = _early_options(words)
+    early = _early_options(name, words)
     if early.config is not None:
         if not Path(early.config).is_file():
             raise UserError(f"{CONFIG} {early.config}: no such file. Write one with cosplace config {early.config}")
@@ -66,12 +66,13 @@ def _run_command(name: str, words: list[str]) -> int:
     return run_task(command.task, name, values, config, workers)
 
 
-def _early_options(words: list[str]) -> argparse.Namespace:
-    """Return the options that decide how the others are parsed."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+def _early_options(name: str, words: list[str]) -> argparse.Namespace:
+    """Return the options of a command that decide how the others are parsed."""
+    parser = CommandParser(prog=f"cosplace {name}", add_help=False)
     parser.add_argument(CONFIG)
     parser.add_argument(HELP_ALL, action="store_true")
-    return parser.parse_known_args(words)[0]
+    early: argparse.Namespace = parser.parse_known_args(words)[0]
+    return early
 
 
 if __name__ == "__main__":

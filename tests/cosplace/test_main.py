@@ -16,6 +16,10 @@ MISTAKES = {
     "flag": (["train", "--bakbone", "x"], "cosplace train has no flag --bakbone. Closest: --backbone"),
     "abbreviated flag": (["train", "--backb", "x"], "cosplace train has no flag --backb. Closest: --backbone"),
     "no value": (["groups", "--alpha"], "argument --alpha: expected one argument. Run cosplace groups --help."),
+    "no configuration": (
+        ["groups", "--config"],
+        "argument --config: expected one argument. Run cosplace",
+    ),
     "published flag": (["train", "--save_dir", "x"], "--save_dir does not exist here."),
     "backbone": (["train", "--backbone", "resnet19", "--dataset-folder", "x"], "'resnet19': closest: ResNet18"),
     "missing configuration": (["groups", "--config", "none.cfg"], "none.cfg: no such file"),
@@ -77,6 +81,12 @@ def test_help_and_version() -> None:
     assert overview.stdout == run_module("cosplace", "--help").stdout == run_module("cosplace", "help").stdout
     assert run_module("cosplace", "help", "gc").stdout == run_module("cosplace", "gc", "--help").stdout != ""
     assert re.fullmatch(r"\d+\.\d+\.\d+\n", run_module("cosplace", "--version").stdout)
+
+
+def test_help_all_with_an_underscore_shows_the_help() -> None:
+    done = run_module("cosplace", "groups", "--help_all")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == run_module("cosplace", "groups", "--help-all").stdout != ""
 
 
 def test_config_does_not_replace_a_file(tmp_path: Path) -> None:
