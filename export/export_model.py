@@ -1,37 +1,39 @@
 """Export a trained model, and publish it as an artifact."""
 
-import hashlib
-import logging
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from data_manifest.errors import UserError
 from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import Recipe, is_published, read_recipe
 from evaluation.descriptors.trained_model import TrainedModel
-from export.settings import HF, ONNX, SAFETENSORS, ExportSettings
-from training.network.settings import MODEL_FILE, ONNX_FILE, SAFETENSORS_FILE
-
-if TYPE_CHECKING:
-    from training.network.model import GeoLocalizationNet
+from export.evaluations import evaluation_to_repeat, evaluations_of
+from export.settings import FP32, HF, ONNX, SAFETENSORS, ExportSettings
+from training.network.settings import MODEL_FILE, SAFETENSORS_FILE
 
 STAGE, VERSION = "export", 1  # raise VERSION when equal models give other files
-IMAGES_FOLDER = "images_folder"  # in a training's summary
-LICENCE = "The weights derive from the training images and the initial weights: check the licences of both."
-logger = logging.getLogger(__name__)
 
 
 def export_recipe(model: TrainedModel, artifacts: Path, settings: ExportSettings) -> Recipe:
     """Return the recipe of an export; its name is that of the model's data set, or of its file."""
-    from export.hf_folder import evaluations_of  # late: torch takes seconds to import
-
     published = is_published(model.path.parent)
     name = str(read_recipe(model.path.parent)["name"]) if published else model.path.stem
     more = {"onnx_input": settings.onnx_input} if settings.format == ONNX else {}
-    evaluations = evaluations_of(model, artifacts) if settings.format == HF else []
+    if settings.onnx_precision != FP32:
+        more["onnx_precision"] = settings.onnx_precision
+    evaluations = _evaluations(model, artifacts, settings)
     inputs = {"evaluations": [each.name for each in evaluations]} if evaluations else {}
     return model.digests.recipe(STAGE, name, VERSION, {"format": settings.format, **more}, inputs)
+
+
+def _evaluations(model: TrainedModel, artifacts: Path, settings: ExportSettings) -> list[Path]:
+    """Return the evaluations of a model that an export states, or measures the recall lost on."""
+    if settings.format == HF:
+        return evaluations_of(model, artifacts)
+    if settings.onnx_precision != FP32:
+        return evaluation_to_repeat(model, artifacts, settings.evaluation)
+    return []
 
 
 def export_model(model: TrainedModel, artifacts: Path, settings: ExportSettings) -> Path:
@@ -60,11 +62,13 @@ def _write(model: TrainedModel, artifacts: Path, folder: Path, settings: ExportS
     if not isinstance(network, GeoLocalizationNet):
         raise UserError(f"{model.path} is an exported model. Give the model that it was exported from.")
     if settings.format == ONNX:
-        return f": {_write_onnx(model, network, folder, settings)}"
-    if settings.format == HF:
-        from export.hf_folder import evaluations_of, write_hf_folder
+        from export.export_onnx import export_onnx
 
-        write_hf_folder(model, network, folder, evaluations_of(model, artifacts))
+        return f": {export_onnx(model, network, folder, settings, artifacts, _evaluations(model, artifacts, settings))}"
+    if settings.format == HF:
+        from export.hf_folder import write_hf_folder
+
+        write_hf_folder(model, network, folder, _evaluations(model, artifacts, settings))
     elif settings.format == SAFETENSORS:
         from training.network.safetensors_file import write_safetensors
 
@@ -72,26 +76,3 @@ def _write(model: TrainedModel, artifacts: Path, folder: Path, settings: ExportS
     else:
         shutil.copyfile(model.path, folder / MODEL_FILE)
     return ""
-
-
-def _write_onnx(model: TrainedModel, network: "GeoLocalizationNet", folder: Path, settings: ExportSettings) -> str:
-    from export.onnx_file import metadata_of, write_onnx
-    from export.parity import check_parity
-
-    photos = settings.check_photos or _training_images(model)
-    network.eval()
-    with model.path.open("rb") as file:
-        weights = hashlib.file_digest(file, "sha256").hexdigest()
-    metadata = metadata_of(network, weights, settings.onnx_input, LICENCE)
-    write_onnx(network, folder / ONNX_FILE, settings.onnx_input, metadata)
-    parity = check_parity(network, folder / ONNX_FILE, photos, settings.onnx_input)
-    logger.info("%s: %s", ONNX_FILE, parity)
-    return str(parity)
-
-
-def _training_images(model: TrainedModel) -> Path:
-    folder = model.path.parent
-    images = read_recipe(folder).get("summary", {}).get(IMAGES_FOLDER) if is_published(folder) else None
-    if images is None or not Path(images).is_dir():
-        raise UserError(f"{model.path}: its training images are unknown or gone. Give --check-photos FOLDER.")
-    return Path(images)

@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_manifest.store.find import list_artifacts
 from data_manifest.store.recipe import is_published, read_recipe
 from data_manifest.tables import read_table
 from evaluation.descriptors.trained_model import TrainedModel
@@ -14,15 +13,6 @@ from training.network.settings import SAFETENSORS_FILE
 
 CARD, TRAINING_CARD, CONFIG = "README.md", "model_card.md", "config.json"
 TASK, LIBRARY = "image-feature-extraction", "cosplace"
-
-
-def evaluations_of(model: TrainedModel, artifacts: Path) -> list[Path]:
-    """Return the published evaluations of a model, sorted by path."""
-    recipes = ((folder, read_recipe(folder)) for folder in list_artifacts(artifacts))
-    digest = model.digests.digest
-    return [
-        folder for folder, each in recipes if each["stage"] == "evaluation" and each["inputs"].get("model") == digest
-    ]
 
 
 def write_hf_folder(

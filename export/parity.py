@@ -46,12 +46,8 @@ def check_parity(network: GeoLocalizationNet, file: Path, photos: Path, input_ty
     Raises:
         UserError: The folder has no photo, or the descriptors differ by more than `MAX_DIFFERENCE`.
     """
-    import onnxruntime
-
-    options, cpu = onnxruntime.SessionOptions(), torch.device("cpu")
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    fused, batches = fuse_conv_bn(network, cpu), _batches(network, find_photos([photos])[:MAX_PHOTOS])
+    session, cpu = open_session(file), torch.device("cpu")
+    fused, batches = fuse_conv_bn(network, cpu), photos_in_sizes(network, find_photos([photos])[:MAX_PHOTOS])
     for _ in range(2):  # the first round warms up
         differences, seconds = list[float](), np.zeros(2)
         for images in batches:
@@ -70,8 +66,17 @@ def check_parity(network: GeoLocalizationNet, file: Path, photos: Path, input_ty
     return Parity(largest, sum(len(each) for each in batches), float(seconds[0] / seconds[1]))
 
 
-def _batches(network: GeoLocalizationNet, photos: Sequence[Path]) -> list[Tensor]:
-    """Return photos at the size of the training images, every second one at half of it, the first one twice."""
+def open_session(file: Path) -> Any:
+    """Return an ONNX file to run on the CPU, with torch's number of threads."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+
+
+def photos_in_sizes(network: GeoLocalizationNet, photos: Sequence[Path]) -> list[Tensor]:
+    """Return photos at the size of the training images, every second one at half of it, the first one also flipped."""
     preprocessing = network.preprocessing
     side = (preprocessing.image_size or PUBLISHED_IMAGE_SIZE).shorter_side
     batches = []

@@ -10,6 +10,7 @@ from training.network.settings import require
 
 ONNX, SAFETENSORS, TORCH, HF = FORMATS = ("onnx", "safetensors", "torch", "hf")
 UINT8, FLOAT32 = "uint8", "float32"
+FP32, FP16, INT8 = PRECISIONS = ("fp32", "fp16", "int8")
 PACKAGES = {ONNX: ("onnxscript", "onnxruntime"), SAFETENSORS: ("safetensors",), HF: ("safetensors", "huggingface_hub")}
 INSTALL = "pip install 'cosplace-pipeline[export]'"
 
@@ -31,14 +32,25 @@ class ExportSettings(Settings):
     onnx_input: str = setting(
         UINT8, "type of the ONNX model's images, with values from 0 to 255", choices=(UINT8, FLOAT32)
     )
+    onnx_precision: str = setting(
+        FP32,
+        "precision of the ONNX model: fp16 halves the file, int8 quarters it; the recall lost is measured",
+        choices=PRECISIONS,
+    )
     check_photos: Path | None = setting(
         None, "folder of photos that an ONNX model is compared with torch on; none: the model's training images"
+    )
+    evaluation: Path | None = setting(
+        None, "evaluation of the model to measure the recall lost by fp16 or int8 on; none: its newest one"
     )
 
     def check(self) -> None:
         """Raise UserError if no model is given, or a package is missing."""
         if self.model is None:
             raise UserError("No model given. Pass --model.")
+        reduced = self.onnx_precision != FP32
+        require(not reduced or self.format == ONNX, self, "onnx_precision", f"but format = {self.format}; give onnx")
+        require(reduced or self.evaluation is None, self, "evaluation", "only --onnx-precision fp16 or int8 uses it")
         for package in PACKAGES.get(self.format, ()):
             found = importlib.util.find_spec(package) is not None
             require(found, self, "format", f"the package {package} is not installed: {INSTALL}")

@@ -35,7 +35,10 @@ ALLOWED = {
         *DRAWING,
         *TABLES,
     },
-    "export": {"export", "evaluation", "training", "data_manifest", "torch", "onnxruntime", "huggingface_hub", "numpy"},
+    "export": {
+        *("export", "evaluation", "training", "data_manifest", "torch", "onnx", "onnxruntime", "huggingface_hub"),
+        *("numpy", "polars"),
+    },
 }
 MAX_ENTRIES = 12
 NAMES_OF_EVERY_FOLDER = {"__init__.py", "__main__.py", "settings.py"}

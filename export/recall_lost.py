@@ -1,0 +1,47 @@
+"""Measure the recall that an ONNX file of reduced precision loses, on a published evaluation of its model."""
+
+from pathlib import Path
+
+import polars as pl
+
+from data_manifest.progress import Progress
+from data_manifest.store.recipe import read_recipe
+from data_manifest.tables import read_table
+from evaluation.descriptors.extract import Descriptors, extract_descriptors
+from evaluation.descriptors.image_list import ImageList
+from evaluation.descriptors.onnx_network import OnnxNetwork
+from evaluation.metrics.evaluation import evaluate_matches
+from evaluation.report.find_inputs import EvaluatedSet, ImageSet, find_inputs
+from evaluation.search.find_matches import exact_matches
+from evaluation.settings import Extraction, Threshold
+from training.network.preprocessing import preprocessing_of
+
+
+def measure_recall_lost(file: Path, evaluation: Path, artifacts: Path) -> str:
+    """Return, in words, the recalls of a model and those of its ONNX file on the test set of an evaluation.
+
+    Raises:
+        UserError: The images of the evaluation are gone, or one changed so that it cannot be read.
+    """
+    evaluated = find_inputs(evaluation, artifacts).test_sets[0]
+    recalls = read_table(evaluation, "recalls", ["k", "recall"]).sort("k")
+    found = _recalls_of(OnnxNetwork(file), evaluated, recalls["k"].to_list())
+    changes = (f"R@{k} {full:.1f} -> {found[k]:.1f} ({found[k] - full:+.1f})" for k, full in recalls.iter_rows())
+    return f"{evaluated.title}: {', '.join(changes)}"
+
+
+def _recalls_of(network: OnnxNetwork, evaluated: EvaluatedSet, ks: list[int]) -> dict[int, float]:
+    settings = read_recipe(evaluated.evaluation.folder)["settings"]
+    extraction = Extraction(resized_to=settings["resized_to"])
+    database, queries = (_embed(network, images, extraction) for images in (evaluated.database, evaluated.queries))
+    matches = exact_matches(database[1], queries[1], max(ks))
+    threshold = Threshold(evaluated.threshold, evaluated.unit)
+    return evaluate_matches(evaluated.name, database[0], queries[0], matches, threshold, tuple(ks)).recalls
+
+
+def _embed(network: OnnxNetwork, images: ImageSet, extraction: Extraction) -> tuple[pl.DataFrame, Descriptors]:
+    listed, preprocessing = ImageList(images.manifest.folder, images.folder), preprocessing_of(network)
+    manifest = listed.read()
+    dataset = listed.dataset(manifest, extraction.resized_to, preprocessing.mode, preprocessing.interpolation)
+    with Progress(f"embedding {images.manifest.recipe['name']}", len(dataset), "images") as progress:
+        return manifest, extract_descriptors(network, dataset, extraction, progress)
