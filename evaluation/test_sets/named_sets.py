@@ -8,6 +8,13 @@ from typing import Any
 
 from evaluation.settings import FRAMES, WITHIN_25_M, Threshold
 
+SVOX_WEATHER = {"night": 823, "overcast": 872, "rain": 937, "snow": 870, "sun": 854}  # queries
+GALLERY = "SVOX's archive calls it gallery. Beside gallery, run: ln -s gallery database"
+ALL_WEATHER = (
+    "It links the queries of each weather. Beside database, run: mkdir queries_all && "
+    f"for each in {' '.join(SVOX_WEATHER)}; do ln -s ../queries_$each queries_all/$each; done"
+)
+
 
 @dataclass(frozen=True)
 class NamedSet:
@@ -21,6 +28,8 @@ class NamedSet:
     threshold: Threshold = WITHIN_25_M
     split: str | None = None  # of SF-XL: test or val
     rounding: tuple[int, int] = (1, 1)  # of the published numbers of queries and database images
+    database_from: str = ""  # how to make database/, if its archive has none; ends the error if it is missing
+    queries_from: str = ""  # likewise for the folder of its queries
 
     def warning(self, num_queries: int, num_database: int) -> str | None:
         """Return how these numbers of images differ from the published ones; None if they do not."""
@@ -48,8 +57,9 @@ def _downloaded(
     return NamedSet(name, folders, num_queries, num_database, **others)
 
 
-def _svox(weather: str, num_queries: int) -> NamedSet:
-    return _downloaded(f"svox-{weather}", "svox", num_queries, 17_000, queries=f"queries_{weather}", rounding=(1, 1000))
+def _svox(weather: str, num_queries: int, **others: Any) -> NamedSet:
+    others = {"queries": f"queries_{weather}", "rounding": (1, 1000), "database_from": GALLERY, **others}
+    return _downloaded(f"svox-{weather}", "svox", num_queries, 17_000, **others)
 
 
 NAMED_SETS = {
@@ -66,13 +76,12 @@ NAMED_SETS = {
         _downloaded("msls-val", "msls", 740, 18_871, split="val"),
         _downloaded("st-lucia", "st_lucia", 1_464, 1_549),
         _downloaded("nordland", "nordland", 27_592, 27_592, threshold=Threshold(10.0, FRAMES)),
+        _downloaded("nordland-subset", "nordland_subset", 2_760, 27_592, threshold=Threshold(1.0, FRAMES)),
         _downloaded("amstertime", "amstertime", 1_231, 1_231),
         _downloaded("eynsham", "eynsham", 24_000, 24_000, rounding=(1000, 1000)),
         _downloaded("sf-landmark", "san_francisco", 598, 1_040_000, rounding=(1, 10_000)),
-        _svox("night", 823),
-        _svox("overcast", 872),
-        _svox("rain", 937),
-        _svox("snow", 870),
-        _svox("sun", 854),
+        _downloaded("sped", "sped", 607, 607),
+        *(_svox(weather, num_queries) for weather, num_queries in SVOX_WEATHER.items()),
+        _svox("all", sum(SVOX_WEATHER.values()), queries_from=ALL_WEATHER),
     )
 }

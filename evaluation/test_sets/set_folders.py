@@ -69,11 +69,15 @@ def _folder_of(named: NamedSet, sets_folder: Path | None, own: Callable[[str], P
     folders += [own(named.split)] if named.split and not any(map(_has_database, folders)) else []
     if not folders:
         raise UserError(f"No folder given for {named.name}. Pass --test-sets-folder with {named.folders[0]} in it")
-    for folder in folders:
-        if _has_database(folder):
-            return folder
     searched = ", ".join(str(folder / DATABASE) for folder in folders)
-    raise UserError(f"{named.name}: no database found in {searched}. Check --test-sets-folder")
+    found = next(filter(_has_database, folders), None)
+    if found is None:
+        hint = named.database_from or "Check --test-sets-folder"
+        raise UserError(f"{named.name}: no database found in {searched}. {hint}")
+    if not (found / named.queries).is_dir():
+        hint = named.queries_from or "Check --test-sets-folder"
+        raise UserError(f"{named.name}: no queries found in {found / named.queries}. {hint}")
+    return found
 
 
 def _has_database(folder: Path) -> bool:

@@ -36,6 +36,12 @@ FORMATTED = {
         (502023.57, 6957052.56, 56, None, 2009, None),
     ),
     "nordland": ("images/test/queries", "@0@00352.3@@@@@148@@@@@@@@.jpg", (0.0, 352.3, None, None, None, None)),
+    "nordland_subset": (
+        "images/test/queries",
+        "@0@46166.6@@@@@2770@@@@@@@@.jpg",
+        (0.0, 46166.6, None, None, None, None),
+    ),
+    "sped": ("images/test/database", "@0@607000@@@@@0607@@@@@@@@.jpg", (0.0, 607000.0, None, None, None, None)),
     "amstertime": ("images/test/queries", "@0@100@@@@@0012@@@@@@@@.jpg", (0.0, 100.0, None, None, None, None)),
     "eynsham": (
         "images/test/database",

@@ -1,11 +1,14 @@
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from data_manifest.errors import UserError
+from data_manifest.tables import read_table
 from evaluation.settings import ChosenSets
 from evaluation.test_sets.named_sets import NAMED_SETS
 from evaluation.test_sets.set_folders import SetFolders, find_sets
+from pipeline.manifest.build_manifest import build_manifest
 
 
 def make(folder: Path, *parts: str) -> Path:
@@ -27,8 +30,10 @@ def test_the_default_is_the_data_sets_own_test_set(tmp_path: Path) -> None:
 
 
 def test_named_sets_are_found_where_they_are_downloaded_and_those_of_sf_xl_in_the_data_set_too(tmp_path: Path) -> None:
-    downloads, own = tmp_path / "downloads", make(tmp_path / "sf", "test/database", "val/database")
-    make(downloads, "tokyo247/images/test/database", "msls/val/database", "svox/images/test/database")
+    downloads, own = tmp_path / "downloads", tmp_path / "sf"
+    make(own, "test/database", "test/queries_v2", "val/database", "val/queries")
+    for folder in ("tokyo247/images/test", "msls/val", "svox/images/test"):
+        make(downloads / folder, "database", "queries", "queries_night")
     found = find("tokyo247, sf-xl-v2,SF_XL_val,msls-val,svox-night", downloads, own)
     assert [(each.folder.relative_to(tmp_path).as_posix(), each.queries) for each in found] == [
         ("downloads/tokyo247/images/test", "queries"),
@@ -40,7 +45,7 @@ def test_named_sets_are_found_where_they_are_downloaded_and_those_of_sf_xl_in_th
     assert [each.named.name for each in found if each.named] == [
         *("tokyo247", "sf-xl-v2", "sf-xl-val", "msls-val", "svox-night")
     ]
-    make(downloads, "sf-xl/processed/test/database")
+    make(downloads / "sf-xl/processed/test", "database", "queries_v1")
     assert find("sf-xl-v1", downloads, own)[0].folder == downloads / "sf-xl/processed/test"
 
 
@@ -92,3 +97,18 @@ def test_a_missing_named_set_is_an_error_with_the_searched_folders(tmp_path: Pat
         UserError, match=r"eynsham: no database found in .*eynsham/images/test/database, .*eynsham/database"
     ):
         find("eynsham", tmp_path)
+
+
+def test_links_of_svox_are_named_in_the_error_and_give_the_set(tmp_path: Path) -> None:
+    names = [f"queries_{weather}" for weather in ("night", "overcast", "rain", "snow", "sun")]
+    folder = make(tmp_path / "svox" / "images" / "test", "gallery", *names)
+    for name in names:
+        (folder / name / f"@0619725.17@5735782.42@30@U@51.76104@-1.26540@None@@@@@@20141210@{name}@.jpg").touch()
+    for beside in ("svox-all: no database found", "svox-all: no queries found"):
+        with pytest.raises(UserError, match=f"^{beside}") as caught:
+            find("svox-all", tmp_path)
+        subprocess.run(["bash", "-c", str(caught.value).rpartition("run: ")[2]], cwd=folder, check=True)
+    (found,) = find("svox-all", tmp_path)
+    manifest = build_manifest(found.folder / found.queries, tmp_path / "A", strict=False)
+    weather = read_table(manifest, "manifest")["path"].str.split("/").list.first().to_list()
+    assert weather == [name.removeprefix("queries_") for name in names]
