@@ -143,6 +143,14 @@ COMMANDS: dict[str, TaskCommand | FunctionCommand] = {
         ("artifacts/training/sf-xl-processed-train", "artifacts/evaluation/sf-xl-processed-test-queries_v1"),
         positionals=("model?",),
     ),
+    "pairs": FunctionCommand(
+        "write the matches of an evaluation as pairs of images for COLMAP and hloc",
+        "evaluation.__main__",
+        (
+            "artifacts/evaluation/sf-xl-processed-test-queries_v1",
+            "artifacts/evaluation/my-town-test-queries --k 10 --output pairs-10.txt",
+        ),
+    ),
     "export": TaskCommand(
         "write a model for other programs: ONNX, safetensors, torch, Hugging Face",
         "ExportModel",

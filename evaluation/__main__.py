@@ -1,4 +1,4 @@
-"""Localize photos with a trained model: `python -m evaluation localize --model RUN --database EVALUATION photo.jpg`."""
+"""Use published evaluations: `python -m evaluation localize --model RUN --database EVALUATION photo.jpg`."""
 
 import argparse
 import sys
@@ -18,6 +18,7 @@ def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m evaluation", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     add_localize(commands.add_parser("localize", help="show where photos were taken"))
+    add_pairs(commands.add_parser("pairs", help="write matches as pairs of images for COLMAP and hloc"))
     return parser
 
 
@@ -72,9 +73,33 @@ def localize(options: argparse.Namespace) -> int:
     return int(any(photo.error is not None for photo in located))
 
 
+def add_pairs(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `pairs`."""
+    parser.description = (
+        "Write a line `query database` for each of the best matches of each query, for COLMAP and hloc. Names are "
+        "relative to the folder that holds the images of both, to be given to them as the image folder."
+    )
+    add = parser.add_argument
+    add("evaluation", type=Path, metavar="ARTIFACT", help="evaluation, as in artifacts/evaluation/<data set>")
+    add("--k", type=at_least_one, default=20, metavar="N", help="matches per query [%(default)s]")
+    add("--output", type=Path, default=Path("pairs.txt"), metavar="FILE", help="file to write [%(default)s]")
+    parser.set_defaults(run=pairs)
+
+
+def pairs(options: argparse.Namespace) -> int:
+    """Write the pairs of an evaluation."""
+    from evaluation.search.write_pairs import write_pairs
+
+    with working("writing pairs"):
+        text = write_pairs(options.evaluation, options.k, options.output)
+    print(text)
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line, and return the exit status."""
-    return localize(make_parser().parse_args(arguments))
+    options = make_parser().parse_args(arguments)
+    return int(options.run(options))
 
 
 if __name__ == "__main__":
