@@ -11,6 +11,7 @@ from cosplace.stage_progress import showing_progress
 from data_manifest.errors import UserError
 from data_manifest.settings import flag_of
 from evaluation.report.settings import PAGE
+from evaluation.test_sets.named_sets import NAMED_SETS
 from luigi_tasks.evaluation import TRAINING_ONLY
 from luigi_tasks.given_model import NETWORK, is_evaluation
 from luigi_tasks.parameters import parameters_of, words_of
@@ -67,6 +68,8 @@ def next_step(name: str, artifact: Path, given: dict[str, str]) -> str | None:
     match name, given.get("part", PartSettings.part):
         case "report", _:
             return f"Open {artifact / PAGE}"
+        case "evaluate", _ if (file := _prediction_file(artifact)) is not None:
+            return f"Predictions for mapillary_sls: {file}"
         case (("train" | "evaluate" | "seeds"), _):
             words = {"train": "evaluate", "evaluate": "report", "seeds": "show"}[name], str(artifact)
         case "embed", _:
@@ -83,6 +86,12 @@ def next_step(name: str, artifact: Path, given: dict[str, str]) -> str | None:
         case _:
             return None
     return f"Next: cosplace {shlex.join(words)}"
+
+
+def _prediction_file(evaluation: Path) -> Path | None:
+    """Return the file of predictions of an evaluation without ground truth; None of others."""
+    files = (evaluation / each.prediction_file for each in NAMED_SETS.values() if each.prediction_file)
+    return next(filter(Path.is_file, files), None)
 
 
 def _exit_status(words: list[str]) -> int:

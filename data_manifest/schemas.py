@@ -139,25 +139,30 @@ PREDICTIONS = _schema(
     _column("rank", pa.int32(), "1 is the best match"),
     _column("database_path", pa.string(), _PATH),
     _column("score", pa.float32(), "cosine similarity of the descriptors"),
-    _column(
+    _optional(
         "distance_m",
         pa.float64(),
-        "metres (or frames, if the test set counts in frames) between query and match; infinite across UTM zones",
+        "metres (or frames, if the test set counts in frames) between query and match; infinite across UTM zones; null "
+        "without ground truth",
     ),
-    _column("correct", pa.bool_(), "the match is a positive of the query"),
+    _optional("correct", pa.bool_(), "the match is a positive of the query; null without ground truth"),
     _optional("heading_difference", pa.float64(), "degrees between the headings of query and match, 0 to 180"),
     _optional("years_apart", pa.int16(), "year of the match minus year of the query"),
 )
 RECALLS = _schema(
     _column("test_set", pa.string(), "name of the test set"),
     _column("k", pa.int32(), "number of best matches considered"),
-    _column("recall", pa.float64(), "percent of queries with a positive among the k best matches"),
+    _optional(
+        "recall", pa.float64(), "percent of queries with a positive among the k best matches; null without ground truth"
+    ),
     _column("queries", pa.int32(), "number of queries"),
-    _column("queries_without_positive", pa.int32(), "queries without any positive in the database, counted as misses"),
+    _optional(
+        "queries_without_positive", pa.int32(), "queries without any positive in the database, counted as misses"
+    ),
     _column("database_images", pa.int32(), "number of database images"),
     _optional("recall_answerable", pa.float64(), "recall of the queries with a positive"),
-    _column("interval_low", pa.float64(), "lower end of the 95 % bootstrap interval of the recall"),
-    _column("interval_high", pa.float64(), "upper end of the interval"),
+    _optional("interval_low", pa.float64(), "lower end of the 95 % bootstrap interval of the recall"),
+    _optional("interval_high", pa.float64(), "upper end of the interval"),
     _column("threshold", pa.float64(), "largest distance between a query and its positives"),
     _column("threshold_unit", pa.string(), "metres or frames"),
     _column("index", pa.string(), "search index: exact, ivfpq or hnsw"),

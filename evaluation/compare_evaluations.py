@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -38,8 +39,9 @@ def as_text(recalls: pl.DataFrame) -> str:
 
 def _lines(rows: pl.DataFrame) -> list[list[str]]:
     first = rows.row(0, named=True)
-    ours = [f"{row['recall']:.1f} ({row['interval_low']:.1f}-{row['interval_high']:.1f})" for row in rows.to_dicts()]
-    counts = [f"{first[name]:,}" for name in ("queries", "queries_without_positive", "database_images")]
+    ours = list(map(_recall, rows.to_dicts()))
+    numbers = (first[name] for name in ("queries", "queries_without_positive", "database_images"))
+    counts = ["" if number is None else f"{number:,}" for number in numbers]
     lines = [[first["test_set"], *ours, f"{first['threshold']:g} {first['threshold_unit']}", *counts]]
     if rows["published_recall"].count():
         published = ["" if value is None else f"{value:.1f}" for value in rows["published_recall"]]
@@ -47,10 +49,18 @@ def _lines(rows: pl.DataFrame) -> list[list[str]]:
     return lines
 
 
+def _recall(row: dict[str, Any]) -> str:
+    if row["recall"] is None:
+        return ""
+    return f"{row['recall']:.1f} ({row['interval_low']:.1f}-{row['interval_high']:.1f})"
+
+
 def _notes(recalls: pl.DataFrame) -> list[str]:
     notes = []
     for row in recalls.unique("test_set", maintain_order=True).to_dicts():
         name = row["test_set"]
+        if row["recall"] is None:
+            notes.append(f"{name}: no ground truth, so no recalls. Its predictions are in its evaluation")
         if row["count_warning"]:
             notes.append(f"WARNING {name}: {row['count_warning']}")
         if row["queries_without_positive"] and row["recall_answerable"] is not None:

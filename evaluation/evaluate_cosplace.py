@@ -11,12 +11,13 @@ from data_manifest.tables import write_table
 from evaluation.descriptors.build_descriptors import build_descriptors, open_descriptors
 from evaluation.descriptors.image_list import ImageList
 from evaluation.descriptors.trained_model import TrainedModel
-from evaluation.metrics.evaluation import evaluate_matches
+from evaluation.metrics.evaluation import evaluate_matches, unmeasured
 from evaluation.metrics.recalls_table import recalls_table
 from evaluation.recipe import evaluation_recipe, evaluation_settings
 from evaluation.search.find_matches import find_matches
 from evaluation.settings import EXACT, RECALL_VALUES, WITHIN_25_M, Extraction, Threshold
 from evaluation.test_sets.named_sets import NamedSet
+from evaluation.test_sets.prediction_file import check_keys, write_prediction_file
 
 logger = logging.getLogger(__name__)
 
@@ -62,20 +63,29 @@ def evaluate_cosplace(
     if published := find_published(artifacts, recipe):
         return published
     logger.info("evaluating %s on %s", model.path, test_set)
+    prediction_file = named.prediction_file if named else None
+    if prediction_file:
+        check_keys(database.read()["path"])
+        check_keys(queries.read()["path"])
     database_folder, queries_folder = (
         build_descriptors(model, images, artifacts, extraction, on_percentage=on_percentage)
         for images in (database, queries)
     )
     k = max(*recall_values, *RECALL_VALUES)
     matches = find_matches(database_folder, open_descriptors(queries_folder), k, index, artifacts)
-    evaluation = evaluate_matches(test_set, database.read(), queries.read(), matches, threshold, recall_values)
+    tables = database.read(), queries.read()
+    if prediction_file:
+        evaluation = unmeasured(*tables, matches, threshold, recall_values)
+    else:
+        evaluation = evaluate_matches(test_set, *tables, matches, threshold, recall_values)
     if matches.index_size is not None:
-        losses = ", ".join(f"R@{k} {loss:+.1f}" for k, loss in evaluation.index_losses.items())
+        losses = ", ".join(f"R@{k} {loss:+.1f}" for k, loss in evaluation.index_losses.items()) or "unknown"
         logger.info("index %s: %s; exact search differs by %s", index, matches.index_size, losses)
     recalls = recalls_table(evaluation, test_set, model.digests, extraction, index, named)
     warning = recalls["count_warning"][0]
+    written = f"; {prediction_file}" if prediction_file else ""
     summary = {
-        "made": str(evaluation) + (f"; WARNING: {warning}" if warning else ""),
+        "made": f"{evaluation}{written}" + (f"; WARNING: {warning}" if warning else ""),
         "database_folder": str(database.images_folder.resolve()),
         "queries_folder": str(queries.images_folder.resolve()),
     }
@@ -83,4 +93,6 @@ def evaluate_cosplace(
         write_table(evaluation.predictions, staging / "predictions" / "predictions.parquet", schemas.PREDICTIONS)
         write_table(evaluation.breakdown, staging / "breakdown" / "breakdown.parquet", schemas.BREAKDOWN)
         write_table(recalls, staging / "recalls" / "recalls.parquet", schemas.RECALLS)
+        if prediction_file:
+            write_prediction_file(evaluation.predictions, staging / prediction_file)
     return recipe.folder(artifacts)

@@ -47,7 +47,7 @@ def _head(model: TrainedModel, evaluations: Sequence[Path]) -> str:
             metric_value=round(row["recall"], 2),
         )
         for each in evaluations
-        for row in read_table(each, "recalls").to_dicts()
+        for row in read_table(each, "recalls").drop_nulls("recall").to_dicts()  # null without ground truth
     ]
     training = model.path.parent
     data_sets = [str(read_recipe(training)["name"])] if is_published(training) else []

@@ -19,8 +19,10 @@ from pipeline.manifest.settings import SplitSettings
 from pipeline.manifest.split_manifest import split_manifest, split_recipe
 from pipeline.panoramas.crop_panoramas import crop_panoramas, crops_recipe
 from pipeline.panoramas.settings import CropFolders, CropSettings
+from pipeline.sources.keys_source import KEYS_SOURCE
 from pipeline.sources.make_source import make_source
 from pipeline.sources.settings import SourceSettings
+from pipeline.sources.source import Source
 from pipeline.verification.drop_bad_images import drop_bad_images, verified_by, verified_recipe
 from pipeline.verification.settings import NO, CheckSettings, VerifiedSettings, VerifySettings
 from pipeline.verification.verify_images import checks_recipe, verify_images
@@ -34,11 +36,15 @@ pinned_files = functools.cache(stat_manifest)
 
 @functools.cache  # EXIF needs the modification time of each file
 def pinned_recipe(
-    images_folder: Path, artifacts: Path, rescan: bool, strict: bool, source: SourceSettings, part: str
+    images_folder: Path, artifacts: Path, rescan: bool, strict: bool, source: SourceSettings | None, part: str
 ) -> Recipe:
-    """Return the recipe of a manifest."""
+    """Return the recipe of a manifest; without source settings, of images without positions."""
     listing = pinned_listing(images_folder, artifacts, rescan)
-    return manifest_recipe(data_set_name(images_folder, artifacts), listing, strict, make_source(source, part))
+    return manifest_recipe(data_set_name(images_folder, artifacts), listing, strict, _source(source, part))
+
+
+def _source(settings: SourceSettings | None, part: str) -> Source:
+    return KEYS_SOURCE if settings is None else make_source(settings, part)
 
 
 @takes(*DATA_KINDS, PartSettings, ClusterSettings)
@@ -47,6 +53,7 @@ class BuildManifest(Stage):
 
     part: str
     by_names: bool
+    without_positions: bool
 
     @property
     def strict(self) -> bool:
@@ -57,8 +64,10 @@ class BuildManifest(Stage):
     def images_folder(self) -> Path:
         return self.dataset.images(self.part)
 
-    def source_settings(self) -> SourceSettings:
-        """Return the source of the metadata, which is the file names for a named test set."""
+    def source_settings(self) -> SourceSettings | None:
+        """Return the source of the metadata: file names for a named test set, None for images without positions."""
+        if self.without_positions:
+            return None
         return SourceSettings() if self.by_names else self.settings(SourceSettings)
 
     def listing(self) -> Listing:
@@ -78,7 +87,7 @@ class BuildManifest(Stage):
                 listing=self.listing(),
                 on_percentage=self.set_progress_percentage,
                 executor=executor,
-                source=make_source(self.source_settings(), self.part),
+                source=_source(self.source_settings(), self.part),
             )
 
 

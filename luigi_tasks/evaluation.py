@@ -105,7 +105,7 @@ class EvaluateCosPlace(StageOfModel):
         """Return the tasks of the descriptors of a test set's database, which sets may share, and queries."""
         if self.settings(ChosenSets).test_sets is None:  # the data set's own, which may be split from photos
             return [self.clone(ExtractDescriptors, part=f"test/{role}") for role in ("database", "queries")]
-        given = {"test_folder": each.folder, "by_names": each.by_names}
+        given = {"test_folder": each.folder, "by_names": each.by_names, "without_positions": not each.has_positions}
         database = self.clone(ExtractDescriptors, part="test/database", **given)
         return [database, self.clone(ExtractDescriptors, part="test/queries", test_queries=each.queries, **given)]
 

@@ -19,6 +19,9 @@ class PartSettings(Settings):
 
     part: str = setting("train", "which images of the data set", choices=(*PARTS, PHOTOS))
     by_names: bool = setting(False, "read this part's names in SF-XL's form, whatever --source says of other parts")
+    without_positions: bool = setting(
+        False, "this part's images have no positions, as in the MSLS challenge: they can be embedded and matched only"
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,6 +19,7 @@ MANIFEST_STAGES = ("manifest", "verified")  # their artifacts have the tables ma
 CHECK_STAGES = ("checks", "crops")  # their artifacts have a status for each file
 LIST_SUFFIX = "_images_paths.txt"  # ends the name of a list file, which is beside the images folder
 WEIGHTS = "weights"  # key of the digest of a model's weights, in summaries of trainings and inputs of evaluations
+WITHOUT_POSITIONS = "without_positions"  # key in the settings of manifests whose images have none
 RUNS, RUN_FILE = "runs", "run.json"  # the folder of unfinished work, and the recipe of what it builds
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from data_manifest.errors import UserError
 from data_manifest.store.find import find_artifact, find_by_digest, read_recipe_of
 from data_manifest.store.recipe import read_recipe
-from data_manifest.store.references import MANIFEST_STAGES
+from data_manifest.store.references import MANIFEST_STAGES, WITHOUT_POSITIONS
 from evaluation.descriptors.build_descriptors import IMAGES_FOLDER, build_descriptors
 from evaluation.descriptors.image_list import ImageList
 from evaluation.descriptors.trained_model import TrainedModel
@@ -46,6 +46,8 @@ def find_database(
     manifest = find_by_digest(artifacts, inputs[manifest_key], *MANIFEST_STAGES)
     if manifest is None or folder_key not in summary:
         raise UserError(f"{folder}: the manifest of its database is gone. Run EvaluateCosPlace again")
+    if read_recipe(manifest)["settings"].get(WITHOUT_POSITIONS):
+        raise UserError(f"{folder}: its database has no positions, so photos cannot be localized in it")
     images = ImageList(manifest, Path(summary[folder_key]))
     precision = settings.get("infer_precision", settings.get("precision"))
     extraction = Extraction(settings["resized_to"], precision, device=device, num_workers=num_workers)

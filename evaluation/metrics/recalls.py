@@ -14,12 +14,12 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Recall:
-    """R@k in percent of all queries, with its 95 % interval, and of the answerable ones; None without any."""
+    """R@k in percent of all queries, with its 95 % interval, and of the answerable ones; None if unknown."""
 
     k: int
-    percent: float
-    low: float
-    high: float
+    percent: float | None
+    low: float | None
+    high: float | None
     answerable: float | None
 
 

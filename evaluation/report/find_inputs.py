@@ -12,6 +12,7 @@ from data_manifest.store.recipe import Recipe, read_recipe
 from data_manifest.store.references import MANIFEST_STAGES
 from evaluation.recipe import ImageDigests, files_key
 from evaluation.settings import METRES
+from evaluation.test_sets.named_sets import has_ground_truth
 
 IMAGE_KEYS = [key for role in ("database", "queries") for key in (role, files_key(role))]
 START = ("backbone", "fc_output_dim", "backbone_weights", "resume_model")  # settings of a network before training
@@ -77,12 +78,16 @@ class EvaluatedSet:
 
 @dataclass(frozen=True)
 class ReportInputs:
-    """The evaluations of one model and, if it was trained in this artifacts folder, its training."""
+    """The evaluations of one model and, if it was trained in this artifacts folder, its training.
+
+    `unmeasured` are the evaluations without ground truth, which have no recalls to report.
+    """
 
     test_sets: Sequence[EvaluatedSet]
     training: Artifact | None
     groups: Artifact | None
     train_images: Artifact | None
+    unmeasured: Sequence[Artifact] = ()
 
     def artifacts(self) -> list[Artifact]:
         """Return every artifact once, from the training images to the evaluations."""
@@ -101,9 +106,13 @@ def find_inputs(requested: Path, artifacts: Path, folders: Mapping[ImageDigests,
         folders: Image folders by digest; by default those that were evaluated.
 
     Raises:
-        UserError: The evaluation, a manifest of its images, or a folder of images is missing.
+        UserError: The evaluation, a manifest of its images, or a folder of images is missing, or there are no recalls.
     """
-    evaluations = _find_evaluations(Artifact.read(requested), artifacts)
+    found = _find_evaluations(Artifact.read(requested), artifacts)
+    evaluations = [each for each in found if has_ground_truth(each.recipe["settings"].get("test_set"))]
+    unmeasured = [each for each in found if each not in evaluations]
+    if not evaluations:
+        raise UserError(f"{requested}: its test set has no ground truth, so there are no recalls to report.")
     training = evaluations[0].find_input(artifacts, "model", "training")
     groups = training and training.find_input(artifacts, "groups", "groups")
     train_images = groups and groups.find_input(artifacts, "manifest", *MANIFEST_STAGES)
@@ -112,7 +121,7 @@ def find_inputs(requested: Path, artifacts: Path, folders: Mapping[ImageDigests,
         database, queries = (_find_images(artifacts, each, role, folders or {}) for role in ("database", "queries"))
         untrained = training and _find_untrained(artifacts, each, training)
         test_sets.append(EvaluatedSet(each, database, queries, untrained))
-    return ReportInputs(test_sets, training, groups, train_images)
+    return ReportInputs(test_sets, training, groups, train_images, unmeasured)
 
 
 def _find_evaluations(requested: Artifact, artifacts: Path) -> list[Artifact]:

@@ -63,7 +63,7 @@ def write_report(
         with working("counting images, groups and recalls for the report"):
             results = read_results(inputs.test_sets)
             background = [training_section(inputs), data_section(inputs), groups_section(inputs)]
-            sections = [results_section(results)]
+            sections = [results_section(results, inputs.unmeasured)]
         sections.append(failures_section(results, settings.report_queries, on_percentage))
         provenance = provenance_section(inputs, command or python_call(evaluation, artifacts, settings))
         sections += [*background, provenance]

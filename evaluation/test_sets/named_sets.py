@@ -9,10 +9,16 @@ from typing import Any
 from evaluation.settings import FRAMES, WITHIN_25_M, Threshold
 
 SVOX_WEATHER = {"night": 823, "overcast": 872, "rain": 937, "snow": 870, "sun": 854}  # queries
-GALLERY = "SVOX's archive calls it gallery. Beside gallery, run: ln -s gallery database"
+GALLERY = "SVOX's archive calls the database gallery. Beside gallery, run: ln -s gallery database"
 ALL_WEATHER = (
-    "It links the queries of each weather. Beside database, run: mkdir queries_all && "
+    "The folder links the queries of each weather. Beside database, run: mkdir queries_all && "
     f"for each in {' '.join(SVOX_WEATHER)}; do ln -s ../queries_$each queries_all/$each; done"
+)
+MSLS_CITIES = (
+    "The folder links the images of MSLS's test cities. In msls_challenge, with MSLS as the path of the data set, "
+    "run: mkdir database queries && "
+    "for each in athens bengaluru buenosaires kampala miami stockholm; do "
+    "ln -s $MSLS/test/$each/database/images database/$each; ln -s $MSLS/test/$each/query/images queries/$each; done"
 )
 
 
@@ -30,6 +36,12 @@ class NamedSet:
     rounding: tuple[int, int] = (1, 1)  # of the published numbers of queries and database images
     database_from: str = ""  # how to make database/, if its archive has none; ends the error if it is missing
     queries_from: str = ""  # likewise for the folder of its queries
+    prediction_file: str | None = None  # written in place of recalls, because the set has no ground truth
+
+    @property
+    def has_ground_truth(self) -> bool:
+        """Whether recalls can be computed."""
+        return self.prediction_file is None
 
     def warning(self, num_queries: int, num_database: int) -> str | None:
         """Return how these numbers of images differ from the published ones; None if they do not."""
@@ -74,6 +86,15 @@ NAMED_SETS = {
         _downloaded("pitts250k", "pitts250k", 8_280, 83_952),
         _downloaded("tokyo247", "tokyo247", 315, 75_984),
         _downloaded("msls-val", "msls", 740, 18_871, split="val"),
+        _downloaded(
+            "msls-challenge",
+            "msls_challenge",
+            27_092,
+            38_770,
+            prediction_file="msls_prediction.csv",
+            database_from=MSLS_CITIES,
+            queries_from=MSLS_CITIES,
+        ),
         _downloaded("st-lucia", "st_lucia", 1_464, 1_549),
         _downloaded("nordland", "nordland", 27_592, 27_592, threshold=Threshold(10.0, FRAMES)),
         _downloaded("nordland-subset", "nordland_subset", 2_760, 27_592, threshold=Threshold(1.0, FRAMES)),
@@ -85,3 +106,9 @@ NAMED_SETS = {
         _svox("all", sum(SVOX_WEATHER.values()), queries_from=ALL_WEATHER),
     )
 }
+
+
+def has_ground_truth(test_set: str | None) -> bool:
+    """Return whether a test set has recalls: each but those of `NAMED_SETS` with a prediction file."""
+    named = NAMED_SETS.get(test_set or "")
+    return named is None or named.has_ground_truth

@@ -26,6 +26,11 @@ class SetFolders:
         """True if the names of its images contain their positions, as in SF-XL."""
         return self.named is not None or has_sf_xl_names(self.folder / DATABASE)
 
+    @property
+    def has_positions(self) -> bool:
+        """False if its images have no positions, so that there are no recalls."""
+        return self.named is None or self.named.has_ground_truth
+
 
 def find_sets(chosen: ChosenSets, own: Callable[[str], Path], own_queries: str) -> list[SetFolders]:
     """Return the chosen test sets in order, or the data set's own; a folder with several queries*/ is several.
@@ -71,12 +76,13 @@ def _folder_of(named: NamedSet, sets_folder: Path | None, own: Callable[[str], P
         raise UserError(f"No folder given for {named.name}. Pass --test-sets-folder with {named.folders[0]} in it")
     searched = ", ".join(str(folder / DATABASE) for folder in folders)
     found = next(filter(_has_database, folders), None)
+    advice = "Check --test-sets-folder"
     if found is None:
-        hint = named.database_from or "Check --test-sets-folder"
-        raise UserError(f"{named.name}: no database found in {searched}. {hint}")
+        hint = f". {named.database_from}" if named.database_from else ""
+        raise UserError(f"{named.name}: no database found in {searched}. {advice}{hint}")
     if not (found / named.queries).is_dir():
-        hint = named.queries_from or "Check --test-sets-folder"
-        raise UserError(f"{named.name}: no queries found in {found / named.queries}. {hint}")
+        hint = f". {named.queries_from}" if named.queries_from else ""
+        raise UserError(f"{named.name}: no queries found in {found / named.queries}. {advice}{hint}")
     return found
 
 

@@ -66,6 +66,11 @@ def test_report_ends_with_the_page() -> None:
     assert next_step("report", Path("A/report/city"), {}) == "Open A/report/city/report.html"
 
 
+def test_an_evaluation_without_ground_truth_ends_with_its_predictions(tmp_path: Path) -> None:
+    (tmp_path / "msls_prediction.csv").touch()
+    assert next_step("evaluate", tmp_path, {}) == f"Predictions for mapillary_sls: {tmp_path / 'msls_prediction.csv'}"
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0.04, "0.0 s"), (9.94, "9.9 s"), (59.6, "1 min 0 s"), (185, "3 min 5 s"), (9000, "2 h 30 min")],

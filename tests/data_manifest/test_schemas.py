@@ -18,10 +18,10 @@ COLUMNS = {
     "METRICS": """epoch:int32 group_index:int32 loss:double recall_1:double? recall_5:double? recall_10:double?
         recall_20:double? images_per_second:double data_wait_share:double lr:double classifiers_lr:double
         resumes:int32""",
-    "PREDICTIONS": """query_path:string rank:int32 database_path:string score:float distance_m:double correct:bool
+    "PREDICTIONS": """query_path:string rank:int32 database_path:string score:float distance_m:double? correct:bool?
         heading_difference:double? years_apart:int16?""",
-    "RECALLS": """test_set:string k:int32 recall:double queries:int32 queries_without_positive:int32
-        database_images:int32 recall_answerable:double? interval_low:double interval_high:double threshold:double
+    "RECALLS": """test_set:string k:int32 recall:double? queries:int32 queries_without_positive:int32?
+        database_images:int32 recall_answerable:double? interval_low:double? interval_high:double? threshold:double
         threshold_unit:string index:string index_loss:double? published_recall:double? published_source:string?
         count_warning:string?""",
     "BREAKDOWN": """test_set:string aspect:string between:string label:string low:double? high:double? k:int32

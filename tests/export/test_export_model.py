@@ -12,9 +12,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from data_manifest import schemas
 from data_manifest.errors import UserError
 from data_manifest.images.image_size import ImageSize
-from data_manifest.store.recipe import read_recipe
+from data_manifest.store.publish import publishing
+from data_manifest.store.recipe import Recipe, read_recipe
+from data_manifest.tables import make_frame, write_table
 from evaluation.descriptors.extract import embed
 from evaluation.descriptors.trained_model import TrainedModel, find_model
 from export import onnx_file
@@ -154,6 +157,20 @@ def test_hf_folder_has_weights_configuration_and_card(tmp_path: Path) -> None:
     assert lines[0] == lines[lines.index("---", 1)] == "---"
     assert {"library_name: cosplace", "pipeline_tag: image-feature-extraction", "license: other"} <= set(lines)
     assert "model-index:" not in lines, "it has no evaluation"
+
+
+def test_hf_card_has_the_recalls_of_test_sets_with_ground_truth(tmp_path: Path) -> None:
+    pytest.importorskip("huggingface_hub")
+    model = _model(tmp_path)
+    counts = {"queries": 4, "database_images": 4, "threshold": 25.0, "threshold_unit": "metres", "index": "exact"}
+    for name, recall in (("tokyo247", 62.5), ("msls-challenge", None)):
+        rows = make_frame([{"test_set": name, "k": 1, "recall": recall, **counts}], schemas.RECALLS)
+        recipe = Recipe("evaluation", name, 1, {}, {"model": model.digests.digest})
+        with publishing(tmp_path / "artifacts", recipe, {"made": "recalls"}) as staging:
+            write_table(rows, staging / "recalls" / "recalls.parquet", schemas.RECALLS)
+    card = (_export(model, "hf") / "README.md").read_text()
+    assert "value: 62.5" in card
+    assert ("tokyo247" in card, "msls-challenge" in card) == (True, False)
 
 
 def test_missing_packages_and_models_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from matplotlib.transforms import blended_transform_factory
 
 from evaluation.report.charts.plot import Plot
 from evaluation.report.charts.style import COLOUR, TALL, draw_interval, new_chart
+from evaluation.report.find_inputs import Artifact
 from evaluation.report.format_values import format_distance, format_percent, format_plural
 from evaluation.report.page.blocks import Block, Note, Section, Table
 from evaluation.report.sections.query_outcomes import UNANSWERABLE, SetResult, count_states
@@ -22,9 +23,12 @@ TOO_WIDE = 1000  # of a tick label
 MIN_ERROR = 1.0  # start of the axis: a logarithm has no 0
 
 
-def results_section(results: Sequence[SetResult]) -> Section:
-    """Return the section on the recalls."""
+def results_section(results: Sequence[SetResult], unmeasured: Sequence[Artifact] = ()) -> Section:
+    """Return the section on the recalls; `unmeasured` are evaluations without ground truth, which are only named."""
     blocks: list[Block] = [warning for result in results for warning in _warnings(result)]
+    for each in unmeasured:
+        name = each.recipe["settings"]["test_set"]
+        blocks.append(Note(f"{name} has no ground truth, so no recalls. Its predictions are in {each.folder}"))
     blocks.append(table_of_recalls(results))
     for result in results:
         measures = aspects(result.test_set.unit)

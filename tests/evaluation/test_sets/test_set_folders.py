@@ -1,3 +1,4 @@
+import os
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from evaluation.settings import ChosenSets
 from evaluation.test_sets.named_sets import NAMED_SETS
 from evaluation.test_sets.set_folders import SetFolders, find_sets
 from pipeline.manifest.build_manifest import build_manifest
+from pipeline.sources.keys_source import KEYS_SOURCE
 
 
 def make(folder: Path, *parts: str) -> Path:
@@ -112,3 +114,20 @@ def test_links_of_svox_are_named_in_the_error_and_give_the_set(tmp_path: Path) -
     manifest = build_manifest(found.folder / found.queries, tmp_path / "A", strict=False)
     weather = read_table(manifest, "manifest")["path"].str.split("/").list.first().to_list()
     assert weather == [name.removeprefix("queries_") for name in names]
+
+
+def test_links_of_the_msls_challenge_are_named_in_the_error_and_give_the_set(tmp_path: Path) -> None:
+    cities = ("athens", "bengaluru", "buenosaires", "kampala", "miami", "stockholm")
+    for city in cities:
+        for role in ("database", "query"):
+            make(tmp_path / "MSLS" / "test" / city / role, "images")
+            (tmp_path / "MSLS" / "test" / city / role / "images" / f"{city}-{role}.jpg").touch()
+    folder = make(tmp_path / "msls_challenge", "")
+    with pytest.raises(UserError, match=r"^msls-challenge: no database found") as caught:
+        find("msls-challenge", tmp_path)
+    command = str(caught.value).rpartition("run: ")[2]
+    subprocess.run(["bash", "-c", command], cwd=folder, check=True, env={**os.environ, "MSLS": str(tmp_path / "MSLS")})
+    (found,) = find("msls-challenge", tmp_path)
+    assert not found.has_positions
+    manifest = build_manifest(found.folder / found.queries, tmp_path / "A", strict=False, source=KEYS_SOURCE)
+    assert read_table(manifest, "manifest")["path"].to_list() == [f"{city}/{city}-query.jpg" for city in cities]
