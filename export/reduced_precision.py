@@ -91,10 +91,9 @@ def _to_int8(file: Path, images: Sequence[npt.NDArray[Any]]) -> None:
             image = next(self._images, None)
             return None if image is None else {INPUT: image}
 
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)  # it advises a step that this graph does not need
+    root, silent = logging.getLogger(), logging.NullHandler()
+    root.addHandler(silent)  # onnxruntime advises a step that this graph does not need, by the root logger
     try:
         quantize_static(file, file, Photos(), per_channel=True, op_types_to_quantize=LAYERS)
     finally:
-        root.setLevel(level)
+        root.removeHandler(silent)
