@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from training.cosface import CosFace
+from training.classifier.cosface import CosFace
 from training.network.preprocessing import Preprocessing
 
 DIFFERENT_PHOTOS, CLASSES = 32, 64  # the other photos are copies under other names

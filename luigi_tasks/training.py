@@ -111,6 +111,8 @@ class TrainCosPlace(StageOfImages):
             check_image_size(backbone, self.settings(AugmentationSettings).size)
 
     def requires(self) -> list[Stage]:
+        runtime = self.settings(RuntimeSettings)
+        runtime.check_shard_classifier(runtime.num_processes)
         check_first_images(self.manifests("val"))
         groups = [] if self.chosen_groups() else [self.clone(BuildGroups)]
         return [*self.manifests("val"), *groups]

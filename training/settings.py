@@ -141,6 +141,11 @@ class RuntimeSettings(Settings):
     num_processes: int = setting(
         1, "training processes on this machine, each with its own GPU if there are any; a resumed run may change it"
     )
+    shard_classifier: bool = setting(
+        False,
+        "split each group's classes over the training processes: less memory per GPU and less communication for groups "
+        "of tens of thousands of classes; needs several processes",
+    )
     checkpoint_iterations: int | None = setting(None, "also save a checkpoint after this many iterations")
     augmentation_device: str = setting(
         "cpu",
@@ -175,6 +180,11 @@ class RuntimeSettings(Settings):
         require(valid, self, "tensorboard", "package not installed: pip install tensorboard, or leave this out")
         valid = self.device != "cpu" or self.augmentation_device != "cuda"
         require(valid, self, "augmentation_device", "with device = cpu, give cpu")
+
+    def check_shard_classifier(self, num_processes: int) -> None:
+        """Raise UserError if the classifiers are to be split over a single process."""
+        valid = not self.shard_classifier or num_processes > 1
+        require(valid, self, "shard_classifier", "a single process has all classes; give --num-processes 2 or more")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pytest
+
+from data_manifest.errors import UserError
 from training.data.settings import AugmentationSettings
 
 
@@ -27,3 +30,12 @@ def test_equal_values_give_one_task() -> None:
     task: Any = workflows.BuildGroups
     assert task(M=10, N="5").task_id == task(M="10.0", N=5.0).task_id
     assert task(years="2015,2013-2014").task_id == task(years="2013-2015").task_id != task().task_id
+
+
+def test_sharded_classifier_is_the_same_task_and_refused_before_others_run() -> None:
+    import workflows
+
+    task = workflows.TrainCosPlace(shard_classifier=True, num_processes=1)
+    assert task.task_id == workflows.TrainCosPlace().task_id
+    with pytest.raises(UserError, match="shard_classifier = True: a single process has all classes; give --num-proc"):
+        task.requires()

@@ -1,8 +1,11 @@
 import http.server
+import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,7 @@ from PIL import Image
 from data_manifest import schemas
 from data_manifest.images import file_states
 from data_manifest.tables import write_table
+from tests.helpers import run_forked
 from training.data.settings import AugmentationSettings
 from training.network.settings import NetworkSettings
 from training.network.weights import build_network, save_network
@@ -24,9 +28,26 @@ NOT_DETERMINISTIC = ("images_per_second", "data_wait_share", "resumes")
 WriteGroups = Callable[[dict[int, int]], Path]
 
 
+def free_port() -> int:
+    """Return a port of this machine that no process uses."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return int(unused.getsockname()[1])
+
+
+def run_ranks(world_size: int, target: Callable[..., object], *arguments: object) -> list[CompletedProcess[str]]:
+    """Call a function in several processes with the environment variables that torchrun sets."""
+    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(world_size)}
+    with ThreadPoolExecutor(world_size) as executor:
+        ranks = map(str, range(world_size))
+        return list(
+            executor.map(lambda rank: run_forked(target, *arguments, RANK=rank, LOCAL_RANK=rank, **common), ranks)
+        )
+
+
 def leaves_of_checkpoint(run_folder: Path) -> dict[str, Any]:
     """Return the values of a run's last checkpoint as a flat dict, by path."""
-    return dict(_leaves(torch.load(run_folder / "last_checkpoint.pth", weights_only=True)))
+    return dict(leaves(torch.load(run_folder / "last_checkpoint.pth", weights_only=True)))
 
 
 def assert_equal_values(some: dict[str, Any], others: dict[str, Any], but: tuple[str, ...] = ()) -> None:
@@ -43,10 +64,11 @@ def assert_same_future(run: Path, other: Path) -> None:
     assert_equal_values(leaves_of_checkpoint(run), leaves_of_checkpoint(other), NOT_DETERMINISTIC)
 
 
-def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values in nested dicts and lists, each with its path."""
     if isinstance(value, dict | list):
         for key, part in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _leaves(part, f"{name}.{key}")
+            yield from leaves(part, f"{name}.{key}")
     else:
         yield name, value
 

@@ -82,13 +82,20 @@ def all_reduce_mean(value: Tensor) -> Tensor:
     return value
 
 
+def any_rank(condition: bool) -> bool:
+    """Return whether a condition holds on any rank; cheap enough for each iteration."""
+    if world_size() == 1:
+        return condition
+    count = torch.tensor(condition, dtype=torch.int32)
+    dist.all_reduce(count)
+    return bool(count)
+
+
 def gather_first_reason(reason: str | None) -> str | None:
     """Return the reason of the lowest rank that has one, or None; cheap enough for each iteration."""
     if world_size() == 1:
         return reason
-    has_one = torch.tensor(reason is not None, dtype=torch.int32)
-    dist.all_reduce(has_one)
-    if not has_one:
+    if not any_rank(reason is not None):
         return None
     reasons: list[str | None] = [None] * world_size()
     dist.all_gather_object(reasons, reason)

@@ -81,7 +81,8 @@ def bytes_of_run(state: TrainingState) -> int:
     """
     network = sum(_bytes_of(each) for each in state.network.state_dict().values())
     trained = sum(_bytes_of(each) for each in state.network.parameters() if each.requires_grad)
-    classifiers = sum(_bytes_of(each.classifier.weight) for each in state.classifiers)
+    whole = [(each.classifier.num_classes, each.classifier.weight[0]) for each in state.classifiers]  # of all ranks
+    classifiers = sum(num_classes * _bytes_of(row) for num_classes, row in whole)
     return COPIES * (network + 2 * trained + 3 * classifiers) + COPIES * network
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import torch
 
-from training.cosface import GroupClassifier
+from training.classifier.group_classifier import GroupClassifier
 from training.data.dataset import GroupDataset
 from training.data.loading import read_batches
 from training.data.skipped import SkippedLog

@@ -9,7 +9,7 @@ import polars as pl
 
 from data_manifest import schemas
 from data_manifest.tables import write_table
-from training.distributed.processes import barrier, is_rank_zero
+from training.distributed.processes import any_rank, barrier, is_rank_zero
 from training.loop.checkpoints import save_checkpoint
 from training.loop.curves import Curves
 from training.loop.state import TrainingState
@@ -28,7 +28,7 @@ class Saver:
         self.state, self.run_folder = state, run_folder
         self._curves = Curves(state, iterations, run_folder) if runtime.tensorboard and is_rank_zero() else None
         self._iterations, self._seconds = runtime.checkpoint_iterations, 60 * runtime.checkpoint_minutes
-        self._saved_at = time.monotonic()
+        self._saved_at, self._sharded = time.monotonic(), runtime.shard_classifier
 
     def save_model(self) -> None:
         """Save the network as the best model."""
@@ -46,8 +46,10 @@ class Saver:
         """Save a checkpoint."""
         if self._curves:
             self._curves.flush()
-        if is_rank_zero():
-            save_checkpoint(self.state.checkpoint(), self.run_folder)
+        if is_rank_zero() or self._sharded:
+            content = self.state.checkpoint()
+            if is_rank_zero():
+                save_checkpoint(content, self.run_folder)
         self._saved_at = time.monotonic()
 
     def save_if_due(self) -> None:
@@ -55,7 +57,8 @@ class Saver:
         if self._curves:
             self._curves.add_iteration()
         by_clock = time.monotonic() - self._saved_at >= self._seconds
-        if by_clock or (self._iterations and self.state.epoch_state.iterations % self._iterations == 0):
+        is_due = by_clock or bool(self._iterations and self.state.epoch_state.iterations % self._iterations == 0)
+        if any_rank(is_due) if self._sharded else is_due:  # clocks differ, and all ranks gather sharded classifiers
             self.save()
 
     @contextlib.contextmanager

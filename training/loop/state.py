@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from data_manifest.errors import UserError
 from data_manifest.images.image_size import ImageSize
-from training.cosface import GroupClassifier
+from training.classifier.group_classifier import GroupClassifier, ShardedGroupClassifier
 from training.data.groups import Group
 from training.data.sampling import Stream, derive_seed
 from training.distributed.processes import data_parallel
@@ -74,8 +74,9 @@ class TrainingState:
         training: TrainingSettings,
         device: torch.device,
         image_size: ImageSize | None = None,
+        sharded: bool = False,
     ) -> Self:
-        """Return the state before the first epoch."""
+        """Return the state before the first epoch; `sharded` splits the classifiers over the ranks."""
         net = build_network(network, training.seed, image_size)
         if training.sync_batch_norm:
             if device.type != "cuda":
@@ -86,8 +87,9 @@ class TrainingState:
         trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
         millions = [sum(each.numel() for each in parameters) / 1e6 for parameters in (net.parameters(), trained)]
         logger.info("network %s  %.1f M parameters  %.1f M trainable", network.backbone, *millions)
+        kind = ShardedGroupClassifier if sharded else GroupClassifier
         classifiers = [
-            GroupClassifier(
+            kind(
                 network.fc_output_dim,
                 group.num_classes,
                 training.classifiers_lr,
@@ -107,6 +109,8 @@ class TrainingState:
 
     def checkpoint(self) -> dict[str, Any]:
         """Return the state as plain values and tensors.
+
+        Sharded classifiers are gathered: all ranks must call this, and only rank 0 gets the whole state.
 
         Raises:
             UserError: The loss is not finite, so that a checkpoint would be useless.

@@ -5,11 +5,9 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from data_manifest.errors import UserError
-from training.cosface import GroupClassifier
-from training.distributed.processes import all_reduce_mean
+from training.classifier.group_classifier import GroupClassifier
 from training.loop.state import TrainingState
 from training.settings import BF16, FP16, FP32
 
@@ -36,12 +34,11 @@ class TrainStep:
             with torch.autocast(images.device.type, self.dtype, enabled=self.dtype != torch.float32):
                 descriptors = self.network(inputs)
             # Outside autocast: 16 bits resolve a logit of 30 to only 0.02, and the classifier is cheap.
-            loss = cross_entropy(self.classifier(descriptors, class_indices), class_indices)
+            loss = self.classifier.loss(descriptors, class_indices)
             for optimizer in self.optimizers:
                 optimizer.zero_grad()
             torch.autograd.backward(self.scaler.scale(loss))
-            if self.classifier.weight.grad is not None:  # DistributedDataParallel averages only the network's gradients
-                all_reduce_mean(self.classifier.weight.grad)
+            self.classifier.reduce_gradient(self.scaler.is_enabled())
             for optimizer in self.optimizers:
                 self.scaler.step(optimizer)
             self.scaler.update()

@@ -65,6 +65,7 @@ def train(
         UserError: Settings, groups, images or checkpoints do not allow training.
     """
     training.check_num_processes(world_size())
+    runtime.check_shard_classifier(world_size())
     device = resolve_device(runtime.device)
     with working("reading the groups"):
         groups = choose_groups(groups_folder, training.groups_num, training.batch_size, training.group_indices)
@@ -81,9 +82,11 @@ def train(
     with working("loading the network"):
         if checkpoint is not None:  # it has all weights, and the initial ones may be gone
             network = dataclasses.replace(network, backbone_weights=RANDOM, resume_model=None)
-        state = TrainingState.start(settings, groups, network, training, device, augmentation.size)
+        size, sharded = augmentation.size, runtime.shard_classifier
+        state = TrainingState.start(settings, groups, network, training, device, size, sharded)
         if checkpoint is not None:
             state.resume(checkpoint, training.iterations_per_epoch)
+        del checkpoint  # it has the classifiers of all ranks
     if runtime.gradient_checkpointing:
         checkpoint_gradients(state.network)
     preprocessing, in_batches = state.network.preprocessing, augments_in_batches(runtime, device)

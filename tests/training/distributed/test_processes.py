@@ -4,8 +4,8 @@ import itertools
 import os
 import re
 import signal
-import socket
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -22,7 +22,7 @@ from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
 from pipeline.manifest.build_manifest import build_manifest
 from tests.helpers import as_main, fork, needs_timm, run_forked, run_module, write_images
-from tests.training.conftest import assert_same_future
+from tests.training.conftest import assert_same_future, free_port, leaves, run_ranks
 from training.__main__ import arguments_for, main
 from training.data.settings import AugmentationSettings
 from training.distributed.processes import is_rank_zero
@@ -33,6 +33,7 @@ from training.settings import TrainingSettings
 NETWORK = NetworkSettings("SqueezeNet1_1", 16, backbone_weights="none", train_all_layers=True)
 SIZE = AugmentationSettings(ImageSize(40, 48))
 TRAINING = TrainingSettings(batch_size=4, groups_num=1, epochs_num=2, iterations_per_epoch=3, lr=1e-3)
+SHARDED = ["--shard-classifier=true"]
 
 
 @pytest.fixture(scope="module")
@@ -53,19 +54,8 @@ def arguments(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [*arguments_for(folders, [NETWORK, SIZE, TRAINING]), "--device=cpu", "--num-workers=0"]
 
 
-def _free_port() -> int:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        return int(unused.getsockname()[1])
-
-
 def _train_in_two(*arguments: object) -> list[CompletedProcess[str]]:
-    """Run `_train` in two processes with the environment variables that torchrun sets."""
-    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": "2"}
-    with ThreadPoolExecutor(2) as executor:
-        return list(
-            executor.map(lambda rank: run_forked(_train, *arguments, RANK=rank, LOCAL_RANK=rank, **common), ("0", "1"))
-        )
+    return run_ranks(2, _train, *arguments)
 
 
 def _checkpoint(artifacts: Path) -> Path:
@@ -129,7 +119,7 @@ def test_killed_process_stops_all_and_torchrun_on_two_nodes_resumes(
     said = (tmp_path / "stderr").read_text()
     assert launcher.exitcode != 0
     assert re.search(r"ERROR: Rank \d of 2 was killed by SIGKILL, so all were stopped\. Run the same", said), said
-    rendezvous = ("--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{_free_port()}")
+    rendezvous = ("--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{free_port()}")
     torchrun = ("torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", *rendezvous, "-m", *command)
     with ThreadPoolExecutor(2) as executor:
         machines = list(executor.map(lambda _: run_module(*torchrun), range(2)))
@@ -138,6 +128,59 @@ def test_killed_process_stops_all_and_torchrun_on_two_nodes_resumes(
     assert re.search(r"resuming at epoch [12]", said)
     assert said.count("epoch 2/2  group 0") == 1, "only rank 0 logs"
     assert_same_future(_checkpoint(tmp_path).parent, _checkpoint(of_two).parent)
+
+
+@pytest.fixture(scope="module")
+def of_two_sharded(arguments: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the artifacts of an uninterrupted training in two processes that split the classifier."""
+    artifacts = tmp_path_factory.mktemp("sharded")
+    for done in _train_in_two([*arguments, *SHARDED, f"--artifacts-folder={artifacts}"]):
+        assert done.returncode == 0, done.stderr
+    return artifacts
+
+
+def test_sharded_classifier_equals_whole(of_two: Path, of_two_sharded: Path) -> None:
+    _assert_close(of_two, of_two_sharded)
+    whole, gathered = (torch.load(_checkpoint(each), weights_only=True) for each in (of_two, of_two_sharded))
+    whole, gathered = (dict(leaves(each["classifiers"])) for each in (whole, gathered))
+    assert list(whole) == list(gathered)
+    for name, value in whole.items():
+        if isinstance(value, torch.Tensor):
+            torch.testing.assert_close(gathered[name], value, rtol=1e-3, atol=1e-5 * float(value.abs().max()), msg=name)
+
+
+def _run_in_turns(
+    arguments: list[str], artifacts: Path, turns: Sequence[tuple[Sequence[str], int | None]]
+) -> list[tuple[int, int]]:
+    """Train in two processes, each turn with more arguments and a number of steps; return where they stopped."""
+    places = []
+    for more, steps in turns:
+        for done in _train_in_two([*arguments, *more, f"--artifacts-folder={artifacts}"], steps):
+            if steps is None:
+                assert done.returncode == 0, done.stderr
+            else:
+                assert "stopped: SIGTERM after iteration" in done.stderr, done.stderr
+        saved = torch.load(_checkpoint(artifacts), weights_only=True)
+        places.append((saved["epoch"], saved["part"]["iterations"]))
+    return places
+
+
+def test_sharded_training_resumes_exactly(arguments: list[str], of_two_sharded: Path, tmp_path: Path) -> None:
+    assert _run_in_turns(arguments, tmp_path, [(SHARDED, 2), (SHARDED, None)]) == [(0, 2), (2, 0)]
+    assert_same_future(_checkpoint(tmp_path).parent, _checkpoint(of_two_sharded).parent)
+
+
+@pytest.mark.slow
+def test_classifier_is_sharded_and_made_whole_within_a_run(arguments: list[str], of_two: Path, tmp_path: Path) -> None:
+    turns = [(SHARDED, 1), ((), 3), (SHARDED, None)]
+    assert _run_in_turns(arguments, tmp_path, turns) == [(0, 1), (1, 1), (2, 0)]
+    _assert_close(tmp_path, of_two)
+
+
+def test_classifier_of_one_process_cannot_be_sharded(arguments: list[str], tmp_path: Path) -> None:
+    expected = "shard_classifier = True: a single process has all classes; give --num-processes 2 or more"
+    with pytest.raises(UserError, match=expected):
+        main([*arguments, *SHARDED, f"--artifacts-folder={tmp_path}"])
 
 
 def test_unequal_shares_are_an_error(arguments: list[str], tmp_path: Path) -> None:

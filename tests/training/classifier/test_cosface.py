@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from training.cosface import CosFace, GroupClassifier
+from training.classifier.cosface import CosFace
+from training.classifier.group_classifier import GroupClassifier
 
 
 def _logits_by_loops(classifier: CosFace, descriptors: torch.Tensor, class_indices: torch.Tensor) -> list[list[float]]:
