@@ -118,7 +118,10 @@ COMMANDS: dict[str, TaskCommand | FunctionCommand] = {
     "embed": TaskCommand(
         "extract descriptors of a folder of images",
         "ExtractDescriptors",
-        ("source", "table", "columns", "resize_test_imgs", "infer_batch_size", *MACHINE, "artifacts_folder"),
+        (
+            *("source", "table", "columns", "trust_repo", "resize_test_imgs", "infer_batch_size", *MACHINE),
+            "artifacts_folder",
+        ),
         ("artifacts/training/sf-xl-processed-train photos", "ResNet50-512 photos --source exif"),
         positionals=("model", "photos_folder"),
     ),
@@ -129,17 +132,22 @@ COMMANDS: dict[str, TaskCommand | FunctionCommand] = {
             *("dataset_folder", "photos_folder", "test_folder", "test_queries", "test_sets", "test_sets_folder"),
             *("positive_dist_threshold", "positive_dist_unit", "resize_test_imgs", "infer_precision"),
             *("infer_batch_size", "index", "recall_values", "train_new", *MACHINE, "artifacts_folder"),
+            *("method", "hub", "method_module", "trust_repo"),
         ),
         (
             "artifacts/training/sf-xl-processed-train",
             "ResNet50-512 --test-sets tokyo247,nordland,my/town --test-sets-folder vpr-datasets",
+            "--method MegaLoc --trust-repo --test-sets tokyo247 --test-sets-folder vpr-datasets",
         ),
         positionals=("model?",),
     ),
     "report": TaskCommand(
         "write a page on the recalls, failures, training, data and groups",
         "WriteReport",
-        ("report_queries", "dataset_folder", "test_folder", "test_sets", "test_sets_folder", "artifacts_folder"),
+        (
+            *("report_queries", "dataset_folder", "test_folder", "test_sets", "test_sets_folder", "method", "hub"),
+            *("method_module", "trust_repo", "artifacts_folder"),
+        ),
         ("artifacts/training/sf-xl-processed-train", "artifacts/evaluation/sf-xl-processed-test-queries_v1"),
         positionals=("model?",),
     ),
@@ -165,6 +173,11 @@ COMMANDS: dict[str, TaskCommand | FunctionCommand] = {
             "--model artifacts/training/my-town-train --database photos/ where.jpg",
             "--model ResNet50-512 --database artifacts/evaluation/my-town-test-queries photo.jpg --format geojson",
         ),
+    ),
+    "methods": FunctionCommand(
+        "list the methods of others that evaluate, embed, localize and report take",
+        "methods.list_methods",
+        ("", "--format json"),
     ),
     "list": FunctionCommand("list all artifacts", "data_manifest.__main__", ("", "--format json")),
     "show": FunctionCommand(

@@ -15,6 +15,7 @@ from evaluation.test_sets.named_sets import NAMED_SETS
 from luigi_tasks.evaluation import TRAINING_ONLY
 from luigi_tasks.given_model import NETWORK, is_evaluation
 from luigi_tasks.parameters import parameters_of, words_of
+from methods.settings import FLAGS, METHOD_INPUTS
 from pipeline.dataset_layout import PHOTOS, PartSettings
 from pipeline.sources.make_source import source_of
 from pipeline.verification.settings import CheckSettings
@@ -46,9 +47,10 @@ def completed(name: str, values: dict[str, str]) -> dict[str, str]:
     Raises:
         UserError: A parameter of the training is given for a model that is already trained.
     """
-    if "model" in values and (unused := sorted(values.keys() & {*TRAINING_ONLY} - {*NETWORK, "resume_model"})):
+    model = next((values[name] for name in ("model", *FLAGS) if name in values), None)
+    if model and (unused := sorted(values.keys() & {*TRAINING_ONLY} - {*NETWORK, "resume_model"})):
         flags = ", ".join(map(flag_of, unused))
-        raise UserError(f"{flags}: no effect, because {values['model']} is already trained. Leave it out.")
+        raise UserError(f"{flags}: no effect, because {model} is already trained. Leave it out.")
     if name == "embed":
         source = source_of(Path(values["photos_folder"]))
         return {"part": PHOTOS, "source": source, **values}
@@ -73,7 +75,9 @@ def next_step(name: str, artifact: Path, given: dict[str, str]) -> str | None:
         case (("train" | "evaluate" | "seeds"), _):
             words = {"train": "evaluate", "evaluate": "report", "seeds": "show"}[name], str(artifact)
         case "embed", _:
-            words = "localize", "--model", given.get("model", "MODEL"), "--database", str(artifact), "PHOTO"
+            inputs = [word for key in METHOD_INPUTS if key in given for word in words_of(key, given[key])]
+            inputs = [word for word in inputs if word != "true"]  # `localize --trust-repo` takes no value
+            words = "localize", "--model", given.get("model", "MODEL"), *inputs, "--database", str(artifact), "PHOTO"
         case "manifest", part if part == PHOTOS:
             words = "advise", str(artifact)
         case (("manifest" | "verify"), part) if part != PartSettings.part:

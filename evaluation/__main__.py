@@ -3,12 +3,16 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from data_manifest.command_line.command_parser import CommandParser, at_least_one
 from data_manifest.console import exit_status_of
 from data_manifest.progress import working
 from evaluation.localization.find_photos import find_photos
 from evaluation.settings import EXACT, HNSW, IVFPQ
+
+if TYPE_CHECKING:
+    from evaluation.descriptors.trained_model import TrainedModel
 
 DATABASE = "folder of an evaluation (artifacts/evaluation/<data set>) or of descriptors, whose database is searched"
 
@@ -46,8 +50,8 @@ def add_localize(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=localize)
 
 
-def localize(options: argparse.Namespace) -> int:
-    """Show where photos were taken; return 1 if one of them cannot be opened."""
+def localize(options: argparse.Namespace, model: "TrainedModel | None" = None) -> int:
+    """Show where photos were taken, by a model or that of the options; return 1 if a photo cannot be opened."""
     photos = find_photos(options.photos)
     with working("loading PyTorch and faiss"):
         from evaluation.descriptors.trained_model import find_model
@@ -58,8 +62,9 @@ def localize(options: argparse.Namespace) -> int:
 
     if options.panel is not None:
         check_panel(options.panel)
-    with working("loading the model"):
-        model = find_model(options.model)
+    if model is None:
+        with working("loading the model"):
+            model = find_model(options.model)
     database = find_database(
         options.database, model, options.index, device=options.device, num_workers=options.num_workers
     )

@@ -23,6 +23,7 @@ class ModelDigests:
     weights: str  # digest of the file's content: the same training may give other weights the next time
     backbone: str
     fc_output_dim: int
+    method: Mapping[str, Any] | None = None  # how a method of others is loaded, and its preprocessing
 
     @classmethod
     def of(cls, file: Path, backbone: str, fc_output_dim: int) -> Self:
@@ -37,8 +38,9 @@ class ModelDigests:
     def recipe(self, stage: str, name: str, version: int, settings: Mapping[str, Any], inputs: Any) -> Recipe:
         """Return the recipe of a result of the model, with these settings and inputs and the model's own."""
         network = {"backbone": self.backbone, "fc_output_dim": self.fc_output_dim}
+        method = {} if self.method is None else {"method": self.method}
         own = {"model": self.digest, WEIGHTS: self.weights}
-        return Recipe(stage, name, version, {**network, **settings}, {**own, **inputs})
+        return Recipe(stage, name, version, {**network, **method, **settings}, {**own, **inputs})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from data_manifest.images.image_size import PUBLISHED_IMAGE_SIZE
 from evaluation.descriptors.extract import embed
 from evaluation.descriptors.fuse_conv_bn import fuse_conv_bn
 from evaluation.descriptors.image_dataset import to_tensor
-from evaluation.descriptors.open_image import open_image, resize_shorter_side
+from evaluation.descriptors.open_image import open_image, resize
 from evaluation.localization.find_photos import find_photos
 from evaluation.settings import FP32
 from export.onnx_file import INPUT
@@ -82,6 +82,6 @@ def photos_in_sizes(network: GeoLocalizationNet, photos: Sequence[Path]) -> list
     batches = []
     for number, path in enumerate(photos):
         image = open_image(path, preprocessing.mode, min_side=side)
-        pixels = to_tensor(resize_shorter_side(image, max(32, side // (1 + number % 2)), preprocessing.interpolation))
+        pixels = to_tensor(resize(image, max(32, side // (1 + number % 2)), preprocessing.interpolation))
         batches.append(torch.stack([pixels, pixels.flip(-1)] if number == 0 else [pixels]))
     return batches

@@ -29,6 +29,7 @@ from luigi_tasks.parameters import command_of, takes
 from luigi_tasks.stage import Stage
 from luigi_tasks.stage_of_model import Parameters, StageOfModel
 from luigi_tasks.training import TRAINING_KINDS, check_first_images, image_list
+from methods.settings import MethodSettings
 from pipeline.dataset_layout import PartSettings
 from pipeline.groups.settings import GroupSettings
 from pipeline.verification.settings import VerifiedSettings, VerifySettings
@@ -55,7 +56,7 @@ def pinned_images(manifest: Manifest) -> "ImageList":
     return dataclasses.replace(image_list(manifest), states=files_of(manifest))
 
 
-@takes(*TRAINING_KINDS, ModelSettings, RetrievalSettings, PartSettings)
+@takes(*TRAINING_KINDS, ModelSettings, MethodSettings, RetrievalSettings, PartSettings)
 class ExtractDescriptors(StageOfModel):
     """Extract descriptors of a part of the data set with the trained model, or with --model."""
 
@@ -84,7 +85,7 @@ class ExtractDescriptors(StageOfModel):
         )
 
 
-@takes(*TRAINING_KINDS, ModelSettings, RetrievalSettings, ChosenSets)
+@takes(*TRAINING_KINDS, ModelSettings, MethodSettings, RetrievalSettings, ChosenSets)
 class EvaluateCosPlace(StageOfModel):
     """Evaluate the trained model, or --model, on the test set, or on --test-sets."""
 
@@ -144,7 +145,7 @@ class EvaluateCosPlace(StageOfModel):
         compare_evaluations(folders, self.artifacts_folder)
 
 
-@takes(*TRAINING_KINDS, ModelSettings, RetrievalSettings, ChosenSets, ChosenEvaluation, ReportSettings)
+@takes(*TRAINING_KINDS, ModelSettings, MethodSettings, RetrievalSettings, ChosenSets, ChosenEvaluation, ReportSettings)
 class WriteReport(StageOfModel):
     """Write an HTML page on the data, the groups, the training and the evaluation, with pictures."""
 

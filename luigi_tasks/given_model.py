@@ -1,6 +1,7 @@
 """The parameters that follow from a given model or evaluation: network, image size, threshold, folders."""
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -10,19 +11,22 @@ from data_manifest.errors import UserError
 from data_manifest.settings import flag_of
 from data_manifest.store.find import find_artifact, read_recipe_of
 from data_manifest.store.recipe import is_published, read_recipe
-from evaluation.descriptors.trained_model import TrainedModel, find_model
+from evaluation.descriptors.trained_model import TrainedModel
+from methods.find_method import Method, find
+from methods.settings import FLAGS, MethodSettings
 from pipeline.dataset_layout import ArtifactsSettings
+from training.network.settings import NetworkSettings
 from training.recipe import DATA_SET, STAGE
 
 EVALUATIONS = ("evaluation", "comparison")  # stages
 FOLDERS = ("dataset_folder", "train_folder", "val_folder", "test_folder", "photos_folder")
 NETWORK = ("backbone", "fc_output_dim", "grayscale")  # may be given, if the model has them
 Values = Mapping[str, Any]
-pinned_model: Callable[[str], TrainedModel] = functools.cache(find_model)  # may load or download it
+pinned_model: Callable[[str, MethodSettings], TrainedModel] = functools.cache(find)  # may load or download it
 
 
 def with_model(values: Values, given: Collection[str]) -> dict[str, Any]:
-    """Return the parameters of a task, completed from the model that --model or --resume-model names.
+    """Return the parameters of a task, completed from the model or method that one of its parameters names.
 
     Args:
         values: All parameters.
@@ -31,12 +35,21 @@ def with_model(values: Values, given: Collection[str]) -> dict[str, Any]:
     Raises:
         UserError: There is no such model, its network is not the given one, or its data set is unknown.
     """
-    model, resumed = values["model"], values["resume_model"]
-    if model is None and resumed is None:
-        return dict(values)
+    model, resumed, settings = values["model"], values["resume_model"], method_settings(values)
     if model is not None and resumed is not None:
         raise UserError(f"model = {model} and resume_model = {resumed} name the same thing. Give only --model.")
-    found = pinned_model(str(model or resumed))
+    model = model or resumed
+    if model is not None and settings.reference is not None:
+        raise UserError(f"model = {model}: the model is {settings.reference}. Give only one of the two.")
+    if (given_model := model or settings.reference) is None:
+        check_no_inputs(values, "no method is given")
+        return dict(values)
+    # A clone of the task names the method as its model.
+    found = pinned_model(str(given_model), settings.inputs)
+    if isinstance(found, Method):
+        _check_method(found, values, given)
+        return {**values, **dict.fromkeys(FLAGS), "model": str(given_model), "resume_model": None}
+    check_no_inputs(values, f"{given_model} is no method")
     network = {name: getattr(found, name) for name in NETWORK}
     for name, value in network.items():
         if name in given and values[name] != value:
@@ -50,6 +63,29 @@ def with_model(values: Values, given: Collection[str]) -> dict[str, Any]:
     defaults = {name: value for name, value in more.items() if name in values and name not in given}
     name = str(found.path.parent if recipe else model or resumed)
     return {**values, **defaults, **network, "model": name, "resume_model": None}
+
+
+def method_settings(values: Values) -> MethodSettings:
+    """Return the settings of a method from the parameters of a task."""
+    return MethodSettings(**{field.name: values[field.name] for field in dataclasses.fields(MethodSettings)})
+
+
+def _check_method(method: Method, values: Values, given: Collection[str]) -> None:
+    """Raise UserError if parameters are given that a method replaces, or if two sizes are."""
+    for name in NETWORK:
+        if name in given and values[name] != NetworkSettings.__dataclass_fields__[name].default:
+            raise UserError(f"{name} = {values[name]}: {method.backbone} is a method. Leave out {flag_of(name)}.")
+    if values["train_new"]:
+        raise UserError(f"train_new: {method.backbone} is a method and not trained. Leave it out.")
+    if values["input_size"] and values["resize_test_imgs"]:
+        raise UserError(f"input_size = {values['input_size']} and resize_test_imgs: give only one of the two.")
+
+
+def check_no_inputs(values: Values, reason: str) -> None:
+    """Raise UserError for sizes that only methods have."""
+    for name in ("input_size", "input_multiple"):
+        if values[name] is not None:
+            raise UserError(f"{name} = {values[name]}: no effect, because {reason}. Leave out {flag_of(name)}.")
 
 
 def _evaluation(model: TrainedModel, recipe: Values) -> dict[str, Any]:

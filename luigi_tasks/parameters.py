@@ -21,7 +21,7 @@ OTHER_PLACES = {"dask_scheduler": ("dask", "scheduler")}  # section and name of 
 INSIGNIFICANT = (  # parameters that never change an artifact, so that they do not make another task
     *("rescan", "device", "num_workers", "num_processes", "augmentation_device", "compile", "max_skipped_share"),
     *("infer_batch_size", "dask_scheduler", "checkpoint_minutes", "checkpoint_iterations", "tensorboard"),
-    *("cudnn_benchmark", "gradient_checkpointing", "shard_classifier", "train_new"),
+    *("cudnn_benchmark", "gradient_checkpointing", "shard_classifier", "train_new", "trust_repo"),
 )
 PLACES: dict[str, tuple[str, str]] = {}  # section and name in the configuration of each parameter that a task takes
 TaskKind = TypeVar("TaskKind", bound=luigi.Task)

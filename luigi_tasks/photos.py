@@ -8,6 +8,8 @@ from typing import Any
 import polars as pl
 
 from data_manifest.errors import UserError
+from data_manifest.progress import working
+from data_manifest.settings import flag_of
 from data_manifest.store.find import find_artifact
 from data_manifest.tables import scan_rejects
 from evaluation.__main__ import DATABASE
@@ -15,6 +17,10 @@ from evaluation.__main__ import add_localize as add_localize_in_artifacts
 from evaluation.__main__ import localize as localize_in_artifacts
 from evaluation.localization.find_photos import find_photos
 from luigi_tasks.evaluation import ExtractDescriptors
+from luigi_tasks.given_model import check_no_inputs, pinned_model
+from luigi_tasks.parameters import parameters_of
+from methods.find_method import Method
+from methods.settings import METHOD_INPUTS, MethodSettings
 from pipeline.dataset_layout import PHOTOS
 from pipeline.sources.make_source import source_of
 
@@ -28,6 +34,9 @@ def add_localize(parser: argparse.ArgumentParser) -> None:
     for action in parser._actions:
         if action.dest == "database":
             action.help = f"folder of photos with positions in EXIF or in SF-XL's names, or {DATABASE}"
+        if action.dest == "model":
+            action.help = f"{action.help}; or a method: a name (MegaLoc), REPO:ENTRY, FILE.py:FUNCTION"
+    add_inputs(parser)
     parser.add_argument(
         "--artifacts-folder",
         type=Path,
@@ -37,15 +46,29 @@ def add_localize(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=localize)
 
 
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of methods."""
+    parameters = parameters_of("ExtractDescriptors")
+    parser.add_argument("--trust-repo", action="store_true", help=parameters["trust_repo"].description)
+    for name in ("input_size", "input_multiple"):
+        text = parameters[name].description
+        parser.add_argument(flag_of(name), default=None, metavar="PIXELS", help=text)
+
+
 def localize(options: argparse.Namespace) -> int:
     """Show where photos were taken; return 1 if one of them cannot be opened."""
     find_photos(options.photos)  # before the database is embedded
+    inputs = {name: getattr(options, name) for name in METHOD_INPUTS}
+    with working("loading the model"):
+        model = pinned_model(options.model, MethodSettings(**inputs))
+    if not isinstance(model, Method):
+        check_no_inputs(inputs, f"{options.model} is no method")
     if is_folder_of_photos(options.database):
         more = {"device": options.device, "num_workers": options.num_workers}
         if options.artifacts_folder is not None:
             more["artifacts_folder"] = options.artifacts_folder
-        options.database = database_of_photos(options.model, options.database, **more)
-    return localize_in_artifacts(options)
+        options.database = database_of_photos(options.model, options.database, **inputs, **more)
+    return localize_in_artifacts(options, model)
 
 
 def is_folder_of_photos(path: Path) -> bool:

@@ -13,6 +13,7 @@ from luigi_tasks.data import StageOfImages
 from luigi_tasks.given_model import pinned_model, with_model
 from luigi_tasks.other_models import check_no_other_models
 from luigi_tasks.training import TrainCosPlace
+from methods.settings import MethodSettings
 from training.data.settings import AugmentationSettings
 from training.network.settings import MODEL_FILE, NetworkSettings
 from training.settings import RuntimeSettings
@@ -56,7 +57,7 @@ class StageOfModel(StageOfImages):
     def digests(self) -> ModelDigests:
         """Return the digests and the network of the model."""
         if self.model:
-            return pinned_model(self.model).digests
+            return self.trained_model().digests
         model = self.trained_model()
         if is_published(model.path.parent):
             return model.digests
@@ -65,7 +66,7 @@ class StageOfModel(StageOfImages):
     def trained_model(self) -> TrainedModel:
         """Return the model to load."""
         if self.model:
-            return pinned_model(self.model)
+            return pinned_model(self.model, self.settings(MethodSettings))
         (training,) = self.training()
         network = self.settings(NetworkSettings)
         return TrainedModel(training.artifact() / MODEL_FILE, network.backbone, network.fc_output_dim)

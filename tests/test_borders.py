@@ -13,7 +13,7 @@ import pytest
 
 from tests.helpers import ROOT
 
-PACKAGES = ("data_manifest", "pipeline", "training", "evaluation", "export")
+PACKAGES = ("data_manifest", "pipeline", "training", "evaluation", "export", "methods")
 DRAWING = {"matplotlib", "mpl_toolkits", "jinja2", "markupsafe"}
 TABLES = {"numpy", "polars", "pyarrow"}
 ALLOWED = {
@@ -39,6 +39,7 @@ ALLOWED = {
         *("export", "evaluation", "training", "data_manifest", "torch", "onnx", "onnxruntime", "huggingface_hub"),
         *("numpy", "polars"),
     },
+    "methods": {"methods", "evaluation", "training", "data_manifest", "torch"},
 }
 MAX_ENTRIES = 12
 NAMES_OF_EVERY_FOLDER = {"__init__.py", "__main__.py", "settings.py"}
@@ -110,8 +111,8 @@ def test_only_workflows_and_the_command_line_import_luigi_tasks() -> None:
             assert not packages_of(imports_of(file)) & {"workflows", "luigi_tasks"}, file
 
 
-def test_evaluation_and_export_import_only_the_network_of_training() -> None:
-    for file in (*files_of("evaluation"), *files_of("export")):
+def test_later_packages_import_only_the_network_of_training() -> None:
+    for file in (*files_of("evaluation"), *files_of("export"), *files_of("methods")):
         for name in imports_of(file):
             assert not is_within(name, "training") or is_within(name, "training.network"), (file, name)
 

@@ -25,6 +25,7 @@ from data_manifest.tables import write_table
 from evaluation.descriptors.chunked_array import ChunkedArray
 from evaluation.descriptors.extract import CHUNK_IMAGES, Descriptors, extract_chunks
 from evaluation.descriptors.image_list import ImageList
+from evaluation.descriptors.open_image import size_rule_of
 from evaluation.descriptors.trained_model import TrainedModel
 from evaluation.recipe import descriptors_recipe
 from evaluation.settings import Extraction
@@ -66,7 +67,7 @@ def build_descriptors(
         write_run_file(run, recipe)
         states = images.read_states()
         preprocessing = preprocessing_of(model.network)
-        opened = preprocessing.mode, preprocessing.interpolation
+        opened = preprocessing.mode, preprocessing.interpolation, size_rule_of(model.network)
         dataset = images.dataset(images.read(), extraction.resized_to, *opened)
         array = ChunkedArray(run / ARRAY, (len(dataset), model.fc_output_dim))
         if array.done:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from data_manifest.errors import UserError
-from evaluation.descriptors.open_image import open_image, resize_shorter_side
+from evaluation.descriptors.open_image import ANY_SIZE, SizeRule, open_image, resize
 
 
 class ImageDataset(Dataset[Tensor]):
@@ -22,6 +22,7 @@ class ImageDataset(Dataset[Tensor]):
         resized_to: Pixels of the shorter side; None keeps each image's own size.
         mode: Mode of Pillow: RGB, or L for grayscale.
         interpolation: bilinear or bicubic, if images are resized.
+        size_rule: Sizes that the network takes.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class ImageDataset(Dataset[Tensor]):
         resized_to: int | None = None,
         mode: str = "RGB",
         interpolation: str = "bilinear",
+        size_rule: SizeRule = ANY_SIZE,
     ) -> None:
         if resized_to is not None and resized_to < 1:
             raise UserError(f"image_size = {resized_to}: must be at least 1 pixel")
@@ -39,6 +41,7 @@ class ImageDataset(Dataset[Tensor]):
         self.resized_to = resized_to
         self.mode = mode
         self.interpolation = interpolation
+        self.size_rule = size_rule
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -49,9 +52,7 @@ class ImageDataset(Dataset[Tensor]):
 
     def __getitem__(self, row: int) -> Tensor:
         image = open_image(self.path(row), self.mode)
-        if self.resized_to is not None:
-            image = resize_shorter_side(image, self.resized_to, self.interpolation)
-        return to_tensor(image)
+        return to_tensor(resize(image, self.resized_to, self.interpolation, self.size_rule))
 
 
 def to_tensor(image: Image.Image) -> Tensor:

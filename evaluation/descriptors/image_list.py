@@ -12,6 +12,7 @@ from data_manifest.inspect.summary import count_reasons
 from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
 from evaluation.descriptors.image_dataset import ImageDataset
+from evaluation.descriptors.open_image import ANY_SIZE, SizeRule
 from evaluation.recipe import ImageDigests
 from evaluation.settings import POSITION_COLUMNS
 
@@ -68,7 +69,13 @@ class ImageList:
         return manifest
 
     def dataset(
-        self, manifest: pl.DataFrame, resized_to: int | None, mode: str = "RGB", interpolation: str = "bilinear"
+        self,
+        manifest: pl.DataFrame,
+        resized_to: int | None,
+        mode: str = "RGB",
+        interpolation: str = "bilinear",
+        size_rule: SizeRule = ANY_SIZE,
     ) -> ImageDataset:
         """Return the images of the rows of `read`, opened and resized as `ImageDataset` does."""
-        return ImageDataset(self.images_folder, manifest["path"].to_arrow(), resized_to, mode, interpolation)
+        paths = manifest["path"].to_arrow()
+        return ImageDataset(self.images_folder, paths, resized_to, mode, interpolation, size_rule)

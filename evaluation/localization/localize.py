@@ -21,7 +21,7 @@ from evaluation.descriptors.build_descriptors import FILES, open_descriptors
 from evaluation.descriptors.extract import embed
 from evaluation.descriptors.fuse_conv_bn import fuse_conv_bn
 from evaluation.descriptors.image_dataset import to_tensor
-from evaluation.descriptors.open_image import open_image, resize_shorter_side
+from evaluation.descriptors.open_image import open_image, resize, size_rule_of
 from evaluation.descriptors.trained_model import TrainedModel
 from evaluation.localization.find_database import Database
 from evaluation.localization.find_photos import no_photo
@@ -148,11 +148,11 @@ class Localizer:
 
     def _read(self, photo: Path) -> Tensor:
         """Return a photo at the scale of the database images: a phone's has many times their pixels."""
-        preprocessing = preprocessing_of(self._network)
+        preprocessing, rule = preprocessing_of(self._network), size_rule_of(self._network)
         image = open_image(photo, preprocessing.mode, min_side=self._shorter_side)
-        if self.database.extraction.resized_to is not None or min(image.size) > self._shorter_side:
-            image = resize_shorter_side(image, self._shorter_side, preprocessing.interpolation)
-        return to_tensor(image)
+        is_larger = rule.exact is None and min(image.size) > self._shorter_side
+        shorter_side = self._shorter_side if is_larger else self.database.extraction.resized_to
+        return to_tensor(resize(image, shorter_side, preprocessing.interpolation, rule))
 
 
 def _finite(distance: float) -> float | None:

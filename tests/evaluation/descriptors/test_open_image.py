@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from data_manifest.errors import UserError
-from evaluation.descriptors.open_image import open_image, resize_shorter_side
+from evaluation.descriptors.open_image import open_image, resize
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK"])
@@ -20,13 +20,13 @@ def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
     ("size", "resized"), [((640, 480), (682, 512)), ((480, 640), (512, 682)), ((64, 64), (512, 512))]
 )
 def test_the_shorter_side_is_resized_and_proportions_kept(size: tuple[int, int], resized: tuple[int, int]) -> None:
-    assert resize_shorter_side(Image.new("RGB", size), 512).size == resized
+    assert resize(Image.new("RGB", size), 512).size == resized
 
 
 def test_resizing_is_antialiased() -> None:
     stripes = np.zeros((64, 64, 3), dtype=np.uint8)
     stripes[:, ::2] = 255  # a filter that skips pixels would only see one colour
-    shrunk = np.asarray(resize_shorter_side(Image.fromarray(stripes), 8))
+    shrunk = np.asarray(resize(Image.fromarray(stripes), 8))
     np.testing.assert_allclose(shrunk[:, 1:-1], 127.5, atol=10)
 
 
