@@ -134,10 +134,13 @@ def _code_of(folder: Path) -> Iterator[set[Path]]:
 
     Another repository may have modules of the same names.
     """
-    before, files = set(sys.modules), set[Path]()
+    before, files, writes_nothing = set(sys.modules), set[Path](), sys.dont_write_bytecode
+    # Compiled files are compared by seconds, so that they may be older than the code that the digest is of.
+    sys.dont_write_bytecode = True
     try:
         yield files
     finally:
+        sys.dont_write_bytecode = writes_nothing
         for name in sys.modules.keys() - before:
             place = _place_of(sys.modules[name])
             if place and any(place.is_relative_to(each) for each in (folder, hub_folder().resolve())):
@@ -156,19 +159,17 @@ def _place_of(module: ModuleType) -> Path | None:
 
 
 def _functions_in(file: Path) -> list[str]:
-    """Return the public names that a Python file defines or imports at its top; raises UserError if it is no Python."""
+    """Return the public functions that a Python file defines or imports; raises UserError if it is no Python."""
     try:
         tree = ast.parse(file.read_text())
     except (OSError, ValueError, SyntaxError) as error:
         raise UserError(f"{file} cannot be read as Python: {_reason(error)}.") from error
     names: list[str] = []
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        if isinstance(node, ast.FunctionDef):
             names.append(node.name)
         elif isinstance(node, ast.ImportFrom):
             names += [each.asname or each.name for each in node.names]
-        elif isinstance(node, ast.Assign):
-            names += [each.id for each in node.targets if isinstance(each, ast.Name)]
     return [name for name in names if not name.startswith("_")]
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from data_manifest.command_line.closest import closest_or, letters_of
-from data_manifest.errors import UserError
 from data_manifest.images.image_size import ImageSize
 
 SEE_REPOSITORY = "see its repository"  # where the licence could not be confirmed
@@ -74,9 +73,9 @@ def name_of(word: str) -> str | None:
     return {letters_of(name): name for name in NAMED_METHODS}.get(letters_of(word))
 
 
-def check_name(word: str) -> str:
-    """Return the name of a method from a word; raises UserError, with the closest and all names, if there is none."""
+def checked_name(word: str) -> str:
+    """Return the name of a method from a word; raises ValueError, with the closest and all names, if there is none."""
     if (name := name_of(word)) is not None:
         return name
     names = ", ".join(NAMED_METHODS)
-    raise UserError(f"method = {word}: no such method. {closest_or(word, NAMED_METHODS, '')} Known: {names}.")
+    raise ValueError(f"no such method. {closest_or(word, NAMED_METHODS, '')} Known: {names}.".replace("  ", " "))

@@ -8,7 +8,7 @@ from data_manifest.errors import UserError
 from data_manifest.images.image_size import ImageSize
 from data_manifest.settings import Settings, setting
 from methods.entry import entry_of_file, entry_of_hub
-from methods.named_methods import check_name
+from methods.named_methods import checked_name
 
 FLAGS = ("method", "hub", "method_module")  # each names a method
 METHOD_INPUTS = ("trust_repo", "input_size", "input_multiple")
@@ -21,7 +21,7 @@ class MethodSettings(Settings):
     title = "Method"
 
     method: str | None = setting(
-        None, "published method in place of a model, such as MegaLoc: `cosplace methods` lists them", form=check_name
+        None, "published method in place of a model, such as MegaLoc: `cosplace methods` lists them", form=checked_name
     )
     hub: str | None = setting(
         None,
