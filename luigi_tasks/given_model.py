@@ -12,7 +12,8 @@ from data_manifest.settings import flag_of
 from data_manifest.store.find import find_artifact, read_recipe_of
 from data_manifest.store.recipe import is_published, read_recipe
 from evaluation.descriptors.trained_model import TrainedModel
-from methods.find_method import Method, find
+from methods.entry import Entry, entry_of
+from methods.find_method import find
 from methods.settings import FLAGS, MethodSettings
 from pipeline.dataset_layout import ArtifactsSettings
 from training.network.settings import NetworkSettings
@@ -35,21 +36,17 @@ def with_model(values: Values, given: Collection[str]) -> dict[str, Any]:
     Raises:
         UserError: There is no such model, its network is not the given one, or its data set is unknown.
     """
-    model, resumed, settings = values["model"], values["resume_model"], method_settings(values)
-    if model is not None and resumed is not None:
-        raise UserError(f"model = {model} and resume_model = {resumed} name the same thing. Give only --model.")
-    model = model or resumed
-    if model is not None and settings.reference is not None:
-        raise UserError(f"model = {model}: the model is {settings.reference}. Give only one of the two.")
-    if (given_model := model or settings.reference) is None:
-        check_no_inputs(values, "no method is given")
+    reference, inputs = _reference(values), _method_settings(values).inputs
+    entry = reference and entry_of(reference)
+    if not entry:
+        check_no_inputs(values, f"{reference} is no method" if reference else "no method is given")
+    if reference is None:
         return dict(values)
-    # A clone of the task names the method as its model.
-    found = pinned_model(str(given_model), settings.inputs)
-    if isinstance(found, Method):
-        _check_method(found, values, given)
-        return {**values, **dict.fromkeys(FLAGS), "model": str(given_model), "resume_model": None}
-    check_no_inputs(values, f"{given_model} is no method")
+    if entry:
+        _check_method(entry, values, given)
+        pinned_model(reference, inputs)  # fails early; clones name the method as their model
+        return {**values, **dict.fromkeys(FLAGS), "model": reference, "resume_model": None}
+    found = pinned_model(reference, inputs)
     network = {name: getattr(found, name) for name in NETWORK}
     for name, value in network.items():
         if name in given and values[name] != value:
@@ -61,22 +58,32 @@ def with_model(values: Values, given: Collection[str]) -> dict[str, Any]:
         **_artifacts(found.path, recipe, values),
     }
     defaults = {name: value for name, value in more.items() if name in values and name not in given}
-    name = str(found.path.parent if recipe else model or resumed)
+    name = str(found.path.parent if recipe else reference)
     return {**values, **defaults, **network, "model": name, "resume_model": None}
 
 
-def method_settings(values: Values) -> MethodSettings:
-    """Return the settings of a method from the parameters of a task."""
+def _reference(values: Values) -> str | None:
+    """Return the model or method that the parameters name; raises UserError if they name two."""
+    model, resumed, method = values["model"], values["resume_model"], _method_settings(values).reference
+    if model is not None and resumed is not None:
+        raise UserError(f"model = {model} and resume_model = {resumed} name the same thing. Give only --model.")
+    found = model or resumed
+    if found is not None and method is not None:
+        raise UserError(f"model = {found} and the method {method}: give only one of the two.")
+    return None if found is None and method is None else str(found or method)
+
+
+def _method_settings(values: Values) -> MethodSettings:
     return MethodSettings(**{field.name: values[field.name] for field in dataclasses.fields(MethodSettings)})
 
 
-def _check_method(method: Method, values: Values, given: Collection[str]) -> None:
-    """Raise UserError if parameters are given that a method replaces, or if two sizes are."""
+def _check_method(entry: Entry, values: Values, given: Collection[str]) -> None:
+    """Raise UserError if parameters of trained models are given, or if two sizes are."""
     for name in NETWORK:
         if name in given and values[name] != NetworkSettings.__dataclass_fields__[name].default:
-            raise UserError(f"{name} = {values[name]}: {method.backbone} is a method. Leave out {flag_of(name)}.")
+            raise UserError(f"{name} = {values[name]}: {entry.shown} is a method. Leave out {flag_of(name)}.")
     if values["train_new"]:
-        raise UserError(f"train_new: {method.backbone} is a method and not trained. Leave it out.")
+        raise UserError(f"train_new: {entry.shown} is a method and not trained. Leave it out.")
     if values["input_size"] and values["resize_test_imgs"]:
         raise UserError(f"input_size = {values['input_size']} and resize_test_imgs: give only one of the two.")
 

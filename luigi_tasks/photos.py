@@ -8,7 +8,6 @@ from typing import Any
 import polars as pl
 
 from data_manifest.errors import UserError
-from data_manifest.progress import working
 from data_manifest.settings import flag_of
 from data_manifest.store.find import find_artifact
 from data_manifest.tables import scan_rejects
@@ -59,8 +58,7 @@ def localize(options: argparse.Namespace) -> int:
     """Show where photos were taken; return 1 if one of them cannot be opened."""
     find_photos(options.photos)  # before the database is embedded
     inputs = {name: getattr(options, name) for name in METHOD_INPUTS}
-    with working("loading the model"):
-        model = pinned_model(options.model, MethodSettings(**inputs))
+    model = pinned_model(options.model, MethodSettings(**inputs))
     if not isinstance(model, Method):
         check_no_inputs(inputs, f"{options.model} is no method")
     if is_folder_of_photos(options.database):

@@ -60,7 +60,8 @@ def find(given: str, settings: MethodSettings) -> TrainedModel:
     """
     entry = entry_of(given)
     if entry is None:
-        return find_model(given)
+        with working("loading the model"):
+            return find_model(given)
     if not (entry.is_file or settings.trust_repo):
         raise UserError(f"{given} runs code of others: {entry}. Pass --trust-repo if you trust this repository.")
     network, identity = None, read_record(entry, settings)

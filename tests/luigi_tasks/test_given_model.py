@@ -10,6 +10,7 @@ from data_manifest.errors import UserError
 from data_manifest.store.publish import publishing
 from data_manifest.store.recipe import Recipe
 from tests.helpers import write_images
+from tests.methods.conftest import write_repository
 from training.network.model import GeoLocalizationNet
 from training.network.weights import save_network
 
@@ -128,3 +129,38 @@ def test_a_report_takes_an_evaluation_or_a_model(trained: Path, tmp_path: Path) 
         report(evaluation=evaluation, model=str(trained))
     with pytest.raises(UserError, match=r"is of the stage groups: WriteReport needs evaluation or comparison"):
         report(evaluation=groups)
+
+
+def test_a_method_takes_the_place_of_a_model(photos: Path, tmp_path: Path) -> None:
+    hub = f"{write_repository(tmp_path / 'repository')}:colours(dim=2)"
+    others: dict[str, Any] = {"dataset_folder": photos, "artifacts_folder": tmp_path / "artifacts", "trust_repo": True}
+    task = evaluate(hub=hub, **others)
+    assert (task.model, task.hub, task.training()) == (hub, None, [])
+    assert evaluate(model=hub, **others).task_id == task.task_id
+    assert (task.digests().backbone, task.digests().fc_output_dim) == ("repository:colours", 2)
+    assert (task.backbone, task.resize_test_imgs) == ("ResNet18", False), "those of a training have no effect"
+    assert task.clone(type(task)).trained_model() is task.trained_model(), "loaded once"
+    sized = evaluate(hub=hub, input_multiple=4, **others)
+    assert sized.digests() != task.digests()
+    assert evaluate(hub=hub, resize_test_imgs=True, image_size=64, **others).extraction().resized_to == 64
+
+
+@pytest.mark.parametrize(
+    ("parameters", "problem"),
+    [
+        ({"method": "MegaLok"}, r"method = 'MegaLok': no such method\. Closest: MegaLoc"),
+        ({"method": "SALAD"}, r"^SALAD runs code of others: .* Pass --trust-repo"),
+        ({"method": "SALAD", "hub": "a/b:c"}, "give only one of the two"),
+        ({"method": "SALAD", "model": "a.pth"}, r"model = a\.pth and the method SALAD: give only one of the two"),
+        ({"method": "SALAD", "fc_output_dim": 8}, r"fc_output_dim = 8: SALAD is a method\. Leave out --fc-output-dim"),
+        ({"method": "SALAD", "train_new": True}, "train_new: SALAD is a method and not trained"),
+        ({"method": "SALAD", "input_size": 224, "resize_test_imgs": True}, "input_size = 224 and resize_test_imgs"),
+        ({"hub": "repository"}, "hub = repository: expected REPO:ENTRY"),
+        ({"method_module": "net.py"}, r"method_module = net\.py: expected FILE\.py:FUNCTION"),
+        ({"input_multiple": 14}, r"input_multiple = 14: no effect, because no method is given\. Leave out --input-mul"),
+        ({"model": "none.pth", "input_size": 224}, r"input_size = 224: no effect, because none\.pth is no method"),
+    ],
+)
+def test_contradictions_with_methods_are_errors(parameters: dict[str, Any], problem: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=problem):
+        evaluate(dataset_folder=tmp_path, **parameters)

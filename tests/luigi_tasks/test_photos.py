@@ -10,9 +10,11 @@ import torch
 from PIL import ExifTags, Image
 
 from data_manifest.command_line.command_parser import CommandParser
+from data_manifest.errors import UserError
 from data_manifest.store.find import list_artifacts
 from data_manifest.store.recipe import read_recipe
 from tests.helpers import write_images
+from tests.methods.conftest import write_repository
 from training.network.model import GeoLocalizationNet
 from training.network.weights import save_network
 
@@ -39,14 +41,15 @@ def localize(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     torch.manual_seed(0)
     save_network(GeoLocalizationNet("SqueezeNet1_1", 8), tmp_path / "model.pth")
 
-    def run(database: Path, photo: Path) -> dict[str, Any]:
+    def run(database: Path, photo: Path, model: str = "model.pth", *flags: str) -> dict[str, Any]:
         from luigi_tasks.photos import add_localize
 
         parser = CommandParser()
         add_localize(parser)
         folders = ["--database", str(database), "--artifacts-folder", str(tmp_path / "artifacts")]
         machine = ["--device", "cpu", "--num-workers", "0", "--format", "json"]
-        options = parser.parse_args(["--model", str(tmp_path / "model.pth"), *folders, *machine, str(photo)])
+        words = ["--model", str(tmp_path / model), *folders, *flags, *machine, str(photo)]
+        options = parser.parse_args(words)
         assert options.run(options) == 0
         (located,) = json.loads(capsys.readouterr().out)
         return dict(located)
@@ -80,3 +83,15 @@ def test_photos_with_sf_xl_names_need_no_exif(localize: Run, tmp_path: Path) -> 
     write_images(tmp_path / "city", (2015,))
     photo = sorted((tmp_path / "city").iterdir())[3]
     assert localize(tmp_path / "city", photo)["matches"][0]["path"] == photo.name
+
+
+def test_a_method_localizes_and_photos_get_its_size(photos: Path, localize: Run, tmp_path: Path) -> None:
+    write_repository(tmp_path / "repository")
+    entry = "repository:colours(sizes=28)"
+    for flags in (("--input-multiple", "28"), ("--input-size", "56x84")):
+        located = localize(photos, photos / "green.jpg", entry, "--trust-repo", *flags)
+        assert (located["error"], located["matches"][0]["path"]) == (None, "green.jpg")
+    with pytest.raises(UserError, match="runs code of others"):
+        localize(photos, photos / "green.jpg", entry)
+    with pytest.raises(UserError, match=r"input_size = 56: no effect, because .*model\.pth is no method"):
+        localize(photos, photos / "green.jpg", "model.pth", "--input-size", "56")

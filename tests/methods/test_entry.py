@@ -1,6 +1,7 @@
 """References to methods as texts."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,5 +77,6 @@ def test_settings_take_one_method_and_known_names() -> None:
     with pytest.raises(UserError, match=r"method = SALAD and hub = a/b:c: give only one of the two"):
         MethodSettings(method="SALAD", hub="a/b:c")
     for name in ("input_size", "input_multiple"):
+        values: dict[str, Any] = {name: 0}
         with pytest.raises(UserError, match=f"{name} = 0: must be at least 1 pixel"):
-            MethodSettings(**{name: 0})
+            MethodSettings(**values)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 import torch
 
 from data_manifest.errors import UserError
-from evaluation.descriptors.trained_model import TrainedModel
+from data_manifest.images.image_size import ImageSize
 from methods import find_method
 from methods.find_method import Method, find
 from methods.settings import MethodSettings
@@ -86,8 +85,8 @@ def test_the_digests_follow_code_arguments_and_weights(repository: Path, tmp_pat
 def test_repositories_with_modules_of_equal_names_do_not_mix(repository: Path, tmp_path: Path) -> None:
     other = write_repository(tmp_path / "other")
     (other / "colours.py").write_text((other / "colours.py").read_text().replace("+ 1", "+ 100"))
-    both = [found(f"{folder}:colours").network(IMAGES) for folder in (repository, other)]
-    assert not torch.allclose(*both, atol=0.1)
+    one, two = (found(f"{folder}:colours").network(IMAGES) for folder in (repository, other))
+    assert not torch.allclose(one, two, atol=0.1)
     assert "colours" not in sys.modules
 
 
@@ -105,7 +104,7 @@ def test_an_own_file_states_its_preprocessing_and_needs_no_trust(tmp_path: Path)
     changed = found(f"{tmp_path}/net.py:build", MethodSettings())
     assert changed.digests.digest != method.digests.digest
     assert changed.digests.weights == method.digests.weights
-    larger = found(f"{tmp_path}/net.py:build", MethodSettings(input_size="40x50", input_multiple=20))
+    larger = found(f"{tmp_path}/net.py:build", MethodSettings(input_size=ImageSize(40, 50), input_multiple=20))
     assert larger.network.size_rule.size_of(640, 480) == (60, 40)
 
 
@@ -192,12 +191,9 @@ def test_a_downloaded_repository_is_loaded_once_until_a_file_changes(
     with pytest.raises(UserError, match="changed after this command started"):
         _ = stale.network
     assert found(text).digests.digest != stale.digests.digest
-    for change in (
-        lambda: (hub / "checkpoints" / "weights.pth").write_bytes(b"second"),
-        lambda: record.write_text("{"),
-    ):
+    for file, content in ((hub / "checkpoints" / "weights.pth", "second"), (record, "{")):
         count = len(loaded)
-        change()
+        file.write_text(content)
         found(text)
         found(text)
         assert len(loaded) == count + 1
@@ -213,8 +209,3 @@ def test_methods_of_this_machine_are_always_loaded(repository: Path, hub: Path, 
     os.mkdir(tmp_path / "weights")  # noqa: PTH102
     found(f"owner/name:pair(weights='{tmp_path / 'weights'}')")
     assert not (tmp_path / "torch" / "cosplace_methods").exists()
-
-
-def test_a_trained_model_is_no_method() -> None:
-    fields = {name for name in vars(TrainedModel) if not re.match("_", name)}
-    assert fields <= set(dir(Method))

@@ -1,11 +1,14 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
 from data_manifest.errors import UserError
-from evaluation.descriptors.open_image import open_image, resize
+from data_manifest.images.image_size import ImageSize
+from evaluation.descriptors.image_dataset import ImageDataset
+from evaluation.descriptors.open_image import SizeRule, open_image, resize
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK"])
@@ -54,3 +57,26 @@ def test_a_large_jpeg_is_decoded_smaller_but_not_below_min_side(tmp_path: Path) 
     assert open_image(tmp_path / "a.jpg", min_side=75).getpixel((50, 50)) == pytest.approx((200, 100, 50), abs=4)
     Image.new("RGB", (800, 600)).save(tmp_path / "a.png")
     assert open_image(tmp_path / "a.png", min_side=75).size == (800, 600)
+
+
+@pytest.mark.parametrize(
+    ("rule", "shorter_side", "expected"),
+    [
+        (SizeRule(), None, (640, 480)),
+        (SizeRule(), 240, (320, 240)),
+        (SizeRule(multiple_of=14), None, (644, 476)),  # 45.7 and 34.3 patches
+        (SizeRule(multiple_of=14), 240, (322, 238)),
+        (SizeRule(ImageSize(322, 322), 14), None, (322, 322)),
+        (SizeRule(ImageSize(100, 200)), None, (200, 100)),
+        (SizeRule(ImageSize(100, 200)), 240, (320, 240)),
+        (SizeRule(multiple_of=1000), None, (1000, 1000)),  # at least one
+    ],
+)
+def test_images_get_the_size_of_the_rule(
+    rule: SizeRule, shorter_side: int | None, expected: tuple[int, int], tmp_path: Path
+) -> None:
+    photo = Image.effect_noise((640, 480), 80).convert("RGB")
+    assert resize(photo, shorter_side, rule=rule).size == expected
+    photo.save(tmp_path / "a.png")
+    pixels = ImageDataset(tmp_path, pa.array(["a.png"]), shorter_side, size_rule=rule)[0]
+    assert pixels.shape == (3, expected[1], expected[0])
