@@ -137,7 +137,6 @@ COMMANDS: dict[str, TaskCommand | FunctionCommand] = {
         (
             "artifacts/training/sf-xl-processed-train",
             "ResNet50-512 --test-sets tokyo247,nordland,my/town --test-sets-folder vpr-datasets",
-            "--method MegaLoc --trust-repo --test-sets tokyo247 --test-sets-folder vpr-datasets",
         ),
         positionals=("model?",),
     ),
@@ -175,7 +174,7 @@ COMMANDS: dict[str, TaskCommand | FunctionCommand] = {
         ),
     ),
     "methods": FunctionCommand(
-        "list the methods of others that evaluate, embed, localize and report take",
+        "list methods of others, to be evaluated like a model",
         "methods.list_methods",
         ("", "--format json"),
     ),

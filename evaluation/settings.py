@@ -119,8 +119,8 @@ class ModelSettings(Settings):
 
     model: str | None = setting(
         None,
-        "folder of a training (artifacts/training/<data set>), weights or ONNX file, official name such as "
-        "ResNet50-512, or method such as MegaLoc; its recipe gives network, data set and threshold, and nothing is "
+        "folder of a training (artifacts/training/<data set>), weights or ONNX file, name or method "
+        "(ResNet50-512, MegaLoc); its recipe gives network, data set and threshold, and nothing is "
         "trained",
     )
     train_new: bool = setting(False, "train a new model even if others of the same data set exist")

@@ -21,22 +21,22 @@ class MethodSettings(Settings):
     title = "Method"
 
     method: str | None = setting(
-        None, "published method in place of a model, such as MegaLoc: `cosplace methods` lists them", form=checked_name
+        None, "published method, such as MegaLoc; `cosplace methods` lists them", form=checked_name
     )
     hub: str | None = setting(
         None,
-        "torch.hub model in place of a model, as REPO:ENTRY or REPO:ENTRY(name=value,...); REPO is a GitHub owner/name "
-        "or a folder with hubconf.py",
+        "torch.hub model, as REPO:ENTRY; arguments follow, as in REPO:ENTRY(name=value,...); REPO is a GitHub "
+        "owner/name or a folder with hubconf.py",
     )
     method_module: str | None = setting(
-        None, "own network in place of a model, as FILE.py:FUNCTION, which returns a torch.nn.Module"
+        None, "own network, as FILE.py:FUNCTION; the function returns a torch.nn.Module"
     )
-    trust_repo: bool = setting(False, "run the code of the repository that method or hub names")
+    trust_repo: bool = setting(False, "run the code of the method's repository")
     input_size: ImageSize | None = setting(
-        None, "resize images for the method to exactly this size, as in 322 or 480x640; none: as published, or own size"
+        None, "resize images for a method to this size, as in 322 or 480x640; none: as published, or own size"
     )
     input_multiple: int | None = setting(
-        None, "resize the sides of images to the nearest multiple of this many pixels; none: as published, or 1"
+        None, "round the sides of images for a method to multiples of so many pixels; none: as published, or 1"
     )
 
     def check(self) -> None:

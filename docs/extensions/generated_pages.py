@@ -36,7 +36,22 @@ def backbones() -> str:
     return "\n".join(lines)
 
 
-GENERATORS: dict[str, Callable[[], str]] = {"tables": tables, "commands": commands, "backbones": backbones}
+def methods() -> str:
+    """Return a table of the named methods of others."""
+    from methods.list_methods import images_of
+    from methods.named_methods import NAMED_METHODS
+
+    lines = ["| method | repository | dimensions | images | licence | published recalls |", "|---|---|---|---|---|---|"]
+    for name, row in NAMED_METHODS.items():
+        repository = f"[{row.repository}](https://github.com/{row.repository})"
+        facts = f"{row.dimensions:,} | {images_of(row)} | {row.licence} | [paper]({row.paper})"
+        lines.append(f"| {name} | {repository} | {facts} |")
+    return "\n".join(lines)
+
+
+GENERATORS: dict[str, Callable[[], str]] = {
+    **{"tables": tables, "commands": commands, "backbones": backbones, "methods": methods}
+}
 
 
 def fill(app: Sphinx, page: str, source: list[str]) -> None:
