@@ -59,7 +59,7 @@ def entry_of(reference: str) -> Entry | None:
     Raises:
         UserError: The text names a method, but is wrong.
     """
-    if (name := name_of(reference)) is not None:
+    if "/" not in reference and (name := name_of(reference)) is not None:  # ./MegaLoc is a folder
         row = NAMED_METHODS[name]
         return Entry(row.repository, row.entry, row.arguments, name)
     if os.path.exists(reference) or ":" not in reference:  # noqa: PTH110 -- Path drops a last slash

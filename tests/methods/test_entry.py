@@ -27,7 +27,7 @@ def test_a_text_is_a_name_a_hub_entry_a_file_or_no_method(repository: Path, tmp_
         found = entry_of(text)
         assert found is not None
         assert (found.is_file, found.github is not None) == (is_file, is_github)
-    for text in ("ResNet50-512", "model.pth", str(tmp_path), "artifacts/training/city"):
+    for text in ("ResNet50-512", "model.pth", str(tmp_path), "artifacts/training/city", "./MegaLoc"):
         assert entry_of(text) is None
     (tmp_path / "a:b").touch()
     assert entry_of(str(tmp_path / "a:b")) is None, "a file with a colon in its name"
