@@ -32,7 +32,8 @@ def as_text(recalls: pl.DataFrame) -> str:
     """Return recalls as aligned text: one line per test set, published recalls below it, and notes at the end."""
     ks = recalls["k"].unique(maintain_order=True)
     titles = ["", *(f"R@{k} (95 % interval)" for k in ks), "within", "queries", "without a positive", "database"]
-    sets = [_lines(rows) for _, rows in recalls.group_by("test_set", maintain_order=True)]
+    numbered = recalls.with_columns(number=pl.int_range(pl.len()).over("test_set", "k"))  # sets may share a name
+    sets = [_lines(rows) for _, rows in numbered.group_by("test_set", "number", maintain_order=True)]
     aligned = table([titles, *(line for lines in sets for line in lines)], left=range(len(titles)))
     return "\n".join([*(line[2:] for line in aligned), *_notes(recalls)])  # without the indent of `table`
 

@@ -55,7 +55,7 @@ def with_model(values: Values, given: Collection[str]) -> dict[str, Any]:
     more = {
         **_evaluation(found, recipe),
         **_data_set(found.path, recipe, values, given),
-        **_artifacts(found.path, recipe, values),
+        **artifacts_of(found.path, recipe, values),
     }
     defaults = {name: value for name, value in more.items() if name in values and name not in given}
     name = str(found.path.parent if recipe else reference)
@@ -123,7 +123,7 @@ def _data_set(model: Path, recipe: Values, values: Values, given: Collection[str
     return {}
 
 
-def _artifacts(model: Path, recipe: Values, values: Values) -> dict[str, Any]:
+def artifacts_of(model: Path, recipe: Values, values: Values) -> dict[str, Any]:
     """Return the artifacts folder of a training, unless another than the default is configured."""
     training, configured = model.parent, values["artifacts_folder"]
     is_elsewhere = bool(recipe) and training.parents[1].name == STAGE and training.parents[2] != configured.resolve()

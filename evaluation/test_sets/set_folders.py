@@ -49,7 +49,7 @@ def find_sets(chosen: ChosenSets, own: Callable[[str], Path], own_queries: str) 
     if not all(words):
         raise UserError(f"test_sets = {chosen.test_sets!r}: expected names or folders, separated by commas")
     found = [each for word in words for each in _find(word, chosen.test_sets_folder, own)]
-    return list(dict.fromkeys(found))
+    return list({(each.folder.resolve(), each.queries, each.named): each for each in found}.values())
 
 
 def _find(word: str, sets_folder: Path | None, own: Callable[[str], Path]) -> list[SetFolders]:

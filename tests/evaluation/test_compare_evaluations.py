@@ -30,3 +30,14 @@ def test_several_evaluations_are_one_table(city: City, model: TrainedModel, arti
     assert lines[4] == f"WARNING svox-night: {warning}"
     assert compare_evaluations(folders, artifacts) == folder
     assert compare_evaluations(folders[:1], artifacts) == folders[0]
+
+
+def test_sets_of_one_name_have_a_line_each(city: City, model: TrainedModel, artifacts: Path) -> None:
+    database = city("database")
+    evaluations = [
+        evaluate_cosplace(model, database, city(part, shift_m), artifacts, on_cpu(16), named=NAMED_SETS["svox-rain"])
+        for part, shift_m in (("rain", 3.0), ("other", 300.0))
+    ]
+    lines = read_recipe(compare_evaluations(evaluations, artifacts))["summary"]["made"].splitlines()
+    recalls = [line.split()[1] for line in lines if line.startswith("svox-rain")]
+    assert recalls == ["100.0", "0.0"]

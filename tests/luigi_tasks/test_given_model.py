@@ -49,6 +49,14 @@ def evaluate(**parameters: Any) -> Any:
     return workflows.EvaluateCosPlace(**parameters)
 
 
+def test_an_export_goes_to_the_artifacts_of_the_training(trained: Path) -> None:
+    import workflows
+
+    assert workflows.ExportModel(model=str(trained), format="torch").artifacts_folder == trained.parents[2]
+    other = workflows.ExportModel(model=str(trained), format="torch", artifacts_folder="other")
+    assert other.artifacts_folder == Path("other")
+
+
 def all_tasks(task: Any) -> Iterator[Any]:
     yield task
     for each in task.deps():

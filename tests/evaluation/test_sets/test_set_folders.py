@@ -58,6 +58,13 @@ def test_each_folder_of_queries_is_a_test_set(tmp_path: Path) -> None:
     assert find(f"{town / 'queries_night'},{town}") == both[::-1], "each once"
 
 
+def test_a_set_given_by_two_paths_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    town = make(tmp_path / "town", "database", "queries")
+    (tmp_path / "link").symlink_to(town)
+    monkeypatch.chdir(tmp_path)
+    assert len(find(f"town,{town},./town,link")) == 1
+
+
 def test_named_sets_and_folders_with_names_in_the_form_of_sf_xl_are_read_by_names(tmp_path: Path) -> None:
     town = make(tmp_path / "town", "database/empty", "database/more", "queries")
     assert not SetFolders(town, "queries").by_names
