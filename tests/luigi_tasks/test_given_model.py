@@ -52,9 +52,9 @@ def evaluate(**parameters: Any) -> Any:
 def test_an_export_goes_to_the_artifacts_of_the_training(trained: Path) -> None:
     import workflows
 
-    assert workflows.ExportModel(model=str(trained), format="torch").artifacts_folder == trained.parents[2]
-    other = workflows.ExportModel(model=str(trained), format="torch", artifacts_folder="other")
-    assert other.artifacts_folder == Path("other")
+    given: dict[str, Any] = {"model": str(trained), "format": "torch"}
+    assert workflows.ExportModel(**given).artifacts_folder == trained.parents[2]
+    assert workflows.ExportModel(**given, artifacts_folder="other").artifacts_folder == Path("other")
 
 
 def all_tasks(task: Any) -> Iterator[Any]:
