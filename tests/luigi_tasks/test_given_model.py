@@ -54,7 +54,8 @@ def test_an_export_goes_to_the_artifacts_of_the_training(trained: Path) -> None:
 
     given: dict[str, Any] = {"model": str(trained), "format": "torch"}
     assert workflows.ExportModel(**given).artifacts_folder == trained.parents[2]
-    assert workflows.ExportModel(**given, artifacts_folder="other").artifacts_folder == Path("other")
+    other = Path("other")
+    assert workflows.ExportModel(**given, artifacts_folder=other).artifacts_folder == other
 
 
 def all_tasks(task: Any) -> Iterator[Any]:
