@@ -1,0 +1,93 @@
+"""How well three certainties tell correct from incorrect first matches: area under the precision-recall curve.
+
+    python benchmarks/certainty.py WORK [--seeds 2]
+
+On the toy city, which is rendered into WORK unless it is there, and on the photos of Paris if they are next to this
+repository. Per seed, the demo's model is trained on the data set; finished models are not trained again.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from measure import machine, note, table
+
+from data_manifest.store.find import list_current
+from data_manifest.tables import read_table
+from evaluation.metrics.certainty import SIGNS, SIMILARITY
+from evaluation.metrics.precision_recall import Curve, interval_of, resampled_areas
+
+ROOT = Path(__file__).resolve().parent.parent
+PARIS = ROOT.parent / "shared" / "tools" / "make_paris_sample.py"
+CONFIG = ROOT / "cosplace" / "demo" / "toy_city.cfg"
+SIZE = 96  # pixels of the crops of Paris
+DATA_SETS = {  # threshold in metres
+    "city": (10, [sys.executable, "-m", "cosplace.demo.toy_city"]),
+    "paris": (5, [sys.executable, str(PARIS), "--size", str(SIZE)]),
+}
+TITLES = ("data set", "seed", "queries", "R@1", "certainty", "AUPRC (95 % interval)", "against similarity", "at 90 %")
+
+
+def main() -> None:
+    """Measure each data set, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--seeds", type=int, default=2, help="number of seeds, from 0 (default: %(default)s)")
+    options = parser.parse_args()
+    work, rows = options.work.resolve(), []
+    for name, (threshold, make) in DATA_SETS.items():
+        if name == "paris" and not PARIS.is_file():
+            note(f"paris: skipped, no {PARIS}")
+            continue
+        if not (work / name).is_dir():
+            subprocess.run([*make, str(work / name)], cwd=ROOT, check=True)
+        for seed in range(options.seeds):
+            evaluation = evaluate(work / name, work / "artifacts", threshold, seed)
+            rows += [(name, f"{seed}", *row) for row in rows_of(evaluation)]
+    print(f"{machine()}\n\n{table(TITLES, rows)}")
+
+
+def evaluate(images: Path, artifacts: Path, threshold: int, seed: int) -> Path:
+    """Return the evaluation of the demo's model, trained with a seed."""
+    note(f"{images.name}, seed {seed}")
+    command = [sys.executable, "-m", "luigi", "--module", "workflows", "EvaluateCosPlace", "--seed", str(seed)]
+    command += ["--dataset-folder", str(images), "--artifacts-folder", str(artifacts), "--train-new"]
+    command += ["--positive-dist-threshold", str(threshold)]
+    subprocess.run(command, env={**os.environ, "LUIGI_CONFIG_PATH": str(CONFIG)}, cwd=ROOT, check=True)
+    (found,) = (path for path in list_current(artifacts / images.name) if path.parent.parent.name == "evaluation")
+    return found
+
+
+def rows_of(evaluation: Path) -> Iterator[tuple[str, ...]]:
+    """Yield a row per certainty: its area, the difference of the area, and the queries answered at 90 % precision."""
+    certainty, auprc = read_table(evaluation, "certainty"), read_table(evaluation, "auprc")
+    correct = certainty["correct"].to_numpy()
+    curves = {name: Curve.of(name, certainty[name].to_numpy(), correct) for name in SIGNS}
+    drawn = resampled_areas(curves, correct)
+    recall = f"{100 * correct.mean():.1f}"
+    for row in auprc.to_dicts():
+        name = row["certainty"]
+        interval = f"{row['auprc']:.1f} ({row['interval_low']:.1f} to {row['interval_high']:.1f})"
+        yield f"{row['queries']}", recall, name, interval, _gain(auprc, name, drawn), f"{_answered(row):.0f} %"
+
+
+def _gain(auprc: pl.DataFrame, name: str, drawn: dict[str, np.ndarray]) -> str:
+    """Return the difference of the area to that of the similarity, with its interval over the same resamples."""
+    if name == SIMILARITY:
+        return ""
+    areas = dict(auprc.select("certainty", "auprc").iter_rows())
+    low, high = interval_of(100 * (drawn[name] - drawn[SIMILARITY]))
+    return f"{areas[name] - areas[SIMILARITY]:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def _answered(row: dict[str, int]) -> float:
+    return 100 * row["answered_90"] / row["queries"]
+
+
+if __name__ == "__main__":
+    main()
