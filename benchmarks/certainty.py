@@ -1,16 +1,17 @@
 """How well three certainties tell correct from incorrect first matches: area under the precision-recall curve.
 
-    python benchmarks/certainty.py WORK [--seeds 2]
+    python benchmarks/certainty.py WORK [--seeds 2] [--weights squeezenet1_0_imagenet.pt]
 
 On the toy city, which is rendered into WORK unless it is there, and on the photos of Paris if they are next to this
-repository. Per seed, the demo's model is trained on the data set; finished models are not trained again.
+repository. Per seed, the demo's model is trained on the data set; finished models are not trained again. With --weights
+of torchvision's SqueezeNet1_0, that network is measured too, without training.
 """
 
 import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +27,12 @@ ROOT = Path(__file__).resolve().parent.parent
 PARIS = ROOT.parent / "shared" / "tools" / "make_paris_sample.py"
 CONFIG = ROOT / "cosplace" / "demo" / "toy_city.cfg"
 SIZE = 96  # pixels of the crops of Paris
+Model = Sequence[str]  # flags of a training
 DATA_SETS = {  # threshold in metres
     "city": (10, [sys.executable, "-m", "cosplace.demo.toy_city"]),
     "paris": (5, [sys.executable, str(PARIS), "--size", str(SIZE)]),
 }
-TITLES = ("data set", "seed", "queries", "R@1", "certainty", "AUPRC (95 % interval)", "against similarity", "at 90 %")
+TITLES = ("data set", "model", "queries", "R@1", "certainty", "AUPRC (95 % interval)", "against similarity", "at 90 %")
 
 
 def main() -> None:
@@ -38,7 +40,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)
     parser.add_argument("--seeds", type=int, default=2, help="number of seeds, from 0 (default: %(default)s)")
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE", help="weights of SqueezeNet1_0, to measure it untrained"
+    )
     options = parser.parse_args()
+    models: dict[str, Model] = {f"demo, seed {seed}": ("--seed", str(seed)) for seed in range(options.seeds)}
+    if options.weights:
+        weights = str(options.weights.resolve())
+        flags = ("--epochs-num", "0", "--backbone", "SqueezeNet1_0", "--backbone-weights", weights)
+        models["SqueezeNet, untrained"] = (*flags, "--fc-output-dim", "512")
     work, rows = options.work.resolve(), []
     for name, (threshold, make) in DATA_SETS.items():
         if name == "paris" and not PARIS.is_file():
@@ -46,20 +56,21 @@ def main() -> None:
             continue
         if not (work / name).is_dir():
             subprocess.run([*make, str(work / name)], cwd=ROOT, check=True)
-        for seed in range(options.seeds):
-            evaluation = evaluate(work / name, work / "artifacts", threshold, seed)
-            rows += [(name, f"{seed}", *row) for row in rows_of(evaluation)]
+        for model, flags in models.items():
+            note(f"{name}: {model}")
+            evaluation = evaluate(work / name, work / "artifacts", threshold, flags)
+            rows += [(name, model, *row) for row in rows_of(evaluation)]
     print(f"{machine()}\n\n{table(TITLES, rows)}")
 
 
-def evaluate(images: Path, artifacts: Path, threshold: int, seed: int) -> Path:
-    """Return the evaluation of the demo's model, trained with a seed."""
-    note(f"{images.name}, seed {seed}")
-    command = [sys.executable, "-m", "luigi", "--module", "workflows", "EvaluateCosPlace", "--seed", str(seed)]
-    command += ["--dataset-folder", str(images), "--artifacts-folder", str(artifacts), "--train-new"]
+def evaluate(images: Path, artifacts: Path, threshold: int, flags: Model) -> Path:
+    """Return the evaluation of a model that is trained with the demo's settings and these flags."""
+    command = [sys.executable, "-m", "luigi", "--module", "workflows", "EvaluateCosPlace", "--train-new"]
+    command += ["--dataset-folder", str(images), "--artifacts-folder", str(artifacts), *flags]
     command += ["--positive-dist-threshold", str(threshold)]
     subprocess.run(command, env={**os.environ, "LUIGI_CONFIG_PATH": str(CONFIG)}, cwd=ROOT, check=True)
-    (found,) = (path for path in list_current(artifacts / images.name) if path.parent.parent.name == "evaluation")
+    evaluations = (path for path in list_current(artifacts) if path.parent.parent.name == "evaluation")
+    (found,) = (path for path in evaluations if path.parent.name.endswith(f"{images.name}-test-queries_v1"))
     return found
 
 

@@ -50,16 +50,16 @@ def spread(rows: Rows, distances: Floats, database: Positions, limit: float) -> 
     """Return how far the positions of the matches are spread [num_queries], in metres or frames.
 
     This is the root of the weighted variance of the positions, with weights exp(-350 d) for descriptors at distance d:
-    SUE (arXiv 2404.00546, with the constants of its published code), which stays finite because differences are
-    limited. Here those to the first match are, in each coordinate, so that matches in another UTM zone count as far.
+    SUE (arXiv 2404.00546, with the constants of its published code). SUE limits differences to the mean; here those to
+    the first match are limited, in each coordinate, and a match in another UTM zone is at the limit.
     """
     offsets = np.clip(database.metres[rows] - database.metres[rows[:, :1]], -limit, limit)
     offsets[np.isinf(distances_m(database, rows[:, :1], database, rows))] = limit
     weights = np.exp(-SPREAD_SLOPE * (distances - distances.min(axis=1, keepdims=True)))
     weights /= weights.sum(axis=1, keepdims=True)
     means = np.einsum("qk,qkc->qc", weights, offsets)
-    variances = np.einsum("qk,qkc->q", weights, (offsets - means[:, None]) ** 2)
-    return np.sqrt(variances)
+    deviations: Floats = np.sqrt(np.einsum("qk,qkc->q", weights, (offsets - means[:, None]) ** 2))
+    return deviations
 
 
 def certainty_table(queries: pl.Series, found: dict[str, Floats], correct: npt.NDArray[np.bool_]) -> pl.DataFrame:

@@ -1,7 +1,7 @@
 """Precision and recall of answering only the queries that are certain enough, and the area under their curve.
 
-Precision is the share of correct first matches among the answered queries. Recall is the share of answered queries among
-those whose first match is correct, as in the literature (arXiv 2404.00546), so answering every query has recall 1.
+Precision is the share of correct first matches among the answered queries. Recall is the share of answered queries
+among those whose first match is correct, as in the literature (arXiv 2404.00546): it is 1 if all are answered.
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,8 @@ class Curve:
         order = np.argsort(-SIGNS[certainty] * values, kind="stable")
         in_order = values[order]
         ends = np.flatnonzero(np.append(in_order[1:] != in_order[:-1], True))
-        return cls(order, ends, in_order[ends], ends + 1, np.cumsum(correct[order])[ends])
+        hits = correct[order].cumsum(dtype=np.int64)[ends]
+        return cls(order, ends, in_order[ends], ends + 1, hits)
 
     @property
     def precisions(self) -> Floats:
@@ -51,7 +52,8 @@ class Curve:
     @property
     def recalls(self) -> Floats:
         """Recall at each threshold, 0 to 1; 0 if no query is correct."""
-        return self.hits / max(1, self.hits[-1])
+        recalls: Floats = self.hits / max(1, self.hits[-1])
+        return recalls
 
     @property
     def area(self) -> float | None:

@@ -39,7 +39,9 @@ def random_queries(count: int, seed: int = 0) -> tuple[Floats, Bools]:
 
 def table(similarity: Floats, correct: Bools) -> pl.DataFrame:
     columns = {"similarity": similarity, "ratio": 1 - similarity, "spread": 100 - 100 * similarity}
-    return pl.DataFrame({"query_path": [f"{query}.jpg" for query in range(len(correct))], **columns, "correct": correct})
+    return pl.DataFrame(
+        {"query_path": [f"{query}.jpg" for query in range(len(correct))], **columns, "correct": correct}
+    )
 
 
 def test_a_curve_has_every_threshold_once() -> None:
