@@ -28,9 +28,12 @@ PARIS = ROOT.parent / "shared" / "tools" / "make_paris_sample.py"
 CONFIG = ROOT / "cosplace" / "demo" / "toy_city.cfg"
 SIZE = 96  # pixels of the crops of Paris
 Model = Sequence[str]  # flags of a training
-DATA_SETS = {  # threshold in metres
-    "city": (10, [sys.executable, "-m", "cosplace.demo.toy_city"]),
-    "paris": (5, [sys.executable, str(PARIS), "--size", str(SIZE)]),
+DATA_SETS = {  # flags, and the command that makes the images
+    "city": ((), [sys.executable, "-m", "cosplace.demo.toy_city"]),
+    "paris": (  # a seventh of the city's training images
+        ("--positive-dist-threshold", "5", "--iterations-per-epoch", "40"),
+        [sys.executable, str(PARIS), "--size", str(SIZE)],
+    ),
 }
 TITLES = ("data set", "model", "queries", "R@1", "certainty", "AUPRC (95 % interval)", "against similarity", "at 90 %")
 
@@ -50,25 +53,26 @@ def main() -> None:
         flags = ("--epochs-num", "0", "--backbone", "SqueezeNet1_0", "--backbone-weights", weights)
         models["SqueezeNet, untrained"] = (*flags, "--fc-output-dim", "512")
     work, rows = options.work.resolve(), []
-    for name, (threshold, make) in DATA_SETS.items():
+    for name, (of_set, make) in DATA_SETS.items():
         if name == "paris" and not PARIS.is_file():
             note(f"paris: skipped, no {PARIS}")
             continue
         if not (work / name).is_dir():
-            subprocess.run([*make, str(work / name)], cwd=ROOT, check=True)
+            subprocess.run([*make, str(work / name)], cwd=ROOT, stdout=sys.stderr, check=True)
         for model, flags in models.items():
             note(f"{name}: {model}")
-            evaluation = evaluate(work / name, work / "artifacts", threshold, flags)
+            evaluation = evaluate(work / name, work / "artifacts", (*of_set, *flags))
             rows += [(name, model, *row) for row in rows_of(evaluation)]
     print(f"{machine()}\n\n{table(TITLES, rows)}")
 
 
-def evaluate(images: Path, artifacts: Path, threshold: int, flags: Model) -> Path:
+def evaluate(images: Path, artifacts: Path, flags: Model) -> Path:
     """Return the evaluation of a model that is trained with the demo's settings and these flags."""
     command = [sys.executable, "-m", "luigi", "--module", "workflows", "EvaluateCosPlace", "--train-new"]
     command += ["--dataset-folder", str(images), "--artifacts-folder", str(artifacts), *flags]
-    command += ["--positive-dist-threshold", str(threshold)]
-    subprocess.run(command, env={**os.environ, "LUIGI_CONFIG_PATH": str(CONFIG)}, cwd=ROOT, check=True)
+    subprocess.run(
+        command, env={**os.environ, "LUIGI_CONFIG_PATH": str(CONFIG)}, cwd=ROOT, stdout=sys.stderr, check=True
+    )
     evaluations = (path for path in list_current(artifacts) if path.parent.parent.name == "evaluation")
     (found,) = (path for path in evaluations if path.parent.name.endswith(f"{images.name}-test-queries_v1"))
     return found

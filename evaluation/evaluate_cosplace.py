@@ -12,7 +12,7 @@ from evaluation.descriptors.build_descriptors import build_descriptors, open_des
 from evaluation.descriptors.image_list import ImageList
 from evaluation.descriptors.trained_model import TrainedModel
 from evaluation.metrics.evaluation import evaluate_matches, unmeasured
-from evaluation.metrics.precision_recall import auprc_table
+from evaluation.metrics.precision_recall import auprc_table, in_words
 from evaluation.metrics.recalls_table import recalls_table
 from evaluation.recipe import evaluation_recipe, evaluation_settings
 from evaluation.search.find_matches import find_matches
@@ -87,7 +87,7 @@ def evaluate_cosplace(
     warning = recalls["count_warning"][0]
     written = f"; {prediction_file}" if prediction_file else ""
     summary = {
-        "made": f"{evaluation}{written}" + (f"; WARNING: {warning}" if warning else ""),
+        "made": f"{evaluation}{in_words(auprc)}{written}" + (f"; WARNING: {warning}" if warning else ""),
         "database_folder": str(database.images_folder.resolve()),
         "queries_folder": str(queries.images_folder.resolve()),
     }

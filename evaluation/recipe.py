@@ -12,7 +12,7 @@ from evaluation.test_sets.named_sets import NamedSet
 
 VERSION = 5  # raise when equal inputs give other predictions, recalls, breakdowns or certainties
 DESCRIPTORS_VERSION = 3  # raise when equal inputs give other descriptors, or the artifact has other files
-COMPARISON_VERSION = 1  # raise when equal evaluations give another table
+COMPARISON_VERSION = 2  # raise when equal evaluations give another table
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ import polars as pl
 from data_manifest import schemas
 from data_manifest.progress import working
 from data_manifest.tables import make_frame
-from evaluation.metrics.certainty import SIGNS
+from evaluation.metrics.certainty import CALIBRATED, SIGNS
 from evaluation.metrics.recalls import CONFIDENCE, SEED
 
 PRECISIONS = (90, 95)  # percent
@@ -107,7 +107,9 @@ def interval_of(drawn: Floats) -> tuple[float, float]:
 
 @working("measuring the certainties")
 def auprc_table(test_set: str, certainty: pl.DataFrame) -> pl.DataFrame:
-    """Return the table AUPRC of a table CERTAINTY, one row per certainty."""
+    """Return the table AUPRC of a table CERTAINTY, one row per certainty; empty for an empty one."""
+    if certainty.is_empty():
+        return make_frame([], schemas.AUPRC)
     correct = certainty["correct"].to_numpy()
     curves = {name: Curve.of(name, certainty[name].to_numpy(), correct) for name in SIGNS}
     drawn, rows = resampled_areas(curves, correct), []
@@ -128,6 +130,12 @@ def auprc_table(test_set: str, certainty: pl.DataFrame) -> pl.DataFrame:
             row[f"answered_{percent}"] = 0 if point is None else int(curve.answered[point])
         rows.append(row)
     return make_frame(rows, schemas.AUPRC)
+
+
+def in_words(auprc: pl.DataFrame) -> str:
+    """Return the area of the certainty that photos get, to append to the recalls; empty if there is none."""
+    areas = auprc.filter(certainty=CALIBRATED)["auprc"].drop_nulls()
+    return "".join(f", AUPRC {area:.1f} ({CALIBRATED})" for area in areas)
 
 
 def _percent(share: float | None) -> float | None:

@@ -20,7 +20,7 @@ CORRECT = (True, True, True, False, True, False, False, False, False)
 
 
 @pytest.fixture
-def old(town: Town) -> SetResult:
+def result(town: Town) -> SetResult:
     (tested,) = find_inputs(town.evaluation, town.artifacts).test_sets
     return read_result(tested)
 
@@ -39,8 +39,8 @@ def with_certainties(result: SetResult, folder: Path, correct: tuple[bool, ...])
     return dataclasses.replace(result, test_set=dataclasses.replace(result.test_set, evaluation=evaluation))
 
 
-def test_curves_areas_and_thresholds_by_hand(old: SetResult, tmp_path: Path) -> None:
-    section = certainty_section([with_certainties(old, tmp_path, CORRECT)])
+def test_curves_areas_and_thresholds_by_hand(result: SetResult, tmp_path: Path) -> None:
+    section = certainty_section([with_certainties(result, tmp_path, CORRECT)])
     charts, table, *notes = section.blocks
     assert isinstance(charts, Charts)
     curve = charts.plots[0].data.filter(certainty="ratio").drop("certainty")
@@ -60,14 +60,16 @@ def test_curves_areas_and_thresholds_by_hand(old: SetResult, tmp_path: Path) -> 
     assert texts[0] == "For 90 % correct answers, answer if the ratio is at most 0.3: 3 of 9 queries are answered."
 
 
-def test_no_correct_query_and_an_old_evaluation_have_no_curve(old: SetResult, tmp_path: Path) -> None:
+def test_no_correct_query_and_an_old_evaluation_have_no_curve(result: SetResult, tmp_path: Path) -> None:
+    empty = Artifact(tmp_path, result.test_set.evaluation.recipe)
+    old = dataclasses.replace(result, test_set=dataclasses.replace(result.test_set, evaluation=empty))
     assert [type(block) for block in certainty_section([old]).blocks] == [Note]
-    (note,) = certainty_section([with_certainties(old, tmp_path, (False,) * 9)]).blocks
+    (note,) = certainty_section([with_certainties(result, tmp_path, (False,) * 9)]).blocks
     assert isinstance(note, Note)
     assert note.text == "No first match is correct, so there is no curve."
 
 
-def test_the_most_certain_query_may_be_wrong(old: SetResult, tmp_path: Path) -> None:
-    *_, note = certainty_section([with_certainties(old, tmp_path, (False, *CORRECT[1:]))]).blocks
+def test_the_most_certain_query_may_be_wrong(result: SetResult, tmp_path: Path) -> None:
+    *_, note = certainty_section([with_certainties(result, tmp_path, (False, *CORRECT[1:]))]).blocks
     assert isinstance(note, Note)
     assert note.text == "No ratio is certain enough for 95 % correct answers."
