@@ -4,7 +4,7 @@
 
 On the toy city, which is rendered into WORK unless it is there, and on the photos of Paris if they are next to this
 repository. Per seed, the demo's model is trained on the data set; finished models are not trained again. With --weights
-of torchvision's SqueezeNet1_0, that network is measured too, without training.
+of torchvision's SqueezeNet1_0, that network is measured too, before and after 120 iterations.
 """
 
 import argparse
@@ -30,11 +30,12 @@ SIZE = 96  # pixels of the crops of Paris
 Model = Sequence[str]  # flags of a training
 DATA_SETS = {  # flags, and the command that makes the images
     "city": ((), [sys.executable, "-m", "cosplace.demo.toy_city"]),
-    "paris": (  # a seventh of the city's training images
-        ("--positive-dist-threshold", "5", "--iterations-per-epoch", "40"),
+    "paris": (
+        ("--positive-dist-threshold", "5"),
         [sys.executable, str(PARIS), "--size", str(SIZE)],
     ),
 }
+SHORT = ("--epochs-num", "2", "--iterations-per-epoch", "60", "--lr", "1e-4")
 TITLES = ("data set", "model", "queries", "R@1", "certainty", "AUPRC (95 % interval)", "against similarity", "at 90 %")
 
 
@@ -43,15 +44,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)
     parser.add_argument("--seeds", type=int, default=2, help="number of seeds, from 0 (default: %(default)s)")
-    parser.add_argument(
-        "--weights", type=Path, metavar="FILE", help="weights of SqueezeNet1_0, to measure it untrained"
-    )
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="weights of SqueezeNet1_0, to measure it too")
     options = parser.parse_args()
     models: dict[str, Model] = {f"demo, seed {seed}": ("--seed", str(seed)) for seed in range(options.seeds)}
     if options.weights:
-        weights = str(options.weights.resolve())
-        flags = ("--epochs-num", "0", "--backbone", "SqueezeNet1_0", "--backbone-weights", weights)
-        models["SqueezeNet, untrained"] = (*flags, "--fc-output-dim", "512")
+        flags = ("--backbone", "SqueezeNet1_0", "--backbone-weights", str(options.weights.resolve()))
+        flags += ("--fc-output-dim", "512")
+        models["SqueezeNet, untrained"] = (*flags, "--epochs-num", "0")
+        models["SqueezeNet, trained"] = (*flags, *SHORT)
     work, rows = options.work.resolve(), []
     for name, (of_set, make) in DATA_SETS.items():
         if name == "paris" and not PARIS.is_file():

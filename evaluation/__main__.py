@@ -79,7 +79,7 @@ def localize(options: argparse.Namespace, model: "TrainedModel | None" = None) -
         located = localizer.localize(photos, options.top, options.min_certainty)
     print(show(located, options.format, terminal_width()))
     if database.uncalibrated:
-        logger.info("certainty of the photos: %s", database.uncalibrated)
+        logger.info(database.uncalibrated)
     if options.panel is not None:
         draw_panel(located, database.images.images_folder, options.panel)
     return int(any(photo.error is not None for photo in located))

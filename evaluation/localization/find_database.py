@@ -78,6 +78,6 @@ def _why_uncalibrated(model: TrainedModel, images: ImageList, queries: str, inde
     words = ["cosplace", "evaluate", str(model.path), "--test-folder", test_folder, "--test-queries", queries]
     words += ["--index", index] if index != EXACT else []
     return (
-        f"not calibrated: no evaluation of this database and model. Run `{shlex.join(words)}`, and pass its evaluation "
-        f"as --database.{advice}"
+        "certainty not calibrated: no evaluation of this database and model has certainties. "
+        f"Run `{shlex.join(words)}`, and pass its evaluation as --database.{advice}"
     )

@@ -19,7 +19,7 @@ from evaluation.metrics.recalls import CONFIDENCE, SEED
 
 PRECISIONS = (90, 95)  # percent
 RESAMPLES = 1000
-MAX_DRAWN = 4_000_000  # queries drawn at once
+MAX_DRAWN = 1_000_000  # queries drawn at once
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Counts = npt.NDArray[np.int64]
@@ -90,12 +90,13 @@ def resampled_areas(curves: dict[str, Curve], correct: Bools) -> dict[str, Float
     for first in range(0, RESAMPLES, step):
         count = min(step, RESAMPLES - first)
         drawn = generator.integers(0, num_queries, (count, num_queries)) + num_queries * np.arange(count)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
-        times = times[times @ correct > 0]
+        times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.int32)
+        times = times[times[:, correct].any(axis=1)]
         for name, curve in curves.items():
-            in_order = times[:, curve.order]
-            answered = in_order.cumsum(axis=1)[:, curve.ends]
-            areas[name].append(_areas((in_order * correct[curve.order]).cumsum(axis=1)[:, curve.ends], answered))
+            answered = times[:, curve.order]
+            hits = answered * correct[curve.order]
+            counts = [each.cumsum(axis=1, dtype=np.int32)[:, curve.ends] for each in (hits, answered)]
+            areas[name].append(_areas(*counts))
     return {name: np.concatenate(each) for name, each in areas.items()}
 
 

@@ -85,7 +85,9 @@ def test_min_certainty_needs_a_share_and_an_evaluation_of_the_model(
     descriptors = next(path for path in evaluation.parents[2].glob("descriptors/city-database/*") if path.is_dir())
     certain.unlink()
     certain.parent.rmdir()
-    with pytest.raises(UserError, match=r"^--min-certainty 0\.9: not calibrated: no evaluation of this database"):
+    with pytest.raises(
+        UserError, match=r"^--min-certainty 0\.9: certainty not calibrated: no evaluation of this database"
+    ):
         main([*words, str(descriptors), "--min-certainty", "0.9"])
 
 

@@ -73,7 +73,7 @@ def test_an_evaluation_of_this_model_database_and_search_calibrates(
     other_index = find(evaluation, model, "hnsw")
     assert other_index.evaluation is None
     command = f"cosplace evaluate {model.path} --test-folder {tmp_path / 'city'} --test-queries queries --index hnsw"
-    assert f"no evaluation of this database and model. Run `{command}`" in other_index.uncalibrated
+    assert f"no evaluation of this database and model has certainties. Run `{command}`" in other_index.uncalibrated
 
     save_network(GeoLocalizationNet(model.backbone, model.fc_output_dim), tmp_path / "other.pth")
     other = TrainedModel(tmp_path / "other.pth", model.backbone, model.fc_output_dim)
@@ -82,7 +82,9 @@ def test_an_evaluation_of_this_model_database_and_search_calibrates(
     localizer, photo = Localizer(other, uncalibrated), tmp_path / "city" / "queries" / "red.png"
     (located,) = localizer.localize([photo])
     assert located.certainty is None
-    with pytest.raises(UserError, match=r"^--min-certainty 0\.9: not calibrated: no evaluation of this database"):
+    with pytest.raises(
+        UserError, match=r"^--min-certainty 0\.9: certainty not calibrated: no evaluation of this database"
+    ):
         localizer.localize([photo], min_certainty=0.9)
 
 
