@@ -9,7 +9,7 @@ from data_manifest.tables import read_table
 from evaluation.metrics.certainty import CALIBRATED, RATIO, SIGNS, SIMILARITY, SPREAD
 from evaluation.metrics.precision_recall import PRECISIONS, Curve
 from evaluation.report.charts.plot import Plot
-from evaluation.report.charts.style import COLOUR, TALL, new_chart
+from evaluation.report.charts.style import ABOVE, COLOUR, TALL, new_chart
 from evaluation.report.format_values import MISSING, format_percent
 from evaluation.report.page.blocks import Block, Note, Section, Table
 from evaluation.report.sections.query_outcomes import SetResult
@@ -63,7 +63,7 @@ def plot_precision_recall(certainty: pl.DataFrame, auprc: pl.DataFrame) -> Plot:
         x, y = [0.0, *percent["recall"]], [percent["precision"][0], *percent["precision"]]
         axes.step(x, y, where="pre", color=COLOUR[role], linestyle=line, label=name)  # as the area is computed
     axes.set(xlabel="recall, % of the correct first matches", ylabel="precision, %", xlim=(0, 101), ylim=(0, 104))
-    axes.legend(loc="lower left")
+    axes.legend(ncols=len(STYLES), **ABOVE)
     areas = ", ".join(f"{name} {area:.1f}" for name, area in auprc.select("certainty", "auprc").iter_rows())
     alt = f"Precision by recall of each certainty. Areas under the curves, percent: {areas}."
     return Plot("precision_recall", "Precision and recall", alt, figure, pl.concat(curves))
