@@ -20,8 +20,10 @@ from measure import machine, note, table
 
 from data_manifest.store.find import list_current
 from data_manifest.tables import read_table
-from evaluation.metrics.certainty import SIGNS, SIMILARITY
+from evaluation.localization.calibration import Calibration
+from evaluation.metrics.certainty import CALIBRATED, SIGNS, SIMILARITY
 from evaluation.metrics.precision_recall import Curve, interval_of, resampled_areas
+from evaluation.settings import WITHIN_25_M
 
 ROOT = Path(__file__).resolve().parent.parent
 PARIS = ROOT.parent / "shared" / "tools" / "make_paris_sample.py"
@@ -30,13 +32,15 @@ SIZE = 96  # pixels of the crops of Paris
 Model = Sequence[str]  # flags of a training
 DATA_SETS = {  # flags, and the command that makes the images
     "city": ((), [sys.executable, "-m", "cosplace.demo.toy_city"]),
-    "paris": (
-        ("--positive-dist-threshold", "5"),
+    "paris": (  # a seventh of the city's training images
+        ("--positive-dist-threshold", "5", "--iterations-per-epoch", "40"),
         [sys.executable, str(PARIS), "--size", str(SIZE)],
     ),
 }
 SHORT = ("--epochs-num", "2", "--iterations-per-epoch", "60", "--lr", "1e-4")
 TITLES = ("data set", "model", "queries", "R@1", "certainty", "AUPRC (95 % interval)", "against similarity", "at 90 %")
+LEAST = (50, 75, 90)  # percent
+HALVES = ("data set", "model", "at least", "answered", "right, %")
 
 
 def main() -> None:
@@ -52,7 +56,7 @@ def main() -> None:
         flags += ("--fc-output-dim", "512")
         models["SqueezeNet, untrained"] = (*flags, "--epochs-num", "0")
         models["SqueezeNet, trained"] = (*flags, *SHORT)
-    work, rows = options.work.resolve(), []
+    work, rows, halves = options.work.resolve(), [], []
     for name, (of_set, make) in DATA_SETS.items():
         if name == "paris" and not PARIS.is_file():
             note(f"paris: skipped, no {PARIS}")
@@ -63,7 +67,8 @@ def main() -> None:
             note(f"{name}: {model}")
             evaluation = evaluate(work / name, work / "artifacts", (*of_set, *flags))
             rows += [(name, model, *row) for row in rows_of(evaluation)]
-    print(f"{machine()}\n\n{table(TITLES, rows)}")
+            halves += [(name, model, *row) for row in held_out(read_table(evaluation, "certainty"))]
+    print(f"{machine()}\n\n{table(TITLES, rows)}\n\n{table(HALVES, halves)}")
 
 
 def evaluate(images: Path, artifacts: Path, flags: Model) -> Path:
@@ -89,6 +94,19 @@ def rows_of(evaluation: Path) -> Iterator[tuple[str, ...]]:
         name = row["certainty"]
         interval = f"{row['auprc']:.1f} ({row['interval_low']:.1f} to {row['interval_high']:.1f})"
         yield f"{row['queries']}", recall, name, interval, _gain(auprc, name, drawn), f"{_answered(row):.0f} %"
+
+
+def held_out(certainty: pl.DataFrame) -> Iterator[tuple[str, ...]]:
+    """Yield a row per minimum certainty: answers to a random half of the queries, calibrated on the other half."""
+    shuffled = certainty.sample(fraction=1.0, shuffle=True, seed=0)
+    known, asked = shuffled[: len(shuffled) // 2], shuffled[len(shuffled) // 2 :]
+    calibration = Calibration.of(known, WITHIN_25_M)  # its threshold matters only for photos
+    percent = np.array([calibration.certainty_of(value).percent for value in asked[CALIBRATED]])
+    correct = asked["correct"].to_numpy()
+    for least in LEAST:
+        answered = percent >= least
+        right = f"{100 * correct[answered].mean():.1f}" if answered.any() else "-"
+        yield f"{least} %", f"{answered.sum()} of {len(asked)}", right
 
 
 def _gain(auprc: pl.DataFrame, name: str, drawn: dict[str, np.ndarray]) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from data_manifest.store.find import find_recipes
 from data_manifest.store.recipe import Recipe, read_recipe
@@ -48,8 +49,13 @@ class Calibration:
     @classmethod
     def read(cls, evaluation: Path) -> Self:
         """Read the queries of an evaluation."""
-        settings, queries = read_recipe(evaluation)["settings"], read_table(evaluation, TABLE, [CALIBRATED, "correct"])
+        settings = read_recipe(evaluation)["settings"]
         threshold = Threshold(settings["positive_dist_threshold"], settings.get("positive_dist_unit", METRES))
+        return cls.of(read_table(evaluation, TABLE, [CALIBRATED, "correct"]), threshold)
+
+    @classmethod
+    def of(cls, queries: pl.DataFrame, threshold: Threshold) -> Self:
+        """Return the calibration of a table CERTAINTY, of queries with this threshold."""
         values = SIGNS[CALIBRATED] * queries[CALIBRATED].to_numpy()
         order = np.argsort(values, kind="stable")
         return cls(threshold, values[order], queries["correct"].to_numpy()[order])

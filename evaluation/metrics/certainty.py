@@ -8,7 +8,7 @@ from evaluation.metrics.positives import Positions, distances_m
 
 SIMILARITY, RATIO, SPREAD = "similarity", "ratio", "spread"
 SIGNS = {SIMILARITY: 1.0, RATIO: -1.0, SPREAD: -1.0}  # 1: high values are certain
-CALIBRATED = RATIO  # the highest area under the precision-recall curve: benchmarks/RESULTS.md
+CALIBRATED = RATIO  # has the largest area on average: benchmarks/RESULTS.md
 RANKS = 20  # best matches that the ratio considers; every evaluation has them
 SPREAD_RANKS, SPREAD_SLOPE = 10, 350.0  # of SUE
 SPREAD_LIMIT = 20  # thresholds, as SUE's 500 m at 25 m

@@ -4,6 +4,7 @@ import functools
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy.stats import binomtest
 
@@ -20,8 +21,7 @@ from training.network.weights import save_network
 
 
 def calibration(values: list[float], correct: list[bool]) -> Calibration:
-    order = np.argsort(values, kind="stable")
-    return Calibration(WITHIN_25_M, np.array(values)[order], np.array(correct)[order])
+    return Calibration.of(pl.DataFrame({"ratio": [-value for value in values], "correct": correct}), WITHIN_25_M)
 
 
 def test_the_share_is_that_of_the_nearest_queries() -> None:
