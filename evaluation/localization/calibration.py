@@ -17,6 +17,7 @@ from evaluation.metrics.certainty import CALIBRATED, SIGNS
 from evaluation.metrics.recalls import wilson_interval
 from evaluation.recipe import ImageDigests, ModelDigests, files_key
 from evaluation.settings import METRES, Extraction, Threshold
+from evaluation.test_sets.named_sets import has_ground_truth
 
 MIN_QUERIES = 50  # that a share rests on, if the evaluation has as many
 TABLE = "certainty"
@@ -85,7 +86,9 @@ def find_calibration(
     found = [
         folder
         for folder, recipe in find_recipes(artifacts, Recipe("evaluation", "", 0, {}, {}), any_name=True)
-        if (folder / TABLE).is_dir() and _searches(recipe, model, database, extraction, index)
+        if (folder / TABLE).is_dir()
+        and has_ground_truth(recipe["settings"].get("test_set"))
+        and _searches(recipe, model, database, extraction, index)
     ]
     return preferred if preferred in found else found[0] if found else None
 
