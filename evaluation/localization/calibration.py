@@ -98,6 +98,10 @@ def _searches(
 ) -> bool:
     """Return whether an evaluation has this model and database, and matches found in this way."""
     inputs, settings = recipe["inputs"], recipe["settings"]
+    if model.method is not None and inputs.get("model") != model.digest:  # other code
+        return False
+    if settings.get("method") != model.method:
+        return False
     return (inputs.get(WEIGHTS), inputs.get("database"), inputs.get(files_key("database"))) == (
         *(model.weights, database.manifest, database.files),
     ) and (settings.get("resized_to"), settings.get("infer_precision"), settings.get("index")) == (

@@ -75,7 +75,8 @@ def _why_uncalibrated(model: TrainedModel, images: ImageList, queries: str, inde
     if folder.name != DATABASE_NAME:
         test_folder = "FOLDER"
         advice = f" FOLDER/database has the images of {folder}, FOLDER/{queries} photos whose positions are known."
-    words = ["cosplace", "evaluate", str(model.path), "--test-folder", test_folder, "--test-queries", queries]
+    given = str(model.path) if model.digests.method is None else "MODEL"  # a method's path is not its name
+    words = ["cosplace", "evaluate", given, "--test-folder", test_folder, "--test-queries", queries]
     words += ["--index", index] if index != EXACT else []
     return (
         "certainty not calibrated: no evaluation of this database and model has certainties. "
