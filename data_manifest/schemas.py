@@ -188,3 +188,42 @@ BREAKDOWN = _schema(
     _column("queries", pa.int32(), "number of queries in the bin"),
     _column("recall", pa.float64(), "percent of them with a positive among the k best matches"),
 )
+CERTAINTY = _schema(
+    _column("query_path", pa.string(), _PATH),
+    _column("similarity", pa.float64(), "cosine similarity to the first match; high values are certain"),
+    _column(
+        "ratio",
+        pa.float64(),
+        "distance of the descriptors to the first match, divided by that to the best match further than the threshold "
+        "from it, among the 20 best: 0 (all are of one place) to 1; low values are certain",
+    ),
+    _column(
+        "spread",
+        pa.float64(),
+        "spread of the positions of the 10 best matches, weighted by similarity, in metres or frames (SUE, arXiv "
+        "2404.00546); low values are certain",
+    ),
+    _column("correct", pa.bool_(), "the first match is a positive of the query"),
+)
+AUPRC = _schema(
+    _column("test_set", pa.string(), "name of the test set"),
+    _column("certainty", pa.string(), "similarity, ratio or spread"),
+    _column("queries", pa.int32(), "number of queries"),
+    _column("correct", pa.int32(), "number of queries whose first match is correct"),
+    _optional("auprc", pa.float64(), "area under the precision-recall curve, percent; null if no query is correct"),
+    _optional("interval_low", pa.float64(), "lower end of the 95 % bootstrap interval of the area"),
+    _optional("interval_high", pa.float64(), "upper end of the interval"),
+    *(
+        column
+        for percent in (90, 95)
+        for column in (
+            _optional(
+                f"threshold_{percent}",
+                pa.float64(),
+                f"value of the least certain query that is answered, if {percent} % of the answers are to be correct; "
+                "null if no threshold gives that",
+            ),
+            _column(f"answered_{percent}", pa.int32(), "number of queries answered with this threshold"),
+        )
+    ),
+)

@@ -1,11 +1,12 @@
 """Use published evaluations: `python -m evaluation localize --model RUN --database EVALUATION photo.jpg`."""
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data_manifest.command_line.command_parser import CommandParser, at_least_one
+from data_manifest.command_line.command_parser import CommandParser, at_least_one, share
 from data_manifest.console import exit_status_of
 from data_manifest.progress import working
 from evaluation.localization.find_photos import find_photos
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from evaluation.descriptors.trained_model import TrainedModel
 
 DATABASE = "folder of an evaluation (artifacts/evaluation/<data set>) or of descriptors, whose database is searched"
+logger = logging.getLogger(__name__)
 
 
 def make_parser() -> CommandParser:
@@ -35,6 +37,9 @@ def add_localize(parser: argparse.ArgumentParser) -> None:
     add("--model", required=True, metavar="MODEL", help=text)
     add("--database", type=Path, required=True, metavar="PATH", help=DATABASE)
     add("--top", type=at_least_one, default=5, metavar="N", help="matches to show per photo [%(default)s]")
+    text = "give no position to photos below this certainty, 0 to 1: the share of equally certain test queries whose "
+    text += "first match is correct; the database must be evaluated with this model"
+    add("--min-certainty", type=share, metavar="SHARE", help=text)
     add("--format", choices=("table", "json", "geojson"), default="table", help="output format [%(default)s]")
     add("--panel", type=Path, metavar="FILE", help="draw photos and matches to this image, as in out.png")
     add(
@@ -71,8 +76,10 @@ def localize(options: argparse.Namespace, model: "TrainedModel | None" = None) -
     with working("loading the database"):
         localizer = Localizer(model, database)
     with working(f"localizing {len(photos):,} photos"):
-        located = localizer.localize(photos, options.top)
+        located = localizer.localize(photos, options.top, options.min_certainty)
     print(show(located, options.format, terminal_width()))
+    if database.uncalibrated:
+        logger.info(database.uncalibrated)
     if options.panel is not None:
         draw_panel(located, database.images.images_folder, options.panel)
     return int(any(photo.error is not None for photo in located))

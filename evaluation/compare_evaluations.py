@@ -11,6 +11,7 @@ from data_manifest.inspect.bars import table
 from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table, write_table
+from evaluation.metrics.certainty import CALIBRATED
 from evaluation.recipe import comparison_recipe
 
 
@@ -22,31 +23,37 @@ def compare_evaluations(folders: Sequence[Path], artifacts: Path) -> Path:
     recipe = comparison_recipe([(each["name"], each["digest"]) for each in recipes])
     if published := find_published(artifacts, recipe):
         return published
-    recalls = pl.concat([read_table(folder, "recalls") for folder in folders])
-    with publishing(artifacts, recipe, {"made": f"recalls\n{as_text(recalls)}\n"}) as staging:
+    recalls, auprc = (pl.concat([read_table(folder, name) for folder in folders]) for name in ("recalls", "auprc"))
+    with publishing(artifacts, recipe, {"made": f"recalls\n{as_text(recalls, auprc)}\n"}) as staging:
         write_table(recalls, staging / "recalls" / "recalls.parquet", schemas.RECALLS)
+        write_table(auprc, staging / "auprc" / "auprc.parquet", schemas.AUPRC)
     return recipe.folder(artifacts)
 
 
-def as_text(recalls: pl.DataFrame) -> str:
-    """Return recalls as aligned text: one line per test set, published recalls below it, and notes at the end."""
+def as_text(recalls: pl.DataFrame, auprc: pl.DataFrame) -> str:
+    """Return recalls and AUPRC as aligned text: a line per test set, published recalls below it, notes at the end."""
     ks = recalls["k"].unique(maintain_order=True)
-    titles = ["", *(f"R@{k} (95 % interval)" for k in ks), "within", "queries", "without a positive", "database"]
+    names = ("within", "queries", "without a positive", "database")
+    titles = ["", *(f"R@{k} (95 % interval)" for k in ks), "AUPRC", *names]
     numbered = recalls.with_columns(number=pl.int_range(pl.len()).over("test_set", "k"))  # sets may share a name
-    sets = [_lines(rows) for _, rows in numbered.group_by("test_set", "number", maintain_order=True)]
+    areas = auprc.filter(certainty=CALIBRATED).with_columns(number=pl.int_range(pl.len()).over("test_set"))
+    found = {(name, number): area for name, number, area in areas.select("test_set", "number", "auprc").iter_rows()}
+    groups = numbered.group_by("test_set", "number", maintain_order=True)
+    sets = [_lines(rows, found.get((str(name), number))) for (name, number), rows in groups]
     aligned = table([titles, *(line for lines in sets for line in lines)], left=range(len(titles)))
     return "\n".join([*(line[2:] for line in aligned), *_notes(recalls)])  # without the indent of `table`
 
 
-def _lines(rows: pl.DataFrame) -> list[list[str]]:
+def _lines(rows: pl.DataFrame, area: float | None) -> list[list[str]]:
     first = rows.row(0, named=True)
     ours = list(map(_recall, rows.to_dicts()))
     numbers = (first[name] for name in ("queries", "queries_without_positive", "database_images"))
     counts = ["" if number is None else f"{number:,}" for number in numbers]
+    ours.append("" if area is None else f"{area:.1f}")
     lines = [[first["test_set"], *ours, f"{first['threshold']:g} {first['threshold_unit']}", *counts]]
     if rows["published_recall"].count():
         published = ["" if value is None else f"{value:.1f}" for value in rows["published_recall"]]
-        lines.append(["  published", *published, "", "", "", ""])
+        lines.append(["  published", *published, "", "", "", "", ""])
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Evaluate a model on a test set: publish predictions, recalls and breakdown."""
+"""Evaluate a model on a test set: publish predictions, recalls, breakdown and certainties."""
 
 import logging
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from evaluation.descriptors.build_descriptors import build_descriptors, open_des
 from evaluation.descriptors.image_list import ImageList
 from evaluation.descriptors.trained_model import TrainedModel
 from evaluation.metrics.evaluation import evaluate_matches, unmeasured
+from evaluation.metrics.precision_recall import auprc_table, in_words
 from evaluation.metrics.recalls_table import recalls_table
 from evaluation.recipe import evaluation_recipe, evaluation_settings
 from evaluation.search.find_matches import find_matches
@@ -82,10 +83,11 @@ def evaluate_cosplace(
         losses = ", ".join(f"R@{k} {loss:+.1f}" for k, loss in evaluation.index_losses.items()) or "unknown"
         logger.info("index %s: %s; exact search differs by %s", index, matches.index_size, losses)
     recalls = recalls_table(evaluation, test_set, model.digests, extraction, index, named)
+    auprc = auprc_table(test_set, evaluation.certainty)
     warning = recalls["count_warning"][0]
     written = f"; {prediction_file}" if prediction_file else ""
     summary = {
-        "made": f"{evaluation}{written}" + (f"; WARNING: {warning}" if warning else ""),
+        "made": f"{evaluation}{in_words(auprc)}{written}" + (f"; WARNING: {warning}" if warning else ""),
         "database_folder": str(database.images_folder.resolve()),
         "queries_folder": str(queries.images_folder.resolve()),
     }
@@ -93,6 +95,8 @@ def evaluate_cosplace(
         write_table(evaluation.predictions, staging / "predictions" / "predictions.parquet", schemas.PREDICTIONS)
         write_table(evaluation.breakdown, staging / "breakdown" / "breakdown.parquet", schemas.BREAKDOWN)
         write_table(recalls, staging / "recalls" / "recalls.parquet", schemas.RECALLS)
+        write_table(evaluation.certainty, staging / "certainty" / "certainty.parquet", schemas.CERTAINTY)
+        write_table(auprc, staging / "auprc" / "auprc.parquet", schemas.AUPRC)
         if prediction_file:
             write_prediction_file(evaluation.predictions, staging / prediction_file)
     return recipe.folder(artifacts)

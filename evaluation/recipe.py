@@ -10,9 +10,9 @@ from data_manifest.store.references import WEIGHTS
 from evaluation.settings import EXACT, RECALL_VALUES, WITHIN_25_M, Extraction, Threshold
 from evaluation.test_sets.named_sets import NamedSet
 
-VERSION = 4  # raise when equal inputs give other predictions, recalls or breakdowns
+VERSION = 5  # raise when equal inputs give other predictions, recalls, breakdowns or certainties
 DESCRIPTORS_VERSION = 3  # raise when equal inputs give other descriptors, or the artifact has other files
-COMPARISON_VERSION = 1  # raise when equal evaluations give another table
+COMPARISON_VERSION = 2  # raise when equal evaluations give another table
 
 
 @dataclasses.dataclass(frozen=True)

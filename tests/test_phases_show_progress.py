@@ -14,6 +14,7 @@ from PIL import Image
 from data_manifest import progress
 from data_manifest.tables import read_table
 from evaluation.metrics.evaluation import evaluate_matches
+from evaluation.metrics.precision_recall import auprc_table
 from evaluation.search.find_matches import exact_matches
 from evaluation.settings import Threshold
 from pipeline.groups.build_groups import build_groups
@@ -234,6 +235,9 @@ def test_evaluation(listed: Path, tmp_path: Path, hold: Hold) -> None:
     table = read_table(build_manifest(listed, tmp_path / "A", "city"), "manifest")
     descriptors = np.random.default_rng(0).standard_normal((len(table), 8)).astype(np.float32)
     found, positives = hold("faiss.knn"), hold("evaluation.metrics.evaluation.find_positives")
-    evaluate_matches("", table, table, exact_matches(descriptors, descriptors, 5), Threshold(25.0), (1, 5))
+    evaluation = evaluate_matches("", table, table, exact_matches(descriptors, descriptors, 5), Threshold(25.0), (1, 5))
     assert str(found[0]).startswith("searching: 0 of 200 database images")
     assert str(positives[0]).startswith("measuring the recalls")
+    drawn = hold("evaluation.metrics.precision_recall.resampled_areas")
+    auprc_table("", evaluation.certainty)
+    assert str(drawn[0]).startswith("measuring the certainties")

@@ -1,6 +1,7 @@
 """An argument parser with one-line errors, in which `--fc_output_dim` and `--fc-output-dim` are the same flag."""
 
 import argparse
+import contextlib
 import json
 import re
 import sys
@@ -62,6 +63,14 @@ def at_least_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text}: expected a whole number of at least 1")
     return int(text)
+
+
+def share(text: str) -> float:
+    """Return a number from 0 to 1; for the `type` of an argument."""
+    with contextlib.suppress(ValueError):
+        if 0 <= (value := float(text)) <= 1:
+            return value
+    raise argparse.ArgumentTypeError(f"{text}: expected a number from 0 to 1, as in 0.9")
 
 
 def with_hyphens(word: str) -> str:

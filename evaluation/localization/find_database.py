@@ -1,5 +1,6 @@
 """Find the database of an evaluation, or of published descriptors, for localizing photos."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +11,12 @@ from data_manifest.store.references import MANIFEST_STAGES, WITHOUT_POSITIONS
 from evaluation.descriptors.build_descriptors import IMAGES_FOLDER, build_descriptors
 from evaluation.descriptors.image_list import ImageList
 from evaluation.descriptors.trained_model import TrainedModel
+from evaluation.localization.calibration import find_calibration
 from evaluation.recipe import ImageDigests, descriptors_recipe, files_key
 from evaluation.search.build_index import build_index
 from evaluation.settings import EXACT, Extraction, RetrievalSettings
+
+DATABASE_NAME = "database"  # of the database's folder in a test folder
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,8 @@ class Database:
     descriptors: Path
     extraction: Extraction  # of the database and of photos
     index: Path | None = None
+    evaluation: Path | None = None  # of the same model, database and search: calibrates the certainty of photos
+    uncalibrated: str = ""  # why there is none, and the command to run
 
 
 def find_database(
@@ -57,4 +63,22 @@ def find_database(
     if descriptors is None:
         descriptors = build_descriptors(model, images, artifacts, extraction)
     index_folder = None if index == EXACT else build_index(descriptors, index, artifacts)
-    return Database(images, descriptors, extraction, index_folder)
+    evaluation = find_calibration(artifacts, model.digests, digests, extraction, index, preferred=folder)
+    queries = Path(summary.get("queries_folder", "queries")).name
+    uncalibrated = "" if evaluation else _why_uncalibrated(model, images, queries, index)
+    return Database(images, descriptors, extraction, index_folder, evaluation, uncalibrated)
+
+
+def _why_uncalibrated(model: TrainedModel, images: ImageList, queries: str, index: str) -> str:
+    folder, advice = images.images_folder, ""
+    test_folder = str(folder.parent)
+    if folder.name != DATABASE_NAME:
+        test_folder = "FOLDER"
+        advice = f" FOLDER/database has the images of {folder}, FOLDER/{queries} photos whose positions are known."
+    given = str(model.path) if model.digests.method is None else "MODEL"  # a method's path is not its name
+    words = ["cosplace", "evaluate", given, "--test-folder", test_folder, "--test-queries", queries]
+    words += ["--index", index] if index != EXACT else []
+    return (
+        "certainty not calibrated: no evaluation of this database and model has certainties. "
+        f"Run `{shlex.join(words)}`, and pass its evaluation as --database.{advice}"
+    )

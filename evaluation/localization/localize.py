@@ -23,11 +23,13 @@ from evaluation.descriptors.fuse_conv_bn import fuse_conv_bn
 from evaluation.descriptors.image_dataset import to_tensor
 from evaluation.descriptors.open_image import open_image, resize, size_rule_of
 from evaluation.descriptors.trained_model import TrainedModel
+from evaluation.localization.calibration import Calibration, Certainty
 from evaluation.localization.find_database import Database
 from evaluation.localization.find_photos import no_photo
+from evaluation.metrics.certainty import CALIBRATED, RANKS, certainties
 from evaluation.metrics.positives import Positions, distances_m
 from evaluation.search.build_index import open_index, search_index
-from evaluation.search.exact_search import Rows, search
+from evaluation.search.exact_search import Float32s, Rows, search
 from evaluation.search.find_matches import cosine_similarities
 from training.network.device import resolve_device
 from training.network.preprocessing import preprocessing_of
@@ -61,12 +63,15 @@ class Located:
     """A photo and its best matches, or the error of opening it.
 
     `spread_m` is the largest distance between two of the matches; small values suggest that they are correct. None if
-    they are in different UTM zones.
+    they are in different UTM zones. `certainty` is None without an evaluation to calibrate it on. A photo that is
+    `refused`, as it is not certain enough, has no matches.
     """
 
     photo: str
     matches: tuple[Match, ...] = ()
     spread_m: float | None = None
+    certainty: Certainty | None = None
+    refused: str | None = None
     error: str | None = None
 
 
@@ -80,19 +85,26 @@ class Localizer:
         self._descriptors = open_descriptors(database.descriptors)
         self._positions = Positions.from_manifest(self._table)
         self._index = open_index(database.index) if database.index else None
+        self._calibration = Calibration.read(database.evaluation) if database.evaluation else None
+        if self._calibration:
+            self._places = Positions.from_manifest(self._table, self._calibration.threshold.unit)
         states = read_table(database.descriptors, FILES, list(STATE[1:]))
         self._states = states.insert_column(0, self._table["path"])
         self._shorter_side = database.extraction.resized_to or self._side_of_database()
 
-    def localize(self, photos: Iterable[Path], top: int = 5) -> list[Located]:
+    def localize(self, photos: Iterable[Path], top: int = 5, min_certainty: float | None = None) -> list[Located]:
         """Return the `top` best matches of each photo, or the error of opening it, in the order of the photos.
 
+        Photos whose certainty, 0 to 1, is below `min_certainty` get no matches.
+
         Raises:
-            UserError: `top` is less than 1.
+            UserError: `top` is less than 1, or a certainty is asked for that is not calibrated.
         """
         if top < 1:
             raise UserError(f"top = {top}: must be at least 1")
-        located = [self._localize(photo, top) for photo in photos]
+        if min_certainty is not None and self._calibration is None:
+            raise UserError(f"--min-certainty {min_certainty:g}: {self.database.uncalibrated}")
+        located = [_refuse(self._localize(photo, top), min_certainty) for photo in photos]
         shown = {match.path: match.changed for photo in located for match in photo.matches}
         if changed := sum(shown.values()):
             text = "%d of %d database images shown have changed since they were embedded. Run EvaluateCosPlace again"
@@ -107,11 +119,13 @@ class Localizer:
         except UserError as error:
             return Located(str(photo), error=str(error))
         query = embed(self._network, pixels[None], self._device, self.database.extraction.precision)
+        k = max(top, RANKS)
         if self._index is None:
-            rows = search(self._descriptors, query, top)[1]
+            rows = search(self._descriptors, query, k)[1]
         else:
-            rows = search_index(self._index, self._descriptors, query, top)[1]
-        scores = cosine_similarities(query, self._descriptors, rows)[0]
+            rows = search_index(self._index, self._descriptors, query, k)[1]
+        scores = cosine_similarities(query, self._descriptors, rows)
+        certainty, rows, scores = self._certainty_of(rows, scores), rows[:, :top], scores[0, :top]
         images = self._table[rows[0]].select(*FROM_MANIFEST, "utm_zone", hemisphere()).to_dicts()
         changed = self._changed_among(rows[0])
         apart = distances_m(self._positions, rows[0][:, None], self._positions, rows)
@@ -125,7 +139,14 @@ class Localizer:
             )
             for rank, image in enumerate(images)
         ]
-        return Located(str(photo), tuple(matches), _finite(apart.max()))
+        return Located(str(photo), tuple(matches), _finite(apart.max()), certainty)
+
+    def _certainty_of(self, rows: Rows, scores: Float32s) -> Certainty | None:
+        """Return the certainty of a photo with these matches [1, k]; None if it is not calibrated."""
+        if self._calibration is None:
+            return None
+        found = certainties(rows, scores, self._places, self._calibration.threshold.value)
+        return self._calibration.certainty_of(float(found[CALIBRATED][0]))
 
     def _changed_among(self, rows: Rows) -> list[str]:
         """Return the paths of database images that changed after they were embedded; missing files do not count."""
@@ -153,6 +174,15 @@ class Localizer:
         is_larger = rule.exact is None and min(image.size) > self._shorter_side
         shorter_side = self._shorter_side if is_larger else self.database.extraction.resized_to
         return to_tensor(resize(image, shorter_side, preprocessing.interpolation, rule))
+
+
+def _refuse(photo: Located, min_certainty: float | None) -> Located:
+    """Return a photo without its matches if it is not certain enough."""
+    if min_certainty is None or photo.certainty is None or photo.certainty.percent >= 100 * min_certainty:
+        return photo
+    return Located(
+        photo.photo, certainty=photo.certainty, refused=f"not certain enough ({photo.certainty.percent:.3g} %)"
+    )
 
 
 def _finite(distance: float) -> float | None:

@@ -22,7 +22,7 @@ def show(located: Sequence[Located], form: str, width: int | None = None) -> str
     if form == "json":
         return json.dumps([dataclasses.asdict(each) for each in located], indent=2)
     if form == "geojson":
-        features = [_feature(photo, match) for photo in located for match in photo.matches]
+        features = [feature for photo in located for feature in _features(photo)]
         return json.dumps({"type": "FeatureCollection", "features": features}, indent=2)
     return "\n\n".join(_as_table(photo, width) for photo in located)
 
@@ -35,12 +35,14 @@ def terminal_width() -> int | None:
 def _as_table(photo: Located, width: int | None) -> str:
     if photo.error is not None:
         return f"{photo.photo}\n  {photo.error}"
+    if photo.refused is not None:
+        return f"{photo.photo}\n  {photo.refused}: {photo.certainty}"
     rows = [TITLES, *(_cells(match) for match in photo.matches)]
     if width is not None:
         others = len(table([[*row[:-1], "|"] for row in rows])[0]) - 1
         rows = [(*row[:-1], _cut(row[-1], max(MIN_NAME, width - others))) for row in rows]
     lines = [photo.photo, *table(rows, left=range(len(TITLES)))]
-    lines += [f"  {each}" for each in (spread(photo),) if each]
+    lines += [f"  {each}" for each in (spread(photo), photo.certainty) if each]
     return "\n".join([*lines, *(f"  {link}" for link in map_links(photo.matches[0]))])
 
 
@@ -80,10 +82,20 @@ def spread(photo: Located) -> str:
     return f"the best {count} are within {photo.spread_m:,.0f} m of each other"
 
 
-def _feature(photo: Located, match: Match) -> dict[str, Any]:
-    """Return a GeoJSON feature, without a point if the latitude is unknown."""
-    properties = {"photo": photo.photo, **dataclasses.asdict(match), "spread_m": photo.spread_m}
-    point = None
-    if match.latitude is not None and match.longitude is not None:
-        point = {"type": "Point", "coordinates": [match.longitude, match.latitude]}
-    return {"type": "Feature", "geometry": point, "properties": properties}
+def _features(photo: Located) -> list[dict[str, Any]]:
+    """Return a GeoJSON feature per match, or one without a point for a refused photo."""
+    certainty = photo.certainty and dataclasses.asdict(photo.certainty)
+    facts = {"photo": photo.photo, "spread_m": photo.spread_m, "certainty": certainty, "refused": photo.refused}
+    if photo.refused is not None:
+        return [{"type": "Feature", "geometry": None, "properties": facts}]
+    return [
+        {"type": "Feature", "geometry": _point(match), "properties": {**facts, **dataclasses.asdict(match)}}
+        for match in photo.matches
+    ]
+
+
+def _point(match: Match) -> dict[str, Any] | None:
+    """Return the place of a match for GeoJSON; None if it is unknown."""
+    if match.latitude is None or match.longitude is None:
+        return None
+    return {"type": "Point", "coordinates": [match.longitude, match.latitude]}

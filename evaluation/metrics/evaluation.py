@@ -11,6 +11,7 @@ from data_manifest import schemas
 from data_manifest.progress import working
 from data_manifest.tables import make_frame
 from evaluation.metrics.breakdown import Differences, Floats, Pairs, breakdown_table, nearest_positives
+from evaluation.metrics.certainty import certainties, certainty_table
 from evaluation.metrics.positives import Positions, distances_m, find_positives
 from evaluation.metrics.recalls import Recall, compute_recalls, measure_recalls
 from evaluation.search.find_matches import Matches
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Recalls with intervals, the tables PREDICTIONS and BREAKDOWN, and the counts behind them.
+    """Recalls with intervals, the tables PREDICTIONS, BREAKDOWN and CERTAINTY, and the counts behind them.
 
     `index_losses` are the points of R@k that an approximate index loses against exact search, by k. Without ground
     truth, `measured` has no percentages, and the number of queries without a positive is None.
@@ -34,6 +35,7 @@ class Evaluation:
     threshold: Threshold
     predictions: pl.DataFrame
     breakdown: pl.DataFrame
+    certainty: pl.DataFrame
     index_losses: dict[int, float]
 
     @property
@@ -95,6 +97,9 @@ def evaluate_matches(
         threshold=threshold,
         predictions=predictions_table(queries["path"], database["path"], matches, differences, correct),
         breakdown=breakdown_table(test_set, threshold.unit, correct, answerable, nearest, best, ks),
+        certainty=certainty_table(
+            queries["path"], certainties(matches.rows, matches.scores, positions, threshold.value), correct[:, 0]
+        ),
         index_losses=index_losses,
     )
 
@@ -118,6 +123,7 @@ def unmeasured(
             queries["path"], database["path"], matches, Differences(unknown, unknown, unknown), None
         ),
         breakdown=make_frame([], schemas.BREAKDOWN),
+        certainty=make_frame([], schemas.CERTAINTY),
         index_losses={},
     )
 

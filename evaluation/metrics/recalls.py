@@ -1,5 +1,6 @@
 """Recall: the share of queries with a positive among their k best matches, and its confidence interval."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy.typing as npt
 from evaluation.settings import RECALL_VALUES
 
 CONFIDENCE = 0.95
+Z = 1.96  # of a normal distribution, for this confidence
 RESAMPLES = 100_000
 SEED = 0
 
@@ -52,3 +54,13 @@ def bootstrap_interval(percent: float, num_queries: int) -> tuple[float, float]:
     hits = np.random.default_rng(SEED).binomial(num_queries, percent / 100, RESAMPLES)
     low, high = np.quantile(hits / num_queries, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return 100 * float(low), 100 * float(high)
+
+
+def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
+    """Return the 95 % interval of a proportion, in percent (Wilson 1927); of no trials, all of it."""
+    if not trials:
+        return 0.0, 100.0
+    share, spread = hits / trials, Z**2 / trials
+    centre = (share + spread / 2) / (1 + spread)
+    half = Z * math.sqrt(share * (1 - share) / trials + spread / (4 * trials)) / (1 + spread)
+    return 100 * max(0.0, centre - half), 100 * min(1.0, centre + half)

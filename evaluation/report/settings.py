@@ -7,7 +7,7 @@ from data_manifest.settings import Settings, setting
 from data_manifest.store.recipe import Recipe
 
 STAGE = "report"
-VERSION = 3  # raise when equal inputs give other sections or figures
+VERSION = 4  # raise when equal inputs give other sections or figures
 PAGE = "report.html"
 
 

@@ -15,6 +15,7 @@ from evaluation.report.find_inputs import ReportInputs, find_inputs
 from evaluation.report.make_head import make_head
 from evaluation.report.page.blocks import Section
 from evaluation.report.page.render_page import render_page
+from evaluation.report.sections.certainty_section import certainty_section
 from evaluation.report.sections.data_section import data_section
 from evaluation.report.sections.failures_section import failures_section
 from evaluation.report.sections.groups_section import groups_section
@@ -63,7 +64,7 @@ def write_report(
         with working("counting images, groups and recalls for the report"):
             results = read_results(inputs.test_sets)
             background = [training_section(inputs), data_section(inputs), groups_section(inputs)]
-            sections = [results_section(results, inputs.unmeasured)]
+            sections = [results_section(results, inputs.unmeasured), certainty_section(results)]
         sections.append(failures_section(results, settings.report_queries, on_percentage))
         provenance = provenance_section(inputs, command or python_call(evaluation, artifacts, settings))
         sections += [*background, provenance]

@@ -21,10 +21,18 @@ def test_several_evaluations_are_one_table(city: City, model: TrainedModel, arti
         ("city-queries_day", 4, 4),
         ("svox-night", 2, 4),
     ]
+    areas = read_table(folder, "auprc")
+    assert areas.filter(certainty="ratio").select("test_set", "queries").rows() == [
+        ("city-queries_day", 4),
+        ("svox-night", 2),
+    ]
     lines = read_recipe(folder)["summary"]["made"].splitlines()
     assert lines[0] == "recalls"
     assert lines[1].split("  ")[0] == ""
     assert "R@1 (95 % interval)" in lines[1]
+    of_day = read_table(folders[0], "auprc").filter(certainty="ratio")["auprc"][0]
+    cells = [cell.strip() for cell in lines[2].split("  ") if cell]
+    assert cells[5:7] == [f"{of_day:.1f}", "25 metres"]
     assert lines[3].startswith("svox-night")
     warning = "2 queries, published with 823; 4 database images, published with about 17,000"
     assert lines[4] == f"WARNING svox-night: {warning}"

@@ -6,10 +6,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from PIL import Image
 
+from data_manifest import schemas
 from data_manifest.errors import UserError
+from data_manifest.tables import read_table, write_table
 from evaluation.__main__ import main
 from tests.evaluation.conftest import COLOURS, pattern
 
@@ -26,7 +29,8 @@ def test_table_json_geojson_and_panel(
     table = capsys.readouterr().out.splitlines()
     assert table[0] == str(photo)
     assert table[2].split() == ["1", "1.000", "0", "36.140000", "-122.990000", "90", "2015", "green.png"]
-    assert table[-3].startswith("  the best 3 are within ")
+    assert table[-4].startswith("  the best 3 are within ")
+    assert table[-3] == "  right in 100 % of the 4 test queries as certain as this (95 % interval 51 to 100 %)"
     assert table[-2] == "  geo:36.140000,-122.990000"
     assert table[-1].startswith("  https://www.openstreetmap.org/?mlat=36.140000&mlon=-122.990000")
 
@@ -60,6 +64,31 @@ def test_a_panel_that_cannot_be_written_is_an_error_before_the_model_is_loaded(t
     panel = str(tmp_path / "nowhere" / "panel.png")
     with pytest.raises(UserError, match="no such folder"):
         main(["localize", "--model", "none", "--database", "none", "--panel", panel, str(tmp_path / "photo.jpg")])
+
+
+def test_min_certainty_needs_a_share_and_an_evaluation_of_the_model(
+    evaluation: Path, training: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = str(tmp_path / "city" / "queries" / "green.png")
+    words = ["localize", "--model", str(training), *ON_CPU, photo, "--database"]
+    with pytest.raises(SystemExit):
+        main([*words, str(evaluation), "--min-certainty", "90"])
+    assert "--min-certainty: 90: expected a number from 0 to 1, as in 0.9" in capsys.readouterr().err
+    assert main([*words, str(evaluation), "--min-certainty", "0.9"]) == 0
+    (certain, *others) = (evaluation / "certainty").iterdir()
+    assert not others
+    queries = read_table(evaluation, "certainty").with_columns(correct=pl.col("query_path") == "green.png")
+    write_table(queries, certain, schemas.CERTAINTY)
+    assert main([*words, str(evaluation), "--min-certainty", "0.9"]) == 0
+    text = "right in 25 % of the 4 test queries as certain as this (95 % interval 5 to 70 %)"
+    assert capsys.readouterr().out.endswith(f"\n{photo}\n  not certain enough (25 %): {text}\n")
+    descriptors = next(path for path in evaluation.parents[2].glob("descriptors/city-database/*") if path.is_dir())
+    certain.unlink()
+    certain.parent.rmdir()
+    with pytest.raises(
+        UserError, match=r"^--min-certainty 0\.9: certainty not calibrated: no evaluation of this database"
+    ):
+        main([*words, str(descriptors), "--min-certainty", "0.9"])
 
 
 def test_top_0_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:

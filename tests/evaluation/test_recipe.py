@@ -41,9 +41,9 @@ def test_paths_literally() -> None:
     descriptors = descriptors_recipe("city", MODEL, DATABASE, PLAIN)
     comparison = comparison_recipe([("city", "0123"), ("town", "4567")])
     assert [str(recipe.folder(Path("artifacts"))) for recipe in (evaluation, descriptors, comparison)] == [
-        "artifacts/evaluation/city/d049259205857282",
+        "artifacts/evaluation/city/d36940a7c15ba216",
         "artifacts/descriptors/city/adeed88b737b5dc1",
-        "artifacts/comparison/test-sets/68942eb5bd3cfb16",
+        "artifacts/comparison/test-sets/a006c71a888abe06",
     ]
 
 

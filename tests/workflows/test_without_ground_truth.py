@@ -52,7 +52,7 @@ def test_predictions_are_written_and_no_recall_is_shown(city: Path, luigi: Luigi
     assert recalls.select("k", "queries", "database_images").rows() == [(k, 8, 8) for k in (1, 5, 10, 20)]
     assert recalls["count_warning"][0].startswith("8 queries, published with 27,092; 8 database images, published with")
     assert predictions.select(pl.col("distance_m", "correct").is_null().all()).row(0) == (True, True)
-    assert read_table(evaluation, "breakdown").is_empty()
+    assert all(read_table(evaluation, name).is_empty() for name in ("breakdown", "certainty", "auprc"))
 
     line = next(line for line in done.stdout.splitlines() if line.startswith("msls-challenge  "))
     assert line.split() == ["msls-challenge", "25", "metres", "8", "8"], "no recalls, no count of positives"

@@ -1,6 +1,5 @@
 """Recall and first matches by distance, heading difference and years apart, and the bin where the model is weakest."""
 
-import math
 from typing import Any
 
 import polars as pl
@@ -8,12 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evaluation.metrics.breakdown import DISTANCE, HEADING, YEARS, Aspect
+from evaluation.metrics.recalls import wilson_interval
 from evaluation.report.charts.plot import Plot
 from evaluation.report.charts.style import ABOVE, COLOUR, count_axis, draw_interval, leave_slots, new_chart
 from evaluation.report.format_values import format_plural
 from evaluation.report.sections.query_outcomes import CORRECT
 
-Z = 1.96  # 95 % of a normal distribution
 NEVER = 10**9
 MIN_QUERIES = 20  # of a bin that is called weak
 
@@ -83,16 +82,6 @@ def weakest_bin(outcomes: pl.DataFrame, unit: str) -> str:
         f"R@1 is {low['recall_1']:.0f} % ({low['queries']:,} queries), against {high['recall_1']:.0f} % "
         f"at {other} ({high['queries']:,} queries).{chance}"
     )
-
-
-def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
-    """Return the 95 % interval of a proportion, in percent (Wilson 1927); of no trials, all of it."""
-    if not trials:
-        return 0.0, 100.0
-    share, spread = hits / trials, Z**2 / trials
-    centre = (share + spread / 2) / (1 + spread)
-    half = Z * math.sqrt(share * (1 - share) / trials + spread / (4 * trials)) / (1 + spread)
-    return 100 * max(0.0, centre - half), 100 * min(1.0, centre + half)
 
 
 def plot_matches_by(outcomes: pl.DataFrame, aspect: Aspect) -> Plot | None:

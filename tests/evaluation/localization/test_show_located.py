@@ -1,6 +1,7 @@
 import dataclasses
 import json
 
+from evaluation.localization.calibration import Certainty
 from evaluation.localization.localize import Located, Match
 from evaluation.localization.show_located import CHANGED, show, spread
 
@@ -39,3 +40,18 @@ def test_the_map_link_is_that_of_the_best_match() -> None:
         "  geo:-33.856784,151.215300",
         "  https://www.openstreetmap.org/?mlat=-33.856784&mlon=151.215300#map=18/-33.856784/151.215300",
     ]
+
+
+def test_a_refused_photo_has_its_certainty_but_no_position() -> None:
+    certainty = Certainty(62.0, 48.0, 74.0, 50)
+    refused = Located("photo.jpg", certainty=certainty, refused="not certain enough (62 %)")
+    text = "right in 62 % of the 50 test queries as certain as this (95 % interval 48 to 74 %)"
+    assert show([refused], "table") == f"photo.jpg\n  not certain enough (62 %): {text}"
+    (feature,) = json.loads(show([refused], "geojson"))["features"]
+    assert feature["geometry"] is None
+    assert feature["properties"]["refused"] == "not certain enough (62 %)"
+    assert feature["properties"]["certainty"] == {"percent": 62.0, "low": 48.0, "high": 74.0, "queries": 50}
+    (photo,) = json.loads(show([refused], "json"))
+    assert (photo["matches"], photo["certainty"]["percent"]) == ([], 62.0)
+    shown = show([Located("photo.jpg", (UNKNOWN,), 0.0, certainty)], "table")
+    assert shown.splitlines()[-1] == f"  {text}"

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
-from evaluation.metrics.recalls import bootstrap_interval, compute_recalls, measure_recalls
+from evaluation.metrics.recalls import bootstrap_interval, compute_recalls, measure_recalls, wilson_interval
 
 # Ranks of the positives among the 20 matches of six queries.
 RANKS_OF_POSITIVES = [
@@ -54,3 +55,9 @@ def test_the_interval_agrees_with_drawing_queries(hits: int, count: int) -> None
 def test_more_queries_give_a_narrower_interval() -> None:
     narrow, wide = (high - low for low, high in (bootstrap_interval(70.0, count) for count in (10_000, 100)))
     assert narrow == pytest.approx(wide / 10, rel=0.1)
+
+
+@pytest.mark.parametrize(("hits", "trials"), [(0, 5), (5, 5), (3, 10), (521, 792)])
+def test_wilson_interval_matches_scipy(hits: int, trials: int) -> None:
+    other = binomtest(hits, trials).proportion_ci(method="wilson")
+    assert wilson_interval(hits, trials) == pytest.approx((100 * other.low, 100 * other.high), abs=0.01)

@@ -16,6 +16,7 @@ from data_manifest.images.file_states import stat_manifest
 from data_manifest.store.publish import publishing
 from data_manifest.store.recipe import Recipe, read_recipe
 from data_manifest.tables import write_table
+from evaluation.metrics.precision_recall import auprc_table
 from evaluation.recipe import ImageDigests, ModelDigests, evaluation_recipe
 from evaluation.report.charts.style import chart_style
 from evaluation.report.write_report import write_report
@@ -120,6 +121,10 @@ def publish_evaluation(
             distance = abs(match["utm_east"] - query["utm_east"])
             found = {"query_path": query["path"], "rank": rank, "database_path": match["path"]}
             rows.append({**found, "score": 1 - rank / 20, "distance_m": distance, "correct": distance <= 25})
+    first = pl.DataFrame(rows).filter(rank=1)
+    certainty = first.select(
+        "query_path", "correct", similarity="score", ratio=1 - pl.col("score"), spread="distance_m"
+    )
     folders = {"database": images / "test" / "database", "queries": images / "test" / "queries_v1"}
     listed = {
         role: ImageDigests(read_recipe(manifests[role])["digest"], stat_manifest(manifests[role], folder).digest)
@@ -135,6 +140,8 @@ def publish_evaluation(
         for table_name, content, schema in (
             ("predictions", rows, schemas.PREDICTIONS),
             ("recalls", recalls, schemas.RECALLS),
+            ("certainty", certainty.to_dicts(), schemas.CERTAINTY),
+            ("auprc", auprc_table("town", certainty).to_dicts(), schemas.AUPRC),
         ):
             write_table(table(content, schema), staging / table_name / f"{table_name}.parquet", schema)
     return recipe.folder(artifacts)

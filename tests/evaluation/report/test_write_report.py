@@ -18,6 +18,7 @@ from tests.evaluation.report.conftest import COMMAND, HOSTILE, MODEL_DIGEST, Tow
 FIGURES = {
     *("images_map", "headings", "group_map", "heading_bins", "classes_by_group", "images_by_group"),
     *("loss", "validation", "throughput", "recall_curve", "queries_map", "localisation_error"),
+    "precision_recall",
 }
 
 

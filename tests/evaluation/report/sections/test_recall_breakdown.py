@@ -1,6 +1,5 @@
 import polars as pl
 import pytest
-from scipy.stats import binomtest
 
 from evaluation.report.page.blocks import Charts
 from evaluation.report.sections.recall_breakdown import (
@@ -9,16 +8,9 @@ from evaluation.report.sections.recall_breakdown import (
     plot_recall_by,
     recall_by,
     weakest_bin,
-    wilson_interval,
 )
 
 DISTANCE, _, YEARS = aspects("metres")
-
-
-@pytest.mark.parametrize(("hits", "trials"), [(0, 5), (5, 5), (3, 10), (521, 792)])
-def test_wilson_interval_matches_scipy(hits: int, trials: int) -> None:
-    other = binomtest(hits, trials).proportion_ci(method="wilson")
-    assert wilson_interval(hits, trials) == pytest.approx((100 * other.low, 100 * other.high), abs=0.01)
 
 
 def test_bins_include_their_upper_ends() -> None:

@@ -1,0 +1,98 @@
+"""The share of equally certain queries against a loop over them, and the evaluation that calibrates a database."""
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy.stats import binomtest
+
+from data_manifest.errors import UserError
+from evaluation.descriptors.trained_model import TrainedModel
+from evaluation.evaluate_cosplace import evaluate_cosplace
+from evaluation.localization.calibration import MIN_QUERIES, Calibration
+from evaluation.localization.find_database import find_database
+from evaluation.localization.localize import Localizer
+from evaluation.settings import WITHIN_25_M
+from tests.evaluation.conftest import City, on_cpu
+from training.network.model import GeoLocalizationNet
+from training.network.weights import save_network
+
+
+def calibration(values: list[float], correct: list[bool]) -> Calibration:
+    return Calibration.of(pl.DataFrame({"ratio": [-value for value in values], "correct": correct}), WITHIN_25_M)
+
+
+def test_the_share_is_that_of_the_nearest_queries() -> None:
+    generator = np.random.default_rng(0)
+    ratios = generator.permutation(400) / 400
+    correct = generator.random(400) < 1 - ratios
+    calibrated = calibration((-ratios).tolist(), correct.tolist())
+    for ratio in (0.25, 0.501, 0.7):
+        nearest = sorted(range(400), key=lambda query: abs(ratios[query] - ratio))
+        found = calibrated.certainty_of(ratio)
+        assert found.queries == MIN_QUERIES
+        assert found.percent == pytest.approx(100 * correct[nearest[:MIN_QUERIES]].mean(), abs=2.1), "one query"
+        hits = round(found.percent * MIN_QUERIES / 100)
+        interval = binomtest(hits, MIN_QUERIES).proportion_ci(method="wilson")
+        assert (found.low, found.high) == pytest.approx((100 * interval.low, 100 * interval.high), abs=0.01)
+    most_certain = calibrated.certainty_of(-1.0)
+    assert most_certain.percent == pytest.approx(100 * correct[ratios < MIN_QUERIES / 400].mean())
+    assert calibrated.certainty_of(2.0).percent == pytest.approx(100 * correct[ratios >= 350 / 400].mean())
+
+
+def test_equal_queries_count_together_in_any_order() -> None:
+    values, correct = [0.0] * 90 + [-1.0] * 90, [True] * 80 + [False] * 100
+    shuffled = np.random.default_rng(0).permutation(180)
+    for order in (np.arange(180), shuffled):
+        calibrated = calibration(np.array(values)[order].tolist(), np.array(correct)[order].tolist())
+        certain, uncertain = calibrated.certainty_of(0.0), calibrated.certainty_of(1.0)
+        assert [certain.percent, certain.queries] == pytest.approx([100 * 80 / 90, 90])
+        assert (uncertain.percent, uncertain.queries) == (0.0, 90)
+        assert calibrated.certainty_of(0.5).queries == 180, "between them, both count"
+
+
+def test_fewer_queries_all_count() -> None:
+    certainty = calibration([-0.1, -0.2, -0.9], [True, True, False]).certainty_of(0.15)
+    assert [certainty.percent, certainty.queries] == pytest.approx([200 / 3, 3])
+    assert str(certainty).startswith("right in 66.7 % of the 3 test queries as certain as this (95 % interval 21 to 94")
+
+
+def test_an_evaluation_of_this_model_database_and_search_calibrates(
+    evaluation: Path, city: City, model: TrainedModel, artifacts: Path, tmp_path: Path
+) -> None:
+    find = functools.partial(find_database, device="cpu", num_workers=0)
+    database = find(evaluation, model)
+    assert database.evaluation == evaluation.resolve()
+    newer = evaluate_cosplace(model, database.images, city("others", 2.0), artifacts, on_cpu(16))
+    assert find(evaluation, model) == database, "the given one first"
+    descriptors = find(database.descriptors, model)
+    assert descriptors.evaluation == newer.resolve(), "else the newest"
+
+    other_index = find(evaluation, model, "hnsw")
+    assert other_index.evaluation is None
+    command = f"cosplace evaluate {model.path} --test-folder {tmp_path / 'city'} --test-queries queries --index hnsw"
+    assert f"no evaluation of this database and model has certainties. Run `{command}`" in other_index.uncalibrated
+
+    save_network(GeoLocalizationNet(model.backbone, model.fc_output_dim), tmp_path / "other.pth")
+    other = TrainedModel(tmp_path / "other.pth", model.backbone, model.fc_output_dim)
+    uncalibrated = find(evaluation, other)
+    assert uncalibrated.evaluation is None
+    localizer, photo = Localizer(other, uncalibrated), tmp_path / "city" / "queries" / "red.png"
+    (located,) = localizer.localize([photo])
+    assert located.certainty is None
+    with pytest.raises(
+        UserError, match=r"^--min-certainty 0\.9: certainty not calibrated: no evaluation of this database"
+    ):
+        localizer.localize([photo], min_certainty=0.9)
+
+
+def test_photos_below_the_minimum_get_no_position(evaluation: Path, model: TrainedModel, tmp_path: Path) -> None:
+    localizer = Localizer(model, find_database(evaluation, model, device="cpu", num_workers=0))
+    photo = tmp_path / "city" / "queries" / "red.png"
+    (located,) = localizer.localize([photo], min_certainty=1.0)
+    assert located.certainty is not None
+    assert (located.certainty.percent, located.certainty.queries) == (100.0, 4)
+    assert located.matches[0].path == "red.png"
+    assert localizer.localize([photo], top=1)[0].certainty == located.certainty, "it does not depend on --top"
