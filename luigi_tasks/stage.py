@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import multiprocessing
 import sys
-from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +17,7 @@ from data_manifest.store.publish import make_current
 from data_manifest.store.recipe import Recipe, is_published, read_recipe
 from luigi_tasks.command_line import improve_command_line
 from pipeline.dataset_layout import ArtifactsSettings, DatasetSettings, ScanSettings
-from pipeline.execution.dask_cluster import ClusterSettings, executor_at
+from pipeline.execution.dask_cluster import ClusterExecutor, ClusterSettings, executor_at
 
 LUIGI_DEFAULTS = {
     # Artifacts are published by one rename, so runs may overlap without a lock file or a server.
@@ -72,7 +71,7 @@ class Stage(luigi.Task):
         """The folders of the data set."""
         return self.settings(DatasetSettings)
 
-    def executor(self) -> contextlib.AbstractContextManager[Executor | None]:
+    def executor(self) -> contextlib.AbstractContextManager[ClusterExecutor | None]:
         """Return the executor of a Dask cluster, or None for this machine."""
         return executor_at(self.settings(ClusterSettings).dask_scheduler)
 

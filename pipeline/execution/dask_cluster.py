@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import logging
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -32,12 +32,14 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class ClusterSettings(Settings):
-    """Settings of the cluster that builds tables."""
+    """Settings of the cluster that builds tables and extracts descriptors."""
 
     title = "Cluster"
 
     dask_scheduler: str | None = setting(
-        None, "address of a Dask scheduler whose workers build the tables, such as tcp://host:8786; none: this machine"
+        None,
+        "address of a Dask scheduler whose workers build the tables and extract descriptors, such as tcp://host:8786; "
+        "none: this machine",
     )
 
     def check(self) -> None:
@@ -59,7 +61,7 @@ def _is_address(text: str) -> bool:
 
 
 @contextlib.contextmanager
-def executor_at(scheduler: str | None) -> Iterator[Executor | None]:
+def executor_at(scheduler: str | None) -> Iterator["ClusterExecutor | None"]:
     """Yield an executor that runs jobs on a cluster; None, which stands for this machine, without a scheduler.
 
     Raises:
@@ -70,7 +72,7 @@ def executor_at(scheduler: str | None) -> Iterator[Executor | None]:
         return
     ClusterSettings(scheduler)
     import dask
-    from distributed import Client, KilledWorker
+    from distributed import Client
     from distributed.comm.core import CommClosedError
 
     for name in SILENCED_LOGGERS:
@@ -79,12 +81,9 @@ def executor_at(scheduler: str | None) -> Iterator[Executor | None]:
     with dask.config.set(DASK_CONFIG), Client(scheduler, timeout=CONNECT_TIMEOUT_S, set_as_default=False) as client:
         _check_workers(client, scheduler)
         try:
-            yield ClusterExecutor(client)
-        except KilledWorker as error:
-            raise UserError(
-                f"{error.allowed_failures + 1} workers of {scheduler} died on the same job, last "
-                f"{error.last_worker.address}. See its log. If it ran out of memory, start it with fewer threads."
-            ) from error
+            yield ClusterExecutor(client, scheduler)
+        except BrokenExecutor as error:
+            raise UserError(f"{error}. If it ran out of memory, start it with fewer threads.") from error
         except (CancelledError, CommClosedError) as error:
             raise UserError(
                 f"The connection to the scheduler {scheduler} was lost. Check that it runs, then run again."
@@ -97,8 +96,13 @@ class ClusterExecutor(Executor):
     Dask's own executor logs tracebacks when jobs are cancelled.
     """
 
-    def __init__(self, client: "Client") -> None:
-        self._client = client
+    def __init__(self, client: "Client", scheduler: str) -> None:
+        self._client, self._scheduler = client, scheduler
+
+    @property
+    def num_workers(self) -> int:
+        """The number of processes that are connected."""
+        return len(self._client.nthreads())
 
     def submit(self, work: Callable[..., Result], /, *args: Any, **kwargs: Any) -> "Future[Result]":
         """Send a job to the cluster."""
@@ -106,15 +110,20 @@ class ClusterExecutor(Executor):
         remote = self._client.submit(job, *args, **kwargs, pure=False)  # equal jobs must all run
         local: Future[Result] = Future()
         local.add_done_callback(lambda future: remote.cancel() if future.cancelled() else None)
-        remote.add_done_callback(functools.partial(_copy_result, local=local))
+        remote.add_done_callback(functools.partial(_copy_result, local=local, scheduler=self._scheduler))
         return local
 
 
-def _copy_result(remote: "DaskFuture[Any]", local: "Future[Any]") -> None:
+def _copy_result(remote: "DaskFuture[Any]", local: "Future[Any]", scheduler: str) -> None:
+    from distributed import KilledWorker
+
     if not local.set_running_or_notify_cancel():
         return
     try:
         local.set_result(remote.result())
+    except KilledWorker as error:
+        died = f"{error.allowed_failures + 1} workers of {scheduler} died on the same job"
+        local.set_exception(BrokenExecutor(f"{died}, last {error.last_worker.address}. See its log"))
     except BaseException as error:
         local.set_exception(error)
 
