@@ -3,9 +3,8 @@
 Imports nothing of the network, so that worker processes, which import this module, start fast and stay small.
 """
 
-import math
 import warnings
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -23,32 +22,45 @@ BATCH_FLAG = "--infer-batch-size"
 
 
 def load_batches(
-    images: ImageDataset, batch_size: int, num_workers: int, pin_memory: bool = False, first_row: int = 0
+    images: ImageDataset,
+    batch_size: int,
+    num_workers: int,
+    pin_memory: bool = False,
+    batches: Sequence[range] | None = None,
 ) -> Generator[Batch, None, None]:
-    """Yield all images from a row on, in batches of `batch_size` with one stack per shape; the last may be smaller.
+    """Yield images in batches with one stack per shape.
 
-    Leaves the global random state alone, so that validation does not change the training.
+    `batches` are the rows of each batch; by default all images, `batch_size` at a time. Leaves the global random state
+    alone, so that validation does not change the training.
 
     Raises:
         UserError: An image cannot be opened, shared memory is too small, or a worker died.
     """
-    check_workers(images, batch_size, num_workers, first_row)
-    rows = range(first_row, len(images))
-    for batch in receive_batches(_batches(rows, images, batch_size, num_workers, pin_memory), BATCH_FLAG):
+    batches = batches_of(range(len(images)), batch_size) if batches is None else batches
+    check_workers(images, batch_size, num_workers, batches)
+    for batch in receive_batches(_batches(batches, images, num_workers, pin_memory), BATCH_FLAG):
         if isinstance(batch, UserError):
             raise batch
         yield batch
 
 
-def check_workers(images: ImageDataset, batch_size: int, num_workers: int, first_row: int = 0) -> None:
+def batches_of(rows: range, batch_size: int) -> list[range]:
+    """Return consecutive rows in batches; the last may be smaller."""
+    return [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+
+
+def check_workers(
+    images: ImageDataset, batch_size: int, num_workers: int, batches: Sequence[range] | None = None
+) -> None:
     """Check that shared memory can hold the workers' batches, by the size of the first image.
 
     Raises:
         UserError: It cannot, or the first image cannot be opened.
     """
-    if num_workers and (count := len(images) - first_row) > 0:
-        batch_bytes = min(count, batch_size) * images[first_row].nbytes
-        check_shared_memory(batch_bytes, math.ceil(count / batch_size), num_workers, BATCH_FLAG)
+    batches = batches_of(range(len(images)), batch_size) if batches is None else batches
+    if num_workers and batches:
+        batch_bytes = len(batches[0]) * images[batches[0][0]].nbytes
+        check_shared_memory(batch_bytes, len(batches), num_workers, BATCH_FLAG)
 
 
 def batches_of_one_shape(loaded: Iterable[Batch], batch_size: int) -> Iterator[Stack]:
@@ -83,16 +95,15 @@ def _join(stacks: list[Stack]) -> Stack:
 
 
 def _batches(
-    rows: range, images: ImageDataset, batch_size: int, num_workers: int, pin_memory: bool
+    batches: Sequence[range], images: ImageDataset, num_workers: int, pin_memory: bool
 ) -> Iterator[Batch | UserError]:
-    workers = min(num_workers, math.ceil(len(rows) / batch_size))
+    workers = min(num_workers, len(batches))
     with warnings.catch_warnings():
         # More workers than cores are the user's choice: they help with slow disks.
         warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)
         loader: DataLoader[Batch | UserError] = DataLoader(
             _Samples(images),  # type: ignore[arg-type]  # typed by what `collate_fn` returns
-            batch_size=batch_size,
-            sampler=rows,
+            batch_sampler=batches,  # type: ignore[arg-type]  # a range serves as a list
             num_workers=workers,
             collate_fn=_group_by_shape,
             pin_memory=pin_memory,

@@ -5,8 +5,9 @@ batches of one.
 """
 
 import itertools
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from data_manifest.errors import UserError
-from data_manifest.progress import Progress
-from evaluation.descriptors.batches import batches_of_one_shape, load_batches
+from evaluation.descriptors.batches import batches_of, batches_of_one_shape, load_batches
 from evaluation.descriptors.fuse_conv_bn import fuse_conv_bn
 from evaluation.descriptors.image_dataset import ImageDataset
 from evaluation.settings import BF16, Extraction
@@ -28,8 +28,15 @@ CHUNK_IMAGES = 4096  # some seconds on a GPU, a minute on a CPU
 MAX_CPU_BYTES_PER_CHANNEL = 2_500_000
 
 
+class Counter(Protocol):
+    """Counts images, as `Progress` does."""
+
+    def advance(self, units: int, /) -> None:
+        """Count images as done."""
+
+
 def extract_descriptors(
-    network: nn.Module, images: ImageDataset, extraction: Extraction, progress: Progress | None = None
+    network: nn.Module, images: ImageDataset, extraction: Extraction, progress: Counter | None = None
 ) -> Descriptors:
     """Return the descriptors [num_images, dim], float32, as `extract_chunks` does."""
     return np.concatenate(list(extract_chunks(network, images, extraction, progress)))
@@ -39,11 +46,10 @@ def extract_chunks(
     network: nn.Module,
     images: ImageDataset,
     extraction: Extraction,
-    progress: Progress | None = None,
-    first_row: int = 0,
-    chunk_images: int = CHUNK_IMAGES,
+    progress: Counter | None = None,
+    chunks: Sequence[range] | None = None,
 ) -> Generator[Descriptors, None, None]:
-    """Yield the descriptors from a row on, in chunks.
+    """Yield the descriptors of each chunk. They do not depend on the other chunks: no batch has images of two.
 
     The network is moved to the device and runs in evaluation mode with fused batch norms; then the modes of its modules
     are restored. Leaves the global random state alone.
@@ -53,8 +59,7 @@ def extract_chunks(
         images: The images; `extraction.resized_to` has no effect on them.
         extraction: Batch size, device, workers and precision.
         progress: Advanced by each batch's images.
-        first_row: The first image to embed.
-        chunk_images: Images per chunk, rounded down to whole batches.
+        chunks: The rows of each chunk; all images by default.
 
     Raises:
         UserError: There are no images, one cannot be opened, a descriptor is not finite, or memory is too small.
@@ -62,21 +67,31 @@ def extract_chunks(
     if not len(images):
         raise UserError(f"{images.images_folder}: no images to embed. Check the list of images")
     device, batch_size = resolve_device(extraction.device), extraction.batch_size
-    loaded = load_batches(images, batch_size, extraction.num_workers, device.type == "cuda", first_row)
-    batches_per_chunk = max(1, chunk_images // batch_size)
+    if chunks is None:
+        chunks = chunks_of(range(len(images)), CHUNK_IMAGES, batch_size)
+    batches = [batches_of(chunk, batch_size) for chunk in chunks]
+    all_batches = list(itertools.chain.from_iterable(batches))
+    loaded = load_batches(images, batch_size, extraction.num_workers, device.type == "cuda", all_batches)
     with _evaluation_mode(network), closing(loaded):
         fused = fuse_conv_bn(network, device)
-        for start in range(first_row, len(images), batches_per_chunk * batch_size):
-            chunk = np.empty((min(batches_per_chunk * batch_size, len(images) - start), 0), np.float32)
-            for rows, pixels in batches_of_one_shape(itertools.islice(loaded, batches_per_chunk), batch_size):
+        for chunk, own_batches in zip(chunks, batches, strict=True):
+            found = np.empty((len(chunk), 0), np.float32)
+            for rows, pixels in batches_of_one_shape(itertools.islice(loaded, len(own_batches)), batch_size):
                 descriptors = embed(fused, pixels, device, extraction.precision)
                 _check_finite(descriptors, rows, images)
-                if not chunk.size:
-                    chunk = np.empty((len(chunk), descriptors.shape[1]), np.float32)
-                chunk[rows.numpy() - start] = descriptors
+                if not found.size:
+                    found = np.empty((len(chunk), descriptors.shape[1]), np.float32)
+                found[rows.numpy() - chunk.start] = descriptors
                 if progress is not None:
                     progress.advance(len(rows))
-            yield chunk
+            yield found
+
+
+def chunks_of(rows: range, chunk_images: int, batch_size: int) -> list[range]:
+    """Return rows in chunks of whole batches, with borders that do not depend on the first row."""
+    size = max(1, chunk_images // batch_size) * batch_size
+    starts = range(rows.start - rows.start % size, rows.stop, size)
+    return [range(max(start, rows.start), min(start + size, rows.stop)) for start in starts]
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from data_manifest.errors import UserError
 from data_manifest.images.image_size import ImageSize
+from data_manifest.store.files import modified_ns
 from data_manifest.store.recipe import CURRENT, is_published, read_recipe
 from evaluation.recipe import ModelDigests
 from training.network.backbones import official_name
@@ -43,7 +44,7 @@ class TrainedModel:
             UserError: The file cannot be read, or holds another network.
         """
         if self.path.suffix == ONNX_SUFFIX:
-            return load_onnx(self.path)
+            return load_onnx(self.path, modified_ns(self.path))
         from training.network.weights import load_network
 
         return load_network(self.path, self.backbone, self.fc_output_dim)
@@ -78,15 +79,15 @@ def find_model(given: Path | str) -> TrainedModel:
 
 
 @functools.cache
-def load_onnx(path: Path) -> "OnnxNetwork":
-    """Return the network of an exported ONNX file; reading it takes a while."""
+def load_onnx(path: Path, modified_ns: int) -> "OnnxNetwork":
+    """Return the network of an exported ONNX file, last modified at a time; reading it takes a while."""
     from evaluation.descriptors.onnx_network import OnnxNetwork
 
     return OnnxNetwork(path)
 
 
 def _exported(file: Path) -> TrainedModel:
-    network = load_onnx(file)
+    network = load_onnx(file, modified_ns(file))
     name, dimensions, preprocessing = network.stated["name"], network.stated["fc_output_dim"], network.trained_with
     return TrainedModel(file, name, int(dimensions), preprocessing.channels == 1, preprocessing.image_size)
 

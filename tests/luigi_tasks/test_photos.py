@@ -74,7 +74,7 @@ def test_a_folder_of_photos_is_embedded_once(
     def embed_again(*_: Any) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("evaluation.descriptors.build_descriptors.extract_chunks", embed_again)
+    monkeypatch.setattr("evaluation.descriptors.chunks.embed_job.extract_chunks", embed_again)
     assert localize(photos, photos / "red.jpg")["matches"][0]["path"] == "red.jpg"
     assert localize(descriptors, photos / "red.jpg")["matches"][0]["path"] == "red.jpg"
 

@@ -80,7 +80,7 @@ def test_an_interrupted_run_resumes_at_its_chunk(tmp_path: Path, images: ImageLi
 def test_a_full_disk_is_an_error_before_anything_is_embedded(
     tmp_path: Path, images: ImageList, network: TinyNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evaluation.descriptors.chunked_array.disk_usage", lambda folder: (1000, 8))
+    monkeypatch.setattr("evaluation.descriptors.chunks.chunked_array.disk_usage", lambda folder: (1000, 8))
     with pytest.raises(UserError, match="is full"):
         build_descriptors(
             model_of(Counting(network, dies_after=0), tmp_path / "model.pth"), images, tmp_path / "A", on_cpu()
@@ -108,21 +108,20 @@ def test_another_precision_or_size_gives_other_descriptors(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from evaluation.descriptors import chunked_array
 from evaluation.descriptors.build_descriptors import build_descriptors
 from evaluation.descriptors.image_list import ImageList
 from evaluation.descriptors.trained_model import TrainedModel
 from evaluation.settings import Extraction
 
 weights, manifest, images, artifacts = map(Path, sys.argv[1:])
-write_text = chunked_array.write_text
+touch = Path.touch
 
-def killing(path, text):
-    if text == "6\\n":  # the third chunk is written, but not yet counted
+def killing(path):
+    if path.name == "4-6":  # the third chunk is written, but not yet counted
         os.kill(os.getpid(), signal.SIGKILL)
-    write_text(path, text)
+    touch(path)
 
-chunked_array.write_text = killing
+Path.touch = killing
 model, extraction = TrainedModel(weights, "SqueezeNet1_1", 8), Extraction(48, "fp32", 2, "cpu", 0)
 build_descriptors(model, ImageList(manifest, images), artifacts, extraction, chunk_images=2)
 """
@@ -139,8 +138,7 @@ def test_a_run_resumed_after_sigkill_gives_the_same_bytes(tmp_path: Path, images
     command = [sys.executable, "-c", KILLED, *map(str, words)]
     killed = subprocess.run(command, env={**os.environ, **threads}, capture_output=True, text=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    (rows,) = (tmp_path / "A" / "runs").glob("*/*/descriptors.rows")
-    assert rows.read_text() == "4\n"
+    assert sorted(path.name for path in (tmp_path / "A" / "runs").glob("*/*/chunks.done/*")) == ["0-2", "2-4"]
 
     percentages: list[int] = []
     resized = on_cpu(2, resized_to=48)

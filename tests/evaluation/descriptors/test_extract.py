@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from data_manifest.errors import UserError
 from data_manifest.progress import Progress
-from evaluation.descriptors.extract import extract_chunks, extract_descriptors
+from evaluation.descriptors.extract import chunks_of, extract_chunks, extract_descriptors
 from evaluation.descriptors.image_dataset import ImageDataset
 from tests.evaluation.conftest import WriteImages, on_cpu
 
@@ -54,9 +54,20 @@ def test_images_of_one_shape_share_a_batch(tmp_path: Path, write_images: WriteIm
 def test_chunks_start_at_any_row(tmp_path: Path, network: nn.Module, write_images: WriteImages) -> None:
     images = ImageDataset(tmp_path, write_images(SIZES))
     whole = extract_descriptors(network, images, on_cpu(3))
-    chunks = list(extract_chunks(network, images, on_cpu(2), first_row=1, chunk_images=5))
-    assert [len(chunk) for chunk in chunks] == [4, 2]
+    rows = chunks_of(range(1, len(SIZES)), 5, 2)
+    assert rows == [range(1, 4), range(4, 7)], "whole batches, with the borders of range(7)"
+    chunks = list(extract_chunks(network, images, on_cpu(2), chunks=rows))
     np.testing.assert_allclose(np.concatenate(chunks), whole[1:], atol=1e-6)
+
+
+def test_chunks_have_the_same_bytes_alone(tmp_path: Path, network: nn.Module, write_images: WriteImages) -> None:
+    """The shapes alternate, so that batches wait for their shape, but not for another chunk."""
+    images = ImageDataset(tmp_path, write_images(SIZES * 2))
+    rows = chunks_of(range(14), 4, 2)
+    together = list(extract_chunks(network, images, on_cpu(2), chunks=rows))
+    alone = [next(extract_chunks(network, images, on_cpu(2), chunks=[each])) for each in rows]
+    assert [len(each) for each in alone] == [4, 4, 4, 2]
+    assert [each.tobytes() for each in alone] == [each.tobytes() for each in together]
 
 
 def test_bf16_gives_nearly_the_same_descriptors(tmp_path: Path, network: nn.Module, write_images: WriteImages) -> None:
