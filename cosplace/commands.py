@@ -10,6 +10,7 @@ TRAINING = (
 )
 OPTIONAL = "?"
 MACHINE = ("device", "num_workers")
+PROCESSES = ("num_processes", "dask_scheduler")
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,7 @@ COMMANDS: dict[str, TaskCommand | FunctionCommand] = {
         "ExtractDescriptors",
         (
             *("source", "table", "columns", "trust_repo", "resize_test_imgs", "infer_batch_size", *MACHINE),
+            *("num_processes", "dask_scheduler"),
             "artifacts_folder",
         ),
         ("artifacts/training/sf-xl-processed-train photos", "ResNet50-512 photos --source exif"),

@@ -76,13 +76,12 @@ class ExtractDescriptors(StageOfModel):
     def run(self) -> None:
         with working("loading PyTorch"):
             from evaluation.descriptors.build_descriptors import build_descriptors
-        build_descriptors(
-            self.trained_model(),
-            pinned_images(self.manifest()),
-            self.artifacts_folder,
-            self.extraction(),
-            on_percentage=self.set_progress_percentage,
-        )
+        model, images = self.trained_model(), pinned_images(self.manifest())
+        with self.processes() as executor:
+            report = self.set_progress_percentage
+            build_descriptors(
+                model, images, self.artifacts_folder, self.extraction(), on_percentage=report, executor=executor
+            )
 
 
 @takes(*TRAINING_KINDS, ModelSettings, MethodSettings, RetrievalSettings, ChosenSets)

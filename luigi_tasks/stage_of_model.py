@@ -1,6 +1,8 @@
 """The base class of tasks that use a model, given or trained."""
 
-from typing import Any
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import luigi
 
@@ -14,9 +16,13 @@ from luigi_tasks.given_model import pinned_model, with_model
 from luigi_tasks.other_models import check_no_other_models
 from luigi_tasks.training import TrainCosPlace
 from methods.settings import MethodSettings
+from pipeline.execution.process_executor import ProcessExecutor
 from training.data.settings import AugmentationSettings
 from training.network.settings import MODEL_FILE, NetworkSettings
 from training.settings import RuntimeSettings
+
+if TYPE_CHECKING:
+    from evaluation.descriptors.chunks.run_jobs import Processes
 
 IMAGES = ("dataset_folder", "train_folder", "photos_folder")  # each gives training images
 EXAMPLE = "artifacts/training/<data set>"
@@ -76,3 +82,18 @@ class StageOfModel(StageOfImages):
         augmentation, evaluation = self.settings(AugmentationSettings), self.settings(EvaluationSettings)
         runtime, precision = self.settings(RuntimeSettings), self.settings(RetrievalSettings).infer_precision
         return evaluation.extraction(augmentation.size, runtime.device, runtime.num_workers, precision)
+
+    @contextlib.contextmanager
+    def processes(self) -> Iterator["Processes | None"]:
+        """Yield the processes that embed images: --num-processes of this machine, or a cluster's; None for this one."""
+        runtime = self.settings(RuntimeSettings)
+        if runtime.num_processes == 1:
+            with self.executor() as executor:
+                yield executor
+            return
+        from evaluation.descriptors.chunks.process_setup import check_processes, process_setup
+
+        check_processes(runtime.device, runtime.num_processes)
+        set_up = process_setup(runtime.device, runtime.num_processes)
+        with ProcessExecutor(runtime.num_processes, set_up, "torch") as executor:
+            yield executor

@@ -139,7 +139,9 @@ class RuntimeSettings(Settings):
     num_workers: int = setting(8, "processes that read and augment images, per training process; 0: none")
     checkpoint_minutes: float = setting(10.0, "minutes between checkpoints; one is also saved after each epoch")
     num_processes: int = setting(
-        1, "training processes on this machine, each with its own GPU if there are any; a resumed run may change it"
+        1,
+        "processes on this machine that train or extract descriptors, each with its own GPU if there are any; a "
+        "resumed run may change it",
     )
     shard_classifier: bool = setting(
         False,
