@@ -91,9 +91,9 @@ class StageOfModel(StageOfImages):
             with self.executor() as executor:
                 yield executor
             return
-        from evaluation.descriptors.chunks.process_setup import check_processes, process_setup
+        from evaluation.descriptors.chunks.process_setup import PRELOAD, check_processes, process_setup
 
         check_processes(runtime.device, runtime.num_processes)
         set_up = process_setup(runtime.device, runtime.num_processes)
-        with ProcessExecutor(runtime.num_processes, set_up, "torch") as executor:
+        with ProcessExecutor(runtime.num_processes, set_up, *PRELOAD) as executor:
             yield executor

@@ -11,6 +11,7 @@ from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future,
 from queue import SimpleQueue
 from typing import Any, TypeVar, cast
 
+from data_manifest.errors import UserError
 from data_manifest.images.loader_workers import end_with_parent, forkserver
 
 Result = TypeVar("Result")
@@ -117,5 +118,6 @@ def _serve(pipe: "multiprocessing.connection.Connection[Any, Any]", set_up: Call
                 set_up = None
             pipe.send((None, job()))
         except Exception as error:
-            error.add_note(traceback.format_exc())  # pickling drops the traceback
+            if not isinstance(error, UserError):
+                error.add_note(traceback.format_exc())  # pickling drops the traceback
             pipe.send((error, None))

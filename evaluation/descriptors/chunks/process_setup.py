@@ -9,6 +9,9 @@ import torch
 from data_manifest.errors import UserError
 from training.network.device import resolve_device
 
+# To import before processes are forked: most of what a job imports, but not polars, which has threads.
+PRELOAD = ("torchvision", "torch.fx.experimental.optimization")
+
 
 def check_processes(device: str, num_processes: int) -> None:
     """Check that each process can have a GPU of its own, if they run on GPUs.
