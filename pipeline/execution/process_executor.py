@@ -4,7 +4,9 @@ import functools
 import logging
 import multiprocessing.connection
 import signal
+import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
@@ -16,12 +18,13 @@ from data_manifest.images.loader_workers import end_with_parent, forkserver
 
 Result = TypeVar("Result")
 MAX_ATTEMPTS = 3
+SECONDS_TO_END = 5.0
 LOST = (EOFError, ConnectionError)  # the other end of the pipe is gone
 logger = logging.getLogger(__name__)
 
 
 class ProcessExecutor(Executor):
-    """Processes numbered from 0; leaving its context kills them, whatever they are doing.
+    """Processes numbered from 0; leaving its context stops them, whatever they are doing.
 
     Unlike the pool of `concurrent.futures`, it survives the death of a process, and may start processes of its own.
 
@@ -46,11 +49,16 @@ class ProcessExecutor(Executor):
         return self._threads.submit(self._run, functools.partial(work, *args, **kwargs))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Kill the processes."""
+        """Stop the processes, and kill those that have not ended after some seconds."""
         with self._lock:
             self._ended = True
-            for worker in self._workers.values():
-                worker.process.kill()
+        processes = [worker.process for worker in self._workers.values()]
+        for process in processes:
+            process.terminate()
+        give_up_at = time.monotonic() + SECONDS_TO_END
+        for process in processes:
+            process.join(max(0, give_up_at - time.monotonic()))
+            process.kill()
         self._threads.shutdown(wait, cancel_futures=True)
 
     def _run(self, job: Callable[[], Result]) -> Result:
@@ -108,7 +116,8 @@ class _Worker:
 
 
 def _serve(pipe: "multiprocessing.connection.Connection[Any, Any]", set_up: Callable[[], object] | None) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the one that started this kills it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the one that started this stops it
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # ends the loader workers that a job has started
     end_with_parent()
     while True:
         job = pipe.recv()
