@@ -41,8 +41,8 @@ def test_other_code_is_an_error() -> None:
         run_on_worker(abs, "0123456789abcdef", -3)
 
 
-def test_code_digest_covers_both_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = [tmp_path / package / "code.py" for package in ("data_manifest", "pipeline")]
+def test_code_digest_covers_all_packages_that_run_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [tmp_path / package / "code.py" for package in ("data_manifest", "pipeline", "training", "evaluation")]
     for file in files:
         file.parent.mkdir()
         file.write_text("one")
@@ -51,7 +51,7 @@ def test_code_digest_covers_both_packages(tmp_path: Path, monkeypatch: pytest.Mo
     for file in files:
         file.write_text("another")
         digests.append(code_digest.__wrapped__())
-    assert len(set(digests)) == 3
+    assert len(set(digests)) == 5
     assert code_digest() not in digests, "what was imported stays the code of the process"
 
 
