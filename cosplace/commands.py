@@ -10,7 +10,6 @@ TRAINING = (
 )
 OPTIONAL = "?"
 MACHINE = ("device", "num_workers")
-PROCESSES = ("num_processes", "dask_scheduler")
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,7 @@ def two_processes(wrap: "functools.partial[None] | None" = None) -> ProcessExecu
     return ProcessExecutor(2, functools.partial(wrap, set_up) if wrap else set_up, *PRELOAD)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_bytes_of_one(build: Build, alone: bytes, tmp_path: Path) -> None:
     percentages: list[int] = []
     with two_processes() as executor:
@@ -125,6 +126,7 @@ def test_a_killed_process_is_replaced(build: Build, alone: bytes, tmp_path: Path
     assert (tmp_path / "killed").exists()
 
 
+@pytest.mark.slow
 def test_a_chunk_that_kills_each_process_is_named_and_one_process_resumes(
     build: Build, images: ImageList, alone: bytes, tmp_path: Path
 ) -> None:
@@ -313,6 +315,7 @@ def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, l
         cluster.end()
 
 
+@pytest.mark.slow
 def test_a_cluster_gives_the_same_bytes_when_an_image_is_mended_and_a_worker_killed(
     scheduler: tuple[str, list[int]], build: Build, images: ImageList, alone: bytes, tmp_path: Path
 ) -> None:
