@@ -1,5 +1,6 @@
 """Methods of others as models: found by name, torch.hub entry or file, and identified for recipes."""
 
+import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -48,6 +49,10 @@ class Method(TrainedModel):
         if identity != self.identity:
             raise UserError(f"{self.entry}: its code or weights changed after this command started. Run it again.")
         return network
+
+    def without_network(self) -> "Method":
+        """Return the method for another process, which loads the network itself."""
+        return dataclasses.replace(self, loaded=None)
 
 
 def find(given: str, settings: MethodSettings) -> TrainedModel:

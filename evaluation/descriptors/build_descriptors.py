@@ -3,7 +3,6 @@
 Chunks are written to the run folder `<artifacts>/runs/<name>/<digest>/`, where an interrupted run resumes.
 """
 
-import dataclasses
 import logging
 import shutil
 from collections.abc import Callable, Mapping
@@ -83,8 +82,15 @@ def build_descriptors(
         array = ChunkedArray(run / CHUNKS, (len(states), model.fc_output_dim))
         array.create_or_resume()
         job = EmbedJob(
-            dataclasses.replace(model, path=model.path.absolute()),  # without its network, which is not sent
-            *(model.digests, images.images_folder.absolute(), run / STATES, array, extraction, chunk_images),
+            *(
+                model.without_network(),
+                model.digests,
+                images.images_folder.absolute(),
+                run / STATES,
+                array,
+                extraction,
+                chunk_images,
+            ),
         )
         if done := array.done:
             logger.info("%s: resuming, %s of %s images are done", array.path, f"{done:,}", f"{len(states):,}")

@@ -1,5 +1,6 @@
 """A trained model: a file of weights and its network. torch is imported late, as it takes seconds."""
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 from functools import cached_property
@@ -48,6 +49,10 @@ class TrainedModel:
         from training.network.weights import load_network
 
         return load_network(self.path, self.backbone, self.fc_output_dim)
+
+    def without_network(self) -> "TrainedModel":
+        """Return the model for another process, which loads the network itself."""
+        return dataclasses.replace(self, path=self.path.absolute())
 
 
 def find_model(given: Path | str) -> TrainedModel:

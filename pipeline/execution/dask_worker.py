@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from data_manifest.errors import UserError
 
-PACKAGES = ("data_manifest", "pipeline", "training", "evaluation")
+PACKAGES = ("data_manifest", "pipeline", "training", "evaluation", "methods")
 SHARE_FOLDERS = "all machines of the cluster must see the shared folders under the same paths"
 Job = TypeVar("Job")
 Result = TypeVar("Result")

@@ -1,7 +1,6 @@
 """A job: embed a range of images, and write their descriptors into the shared array. Runs in any process."""
 
 import dataclasses
-import functools
 import multiprocessing
 import threading
 from contextlib import closing
@@ -16,12 +15,14 @@ from evaluation.descriptors.chunks.chunked_array import ChunkedArray
 from evaluation.descriptors.chunks.running_jobs import CountFile
 from evaluation.descriptors.extract import Counter, chunks_of, extract_chunks
 from evaluation.descriptors.image_dataset import ImageDataset
+from evaluation.descriptors.open_image import size_rule_of
 from evaluation.descriptors.trained_model import TrainedModel
 from evaluation.recipe import ModelDigests
 from evaluation.settings import Extraction
 from training.network.preprocessing import preprocessing_of
 
 _one_at_a_time = threading.Lock()  # a Dask worker may have several threads, but the device is one
+_kept: list[tuple[ModelDigests, nn.Module]] = []  # the last network
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +57,7 @@ class EmbedJob:
         first, end = chunks[0].start, chunks[-1].stop
         states = pl.scan_parquet(self.states).slice(first, end - first).collect()
         preprocessing = preprocessing_of(network)
-        opened = self.extraction.resized_to, preprocessing.mode, preprocessing.interpolation
+        opened = self.extraction.resized_to, preprocessing.mode, preprocessing.interpolation, size_rule_of(network)
         images = ImageDataset(self.images_folder, states["path"].to_arrow(), *opened)
         own_rows = [range(chunk.start - first, chunk.stop - first) for chunk in chunks]
         with closing(extract_chunks(network, images, self.extraction, progress, own_rows)) as extracted:
@@ -81,11 +82,15 @@ def run_job(job: EmbedJob, counts: Path, rows: range) -> str | None:
             "Start it with `dask worker --no-nanny`, or give --num-workers 0"
         )
     with _one_at_a_time:
-        return job.run(_load_network(job.model, job.digests), rows, CountFile(counts / str(rows.start)))
+        return job.run(_network_of(job), rows, CountFile(counts / str(rows.start)))
 
 
-@functools.lru_cache(maxsize=1)
-def _load_network(model: TrainedModel, digests: ModelDigests) -> nn.Module:
-    if model.digests != digests:
-        raise UserError(f"{model.path}: changed after this command started. Run it again")
-    return model.network
+def _network_of(job: EmbedJob) -> nn.Module:
+    """Return the network of a job's model, loaded unless the job before had the same."""
+    if _kept and _kept[0][0] == job.digests:
+        return _kept[0][1]
+    _kept.clear()  # before another one takes memory
+    if job.model.digests != job.digests:
+        raise UserError(f"{job.model.path}: changed after this command started. Run it again")
+    _kept.append((job.digests, job.model.network))
+    return _kept[0][1]

@@ -42,7 +42,9 @@ def test_other_code_is_an_error() -> None:
 
 
 def test_code_digest_covers_all_packages_that_run_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = [tmp_path / package / "code.py" for package in ("data_manifest", "pipeline", "training", "evaluation")]
+    files = [
+        tmp_path / package / "code.py" for package in ("data_manifest", "pipeline", "training", "evaluation", "methods")
+    ]
     for file in files:
         file.parent.mkdir()
         file.write_text("one")
@@ -51,7 +53,7 @@ def test_code_digest_covers_all_packages_that_run_jobs(tmp_path: Path, monkeypat
     for file in files:
         file.write_text("another")
         digests.append(code_digest.__wrapped__())
-    assert len(set(digests)) == 5
+    assert len(set(digests)) == 6
     assert code_digest() not in digests, "what was imported stays the code of the process"
 
 
