@@ -34,10 +34,11 @@ def recipe_with(
 
 
 def test_digest_and_paths() -> None:
+    """Recorded for VERSION 2, the order of images drawn by SplitMix64."""
     recipe = recipe_with()
-    assert recipe.digest == "c2a1d4250abf8bc0"
-    assert recipe.folder(Path("artifacts")) == Path("artifacts/training/city-train/c2a1d4250abf8bc0")
-    assert run_folder(Path("artifacts"), recipe) == Path("artifacts/runs/city-train/815d512be2c0f6cd")
+    assert recipe.digest == "f7cf015f8f0c0ba5"
+    assert recipe.folder(Path("artifacts")) == Path("artifacts/training/city-train/f7cf015f8f0c0ba5")
+    assert run_folder(Path("artifacts"), recipe) == Path("artifacts/runs/city-train/639227f012129f80")
 
 
 def test_more_epochs_share_the_run_folder() -> None:
@@ -116,8 +117,15 @@ def test_finished_training_without_identities_is_found_by_path(tmp_path: Path) -
     assert finished_training(tmp_path, recipe, tmp_path / "elsewhere") is None
 
 
-def test_earlier_crop_meaning_has_another_digest() -> None:
+def test_training_with_the_earlier_order_of_images_is_not_reused(tmp_path: Path) -> None:
+    recipe = recipe_with()
+    earlier = dataclasses.replace(recipe, version=1)
+    publish(earlier, tmp_path, tmp_path / "images")
+    assert finished_training(tmp_path, recipe, tmp_path / "images") is None
+    assert run_folder(tmp_path, earlier) != run_folder(tmp_path, recipe), "an unfinished run starts again"
+
+
+def test_earlier_crop_meaning_is_distinguished() -> None:
     recipe = recipe_with(augmentation=AugmentationSettings(random_resized_crop=0.8))
-    assert recipe.digest != "7b26510c4526fdca", "the digest when crops kept from 0.8 to 1 of the area"
     assert recipe.settings["crop_scale"] == [0.2, 1.0]
     assert "crop_scale" not in recipe_with().settings, "at 0.5 both mean the same"

@@ -57,7 +57,7 @@ class GroupDataset(Dataset[Sample | UserError]):
 
     def __getitem__(self, sample: int) -> Sample | UserError:
         class_index, skipped = self.plan.class_index(sample), list[SkippedImage]()
-        for image_number in self.plan.image_numbers(sample, self.members.num_images(class_index)):
+        for image_number in self.plan.images_to_try(sample, self.members.num_images(class_index)):
             path = self.members.path(class_index, image_number)
             try:
                 image = read_image(self.images_folder / path)

@@ -57,7 +57,8 @@ def test_sample_is_an_augmented_image_of_its_class(write_groups: WriteGroups) ->
 def test_workers_load_the_same_batches(write_groups: WriteGroups, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0})  # fewer cores than workers: torch would warn
     folder = write_groups({4: 5})
-    (folder / "images/g4/é2_1.png").write_bytes(b"")
+    plan = _dataset(folder).plan
+    (folder / f"images/g4/é{plan.class_index(1)}_{plan.image_number(1, 3)}.png").write_bytes(b"")
     here = _batches(folder)
     workers = _batches(folder, RuntimeSettings(num_workers=2))
     assert [images.shape for images, _ in here] == [(4, 3, 32, 32)] * 3
@@ -103,19 +104,21 @@ def test_unreadable_image_is_replaced_by_another_of_its_class(write_groups: Writ
     folder = write_groups({4: 5})
     whole = _dataset(folder)
     before = [whole[sample] for sample in range(12)]
-    bad = "g4/é2_1.png"
-    pixels = {number: read_image(folder / f"images/g4/é2_{number}.png") for number in (0, 2)}
+    bad_class, bad_number = whole.plan.class_index(0), whole.plan.image_number(0, 3)
+    bad = f"g4/é{bad_class}_{bad_number}.png"
+    others = {number: read_image(folder / f"images/g4/é{bad_class}_{number}.png") for number in range(3)}
+    del others[bad_number]
     (folder / "images" / bad).write_bytes(b"no image")
     after, hit = [_dataset(folder)[sample] for sample in range(12)], 0
     for sample, (old, new) in enumerate(zip(before, after, strict=True)):
         assert isinstance(old, Sample)
         assert isinstance(new, Sample)
         assert old.class_index == new.class_index
-        if whole.plan.class_index(sample) == 2 and whole.plan.image_number(sample, 3) == 1:
+        if (whole.plan.class_index(sample), whole.plan.image_number(sample, 3)) == (bad_class, bad_number):
             hit += 1
             assert [each.path for each in new.skipped] == [bad]
             seed = whole.plan.augmentation_seed(sample)
-            assert any(torch.equal(new.image, whole.augmentation(other, seed)) for other in pixels.values())
+            assert any(torch.equal(new.image, whole.augmentation(other, seed)) for other in others.values())
         else:
             assert torch.equal(old.image, new.image)
             assert not new.skipped
