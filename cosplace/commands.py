@@ -100,6 +100,14 @@ COMMANDS: dict[str, TaskCommand | FunctionCommand] = {
         (*DATA, "train_folder", "table", *GROUPING, "dask_scheduler"),
         ("--dataset-folder sf-xl/processed", "--photos-folder photos --source exif --split area --M 15 --L 1"),
     ),
+    "reads": FunctionCommand(
+        "write which images a training will read, in order",
+        "training.data.reads.command",
+        (
+            "artifacts/groups/sf-xl-processed-train --epochs 0:5",
+            "artifacts/groups/sf-xl-processed-train --epochs 0:5 --output files.txt",
+        ),
+    ),
     "train": TaskCommand(
         "train the network on the groups",
         "TrainCosPlace",

@@ -107,6 +107,17 @@ FILES = _schema(
     _optional("bytes", pa.int64(), "size of the image file before it was read; null if missing"),
     _optional("modified_ns", pa.int64(), "modification time before it was read, nanoseconds; null if missing"),
 )
+READS = _schema(
+    _column("epoch", pa.int32(), "from 0"),
+    _column("sample", pa.int64(), "number within the epoch, from 0; batch i begins at i * batch_size"),
+    _column("group", pa.int32(), "index of the group that the epoch trains on"),
+    _column("path", pa.string(), _PATH),
+    _optional(
+        "next_use",
+        pa.int64(),
+        "row of this table, from 0, that reads the image next; null if none does. Rows are in the order of the reads",
+    ),
+)
 METRICS = _schema(
     _column("epoch", pa.int32(), "from 0"),
     _column("group_index", pa.int32(), "the group that the epoch trained on"),

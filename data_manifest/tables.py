@@ -5,8 +5,7 @@ The same rows give the same bytes: they are brought to one chunk and cut into ro
 
 import glob
 import json
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_manifest.errors import UserError
-from data_manifest.store.files import fsync
+from data_manifest.store.files import writing_whole
 
 ROWS_PER_ROW_GROUP = 65_536
 COLUMNS_NOTE = "columns"
@@ -31,21 +30,23 @@ def write_table(frame: pl.DataFrame, path: Path, schema: pa.Schema, notes: Mappi
         FileNotFoundError: The artifact's folder does not exist.
         ValueError: The columns are not those of the schema, or a required column has nulls.
     """
-    if set(frame.columns) != set(schema.names):
-        raise ValueError(f"{path.name}: columns {sorted(frame.columns)}, the schema has {sorted(schema.names)}")
+    write_frames([frame], path, schema, notes)
+
+
+def write_frames(
+    frames: Iterable[pl.DataFrame], path: Path, schema: pa.Schema, notes: Mapping[str, str] | None = None
+) -> None:
+    """Write the rows of several frames, held in memory one at a time, as `write_table` writes those of one."""
     described = schema.with_metadata({**_descriptions(schema), **(notes or {})})
     path.parent.mkdir(exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with pq.ParquetWriter(unfinished, described, compression="zstd") as file:
+    with writing_whole(path) as unfinished, pq.ParquetWriter(unfinished, described, compression="zstd") as file:
+        for frame in frames:
+            if set(frame.columns) != set(schema.names):
+                raise ValueError(f"{path.name}: columns {sorted(frame.columns)}, the schema has {sorted(schema.names)}")
             in_order = frame.select(schema.names)
             for rows in in_order.iter_slices(ROWS_PER_ROW_GROUP) if len(frame) else [in_order]:
                 table = rows.rechunk().to_arrow().cast(_with_polars_strings(schema)).cast(described)
                 file.write_table(table.combine_chunks(), row_group_size=ROWS_PER_ROW_GROUP)
-        fsync(unfinished)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def make_frame(rows: Sequence[Mapping[str, object]], schema: pa.Schema) -> pl.DataFrame:

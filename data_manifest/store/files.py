@@ -1,7 +1,10 @@
 """Files: links, copies, sizes and times, and writing that survives a crash of the machine."""
 
+import contextlib
 import os
 import shutil
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -63,6 +66,21 @@ def write_text(path: Path, text: str) -> None:
     unfinished = path.with_name(f".{path.name}")
     try:
         unfinished.write_text(text, "utf-8")
+        fsync(unfinished)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing_whole(path: Path) -> Iterator[Path]:
+    """Yield a path to write to, which becomes `path` at the end; after an error, nothing is left.
+
+    Several processes may write the same file at once; the last one stays.
+    """
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        yield unfinished
         fsync(unfinished)
         unfinished.replace(path)
     finally:

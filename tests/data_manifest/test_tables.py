@@ -7,9 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_manifest import schemas, tables
+from data_manifest import schemas
 from data_manifest.errors import UserError
-from data_manifest.tables import read_notes, read_table, scan_table, table_glob, write_table
+from data_manifest.store import files
+from data_manifest.tables import read_notes, read_table, scan_table, table_glob, write_frames, write_table
 
 SCHEMA = pa.schema(
     [
@@ -57,6 +58,18 @@ def test_bytes_do_not_follow_the_chunks_nor_the_columns_order(tmp_path: Path) ->
     assert len({(tmp_path / name).read_bytes() for name in frames}) == 1
 
 
+def test_frames_become_the_rows_of_one_file(tmp_path: Path) -> None:
+    write_frames((rows(count) for count in (3, 0, 70_000)), tmp_path / "one.parquet", SCHEMA)
+    assert pl.read_parquet(tmp_path / "one.parquet").to_dicts() == [*rows(3).to_dicts(), *rows(70_000).to_dicts()]
+
+
+def test_a_failure_between_frames_leaves_no_file(tmp_path: Path) -> None:
+    frames = (rows() if number < 2 else rows().drop("year") for number in range(3))
+    with pytest.raises(ValueError, match="the schema has"):
+        write_frames(frames, tmp_path / "one.parquet", SCHEMA)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_table_without_rows_keeps_its_columns(tmp_path: Path) -> None:
     write_table(rows(0), tmp_path / "things" / "none.parquet", SCHEMA)
     assert read_table(tmp_path, "things").columns == SCHEMA.names
@@ -94,7 +107,7 @@ def test_a_failure_keeps_the_file_that_was_there(tmp_path: Path, monkeypatch: py
     def full_disk(path: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(tables, "fsync", full_disk)
+    monkeypatch.setattr(files, "fsync", full_disk)
     with pytest.raises(OSError, match="No space"):
         write_table(rows(3), tmp_path / "one.parquet", SCHEMA)
     assert [path.name for path in tmp_path.iterdir()] == ["one.parquet"]
