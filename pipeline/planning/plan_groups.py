@@ -18,6 +18,7 @@ from pipeline.groups.settings import GroupSettings
 from pipeline.groups.summary import check_any_class, summarise_classes
 from pipeline.metadata.years import count_excluded_by_year
 from pipeline.planning.count_images import ImageCounts, count_images
+from pipeline.planning.forecast_reads import forecast_reads
 
 QUANTILES = {"least": 0.0, "lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75, "most": 1.0}
 BATCH_SIZE = 32
@@ -46,7 +47,7 @@ class Plan:
     settings: GroupSettings
     summary: dict[str, Any]  # as in the recipe of groups
     images_per_class: dict[str, int | None]  # quantiles over the classes, by name; None without classes
-    groups: pl.DataFrame  # with `times_shown` per class and epoch, and `trainable`: enough classes for a batch
+    groups: pl.DataFrame  # with `times_shown` per class and epoch, `trainable`, and shares from `forecast_reads`
     num_bytes: int  # estimated
     error: str | None  # why the groups would not be built
 
@@ -91,6 +92,8 @@ def _make_plan(counts: ImageCounts, settings: GroupSettings, epoch: EpochSetting
     sizes = classes.select(**{name: quantile(share, "nearest").cast(pl.Int64) for name, share in QUANTILES.items()})
     groups = group_sizes(classes.lazy()).with_columns(
         times_shown=epoch.batch_size * epoch.iterations_per_epoch / pl.col("classes"),
-        trainable=pl.col("classes") >= epoch.batch_size,
+        trainable=pl.col("classes") >= epoch.batch_size,  # enough classes for a batch
     )
+    reads = forecast_reads(classes, epoch.batch_size, epoch.iterations_per_epoch)
+    groups = groups.join(reads, on="group_index", how="left", maintain_order="left")
     return Plan(settings, summary, sizes.row(0, named=True), groups, summary["images"] * MEMBERS_BYTES_PER_IMAGE, error)

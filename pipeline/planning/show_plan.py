@@ -13,6 +13,7 @@ from data_manifest.store.files import bytes_in, format_bytes
 from pipeline.execution.disk_space import MANIFEST_BYTES_PER_IMAGE
 from pipeline.groups.summary import describe, images_left_out
 from pipeline.planning.count_images import ImageCounts
+from pipeline.planning.forecast_reads import show_shares
 from pipeline.planning.plan_groups import Plan
 
 MAX_GROUPS_SHOWN = 50
@@ -71,7 +72,10 @@ def _show_plan(plan: Plan) -> str:
         return _show_error(plan)
     summary, sizes = plan.summary, plan.images_per_class
     rows = [
-        {"group": f"{row['group_index']}", **_counts(row), "samples per class and epoch": _short(row["times_shown"])}
+        {
+            **{"group": f"{row['group_index']}", **_counts(row)},
+            **{"samples per class and epoch": _short(row["times_shown"]), **show_shares(row)},
+        }
         for row in plan.groups.head(MAX_GROUPS_SHOWN).iter_rows(named=True)
     ]
     lines = [

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from data_manifest.errors import UserError
@@ -63,7 +64,8 @@ def test_plans_agree_with_plain_python(
     settings = GroupSettings(**values)
     (plan,) = plans_of(train, tmp_path, settings)
     expected = plainly_counted(settings, years)
-    assert plan.groups.rows() == [
+    counts = plan.groups.select("group_index", "classes", "images", "times_shown", "trainable")
+    assert counts.rows() == [
         (group, len(classes), classes.total(), 4 * 300 / len(classes), len(classes) >= 4)
         for group, classes in sorted(expected.items())
     ]
@@ -71,6 +73,9 @@ def test_plans_agree_with_plain_python(
     assert (plan.images_per_class["least"], plan.images_per_class["most"]) == (min(sizes), max(sizes))
     assert plan.images_per_class["median"] in (statistics.median_low(sizes), statistics.median_high(sizes))
     assert plan.summary["images"] == sum(sizes)
+    assert plan.groups.filter(pl.col("read_in_1").is_null())["trainable"].to_list() == [
+        False for classes in expected.values() if len(classes) < 4
+    ]
     assert not plan.error
 
 

@@ -21,7 +21,7 @@ def test_text_of_one_plan(run: Run) -> None:
         "M = 50, alpha = 90, N = 2, L = 2, min_images_per_class = 8, years = 2014-",
         f"dropped: {years[2013]} images of other years than 2014-",
         f"dropped: {years['']} images without a year",
-        "group  classes  images  samples per class and epoch",
+        "group  classes  images  samples per class and epoch  read in 1 epoch  read in 3 epochs",
     ):
         assert line in lines
     assert any(line.startswith("groups with fewer classes than a batch has images, which") for line in lines)
