@@ -31,6 +31,8 @@ from pipeline.sources.make_source import make_source
 from pipeline.sources.settings import SourceSettings
 from pipeline.verification.settings import HEADER
 from pipeline.verification.verify_images import verify_images
+from training.data.reads.write_reads import write_reads
+from training.settings import TrainingSettings
 
 GROUPING = GroupSettings(min_images_per_class=1)
 WAIT_S = 30  # until a phase without progress is given up
@@ -186,6 +188,21 @@ def test_groups(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str)
     manifest = build_manifest(listed, tmp_path / "A", "city")
     seen = hold(slow)
     build_groups(manifest, tmp_path / "A", GROUPING)
+    assert str(seen[0]).startswith(shown)
+
+
+@pytest.mark.parametrize(
+    ("slow", "shown"),
+    [
+        ("training.data.reads.read_order.find_next_uses", "ordering reads: 0 of 2 epochs"),
+        ("training.data.reads.write_reads.scan_members", "writing reads: 0 of 2 epochs"),
+    ],
+)
+def test_order_of_reads(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:
+    groups = build_groups(build_manifest(listed, tmp_path / "A", "city"), tmp_path / "A", GROUPING)
+    seen = hold(slow)
+    training = TrainingSettings(groups_num=1, batch_size=1, iterations_per_epoch=3)
+    write_reads(groups, training, range(2), tmp_path / "reads.parquet")
     assert str(seen[0]).startswith(shown)
 
 
