@@ -117,6 +117,7 @@ def record_of_rank(folder: Path) -> None:
         (folder / f"read-{rank()}.json").write_text(json.dumps(read))
 
 
+@pytest.mark.slow
 def test_each_rank_reads_its_share_of_each_batch(write_groups: WriteGroups) -> None:
     folder = write_groups(SIZES)
     for done in run_ranks(2, record_of_rank, folder):
