@@ -103,7 +103,7 @@ def _write_list(paths_of_epochs: Iterable[pl.Series], output: Path) -> None:
     Raises:
         UserError: A path cannot be in such a list.
     """
-    with writing_whole(output) as unfinished, unfinished.open("wb") as file:
+    with writing_whole(output) as unfinished, unfinished.open("w", encoding="utf-8") as file:
         for paths in paths_of_epochs:
             wrong = paths.filter(paths.str.contains(COMMENT_OR_SPLIT))
             if len(wrong):
@@ -111,7 +111,7 @@ def _write_list(paths_of_epochs: Iterable[pl.Series], output: Path) -> None:
                     f"{wrong[0]!r}: cannot be in a list of files, where # and ; start a comment and a line break ends "
                     f"a name. Rename the file or folder, or write --output reads{TABLE}"
                 )
-            paths.to_frame().write_csv(file, include_header=False, quote_style="never")
+            file.writelines(f"{path}\n" for path in paths)
 
 
 def show_reads(facts: dict[str, Any]) -> str:

@@ -1,3 +1,4 @@
+import errno
 import json
 import shutil
 import subprocess
@@ -120,6 +121,21 @@ def test_mistakes_write_nothing(
     with pytest.raises(UserError, match=message):
         run(["reads", str(groups), "--epochs", "0:2", "--groups-num", "2", *flags])
     assert list((tmp_path / "here").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["reads.parquet", "files.txt"])
+def test_full_disk_leaves_the_earlier_file(
+    groups: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def full_disk(path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / name).write_text("earlier")
+    monkeypatch.setattr("data_manifest.store.files.fsync", full_disk)
+    with pytest.raises(UserError, match=r"the disk of .*here is full .* choose --output"):
+        write_reads(groups, TRAINING, range(2), tmp_path / "here" / name)
+    assert {path.name: path.read_text() for path in (tmp_path / "here").iterdir()} == {name: "earlier"}
 
 
 @pytest.mark.parametrize("text", ["5", "5:5", "5:2", "-1:2", "0:x", "0:5:2"])
