@@ -1,13 +1,16 @@
 """Export a trained model, and publish it as an artifact."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 from data_manifest.errors import UserError
+from data_manifest.images.file_states import stat_file
 from data_manifest.store.publish import find_published, publishing
-from data_manifest.store.recipe import Recipe, is_published, read_recipe
+from data_manifest.store.recipe import Recipe, digest_of, is_published, read_recipe
 from evaluation.descriptors.trained_model import TrainedModel
+from evaluation.localization.find_photos import find_photos
 from export.evaluations import evaluation_to_repeat, evaluations_of
 from export.settings import FP32, HF, ONNX, SAFETENSORS, ExportSettings
 from training.network.settings import MODEL_FILE, SAFETENSORS_FILE
@@ -23,8 +26,15 @@ def export_recipe(model: TrainedModel, artifacts: Path, settings: ExportSettings
     if settings.onnx_precision != FP32:
         more["onnx_precision"] = settings.onnx_precision
     evaluations = _evaluations(model, artifacts, settings)
-    inputs = {"evaluations": [each.name for each in evaluations]} if evaluations else {}
+    inputs: dict[str, Any] = {"evaluations": [each.name for each in evaluations]} if evaluations else {}
+    if settings.format == ONNX and settings.check_photos is not None:  # int8 is scaled to them
+        inputs["check_photos"] = _digest_of_photos(settings.check_photos)
     return model.digests.recipe(STAGE, name, VERSION, {"format": settings.format, **more}, inputs)
+
+
+def _digest_of_photos(folder: Path) -> str:
+    """Return a digest of the names, sizes and times of photos; raises UserError if there is none."""
+    return digest_of([[os.path.relpath(photo, folder), *stat_file(str(photo))] for photo in find_photos([folder])])
 
 
 def _evaluations(model: TrainedModel, artifacts: Path, settings: ExportSettings) -> list[Path]:
