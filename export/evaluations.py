@@ -1,22 +1,27 @@
 """Find the published evaluations of the model that is exported. Imports no torch."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from data_manifest.errors import UserError
 from data_manifest.store.find import find_artifact, find_recipes, read_recipe_of
 from data_manifest.store.recipe import Recipe
 from evaluation.descriptors.trained_model import TrainedModel
 from evaluation.settings import EXACT, FP32
+from evaluation.test_sets.named_sets import has_ground_truth
 
 ALL = Recipe("evaluation", "", 0, {}, {})
+REPEATED = {"index": EXACT, "infer_precision": FP32}  # how recalls of an exported model are measured
 
 
 def evaluations_of(model: TrainedModel, artifacts: Path) -> list[Path]:
-    """Return the published evaluations of a model, sorted by path."""
-    digest = model.digests.digest
-    return sorted(
-        folder for folder, each in find_recipes(artifacts, ALL, True) if each["inputs"].get("model") == digest
-    )
+    """Return the newest evaluation of a model on each test set that has recalls in fp32 by exact search, by path."""
+    newest: dict[str, Path] = {}
+    for folder, recipe in find_recipes(artifacts, ALL, True):  # newest first
+        if recipe["inputs"].get("model") == model.digests.digest and not _why_not(recipe["settings"]):
+            newest.setdefault(recipe["name"], folder)
+    return sorted(newest.values())
 
 
 def evaluation_to_repeat(model: TrainedModel, artifacts: Path, given: Path | None) -> list[Path]:
@@ -26,16 +31,25 @@ def evaluation_to_repeat(model: TrainedModel, artifacts: Path, given: Path | Non
         One folder; none if the model has no such evaluation.
 
     Raises:
-        UserError: The given evaluation is not one of this model.
+        UserError: The given evaluation is not one of this model, or its recalls cannot be compared.
     """
     if given is not None:
         folder = find_artifact(given)
         recipe = read_recipe_of(folder, "export", ("evaluation",))
         if recipe["inputs"].get("model") != model.digests.digest:
             raise UserError(f"evaluation = {given}: it is not of {model.path}. Give an evaluation of this model.")
+        if reason := _why_not(recipe["settings"]):
+            raise UserError(f"evaluation = {given}: {reason}. Give an evaluation in fp32 by exact search.")
         return [folder]
-    usual = {"index": EXACT, "infer_precision": FP32}.items()
     for folder, recipe in find_recipes(artifacts, ALL, True):
-        if recipe["inputs"].get("model") == model.digests.digest and usual <= recipe["settings"].items():
+        if recipe["inputs"].get("model") == model.digests.digest and not _why_not(recipe["settings"]):
             return [folder]
     return []
+
+
+def _why_not(settings: Mapping[str, Any]) -> str:
+    """Return why the recalls of an evaluation cannot be compared with those of an exported model; empty if they can."""
+    if not has_ground_truth(settings.get("test_set")):
+        return f"its test set, {settings['test_set']}, has no ground truth"
+    differing = [f"{name} = {settings[name]}" for name, usual in REPEATED.items() if settings.get(name, usual) != usual]
+    return f"it has {' and '.join(differing)}" if differing else ""

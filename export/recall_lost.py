@@ -4,6 +4,8 @@ from pathlib import Path
 
 import polars as pl
 
+from data_manifest.errors import UserError
+from data_manifest.images.file_states import stat_manifest
 from data_manifest.progress import Progress
 from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
@@ -11,6 +13,7 @@ from evaluation.descriptors.extract import Descriptors, extract_descriptors
 from evaluation.descriptors.image_list import ImageList
 from evaluation.descriptors.onnx_network import OnnxNetwork
 from evaluation.metrics.evaluation import evaluate_matches
+from evaluation.recipe import files_key
 from evaluation.report.find_inputs import EvaluatedSet, ImageSet, find_inputs
 from evaluation.search.find_matches import exact_matches
 from evaluation.settings import Extraction, Threshold
@@ -21,13 +24,24 @@ def measure_recall_lost(file: Path, evaluation: Path, artifacts: Path) -> str:
     """Return, in words, the recalls of a model and those of its ONNX file on the test set of an evaluation.
 
     Raises:
-        UserError: The images of the evaluation are gone, or one changed so that it cannot be read.
+        UserError: The images of the evaluation are gone, or have changed since.
     """
     evaluated = find_inputs(evaluation, artifacts).test_sets[0]
+    _check_unchanged(evaluated)
     recalls = read_table(evaluation, "recalls", ["k", "recall"]).sort("k")
     found = _recalls_of(OnnxNetwork(file), evaluated, recalls["k"].to_list())
     changes = (f"R@{k} {full:.1f} -> {found[k]:.1f} ({found[k] - full:+.1f})" for k, full in recalls.iter_rows())
     return f"{evaluated.title}: {', '.join(changes)}"
+
+
+def _check_unchanged(evaluated: EvaluatedSet) -> None:
+    """Raise UserError if images have changed, so that their recalls would differ for another reason."""
+    for role, images in (("database", evaluated.database), ("queries", evaluated.queries)):
+        recorded = evaluated.evaluation.recipe["inputs"].get(files_key(role))
+        if recorded and stat_manifest(images.manifest.folder, images.folder).digest != recorded:
+            raise UserError(
+                f"{images.folder}: images have changed since {evaluated.evaluation.folder}. Evaluate the model again."
+            )
 
 
 def _recalls_of(network: OnnxNetwork, evaluated: EvaluatedSet, ks: list[int]) -> dict[int, float]:

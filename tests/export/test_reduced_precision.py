@@ -1,6 +1,7 @@
 """Exports in fp16 and int8: similarity to torch, file size, and the recall lost on an evaluation."""
 
 import logging
+import os
 import re
 import shutil
 from pathlib import Path
@@ -12,13 +13,16 @@ from numpy.linalg import norm
 
 from data_manifest.errors import UserError
 from data_manifest.images import file_states
-from data_manifest.store.recipe import read_recipe
+from data_manifest.store.publish import publishing
+from data_manifest.store.recipe import Recipe, read_recipe
 from evaluation.descriptors.image_list import ImageList
 from evaluation.descriptors.trained_model import TrainedModel, find_model
 from evaluation.evaluate_cosplace import evaluate_cosplace
 from export import export_onnx, reduced_precision
-from export.export_model import export_model
+from export.evaluations import evaluation_to_repeat, evaluations_of
+from export.export_model import export_model, export_recipe
 from export.onnx_file import metadata_of, write_onnx
+from export.recall_lost import measure_recall_lost
 from export.reduced_precision import reduce_precision
 from export.settings import UINT8, ExportSettings
 from tests.evaluation.conftest import COLOURS, list_images, name, on_cpu, pattern
@@ -142,6 +146,47 @@ def test_evaluation_of_another_model_is_an_error(tmp_path: Path, model: TrainedM
     )
     with pytest.raises(UserError, match=r"evaluation = .*: it is not of .*other/model.pth. Give an evaluation of this"):
         export(find_model(tmp_path / "other/model.pth"), tmp_path, onnx_precision="int8", evaluation=evaluation)
+
+
+def test_other_or_changed_photos_make_another_export(tmp_path: Path, model: TrainedModel) -> None:
+    def digest(folder: str, **settings: Any) -> str:
+        return export_recipe(
+            model, tmp_path, ExportSettings("model", check_photos=tmp_path / folder, **settings)
+        ).digest
+
+    for folder, colour in (("some", "red"), ("other", "blue")):
+        (tmp_path / folder).mkdir()
+        pattern(COLOURS[colour], (96, 72)).save(tmp_path / folder / f"{folder}.png")
+    before = digest("some")
+    assert len({before, digest("other"), digest("some", onnx_precision="int8")}) == 3
+    assert digest("some") == before
+    pattern(COLOURS["green"], (50, 40)).save(tmp_path / "some/some.png")
+    assert digest("some") != before
+    with pytest.raises(UserError, match=r"nowhere: no such file or folder"):
+        digest("nowhere")
+
+
+def test_only_recalls_in_fp32_by_exact_search_are_repeated(tmp_path: Path, model: TrainedModel) -> None:
+    artifacts, published = tmp_path / "artifacts", []
+    for settings in ({}, {"index": "hnsw"}, {"infer_precision": "bf16"}, {"test_set": "msls-challenge"}):
+        recipe = Recipe("evaluation", "town", 1, settings, {"model": model.digests.digest})
+        with publishing(artifacts, recipe, {"made": "recalls"}):
+            published.append(recipe.folder(artifacts))
+    for number, folder in enumerate(published):  # the newest is last
+        os.utime(folder, (1_500_000_000 + number,) * 2)
+    assert evaluation_to_repeat(model, artifacts, None) == evaluations_of(model, artifacts) == published[:1]
+    for folder, reason in zip(
+        published[1:], ("index = hnsw", "infer_precision = bf16", "no ground truth"), strict=True
+    ):
+        with pytest.raises(UserError, match=f"evaluation = .*{reason}. Give an evaluation in fp32 by exact search"):
+            evaluation_to_repeat(model, artifacts, folder)
+
+
+def test_recalls_of_changed_images_are_not_compared(tmp_path: Path, model: TrainedModel) -> None:
+    evaluation = evaluate(model, tmp_path)
+    pattern(COLOURS["green"], (50, 40)).save(tmp_path / "city/queries" / name(0))
+    with pytest.raises(UserError, match=r"city/queries: images have changed since .* Evaluate the model again"):
+        measure_recall_lost(tmp_path / "unread.onnx", evaluation, tmp_path / "artifacts")
 
 
 def test_settings_without_effect_are_errors() -> None:
