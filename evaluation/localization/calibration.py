@@ -31,10 +31,11 @@ class Certainty:
     low: float  # ends of its 95 % interval
     high: float
     queries: int  # that it rests on
+    within: str  # largest distance of a correct match, as in "25 metres"
 
     def __str__(self) -> str:
         return (
-            f"right in {self.percent:.3g} % of the {self.queries:,} test queries as certain as this "
+            f"right (within {self.within}) in {self.percent:.3g} % of the {self.queries:,} test queries as certain as this "
             f"(95 % interval {self.low:.0f} to {self.high:.0f} %)"
         )
 
@@ -73,7 +74,7 @@ class Calibration:
         first = int(np.searchsorted(self.values, self.values[first], "left"))
         end = int(np.searchsorted(self.values, self.values[last], "right"))
         hits, count = int(self.correct[first:end].sum()), end - first
-        return Certainty(100 * hits / count, *wilson_interval(hits, count), count)
+        return Certainty(100 * hits / count, *wilson_interval(hits, count), count, str(self.threshold))
 
 
 def find_calibration(

@@ -178,7 +178,9 @@ class Localizer:
 
 def _refuse(photo: Located, min_certainty: float | None) -> Located:
     """Return a photo without its matches if it is not certain enough."""
-    if min_certainty is None or photo.certainty is None or photo.certainty.percent >= 100 * min_certainty:
+    if min_certainty is None or photo.certainty is None:
+        return photo
+    if photo.certainty.percent / 100 >= min_certainty:  # 100 * 0.56 is more than 56
         return photo
     return Located(
         photo.photo, certainty=photo.certainty, refused=f"not certain enough ({photo.certainty.percent:.3g} %)"

@@ -56,7 +56,8 @@ def test_equal_queries_count_together_in_any_order() -> None:
 def test_fewer_queries_all_count() -> None:
     certainty = calibration([-0.1, -0.2, -0.9], [True, True, False]).certainty_of(0.15)
     assert [certainty.percent, certainty.queries] == pytest.approx([200 / 3, 3])
-    assert str(certainty).startswith("right in 66.7 % of the 3 test queries as certain as this (95 % interval 21 to 94")
+    text = "right (within 25 metres) in 66.7 % of the 3 test queries as certain as this (95 % interval 21 to 94"
+    assert str(certainty).startswith(text)
 
 
 def test_an_evaluation_of_this_model_database_and_search_calibrates(
@@ -86,6 +87,16 @@ def test_an_evaluation_of_this_model_database_and_search_calibrates(
         UserError, match=r"^--min-certainty 0\.9: certainty not calibrated: no evaluation of this database"
     ):
         localizer.localize([photo], min_certainty=0.9)
+
+
+def test_a_photo_exactly_at_the_minimum_gets_its_position(
+    evaluation: Path, model: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    localizer = Localizer(model, find_database(evaluation, model, device="cpu", num_workers=0))
+    calibrated, photo = calibration([0.0] * 50, [True] * 28 + [False] * 22), tmp_path / "city" / "queries" / "red.png"
+    monkeypatch.setattr(localizer, "_calibration", calibrated)
+    for minimum, refused in ((0.56, None), (0.57, "not certain enough (56 %)")):
+        assert localizer.localize([photo], min_certainty=minimum)[0].refused == refused
 
 
 def test_photos_below_the_minimum_get_no_position(evaluation: Path, model: TrainedModel, tmp_path: Path) -> None:
