@@ -103,4 +103,4 @@ def advice(auprc: pl.DataFrame) -> list[str]:
 
 
 def _limit(certainty: str, threshold: float) -> str:
-    return f"{'at least' if SIGNS[certainty] > 0 else 'at most'} {threshold:.3g}"
+    return f"{'at least' if SIGNS[certainty] > 0 else 'at most'} {threshold:.6g}"

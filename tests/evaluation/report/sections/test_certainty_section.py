@@ -11,7 +11,7 @@ from data_manifest.tables import write_table
 from evaluation.metrics.precision_recall import auprc_table
 from evaluation.report.find_inputs import Artifact, find_inputs
 from evaluation.report.page.blocks import Charts, Note, Table
-from evaluation.report.sections.certainty_section import certainty_section
+from evaluation.report.sections.certainty_section import certainty_section, table_of_areas
 from evaluation.report.sections.query_outcomes import SetResult, read_result
 from tests.evaluation.report.conftest import Town
 
@@ -58,6 +58,13 @@ def test_curves_areas_and_thresholds_by_hand(result: SetResult, tmp_path: Path) 
     assert (similarity[0], *similarity[2:]) == ("44.4", *("-", "0.0") * 2)
     texts = [note.text for note in notes if isinstance(note, Note)]
     assert texts[0] == "For 90 % correct answers, answer if the ratio is at most 0.3: 3 of 9 queries are answered."
+
+
+def test_a_threshold_near_1_is_not_rounded_to_it() -> None:
+    row = {"certainty": "similarity", "auprc": 90.0, "interval_low": 80.0, "interval_high": 95.0, "queries": 10}
+    limits = {"threshold_90": 0.99987, "answered_90": 5, "threshold_95": 1.0, "answered_95": 1}
+    (cells,) = table_of_areas(pl.DataFrame([row | limits])).rows
+    assert [cells[3], cells[5]] == ["at least 0.99987", "at least 1"]
 
 
 def test_no_correct_query_and_an_old_evaluation_have_no_curve(result: SetResult, tmp_path: Path) -> None:
