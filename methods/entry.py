@@ -13,6 +13,7 @@ from methods.named_methods import NAMED_METHODS, name_of
 
 GITHUB = re.compile(r"(?P<owner>[\w.-]+)/(?P<name>[\w.-]+)(?::(?P<ref>[\w./-]+))?")
 CALL = re.compile(r"(?P<head>[^(]*?)(?:\((?P<arguments>.*)\))?")  # head and optional arguments
+CONSTANTS = {"true": True, "false": False, "none": None}  # as text, "false" would be true
 HUB_FORM = "REPO:ENTRY, as in owner/name:entry, or folder:entry(name=value)"
 FILE_FORM = "FILE.py:FUNCTION, as in network.py:build"
 
@@ -102,7 +103,7 @@ def _parse(setting: str, reference: str, form: str) -> Entry:
 
 
 def _arguments(text: str) -> dict[str, Any]:
-    """Return the arguments of `name=value,...`; a bare word is a text."""
+    """Return the arguments of `name=value,...`; a bare word is a text, except for true, false and none."""
     call = ast.parse(f"f({text})", mode="eval").body
     if not isinstance(call, ast.Call) or call.args or any(each.arg is None for each in call.keywords):
         raise ValueError(text)
@@ -110,4 +111,6 @@ def _arguments(text: str) -> dict[str, Any]:
 
 
 def _value(node: ast.expr) -> Any:
-    return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)
+    if isinstance(node, ast.Name):
+        return CONSTANTS.get(node.id, node.id)
+    return ast.literal_eval(node)

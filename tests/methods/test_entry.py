@@ -37,6 +37,8 @@ def test_arguments_are_python_values_and_bare_words() -> None:
     entry = entry_of_hub("owner/name:ref/1:build(backbone=ResNet50, dim=512, sizes=(3, 4), note='a, b')")
     assert (entry.source, entry.function) == ("owner/name:ref/1", "build")
     assert entry.arguments == {"backbone": "ResNet50", "dim": 512, "sizes": (3, 4), "note": "a, b"}
+    flags = entry_of_hub("owner/name:build(a=false, b=True, c=none, d='false')").arguments
+    assert flags == {"a": False, "b": True, "c": None, "d": "false"}
     assert entry.github is not None
     assert entry.github["ref"] == "ref/1"
 
