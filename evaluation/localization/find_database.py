@@ -16,7 +16,7 @@ from evaluation.recipe import ImageDigests, descriptors_recipe, files_key
 from evaluation.search.build_index import build_index
 from evaluation.settings import EXACT, Extraction, RetrievalSettings
 
-DATABASE_NAME = "database"  # of the database's folder in a test folder
+DATABASE_NAME, QUERIES_NAME = "database", "queries"  # of the folders in a test folder; the latter may go on
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,17 @@ def find_database(
         descriptors = build_descriptors(model, images, artifacts, extraction)
     index_folder = None if index == EXACT else build_index(descriptors, index, artifacts)
     evaluation = find_calibration(artifacts, model.digests, digests, extraction, index, preferred=folder)
-    queries = Path(summary.get("queries_folder", "queries")).name
-    uncalibrated = "" if evaluation else _why_uncalibrated(model, images, queries, index)
+    queries = summary.get("queries_folder")
+    uncalibrated = "" if evaluation else _why_uncalibrated(model, images, queries and Path(queries).name, index)
     return Database(images, descriptors, extraction, index_folder, evaluation, uncalibrated)
 
 
-def _why_uncalibrated(model: TrainedModel, images: ImageList, queries: str, index: str) -> str:
+def _why_uncalibrated(model: TrainedModel, images: ImageList, queries: str | None, index: str) -> str:
+    """Return the message that names the command; without a folder of queries, that beside the database."""
     folder, advice = images.images_folder, ""
     test_folder = str(folder.parent)
+    beside = sorted(each.name for each in folder.parent.glob(f"{QUERIES_NAME}*") if each.is_dir())
+    queries = queries or next(iter(beside), QUERIES_NAME)
     if folder.name != DATABASE_NAME:
         test_folder = "FOLDER"
         advice = f" FOLDER/database has the images of {folder}, FOLDER/{queries} photos whose positions are known."

@@ -76,6 +76,11 @@ def test_an_evaluation_of_this_model_database_and_search_calibrates(
     command = f"cosplace evaluate {model.path} --test-folder {tmp_path / 'city'} --test-queries queries --index hnsw"
     assert f"no evaluation of this database and model has certainties. Run `{command}`" in other_index.uncalibrated
 
+    (tmp_path / "city" / "queries").rename(tmp_path / "city" / "queries_v1")
+    command = command.replace("queries --index", "queries_v1 --index")
+    assert f"Run `{command}`" in find(database.descriptors, model, "hnsw").uncalibrated, "the folder beside it"
+    (tmp_path / "city" / "queries_v1").rename(tmp_path / "city" / "queries")
+
     save_network(GeoLocalizationNet(model.backbone, model.fc_output_dim), tmp_path / "other.pth")
     other = TrainedModel(tmp_path / "other.pth", model.backbone, model.fc_output_dim)
     uncalibrated = find(evaluation, other)
