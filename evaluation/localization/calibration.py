@@ -35,8 +35,8 @@ class Certainty:
 
     def __str__(self) -> str:
         return (
-            f"right (within {self.within}) in {self.percent:.3g} % of the {self.queries:,} test queries as certain as this "
-            f"(95 % interval {self.low:.0f} to {self.high:.0f} %)"
+            f"right (within {self.within}) in {self.percent:.3g} % of the {self.queries:,} test queries as certain as "
+            f"this (95 % interval {self.low:.0f} to {self.high:.0f} %)"
         )
 
 

@@ -30,10 +30,8 @@ def test_table_json_geojson_and_panel(
     assert table[0] == str(photo)
     assert table[2].split() == ["1", "1.000", "0", "36.140000", "-122.990000", "90", "2015", "green.png"]
     assert table[-4].startswith("  the best 3 are within ")
-    assert (
-        table[-3]
-        == "  right (within 25 metres) in 100 % of the 4 test queries as certain as this (95 % interval 51 to 100 %)"
-    )
+    share = "right (within 25 metres) in 100 % of the 4 test queries as certain as this"
+    assert table[-3] == f"  {share} (95 % interval 51 to 100 %)"
     assert table[-2] == "  geo:36.140000,-122.990000"
     assert table[-1].startswith("  https://www.openstreetmap.org/?mlat=36.140000&mlon=-122.990000")
 
