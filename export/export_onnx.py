@@ -60,8 +60,8 @@ def export_onnx(
     logger.info("%s: %s", ONNX_FILE, compared)
     if precision != FP32 and not evaluations:
         logger.info(
-            "The recall lost by %s was not measured: %s has no evaluation in %s. Run `cosplace evaluate` on it, then "
-            "this again.",
+            "The recall lost by %s was not measured: %s has no evaluation in fp32 by exact search in %s. Run "
+            "`cosplace evaluate` on it, then this again.",
             *(precision, model.path, artifacts),
         )
     return compared

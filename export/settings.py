@@ -41,7 +41,7 @@ class ExportSettings(Settings):
         None, "folder of photos that an ONNX model is compared with torch on; none: the model's training images"
     )
     evaluation: Path | None = setting(
-        None, "evaluation of the model to measure the recall lost by fp16 or int8 on; none: its newest one"
+        None, "evaluation of the model to measure the recall lost by fp16 or int8 on; none: its newest in fp32"
     )
 
     def check(self) -> None:
