@@ -10,7 +10,6 @@ from data_manifest.images.file_states import stat_file
 from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import Recipe, digest_of, is_published, read_recipe
 from evaluation.descriptors.trained_model import TrainedModel
-from evaluation.localization.find_photos import find_photos
 from export.evaluations import evaluation_to_repeat, evaluations_of
 from export.settings import FP32, HF, ONNX, SAFETENSORS, ExportSettings
 from training.network.settings import MODEL_FILE, SAFETENSORS_FILE
@@ -34,6 +33,8 @@ def export_recipe(model: TrainedModel, artifacts: Path, settings: ExportSettings
 
 def _digest_of_photos(folder: Path) -> str:
     """Return a digest of the names, sizes and times of photos; raises UserError if there is none."""
+    from evaluation.localization.find_photos import find_photos  # late: imports Pillow
+
     return digest_of([[os.path.relpath(photo, folder), *stat_file(str(photo))] for photo in find_photos([folder])])
 
 
