@@ -10,7 +10,7 @@ from data_manifest.store.recipe import is_published, read_recipe
 from evaluation.descriptors.trained_model import TrainedModel
 from export.onnx_file import metadata_of, write_onnx
 from export.parity import check_parity
-from export.recall_lost import measure_recall_lost
+from export.recall_lost import find_unchanged, measure_recall_lost
 from export.reduced_precision import reduce_precision
 from export.settings import FP32, ExportSettings
 from training.network.model import GeoLocalizationNet
@@ -40,10 +40,11 @@ def export_onnx(
         evaluations: The evaluation to repeat in reduced precision, if there is one.
 
     Raises:
-        UserError: There are no photos, the descriptors differ, or the images of the evaluation are gone.
+        UserError: There are no photos, the descriptors differ, or the images of the evaluation are gone or changed.
     """
     photos = settings.check_photos or _training_images(model)
     file, precision = folder / ONNX_FILE, settings.onnx_precision
+    test_sets = [find_unchanged(each, artifacts) for each in evaluations]
     network.eval()
     with model.path.open("rb") as weights:
         digest = hashlib.file_digest(weights, "sha256").hexdigest()
@@ -55,8 +56,7 @@ def export_onnx(
     if precision != FP32:
         similarity = reduce_precision(network, file, photos, settings.onnx_input, precision)
         compared = f"{precision}: {similarity}"
-        for evaluation in evaluations:
-            compared += f"; {measure_recall_lost(file, evaluation, artifacts)}"
+        compared = "; ".join([compared, *(measure_recall_lost(file, each) for each in test_sets)])
     logger.info("%s: %s", ONNX_FILE, compared)
     if precision != FP32 and not evaluations:
         logger.info(

@@ -20,15 +20,20 @@ from evaluation.settings import Extraction, Threshold
 from training.network.preprocessing import preprocessing_of
 
 
-def measure_recall_lost(file: Path, evaluation: Path, artifacts: Path) -> str:
-    """Return, in words, the recalls of a model and those of its ONNX file on the test set of an evaluation.
+def find_unchanged(evaluation: Path, artifacts: Path) -> EvaluatedSet:
+    """Return the images of an evaluation.
 
     Raises:
-        UserError: The images of the evaluation are gone, or have changed since.
+        UserError: They are gone, or have changed since.
     """
     evaluated = find_inputs(evaluation, artifacts).test_sets[0]
     _check_unchanged(evaluated)
-    recalls = read_table(evaluation, "recalls", ["k", "recall"]).sort("k")
+    return evaluated
+
+
+def measure_recall_lost(file: Path, evaluated: EvaluatedSet) -> str:
+    """Return, in words, the recalls of an evaluation and those of an ONNX file of its model on the same images."""
+    recalls = read_table(evaluated.evaluation.folder, "recalls", ["k", "recall"]).sort("k")
     found = _recalls_of(OnnxNetwork(file), evaluated, recalls["k"].to_list())
     changes = (f"R@{k} {full:.1f} -> {found[k]:.1f} ({found[k] - full:+.1f})" for k, full in recalls.iter_rows())
     return f"{evaluated.title}: {', '.join(changes)}"

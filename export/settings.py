@@ -49,7 +49,14 @@ class ExportSettings(Settings):
         if self.model is None:
             raise UserError("No model given. Pass --model.")
         reduced = self.onnx_precision != FP32
-        require(not reduced or self.format == ONNX, self, "onnx_precision", f"but format = {self.format}; give onnx")
+        for name, of_onnx in (
+            ("onnx_precision", reduced),
+            ("onnx_input", self.onnx_input != UINT8),
+            ("check_photos", self.check_photos is not None),
+        ):
+            require(
+                not of_onnx or self.format == ONNX, self, name, f"no effect with format = {self.format}; leave it out"
+            )
         require(reduced or self.evaluation is None, self, "evaluation", "only --onnx-precision fp16 or int8 uses it")
         for package in PACKAGES.get(self.format, ()):
             found = importlib.util.find_spec(package) is not None

@@ -42,7 +42,8 @@ def _model(folder: Path, backbone: str = "SqueezeNet1_1", grayscale: bool = Fals
 
 def _export(model: TrainedModel, format_: str, **more: Any) -> Path:
     folder = model.path.parent
-    settings = ExportSettings(model=str(model.path), format=format_, check_photos=folder / "photos", **more)
+    photos: dict[str, Any] = {"check_photos": folder / "photos"} if format_ == "onnx" else {}
+    settings = ExportSettings(model=str(model.path), format=format_, **photos, **more)
     return export_model(model, folder / "artifacts", settings)
 
 

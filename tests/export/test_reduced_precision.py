@@ -22,7 +22,7 @@ from export import export_onnx, reduced_precision
 from export.evaluations import evaluation_to_repeat, evaluations_of
 from export.export_model import export_model, export_recipe
 from export.onnx_file import metadata_of, write_onnx
-from export.recall_lost import measure_recall_lost
+from export.recall_lost import find_unchanged
 from export.reduced_precision import reduce_precision
 from export.settings import UINT8, ExportSettings
 from tests.evaluation.conftest import COLOURS, list_images, name, on_cpu, pattern
@@ -186,11 +186,15 @@ def test_recalls_of_changed_images_are_not_compared(tmp_path: Path, model: Train
     evaluation = evaluate(model, tmp_path)
     pattern(COLOURS["green"], (50, 40)).save(tmp_path / "city/queries" / name(0))
     with pytest.raises(UserError, match=r"city/queries: images have changed since .* Evaluate the model again"):
-        measure_recall_lost(tmp_path / "unread.onnx", evaluation, tmp_path / "artifacts")
+        find_unchanged(evaluation, tmp_path / "artifacts")
 
 
 def test_settings_without_effect_are_errors() -> None:
-    with pytest.raises(UserError, match=r"onnx_precision = int8: but format = torch; give onnx"):
+    with pytest.raises(UserError, match=r"onnx_precision = int8: no effect with format = torch; leave it out"):
         ExportSettings("model.pth", "torch", onnx_precision="int8")
+    with pytest.raises(UserError, match=r"check_photos = photos: no effect with format = hf; leave it out"):
+        ExportSettings("model.pth", "hf", check_photos=Path("photos"))
+    with pytest.raises(UserError, match=r"onnx_input = float32: no effect with format = torch; leave it out"):
+        ExportSettings("model.pth", "torch", onnx_input="float32")
     with pytest.raises(UserError, match=r"evaluation = some: only --onnx-precision fp16 or int8 uses it"):
         ExportSettings("model.pth", evaluation=Path("some"))
