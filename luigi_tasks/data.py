@@ -5,6 +5,7 @@ from pathlib import Path
 
 from data_manifest.images.data_set_names import data_set_name
 from data_manifest.images.file_states import ImageStates, stat_manifest
+from data_manifest.images.images_folder import ImagesFolder, local_folder
 from data_manifest.store.recipe import Recipe, is_published
 from luigi_tasks.parameters import takes
 from luigi_tasks.stage import Stage
@@ -36,7 +37,7 @@ pinned_files = functools.cache(stat_manifest)
 
 @functools.cache  # EXIF needs the modification time of each file
 def pinned_recipe(
-    images_folder: Path, artifacts: Path, rescan: bool, strict: bool, source: SourceSettings | None, part: str
+    images_folder: ImagesFolder, artifacts: Path, rescan: bool, strict: bool, source: SourceSettings | None, part: str
 ) -> Recipe:
     """Return the recipe of a manifest; without source settings, of images without positions."""
     listing = pinned_listing(images_folder, artifacts, rescan)
@@ -61,7 +62,7 @@ class BuildManifest(Stage):
         return self.part in ("train", PHOTOS)
 
     @property
-    def images_folder(self) -> Path:
+    def images_folder(self) -> ImagesFolder:
         return self.dataset.images(self.part)
 
     def source_settings(self) -> SourceSettings | None:
@@ -102,7 +103,7 @@ class SplitDataset(Stage):
         return manifest
 
     @property
-    def images_folder(self) -> Path:
+    def images_folder(self) -> ImagesFolder:
         return self.dataset.images(PHOTOS)
 
     def recipe(self) -> Recipe:
@@ -149,15 +150,15 @@ class VerifyImages(StageOfImages):
 
     def recipe(self) -> Recipe:
         manifest, settings = self.requires(), self.settings(VerifySettings)
-        stored = manifest.recipe().stored()
-        return checks_recipe(stored, manifest.images_folder, files_of(manifest), self.check, settings)
+        stored, folder = manifest.recipe().stored(), local_folder(manifest.images_folder, "the verification")
+        return checks_recipe(stored, folder, files_of(manifest), self.check, settings)
 
     def run(self) -> None:
         manifest = self.requires()
         with self.executor() as executor:
             verify_images(
                 manifest.artifact(),
-                manifest.images_folder,
+                local_folder(manifest.images_folder, "the verification"),
                 self.artifacts_folder,
                 self.check,
                 self.settings(VerifySettings),

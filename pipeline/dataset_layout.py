@@ -5,6 +5,7 @@ from pathlib import Path
 
 from data_manifest.errors import UserError
 from data_manifest.images.data_set_names import PARTS
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.settings import Settings, setting
 
 PHOTOS = "photos"  # all photos, before they are split
@@ -52,13 +53,17 @@ class DatasetSettings(Settings):
 
     title = "Data"
 
-    dataset_folder: Path | None = setting(
-        None, "contains train/, val/{database,queries}, test/{database,queries_v1}; only what is used must exist"
+    dataset_folder: ImagesFolder | None = setting(
+        None,
+        "contains train/, val/{database,queries}, test/{database,queries_v1}; only what is used must exist. Folders of "
+        "images may be URLs, as in s3://bucket/sf-xl/processed",
     )
-    train_folder: Path | None = setting(None, "training images, instead of <dataset-folder>/train")
-    val_folder: Path | None = setting(None, "contains database/ and queries/, instead of <dataset-folder>/val")
-    test_folder: Path | None = setting(None, "contains database/ and the queries, instead of <dataset-folder>/test")
-    photos_folder: Path | None = setting(
+    train_folder: ImagesFolder | None = setting(None, "training images, instead of <dataset-folder>/train")
+    val_folder: ImagesFolder | None = setting(None, "contains database/ and queries/, instead of <dataset-folder>/val")
+    test_folder: ImagesFolder | None = setting(
+        None, "contains database/ and the queries, instead of <dataset-folder>/test"
+    )
+    photos_folder: ImagesFolder | None = setting(
         None, "one folder of photos, instead of <dataset-folder>; --split divides it into training, val and test sets"
     )
     test_queries: str = setting("queries_v1", "name of the queries' folder in the test folder")
@@ -67,7 +72,7 @@ class DatasetSettings(Settings):
         """Return whether the split of a part has a folder option of its own."""
         return part != PHOTOS and getattr(self, f"{part.partition('/')[0]}_folder") is not None
 
-    def images(self, part: str) -> Path:
+    def images(self, part: str) -> ImagesFolder:
         """Return the folder of the images of a part, one of `PARTS` or `PHOTOS`.
 
         Raises:
@@ -78,8 +83,9 @@ class DatasetSettings(Settings):
         if part == PHOTOS:
             raise UserError("No photos given. Pass --photos-folder.")
         split, _, role = part.partition("/")
-        own: Path | None = getattr(self, f"{split}_folder")
-        if own is None and self.dataset_folder is None:
-            raise UserError(f"No {SPLITS[split]} images given. Pass --dataset-folder or --{split}-folder.")
-        folder = own if own is not None else Path(self.dataset_folder or "") / split
-        return folder / (self.test_queries if part == "test/queries" else role)
+        own: ImagesFolder | None = getattr(self, f"{split}_folder")
+        if own is None:
+            if self.dataset_folder is None:
+                raise UserError(f"No {SPLITS[split]} images given. Pass --dataset-folder or --{split}-folder.")
+            own = self.dataset_folder / split
+        return own / (self.test_queries if part == "test/queries" else role)

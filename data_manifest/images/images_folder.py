@@ -85,7 +85,7 @@ class ImagesUrl:
 ImagesFolder = ImagesUrl | Path
 
 
-def images_folder(value: Any) -> ImagesFolder:
+def as_images_folder(value: Any) -> ImagesFolder:
     """Return a folder of images, given as a path or a URL.
 
     Raises:

@@ -9,6 +9,7 @@ from typing import Any
 
 from data_manifest.errors import UserError
 from data_manifest.images.data_set_names import data_set_name
+from data_manifest.images.images_folder import is_missing
 from data_manifest.inspect.classes import show_settings
 from data_manifest.progress import working
 from data_manifest.settings import flag_of
@@ -90,7 +91,7 @@ def _image_options(statistics: ImageStatistics) -> tuple[list[str], list[str]]:
         values = {name: statistics.source_settings.get(name, default) for name, default in defaults.items()}
         given = {name: value for name, value in values.items() if value != defaults[name]}
         return ["--photos-folder", str(origin), *_options(given), "--split", "area"], []
-    if origin.name == "train" and (origin.parent / "val").is_dir():
+    if origin.name == "train" and not is_missing(origin.parent / "val"):
         return ["--dataset-folder", str(origin.parent)], []
     return ["--train-folder", str(origin)], ["--val-folder", "VAL"]
 

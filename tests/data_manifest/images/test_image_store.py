@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from data_manifest.images.image_store import FolderStore, read_file, store_of
-from data_manifest.images.images_folder import images_folder
+from data_manifest.images.images_folder import as_images_folder
 from tests.object_server import ObjectServer
 
 
@@ -29,7 +29,7 @@ def test_folder_reads_an_image_when_its_turn_comes(tmp_path: Path) -> None:
 def test_store_follows_from_the_form_of_the_folder(tmp_path: Path, objects: ObjectServer) -> None:
     (tmp_path / "1.jpg").write_bytes(b"here")
     objects.put("a/1.jpg", b"there")
-    for folder, content in ((tmp_path, b"here"), (images_folder("s3://bucket/a"), b"there")):
+    for folder, content in ((tmp_path, b"here"), (as_images_folder("s3://bucket/a"), b"there")):
         assert list(store_of(folder).read(["1.jpg"])) == [content]
         assert read_file(folder / "1.jpg") == content
         with pytest.raises(FileNotFoundError):

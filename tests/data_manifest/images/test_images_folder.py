@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from data_manifest.errors import UserError
-from data_manifest.images.images_folder import ImagesUrl, images_folder, is_missing, is_url, local_folder
+from data_manifest.images.images_folder import ImagesUrl, as_images_folder, is_missing, is_url, local_folder
 
 
 @pytest.mark.parametrize(
@@ -18,12 +18,12 @@ from data_manifest.images.images_folder import ImagesUrl, images_folder, is_miss
     ],
 )
 def test_url_is_kept_and_written_in_one_way(given: str, shown: str) -> None:
-    url = images_folder(given)
+    url = as_images_folder(given)
     assert isinstance(url, ImagesUrl)
     assert str(url) == f"{url}" == shown
-    assert images_folder(shown) == url
+    assert as_images_folder(shown) == url
     assert pickle.loads(pickle.dumps(url)) == url
-    assert url.absolute() == url.resolve() == images_folder(url) == url
+    assert url.absolute() == url.resolve() == as_images_folder(url) == url
 
 
 def test_url_has_the_parts_of_a_path() -> None:
@@ -38,7 +38,7 @@ def test_url_has_the_parts_of_a_path() -> None:
 
 @pytest.mark.parametrize("path", ["photos", "/a/s3/b", "a:/b", "C:/x", ".", "odd:name/x"])
 def test_other_texts_are_paths(path: str) -> None:
-    assert images_folder(path) == Path(path)
+    assert as_images_folder(path) == Path(path)
     assert not is_url(path)
 
 
@@ -54,7 +54,7 @@ def test_other_texts_are_paths(path: str) -> None:
 )
 def test_url_that_cannot_be_used_is_one_clear_error_without_secrets(given: str, message: str) -> None:
     with pytest.raises(UserError) as error:
-        images_folder(given)
+        as_images_folder(given)
     assert str(error.value).startswith(message)
     assert "secret" not in str(error.value)
 
@@ -73,4 +73,4 @@ def test_folder_of_this_machine(tmp_path: Path) -> None:
     assert local_folder(tmp_path, "it") == tmp_path
     assert [is_missing(tmp_path), is_missing(tmp_path / "none")] == [False, True]
     with pytest.raises(ValueError, match=r"^$"):
-        images_folder("")
+        as_images_folder("")

@@ -37,7 +37,7 @@ def test_named_sets_are_found_where_they_are_downloaded_and_those_of_sf_xl_in_th
     for folder in ("tokyo247/images/test", "msls/val", "svox/images/test"):
         make(downloads / folder, "database", "queries", "queries_night")
     found = find("tokyo247, sf-xl-v2,SF_XL_val,msls-val,svox-night", downloads, own)
-    assert [(each.folder.relative_to(tmp_path).as_posix(), each.queries) for each in found] == [
+    assert [(Path(each.folder).relative_to(tmp_path).as_posix(), each.queries) for each in found] == [
         ("downloads/tokyo247/images/test", "queries"),
         ("sf/test", "queries_v2"),
         ("sf/val", "queries"),
