@@ -1,6 +1,7 @@
 import os
 import pickle
 import signal
+from collections.abc import Sequence
 from multiprocessing import active_children
 from pathlib import Path
 
@@ -145,10 +146,10 @@ def test_grayscale_images_for_a_grayscale_network(write_groups: WriteGroups, in_
 class Killing(GroupDataset):
     """Kills the worker at one sample, as a full shared memory does."""
 
-    def __getitem__(self, sample: int) -> Sample | UserError:
-        if sample == 9:
+    def __getitems__(self, samples: Sequence[int]) -> list[Sample | UserError]:
+        if 9 in samples:
             os.kill(os.getpid(), signal.SIGBUS)
-        return super().__getitem__(sample)
+        return super().__getitems__(samples)
 
 
 @pytest.mark.slow
@@ -164,9 +165,11 @@ def test_killed_worker_is_a_user_error(write_groups: WriteGroups) -> None:
 class Unsendable(GroupDataset):
     """Has one sample that a worker cannot send."""
 
-    def __getitem__(self, sample: int) -> Sample | UserError:
-        read = super().__getitem__(sample)
-        return read._replace(skipped=[lambda: "no pickle"]) if isinstance(read, Sample) and sample == 9 else read  # type: ignore[list-item]
+    def __getitems__(self, samples: Sequence[int]) -> list[Sample | UserError]:
+        read = super().__getitems__(samples)
+        if 9 in samples and isinstance(read[0], Sample):
+            read[0] = read[0]._replace(skipped=[lambda: "no pickle"])  # type: ignore[list-item]
+        return read
 
 
 @pytest.mark.slow
