@@ -114,6 +114,8 @@ def normalise(name: str, value: Any, hint: Any) -> Any:
         raise UserError(f"{name} = {value}: must be on this machine. Only images can be at a URL.")
     try:
         return _CONVERTERS[hint](value)
+    except UserError:  # of a URL
+        raise
     except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{name} = {value!r}: expected {_EXPECTED[hint]}") from error
 

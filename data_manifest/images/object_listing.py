@@ -1,12 +1,11 @@
 """List the objects of a bucket, and find their states: sizes, modification times and ETags."""
 
 import functools
-import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -15,6 +14,7 @@ from data_manifest.images.hidden import is_hidden
 from data_manifest.images.images_folder import ImagesUrl
 from data_manifest.images.object_store import REQUESTS, ask, client_of
 from data_manifest.progress import Progress
+from data_manifest.store.files import TemporaryFile
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -32,11 +32,11 @@ class ObjectListing:
     """The objects below a URL.
 
     Args:
-        paths: File of their relative paths, one per line, removed when this process ends.
+        file: Their relative paths, one per line.
         states: Their states by the hash of the path, as `STATES`.
     """
 
-    paths: IO[bytes]
+    file: TemporaryFile
     states: pl.DataFrame
 
 
@@ -51,15 +51,14 @@ def list_objects(folder: ImagesUrl) -> ObjectListing:
 
 
 def _list_objects(folder: ImagesUrl) -> ObjectListing:
-    file, parts = tempfile.NamedTemporaryFile("wb+"), list[pl.DataFrame]()  # noqa: SIM115 -- removed at exit
-    with Progress(f"listing {folder}", None, "objects") as progress:
+    file, parts = TemporaryFile(), list[pl.DataFrame]()
+    with Progress(f"listing {folder}", None, "objects") as progress, file.path.open("wb") as lines:
         for objects in _pages(folder):
             paths = pl.Series([each["path"][len(folder.key) :].lstrip("/") for each in objects], dtype=pl.String)
             sizes, times = zip(*map(_state, objects), strict=True)
             parts.append(pl.DataFrame(dict(zip(STATES, (paths.hash(), sizes, times), strict=True)), STATES))
-            file.writelines(path.translate(NEWLINES).encode() + b"\n" for path in paths)
+            lines.writelines(path.translate(NEWLINES).encode() + b"\n" for path in paths)
             progress.advance(len(objects))
-    file.flush()
     return ObjectListing(file, pl.concat(parts or [pl.DataFrame(schema=STATES)]).unique("hash"))
 
 

@@ -71,6 +71,8 @@ def ask(root: str, key: str, request: Callable[[], Answer]) -> Answer:
     for attempt in itertools.count():
         try:
             return request()
+        except UserError:  # a ValueError too
+            raise
         except (PermissionDeniedError, UnauthenticatedError) as error:
             raise UserError(
                 f"{root}/{key}: permission denied, or no such object. Check {_variables(root)}, and that these may "

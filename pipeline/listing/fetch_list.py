@@ -1,17 +1,16 @@
 """Fetch the list of the images at a URL: the list file beside the folder, or a listing of the bucket."""
 
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import IO
 
 from data_manifest.errors import UserError
 from data_manifest.images.hidden import is_hidden, is_system_folder
 from data_manifest.images.image_store import read_file
 from data_manifest.images.images_folder import ImagesUrl
 from data_manifest.progress import working
+from data_manifest.store.files import TemporaryFile
 from data_manifest.store.references import LIST_SUFFIX
 from pipeline.listing.folder_scan import IMAGE_SUFFIXES
 
@@ -20,7 +19,7 @@ _SUFFIXES = tuple(suffix.encode() for suffix in IMAGE_SUFFIXES)
 
 @dataclass(frozen=True)
 class FetchedList:
-    """The paths of images, one per line, in a file that is removed when this process ends.
+    """The paths of images, one per line, in a file that is removed with this object.
 
     Args:
         origin: URL of the list file or the folder.
@@ -30,7 +29,7 @@ class FetchedList:
     """
 
     origin: ImagesUrl
-    file: IO[bytes]
+    file: TemporaryFile
     hidden_images: int
     skipped_folders: Mapping[str, int]
 
@@ -52,33 +51,30 @@ def fetch_list(folder: ImagesUrl) -> FetchedList:
             f"{list_url}: no such file. Web servers do not list images: put a list there, with one path per line, "
             f"relative to {folder}."
         ) from None
-    file = tempfile.NamedTemporaryFile("wb")  # noqa: SIM115 -- removed at exit
-    file.write(content)
-    file.flush()
+    file = TemporaryFile()
+    file.path.write_bytes(content)
     return FetchedList(list_url, file, 0, {})
 
 
 def _list_bucket(folder: ImagesUrl) -> FetchedList:
     from data_manifest.images.object_listing import list_objects  # needs an optional package
 
-    listed = list_objects(folder).paths
-    listed.seek(0)
-    file = tempfile.NamedTemporaryFile("wb")  # noqa: SIM115 -- removed at exit
+    listed, file = list_objects(folder).file, TemporaryFile()
     num_images, hidden_images, skipped = 0, 0, set[bytes]()
-    for line in listed:
-        path = line.removesuffix(b"\n")
-        if not path.lower().endswith(_SUFFIXES) or b"\0" in path:  # NUL stands for a newline
-            continue
-        if system_folder := _system_folder(path):
-            skipped.add(system_folder)
-        elif is_hidden(path.rpartition(b"/")[2]):
-            hidden_images += 1
-        else:
-            num_images += 1
-            file.write(line)
+    with listed.path.open("rb") as lines, file.path.open("wb") as images:
+        for line in lines:
+            path = line.removesuffix(b"\n")
+            if not path.lower().endswith(_SUFFIXES) or b"\0" in path:  # NUL stands for a newline
+                continue
+            if system_folder := _system_folder(path):
+                skipped.add(system_folder)
+            elif is_hidden(path.rpartition(b"/")[2]):
+                hidden_images += 1
+            else:
+                num_images += 1
+                images.write(line)
     if not num_images:
         raise UserError(f"{folder}: no image in it (looked for {', '.join(IMAGE_SUFFIXES)})")
-    file.flush()
     names = Counter(os.fsdecode(path.rpartition(b"/")[2]) for path in skipped)
     return FetchedList(folder, file, hidden_images, names)
 

@@ -88,7 +88,7 @@ class ListedImages:
         self._cache, self._fetched, self.skipped = cache, origin, Skipped()  # a fetched list is removed with its object
         if isinstance(origin, FetchedList):
             self.origin: ImagesFolder = origin.origin
-            self._file = Path(origin.file.name)
+            self._file = origin.file.path
             self.skipped = Skipped(origin.hidden_images, origin.skipped_folders)
         else:
             self.origin = self._file = origin

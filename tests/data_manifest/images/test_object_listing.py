@@ -31,10 +31,13 @@ def states_of(names: list[str], one_by_one: bool, monkeypatch: pytest.MonkeyPatc
 
 
 def test_all_objects_below_the_folder_are_listed_and_no_others(filled: ObjectServer) -> None:
-    file = list_objects(FOLDER).paths
-    file.seek(0)
-    assert file.read().decode().splitlines() == sorted(NAMES)
-    assert list_objects(FOLDER).paths is file, "once per process"
+    file = list_objects(FOLDER).file
+    assert file.path.read_text().splitlines() == sorted(NAMES)
+    assert list_objects(FOLDER).file is file, "once per process"
+    path = file.path
+    del file
+    list_objects.cache_clear()
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("one_by_one", [True, False])
@@ -81,9 +84,7 @@ def test_an_error_of_the_store_is_not_a_missing_image(filled: ObjectServer) -> N
 
 def test_a_listing_that_is_cut_off_is_listed_again(filled: ObjectServer) -> None:
     filled.failures[""] = [503, CUT_OFF]
-    file = list_objects(FOLDER).paths
-    file.seek(0)
-    assert file.read().decode().splitlines() == sorted(NAMES)
+    assert list_objects(FOLDER).file.path.read_text().splitlines() == sorted(NAMES)
 
 
 def test_first_object_is_not_hidden(filled: ObjectServer) -> None:
