@@ -92,7 +92,7 @@ def stat_images(
         paths: Relative to the folder.
         images_folder: The folder.
         progress: Advanced by each image.
-        skip_errors: Treat files whose state cannot be read as missing.
+        skip_errors: Treat files on this machine whose state cannot be read as missing.
         settle: Wait until no file is younger than 2 seconds, because such files may still change.
 
     Raises:
@@ -101,7 +101,7 @@ def stat_images(
     if isinstance(images_folder, ImagesUrl):  # complete, or not there: nothing to wait for
         from data_manifest.images.object_listing import object_states  # needs an optional package
 
-        return _frame(paths, object_states(images_folder, paths.to_list(), progress, skip_errors))
+        return _frame(paths, object_states(images_folder, paths.to_list(), progress))
     if not images_folder.is_dir():
         raise UserError(f"{images_folder}: no such folder")
     stat = partial(settled_states if settle else _states, images_folder=images_folder, skip_errors=skip_errors)

@@ -15,7 +15,7 @@ class ImageStore(Protocol):
         """Yield the content of each image in order, or the reason why it cannot be read.
 
         Raises:
-            UserError: The store cannot be read now, whatever the image.
+            StoreError: The store cannot be read now, whatever the image.
         """
 
 
@@ -55,7 +55,7 @@ def read_file(path: ImagesFolder) -> bytes:
 
     Raises:
         OSError: It is missing or cannot be read.
-        UserError: The store cannot be read now.
+        StoreError: The store cannot be read now.
     """
     content = next(store_of(path.parent).read([path.name]))
     if isinstance(content, OSError):

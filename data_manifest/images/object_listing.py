@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from data_manifest.errors import UserError
 from data_manifest.images.hidden import is_hidden
 from data_manifest.images.images_folder import ImagesUrl
 from data_manifest.images.object_store import REQUESTS, ask, client_of
@@ -45,7 +44,7 @@ def list_objects(folder: ImagesUrl) -> ObjectListing:
     """Return the objects below a URL as they were when this process first listed them.
 
     Raises:
-        UserError: It cannot be listed.
+        StoreError: It cannot be listed.
     """
     return ask(folder.root, folder.key, lambda: _list_objects(folder))
 
@@ -70,7 +69,7 @@ def first_object(folder: ImagesUrl) -> str:
     """Return the name of an object below a URL that is not hidden; empty if there is none or it cannot be listed.
 
     Raises:
-        UserError: The store does not answer.
+        StoreError: The store does not answer.
     """
 
     def first() -> str:
@@ -80,9 +79,7 @@ def first_object(folder: ImagesUrl) -> str:
     return ask(folder.root, folder.key, first) if folder.can_list else ""
 
 
-def object_states(
-    folder: ImagesUrl, paths: Sequence[str], progress: Progress | None = None, skip_errors: bool = False
-) -> list[State]:
+def object_states(folder: ImagesUrl, paths: Sequence[str], progress: Progress | None = None) -> list[State]:
     """Return size and modification time in ns of each object, None if it is missing.
 
     Below whole seconds, the time is a hash of the ETag: stores count seconds, and ETags change with the content.
@@ -91,10 +88,9 @@ def object_states(
         folder: The URL that the paths are relative to.
         paths: The paths.
         progress: Advanced by each object.
-        skip_errors: Treat objects whose state cannot be read as missing.
 
     Raises:
-        UserError: The store does not answer.
+        StoreError: The store does not answer.
     """
     if folder.can_list and len(paths) > MAX_HEADS:
         wanted = pl.DataFrame({"hash": pl.Series(paths, dtype=pl.String).hash()})
@@ -104,23 +100,19 @@ def object_states(
         return found.select("bytes", "modified_ns").rows()
     states = list[State]()
     with ThreadPoolExecutor(REQUESTS) as threads:
-        for state in threads.map(functools.partial(_head, folder, skip_errors=skip_errors), paths):
+        for state in threads.map(functools.partial(_head, folder), paths):
             states.append(state)
             if progress is not None:
                 progress.advance()
     return states
 
 
-def _head(folder: ImagesUrl, path: str, skip_errors: bool) -> State:
+def _head(folder: ImagesUrl, path: str) -> State:
     key, client = (folder / path).key, client_of(folder.root)
     try:
         return _state(ask(folder.root, key, lambda: client.head(key)))
     except FileNotFoundError:
         return None, None
-    except UserError:
-        if skip_errors:
-            return None, None
-        raise
 
 
 def _state(found: "ObjectMeta") -> tuple[int, int]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from data_manifest.errors import UserError
+from data_manifest.errors import StoreError, UserError
 from data_manifest.images.images_folder import ImagesUrl
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def ask(root: str, key: str, request: Callable[[], Answer]) -> Answer:
 
     Raises:
         FileNotFoundError: There is no such object.
-        UserError: The store does not answer, or refuses.
+        StoreError: The store does not answer, or refuses.
     """
     from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
@@ -74,7 +74,7 @@ def ask(root: str, key: str, request: Callable[[], Answer]) -> Answer:
         except UserError:  # a ValueError too
             raise
         except (PermissionDeniedError, UnauthenticatedError) as error:
-            raise UserError(
+            raise StoreError(
                 f"{root}/{key}: permission denied, or no such object. Check {_variables(root)}, and that these may "
                 "read and list."
             ) from error
@@ -83,7 +83,7 @@ def ask(root: str, key: str, request: Callable[[], Answer]) -> Answer:
         except BaseError as error:
             is_interrupted = any(each in str(error) for each in INTERRUPTED)
             if not is_interrupted or attempt == MAX_INTERRUPTED:
-                raise UserError(_explain(root, key, str(error))) from error
+                raise StoreError(_explain(root, key, str(error))) from error
             time.sleep(INTERRUPTED_WAIT_S * 2**attempt)
     raise AssertionError("unreachable")
 
@@ -113,7 +113,7 @@ def _client(root: str, process: int) -> "obstore.store.ObjectStore":
     try:
         return from_url(root, client_options=options, retry_config=RETRY)  # type: ignore[call-overload, no-any-return]
     except Exception as error:  # obstore raises several kinds, such as for a missing account
-        raise UserError(_explain(root, "", str(error))) from error
+        raise StoreError(_explain(root, "", str(error))) from error
 
 
 def import_obstore() -> None:

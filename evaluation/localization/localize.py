@@ -13,7 +13,7 @@ import polars as pl
 import utm
 from torch import Tensor
 
-from data_manifest.errors import UserError
+from data_manifest.errors import StoreError, UserError
 from data_manifest.hemisphere import hemisphere
 from data_manifest.images.file_states import STATE, changed_images
 from data_manifest.images.image_store import read_file
@@ -156,7 +156,10 @@ class Localizer:
         folder = self.database.images.images_folder
         if is_missing(folder):
             return []
-        changed = changed_images(self._states[rows], folder, skip_errors=True)
+        try:
+            changed = changed_images(self._states[rows], folder, skip_errors=True)
+        except StoreError:  # descriptors suffice
+            return []
         return changed.filter(pl.col("bytes").is_not_null())["path"].to_list()
 
     def _side_of_database(self) -> int:

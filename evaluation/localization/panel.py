@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from data_manifest.errors import UserError
+from data_manifest.errors import StoreError, UserError
 from data_manifest.images.images_folder import ImagesFolder
 from evaluation.descriptors.open_image import open_image
 from evaluation.localization.localize import Located, Match
@@ -72,6 +72,8 @@ def _draw_tile(panel: Image.Image, corner: tuple[int, int], path: ImagesFolder, 
     try:
         thumbnail = ImageOps.contain(open_image(path, min_side=SIDE), (SIDE, SIDE))
         panel.paste(thumbnail, (left + (SIDE - thumbnail.width) // 2, top + (SIDE - thumbnail.height) // 2))
+    except StoreError:
+        raise
     except UserError:
         draw.text((left + GAP, top + SIDE // 2), "cannot be opened", INK, font)
     for number, text in enumerate(caption):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from data_manifest.errors import StoreError
 from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.progress import Progress
 from evaluation.descriptors.open_image import open_image
@@ -70,6 +71,8 @@ def _make_thumbnail(file: ImagesFolder, side: int, quality: int) -> Thumbnail:
         image.thumbnail((side, side), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
         image.save(buffer, "WEBP", quality=quality, method=4)
+    except StoreError:
+        raise
     except Exception:  # Pillow's decoders raise many kinds; one picture must not stop the report
         return UNREADABLE
     return Thumbnail(f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}", *image.size)

@@ -3,7 +3,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from data_manifest.errors import UserError
+from data_manifest.errors import StoreError
 from data_manifest.images import object_listing
 from data_manifest.images.data_set_names import data_set_identity, data_set_name, has_sf_xl_names
 from data_manifest.images.file_states import changed_images, stat_images
@@ -77,9 +77,9 @@ def test_states_over_plain_http(filled: ObjectServer) -> None:
 
 def test_an_error_of_the_store_is_not_a_missing_image(filled: ObjectServer) -> None:
     filled.failures["a/1.jpg"] = [503] * 100
-    with pytest.raises(UserError, match=r"s3://bucket/a/1\.jpg: cannot be read"):
-        stat_images(pl.Series("path", ["1.jpg"]), FOLDER)
-    assert stat_images(pl.Series("path", ["1.jpg"]), FOLDER, skip_errors=True)["bytes"].to_list() == [None]
+    for skip_errors in (False, True):
+        with pytest.raises(StoreError, match=r"s3://bucket/a/1\.jpg: cannot be read"):
+            stat_images(pl.Series("path", ["1.jpg"]), FOLDER, skip_errors=skip_errors)
 
 
 def test_a_listing_that_is_cut_off_is_listed_again(filled: ObjectServer) -> None:
