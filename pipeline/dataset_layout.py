@@ -7,6 +7,7 @@ from data_manifest.errors import UserError
 from data_manifest.images.data_set_names import PARTS
 from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.settings import Settings, setting
+from data_manifest.store.references import LIST_SUFFIX
 
 PHOTOS = "photos"  # all photos, before they are split
 SPLITS = {"train": "training", "val": "validation", "test": "test"}  # names in messages
@@ -67,10 +68,29 @@ class DatasetSettings(Settings):
         None, "one folder of photos, instead of <dataset-folder>; --split divides it into training, val and test sets"
     )
     test_queries: str = setting("queries_v1", "name of the queries' folder in the test folder")
+    lists_folder: Path | None = setting(
+        None,
+        "lists of images at URLs, instead of listing the bucket: train_images_paths.txt, "
+        "val/database_images_paths.txt and so on",
+    )
 
     def has_own_folder(self, part: str) -> bool:
         """Return whether the split of a part has a folder option of its own."""
         return part != PHOTOS and getattr(self, f"{part.partition('/')[0]}_folder") is not None
+
+    def list_file(self, part: str) -> Path | None:
+        """Return the list of the images of a part, given for images at URLs.
+
+        Raises:
+            UserError: There is a folder of lists, but not with this list.
+        """
+        if self.lists_folder is None or isinstance(self.images(part), Path):
+            return None
+        name = f"test/{self.test_queries}" if part == "test/queries" else part
+        file = self.lists_folder / f"{name}{LIST_SUFFIX}"
+        if not file.is_file():
+            raise UserError(f"lists_folder = {self.lists_folder}: no list {file} of the images at {self.images(part)}.")
+        return file
 
     def images(self, part: str) -> ImagesFolder:
         """Return the folder of the images of a part, one of `PARTS` or `PHOTOS`.

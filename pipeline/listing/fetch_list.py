@@ -3,7 +3,8 @@
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from data_manifest.errors import UserError
 from data_manifest.images.hidden import is_hidden, is_system_folder
@@ -19,7 +20,7 @@ _SUFFIXES = tuple(suffix.encode() for suffix in IMAGE_SUFFIXES)
 
 @dataclass(frozen=True)
 class FetchedList:
-    """The paths of images, one per line, in a file that is removed with this object.
+    """The paths of images, one per line.
 
     Args:
         origin: URL of the list file or the folder.
@@ -29,9 +30,14 @@ class FetchedList:
     """
 
     origin: ImagesUrl
-    file: TemporaryFile
-    hidden_images: int
-    skipped_folders: Mapping[str, int]
+    file: Path | TemporaryFile
+    hidden_images: int = 0
+    skipped_folders: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def path(self) -> Path:
+        """The path of the file."""
+        return self.file if isinstance(self.file, Path) else self.file.path
 
 
 def fetch_list(folder: ImagesUrl) -> FetchedList:
@@ -53,7 +59,7 @@ def fetch_list(folder: ImagesUrl) -> FetchedList:
         ) from None
     file = TemporaryFile()
     file.path.write_bytes(content)
-    return FetchedList(list_url, file, 0, {})
+    return FetchedList(list_url, file)
 
 
 def _list_bucket(folder: ImagesUrl) -> FetchedList:

@@ -88,7 +88,7 @@ class ListedImages:
         self._cache, self._fetched, self.skipped = cache, origin, Skipped()  # a fetched list is removed with its object
         if isinstance(origin, FetchedList):
             self.origin: ImagesFolder = origin.origin
-            self._file = origin.file.path
+            self._file = origin.path
             self.skipped = Skipped(origin.hidden_images, origin.skipped_folders)
         else:
             self.origin = self._file = origin
@@ -185,19 +185,22 @@ def list_file_of(images_folder: Path) -> Path:
     return folder.parent / (folder.name + LIST_SUFFIX)
 
 
-def list_images(images_folder: ImagesFolder, artifacts: Path | None = None, rescan: bool = False) -> Listing:
+def list_images(
+    images_folder: ImagesFolder, artifacts: Path | None = None, rescan: bool = False, list_file: Path | None = None
+) -> Listing:
     """List the images of a folder, from the list file next to it if there is one.
 
     Args:
         images_folder: The folder, or its URL.
         artifacts: The artifacts folder, for the cache of listings; None: do not cache.
         rescan: Ignore the cache.
+        list_file: List of the images at a URL; by default that beside the folder, or what is in the bucket.
 
     Raises:
         UserError: There is neither a folder nor a list file, it has no image, or it cannot be read.
     """
     if isinstance(images_folder, ImagesUrl):
-        fetched = fetch_list(images_folder)
+        fetched = FetchedList(images_folder, list_file) if list_file else fetch_list(images_folder)
         return ListedImages(fetched, cache_folder(artifacts, fetched.origin) if artifacts and not rescan else None)
     list_file = list_file_of(images_folder)
     from_list = list_file.is_file()

@@ -9,7 +9,7 @@ from typing import Any
 
 from data_manifest.errors import UserError
 from data_manifest.images.data_set_names import data_set_name
-from data_manifest.images.images_folder import is_missing
+from data_manifest.images.images_folder import ImagesFolder, ImagesUrl, is_missing
 from data_manifest.inspect.classes import show_settings
 from data_manifest.progress import working
 from data_manifest.settings import flag_of
@@ -38,16 +38,18 @@ class Advice:
     commands: list[str]  # build the groups and train on them
 
 
-def find_manifest(images: Path, artifacts: Path) -> Path:
+def find_manifest(images: ImagesFolder, artifacts: Path) -> Path:
     """Return the current manifest of a folder of images, or the artifact that a path means.
 
     Raises:
         UserError: There is none.
     """
     current = artifacts / "manifest" / data_set_name(images, artifacts, claim=False) / CURRENT
-    for artifact in (current, images, images / CURRENT):
+    for artifact in (current, images, images / CURRENT) if isinstance(images, Path) else (current,):
         if is_published(artifact):
             return artifact
+    if isinstance(images, ImagesUrl):
+        raise UserError(f"{images}: the manifest {current} is not built yet. Build it first, as by cosplace manifest.")
     if images.is_dir():
         raise UserError(
             f"{images}: the manifest {current} is not built yet. Build it first, as by "
