@@ -25,8 +25,8 @@ class ObjectServer(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
         self.objects: dict[str, bytes] = {}
         self.modified: dict[str, float] = {}  # seconds
         self.failures: dict[str, list[int | str]] = {}
@@ -134,9 +134,9 @@ def _iso(seconds: float) -> str:
 
 
 @contextmanager
-def serving() -> Iterator[ObjectServer]:
+def serving(port: int = 0) -> Iterator[ObjectServer]:
     """Yield a running server."""
-    server = ObjectServer()
+    server = ObjectServer(port)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:

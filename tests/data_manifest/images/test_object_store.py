@@ -1,13 +1,16 @@
 import multiprocessing
 import pickle
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from data_manifest.errors import UserError
+from data_manifest.images import object_store
 from data_manifest.images.images_folder import ImagesUrl
 from data_manifest.images.object_store import REQUESTS, ObjectStore, client_of
-from tests.object_server import CUT_OFF, RESET, ObjectServer
+from tests.object_server import CUT_OFF, RESET, ObjectServer, serving
 
 NAMES = ["@0548@37.7@.jpg", "a b/é #1%20?&+~.jpg", "deep/er/x.png"]
 
@@ -101,3 +104,18 @@ def test_missing_account_is_named(objects: ObjectServer, monkeypatch: pytest.Mon
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(UserError, match=r"az://container.*: no credentials\. Set AZURE_STORAGE_ACCOUNT_NAME"):
         list(store("az://container/x").read(["1.jpg"]))
+
+
+def test_a_server_that_comes_back_is_waited_for(objects: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(object_store, "RETRY", {**object_store.RETRY, "max_retries": 1_000})
+    with serving() as server:
+        port = server.server_port
+    url, began = f"http://127.0.0.1:{port}/a", time.monotonic()
+    with ThreadPoolExecutor(1) as threads:
+        reading = threads.submit(lambda: list(store(url).read(["1.jpg"])))
+        time.sleep(0.5)
+        assert not reading.done()
+        with serving(port) as server:
+            server.put("a/1.jpg", b"one")
+            assert reading.result() == [b"one"]
+    assert time.monotonic() - began > 0.5
