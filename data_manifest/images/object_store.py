@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import logging
 import os
 import re
 import time
@@ -32,7 +33,9 @@ VARIABLES = {
     "gs": "GOOGLE_APPLICATION_CREDENTIALS (public bucket: GOOGLE_SKIP_SIGNATURE=true)",
     "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY (public container: AZURE_SKIP_SIGNATURE=true)",
 }
+CREDENTIALS = re.compile(r"(AWS|GOOGLE|AZURE)_\w*(KEY|TOKEN|CREDENTIAL|SKIP_SIGNATURE|ACCOUNT|ROLE)")
 Answer = TypeVar("Answer")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,8 @@ def _client(root: str, process: int) -> "obstore.store.ObjectStore":
     import_obstore()
     from obstore.store import from_url
 
+    if root.partition(":")[0] in VARIABLES and not any(map(CREDENTIALS.match, os.environ)):
+        logger.info("%s: no credentials in the environment, trying those of this machine", root)
     options = {"allow_http": True}  # for http:// in the URL or in AWS_ENDPOINT_URL
     try:
         return from_url(root, client_options=options, retry_config=RETRY)  # type: ignore[call-overload, no-any-return]

@@ -1,4 +1,5 @@
 import multiprocessing
+import os
 import pickle
 import sys
 import time
@@ -119,3 +120,16 @@ def test_a_server_that_comes_back_is_waited_for(objects: ObjectServer, monkeypat
             server.put("a/1.jpg", b"one")
             assert reading.result() == [b"one"]
     assert time.monotonic() - began > 0.5
+
+
+def test_missing_credentials_are_noted_before_the_machine_is_asked(
+    objects: ObjectServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    client_of("s3://bucket")
+    assert not caplog.messages
+    for name in [name for name in os.environ if name.startswith(("AWS_", "GOOGLE_", "AZURE_"))]:
+        monkeypatch.delenv(name)
+    client_of("s3://other")
+    client_of(objects.url)
+    assert caplog.messages == ["s3://other: no credentials in the environment, trying those of this machine"]
