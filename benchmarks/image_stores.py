@@ -98,7 +98,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Slow(SimpleHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"  # keeps connections
+    protocol_version, disable_nagle_algorithm = "HTTP/1.1", True  # keeps connections, and sends at once
 
     def do_GET(self) -> None:
         time.sleep(DELAY_S)
