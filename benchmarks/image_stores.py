@@ -1,9 +1,9 @@
 """Cost of reading images through stores: a folder against plain reads, a slow server against one request at a time.
 
-`python benchmarks/image_stores.py WORK` writes JPEGs into WORK, and reads both sides in turns, in pairs. Images of a
-folder are decoded, as in training and in extraction; they are in the system's cache, and processor time is compared, so
-that other processes disturb little. The server is in a process of its own, on this machine, and waits 20 ms before each
-answer; its images are not decoded, and wall time is compared.
+`python benchmarks/image_stores.py WORK` writes JPEGs into WORK, and has both sides read the same few in turn. Images of
+a folder are decoded, as in training and in extraction; they are in the system's cache, and processor time is compared,
+so that other processes disturb little. The server is in a process of its own, on this machine, and waits 20 ms before
+each answer; its images are not decoded, and wall time is compared.
 """
 
 import argparse
@@ -25,8 +25,10 @@ from data_manifest.images.open_picture import as_shown, open_picture
 from evaluation.descriptors.open_image import decode_image as decode_for_extraction
 from training.data.image_files import decode_image as decode_for_training
 
-TURNS, BATCH, DELAY_S = 15, 32, 0.02
+TURNS, BATCH, DELAY_S = 6, 32, 0.02
+PAIR = 4  # images that both sides read in turn
 SIDE = 512
+Reads = Callable[[list[str]], None]  # reads images by name
 
 
 def write_images(folder: Path, count: int) -> list[str]:
@@ -72,19 +74,19 @@ def keep(content: bytes | OSError, path: ImagesFolder) -> None:
 
 
 def compare(
-    what: str, plain: Callable[[], None], ours: Callable[[], None], count: int, clock: Callable[[], float]
+    what: str, plain: Reads, ours: Reads, batches: Iterable[list[str]], clock: Callable[[], float]
 ) -> tuple[str, ...]:
-    """Return a row: images per second of `clock` of both, and the ratio of their times in pairs."""
-    times: list[tuple[float, float]] = []
-    for turn in range(TURNS + 1):
-        sides = (plain, ours) if turn % 2 else (ours, plain)
-        took = {side: _seconds(side, clock) for side in sides}
-        times.append((took[plain], took[ours]))
-        note(f"{what}: {times[-1][0]:.3f} s, {times[-1][1]:.3f} s")
-    plains, stores = zip(*times[1:], strict=True)  # the first warms the cache
-    ratios = sorted(our / plain for plain, our in times[1:])
-    rates = (f"{count / statistics.median(each):,.0f}" for each in (plains, stores))
-    return what, *rates, f"{statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f})"
+    """Return a row: images per second of both sides, and the ratio of their times in pairs, one per batch."""
+    took: list[tuple[float, float]] = []
+    for number, names in enumerate(batches):
+        times = {
+            side: _seconds(partial(side, names), clock) for side in ((plain, ours) if number % 2 else (ours, plain))
+        }
+        took.append((times[plain] / len(names), times[ours] / len(names)))
+    note(f"{what}: {len(took)} pairs")
+    ratios = statistics.quantiles((our / each for each, our in took), n=10)
+    rates = (f"{1 / statistics.median(each):,.0f}" for each in zip(*took, strict=True))
+    return what, *rates, f"{ratios[4]:.2f} ({ratios[0]:.2f} to {ratios[8]:.2f})"
 
 
 def _seconds(side: Callable[[], None], clock: Callable[[], float]) -> float:
@@ -121,23 +123,22 @@ def measure_all(work: Path, count: int) -> str:
     server = multiprocessing.Process(target=serve, args=(work / "images", port), daemon=True)
     server.start()
     folder, url = work / "images", ImagesUrl.parse(f"http://127.0.0.1:{port.get()}")
-    rows = []
+    rows, few = [], [names[begin : begin + PAIR] for _ in range(TURNS) for begin in range(0, count, PAIR)]
     for what, plain, decode in (
         ("folder, as in training", plainly_for_training, decode_for_training),
         ("folder, as in extraction", plainly_for_extraction, decode_for_extraction),
     ):
-        ours = partial(through_store, decode, folder, names)
-        rows.append(compare(what, partial(plain, folder, names), ours, count, time.process_time))
-    slow = (partial(through_store, keep, url, names[:128], batch) for batch in (1, BATCH))
-    rows.append(
-        compare(f"server with {DELAY_S * 1000:.0f} ms, one at a time against {BATCH}", *slow, 128, time.perf_counter)
-    )
+        sides = partial(plain, folder), partial(through_store, decode, folder)
+        rows.append(compare(what, *sides, few, time.process_time))
+    one, many = (partial(through_store, keep, url, batch=batch) for batch in (1, BATCH))
+    what = f"server with {DELAY_S * 1000:.0f} ms, one at a time against {BATCH}"
+    rows.append(compare(what, one, many, [names[: 4 * BATCH]] * TURNS, time.perf_counter))
     server.terminate()
     titles = (
         f"{count:,} images of {SIDE} x {SIDE}",
         "plain, images/s",
         "store, images/s",
-        "time, store / plain: median (range)",
+        "time, store / plain: median (10 to 90 %)",
     )
     return table(titles, rows)
 
@@ -146,7 +147,7 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path)
-    parser.add_argument("--images", type=int, default=400)
+    parser.add_argument("--images", type=int, default=200)
     options = parser.parse_args()
     print(machine(), "", measure_all(options.work.resolve(), options.images), sep="\n")
 
