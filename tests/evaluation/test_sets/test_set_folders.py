@@ -138,3 +138,10 @@ def test_links_of_the_msls_challenge_are_named_in_the_error_and_give_the_set(tmp
     assert not found.has_positions
     manifest = build_manifest(found.folder / found.queries, tmp_path / "A", strict=False, source=KEYS_SOURCE)
     assert read_table(manifest, "manifest")["path"].to_list() == [f"{city}/{city}-query.jpg" for city in cities]
+
+
+def test_folders_of_queries_may_be_urls() -> None:
+    (found,) = find("s3://bucket/sets/city/queries_night")
+    assert (str(found.folder), found.queries) == ("s3://bucket/sets/city", "queries_night")
+    with pytest.raises(UserError, match=r"URLs must name the queries\. Write s3://bucket/sets/city/queries_v1\.$"):
+        find("s3://bucket/sets/city")
