@@ -74,7 +74,8 @@ def _why_uncalibrated(model: TrainedModel, images: ImageList, queries: str | Non
     """Return the message that names the command; without a folder of queries, that beside the database."""
     folder, advice = images.images_folder, ""
     test_folder = str(folder.parent)
-    beside = sorted(each.name for each in folder.parent.glob(f"{QUERIES_NAME}*") if each.is_dir())
+    listed = folder.parent.glob(f"{QUERIES_NAME}*") if isinstance(folder, Path) else ()
+    beside = sorted(each.name for each in listed if each.is_dir())
     queries = queries or next(iter(beside), QUERIES_NAME)
     if folder.name != DATABASE_NAME:
         test_folder = "FOLDER"
