@@ -52,6 +52,7 @@ COMMANDS: dict[str, TaskCommand | FunctionCommand] = {
             "columns",
             "heading",
             "rescan",
+            "lists_folder",
             "dask_scheduler",
             "artifacts_folder",
         ),

@@ -9,10 +9,11 @@ from typing import Any
 
 from cosplace.commands import COMMANDS, OPTIONAL, TaskCommand
 from data_manifest.command_line.command_parser import CommandParser, at_least_one
+from data_manifest.images.images_folder import ImagesUrl
 from data_manifest.settings import flag_of
 
 MAX_WIDTH = 100  # characters
-METAVARS: dict[Any, str] = {int: "N", float: "X", bool: "true|false", Path: "PATH"}  # others: TEXT
+METAVARS: dict[Any, str] = {int: "N", float: "X", bool: "true|false", Path: "PATH", ImagesUrl: "PATH"}  # others: TEXT
 HELP_ALL, CONFIG, WORKERS = "--help-all", "--config", "--workers"
 POSITIONALS = {  # help of arguments that mean more or less than the parameter does
     ("embed", "photos_folder"): "folder of images, whose positions --source reads",

@@ -9,6 +9,7 @@ from luigi.retcodes import run_with_retcodes
 from cosplace.commands import TASKS
 from cosplace.stage_progress import showing_progress
 from data_manifest.errors import UserError
+from data_manifest.images.images_folder import as_images_folder
 from data_manifest.settings import flag_of
 from evaluation.report.settings import PAGE
 from evaluation.test_sets.named_sets import NAMED_SETS
@@ -52,7 +53,7 @@ def completed(name: str, values: dict[str, str]) -> dict[str, str]:
         flags = ", ".join(map(flag_of, unused))
         raise UserError(f"{flags}: no effect, because {model} is already trained. Leave it out.")
     if name == "embed":
-        source = source_of(Path(values["photos_folder"]))
+        source = source_of(as_images_folder(values["photos_folder"]))
         return {"part": PHOTOS, "source": source, **values}
     if name == "report" and is_evaluation(values.get("model", "")):
         return {"evaluation": values["model"], **{key: value for key, value in values.items() if key != "model"}}

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from types import TracebackType
 
-from data_manifest.errors import UserError
+from data_manifest.errors import StoreError, UserError
 
 ExceptHook = Callable[[type[BaseException], BaseException, TracebackType | None], object]
 LOGGERS = ("data_manifest", "pipeline", "training", "evaluation", "methods", "luigi_tasks")
@@ -135,7 +135,7 @@ def _is_user_error(kind: str, message: str) -> bool:
     errno_given = _ERRNO.match(message)
     if errno_given and issubclass(getattr(builtins, kind, Exception), OSError):
         return int(errno_given[1]) in SYSTEM_LIMITS
-    return kind == f"{UserError.__module__}.{UserError.__qualname__}"
+    return kind in {f"{each.__module__}.{each.__qualname__}" for each in (UserError, StoreError)}
 
 
 def as_ranges(numbers: Iterable[int]) -> str:

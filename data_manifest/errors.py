@@ -21,6 +21,10 @@ class UserError(ValueError):
     """
 
 
+class StoreError(UserError):
+    """Images cannot be read from a bucket or web server now; it says nothing about an image."""
+
+
 def is_io_error(error: OSError) -> bool:
     """Return whether reading a file failed because of the machine, not because of the file's content."""
     return error.errno not in ABOUT_THE_FILE

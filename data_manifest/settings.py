@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from data_manifest.command_line.closest import closest
 from data_manifest.errors import UserError
 from data_manifest.images.image_size import ImageSize
+from data_manifest.images.images_folder import ImagesUrl, as_images_folder, is_url
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
@@ -109,8 +110,12 @@ def normalise(name: str, value: Any, hint: Any) -> Any:
         if value is None or value == "":
             return None
         hint = first_type(hint)  # others, such as int in `ImageSize | int`, are accepted
+    if hint is Path and is_url(value):
+        raise UserError(f"{name} = {value}: must be on this machine. Only images can be at a URL.")
     try:
         return _CONVERTERS[hint](value)
+    except UserError:  # of a URL
+        raise
     except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{name} = {value!r}: expected {_EXPECTED[hint]}") from error
 
@@ -123,7 +128,7 @@ def first_type(hint: Any) -> Any:
 def _plain(value: Any) -> Any:
     if isinstance(value, ImageSize):
         return value.plain
-    return str(value) if isinstance(value, Path) else value
+    return str(value) if isinstance(value, Path | ImagesUrl) else value
 
 
 def _to_bool(value: Any) -> bool:
@@ -162,9 +167,10 @@ def _to_path(value: Any) -> Path:
 
 _CONVERTERS: dict[Any, Any] = {
     **{bool: _to_bool, int: _to_int, float: _to_float, str: _to_str, Path: _to_path},
-    ImageSize: ImageSize.of,
+    **{ImageSize: ImageSize.of, ImagesUrl: as_images_folder},
 }
 _EXPECTED = {
     **{bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"},
+    ImagesUrl: "a path or a URL",
     ImageSize: "a size in pixels, as in 512, or 480x640 for 480 rows of 640 columns",
 }

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from data_manifest.errors import UserError
 from data_manifest.images.image_size import ImageSize
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.settings import Settings, setting
 
 FP32, BF16 = "fp32", "bf16"
@@ -153,6 +154,6 @@ class ChosenSets(Settings):
         "test sets that replace the data set's own, separated by commas: names such as sf-xl-v1,tokyo247,svox-night, "
         "and folders with database/ and queries*/",
     )
-    test_sets_folder: Path | None = setting(
+    test_sets_folder: ImagesFolder | None = setting(
         None, "folder of the named test sets, as in <test-sets-folder>/tokyo247/images/test/{database,queries}"
     )

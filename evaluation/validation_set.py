@@ -1,12 +1,12 @@
 """The validation set of a training: gives the recalls of a network, without writing artifacts."""
 
 import functools
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 from torch import nn
 
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.progress import Progress
 from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import scan_table
@@ -46,7 +46,7 @@ class ValidationSet:
         return {role: read_recipe(each.manifest_folder)["digest"] for role, each in lists}
 
     @property
-    def images(self) -> dict[str, tuple[Path, pl.LazyFrame]]:
+    def images(self) -> dict[str, tuple[ImagesFolder, pl.LazyFrame]]:
         """Folder and manifest of the `database` and of the `queries`."""
         lists = (("database", self.database), ("queries", self.queries))
         return {role: (each.images_folder, scan_table(each.manifest_folder, "manifest")) for role, each in lists}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from data_manifest.images.data_set_names import data_set_name
 from data_manifest.images.file_states import ImageStates, stat_manifest
+from data_manifest.images.images_folder import ImagesFolder, local_folder
 from data_manifest.store.recipe import Recipe, is_published
 from luigi_tasks.parameters import takes
 from luigi_tasks.stage import Stage
@@ -28,6 +29,7 @@ from pipeline.verification.settings import NO, CheckSettings, VerifiedSettings, 
 from pipeline.verification.verify_images import checks_recipe, verify_images
 
 DATA_KINDS = DatasetSettings, ScanSettings, ArtifactsSettings, SourceSettings
+Where = tuple[ImagesFolder, Path, bool, Path | None]  # arguments of `list_images`
 PANORAMAS = "panoramas"  # takes the place of a part of the data set
 # Inputs are pinned: each is read once per process, so that later changes only affect the next command.
 pinned_listing = functools.cache(list_images)
@@ -35,12 +37,12 @@ pinned_files = functools.cache(stat_manifest)
 
 
 @functools.cache  # EXIF needs the modification time of each file
-def pinned_recipe(
-    images_folder: Path, artifacts: Path, rescan: bool, strict: bool, source: SourceSettings | None, part: str
-) -> Recipe:
+def pinned_recipe(where: Where, strict: bool, source: SourceSettings | None, part: str) -> Recipe:
     """Return the recipe of a manifest; without source settings, of images without positions."""
-    listing = pinned_listing(images_folder, artifacts, rescan)
-    return manifest_recipe(data_set_name(images_folder, artifacts), listing, strict, _source(source, part))
+    images_folder, artifacts, *_ = where
+    return manifest_recipe(
+        data_set_name(images_folder, artifacts), pinned_listing(*where), strict, _source(source, part)
+    )
 
 
 def _source(settings: SourceSettings | None, part: str) -> Source:
@@ -61,7 +63,7 @@ class BuildManifest(Stage):
         return self.part in ("train", PHOTOS)
 
     @property
-    def images_folder(self) -> Path:
+    def images_folder(self) -> ImagesFolder:
         return self.dataset.images(self.part)
 
     def source_settings(self) -> SourceSettings | None:
@@ -70,13 +72,16 @@ class BuildManifest(Stage):
             return None
         return SourceSettings() if self.by_names else self.settings(SourceSettings)
 
+    def where(self) -> Where:
+        """Return where the images are listed."""
+        return self.images_folder, self.artifacts_folder, self.rescan, self.dataset.list_file(self.part)
+
     def listing(self) -> Listing:
         """Return the images as they were when the command started."""
-        return pinned_listing(self.images_folder, self.artifacts_folder, self.rescan)
+        return pinned_listing(*self.where())
 
     def recipe(self) -> Recipe:
-        folders = self.images_folder, self.artifacts_folder
-        return pinned_recipe(*folders, self.rescan, self.strict, self.source_settings(), self.part)
+        return pinned_recipe(self.where(), self.strict, self.source_settings(), self.part)
 
     def run(self) -> None:
         with self.executor() as executor:
@@ -102,7 +107,7 @@ class SplitDataset(Stage):
         return manifest
 
     @property
-    def images_folder(self) -> Path:
+    def images_folder(self) -> ImagesFolder:
         return self.dataset.images(PHOTOS)
 
     def recipe(self) -> Recipe:
@@ -149,15 +154,15 @@ class VerifyImages(StageOfImages):
 
     def recipe(self) -> Recipe:
         manifest, settings = self.requires(), self.settings(VerifySettings)
-        stored = manifest.recipe().stored()
-        return checks_recipe(stored, manifest.images_folder, files_of(manifest), self.check, settings)
+        stored, folder = manifest.recipe().stored(), local_folder(manifest.images_folder, "the verification")
+        return checks_recipe(stored, folder, files_of(manifest), self.check, settings)
 
     def run(self) -> None:
         manifest = self.requires()
         with self.executor() as executor:
             verify_images(
                 manifest.artifact(),
-                manifest.images_folder,
+                local_folder(manifest.images_folder, "the verification"),
                 self.artifacts_folder,
                 self.check,
                 self.settings(VerifySettings),

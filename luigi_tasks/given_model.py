@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_manifest.errors import UserError
+from data_manifest.images.images_folder import as_images_folder, is_missing
 from data_manifest.settings import flag_of
 from data_manifest.store.find import find_artifact, read_recipe_of
 from data_manifest.store.recipe import is_published, read_recipe
@@ -114,8 +115,8 @@ def _data_set(model: Path, recipe: Values, values: Values, given: Collection[str
     if any(values[name] is not None for name in FOLDERS if name in given):
         return {}
     record: dict[str, Any] = recipe.get("summary", {}).get(DATA_SET, {})
-    folders = [Path(record[name]) for name in FOLDERS if record.get(name)]
-    if any(folder.is_dir() for folder in folders):
+    folders = [as_images_folder(record[name]) for name in FOLDERS if record.get(name)]
+    if any(not is_missing(folder) for folder in folders):
         return record
     if recipe and values.get("test_sets") is None and not any(values[name] for name in FOLDERS):
         what = f"the data set of the model, {folders[0]}, is gone" if folders else "the model records no data set"

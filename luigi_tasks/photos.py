@@ -1,6 +1,7 @@
 """Localize in a folder of photos: embed it as a database first."""
 
 import argparse
+import functools
 import logging
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 import polars as pl
 
 from data_manifest.errors import UserError
-from data_manifest.settings import flag_of
+from data_manifest.images.images_folder import ImagesFolder, ImagesUrl, as_images_folder
+from data_manifest.settings import flag_of, normalise
 from data_manifest.store.find import find_artifact
 from data_manifest.tables import scan_rejects
 from evaluation.__main__ import DATABASE
@@ -32,13 +34,14 @@ def add_localize(parser: argparse.ArgumentParser) -> None:
     add_localize_in_artifacts(parser)
     for action in parser._actions:
         if action.dest == "database":
+            action.type = as_images_folder
             action.help = f"folder of photos with positions in EXIF or in SF-XL's names, or {DATABASE}"
         if action.dest == "model":
             action.help = f"{action.help}; or a method: a name (MegaLoc), REPO:ENTRY, FILE.py:FUNCTION"
     add_inputs(parser)
     parser.add_argument(
         "--artifacts-folder",
-        type=Path,
+        type=functools.partial(normalise, "artifacts_folder", hint=Path),
         metavar="PATH",
         help="where descriptors of a folder of photos are cached; by default that of the model, or artifacts",
     )
@@ -69,8 +72,10 @@ def localize(options: argparse.Namespace) -> int:
     return localize_in_artifacts(options, model)
 
 
-def is_folder_of_photos(path: Path) -> bool:
-    """Return whether a path is a folder, but not of an artifact."""
+def is_folder_of_photos(path: ImagesFolder) -> bool:
+    """Return whether a path is a URL or a folder, but not of an artifact."""
+    if isinstance(path, ImagesUrl):
+        return True
     if not path.is_dir():
         return False
     try:
@@ -80,7 +85,7 @@ def is_folder_of_photos(path: Path) -> bool:
     return False
 
 
-def database_of_photos(model: str, folder: Path, **others: Any) -> Path:
+def database_of_photos(model: str, folder: ImagesFolder, **others: Any) -> Path:
     """Return the folder of a model's descriptors of all photos in a folder, embedded unless they are published.
 
     Photos without a position are logged. `others` are more parameters of ExtractDescriptors, such as the device.
@@ -97,7 +102,7 @@ def database_of_photos(model: str, folder: Path, **others: Any) -> Path:
     return task.artifact()
 
 
-def _log_skipped(folder: Path, manifest: Path) -> None:
+def _log_skipped(folder: ImagesFolder, manifest: Path) -> None:
     """Log the photos of a folder that its manifest rejects, by reason."""
     rejects = scan_rejects(manifest).group_by("reason").agg(pl.col("path").sort()).sort("reason").collect()
     for reason, paths in rejects.rows():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_manifest.errors import UserError
 from data_manifest.images.data_set_names import data_set_identity
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.progress import working
 from data_manifest.settings import Settings
 from data_manifest.store.recipe import Recipe, is_published, read_recipe
@@ -183,7 +184,7 @@ class TrainCosPlace(StageOfImages):
         """Return the settings of the data set, with absolute paths, to record with the model."""
         kinds = (DatasetSettings, SourceSettings, SplitSettings)
         values = {field.name: getattr(self, field.name) for kind in kinds for field in dataclasses.fields(kind)}
-        paths = {name: str(value.absolute()) for name, value in values.items() if isinstance(value, Path)}
+        paths = {name: str(value.absolute()) for name, value in values.items() if isinstance(value, ImagesFolder)}
         return {**values, **paths}
 
     def run(self) -> None:
@@ -222,7 +223,7 @@ class TrainCosPlace(StageOfImages):
         from training.distributed.launch import launch
 
         database, queries = self.manifests("val")
-        folders = {
+        folders: dict[str, ImagesFolder] = {
             **{"groups_path": self.groups_folder(), "images_folder": self.dataset.images("train")},
             "artifacts_folder": self.artifacts_folder,
             **{"val_database_manifest": database.artifact(), "val_database": database.images_folder},

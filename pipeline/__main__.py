@@ -9,6 +9,7 @@ from typing import Any
 
 from data_manifest.command_line.command_parser import CommandParser, add_run
 from data_manifest.console import exit_status_of
+from data_manifest.images.images_folder import as_images_folder
 from data_manifest.settings import flag_of
 from pipeline.dataset_layout import ScanSettings
 from pipeline.groups.settings import GroupSettings
@@ -34,7 +35,7 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `plan`."""
     parser.description = "Preview groupings without writing anything: one row per combination of the given values."
     text = "folder of training images, or the artifact of their manifest"
-    parser.add_argument("images", type=Path, metavar="IMAGES", help=text)
+    parser.add_argument("images", type=as_images_folder, metavar="IMAGES", help=text)
     parser.add_argument("--artifacts-folder", type=Path, default=Path("artifacts"), metavar="PATH", help=ARTIFACTS)
     for field in (*dataclasses.fields(GroupSettings), *dataclasses.fields(EpochSettings)):
         several = {"nargs": "+", "default": [field.default]} if field.name in GROUPING else {"default": field.default}
@@ -60,7 +61,7 @@ def add_advise(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `advise`."""
     parser.description = "Check amount, headings, years and positions of images, and suggest a grouping."
     text = "folder of images whose manifest is built, or the artifact of the manifest"
-    parser.add_argument("images", type=Path, metavar="IMAGES", help=text)
+    parser.add_argument("images", type=as_images_folder, metavar="IMAGES", help=text)
     parser.add_argument("--artifacts-folder", type=Path, default=Path("artifacts"), metavar="PATH", help=ARTIFACTS)
     add_run(parser, _advise)
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from data_manifest.errors import UserError
 from data_manifest.images.data_set_names import PARTS
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.settings import Settings, setting
+from data_manifest.store.references import LIST_SUFFIX
 
 PHOTOS = "photos"  # all photos, before they are split
 SPLITS = {"train": "training", "val": "validation", "test": "test"}  # names in messages
@@ -52,22 +54,45 @@ class DatasetSettings(Settings):
 
     title = "Data"
 
-    dataset_folder: Path | None = setting(
-        None, "contains train/, val/{database,queries}, test/{database,queries_v1}; only what is used must exist"
+    dataset_folder: ImagesFolder | None = setting(
+        None,
+        "contains train/, val/{database,queries}, test/{database,queries_v1}; only what is used must exist. Folders of "
+        "images may be URLs, as in s3://bucket/sf-xl/processed",
     )
-    train_folder: Path | None = setting(None, "training images, instead of <dataset-folder>/train")
-    val_folder: Path | None = setting(None, "contains database/ and queries/, instead of <dataset-folder>/val")
-    test_folder: Path | None = setting(None, "contains database/ and the queries, instead of <dataset-folder>/test")
-    photos_folder: Path | None = setting(
+    train_folder: ImagesFolder | None = setting(None, "training images, instead of <dataset-folder>/train")
+    val_folder: ImagesFolder | None = setting(None, "contains database/ and queries/, instead of <dataset-folder>/val")
+    test_folder: ImagesFolder | None = setting(
+        None, "contains database/ and the queries, instead of <dataset-folder>/test"
+    )
+    photos_folder: ImagesFolder | None = setting(
         None, "one folder of photos, instead of <dataset-folder>; --split divides it into training, val and test sets"
     )
     test_queries: str = setting("queries_v1", "name of the queries' folder in the test folder")
+    lists_folder: Path | None = setting(
+        None,
+        "lists of images at URLs, instead of listing the bucket: train_images_paths.txt, "
+        "val/database_images_paths.txt and so on",
+    )
 
     def has_own_folder(self, part: str) -> bool:
         """Return whether the split of a part has a folder option of its own."""
         return part != PHOTOS and getattr(self, f"{part.partition('/')[0]}_folder") is not None
 
-    def images(self, part: str) -> Path:
+    def list_file(self, part: str) -> Path | None:
+        """Return the list of the images of a part, given for images at URLs.
+
+        Raises:
+            UserError: There is a folder of lists, but not with this list.
+        """
+        if self.lists_folder is None or isinstance(self.images(part), Path):
+            return None
+        name = f"test/{self.test_queries}" if part == "test/queries" else part
+        file = self.lists_folder / f"{name}{LIST_SUFFIX}"
+        if not file.is_file():
+            raise UserError(f"lists_folder = {self.lists_folder}: no list {file} of the images at {self.images(part)}.")
+        return file
+
+    def images(self, part: str) -> ImagesFolder:
         """Return the folder of the images of a part, one of `PARTS` or `PHOTOS`.
 
         Raises:
@@ -78,8 +103,9 @@ class DatasetSettings(Settings):
         if part == PHOTOS:
             raise UserError("No photos given. Pass --photos-folder.")
         split, _, role = part.partition("/")
-        own: Path | None = getattr(self, f"{split}_folder")
-        if own is None and self.dataset_folder is None:
-            raise UserError(f"No {SPLITS[split]} images given. Pass --dataset-folder or --{split}-folder.")
-        folder = own if own is not None else Path(self.dataset_folder or "") / split
-        return folder / (self.test_queries if part == "test/queries" else role)
+        own: ImagesFolder | None = getattr(self, f"{split}_folder")
+        if own is None:
+            if self.dataset_folder is None:
+                raise UserError(f"No {SPLITS[split]} images given. Pass --dataset-folder or --{split}-folder.")
+            own = self.dataset_folder / split
+        return own / (self.test_queries if part == "test/queries" else role)

@@ -7,6 +7,7 @@ On several machines, start it with torchrun; all must see the same folders:
 
 import argparse
 import dataclasses
+import functools
 import io
 import json
 import logging
@@ -17,7 +18,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from data_manifest.console import LOGGERS, configure_logging, show_user_errors
-from data_manifest.settings import Settings, flag_of
+from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
+from data_manifest.settings import Settings, flag_of, normalise
 from evaluation.settings import EvaluationSettings
 from training.data.settings import AugmentationSettings
 from training.distributed.launch import launch, send_percentage
@@ -33,12 +35,13 @@ FOLDERS = {
     "val_queries_manifest": "manifest artifact of the validation queries",
     "val_queries": "folder of their images",
 }
+FOLDERS_OF_IMAGES = ("images_folder", "val_database", "val_queries")
 KINDS: tuple[type[Settings], ...]
 KINDS = (NetworkSettings, AugmentationSettings, TrainingSettings, EvaluationSettings, RuntimeSettings)
 Kind = TypeVar("Kind", bound=Settings)
 
 
-def arguments_for(folders: Mapping[str, Path], settings: Iterable[Settings]) -> list[str]:
+def arguments_for(folders: Mapping[str, ImagesFolder], settings: Iterable[Settings]) -> list[str]:
     """Return the command-line arguments for these folders (keys of FOLDERS) and settings."""
     given = {name: path.absolute() for name, path in folders.items()}
     for each in settings:
@@ -52,7 +55,8 @@ def make_parser() -> argparse.ArgumentParser:
         prog="python -m training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     for name, help_text in FOLDERS.items():
-        parser.add_argument(flag_of(name), type=Path, required=True, help=help_text)
+        kind = functools.partial(normalise, name, hint=ImagesUrl if name in FOLDERS_OF_IMAGES else Path)
+        parser.add_argument(flag_of(name), type=kind, required=True, help=help_text)
     parser.add_argument("--data-set", type=json.loads, help="settings of the data set to record, as JSON")
     for field in (field for kind in KINDS for field in dataclasses.fields(kind)):
         default = "none" if field.default is None else field.default

@@ -11,6 +11,7 @@ import polars as pl
 from data_manifest import schemas
 from data_manifest.errors import writing_in
 from data_manifest.images.file_states import changed_images, stat_images
+from data_manifest.images.images_folder import ImagesFolder, is_missing
 from data_manifest.progress import Progress
 from data_manifest.tables import scan_table, write_table
 from training.recipe import run_of
@@ -20,7 +21,7 @@ ROLES = {TRAIN: "training", VALIDATION["database"]: "validation database", VALID
 logger = logging.getLogger(__name__)
 
 
-def record_or_compare(run: Path, table: str, images_folder: Path, lists: Mapping[str, pl.LazyFrame]) -> None:
+def record_or_compare(run: Path, table: str, images_folder: ImagesFolder, lists: Mapping[str, pl.LazyFrame]) -> None:
     """Record the states of image files when a run starts; warn of changed images when it resumes.
 
     Args:
@@ -45,12 +46,12 @@ def record_or_compare(run: Path, table: str, images_folder: Path, lists: Mapping
 
 
 @functools.cache  # once per process
-def warn_of_changes_to_model(model: Path, artifacts: Path, folders: tuple[tuple[str, Path], ...]) -> None:
+def warn_of_changes_to_model(model: Path, artifacts: Path, folders: tuple[tuple[str, ImagesFolder], ...]) -> None:
     """Warn of images that changed since a published model was trained; `folders` are (table, images folder) pairs."""
     warn_of_changes(model, dict(folders), remove=[model, run_of(artifacts, model)])
 
 
-def warn_of_changes(folder: Path, images_folders: Mapping[str, Path], remove: Sequence[Path]) -> None:
+def warn_of_changes(folder: Path, images_folders: Mapping[str, ImagesFolder], remove: Sequence[Path]) -> None:
     """Warn if images differ from the states that a run or model folder recorded, table by table.
 
     Missing images folders are not compared. `remove` are the folders to remove for training to start over.
@@ -61,9 +62,9 @@ def warn_of_changes(folder: Path, images_folders: Mapping[str, Path], remove: Se
         logger.warning(text, ", ".join(changes), " and ".join(map(str, remove)))
 
 
-def _count_changes(folder: Path, table: str, images_folder: Path) -> list[str]:
+def _count_changes(folder: Path, table: str, images_folder: ImagesFolder) -> list[str]:
     files = sorted((folder / table).glob("*.parquet"))
-    if not files or not images_folder.is_dir():
+    if not files or is_missing(images_folder):
         return []
     total = scan_table(folder, table).select(pl.len()).collect().item()
     with Progress(f"checking {ROLES[table]} images for changes", total, "images") as progress:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.store.find import find_artifacts, find_recipes
 from data_manifest.store.recipe import Recipe, digest_of_file, read_recipe
 from data_manifest.store.references import RUNS
@@ -69,7 +70,7 @@ def run_of(artifacts: Path, model: Path) -> Path:
     return run_folder(artifacts, recipe)
 
 
-def finished_training(artifacts: Path, recipe: Recipe, images_folder: Path) -> Path | None:
+def finished_training(artifacts: Path, recipe: Recipe, images_folder: ImagesFolder) -> Path | None:
     """Return the newest model with the settings of a recipe and its training images folder, or None.
 
     The images may have changed, and their folder may have been renamed since: training is not repeated unasked. The
@@ -83,7 +84,7 @@ def finished_training(artifacts: Path, recipe: Recipe, images_folder: Path) -> P
     return None
 
 
-def trained_on(artifacts: Path, recipe: Recipe, images_folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+def trained_on(artifacts: Path, recipe: Recipe, images_folder: ImagesFolder) -> list[tuple[Path, dict[str, Any]]]:
     """Return the models of a recipe's training images folder with their recipes, newest first.
 
     Untrained networks are left out.
@@ -95,7 +96,7 @@ def trained_on(artifacts: Path, recipe: Recipe, images_folder: Path) -> list[tup
     ]
 
 
-def _is_of(model: Mapping[str, Any], identity: str, images_folder: Path) -> bool:
+def _is_of(model: Mapping[str, Any], identity: str, images_folder: ImagesFolder) -> bool:
     """Return whether a model, given by its recipe, was trained on a folder of images."""
     if folders := model["inputs"].get("folders"):
         return bool(folders[0] == identity)

@@ -12,6 +12,7 @@ from torch import nn
 from data_manifest import schemas
 from data_manifest.errors import UserError
 from data_manifest.images.data_set_names import data_set_identity
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.settings import flag_of
 from data_manifest.store.files import link_or_copy
 from data_manifest.store.publish import find_published, publishing
@@ -48,7 +49,7 @@ class Validator(Protocol):
         """Digests of the manifests of the `database` and the `queries`."""
 
     @property
-    def images(self) -> Mapping[str, tuple[Path, pl.LazyFrame]]:
+    def images(self) -> Mapping[str, tuple[ImagesFolder, pl.LazyFrame]]:
         """The folder and the image paths of the `database` and the `queries`."""
 
     def check(self) -> None:
@@ -57,7 +58,7 @@ class Validator(Protocol):
 
 def train_cosplace(
     groups: Path,
-    images_folder: Path,
+    images_folder: ImagesFolder,
     artifacts: Path,
     validation: Validator,
     *,

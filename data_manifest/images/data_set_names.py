@@ -9,6 +9,7 @@ import itertools
 import json
 import logging
 import os
+import re
 import unicodedata
 import uuid
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 from data_manifest.errors import UserError
 from data_manifest.images.file_states import stat_file
 from data_manifest.images.hidden import is_system_folder
+from data_manifest.images.images_folder import ImagesFolder, ImagesUrl, as_images_folder, is_missing
 from data_manifest.store.recipe import digest_of
 from data_manifest.store.references import LIST_SUFFIX
 
@@ -35,18 +37,18 @@ class Claim:
     state: tuple[int, int] | None  # bytes and modification time in nanoseconds of that file
     identity: str  # digest of the above when the data set was first seen; kept when the folder moves
 
-    def allows(self, folder: Path) -> bool:
-        """Return whether the name belongs to a folder, given by its real path, perhaps after a move."""
+    def allows(self, folder: ImagesFolder) -> bool:
+        """Return whether the name belongs to a folder, given by its real path or URL, perhaps after a move."""
         return self.folder == str(folder) or self.has_moved_to(folder)
 
-    def has_moved_to(self, folder: Path) -> bool:
+    def has_moved_to(self, folder: ImagesFolder) -> bool:
         """Return whether the owner was moved to a folder: the old path is gone, and the new one has the witness."""
-        if self.witness is None or self.state is None or os.path.lexists(self.folder):
+        if self.witness is None or self.state is None or os.path.lexists(self.folder) or not isinstance(folder, Path):
             return False
         return _state_of(folder / self.witness) == self.state
 
 
-def data_set_name(images_folder: Path, artifacts: Path, claim: bool = True) -> str:
+def data_set_name(images_folder: ImagesFolder, artifacts: Path, claim: bool = True) -> str:
     """Return the name of an images folder among the artifacts; no other folder has it.
 
     It is the folder's `plain_name`, with `-2`, `-3` and so on if that belongs to another folder or to a part of split
@@ -58,8 +60,8 @@ def data_set_name(images_folder: Path, artifacts: Path, claim: bool = True) -> s
     return _find(images_folder, artifacts, claim)[0]
 
 
-def data_set_identity(images_folder: Path, artifacts: Path) -> str:
-    """Return the identity of an images folder; it stays the same when the folder is moved.
+def data_set_identity(images_folder: ImagesFolder, artifacts: Path) -> str:
+    """Return the identity of an images folder; it stays the same when the folder is moved, and is the URL's digest.
 
     Raises:
         UserError: The record of a name is damaged.
@@ -67,13 +69,22 @@ def data_set_identity(images_folder: Path, artifacts: Path) -> str:
     return _find(images_folder, artifacts, claim=True)[1]
 
 
-def plain_name(images_folder: Path) -> str:
-    """Return the last parts of a folder's path, joined by hyphens: `sf-xl-processed-train` for `.../processed/train`.
+def folder_of(origin: str | ImagesFolder) -> ImagesFolder:
+    """Return the images folder of a manifest's origin, which is that folder or the list file beside it."""
+    return as_images_folder(str(origin).removesuffix(LIST_SUFFIX))
 
-    Letters, digits and marks of all scripts stay, in NFC, and other characters become `_`.
+
+def plain_name(images_folder: ImagesFolder) -> str:
+    """Return the last parts of a folder's path or URL, joined by hyphens.
+
+    It is `sf-xl-processed-train` for `.../sf-xl/processed/train`. Letters, digits and marks of all scripts stay, in
+    NFC, and other characters become `_`.
     """
-    folder = Path(os.path.normpath(images_folder.absolute()))
-    parts = folder.parts[1:][-4 if folder.parent.name in ("val", "test") else -3 :]
+    if isinstance(images_folder, ImagesUrl):
+        parts = tuple(re.split("/+", str(images_folder))[1:])
+    else:
+        parts = Path(os.path.normpath(images_folder.absolute())).parts[1:]
+    parts = parts[-4 if parts[-2:-1] in (("val",), ("test",)) else -3 :]
     name = "".join(map(_allowed, unicodedata.normalize("NFC", "-".join(parts))))
     return name.encode()[-MAX_NAME_BYTES:].decode(errors="ignore").lstrip(".") or "images"
 
@@ -83,8 +94,12 @@ def _allowed(character: str) -> str:
     return character if is_word or character in "._-" else "_"
 
 
-def has_sf_xl_names(folder: Path) -> bool:
+def has_sf_xl_names(folder: ImagesFolder) -> bool:
     """Return whether a folder's images have their positions in their names, as in SF-XL; one file is checked."""
+    if isinstance(folder, ImagesUrl):
+        from data_manifest.images.object_listing import first_object  # needs an optional package
+
+        return first_object(folder).startswith(SF_XL_PREFIX)
     first = first_file(folder)
     return first is not None and first.name.startswith(SF_XL_PREFIX)
 
@@ -107,12 +122,12 @@ def first_file(folder: Path) -> Path | None:
     return None
 
 
-def _find(images_folder: Path, artifacts: Path, claim: bool) -> tuple[str, str]:
+def _find(images_folder: ImagesFolder, artifacts: Path, claim: bool) -> tuple[str, str]:
     """Return the name and the identity of a folder, and record them on request.
 
     Nothing is recorded if neither the folder nor its list file exists, or if the artifacts folder is not writable.
     """
-    plain, real = plain_name(images_folder), Path(os.path.realpath(images_folder))
+    plain, real = plain_name(images_folder), _real(images_folder)
     numbered = itertools.chain([plain], (f"{plain}-{number}" for number in itertools.count(2)))
     owners = ((each, _read(_path_of(each, artifacts))) for each in numbered)
     name, owner = next(
@@ -123,7 +138,7 @@ def _find(images_folder: Path, artifacts: Path, claim: bool) -> tuple[str, str]:
     if owner is not None and owner.folder == str(real):
         return name, owner.identity
     claimed = owner or _new_claim(real, artifacts)
-    if claim and (real.is_dir() or Path(f"{real}{LIST_SUFFIX}").is_file()):
+    if claim and (not is_missing(real) or Path(f"{real}{LIST_SUFFIX}").is_file()):
         with contextlib.suppress(OSError):  # reported by the stage that writes there
             _move_claims(real, artifacts)
             if owner is None and not _write_new(claimed, _path_of(name, artifacts)):
@@ -133,7 +148,11 @@ def _find(images_folder: Path, artifacts: Path, claim: bool) -> tuple[str, str]:
     return name, claimed.identity
 
 
-def _clashes_with_parts(name: str, real: Path, artifacts: Path) -> bool:
+def _real(images_folder: ImagesFolder) -> ImagesFolder:
+    return images_folder if isinstance(images_folder, ImagesUrl) else Path(os.path.realpath(images_folder))
+
+
+def _clashes_with_parts(name: str, real: ImagesFolder, artifacts: Path) -> bool:
     """Return whether the name, or that of a part of this folder after a split, belongs to another folder."""
     others = [path.stem for path, each in _all_claims(artifacts) if not each.allows(real)]
     return any(
@@ -146,15 +165,16 @@ def part_name(name: str, part: str) -> str:
     return f"{name}-{part.replace('/', '-')}"
 
 
-def _new_claim(real: Path, artifacts: Path) -> Claim:
+def _new_claim(real: ImagesFolder, artifacts: Path) -> Claim:
     """Return a new claim; a data set that has another name already keeps its identity."""
-    witness = first_file(real) if real.is_dir() else None
-    path, state = (str(witness.relative_to(real)), _state_of(witness)) if witness is not None else (None, None)
+    path, state = None, None
+    if isinstance(real, Path) and real.is_dir() and (witness := first_file(real)):
+        path, state = str(witness.relative_to(real)), _state_of(witness)
     same = (each.identity for _, each in _all_claims(artifacts) if each.allows(real))
     return Claim(str(real), path, state, next(same, None) or digest_of([str(real), path, state]))
 
 
-def _move_claims(real: Path, artifacts: Path) -> None:
+def _move_claims(real: ImagesFolder, artifacts: Path) -> None:
     """Update the records of a data set that was moved to a folder."""
     for path, each in _all_claims(artifacts):
         if each.has_moved_to(real):

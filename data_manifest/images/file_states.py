@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +14,7 @@ import polars as pl
 
 from data_manifest.errors import UserError
 from data_manifest.images.heif import NAMED_HEIF
+from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
 from data_manifest.progress import Progress
 from data_manifest.store.recipe import DIGEST_LENGTH, digest_of
 from data_manifest.tables import table_files
@@ -49,7 +50,7 @@ class ImageStates:
         return digest_of([part.digest for part in self.partitions])
 
 
-def stat_manifest(manifest: Path, images_folder: Path) -> ImageStates:
+def stat_manifest(manifest: Path, images_folder: ImagesFolder) -> ImageStates:
     """Return a summary of the file states of a manifest's images, at the cost of one stat per image.
 
     Raises:
@@ -64,7 +65,7 @@ def stat_manifest(manifest: Path, images_folder: Path) -> ImageStates:
     return states
 
 
-def stat_partitions(manifest: Path, images_folder: Path) -> Iterator[pl.DataFrame]:
+def stat_partitions(manifest: Path, images_folder: ImagesFolder) -> Iterator[pl.DataFrame]:
     """Yield the file states of each partition of a manifest, in the order of its rows, as `stat_images` does."""
     files = table_files(manifest.absolute(), "manifest")
     total = pl.scan_parquet(files, glob=False).select(pl.len()).collect().item()
@@ -80,7 +81,7 @@ def read_paths(file: Path) -> pl.Series:
 
 def stat_images(
     paths: pl.Series,
-    images_folder: Path,
+    images_folder: ImagesFolder,
     progress: Progress | None = None,
     skip_errors: bool = False,
     settle: bool = True,
@@ -91,12 +92,16 @@ def stat_images(
         paths: Relative to the folder.
         images_folder: The folder.
         progress: Advanced by each image.
-        skip_errors: Treat files whose state cannot be read as missing.
+        skip_errors: Treat files on this machine whose state cannot be read as missing.
         settle: Wait until no file is younger than 2 seconds, because such files may still change.
 
     Raises:
         UserError: The folder is missing, a file's state cannot be read, or files are still being written.
     """
+    if isinstance(images_folder, ImagesUrl):  # complete, or not there: nothing to wait for
+        from data_manifest.images.object_listing import object_states  # needs an optional package
+
+        return _frame(paths, object_states(images_folder, paths.to_list(), progress))
     if not images_folder.is_dir():
         raise UserError(f"{images_folder}: no such folder")
     stat = partial(settled_states if settle else _states, images_folder=images_folder, skip_errors=skip_errors)
@@ -122,7 +127,7 @@ def is_settled(times_ns: Iterable[int], read_ns: int) -> bool:
 
 
 def changed_images(
-    states: pl.DataFrame, images_folder: Path, progress: Progress | None = None, skip_errors: bool = False
+    states: pl.DataFrame, images_folder: ImagesFolder, progress: Progress | None = None, skip_errors: bool = False
 ) -> pl.DataFrame:
     """Return the current states of the images whose state differs from `states`; null where missing.
 
@@ -156,13 +161,12 @@ def settled_states(paths: pl.Series, images_folder: Path, skip_errors: bool = Fa
 
 
 def _states(paths: pl.Series, images_folder: Path, skip_errors: bool = False) -> pl.DataFrame:
-    sizes, times = list[int | None](), list[int | None]()
-    for path in paths.to_list():
-        size, modified_ns = stat_file(f"{images_folder}/{path}", skip_errors)
-        sizes.append(size)
-        times.append(modified_ns)
-    columns = (paths, pl.Series(sizes, dtype=pl.Int64), pl.Series(times, dtype=pl.Int64))
-    return pl.DataFrame(dict(zip(STATE, columns, strict=True)))
+    return _frame(paths, [stat_file(f"{images_folder}/{path}", skip_errors) for path in paths.to_list()])
+
+
+def _frame(paths: pl.Series, states: Sequence[tuple[int | None, int | None]]) -> pl.DataFrame:
+    sizes, times = (pl.Series([state[number] for state in states], dtype=pl.Int64) for number in range(2))
+    return pl.DataFrame(dict(zip(STATE, (paths, sizes, times), strict=True)))
 
 
 def stat_file(path: str | bytes, skip_errors: bool = False) -> tuple[int | None, int | None]:

@@ -31,10 +31,10 @@ def open_picture(source: Path | str | bytes | IO[bytes]) -> Image.Image:
     with_heif = can_read_heif()
     try:
         return Image.open(source)
-    except UnidentifiedImageError:
+    except UnidentifiedImageError as error:
         if not with_heif and is_heif(source):
             raise UnidentifiedImageError(NEEDS_HEIF) from None
-        raise
+        raise UnidentifiedImageError(str(error).replace(f" {source!r}", "")) from None  # callers name it
 
 
 def as_shown(image: Image.Image, mode: str = "RGB") -> Image.Image:

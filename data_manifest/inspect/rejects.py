@@ -11,10 +11,11 @@ from typing import Any
 import polars as pl
 
 from data_manifest.errors import UserError
+from data_manifest.images.data_set_names import folder_of
 from data_manifest.inspect.bars import chart, printable
 from data_manifest.inspect.summary import count_reasons, identity, reasons, title
 from data_manifest.store.find import read_recipe_of
-from data_manifest.store.references import CHECK_STAGES, MANIFEST_STAGES, folder_of
+from data_manifest.store.references import CHECK_STAGES, MANIFEST_STAGES
 from data_manifest.tables import STATUS_TABLES, scan_rejects, scan_table
 
 MAX_EXAMPLES = 5
@@ -85,7 +86,7 @@ def explain_file(artifact: Path, file: str) -> dict[str, Any]:
 
 def _relative(file: str, origin: str | None) -> str:
     """Return a path relative to the images folder."""
-    folder = folder_of(Path(origin)) if origin else None
+    folder = folder_of(origin) if origin else None
     for start in (f"{folder}/", f"{folder.absolute()}/") if folder else ():
         if file.startswith(start):
             return file.removeprefix(start)

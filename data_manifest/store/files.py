@@ -3,9 +3,21 @@
 import contextlib
 import os
 import shutil
+import tempfile
 import uuid
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
+
+
+class TemporaryFile:
+    """An empty file that is removed with this object, or when the process ends."""
+
+    def __init__(self) -> None:
+        descriptor, name = tempfile.mkstemp()
+        os.close(descriptor)
+        self.path = Path(name)
+        weakref.finalize(self, self.path.unlink, missing_ok=True)
 
 
 def link(source: Path, target: Path) -> bool:

@@ -90,8 +90,3 @@ def _read_inputs(label: str, recipe: Path) -> frozenset[str]:
             f"{label} does not say what it uses: {recipe} is missing or damaged. If it has just started, try again in "
             "a moment; otherwise remove it."
         ) from error
-
-
-def folder_of(origin: Path) -> Path:
-    """Return the images folder of a manifest's origin, which is that folder or the list file beside it."""
-    return Path(str(origin).removesuffix(LIST_SUFFIX))

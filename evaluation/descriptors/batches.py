@@ -124,10 +124,16 @@ class _Samples(Dataset[Sample | UserError]):
         return len(self.images)
 
     def __getitem__(self, row: int) -> Sample | UserError:
+        return self.__getitems__([row])[0]
+
+    def __getitems__(self, rows: list[int]) -> list[Sample | UserError]:
+        """Return images up to the first error."""
+        found: list[Sample | UserError] = []
         try:
-            return row, self.images[row]
+            found.extend(zip(rows, self.images.read(rows), strict=True))
         except UserError as error:
-            return error
+            found.append(error)
+        return found
 
 
 def _group_by_shape(samples: list[Sample | UserError]) -> Batch | UserError:

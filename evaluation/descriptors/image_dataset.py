@@ -1,6 +1,6 @@
 """The images of a manifest as a torch data set."""
 
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +10,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from data_manifest.errors import UserError
-from evaluation.descriptors.open_image import ANY_SIZE, SizeRule, open_image, resize
+from data_manifest.images.image_store import store_of
+from data_manifest.images.images_folder import ImagesFolder
+from evaluation.descriptors.open_image import ANY_SIZE, SizeRule, decode_image, resize
 
 
 class ImageDataset(Dataset[Tensor]):
@@ -27,7 +29,7 @@ class ImageDataset(Dataset[Tensor]):
 
     def __init__(
         self,
-        images_folder: Path,
+        images_folder: ImagesFolder,
         paths: pa.Array,
         resized_to: int | None = None,
         mode: str = "RGB",
@@ -46,13 +48,23 @@ class ImageDataset(Dataset[Tensor]):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def path(self, row: int) -> Path:
+    def path(self, row: int) -> ImagesFolder:
         """Return the path of an image."""
         return self.images_folder / str(self.paths[row])
 
     def __getitem__(self, row: int) -> Tensor:
-        image = open_image(self.path(row), self.mode)
-        return to_tensor(resize(image, self.resized_to, self.interpolation, self.size_rule))
+        return next(self.read([row]))
+
+    def read(self, rows: Sequence[int]) -> Iterator[Tensor]:
+        """Yield images in order; if their store can, it reads all at the same time.
+
+        Raises:
+            UserError: An image cannot be opened, or the store does not answer.
+        """
+        contents = store_of(self.images_folder).read([str(self.paths[row]) for row in rows])
+        for row, content in zip(rows, contents, strict=True):
+            image = decode_image(content, self.path(row), self.mode)
+            yield to_tensor(resize(image, self.resized_to, self.interpolation, self.size_rule))
 
 
 def to_tensor(image: Image.Image) -> Tensor:

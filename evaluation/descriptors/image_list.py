@@ -8,6 +8,7 @@ import polars as pl
 
 from data_manifest.errors import UserError
 from data_manifest.images.file_states import ImageStates, stat_manifest, stat_partitions, summarise_states
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.inspect.summary import count_reasons
 from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
@@ -24,7 +25,7 @@ class ImageList:
     """A published manifest, the folder of its images, and the states of their files once these are read."""
 
     manifest_folder: Path
-    images_folder: Path
+    images_folder: ImagesFolder
     states: ImageStates | None = None
 
     def with_states(self) -> Self:

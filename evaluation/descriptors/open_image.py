@@ -1,13 +1,15 @@
 """Open and resize images with Pillow. Imports no torch, because a report opens images too."""
 
+import io
 from dataclasses import dataclass
-from pathlib import Path
 
 from PIL import Image
 
 from data_manifest.errors import UserError
 from data_manifest.images.heif import NEEDS_HEIF
 from data_manifest.images.image_size import ImageSize
+from data_manifest.images.image_store import store_of
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.images.open_picture import as_shown, open_picture
 
 
@@ -46,11 +48,11 @@ def size_rule_of(network: object) -> SizeRule:
     return found if isinstance(found, SizeRule) else ANY_SIZE
 
 
-def open_image(path: Path, mode: str = "RGB", min_side: int | None = None) -> Image.Image:
+def open_image(path: ImagesFolder, mode: str = "RGB", min_side: int | None = None) -> Image.Image:
     """Return a decoded image, upright by its orientation flag.
 
     Args:
-        path: The image file.
+        path: The image: a path or a URL.
         mode: Mode of Pillow to convert it to: RGB, or L for grayscale.
         min_side: Decode a large JPEG at 1/2, 1/4 or 1/8 of its size if its shorter side keeps at least this many
             pixels, which is several times as fast.
@@ -58,8 +60,17 @@ def open_image(path: Path, mode: str = "RGB", min_side: int | None = None) -> Im
     Raises:
         UserError: The file is missing, damaged or not an image.
     """
+    return decode_image(next(store_of(path.parent).read([path.name])), path, mode, min_side)
+
+
+def decode_image(
+    content: bytes | OSError, path: ImagesFolder, mode: str = "RGB", min_side: int | None = None
+) -> Image.Image:
+    """Return the image that a store read at a path, as `open_image` does."""
     try:
-        with open_picture(path) as image:
+        if isinstance(content, OSError):
+            raise content
+        with open_picture(io.BytesIO(content)) as image:
             if min_side is not None:
                 image.draft(None, (min_side, min_side))
             return as_shown(image, mode)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_manifest.errors import UserError
+from data_manifest.images.images_folder import as_images_folder
 from data_manifest.store.find import find_artifact, find_by_digest, read_recipe_of
 from data_manifest.store.recipe import read_recipe
 from data_manifest.store.references import MANIFEST_STAGES, WITHOUT_POSITIONS
@@ -54,7 +55,7 @@ def find_database(
         raise UserError(f"{folder}: the manifest of its database is gone. Run EvaluateCosPlace again")
     if read_recipe(manifest)["settings"].get(WITHOUT_POSITIONS):
         raise UserError(f"{folder}: its database has no positions, so photos cannot be localized in it")
-    images = ImageList(manifest, Path(summary[folder_key]))
+    images = ImageList(manifest, as_images_folder(summary[folder_key]))
     precision = settings.get("infer_precision", settings.get("precision"))
     extraction = Extraction(settings["resized_to"], precision, device=device, num_workers=num_workers)
     digests = ImageDigests(inputs[manifest_key], inputs.get(states_key, ""))  # older artifacts have no states
@@ -73,7 +74,8 @@ def _why_uncalibrated(model: TrainedModel, images: ImageList, queries: str | Non
     """Return the message that names the command; without a folder of queries, that beside the database."""
     folder, advice = images.images_folder, ""
     test_folder = str(folder.parent)
-    beside = sorted(each.name for each in folder.parent.glob(f"{QUERIES_NAME}*") if each.is_dir())
+    listed = folder.parent.glob(f"{QUERIES_NAME}*") if isinstance(folder, Path) else ()
+    beside = sorted(each.name for each in listed if each.is_dir())
     queries = queries or next(iter(beside), QUERIES_NAME)
     if folder.name != DATABASE_NAME:
         test_folder = "FOLDER"

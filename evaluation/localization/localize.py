@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import io
 import logging
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,9 +13,11 @@ import polars as pl
 import utm
 from torch import Tensor
 
-from data_manifest.errors import UserError
+from data_manifest.errors import StoreError, UserError
 from data_manifest.hemisphere import hemisphere
 from data_manifest.images.file_states import STATE, changed_images
+from data_manifest.images.image_store import read_file
+from data_manifest.images.images_folder import is_missing
 from data_manifest.images.open_picture import open_picture
 from data_manifest.tables import read_table
 from evaluation.descriptors.build_descriptors import FILES, open_descriptors
@@ -151,9 +154,12 @@ class Localizer:
     def _changed_among(self, rows: Rows) -> list[str]:
         """Return the paths of database images that changed after they were embedded; missing files do not count."""
         folder = self.database.images.images_folder
-        if not folder.is_dir():
+        if is_missing(folder):
             return []
-        changed = changed_images(self._states[rows], folder, skip_errors=True)
+        try:
+            changed = changed_images(self._states[rows], folder, skip_errors=True)
+        except StoreError:  # descriptors suffice
+            return []
         return changed.filter(pl.col("bytes").is_not_null())["path"].to_list()
 
     def _side_of_database(self) -> int:
@@ -162,7 +168,7 @@ class Localizer:
         changed = first.is_in(self._changed_among(np.arange(len(first))))
         path = self.database.images.images_folder / str(first[0] if changed.all() else first.filter(~changed)[0])
         try:
-            with open_picture(path) as image:
+            with open_picture(io.BytesIO(read_file(path))) as image:
                 return min(image.size)
         except OSError as error:
             raise UserError(f"{path} cannot be opened ({error}). Check whether the database's images moved") from error

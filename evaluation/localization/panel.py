@@ -5,7 +5,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from data_manifest.errors import UserError
+from data_manifest.errors import StoreError, UserError
+from data_manifest.images.images_folder import ImagesFolder
 from evaluation.descriptors.open_image import open_image
 from evaluation.localization.localize import Located, Match
 from evaluation.localization.show_located import CHANGED, spread
@@ -28,7 +29,7 @@ def check_panel(path: Path) -> None:
         raise UserError(f"--panel {path}: its suffix is not that of an image format that can be written. Use .png")
 
 
-def draw_panel(located: Sequence[Located], images_folder: Path, path: Path) -> None:
+def draw_panel(located: Sequence[Located], images_folder: ImagesFolder, path: Path) -> None:
     """Draw photos and their matches to an image file; `images_folder` is that of the database.
 
     Raises:
@@ -64,13 +65,15 @@ def _caption(match: Match) -> list[str]:
     return [f"match {match.rank}{', ' + CHANGED if match.changed else ''}", place, "  ".join(filter(None, facts))]
 
 
-def _draw_tile(panel: Image.Image, corner: tuple[int, int], path: Path, caption: list[str]) -> None:
+def _draw_tile(panel: Image.Image, corner: tuple[int, int], path: ImagesFolder, caption: list[str]) -> None:
     left, top = corner
     draw, font = ImageDraw.Draw(panel), ImageFont.load_default(size=13)
     draw.rectangle((left, top, left + SIDE - 1, top + SIDE - 1), fill=TILE)
     try:
         thumbnail = ImageOps.contain(open_image(path, min_side=SIDE), (SIDE, SIDE))
         panel.paste(thumbnail, (left + (SIDE - thumbnail.width) // 2, top + (SIDE - thumbnail.height) // 2))
+    except StoreError:
+        raise
     except UserError:
         draw.text((left + GAP, top + SIDE // 2), "cannot be opened", INK, font)
     for number, text in enumerate(caption):

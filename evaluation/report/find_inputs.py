@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from data_manifest.errors import UserError
+from data_manifest.images.images_folder import ImagesFolder, as_images_folder, is_missing
 from data_manifest.store.find import find_by_digest, find_recipes
 from data_manifest.store.recipe import Recipe, read_recipe
 from data_manifest.store.references import MANIFEST_STAGES
@@ -42,7 +43,7 @@ class ImageSet:
     """A manifest and the folder that its paths start from."""
 
     manifest: Artifact
-    folder: Path
+    folder: ImagesFolder
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,9 @@ class ReportInputs:
         return list({artifact.folder: artifact for artifact in chain if artifact is not None}.values())
 
 
-def find_inputs(requested: Path, artifacts: Path, folders: Mapping[ImageDigests, Path] | None = None) -> ReportInputs:
+def find_inputs(
+    requested: Path, artifacts: Path, folders: Mapping[ImageDigests, ImagesFolder] | None = None
+) -> ReportInputs:
     """Find everything that led to an evaluation, or to a comparison of several.
 
     Args:
@@ -156,7 +159,9 @@ def _find_untrained(artifacts: Path, evaluation: Artifact, training: Artifact) -
     return None
 
 
-def _find_images(artifacts: Path, evaluation: Artifact, role: str, folders: Mapping[ImageDigests, Path]) -> ImageSet:
+def _find_images(
+    artifacts: Path, evaluation: Artifact, role: str, folders: Mapping[ImageDigests, ImagesFolder]
+) -> ImageSet:
     inputs = evaluation.recipe["inputs"]
     digests = ImageDigests(inputs.get(role, ""), inputs.get(files_key(role), ""))
     manifest = evaluation.find_input(artifacts, role, *MANIFEST_STAGES)
@@ -165,7 +170,7 @@ def _find_images(artifacts: Path, evaluation: Artifact, role: str, folders: Mapp
             f"The manifest {digests.manifest} of the {role} of {evaluation.folder} is not in {artifacts}. "
             "Run BuildManifest or EvaluateCosPlace again."
         )
-    folder = folders.get(digests, Path(evaluation.recipe["summary"][f"{role}_folder"]))
-    if not folder.is_dir():
+    folder = folders.get(digests, as_images_folder(evaluation.recipe["summary"][f"{role}_folder"]))
+    if is_missing(folder):
         raise UserError(f"{folder}: no such folder. The report shows images of the {role} from it.")
     return ImageSet(manifest, folder)

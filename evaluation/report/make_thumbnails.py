@@ -7,10 +7,11 @@ import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 from PIL import Image
 
+from data_manifest.errors import StoreError
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.progress import Progress
 from evaluation.descriptors.open_image import open_image
 
@@ -36,8 +37,8 @@ UNREADABLE = Thumbnail("", 4, 3)
 
 
 def make_thumbnails(
-    uses: Mapping[Path, int], progress: Progress | None = None, max_characters: int = MAX_CHARACTERS
-) -> dict[Path, Thumbnail]:
+    uses: Mapping[ImagesFolder, int], progress: Progress | None = None, max_characters: int = MAX_CHARACTERS
+) -> dict[ImagesFolder, Thumbnail]:
     """Return a thumbnail of each file, all in the best format that fits.
 
     Args:
@@ -45,7 +46,7 @@ def make_thumbnails(
         progress: Advanced by one per picture.
         max_characters: Limit on the characters of all pictures together.
     """
-    files = sorted(uses)
+    files = sorted(uses, key=str)
     sample = files[:: max(1, len(files) // SAMPLED)]
     share = sum(uses[file] for file in sample) / max(1, sum(uses.values()))
     with ThreadPoolExecutor(THREADS) as threads:
@@ -64,12 +65,14 @@ def make_thumbnails(
     return thumbnails
 
 
-def _make_thumbnail(file: Path, side: int, quality: int) -> Thumbnail:
+def _make_thumbnail(file: ImagesFolder, side: int, quality: int) -> Thumbnail:
     try:
         image = open_image(file, min_side=2 * side)
         image.thumbnail((side, side), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
         image.save(buffer, "WEBP", quality=quality, method=4)
+    except StoreError:
+        raise
     except Exception:  # Pillow's decoders raise many kinds; one picture must not stop the report
         return UNREADABLE
     return Thumbnail(f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}", *image.size)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from data_manifest.errors import UserError
 from data_manifest.images.file_states import ImageStates, stat_manifest
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.progress import Progress, working
 from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import read_recipe
@@ -33,7 +34,7 @@ def write_report(
     artifacts: Path,
     settings: ReportSettings | None = None,
     *,
-    images_folders: Mapping[ImageDigests, Path] | None = None,
+    images_folders: Mapping[ImageDigests, ImagesFolder] | None = None,
     command: str | None = None,
     on_percentage: Callable[[int], None] | None = None,
 ) -> Path:
@@ -88,7 +89,7 @@ def _write_figures(sections: list[Section], folder: Path) -> int:
 
 def _check_unchanged(inputs: ReportInputs) -> None:
     """Raise UserError if images changed after they were evaluated."""
-    states: dict[tuple[Path, Path], ImageStates] = {}  # test sets may share a database
+    states: dict[tuple[Path, ImagesFolder], ImageStates] = {}  # test sets may share a database
     for each in inputs.test_sets:
         for role, images in (("database", each.database), ("queries", each.queries)):
             key = (images.manifest.folder, images.folder)

@@ -3,10 +3,10 @@
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from data_manifest.errors import UserError
 from data_manifest.images.data_set_names import has_sf_xl_names
+from data_manifest.images.images_folder import ImagesFolder, ImagesUrl, as_images_folder, is_missing
 from evaluation.settings import ChosenSets
 from evaluation.test_sets.named_sets import NAMED_SETS, NamedSet
 
@@ -17,7 +17,7 @@ DATABASE, QUERIES = "database", "queries"
 class SetFolders:
     """A folder with database/ and a folder of queries, and the named test set that these are, if any."""
 
-    folder: Path
+    folder: ImagesFolder
     queries: str
     named: NamedSet | None = None
 
@@ -32,7 +32,7 @@ class SetFolders:
         return self.named is None or self.named.has_ground_truth
 
 
-def find_sets(chosen: ChosenSets, own: Callable[[str], Path], own_queries: str) -> list[SetFolders]:
+def find_sets(chosen: ChosenSets, own: Callable[[str], ImagesFolder], own_queries: str) -> list[SetFolders]:
     """Return the chosen test sets in order, or the data set's own; a folder with several queries*/ is several.
 
     Args:
@@ -52,11 +52,15 @@ def find_sets(chosen: ChosenSets, own: Callable[[str], Path], own_queries: str) 
     return list({(each.folder.resolve(), each.queries, each.named): each for each in found}.values())
 
 
-def _find(word: str, sets_folder: Path | None, own: Callable[[str], Path]) -> list[SetFolders]:
+def _find(word: str, sets_folder: ImagesFolder | None, own: Callable[[str], ImagesFolder]) -> list[SetFolders]:
     named = NAMED_SETS.get(word.lower().replace("_", "-"))
     if named is not None:
         return [SetFolders(_folder_of(named, sets_folder, own), named.queries, named)]
-    folder = Path(word)
+    folder = as_images_folder(word)
+    if isinstance(folder, ImagesUrl):
+        if not folder.name.startswith(QUERIES):
+            raise UserError(f"test_sets = {word}: URLs must name the queries. Write {folder}/{QUERIES}_v1.")
+        return [SetFolders(folder.parent, folder.name)]
     if not folder.is_dir():
         similar = difflib.get_close_matches(word.lower(), NAMED_SETS, n=1)
         hint = f"Did you mean {similar[0]}?" if similar else f"Names are {', '.join(NAMED_SETS)}"
@@ -69,7 +73,7 @@ def _find(word: str, sets_folder: Path | None, own: Callable[[str], Path]) -> li
     return [SetFolders(folder, name) for name in queries]
 
 
-def _folder_of(named: NamedSet, sets_folder: Path | None, own: Callable[[str], Path]) -> Path:
+def _folder_of(named: NamedSet, sets_folder: ImagesFolder | None, own: Callable[[str], ImagesFolder]) -> ImagesFolder:
     folders = [sets_folder / folder for folder in named.folders] if sets_folder else []
     folders += [own(named.split)] if named.split and not any(map(_has_database, folders)) else []
     if not folders:
@@ -80,11 +84,11 @@ def _folder_of(named: NamedSet, sets_folder: Path | None, own: Callable[[str], P
     if found is None:
         hint = f". {named.database_from}" if named.database_from else ""
         raise UserError(f"{named.name}: no database found in {searched}. {advice}{hint}")
-    if not (found / named.queries).is_dir():
+    if is_missing(found / named.queries):
         hint = f". {named.queries_from}" if named.queries_from else ""
         raise UserError(f"{named.name}: no queries found in {found / named.queries}. {advice}{hint}")
     return found
 
 
-def _has_database(folder: Path) -> bool:
-    return (folder / DATABASE).is_dir()
+def _has_database(folder: ImagesFolder) -> bool:
+    return not is_missing(folder / DATABASE)

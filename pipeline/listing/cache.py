@@ -15,6 +15,7 @@ import polars as pl
 import pyarrow as pa
 
 from data_manifest.images.file_states import is_settled
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.progress import Progress
 from data_manifest.schemas import LISTED_FOLDERS
 from data_manifest.tables import read_notes, write_table
@@ -30,9 +31,9 @@ DIGEST_RULE = 4  # raise it when `find_blocks` finds other blocks in the same li
 MIN_KNOWN = 0.5  # share of blocks; with fewer, reading the whole list once takes less time
 
 
-def cache_folder(artifacts: Path, origin: Path) -> Path:
+def cache_folder(artifacts: Path, origin: ImagesFolder) -> Path:
     """Return the cache folder of a folder of images or a list file."""
-    return artifacts / CACHE / hashlib.sha256(os.fsencode(origin.absolute())).hexdigest()[:16]
+    return artifacts / CACHE / hashlib.sha256(os.fsencode(str(origin.absolute()))).hexdigest()[:16]
 
 
 def read_scan(cache: Path) -> Scan:

@@ -13,9 +13,11 @@ import numpy.typing as npt
 import polars as pl
 
 from data_manifest.errors import UserError
+from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
 from data_manifest.store.recipe import digest_of
 from data_manifest.store.references import LIST_SUFFIX
 from pipeline.listing.cache import cache_folder, known_blocks, known_sums, read_scan, write_scan, write_sums
+from pipeline.listing.fetch_list import FetchedList, fetch_list
 from pipeline.listing.folder_scan import IMAGE_SUFFIXES, NAMES_AT_A_TIME, Scan, read_folders, scan_tree
 from pipeline.listing.leaves import Leaves
 from pipeline.listing.lines import Lines
@@ -30,12 +32,15 @@ Wanted = npt.NDArray[np.bool_]  # whether each leaf is wanted: [NUM_LEAVES]
 
 
 class Listing(Protocol):
-    """The image paths of a data set; `origin` is the folder or the list file."""
+    """The image paths of a data set."""
 
-    origin: Path
     fingerprint: str  # digest of the paths
     skipped: "Skipped"
     escapes_newlines: bool  # lines hold NUL for a newline in a path
+
+    @property
+    def origin(self) -> ImagesFolder:
+        """The folder or the list file."""
 
     @property
     def leaves(self) -> Leaves | None:
@@ -77,13 +82,17 @@ class Skipped:
 class ListedImages:
     """The images in a list file, with any names."""
 
-    skipped = Skipped()
     escapes_newlines = False
 
-    def __init__(self, origin: Path, cache: Path | None) -> None:
-        self.origin = origin
-        self._cache = cache
-        self._blocks = known_blocks(origin, cache) if cache else find_blocks(origin)
+    def __init__(self, origin: Path | FetchedList, cache: Path | None) -> None:
+        self._cache, self._fetched, self.skipped = cache, origin, Skipped()  # a fetched list is removed with its object
+        if isinstance(origin, FetchedList):
+            self.origin: ImagesFolder = origin.origin
+            self._file = origin.path
+            self.skipped = Skipped(origin.hidden_images, origin.skipped_folders)
+        else:
+            self.origin = self._file = origin
+        self._blocks = known_blocks(self._file, cache) if cache else find_blocks(self._file)
         self.fingerprint = digest_of([block.digest.hex() for block in self._blocks])
 
     def estimate(self) -> tuple[int, int]:
@@ -92,12 +101,12 @@ class ListedImages:
         Raises:
             UserError: The list cannot be read.
         """
-        head, size = read_bytes(self.origin, 0, HEAD_BYTES), self._blocks[-1].end if self._blocks else 0
+        head, size = read_bytes(self._file, 0, HEAD_BYTES), self._blocks[-1].end if self._blocks else 0
         return size * max(1, head.count(b"\n")) // max(1, len(head)), size
 
     def blocks(self, wanted: Wanted | None = None) -> list[Block]:
         """Return the blocks of the list; only those that have wanted leaves, if it is known which."""
-        blocks: list[Block] = [partial(read_block, self.origin, block) for block in self._blocks]
+        blocks: list[Block] = [partial(read_block, self._file, block) for block in self._blocks]
         if wanted is None or self._sums is None:
             return blocks
         numbers = self._sums.filter(pl.Series(wanted).gather(self._sums["leaf"]))["number"].unique().sort()
@@ -110,7 +119,7 @@ class ListedImages:
 
     @cached_property
     def _sums(self) -> pl.DataFrame | None:
-        return known_sums(self.origin, self._blocks, self._cache) if self._cache else None
+        return known_sums(self._file, self._blocks, self._cache) if self._cache else None
 
     def keep(self, sums: Sequence[Sums]) -> None:
         """Cache rows and hash sums per leaf of the blocks for the next listing."""
@@ -176,17 +185,23 @@ def list_file_of(images_folder: Path) -> Path:
     return folder.parent / (folder.name + LIST_SUFFIX)
 
 
-def list_images(images_folder: Path, artifacts: Path | None = None, rescan: bool = False) -> Listing:
+def list_images(
+    images_folder: ImagesFolder, artifacts: Path | None = None, rescan: bool = False, list_file: Path | None = None
+) -> Listing:
     """List the images of a folder, from the list file next to it if there is one.
 
     Args:
-        images_folder: The folder.
+        images_folder: The folder, or its URL.
         artifacts: The artifacts folder, for the cache of listings; None: do not cache.
         rescan: Ignore the cache.
+        list_file: List of the images at a URL; by default that beside the folder, or what is in the bucket.
 
     Raises:
         UserError: There is neither a folder nor a list file, it has no image, or it cannot be read.
     """
+    if isinstance(images_folder, ImagesUrl):
+        fetched = FetchedList(images_folder, list_file) if list_file else fetch_list(images_folder)
+        return ListedImages(fetched, cache_folder(artifacts, fetched.origin) if artifacts and not rescan else None)
     list_file = list_file_of(images_folder)
     from_list = list_file.is_file()
     if not from_list and not images_folder.is_dir():

@@ -11,6 +11,7 @@ from typing import Any
 
 from data_manifest.errors import UserError
 from data_manifest.images.data_set_names import data_set_name
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.progress import Progress, working
 from data_manifest.store.find import find_artifacts
 from data_manifest.store.publish import find_published, publishing
@@ -53,7 +54,7 @@ def manifest_recipe(name: str, listing: Listing, strict: bool, source: Source = 
 
 
 def build_manifest(
-    images_folder: Path,
+    images_folder: ImagesFolder,
     artifacts: Path,
     name: str | None = None,
     strict: bool = True,
@@ -65,8 +66,8 @@ def build_manifest(
     """Write the manifest and the rejects of an images folder, unless they are published; return their folder.
 
     Args:
-        images_folder: Contains images at any depth. If the list file `<images_folder>_images_paths.txt` exists, it is
-            read instead of listing the folder.
+        images_folder: Path or URL. Contains images at any depth. If the list file `<images_folder>_images_paths.txt`
+            exists, it is read instead of listing the folder.
         artifacts: The artifacts folder.
         name: The data set's name; from the folder's path by default.
         strict: For training: reject an image with any invalid field, or with UTM and latitude/longitude more than 1 km

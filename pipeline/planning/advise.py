@@ -9,6 +9,7 @@ from typing import Any
 
 from data_manifest.errors import UserError
 from data_manifest.images.data_set_names import data_set_name
+from data_manifest.images.images_folder import ImagesFolder, ImagesUrl, is_missing
 from data_manifest.inspect.classes import show_settings
 from data_manifest.progress import working
 from data_manifest.settings import flag_of
@@ -37,16 +38,18 @@ class Advice:
     commands: list[str]  # build the groups and train on them
 
 
-def find_manifest(images: Path, artifacts: Path) -> Path:
+def find_manifest(images: ImagesFolder, artifacts: Path) -> Path:
     """Return the current manifest of a folder of images, or the artifact that a path means.
 
     Raises:
         UserError: There is none.
     """
     current = artifacts / "manifest" / data_set_name(images, artifacts, claim=False) / CURRENT
-    for artifact in (current, images, images / CURRENT):
+    for artifact in (current, images, images / CURRENT) if isinstance(images, Path) else (current,):
         if is_published(artifact):
             return artifact
+    if isinstance(images, ImagesUrl):
+        raise UserError(f"{images}: the manifest {current} is not built yet. Build it first, as by cosplace manifest.")
     if images.is_dir():
         raise UserError(
             f"{images}: the manifest {current} is not built yet. Build it first, as by "
@@ -90,7 +93,7 @@ def _image_options(statistics: ImageStatistics) -> tuple[list[str], list[str]]:
         values = {name: statistics.source_settings.get(name, default) for name, default in defaults.items()}
         given = {name: value for name, value in values.items() if value != defaults[name]}
         return ["--photos-folder", str(origin), *_options(given), "--split", "area"], []
-    if origin.name == "train" and (origin.parent / "val").is_dir():
+    if origin.name == "train" and not is_missing(origin.parent / "val"):
         return ["--dataset-folder", str(origin.parent)], []
     return ["--train-folder", str(origin)], ["--val-folder", "VAL"]
 

@@ -11,6 +11,7 @@ import polars as pl
 
 from data_manifest.errors import UserError
 from data_manifest.images.data_set_names import data_set_name
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.progress import Progress, working
 from data_manifest.store.find import read_recipe_of
 from data_manifest.store.recipe import CURRENT, is_published
@@ -44,7 +45,7 @@ class ImageCounts:
 
 
 def count_images(
-    images: Path, artifacts: Path, groupings: Sequence[GroupSettings], rescan: bool = False
+    images: ImagesFolder, artifacts: Path, groupings: Sequence[GroupSettings], rescan: bool = False
 ) -> ImageCounts:
     """Count images by year, and by class for several groupings.
 
@@ -59,7 +60,8 @@ def count_images(
     """
     rule_of = {each: GroupSettings(M=each.M, alpha=each.alpha, years=each.years) for each in groupings}
     rules = list(dict.fromkeys(rule_of.values()))
-    manifest = next((each for each in (images, images / CURRENT) if is_published(each)), None)
+    folders = (images, images / CURRENT) if isinstance(images, Path) else ()
+    manifest = next(filter(is_published, folders), None)
     if manifest is None:
         name = data_set_name(images, artifacts, claim=False)
         was_built = (artifacts / "manifest" / name).is_dir()  # otherwise not even the listing is cached

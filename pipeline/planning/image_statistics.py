@@ -7,8 +7,9 @@ from typing import Any
 import polars as pl
 
 from data_manifest.hemisphere import hemisphere
+from data_manifest.images.data_set_names import folder_of
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.store.find import read_recipe_of
-from data_manifest.store.references import folder_of
 from data_manifest.tables import scan_table
 from pipeline.metadata.fields import FULL_TURN
 from pipeline.metadata.years import count_years
@@ -24,7 +25,7 @@ class ImageStatistics:
     """Statistics of the usable images of a manifest."""
 
     manifest: Path
-    origin: Path  # folder of the images
+    origin: ImagesFolder  # folder of the images
     source_settings: dict[str, Any]
     figures: dict[str, Any]  # counts by name
     zones: list[dict[str, Any]]  # images and median position of each UTM zone and hemisphere, largest first
@@ -70,7 +71,7 @@ def compute_statistics(manifest: Path) -> ImageStatistics:
     years = count_years(images.drop_nulls("year")).rename({"num_images": "images"})
     return ImageStatistics(
         manifest,
-        folder_of(Path(summary["origin"])),
+        folder_of(summary["origin"]),
         source_settings_of(recipe),
         {**_count(images), **positions.collect().row(0, named=True), "rejects": rejects},
         zones.sort("images", "utm_zone", descending=[True, False]).collect().to_dicts(),

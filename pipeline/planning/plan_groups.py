@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from data_manifest.errors import UserError
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.inspect.classes import group_sizes
 from data_manifest.progress import working
 from data_manifest.settings import Settings, setting
@@ -59,7 +60,11 @@ class Plan:
 
 
 def plan_groups(
-    images: Path, artifacts: Path, groupings: Sequence[GroupSettings], epoch: EpochSettings, rescan: bool = False
+    images: ImagesFolder,
+    artifacts: Path,
+    groupings: Sequence[GroupSettings],
+    epoch: EpochSettings,
+    rescan: bool = False,
 ) -> tuple[ImageCounts, list[Plan]]:
     """Return the counts of images and a plan per grouping, and warn of unwise settings.
 

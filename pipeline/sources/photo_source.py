@@ -16,12 +16,13 @@ import polars as pl
 import xxhash
 
 from data_manifest.errors import io_error, is_io_error
+from data_manifest.images.data_set_names import folder_of
 from data_manifest.images.file_states import stat_file
 from data_manifest.images.heif import HEIF_SUFFIXES, NEEDS_HEIF, can_read_heif, is_named_heif
 from data_manifest.images.hidden import is_hidden, is_system_folder
+from data_manifest.images.images_folder import local_folder
 from data_manifest.progress import Progress
 from data_manifest.store.recipe import digest_of
-from data_manifest.store.references import folder_of
 from pipeline.execution.executor import usable_cores
 from pipeline.listing.list_images import Listing, path_blocks
 from pipeline.metadata.fields import clean_number
@@ -107,7 +108,7 @@ def _sum_of_states(folder: bytes, paths: pl.Series) -> int:
 
 def state_of_listing(listing: Listing) -> str:
     """Return a digest of the photos' states, independent of their order."""
-    folder, total = os.fsencode(folder_of(listing.origin)) + b"/", 0
+    folder, total = os.fsencode(_folder_of(listing)) + b"/", 0
     with (
         ThreadPoolExecutor(THREADS) as threads,
         Progress("checking the times of photos", None, "photos") as progress,
@@ -118,6 +119,10 @@ def state_of_listing(listing: Listing) -> str:
                 total += states
                 progress.advance(STATES_AT_A_TIME)
     return digest_of([total % 2**128])
+
+
+def _folder_of(listing: Listing) -> Path:
+    return local_folder(folder_of(listing.origin), "--source exif")
 
 
 def _warn_of_other_photos(folder: Path) -> None:
@@ -151,7 +156,7 @@ class PhotoSource(Source):
 
     def open(self, listing: Listing, scratch: Path) -> tuple[Sequence[bytes], Reader]:
         """Return no other paths, and the reader."""
-        folder = folder_of(listing.origin).absolute()
+        folder = _folder_of(listing).absolute()
         _warn_of_other_photos(folder)
         return (), PhotoReader(folder, self.from_track, self.options.camera_turn)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 import utm
 
+from data_manifest.images.images_folder import ImagesFolder
 from pipeline.metadata.degrees import COORDINATES, NOT_UNDERSTOOD, signed_degrees
 from pipeline.metadata.fields import NUMBERS, clean_number
 from pipeline.sources.source import SOURCE_FIELDS
@@ -29,7 +30,7 @@ NORTHINGS = {"N": (-200_000.0, 1_090_000.0), "S": (3_340_000.0, 4_640_000.0)}
 logger = logging.getLogger(__name__)
 
 
-def read_rows(table: Path, given: Mapping[str, str], images_folder: Path) -> pl.DataFrame:
+def read_rows(table: Path, given: Mapping[str, str], images_folder: ImagesFolder) -> pl.DataFrame:
     """Return the rows with the text columns `COLUMNS`, empty where nothing is given.
 
     Columns are found as in `find_columns`. Absolute paths are made relative to the images folder.
@@ -92,7 +93,7 @@ def _degrees(coordinate: str, text: str, side: str) -> str:
         return f"{text} {side}".rstrip() + cause
 
 
-def _relative(images_folder: Path) -> pl.Expr:
+def _relative(images_folder: ImagesFolder) -> pl.Expr:
     """Return paths relative to the images folder, in their shortest form."""
     path = pl.col("path").str.replace_all("\\", "/", literal=True)
     folder = re.escape(str(images_folder.absolute()).rstrip("/"))

@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from data_manifest.errors import UserError
-from data_manifest.store.references import folder_of
+from data_manifest.images.data_set_names import folder_of
 from pipeline.listing.lines import flat_bytes
 from pipeline.listing.list_images import Listing, path_blocks
 from pipeline.metadata.fields import NEGATIVE
@@ -116,7 +116,7 @@ class TableSource(Source):
         folder, parts, hint = folder_of(listing.origin), first.split("/"), ""
         for begin in range(1, len(parts)):
             shorter = "/".join(parts[begin:])
-            if (folder / shorter).is_file():
+            if isinstance(folder, Path) and (folder / shorter).is_file():
                 hint = f" Without {first.removesuffix(shorter)} it would match {folder / shorter}."
                 break
         return UserError(

@@ -21,7 +21,7 @@ from data_manifest.console import (
     find_user_error,
     show_user_errors,
 )
-from data_manifest.errors import UserError
+from data_manifest.errors import StoreError, UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,6 +53,14 @@ def traceback_of(error: Exception) -> str:
 )
 def test_a_users_mistake_is_told_from_a_bug(error: Exception, expected: str | None) -> None:
     assert find_user_error(record(error=error)) == expected
+
+
+def test_an_error_of_a_store_in_the_text_of_a_traceback() -> None:
+    try:
+        raise StoreError("s3://b: no answer") from ValueError("Debug source:\n\nGeneric {}")
+    except StoreError:
+        text = traceback.format_exc()
+    assert find_user_error(record(text)) == "s3://b: no answer"
 
 
 def test_a_mistake_in_the_text_of_a_traceback() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from data_manifest.errors import UserError
+from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
 from data_manifest.settings import Settings, normalise, setting
 from data_manifest.store.recipe import digest_of
 
@@ -151,3 +152,24 @@ def test_texts_that_mean_the_same_come_to_one_form() -> None:
 def test_a_field_that_was_added_later_leaves_earlier_digests_as_they_were() -> None:
     assert Grown().as_dict() == {"size": 512}
     assert Grown(code="ab").as_dict() == {"size": 512, "code": "AB"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Folders(Settings):
+    title = "Folders"
+
+    images: ImagesFolder | None = setting(None, "images")
+    results: Path = setting(Path("results"), "results")
+
+
+def test_folders_of_images_may_be_urls_and_others_not() -> None:
+    url = Folders(images="s3://bucket//a/").images  # type: ignore[arg-type]
+    assert url == ImagesUrl("s3://bucket", "a")
+    assert Folders(images=url).as_dict() == {"images": "s3://bucket/a", "results": "results"}
+    assert Folders(images="photos").images == Path("photos")  # type: ignore[arg-type]
+    assert Folders(images="").images is None  # type: ignore[arg-type]
+    for given in ("s3://bucket/a", "s3:/bucket/a"):
+        with pytest.raises(UserError, match=rf"^results = {given}: must be on this machine\. Only images can be at"):
+            Folders(results=given)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"^ftp://host: unknown scheme ftp\."):
+        Folders(images="ftp://host")  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 def lower_bounds() -> dict[str, str]:
     """Return the lower bound of each dependency, as `>=` in pyproject.toml gives it."""
     extras = PROJECT["optional-dependencies"]
-    lines = [*PROJECT["dependencies"], *extras["heif"], *extras["tensorboard"], *extras["timm"]]
+    lines = [*PROJECT["dependencies"], *extras["heif"], *extras["store"], *extras["tensorboard"], *extras["timm"]]
     found = (re.match(r"([\w-]+)(?:\[\w+\])?>=([\d.]+)", line) for line in lines)
     return {each[1]: each[2] for each in found if each}
 

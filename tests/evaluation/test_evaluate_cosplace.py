@@ -77,7 +77,7 @@ def test_changed_images_give_other_recalls_for_all_recall_values(
     arrays = set(artifacts.glob("descriptors/*/*/descriptors.npy"))
     assert recall_1(1, 2) == 100.0
     assert set(artifacts.glob("descriptors/*/*/descriptors.npy")) == arrays, "other values embed nothing"
-    files = [lists[role].images_folder / name(number) for number in range(6)]
+    files = [Path(lists[role].images_folder) / name(number) for number in range(6)]
     contents = [file.read_bytes() for file in files]
     for file, content in zip(files, contents[1:] + contents[:1], strict=True):
         file.write_bytes(content)

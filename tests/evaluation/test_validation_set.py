@@ -161,7 +161,7 @@ def test_a_missing_manifest_is_an_error(lists: Lists, tmp_path: Path) -> None:
 
 
 def test_a_missing_image_is_named(lists: Lists) -> None:
-    (lists[1].images_folder / "green.jpg").unlink()
+    (Path(lists[1].images_folder) / "green.jpg").unlink()
     with pytest.raises(UserError, match=r"green\.jpg cannot be opened"):
         evaluate(lists)
 

@@ -10,7 +10,10 @@ import pytest
 
 import workflows
 from data_manifest.errors import UserError
+from data_manifest.store.recipe import read_recipe
+from data_manifest.tables import read_table
 from tests.helpers import ROOT, needs_timm, write_images
+from tests.object_server import ObjectServer
 
 
 def test_images_are_listed_once_per_command(tmp_path: Path) -> None:
@@ -30,3 +33,49 @@ def test_image_size_is_checked_before_anything_is_read() -> None:
     for task in (workflows.TrainCosPlace, workflows.EvaluateCosPlace):
         with pytest.raises(UserError, match=r"image_size = 512: not a multiple of 14.*Use 504 or 518"):
             task(**given).complete()
+
+
+@pytest.fixture
+def bucket(objects: ObjectServer) -> str:
+    """The URL of a bucket with a training image."""
+    objects.put("city/train/@0500005.00@4000005.00@10@S@@@p@@15@@@@201506@@.jpg", b"")
+    return "s3://bucket/city"
+
+
+def test_stages_that_need_a_folder_say_so(bucket: str, tmp_path: Path) -> None:
+    given: dict[str, Any] = {"dataset_folder": bucket, "artifacts_folder": tmp_path / "A"}
+    message = r"^s3://bucket/city/train: {} needs a folder on this machine\. Copy the images, and give their folder\.$"
+    workflows.BuildManifest(**given).run()
+    for task in (workflows.VerifyImages(**given), workflows.BuildGroups(verified="header", **given)):
+        with pytest.raises(UserError, match=message.format("the verification")):
+            task.complete()
+    with pytest.raises(UserError, match=message.format("--source exif")):
+        workflows.BuildManifest(**(given | {"source": "exif"})).complete()
+
+
+def test_a_list_of_this_machine_needs_no_access(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data_manifest.images.object_store.client_of", None)
+    given: dict[str, Any] = {
+        "artifacts_folder": tmp_path / "A",
+        "lists_folder": tmp_path,
+        "dataset_folder": "s3://b/city",
+    }
+    names = [f"@05000{east}.00@4000005.00@10@S@@@p{east}@@15@@@@201506@@.jpg" for east in (10, 20)]
+    (tmp_path / "train_images_paths.txt").write_text("".join(f"{name}\n" for name in names))
+    task = workflows.BuildManifest(**given)
+    task.run()
+    assert read_table(task.artifact(), "manifest")["path"].to_list() == names
+    assert read_recipe(task.artifact())["summary"]["origin"] == "s3://b/city/train"
+    expected = (
+        rf"^lists_folder = {tmp_path}: no list {tmp_path}/test/queries_v1_images_paths\.txt of the images at s3://b"
+    )
+    with pytest.raises(UserError, match=expected):
+        workflows.BuildManifest(part="test/queries", **given).complete()
+
+
+@pytest.mark.parametrize("name", ["artifacts_folder", "groups_path", "panoramas_folder", "output_folder"])
+def test_only_images_may_be_in_a_bucket(name: str) -> None:
+    task: Any = workflows.CropPanoramas if name in ("panoramas_folder", "output_folder") else workflows.TrainCosPlace
+    with pytest.raises(UserError, match=rf"^{name} = s3://bucket/x: must be on this machine\. Only images can be at"):
+        task(**{name: "s3://bucket/x"})
+    assert not Path("s3:").exists()

@@ -15,6 +15,7 @@ from data_manifest.store.find import list_artifacts
 from data_manifest.store.recipe import read_recipe
 from tests.helpers import write_images
 from tests.methods.conftest import write_repository
+from tests.object_server import ObjectServer
 from training.network.model import GeoLocalizationNet
 from training.network.weights import save_network
 
@@ -41,7 +42,7 @@ def localize(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     torch.manual_seed(0)
     save_network(GeoLocalizationNet("SqueezeNet1_1", 8), tmp_path / "model.pth")
 
-    def run(database: Path, photo: Path, model: str = "model.pth", *flags: str) -> dict[str, Any]:
+    def run(database: Path | str, photo: Path, model: str = "model.pth", *flags: str) -> dict[str, Any]:
         from luigi_tasks.photos import add_localize
 
         parser = CommandParser()
@@ -95,3 +96,13 @@ def test_a_method_localizes_and_photos_get_its_size(photos: Path, localize: Run,
         localize(photos, photos / "green.jpg", entry)
     with pytest.raises(UserError, match=r"input_size = 56: no effect, because .*model\.pth is no method"):
         localize(photos, photos / "green.jpg", "model.pth", "--input-size", "56")
+
+
+def test_photos_in_a_bucket_are_a_database(tmp_path: Path, localize: Run, objects: ObjectServer) -> None:
+    write_images(tmp_path / "city", (2015,))
+    files = sorted((tmp_path / "city").glob("*.jpg"))
+    for file in files:
+        objects.put(f"city/{file.name}", file.read_bytes())
+    of_bucket = localize("s3://bucket/city", files[0])
+    assert of_bucket["matches"][0]["path"] == files[0].name
+    assert of_bucket["matches"][0]["score"] == pytest.approx(1, abs=1e-5)

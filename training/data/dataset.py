@@ -3,17 +3,19 @@
 Worker processes import this module, so it imports no tables.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from data_manifest.errors import UserError
+from data_manifest.images.image_store import store_of
+from data_manifest.images.images_folder import ImagesFolder
 from training.data.augmentation import Augmentation, AugmentationParams
-from training.data.image_files import UnreadableImageError, read_image
+from training.data.image_files import UnreadableImageError, decode_image
 from training.data.members import Members
 from training.data.sampling import EpochPlan
 
@@ -46,7 +48,7 @@ class GroupDataset(Dataset[Sample | UserError]):
     With `in_batches`, the network's device augments all but large images.
     """
 
-    images_folder: Path
+    images_folder: ImagesFolder
     members: Members
     plan: EpochPlan
     augmentation: Augmentation
@@ -56,21 +58,42 @@ class GroupDataset(Dataset[Sample | UserError]):
         return self.plan.num_samples
 
     def __getitem__(self, sample: int) -> Sample | UserError:
-        class_index, skipped = self.plan.class_index(sample), list[SkippedImage]()
+        return self.__getitems__([sample])[0]
+
+    def __getitems__(self, samples: Sequence[int]) -> list[Sample | UserError]:
+        """Return samples up to the first error; if the store can, it reads their images at the same time."""
+        store = store_of(self.images_folder)
+        paths = [self._paths(sample) for sample in samples]
+        first = [next(each) for each in paths]
+        found: list[Sample | UserError] = []
+        try:
+            for sample, path, content, others in zip(samples, first, store.read(first), paths, strict=True):
+                contents = ((other, next(store.read([other]))) for other in others)
+                found.append(self._sample(sample, itertools.chain([(path, content)], contents)))
+        except UserError as error:
+            found.append(error)
+        return found
+
+    def _paths(self, sample: int) -> Iterator[str]:
+        """Yield the images of a sample's class in the order in which they are tried."""
+        class_index = self.plan.class_index(sample)
         for image_number in self.plan.images_to_try(sample, self.members.num_images(class_index)):
-            path = self.members.path(class_index, image_number)
+            yield self.members.path(class_index, image_number)
+
+    def _sample(self, sample: int, contents: Iterable[tuple[str, bytes | OSError]]) -> Sample:
+        """Return a sample of the first readable image, given paths and contents."""
+        skipped = list[SkippedImage]()
+        for path, content in contents:
             try:
-                image = read_image(self.images_folder / path)
+                image = decode_image(content, self.images_folder / path)
             except UnreadableImageError as error:
                 skipped.append(SkippedImage(path, str(error)))
                 continue
-            except UserError as error:
-                return error
             seed = self.plan.augmentation_seed(sample)
             image, params = prepare(image, self.augmentation, seed, self.in_batches)
-            return Sample(image, class_index, params, skipped)
+            return Sample(image, self.plan.class_index(sample), params, skipped)
         last = skipped[-1]
-        return UserError(
+        raise UserError(
             f"Cannot read {self.images_folder / last.path} ({last.reason}), nor any other of the {len(skipped)} images "
             "of its class. Repair or restore them, then run again."
         )

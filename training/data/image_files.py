@@ -2,7 +2,6 @@
 
 import errno
 import io
-from pathlib import Path
 
 import numpy as np
 import simplejpeg
@@ -11,6 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from data_manifest.errors import TOO_MANY_FILES, UserError
+from data_manifest.images.image_store import store_of
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.images.open_picture import as_shown, open_picture, orientation_of_jpeg, turned
 
 JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
@@ -23,15 +24,22 @@ class UnreadableImageError(Exception):
     """The image is missing, damaged, or not an image; the message is the reason."""
 
 
-def read_image(path: Path) -> Tensor:
+def read_image(path: ImagesFolder) -> Tensor:
     """Return an image, upright: [3, h, w], uint8, RGB.
 
     Raises:
         UnreadableImageError: The file is missing, damaged, or not an image.
         UserError: The system cannot read files now.
     """
+    return decode_image(next(store_of(path.parent).read([path.name])), path)
+
+
+def decode_image(content: bytes | OSError, path: ImagesFolder) -> Tensor:
+    """Return the image that a store read at a path, as `read_image` does."""
     try:
-        pixels = _decode(path.read_bytes())
+        if isinstance(content, OSError):
+            raise content
+        pixels = _decode(content)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         if isinstance(error, OSError) and error.errno in SYSTEM_ERRORS:
             raise UserError(f"Cannot read {path}: {error.strerror}. Run the same command again to resume.") from error

@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from data_manifest.errors import UserError
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.images.loader_workers import check_shared_memory
 from data_manifest.store.files import disk_usage, format_bytes
 from training.data.augmentation import Augmentation
@@ -23,7 +24,7 @@ COPIES = 3  # of a checkpoint: last, previous and unfinished; of a model: best, 
 logger = logging.getLogger(__name__)
 
 
-def check_images(groups_folder: Path, images_folder: Path, groups: Sequence[Group]) -> list[Tensor]:
+def check_images(groups_folder: Path, images_folder: ImagesFolder, groups: Sequence[Group]) -> list[Tensor]:
     """Return one readable image of each group.
 
     Raises:
@@ -36,7 +37,7 @@ def check_images(groups_folder: Path, images_folder: Path, groups: Sequence[Grou
     return images
 
 
-def _first_readable(paths: Sequence[Path]) -> Tensor:
+def _first_readable(paths: Sequence[ImagesFolder]) -> Tensor:
     reasons = list[str]()
     for path in paths:
         try:

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.progress import working
 from training.data.augmentation import Augmentation
 from training.data.dataset import GroupDataset
@@ -43,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 def train(
     groups_folder: Path,
-    images_folder: Path,
+    images_folder: ImagesFolder,
     run_folder: Path,
     *,
     network: NetworkSettings,

@@ -11,6 +11,7 @@ from torch import nn
 
 from data_manifest.errors import UserError
 from data_manifest.images.file_states import changed_images
+from data_manifest.images.images_folder import ImagesFolder
 from evaluation.descriptors.chunks.chunked_array import ChunkedArray
 from evaluation.descriptors.chunks.running_jobs import CountFile
 from evaluation.descriptors.extract import Counter, chunks_of, extract_chunks
@@ -31,7 +32,7 @@ class EmbedJob:
 
     model: TrainedModel
     digests: ModelDigests
-    images_folder: Path
+    images_folder: ImagesFolder
     states: Path  # table FILES of all images, in the order of the rows
     array: ChunkedArray
     extraction: Extraction

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from data_manifest.images.images_folder import ImagesFolder
 from evaluation.report.charts.plot import MIN_BARS, Plot
 from evaluation.report.make_thumbnails import Thumbnail
 
@@ -97,7 +97,7 @@ class Gallery:
     """Queries with their matches; `thumbnails` by file, `counts` are label and number of cards of each kind."""
 
     cards: Sequence[Any]
-    thumbnails: Mapping[Path, Thumbnail]
+    thumbnails: Mapping[ImagesFolder, Thumbnail]
     counts: Mapping[str, tuple[str, int]]
     nested: bool = False
     kind: str = "gallery"

@@ -2,11 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.tables import scan_table
 from evaluation.report.charts.mini_map import MiniMap
 from evaluation.report.format_values import format_distance
@@ -23,7 +23,7 @@ Row = dict[str, Any]
 class Picture:
     """A picture of a card; its role (query, correct, incorrect, positive) is its CSS class."""
 
-    file: Path
+    file: ImagesFolder
     role: str
     title: str
     facts: str

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Iterator, Sequence
 from multiprocessing import active_children
 from pathlib import Path
 from types import SimpleNamespace
@@ -107,6 +108,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     for number in range(64):
         Image.new("RGB", (8, 8)).save(tmp_path / f"{number}.png")
     code = f"""
+from collections.abc import Iterator, Sequence
 from multiprocessing import active_children
 from pathlib import Path
 import pyarrow as pa
@@ -138,10 +140,10 @@ if __name__ == "__main__":
 class Killing(ImageDataset):
     """Kills the worker that reads image 5."""
 
-    def __getitem__(self, row: int) -> torch.Tensor:
-        if row == 5:
+    def read(self, rows: Sequence[int]) -> Iterator[torch.Tensor]:
+        if 5 in rows:
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().__getitem__(row)
+        return super().read(rows)
 
 
 @pytest.mark.slow

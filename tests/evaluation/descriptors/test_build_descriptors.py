@@ -165,8 +165,8 @@ def test_a_changed_image_is_embedded_again_and_the_old_descriptors_are_found_aga
     assert embedded == 6
     assert embed(tmp_path, painted, network) == (first, 0)
     shutil.copytree(painted.images_folder, tmp_path / "kept")  # with its times
-    before = (painted.images_folder / name(2)).stat().st_size
-    replaced = paint(painted.images_folder, 2, (255, 255, 255), LONG_AGO + 1)
+    before = (Path(painted.images_folder) / name(2)).stat().st_size
+    replaced = paint(Path(painted.images_folder), 2, (255, 255, 255), LONG_AGO + 1)
     assert replaced.stat().st_size == before
     second, embedded = embed(tmp_path, painted, network)
     assert (second != first, embedded) == (True, 6)
@@ -183,7 +183,7 @@ def test_a_moved_folder_is_not_embedded_again(
     tmp_path: Path, artifacts: Path, painted: ImageList, network: TinyNetwork
 ) -> None:
     first, _ = embed(tmp_path, painted, network)
-    moved = list_images(painted.images_folder.rename(tmp_path / "elsewhere"), artifacts)
+    moved = list_images(Path(painted.images_folder).rename(tmp_path / "elsewhere"), artifacts)
     folder, embedded = embed(tmp_path, moved, network)
     assert (folder.name, embedded) == (first.name, 0)
     assert read_recipe(folder)["summary"]["images_folder"] == str(tmp_path / "elsewhere")
@@ -195,7 +195,7 @@ def test_an_interrupted_run_whose_images_changed_starts_over(
     killed = model_of(Counting(network, dies_after=4), tmp_path / "model.pth")
     with pytest.raises(Killed):
         build_descriptors(killed, painted, artifacts, on_cpu(), chunk_images=2)
-    paint(painted.images_folder, 0, (255, 255, 255), LONG_AGO + 1)
+    paint(Path(painted.images_folder), 0, (255, 255, 255), LONG_AGO + 1)
     folder, embedded = embed(tmp_path, painted, network, chunk_images=2)
     assert embedded == 6
     again = build_descriptors(
@@ -221,7 +221,7 @@ class Changing(Counting):
 def test_an_image_that_changes_while_it_is_embedded_is_an_error(
     tmp_path: Path, artifacts: Path, painted: ImageList, network: TinyNetwork, after: int
 ) -> None:
-    changed = painted.images_folder / name(after)
+    changed = Path(painted.images_folder) / name(after)
     changing = model_of(Changing(network, changed, after), tmp_path / "model.pth")
     with pytest.raises(UserError, match=rf"{name(after)}: changed while it was being embedded\. Run the same command"):
         build_descriptors(changing, painted, artifacts, on_cpu(), chunk_images=2)
@@ -235,13 +235,13 @@ def test_an_image_that_changed_after_the_command_started_is_an_error(
     tmp_path: Path, painted: ImageList, network: TinyNetwork
 ) -> None:
     started = painted.with_states()
-    paint(painted.images_folder, 1, (255, 255, 255), LONG_AGO + 1)
+    paint(Path(painted.images_folder), 1, (255, 255, 255), LONG_AGO + 1)
     with pytest.raises(UserError, match="images changed after this command started"):
         embed(tmp_path, started, network)
 
 
 def test_a_deleted_image_is_named(tmp_path: Path, painted: ImageList, network: TinyNetwork) -> None:
     embed(tmp_path, painted, network)
-    (painted.images_folder / name(3)).unlink()
+    (Path(painted.images_folder) / name(3)).unlink()
     with pytest.raises(UserError, match=f"{name(3)} cannot be opened as an image"):
         embed(tmp_path, painted, network)

@@ -37,7 +37,7 @@ def test_named_sets_are_found_where_they_are_downloaded_and_those_of_sf_xl_in_th
     for folder in ("tokyo247/images/test", "msls/val", "svox/images/test"):
         make(downloads / folder, "database", "queries", "queries_night")
     found = find("tokyo247, sf-xl-v2,SF_XL_val,msls-val,svox-night", downloads, own)
-    assert [(each.folder.relative_to(tmp_path).as_posix(), each.queries) for each in found] == [
+    assert [(Path(each.folder).relative_to(tmp_path).as_posix(), each.queries) for each in found] == [
         ("downloads/tokyo247/images/test", "queries"),
         ("sf/test", "queries_v2"),
         ("sf/val", "queries"),
@@ -138,3 +138,10 @@ def test_links_of_the_msls_challenge_are_named_in_the_error_and_give_the_set(tmp
     assert not found.has_positions
     manifest = build_manifest(found.folder / found.queries, tmp_path / "A", strict=False, source=KEYS_SOURCE)
     assert read_table(manifest, "manifest")["path"].to_list() == [f"{city}/{city}-query.jpg" for city in cities]
+
+
+def test_folders_of_queries_may_be_urls() -> None:
+    (found,) = find("s3://bucket/sets/city/queries_night")
+    assert (str(found.folder), found.queries) == ("s3://bucket/sets/city", "queries_night")
+    with pytest.raises(UserError, match=r"URLs must name the queries\. Write s3://bucket/sets/city/queries_v1\.$"):
+        find("s3://bucket/sets/city")

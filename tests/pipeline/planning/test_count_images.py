@@ -11,12 +11,15 @@ import polars as pl
 import pytest
 
 from data_manifest.errors import UserError
+from data_manifest.images.images_folder import ImagesUrl
 from pipeline.groups.settings import GroupSettings
 from pipeline.listing.cache import read_scan, write_scan
 from pipeline.listing.list_images import list_images
 from pipeline.manifest.build_manifest import build_manifest
 from pipeline.planning import count_images as counting
+from pipeline.planning.advise import find_manifest
 from pipeline.planning.count_images import count_images
+from tests.object_server import ObjectServer
 from tests.pipeline.planning.conftest import fields_at
 
 NameWith = Callable[..., str]
@@ -127,3 +130,19 @@ def test_list_of_blank_lines_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "train_images_paths.txt").write_bytes(b"\n \n\r\n")
     with pytest.raises(UserError, match=r"train_images_paths\.txt: no image in it$"):
         count_images(tmp_path / "train", tmp_path / "A", [GroupSettings()])
+
+
+@pytest.mark.parametrize("is_built", [False, True], ids=["list", "manifest"])
+def test_counts_of_a_bucket_are_those_of_the_folder(
+    is_built: bool, train: Path, tmp_path: Path, objects: ObjectServer
+) -> None:
+    objects.put("city/train_images_paths.txt", train.with_name("train_images_paths.txt").read_bytes())
+    url, grouping = ImagesUrl.parse("s3://bucket/city/train"), GroupSettings(M=20, alpha=360)
+    if is_built:
+        build_manifest(url, tmp_path / "A")
+        assert find_manifest(url, tmp_path / "A").parent.name == "bucket-city-train"
+    else:
+        with pytest.raises(UserError, match=r"s3://bucket/city/train: the manifest .* is not built yet"):
+            find_manifest(url, tmp_path / "A")
+    of_bucket, of_folder = (count_images(each, tmp_path / "A", [grouping]) for each in (url, train))
+    assert counted(of_bucket.by_class[grouping]) == counted(of_folder.by_class[grouping])

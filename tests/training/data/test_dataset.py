@@ -1,6 +1,8 @@
+import dataclasses
 import os
 import pickle
 import signal
+from collections.abc import Sequence
 from multiprocessing import active_children
 from pathlib import Path
 
@@ -8,8 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from data_manifest.errors import UserError
+from data_manifest.errors import StoreError, UserError
 from data_manifest.images.image_size import ImageSize
+from data_manifest.images.images_folder import ImagesUrl
+from tests.object_server import ObjectServer
 from tests.training.conftest import WriteGroups
 from training.data.augmentation import Augmentation
 from training.data.dataset import GroupDataset, Sample
@@ -145,10 +149,10 @@ def test_grayscale_images_for_a_grayscale_network(write_groups: WriteGroups, in_
 class Killing(GroupDataset):
     """Kills the worker at one sample, as a full shared memory does."""
 
-    def __getitem__(self, sample: int) -> Sample | UserError:
-        if sample == 9:
+    def __getitems__(self, samples: Sequence[int]) -> list[Sample | UserError]:
+        if 9 in samples:
             os.kill(os.getpid(), signal.SIGBUS)
-        return super().__getitem__(sample)
+        return super().__getitems__(samples)
 
 
 @pytest.mark.slow
@@ -164,9 +168,11 @@ def test_killed_worker_is_a_user_error(write_groups: WriteGroups) -> None:
 class Unsendable(GroupDataset):
     """Has one sample that a worker cannot send."""
 
-    def __getitem__(self, sample: int) -> Sample | UserError:
-        read = super().__getitem__(sample)
-        return read._replace(skipped=[lambda: "no pickle"]) if isinstance(read, Sample) and sample == 9 else read  # type: ignore[list-item]
+    def __getitems__(self, samples: Sequence[int]) -> list[Sample | UserError]:
+        read = super().__getitems__(samples)
+        if 9 in samples and isinstance(read[0], Sample):
+            read[0] = read[0]._replace(skipped=[lambda: "no pickle"])  # type: ignore[list-item]
+        return read
 
 
 @pytest.mark.slow
@@ -176,3 +182,35 @@ def test_unsendable_batch_is_a_user_error(write_groups: WriteGroups) -> None:
     unsendable = Unsendable(dataset.images_folder, dataset.members, dataset.plan, dataset.augmentation)
     with pytest.raises(UserError, match="A batch is lost"):
         list(read_batches(unsendable, runtime, CPU, SkippedLog(folder / "run", 0.05)))
+
+
+def in_a_bucket(folder: Path, objects: ObjectServer) -> GroupDataset:
+    """Return the data set with its images in a bucket."""
+    for file in (folder / "images").rglob("*.png"):
+        objects.put(file.relative_to(folder).as_posix(), file.read_bytes())
+    return dataclasses.replace(_dataset(folder), images_folder=ImagesUrl.parse("s3://bucket/images"))
+
+
+def test_samples_from_a_bucket_equal_those_from_a_folder(write_groups: WriteGroups, objects: ObjectServer) -> None:
+    folder = write_groups({4: 5})
+    (folder / "images/g4/é2_1.png").write_bytes(b"no image")
+    (folder / "images/g4/é3_0.png").unlink()
+    of_bucket, of_folder = in_a_bucket(folder, objects), _dataset(folder)
+    for sample, found in enumerate(of_bucket.__getitems__(range(12))):
+        expected = of_folder[sample]
+        assert isinstance(found, Sample)
+        assert isinstance(expected, Sample)
+        assert torch.equal(found.image, expected.image)
+        assert [each.path for each in found.skipped] == [each.path for each in expected.skipped]
+    samples = [each for each in of_bucket.__getitems__(range(12)) if isinstance(each, Sample)]
+    reasons = {each.reason for sample in samples for each in sample.skipped}
+    assert "no such object: s3://bucket/images/g4/é3_0.png" in reasons
+
+
+def test_a_store_that_does_not_answer_is_no_unreadable_image(write_groups: WriteGroups, objects: ObjectServer) -> None:
+    dataset = in_a_bucket(write_groups({4: 5}), objects)
+    for key in objects.objects:
+        objects.failures[key] = [503] * 100
+    found = dataset.__getitems__(range(4))
+    assert [type(each) for each in found] == [StoreError]
+    assert "cannot be read" in str(found[0])

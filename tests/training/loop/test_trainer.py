@@ -259,7 +259,7 @@ def test_cudnn_is_deterministic_unless_benchmarking_or_unseeded(
 SLOW_NETWORK, SLOW_AUGMENTATION, SLOW_LOADER = (
     "training.loop.step.TrainStep.__call__",
     "training.data.loading.augment_batch",
-    "training.data.dataset.GroupDataset.__getitem__",
+    "training.data.dataset.decode_image",
 )
 
 

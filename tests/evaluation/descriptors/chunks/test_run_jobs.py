@@ -151,7 +151,7 @@ def test_a_chunk_that_kills_each_process_is_named_and_one_process_resumes(
 def test_an_unreadable_image_stops_all_processes_with_its_message(
     build: Build, images: ImageList, tmp_path: Path
 ) -> None:
-    broken = images.images_folder / name(13)
+    broken = Path(images.images_folder) / name(13)
     content = broken.read_bytes()
     broken.write_bytes(b"x" * len(content))
     os.utime(broken, (LONG_AGO, LONG_AGO))
@@ -321,7 +321,7 @@ def test_a_cluster_gives_the_same_bytes_when_an_image_is_mended_and_a_worker_kil
 ) -> None:
     """One test, because starting a cluster takes seconds."""
     address, workers = scheduler
-    broken = images.images_folder / name(29)
+    broken = Path(images.images_folder) / name(29)
     content = broken.read_bytes()
     broken.write_bytes(b"x" * len(content))
     os.utime(broken, (LONG_AGO, LONG_AGO))

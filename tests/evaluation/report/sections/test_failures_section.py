@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.store.recipe import read_recipe
 from evaluation.recipe import ImageDigests
 from evaluation.report.find_inputs import find_inputs
@@ -29,7 +30,7 @@ def write_noise(folder: Path, number: int, size: tuple[int, int] = (320, 240)) -
 
 @pytest.mark.parametrize("limit", [400_000, 100_000, 60_000])
 def test_thumbnails_stay_below_the_limit_and_use_it(tmp_path: Path, limit: int) -> None:
-    uses = {write_noise(tmp_path, number): 1 + number % 3 for number in range(12)}
+    uses: dict[ImagesFolder, int] = {write_noise(tmp_path, number): 1 + number % 3 for number in range(12)}
     made = make_thumbnails(uses, max_characters=limit)
     size = sum(len(made[file].uri) * times for file, times in uses.items())
     assert limit / 4 < size <= limit
@@ -45,7 +46,7 @@ def test_thumbnail_keeps_proportions_and_is_upright(tmp_path: Path) -> None:
 
 def test_unreadable_pictures_are_left_empty_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    uses = {tmp_path / "broken.jpg": 2, tmp_path / "gone.jpg": 1, write_noise(tmp_path, 0): 1}
+    uses: dict[ImagesFolder, int] = {tmp_path / "broken.jpg": 2, tmp_path / "gone.jpg": 1, write_noise(tmp_path, 0): 1}
     made = make_thumbnails(uses)
     assert [made[file] == UNREADABLE for file in uses] == [True, True, False]
     assert "2 of 3 pictures cannot be opened" in caplog.text

@@ -1,0 +1,156 @@
+"""Cost of reading images through stores: a folder against plain reads, a slow server against one request at a time.
+
+`python benchmarks/image_stores.py WORK` writes JPEGs into WORK, and has both sides read the same few in turn. Images of
+a folder are decoded, as in training and in extraction; they are in the system's cache, and processor time is compared,
+so that other processes disturb little. The server is in a process of its own, on this machine, and waits 20 ms before
+each answer; its images are not decoded, and wall time is compared.
+"""
+
+import argparse
+import multiprocessing
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+from measure import machine, note, table
+from PIL import Image
+
+from data_manifest.images.image_store import store_of
+from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
+from data_manifest.images.open_picture import as_shown, open_picture
+from evaluation.descriptors.open_image import decode_image as decode_for_extraction
+from training.data.image_files import decode_image as decode_for_training
+
+TURNS, BATCH, DELAY_S = 6, 32, 0.02
+PAIR = 4  # images that both sides read in turn
+SIDE = 512
+Reads = Callable[[list[str]], None]  # reads images by name
+
+
+def write_images(folder: Path, count: int) -> list[str]:
+    """Write JPEGs of noise, unless they are there; return their names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [f"{number}.jpg" for number in range(count)]
+    for number, name in enumerate(names):
+        if not (folder / name).exists():
+            noise = np.random.default_rng(number).integers(0, 256, (SIDE // 8, SIDE // 8, 3), np.uint8)
+            Image.fromarray(noise).resize((SIDE, SIDE)).save(folder / name)
+    return names
+
+
+def plainly_for_training(folder: Path, names: Iterable[str]) -> None:
+    """Read and decode images one by one with `Path.read_bytes`."""
+    for name in names:
+        decode_for_training((folder / name).read_bytes(), folder / name)
+
+
+def plainly_for_extraction(folder: Path, names: Iterable[str]) -> None:
+    """Have Pillow read and decode images one by one."""
+    for name in names:
+        with open_picture(folder / name) as image:
+            as_shown(image)
+
+
+def through_store(decode: Callable[..., object], folder: ImagesFolder, names: list[str], batch: int = BATCH) -> None:
+    """Read images in batches through the store of their folder, and decode them."""
+    for begin in range(0, len(names), batch):
+        some = names[begin : begin + batch]
+        for name, content in zip(some, store_of(folder).read(some), strict=True):
+            decode(content, folder / name)
+
+
+def keep(content: bytes | OSError, path: ImagesFolder) -> None:
+    """Check that an image was read, instead of decoding it.
+
+    Raises:
+        OSError: It was not.
+    """
+    if isinstance(content, OSError):
+        raise content
+
+
+def compare(
+    what: str, plain: Reads, ours: Reads, batches: Iterable[list[str]], clock: Callable[[], float]
+) -> tuple[str, ...]:
+    """Return a row: images per second of both sides, and the ratio of their times in pairs, one per batch."""
+    took: list[tuple[float, float]] = []
+    for number, names in enumerate(batches):
+        times = {
+            side: _seconds(partial(side, names), clock) for side in ((plain, ours) if number % 2 else (ours, plain))
+        }
+        took.append((times[plain] / len(names), times[ours] / len(names)))
+    note(f"{what}: {len(took)} pairs")
+    ratios = statistics.quantiles((our / each for each, our in took), n=10)
+    rates = (f"{1 / statistics.median(each):,.0f}" for each in zip(*took, strict=True))
+    return what, *rates, f"{ratios[4]:.2f} ({ratios[0]:.2f} to {ratios[8]:.2f})"
+
+
+def _seconds(side: Callable[[], None], clock: Callable[[], float]) -> float:
+    began = clock()
+    side()
+    return clock() - began
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 2 * BATCH
+
+
+class _Slow(SimpleHTTPRequestHandler):
+    protocol_version, disable_nagle_algorithm = "HTTP/1.1", True  # keeps connections, and sends at once
+
+    def do_GET(self) -> None:
+        time.sleep(DELAY_S)
+        super().do_GET()
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+def serve(folder: Path, port: "multiprocessing.Queue[int]") -> None:
+    """Serve a folder slowly, until the process is terminated."""
+    server = _Server(("127.0.0.1", 0), partial(_Slow, directory=str(folder)))
+    port.put(server.server_port)
+    server.serve_forever()
+
+
+def measure_all(work: Path, count: int) -> str:
+    """Return the table."""
+    names, port = write_images(work / "images", count), multiprocessing.Queue()
+    server = multiprocessing.Process(target=serve, args=(work / "images", port), daemon=True)
+    server.start()
+    folder, url = work / "images", ImagesUrl.parse(f"http://127.0.0.1:{port.get()}")
+    rows, few = [], [names[begin : begin + PAIR] for _ in range(TURNS) for begin in range(0, count, PAIR)]
+    for what, plain, decode in (
+        ("folder, as in training", plainly_for_training, decode_for_training),
+        ("folder, as in extraction", plainly_for_extraction, decode_for_extraction),
+    ):
+        sides = partial(plain, folder), partial(through_store, decode, folder)
+        rows.append(compare(what, *sides, few, time.process_time))
+    one, many = (partial(through_store, keep, url, batch=batch) for batch in (1, BATCH))
+    what = f"server with {DELAY_S * 1000:.0f} ms, one at a time against {BATCH}"
+    rows.append(compare(what, one, many, [names[: 4 * BATCH]] * TURNS, time.perf_counter))
+    server.terminate()
+    titles = (
+        f"{count:,} images of {SIDE} x {SIDE}",
+        "plain, images/s",
+        "store, images/s",
+        "time, store / plain: median (10 to 90 %)",
+    )
+    return table(titles, rows)
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--images", type=int, default=200)
+    options = parser.parse_args()
+    print(machine(), "", measure_all(options.work.resolve(), options.images), sep="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""List the objects of a bucket, and find their states: sizes, modification times and ETags."""
+
+import functools
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from data_manifest.images.hidden import is_hidden
+from data_manifest.images.images_folder import ImagesUrl
+from data_manifest.images.object_store import REQUESTS, ask, client_of
+from data_manifest.progress import Progress
+from data_manifest.store.files import TemporaryFile
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+
+MAX_HEADS = 5_000  # images whose states are requested one by one; for more, the folder is listed
+OBJECTS_AT_A_TIME = 1_000  # as in the answers of S3
+STATES = {"hash": pl.UInt64, "bytes": pl.Int64, "modified_ns": pl.Int64}  # 24 bytes per object, without its path
+NS = 1_000_000_000
+NEWLINES = str.maketrans("\r\n", "\0\0")
+State = tuple[int | None, int | None]
+
+
+@dataclass(frozen=True)
+class ObjectListing:
+    """The objects below a URL.
+
+    Args:
+        file: Their relative paths, one per line.
+        states: Their states by the hash of the path, as `STATES`.
+    """
+
+    file: TemporaryFile
+    states: pl.DataFrame
+
+
+@functools.cache
+def list_objects(folder: ImagesUrl) -> ObjectListing:
+    """Return the objects below a URL as they were when this process first listed them.
+
+    Raises:
+        StoreError: It cannot be listed.
+    """
+    return ask(folder.root, folder.key, lambda: _list_objects(folder))
+
+
+def _list_objects(folder: ImagesUrl) -> ObjectListing:
+    file, parts = TemporaryFile(), list[pl.DataFrame]()
+    with Progress(f"listing {folder}", None, "objects") as progress, file.path.open("wb") as lines:
+        for objects in _pages(folder):
+            paths = pl.Series([each["path"][len(folder.key) :].lstrip("/") for each in objects], dtype=pl.String)
+            sizes, times = zip(*map(_state, objects), strict=True)
+            parts.append(pl.DataFrame(dict(zip(STATES, (paths.hash(), sizes, times), strict=True)), STATES))
+            lines.writelines(path.translate(NEWLINES).encode() + b"\n" for path in paths)
+            progress.advance(len(objects))
+    return ObjectListing(file, pl.concat(parts or [pl.DataFrame(schema=STATES)]).unique("hash"))
+
+
+def _pages(folder: ImagesUrl, chunk_size: int = OBJECTS_AT_A_TIME) -> Iterator[Sequence["ObjectMeta"]]:
+    yield from client_of(folder.root).list(folder.key or None, chunk_size=chunk_size)
+
+
+def first_object(folder: ImagesUrl) -> str:
+    """Return the name of an object below a URL that is not hidden; empty if there is none or it cannot be listed.
+
+    Raises:
+        StoreError: The store does not answer.
+    """
+
+    def first() -> str:
+        names = (each["path"].rpartition("/")[2] for page in _pages(folder) for each in page)
+        return next((name for name in names if not is_hidden(name.encode())), "")
+
+    return ask(folder.root, folder.key, first) if folder.can_list else ""
+
+
+def object_states(folder: ImagesUrl, paths: Sequence[str], progress: Progress | None = None) -> list[State]:
+    """Return size and modification time in ns of each object, None if it is missing.
+
+    Below whole seconds, the time is a hash of the ETag: stores count seconds, and ETags change with the content.
+
+    Args:
+        folder: The URL that the paths are relative to.
+        paths: The paths.
+        progress: Advanced by each object.
+
+    Raises:
+        StoreError: The store does not answer.
+    """
+    if folder.can_list and len(paths) > MAX_HEADS:
+        wanted = pl.DataFrame({"hash": pl.Series(paths, dtype=pl.String).hash()})
+        found = wanted.join(list_objects(folder).states, on="hash", how="left", maintain_order="left")
+        if progress is not None:
+            progress.advance(len(found))
+        return found.select("bytes", "modified_ns").rows()
+    states = list[State]()
+    with ThreadPoolExecutor(REQUESTS) as threads:
+        for state in threads.map(functools.partial(_head, folder), paths):
+            states.append(state)
+            if progress is not None:
+                progress.advance()
+    return states
+
+
+def _head(folder: ImagesUrl, path: str) -> State:
+    key, client = (folder / path).key, client_of(folder.root)
+    try:
+        return _state(ask(folder.root, key, lambda: client.head(key)))
+    except FileNotFoundError:
+        return None, None
+
+
+def _state(found: "ObjectMeta") -> tuple[int, int]:
+    etag = (found["e_tag"] or "").removeprefix("W/").strip('"')
+    return found["size"], int(found["last_modified"].timestamp()) * NS + zlib.crc32(etag.encode()) % NS

@@ -1,0 +1,129 @@
+"""Images in a bucket or on a web server, read with obstore."""
+
+import functools
+import itertools
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from data_manifest.errors import StoreError, UserError
+from data_manifest.images.images_folder import ImagesUrl
+
+if TYPE_CHECKING:
+    import obstore.store
+
+REQUESTS = 32  # at the same time, per process
+RETRY: dict[str, Any] = {  # of timeouts, resets, 429 and 5xx
+    "max_retries": 30,
+    "retry_timeout": timedelta(minutes=3),
+    "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=15), "base": 2},
+}
+# A reset within an answer, which obstore repeats only for objects with ETags, from servers that send parts of them.
+INTERRUPTED = ("kind: Interrupted", "Content-Range header not present")
+MAX_INTERRUPTED, INTERRUPTED_WAIT_S = 6, 0.2  # the wait doubles each time
+NO_CREDENTIALS = ("169.254.169.254", "Account must be specified")  # it looks for those of a cloud machine
+VARIABLES = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (public bucket: AWS_SKIP_SIGNATURE=true)",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS (public bucket: GOOGLE_SKIP_SIGNATURE=true)",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY (public container: AZURE_SKIP_SIGNATURE=true)",
+}
+CREDENTIALS = re.compile(r"(AWS|GOOGLE|AZURE)_\w*(KEY|TOKEN|CREDENTIAL|SKIP_SIGNATURE|ACCOUNT|ROLE)")
+Answer = TypeVar("Answer")
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """Images below a URL. Each process that reads makes its own client."""
+
+    folder: ImagesUrl
+
+    def __post_init__(self) -> None:
+        import_obstore()
+
+    def read(self, paths: Sequence[str]) -> Iterator[bytes | OSError]:
+        """Yield the content of each image, or FileNotFoundError; up to `REQUESTS` are read at the same time."""
+        keys = [(self.folder / path).key for path in paths]
+        with ThreadPoolExecutor(max(1, min(REQUESTS, len(keys)))) as threads:
+            yield from threads.map(functools.partial(_get, self.folder.root), keys)
+
+
+def _get(root: str, key: str) -> bytes | OSError:
+    client = client_of(root)
+    try:
+        return bytes(ask(root, key, lambda: client.get(key).bytes()))
+    except FileNotFoundError:
+        return FileNotFoundError(f"no such object: {root}/{key}")
+
+
+def ask(root: str, key: str, request: Callable[[], Answer]) -> Answer:
+    """Return the answer to a request; errors of the network are retried for up to 3 minutes.
+
+    Raises:
+        FileNotFoundError: There is no such object.
+        StoreError: The store does not answer, or refuses.
+    """
+    from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+
+    for attempt in itertools.count():
+        try:
+            return request()
+        except UserError:  # a ValueError too
+            raise
+        except (PermissionDeniedError, UnauthenticatedError) as error:
+            raise StoreError(
+                f"{root}/{key}: permission denied, or no such object. Check {_variables(root)}, and that these may "
+                "read and list."
+            ) from error
+        except ValueError as error:  # such as an empty part of a path
+            raise FileNotFoundError(str(error).partition("\n")[0]) from error
+        except BaseError as error:
+            is_interrupted = any(each in str(error) for each in INTERRUPTED)
+            if not is_interrupted or attempt == MAX_INTERRUPTED:
+                raise StoreError(_explain(root, key, str(error))) from error
+            time.sleep(INTERRUPTED_WAIT_S * 2**attempt)
+    raise AssertionError("unreachable")
+
+
+def _explain(root: str, key: str, error: str) -> str:
+    if any(each in error for each in NO_CREDENTIALS):
+        return f"{root}/{key}: no credentials. Set {_variables(root)}."
+    reason = re.sub(r"\?\S+", "", error.partition("\n")[0])  # a query may hold a signature
+    return f"{root}/{key}: cannot be read ({reason}). Check the network and the store, then run the same command again."
+
+
+def _variables(root: str) -> str:
+    return VARIABLES.get(root.partition(":")[0], "the server's permissions")
+
+
+def client_of(root: str) -> "obstore.store.ObjectStore":
+    """Return this process's client of a bucket or web server."""
+    return _client(root, os.getpid())
+
+
+@functools.cache
+def _client(root: str, process: int) -> "obstore.store.ObjectStore":
+    import_obstore()
+    from obstore.store import from_url
+
+    if root.partition(":")[0] in VARIABLES and not any(map(CREDENTIALS.match, os.environ)):
+        logger.info("%s: no credentials in the environment, trying those of this machine", root)
+    options = {"allow_http": True}  # for http:// in the URL or in AWS_ENDPOINT_URL
+    try:
+        return from_url(root, client_options=options, retry_config=RETRY)  # type: ignore[call-overload, no-any-return]
+    except Exception as error:  # obstore raises several kinds, such as for a missing account
+        raise StoreError(_explain(root, "", str(error))) from error
+
+
+def import_obstore() -> None:
+    """Raise UserError if the optional package is missing."""
+    try:
+        import obstore  # noqa: F401
+    except ImportError as error:
+        raise UserError("Images at a URL need an extra package: pip install obstore") from error
