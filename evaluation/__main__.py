@@ -14,6 +14,7 @@ from evaluation.settings import EXACT, HNSW, IVFPQ
 
 if TYPE_CHECKING:
     from evaluation.descriptors.trained_model import TrainedModel
+    from evaluation.localization.localize import Localizer
 
 DATABASE = "folder of an evaluation (artifacts/evaluation/<data set>) or of descriptors, whose database is searched"
 logger = logging.getLogger(__name__)
@@ -33,15 +34,22 @@ def add_localize(parser: argparse.ArgumentParser) -> None:
     parser.description = "Show where photos were taken: the database images that look most like each."
     add = parser.add_argument
     add("photos", nargs="+", type=Path, metavar="PHOTO", help="a photo, or a folder of photos")
-    text = "folder of a training (artifacts/training/<data set>), a weights file, or an official name (ResNet50-512)"
-    add("--model", required=True, metavar="MODEL", help=text)
-    add("--database", type=Path, required=True, metavar="PATH", help=DATABASE)
+    add_database(parser)
     add("--top", type=at_least_one, default=5, metavar="N", help="matches to show per photo [%(default)s]")
     text = "give no position to photos below this certainty, 0 to 1: the share of equally certain test queries whose "
     text += "first match is correct; the database must be evaluated with this model"
     add("--min-certainty", type=share, metavar="SHARE", help=text)
     add("--format", choices=("table", "json", "geojson"), default="table", help="output format [%(default)s]")
     add("--panel", type=Path, metavar="FILE", help="draw photos and matches to this image, as in out.png")
+    parser.set_defaults(run=localize)
+
+
+def add_database(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of a model and a database to localize photos in."""
+    add = parser.add_argument
+    text = "folder of a training (artifacts/training/<data set>), a weights file, or an official name (ResNet50-512)"
+    add("--model", required=True, metavar="MODEL", help=text)
+    add("--database", type=Path, required=True, metavar="PATH", help=DATABASE)
     add(
         "--index",
         choices=(EXACT, IVFPQ, HNSW),
@@ -52,29 +60,19 @@ def add_localize(parser: argparse.ArgumentParser) -> None:
     add("--device", default="auto", metavar="TEXT", help=text)
     text = "processes that load images to be embedded; 0: none [%(default)s]"
     add("--num-workers", type=int, default=8, metavar="N", help=text)
-    parser.set_defaults(run=localize)
 
 
 def localize(options: argparse.Namespace, model: "TrainedModel | None" = None) -> int:
     """Show where photos were taken, by a model or that of the options; return 1 if a photo cannot be opened."""
     photos = find_photos(options.photos)
     with working("loading PyTorch and faiss"):
-        from evaluation.descriptors.trained_model import find_model
-        from evaluation.localization.find_database import find_database
-        from evaluation.localization.localize import Localizer
         from evaluation.localization.panel import check_panel, draw_panel
         from evaluation.localization.show_located import show, terminal_width
 
     if options.panel is not None:
         check_panel(options.panel)
-    if model is None:
-        with working("loading the model"):
-            model = find_model(options.model)
-    database = find_database(
-        options.database, model, options.index, device=options.device, num_workers=options.num_workers
-    )
-    with working("loading the database"):
-        localizer = Localizer(model, database)
+    localizer = load_localizer(options, model)
+    database = localizer.database
     with working(f"localizing {len(photos):,} photos"):
         located = localizer.localize(photos, options.top, options.min_certainty)
     print(show(located, options.format, terminal_width()))
@@ -83,6 +81,27 @@ def localize(options: argparse.Namespace, model: "TrainedModel | None" = None) -
     if options.panel is not None:
         draw_panel(located, database.images.images_folder, options.panel)
     return int(any(photo.error is not None for photo in located))
+
+
+def load_localizer(options: argparse.Namespace, model: "TrainedModel | None" = None) -> "Localizer":
+    """Return the localizer of the flags of `add_database`, with progress; `model` replaces that of the flags.
+
+    Raises:
+        UserError: There is no such model or database, or they cannot be read.
+    """
+    with working("loading PyTorch and faiss"):
+        from evaluation.descriptors.trained_model import find_model
+        from evaluation.localization.find_database import find_database
+        from evaluation.localization.localize import Localizer
+
+    if model is None:
+        with working("loading the model"):
+            model = find_model(options.model)
+    database = find_database(
+        options.database, model, options.index, device=options.device, num_workers=options.num_workers
+    )
+    with working("loading the database"):
+        return Localizer(model, database)
 
 
 def add_pairs(parser: argparse.ArgumentParser) -> None:

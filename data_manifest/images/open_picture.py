@@ -4,6 +4,7 @@ Training and evaluation share these rules.
 """
 
 import io
+from collections.abc import Collection
 from pathlib import Path
 from typing import IO
 
@@ -21,8 +22,12 @@ TURNS = {
 }
 
 
-def open_picture(source: Path | str | bytes | IO[bytes]) -> Image.Image:
+def open_picture(source: Path | str | bytes | IO[bytes], formats: Collection[str] | None = None) -> Image.Image:
     """Open an image file or its bytes, including HEIC if the extra `heif` is installed.
+
+    Args:
+        source: The path of the file, or the opened file.
+        formats: Formats of Pillow to try; all by default.
 
     Raises:
         UnidentifiedImageError: The file is not an image, or is HEIC and the extra is missing.
@@ -30,7 +35,7 @@ def open_picture(source: Path | str | bytes | IO[bytes]) -> Image.Image:
     """
     with_heif = can_read_heif()
     try:
-        return Image.open(source)
+        return Image.open(source, formats=None if formats is None else list(formats))
     except UnidentifiedImageError as error:
         if not with_heif and is_heif(source):
             raise UnidentifiedImageError(NEEDS_HEIF) from None

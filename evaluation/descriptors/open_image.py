@@ -71,13 +71,18 @@ def decode_image(
         if isinstance(content, OSError):
             raise content
         with open_picture(io.BytesIO(content)) as image:
-            if min_side is not None:
-                image.draft(None, (min_side, min_side))
-            return as_shown(image, mode)
+            return decoded(image, mode, min_side)
     except Exception as error:  # Pillow's decoders raise many types, such as SyntaxError and struct.error
         if str(error) == NEEDS_HEIF:
             raise UserError(f"{path} cannot be opened. {NEEDS_HEIF}") from error
         raise UserError(f"{path} cannot be opened as an image ({error}). Fix or remove the file") from error
+
+
+def decoded(image: Image.Image, mode: str = "RGB", min_side: int | None = None) -> Image.Image:
+    """Return an opened image decoded and upright, as `open_image` does; Pillow's decoders raise many types."""
+    if min_side is not None:
+        image.draft(None, (min_side, min_side))
+    return as_shown(image, mode)
 
 
 def resize(

@@ -2,15 +2,18 @@
 
 import contextlib
 import dataclasses
+import functools
 import io
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 import utm
+from PIL import Image
 from torch import Tensor
 
 from data_manifest.errors import StoreError, UserError
@@ -29,53 +32,20 @@ from evaluation.descriptors.trained_model import TrainedModel
 from evaluation.localization.calibration import Calibration, Certainty
 from evaluation.localization.find_database import Database
 from evaluation.localization.find_photos import no_photo
+from evaluation.localization.located import Located, Match, refuse
 from evaluation.metrics.certainty import CALIBRATED, RANKS, certainties
 from evaluation.metrics.positives import Positions, distances_m
 from evaluation.search.build_index import open_index, search_index
 from evaluation.search.exact_search import Float32s, Rows, search
 from evaluation.search.find_matches import cosine_similarities
+from evaluation.settings import METRES
 from training.network.device import resolve_device
 from training.network.preprocessing import preprocessing_of
 
-
-@dataclasses.dataclass(frozen=True)
-class Match:
-    """A database image that looks like a photo; None for what is unknown."""
-
-    rank: int
-    score: float  # cosine similarity
-    latitude: float | None
-    longitude: float | None
-    utm_east: float
-    utm_north: float
-    heading: float | None
-    year: int | None
-    path: str
-    changed: bool = False  # the image file changed after it was embedded
-    distance_m: float | None = None  # from the best match; None in another UTM zone
-
-
-COMPUTED = ("rank", "score", "changed", "distance_m")
+COMPUTED = ("rank", "score", "changed", "distance_m", "row")
 FROM_MANIFEST = [field.name for field in dataclasses.fields(Match) if field.name not in COMPUTED]
 MAX_CHECKED = 100  # database images checked for an unchanged one, whose size photos are reduced to
 logger = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class Located:
-    """A photo and its best matches, or the error of opening it.
-
-    `spread_m` is the largest distance between two of the matches; small values suggest that they are correct. None if
-    they are in different UTM zones. `certainty` is None without an evaluation to calibrate it on. A photo that is
-    `refused`, as it is not certain enough, has no matches.
-    """
-
-    photo: str
-    matches: tuple[Match, ...] = ()
-    spread_m: float | None = None
-    certainty: Certainty | None = None
-    refused: str | None = None
-    error: str | None = None
 
 
 class Localizer:
@@ -84,15 +54,15 @@ class Localizer:
     def __init__(self, model: TrainedModel, database: Database) -> None:
         self._device = resolve_device(database.extraction.device)
         self._network = fuse_conv_bn(model.network.eval(), self._device)
-        self.database, self._table = database, database.images.read()
+        self.database, self.images = database, database.images.read()  # a row per database image
         self._descriptors = open_descriptors(database.descriptors)
-        self._positions = Positions.from_manifest(self._table)
+        self._positions = Positions.from_manifest(self.images)
         self._index = open_index(database.index) if database.index else None
         self._calibration = Calibration.read(database.evaluation) if database.evaluation else None
         if self._calibration:
-            self._places = Positions.from_manifest(self._table, self._calibration.threshold.unit)
+            self._places = Positions.from_manifest(self.images, self._calibration.threshold.unit)
         states = read_table(database.descriptors, FILES, list(STATE[1:]))
-        self._states = states.insert_column(0, self._table["path"])
+        self._states = states.insert_column(0, self.images["path"])
         self._shorter_side = database.extraction.resized_to or self._side_of_database()
 
     def localize(self, photos: Iterable[Path], top: int = 5, min_certainty: float | None = None) -> list[Located]:
@@ -105,33 +75,86 @@ class Localizer:
         """
         if top < 1:
             raise UserError(f"top = {top}: must be at least 1")
-        if min_certainty is not None and self._calibration is None:
+        if min_certainty is not None and not self.is_calibrated:
             raise UserError(f"--min-certainty {min_certainty:g}: {self.database.uncalibrated}")
-        located = [_refuse(self._localize(photo, top), min_certainty) for photo in photos]
+        located = [self._localize(photo, top, min_certainty) for photo in photos]
         shown = {match.path: match.changed for photo in located for match in photo.matches}
         if changed := sum(shown.values()):
             text = "%d of %d database images shown have changed since they were embedded. Run EvaluateCosPlace again"
             logger.warning(text, changed, len(shown))
         return located
 
-    def _localize(self, photo: Path, top: int) -> Located:
+    def _localize(self, photo: Path, top: int, min_certainty: float | None) -> Located:
         if not photo.is_file():
             return Located(str(photo), error=no_photo(photo))
         try:
-            pixels = self._read(photo)
+            pixels = self.read(functools.partial(open_image, photo))
         except UserError as error:
             return Located(str(photo), error=str(error))
-        query = embed(self._network, pixels[None], self._device, self.database.extraction.precision)
-        k = max(top, RANKS)
+        rows, scores = self.search([pixels], top)
+        return self.locate(str(photo), rows[0], scores[0], top, min_certainty)
+
+    @property
+    def dimensions(self) -> int:
+        """Values per descriptor."""
+        return int(self._descriptors.shape[1])
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether photos have a certainty."""
+        return self._calibration is not None
+
+    @property
+    def radius_m(self) -> float | None:
+        """How near a correct first match is, in metres; None if certainties are not calibrated, or in frames."""
+        threshold = self._calibration and self._calibration.threshold
+        return threshold.value if threshold and threshold.unit == METRES else None
+
+    def read(self, open_photo: Callable[[str, int], Image.Image]) -> Tensor:
+        """Return a photo at the scale of the database images, uint8 [channels, h, w]; safe to call from threads.
+
+        Args:
+            open_photo: Opens it in a mode of Pillow; its shorter side may be reduced to a number of pixels.
+
+        Raises:
+            UserError: `open_photo` did.
+        """
+        preprocessing, rule = preprocessing_of(self._network), size_rule_of(self._network)
+        image = open_photo(preprocessing.mode, self._shorter_side)
+        is_larger = rule.exact is None and min(image.size) > self._shorter_side  # a phone's has many times the pixels
+        shorter_side = self._shorter_side if is_larger else self.database.extraction.resized_to
+        return to_tensor(resize(image, shorter_side, preprocessing.interpolation, rule))
+
+    def search(self, photos: Sequence[Tensor], top: int = 1) -> tuple[Rows, Float32s]:
+        """Return the database rows most like each photo and their cosine similarities [num_photos, k], best first.
+
+        k is `RANKS`, or `top` if it is larger; fewer in a small database. Photos of one shape are embedded together.
+        """
+        queries, k = self._embed(photos), max(top, RANKS)
         if self._index is None:
-            rows = search(self._descriptors, query, k)[1]
+            rows = search(self._descriptors, queries, k)[1]
         else:
-            rows = search_index(self._index, self._descriptors, query, k)[1]
-        scores = cosine_similarities(query, self._descriptors, rows)
-        certainty, rows, scores = self._certainty_of(rows, scores), rows[:, :top], scores[0, :top]
-        images = self._table[rows[0]].select(*FROM_MANIFEST, "utm_zone", hemisphere()).to_dicts()
-        changed = self._changed_among(rows[0])
-        apart = distances_m(self._positions, rows[0][:, None], self._positions, rows)
+            rows = search_index(self._index, self._descriptors, queries, k)[1]
+        return rows, cosine_similarities(queries, self._descriptors, rows)
+
+    def _embed(self, photos: Sequence[Tensor]) -> Float32s:
+        by_shape: dict[torch.Size, list[int]] = {}
+        for number, photo in enumerate(photos):
+            by_shape.setdefault(photo.shape, []).append(number)
+        groups, precision = list(by_shape.values()), self.database.extraction.precision
+        stacks = [torch.stack([photos[number] for number in group]) for group in groups]
+        embedded = [embed(self._network, stack, self._device, precision) for stack in stacks]
+        return np.concatenate(embedded)[np.argsort(np.concatenate(groups))]
+
+    def locate(
+        self, photo: str, rows: Rows, scores: Float32s, top: int = 5, min_certainty: float | None = None
+    ) -> Located:
+        """Return a photo with the `top` best of its matches, given by `search` as rows and scores [k]."""
+        certainty = self._certainty_of(rows[None], scores[None])
+        rows, scores = rows[:top], scores[:top]
+        images = self.images[rows].select(*FROM_MANIFEST, "utm_zone", hemisphere()).to_dicts()
+        changed = self._changed_among(rows)
+        apart = distances_m(self._positions, rows[:, None], self._positions, rows[None])
         matches = [
             Match(
                 rank + 1,
@@ -139,10 +162,11 @@ class Localizer:
                 **_with_latitude(**image),
                 changed=image["path"] in changed,
                 distance_m=_finite(apart[0, rank]),
+                row=int(rows[rank]),
             )
             for rank, image in enumerate(images)
         ]
-        return Located(str(photo), tuple(matches), _finite(apart.max()), certainty)
+        return refuse(Located(photo, tuple(matches), _finite(apart.max()), certainty), min_certainty)
 
     def _certainty_of(self, rows: Rows, scores: Float32s) -> Certainty | None:
         """Return the certainty of a photo with these matches [1, k]; None if it is not calibrated."""
@@ -164,7 +188,7 @@ class Localizer:
 
     def _side_of_database(self) -> int:
         """Return the shorter side in pixels of the first database image that has not changed."""
-        first = self._table["path"].head(MAX_CHECKED)
+        first = self.images["path"].head(MAX_CHECKED)
         changed = first.is_in(self._changed_among(np.arange(len(first))))
         path = self.database.images.images_folder / str(first[0] if changed.all() else first.filter(~changed)[0])
         try:
@@ -172,25 +196,6 @@ class Localizer:
                 return min(image.size)
         except OSError as error:
             raise UserError(f"{path} cannot be opened ({error}). Check whether the database's images moved") from error
-
-    def _read(self, photo: Path) -> Tensor:
-        """Return a photo at the scale of the database images: a phone's has many times their pixels."""
-        preprocessing, rule = preprocessing_of(self._network), size_rule_of(self._network)
-        image = open_image(photo, preprocessing.mode, min_side=self._shorter_side)
-        is_larger = rule.exact is None and min(image.size) > self._shorter_side
-        shorter_side = self._shorter_side if is_larger else self.database.extraction.resized_to
-        return to_tensor(resize(image, shorter_side, preprocessing.interpolation, rule))
-
-
-def _refuse(photo: Located, min_certainty: float | None) -> Located:
-    """Return a photo without its matches if it is not certain enough."""
-    if min_certainty is None or photo.certainty is None:
-        return photo
-    if photo.certainty.percent / 100 >= min_certainty:  # 100 * 0.56 is more than 56
-        return photo
-    return Located(
-        photo.photo, certainty=photo.certainty, refused=f"not certain enough ({photo.certainty.percent:.3g} %)"
-    )
 
 
 def _finite(distance: float) -> float | None:

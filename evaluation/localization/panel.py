@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from data_manifest.errors import StoreError, UserError
 from data_manifest.images.images_folder import ImagesFolder
 from evaluation.descriptors.open_image import open_image
-from evaluation.localization.localize import Located, Match
+from evaluation.localization.located import Located, Match
 from evaluation.localization.show_located import CHANGED, spread
 
 SIDE, GAP, LINE = 240, 12, 18  # pixels

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from data_manifest.inspect.bars import table
-from evaluation.localization.localize import Located, Match
+from evaluation.localization.located import Located, Match
 
 CHANGED = "changed since it was embedded"
 TITLES = ("", "score", "metres", "latitude", "longitude", "heading", "year", "image")
@@ -22,7 +22,7 @@ def show(located: Sequence[Located], form: str, width: int | None = None) -> str
     if form == "json":
         return json.dumps([dataclasses.asdict(each) for each in located], indent=2)
     if form == "geojson":
-        features = [feature for photo in located for feature in _features(photo)]
+        features = [feature for photo in located for feature in features_of(photo)]
         return json.dumps({"type": "FeatureCollection", "features": features}, indent=2)
     return "\n\n".join(_as_table(photo, width) for photo in located)
 
@@ -82,7 +82,7 @@ def spread(photo: Located) -> str:
     return f"the best {count} are within {photo.spread_m:,.0f} m of each other"
 
 
-def _features(photo: Located) -> list[dict[str, Any]]:
+def features_of(photo: Located) -> list[dict[str, Any]]:
     """Return a GeoJSON feature per match, or one without a point for a refused photo."""
     certainty = photo.certainty and dataclasses.asdict(photo.certainty)
     facts = {"photo": photo.photo, "spread_m": photo.spread_m, "certainty": certainty, "refused": photo.refused}

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from data_manifest.errors import UserError
-from evaluation.localization.localize import Located, Match
+from evaluation.localization.located import Located, Match
 from evaluation.localization.panel import check_panel, draw_panel
 
 

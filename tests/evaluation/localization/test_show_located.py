@@ -2,7 +2,7 @@ import dataclasses
 import json
 
 from evaluation.localization.calibration import Certainty
-from evaluation.localization.localize import Located, Match
+from evaluation.localization.located import Located, Match
 from evaluation.localization.show_located import CHANGED, show, spread
 
 UNKNOWN = Match(1, 0.5, None, None, 5e5, 4e6, None, None, "a.jpg", changed=True)
