@@ -183,6 +183,14 @@ COMMANDS: dict[str, TaskCommand | FunctionCommand] = {
             "--model ResNet50-512 --database artifacts/evaluation/my-town-test-queries photo.jpg --format geojson",
         ),
     ),
+    "serve": FunctionCommand(
+        "serve a page and an HTTP API that show where photos were taken",
+        "luigi_tasks.photos",
+        (
+            "--model artifacts/training/my-town-train --database photos/",
+            "--model ResNet50-512 --database artifacts/evaluation/my-town-test-queries --port 8001",
+        ),
+    ),
     "methods": FunctionCommand(
         "list methods of others, to be evaluated like a model",
         "methods.list_methods",

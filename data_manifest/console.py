@@ -13,7 +13,7 @@ from types import TracebackType
 from data_manifest.errors import StoreError, UserError
 
 ExceptHook = Callable[[type[BaseException], BaseException, TracebackType | None], object]
-LOGGERS = ("data_manifest", "pipeline", "training", "evaluation", "methods", "luigi_tasks")
+LOGGERS = ("data_manifest", "pipeline", "training", "evaluation", "methods", "serve", "luigi_tasks")
 LUIGI_LOGGER = "luigi-interface"
 SYSTEM_LIMITS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)  # fixed outside the program
 # Between two errors of a chain in Python's tracebacks.

@@ -13,7 +13,7 @@ import pytest
 
 from tests.helpers import ROOT
 
-PACKAGES = ("data_manifest", "pipeline", "training", "evaluation", "export", "methods")
+PACKAGES = ("data_manifest", "pipeline", "training", "evaluation", "export", "methods", "serve")
 DRAWING = {"matplotlib", "mpl_toolkits", "jinja2", "markupsafe"}
 TABLES = {"numpy", "polars", "pyarrow"}
 ALLOWED = {
@@ -40,6 +40,10 @@ ALLOWED = {
         *("numpy", "polars"),
     },
     "methods": {"methods", "evaluation", "training", "data_manifest", "torch"},
+    "serve": {
+        *("serve", "evaluation", "data_manifest"),
+        *("fastapi", "starlette", "uvicorn", "torch", "polars", "PIL"),
+    },
 }
 MAX_ENTRIES = 12
 NAMES_OF_EVERY_FOLDER = {"__init__.py", "__main__.py", "settings.py"}
@@ -112,7 +116,7 @@ def test_only_workflows_and_the_command_line_import_luigi_tasks() -> None:
 
 
 def test_later_packages_import_only_the_network_of_training() -> None:
-    for file in (*files_of("evaluation"), *files_of("export"), *files_of("methods")):
+    for file in (*files_of("evaluation"), *files_of("export"), *files_of("methods"), *files_of("serve")):
         for name in imports_of(file):
             assert not is_within(name, "training") or is_within(name, "training.network"), (file, name)
 

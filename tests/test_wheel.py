@@ -58,7 +58,11 @@ def test_commands_run_from_another_folder(installed: Path, tmp_path: Path) -> No
 
 def test_the_demo_and_the_page_are_inside(installed: Path) -> None:
     files = {str(path.relative_to(installed)) for path in installed.rglob("*") if path.is_file()}
-    for folder, pattern in (("cosplace/demo", "*.cfg"), ("evaluation/report/page", "*.[hcj]*s*")):
+    for folder, pattern in (
+        ("cosplace/demo", "*.cfg"),
+        ("evaluation/report/page", "*.[hcj]*s*"),
+        ("serve/page", "*.*"),
+    ):
         expected = {str(path.relative_to(ROOT)) for path in (ROOT / folder).glob(pattern)}
         assert expected
         assert expected <= files

@@ -6,7 +6,7 @@ import re
 from tests.helpers import ROOT
 
 DOC = (ROOT / "docs" / "reference" / "architecture.md").read_text()
-PACKAGES = ("data_manifest", "pipeline", "training", "evaluation", "export", "methods", "luigi_tasks")
+PACKAGES = ("data_manifest", "pipeline", "training", "evaluation", "export", "methods", "serve", "luigi_tasks")
 
 
 def imported_packages(package: str) -> set[str]:

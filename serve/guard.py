@@ -1,0 +1,100 @@
+"""Refuse requests without the token or for another host, and set the headers that protect the page."""
+
+import asyncio
+import hmac
+from collections.abc import Callable, MutableMapping
+from contextlib import suppress
+from typing import Any
+
+from fastapi.responses import JSONResponse
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serve.settings import is_local
+
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "content-security-policy": CSP,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+}
+OPEN = ("/", "/healthz")  # paths that need no token; also those below PAGE
+PAGE = "/page/"
+DRAIN_S = 2.0  # to read the rest of a refused request: a closed connection would hide the answer from its sender
+
+
+class Guard:
+    """ASGI middleware.
+
+    Args:
+        app: The application behind it.
+        token: What requests must carry; None lets all in that name this machine as their host.
+        count: Called with the status of each answer.
+    """
+
+    def __init__(self, app: ASGIApp, token: str | None, count: Callable[[int], None]) -> None:
+        self._app, self._token, self._count = app, token, count
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or pass it on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        body = _Body(scope, receive)
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._count(message["status"])
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("cache-control", "no-store")
+                if not body.is_read:
+                    await body.drain()
+                    headers["connection"] = "close"
+            await send(message)
+
+        refusal = self._refusal(scope["path"], Headers(scope=scope))
+        await (refusal or self._app)(scope, body.receive, send_guarded)
+
+    def _refusal(self, path: str, headers: Headers) -> JSONResponse | None:
+        """Return the answer to a request that is not let in, else None."""
+        if self._token is None:
+            host = headers.get("host", "").rsplit(":", 1)[0] if not headers.get("host", "").endswith("]") else "[::1]"
+            if is_local(host):
+                return None  # other names may be those of a web page that resolves to this machine
+            return JSONResponse({"error": "Open the server by its address on this machine, such as 127.0.0.1"}, 403)
+        if path in OPEN or path.startswith(PAGE):
+            return None
+        given = headers.get("authorization", "").encode("latin-1")
+        if hmac.compare_digest(given, f"Bearer {self._token}".encode()):
+            return None
+        text = "Send the token of the server in the header Authorization: Bearer TOKEN"
+        return JSONResponse({"error": text}, 401, {"www-authenticate": "Bearer"})
+
+
+class _Body:
+    """The body of a request, and whether all of it has been read."""
+
+    def __init__(self, scope: MutableMapping[str, Any], receive: Receive) -> None:
+        headers = Headers(scope=scope)
+        self._receive = receive
+        self.is_read = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+
+    async def receive(self) -> Message:
+        """Return the next message."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            self.is_read = True
+        return message
+
+    async def drain(self) -> None:
+        """Read and drop the rest, for a short time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                while not self.is_read:
+                    await self.receive()

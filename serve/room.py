@@ -1,0 +1,30 @@
+"""Room for a bounded number of things: photos that wait, bytes in memory."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class FullError(Exception):
+    """There is no room left."""
+
+
+class Room:
+    """Counts what is taken, up to a capacity. Used from one thread."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity, self.taken = capacity, 0
+
+    @contextmanager
+    def take(self, amount: int) -> Iterator[None]:
+        """Take an amount while a context lasts.
+
+        Raises:
+            FullError: It does not fit; nothing is taken.
+        """
+        if self.taken + amount > self.capacity:
+            raise FullError
+        self.taken += amount
+        try:
+            yield
+        finally:
+            self.taken -= amount

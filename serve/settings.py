@@ -1,0 +1,142 @@
+"""Settings of the server and its limits, with their flags. Imports neither fastapi nor torch."""
+
+import argparse
+import contextlib
+import errno
+import importlib.util
+import ipaddress
+import os
+import socket
+from dataclasses import dataclass
+from typing import Self
+
+from data_manifest.command_line.command_parser import at_least_one
+from data_manifest.errors import UserError
+
+PACKAGES = ("fastapi", "uvicorn")
+INSTALL = "pip install 'cosplace-pipeline[serve]'"
+LOCALHOST = "127.0.0.1"
+TOKEN_VARIABLE = "COSPLACE_TOKEN"
+MIN_TOKEN = 16  # characters
+MAX_PORT = 65_535
+MB = 1_000_000
+HELD_PHOTOS = 32  # of the largest size, that may be in memory
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the server accepts."""
+
+    photos: int = 16  # per request
+    megabytes: int = 20  # per photo
+    megapixels: int = 80  # per photo
+    queue: int = 64  # photos that wait or are being localized
+    seconds: int = 30  # to receive a request, and to answer it
+
+    @property
+    def photo_bytes(self) -> int:
+        """The largest photo, in bytes."""
+        return self.megabytes * MB
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of all requests that are in memory, at most; one request of the largest size fits."""
+        return max(self.photos, HELD_PHOTOS) * self.photo_bytes
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """Where the server listens, who may use it, and its limits."""
+
+    host: str = LOCALHOST
+    port: int = 8000  # 0: any free port
+    token: str | None = None  # that requests need
+    limits: Limits = Limits()
+
+    @property
+    def url(self) -> str:
+        """The address of the page."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    @classmethod
+    def of(cls, options: argparse.Namespace) -> Self:
+        """Return the settings of the flags.
+
+        Raises:
+            UserError: fastapi or uvicorn is missing, the port is no port, or other machines need no token.
+        """
+        missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+        if missing:
+            raise UserError(f"cosplace serve needs the packages {', '.join(missing)}: {INSTALL}")
+        if not 0 <= options.port <= MAX_PORT:
+            raise UserError(f"--port {options.port}: must be from 0 (any free port) to {MAX_PORT:,}")
+        token = options.token or os.environ.get(TOKEN_VARIABLE) or None
+        if token is None and not is_local(options.host):
+            raise UserError(
+                f"--host {options.host}: other machines can reach it. Pass --token, or set {TOKEN_VARIABLE}, "
+                f"to at least {MIN_TOKEN} characters that are hard to guess"
+            )
+        if token is not None and not (len(token) >= MIN_TOKEN and token.isascii() and token.isprintable()):
+            raise UserError(f"--token: must be at least {MIN_TOKEN} characters of ASCII, not {len(token)}")
+        names = {"photos": "max_photos", "megabytes": "max_megabytes", "megapixels": "max_megapixels"}
+        limits = {field: getattr(options, names.get(field, field)) for field in Limits.__dataclass_fields__}
+        return cls(options.host, options.port, token, Limits(**limits))
+
+
+def add_server(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the server."""
+    add = parser.add_argument
+    add(
+        "--host",
+        default=LOCALHOST,
+        metavar="TEXT",
+        help="address to listen on; others than it need --token [%(default)s]",
+    )
+    add("--port", type=int, default=8000, metavar="N", help="port to listen on; 0: any free one [%(default)s]")
+    text = f"text that requests must carry as `Authorization: Bearer TOKEN`; also read from {TOKEN_VARIABLE}"
+    add("--token", metavar="TEXT", help=text)
+    helps = {
+        "--max-photos": (Limits.photos, "photos per request"),
+        "--max-megabytes": (Limits.megabytes, "size of a photo in MB"),
+        "--max-megapixels": (Limits.megapixels, "size of a photo in millions of pixels"),
+        "--queue": (Limits.queue, "photos that may wait; requests beyond get the status 429"),
+        "--seconds": (Limits.seconds, "time to receive a request, and to answer it"),
+    }
+    for flag, (default, text) in helps.items():
+        add(flag, type=at_least_one, default=default, metavar="N", help=f"{text} [%(default)s]")
+
+
+def is_local(host: str) -> bool:
+    """Return whether only this machine can reach an address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:  # another name
+        return False
+
+
+def listen(settings: ServerSettings) -> socket.socket:
+    """Return a socket bound to the host and port; requests wait until the server runs.
+
+    Raises:
+        UserError: The port is in use or not permitted, or the host is not an address of this machine.
+    """
+    with contextlib.ExitStack() as on_error:
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(
+                settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
+            bound = on_error.enter_context(socket.socket(family, kind, protocol))
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+        except OSError as error:
+            raise _not_bound(settings, error) from error
+        on_error.pop_all()
+    return bound
+
+
+def _not_bound(settings: ServerSettings, error: OSError) -> UserError:
+    if error.errno == errno.EADDRINUSE:
+        return UserError(f"--port {settings.port}: already in use on {settings.host}. Pass another --port")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return UserError(f"--port {settings.port}: not permitted. Pass a --port from 1024")
+    return UserError(f"--host {settings.host}: not an address of this machine ({error.strerror})")

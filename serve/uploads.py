@@ -1,0 +1,147 @@
+"""Receive photos and open them, in memory: nothing of a request is written to the disk."""
+
+import asyncio
+import io
+from dataclasses import dataclass
+from email.message import Message
+from email.parser import HeaderParser
+
+from fastapi import HTTPException, Request
+from PIL import Image, UnidentifiedImageError
+
+from data_manifest.errors import UserError
+from data_manifest.images.heif import can_read_heif
+from data_manifest.images.open_picture import open_picture
+from evaluation.descriptors.open_image import decoded
+from serve.settings import Limits
+
+NAMES = {"JPEG": "JPEG", "PNG": "PNG", "WEBP": "WebP", "HEIF": "HEIC"}  # formats of Pillow
+MAX_NAME = 200  # characters
+MAX_ASPECT = 10
+OVERHEAD = 2_000  # bytes per part of a form, besides the photo
+UNNAMED = "photo"
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A photo as it was sent."""
+
+    name: str
+    content: bytes
+
+
+def readable_formats() -> dict[str, str]:
+    """Return the formats of Pillow that are read, with their names for users."""
+    return {form: name for form, name in NAMES.items() if name != "HEIC" or can_read_heif()}
+
+
+def length_of(request: Request, limits: Limits) -> int:
+    """Return the bytes that the body of a request will have.
+
+    Raises:
+        HTTPException: 411 if it does not state them, 413 if they are more than the limits allow.
+    """
+    stated = request.headers.get("content-length", "")
+    if not stated.isdecimal():
+        raise HTTPException(411, "Send the header Content-Length")
+    length, most = int(stated), limits.photos * (limits.photo_bytes + OVERHEAD)
+    if length > most:
+        raise HTTPException(
+            413,
+            f"The request has {length:,} bytes, but {most:,} are allowed: {limits.photos} photos of "
+            f"{limits.megabytes} MB",
+        )
+    return length
+
+
+async def read_body(request: Request, seconds: float) -> bytes:
+    """Return the body of a request.
+
+    Raises:
+        HTTPException: 408 if it takes too long.
+    """
+    body = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                body += chunk
+    except TimeoutError:
+        raise HTTPException(408, f"The request did not arrive within {seconds:g} seconds") from None
+    return bytes(body)
+
+
+def photos_in(content_type: str, body: bytes, limits: Limits) -> list[Upload]:
+    """Return the photos in the body of a request: the files of a form, or the body itself.
+
+    Raises:
+        HTTPException: 400 if there are none, 413 if there are too many, 415 if it is of another type.
+    """
+    header = Message()
+    header["Content-Type"] = content_type
+    kind = header.get_content_type()
+    if kind == "multipart/form-data":
+        photos = _files_in(body, str(header.get_boundary() or ""))
+    elif kind.startswith("image/") or kind == "application/octet-stream":
+        photos = [Upload(UNNAMED, body)]
+    else:
+        raise HTTPException(415, "Send photos as files of multipart/form-data, or one photo as image/jpeg")
+    if not photos:
+        raise HTTPException(400, "The form has no file. Send each photo as a file of multipart/form-data")
+    if len(photos) > limits.photos:
+        raise HTTPException(413, f"{len(photos):,} photos in a request, but {limits.photos} are allowed")
+    return photos
+
+
+def _files_in(body: bytes, boundary: str) -> list[Upload]:
+    """Return the files of a form (RFC 7578), which is separated by a boundary that no file contains."""
+    if not boundary:
+        raise HTTPException(400, "multipart/form-data without a boundary")
+    _, *parts = (b"\r\n" + body).split(b"\r\n--" + boundary.encode("latin-1", "replace"))
+    if not parts or not parts[-1].startswith(b"--"):
+        raise HTTPException(400, "The form is incomplete: its last boundary is missing")
+    files = []
+    for part in parts[:-1]:
+        head, _, content = part.partition(b"\r\n\r\n")
+        name = HeaderParser().parsestr(head.decode("utf-8", "replace").lstrip()).get_filename()
+        if name is not None:  # others are fields
+            files.append(Upload(name[:MAX_NAME] or UNNAMED, content))
+    return files
+
+
+def open_upload(photo: Upload, limits: Limits, mode: str, min_side: int) -> Image.Image:
+    """Return a photo decoded and upright, without its EXIF, as `open_image` does a file.
+
+    Raises:
+        UserError: It is too large, not an image, or damaged. The message can be shown to its sender.
+    """
+    if not photo.content:
+        raise UserError("The photo is empty (0 bytes)")
+    if len(photo.content) > limits.photo_bytes:
+        raise UserError(f"The photo has {len(photo.content):,} bytes, but {limits.megabytes} MB are allowed")
+    formats = readable_formats()
+    try:
+        with open_picture(io.BytesIO(photo.content), formats) as image:
+            _check_size(*image.size, limits)
+            return decoded(image, mode, min_side)
+    except UserError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise UserError(_too_many(limits)) from None
+    except UnidentifiedImageError:
+        known = ", ".join(formats.values())
+        raise UserError(f"Not an image, or not in a format that is read: {known}") from None
+    except Exception:  # Pillow's decoders raise many types
+        raise UserError("The photo is damaged or incomplete") from None
+
+
+def _check_size(width: int, height: int, limits: Limits) -> None:
+    if width * height > limits.megapixels * 1_000_000:
+        raise UserError(f"{_too_many(limits)}, not {width:,} x {height:,}")
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise UserError(
+            f"The photo has {width:,} x {height:,} pixels: one side may be at most {MAX_ASPECT} times the other"
+        )
+
+
+def _too_many(limits: Limits) -> str:
+    return f"The photo has too many pixels: {limits.megapixels} million are allowed"

@@ -1,0 +1,55 @@
+"""`cosplace serve` as a process: its messages, and how it ends."""
+
+import re
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import as_main, fork, run_module
+from tests.serve.conftest import Client, photo_of
+
+WAIT_S = 60
+
+
+def wait_for(file: Path, pattern: str) -> str:
+    for _ in range(WAIT_S * 10):
+        if file.is_file() and (found := re.search(pattern, file.read_text())):
+            return found[1]
+        time.sleep(0.1)
+    raise AssertionError(file.read_text() + file.with_name("stderr").read_text())
+
+
+@pytest.mark.slow
+def test_sigterm_finishes_running_requests(city: Path, tmp_path: Path) -> None:
+    (evaluation,) = (city / "artifacts" / "evaluation").iterdir()
+    words = ["--model", str(city / "artifacts" / "training" / "city-train"), "--database", str(evaluation)]
+    process = fork(tmp_path, as_main, "cosplace", "serve", *words, "--port", "0", "--device", "cpu")
+    client = Client(int(wait_for(tmp_path / "stdout", r"Open http://127\.0\.0\.1:(\d+) \(Ctrl-C stops\)")))
+    assert client.get("/api/database").json["model"] == "SqueezeNet1_1-8"
+    with ThreadPoolExecutor(1) as threads:
+        large = photo_of("red", (4000, 3000), "JPEG")
+        running = threads.submit(client.send_form, [(str(number), large) for number in range(8)])
+        time.sleep(0.1)
+        process.terminate()
+        assert running.result().status == 200
+    process.join(10)
+    assert process.exitcode == -signal.SIGTERM
+    assert "Traceback" not in (tmp_path / "stderr").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model", "nowhere", "--database", "x", "--port", "0"], "nowhere: no such file or folder, and no official"),
+        (["--model", "x", "--database", "x", "--host", "0.0.0.0"], "--host 0.0.0.0: other machines can reach it."),
+        (["--model", "x"], "the following arguments are required: --database"),
+    ],
+)
+def test_mistakes_are_one_line(words: list[str], message: str) -> None:
+    done = run_module("cosplace", "serve", *words)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,60 @@
+"""The token, the host, and the headers of answers."""
+
+import re
+
+import pytest
+
+from evaluation.localization.localize import Localizer
+from tests.serve.conftest import TOKEN, Client, photo_of, running
+
+
+def test_requests_need_the_token(localizer: Localizer) -> None:
+    with running(localizer, token=TOKEN) as client:
+        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}, {"Authorization": "Bearer é"}):
+            for answer in (client.send(photo_of("red"), **headers), client.get("/api/images/0", **headers)):
+                assert answer.status == 401
+                assert set(answer.json) == {"error"}
+        assert client.get("/metrics").status == client.get("/openapi.json").status == 401
+        assert client.get("/healthz").status == client.get("/").status == 200
+        good = {"Authorization": f"Bearer {TOKEN}"}
+        assert client.send(photo_of("red"), **good).status == 200
+        assert client.get("/api/images/0", **good).status == 200
+        assert client.send(photo_of("red"), **good, Host="photos.example").status == 200, "behind a proxy"
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("localhost:8000", 200), ("127.0.0.1", 200), ("[::1]:80", 200), ("[::1]", 200), ("evil.example", 403), ("", 403)],
+)
+def test_without_a_token_only_this_machine_is_a_host(client: Client, host: str, status: int) -> None:
+    assert client.get("/api/database", Host=host).status == status
+    assert client.get("/", Host=host).status == status
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/api/database", "/api/images/0", "/nowhere", "/page/page.js"])
+def test_every_answer_has_a_policy_without_inline_scripts(client: Client, path: str) -> None:
+    headers = client.get(path).headers
+    policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert policy["frame-ancestors"] == "'none'"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "server" not in headers
+
+
+def test_the_page_has_no_inline_scripts_and_styles_and_no_other_hosts(client: Client) -> None:
+    text = client.get("/").content.decode()
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=", text)
+    assert "//" not in re.sub(r"<!--.*?-->", "", text)
+    for path in set(re.findall(r'(?:src|href)="(page/[^"]+)"', text)):
+        answer = client.get(f"/{path}")
+        assert answer.status == 200
+        assert "//" not in re.sub(
+            r"^\s*//.*$|http://www.w3.org/2000/svg", "", answer.content.decode(), flags=re.MULTILINE
+        )
+
+
+def test_wrong_paths_and_methods_are_json(client: Client) -> None:
+    assert client.get("/nowhere").json == {"error": "Not Found"}
+    wrong = client.get("/api/localize")
+    assert (wrong.status, wrong.json) == (405, {"error": "Method Not Allowed"})
