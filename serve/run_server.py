@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import signal
 import socket
 
 import uvicorn
@@ -20,9 +21,10 @@ MAX_CONNECTIONS = 256
 def run_server(localizer: Localizer, model_name: str, settings: ServerSettings, bound: socket.socket) -> None:
     """Serve on a bound socket until Ctrl-C or SIGTERM, then finish running requests."""
     server = make_server(localizer, model_name, dataclasses.replace(settings, port=bound.getsockname()[1]))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         server.run(sockets=[bound])
-    except KeyboardInterrupt:  # raised again by uvicorn after it has shut down
+    except KeyboardInterrupt:  # uvicorn repeats the signal after it has shut down
         print("Stopped.")
 
 

@@ -31,14 +31,16 @@ function boxOf(extent, matches, radius, zoomed) {
   return { west: east - half, east: east + half, south: north - half, north: north + half };
 }
 
-function density(extent, box, y) {
-  const { square_m: side, squares } = extent;
+function density(extent, box, y, unit) {
+  const { square_m, squares } = extent;
+  const side = Math.max(square_m, 1.2 * unit); // stays visible where a square is a point
+  const margin = (side - square_m) / 2;
   const most = Math.log(1 + Math.max(...squares.map((square) => square[2])));
   const paths = Array.from({ length: LEVELS }, () => "");
   for (const [east, north, images] of squares) {
     if (east + side < box.west || east > box.east || north + side < box.south || north > box.north) continue;
     const level = Math.min(LEVELS - 1, Math.floor((LEVELS * Math.log(1 + images)) / most));
-    paths[level] += `M${east - box.west} ${y(north + side)}h${side}v${side}h${-side}z`;
+    paths[level] += `M${east - margin - box.west} ${y(north - margin + side)}h${side}v${side}h${-side}z`;
   }
   return paths.map((d, level) => element("path", { class: "squares", d, "fill-opacity": 0.25 + (0.6 * level) / LEVELS }));
 }
@@ -64,7 +66,7 @@ export function drawMap(extent, matches, radius, zoomed) {
     ? `Map with ${shown.length} matches as numbered arrows in the direction of view`
     : `Map of ${images.toLocaleString("en")} database images`;
   const map = element("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
-  map.append(...density(extent, box, y), element("rect", { class: "frame", width, height, "stroke-width": unit / 4 }));
+  map.append(...density(extent, box, y, unit), element("rect", { class: "frame", width, height, "stroke-width": unit / 4 }));
   if (shown.length && radius && shown[0].rank === 1) {
     const [best] = shown;
     map.append(element("circle", { class: "circle", cx: best.utm_east - box.west, cy: y(best.utm_north), r: radius }));

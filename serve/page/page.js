@@ -122,7 +122,8 @@ async function send(photo, text) {
 function verdict({ certainty }) {
   if (!certainty) return "How certain this is, is unknown: the database is not calibrated for this model.";
   const { percent, low, high, queries } = certainty;
-  const words = percent >= 90 ? "Very likely" : percent >= 70 ? "Likely" : percent >= 40 ? "Uncertain" : "Probably not in this database";
+  const uncertain = high < 50 ? "Probably not in this database" : "Uncertain";
+  const words = low >= 80 ? "Very likely" : low >= 50 ? "Likely" : uncertain;
   return `${words}: right in ${Number(percent.toPrecision(3))} % of the ${queries} test queries as certain as this (95 % interval ${low.toFixed(0)} to ${high.toFixed(0)} %).`;
 }
 
