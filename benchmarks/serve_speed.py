@@ -1,6 +1,6 @@
 """Requests per second of the server, against `Localizer.localize` in a loop.
 
-    python benchmarks/serve.py artifacts/training/city-train artifacts/evaluation/city-test-queries_v1 photos --seconds 20
+    python benchmarks/serve_speed.py artifacts/training/city-train artifacts/evaluation/city-test-queries_v1 photos
 
 MODEL and DATABASE are those of `cosplace localize`; PHOTOS is a folder. Server and clients share this machine.
 """
