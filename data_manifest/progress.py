@@ -62,7 +62,15 @@ class Progress:
         self._on_percentage = on_percentage
         self._percentage = -1
         on_terminal = sys.stderr.isatty()
-        self._bar = tqdm(desc=what, total=total, unit=f" {unit}", disable=not on_terminal, leave=False, initial=done)
+        self._bar = tqdm(
+            desc=what,
+            total=total,
+            unit=f" {unit}",
+            disable=not on_terminal,
+            leave=False,
+            initial=done,
+            delay=SECONDS_TO_FIRST_LINE,  # a server's searches are many and short
+        )
         self._log_lines = not on_terminal
         self._done, self._done_before, self._started = done, done, time.monotonic()
         self._shown_facts: dict[str, str] = {}

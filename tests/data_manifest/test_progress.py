@@ -135,6 +135,14 @@ def test_a_terminal_gets_a_bar_and_no_lines(
     assert "loss=1.23" in terminal.getvalue()
 
 
+def test_short_work_leaves_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with Progress("searching", 40, "images") as progress:
+        progress.advance(40)
+    assert "searching" not in terminal.getvalue()
+
+
 def test_an_error_passes_through() -> None:
     with pytest.raises(KeyError), Progress("x", 3, "images"):
         raise KeyError("inside")
