@@ -1,7 +1,9 @@
 """Run the server until Ctrl-C or SIGTERM."""
 
 import asyncio
+import contextlib
 import dataclasses
+import logging
 import signal
 import socket
 
@@ -16,16 +18,18 @@ from serve.settings import ServerSettings
 GRACE_S = 10  # for running requests to finish
 HEAD_S = 10.0  # from connecting to the end of the first request's headers
 MAX_CONNECTIONS = 256
+logger = logging.getLogger(__name__)
 
 
 def run_server(localizer: Localizer, model_name: str, settings: ServerSettings, bound: socket.socket) -> None:
     """Serve on a bound socket until Ctrl-C or SIGTERM, then finish running requests."""
     server = make_server(localizer, model_name, dataclasses.replace(settings, port=bound.getsockname()[1]))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
+    if localizer.database.uncalibrated:
+        logger.info(localizer.database.uncalibrated)
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn repeats the signal after it has shut down
         server.run(sockets=[bound])
-    except KeyboardInterrupt:  # uvicorn repeats the signal after it has shut down
-        print("Stopped.")
+    print("Stopped.")
 
 
 def make_server(localizer: Localizer, model_name: str, settings: ServerSettings) -> "Server":
