@@ -40,9 +40,8 @@ pinned_files = functools.cache(stat_manifest)
 def pinned_recipe(where: Where, strict: bool, source: SourceSettings | None, part: str) -> Recipe:
     """Return the recipe of a manifest; without source settings, of images without positions."""
     images_folder, artifacts, *_ = where
-    return manifest_recipe(
-        data_set_name(images_folder, artifacts), pinned_listing(*where), strict, _source(source, part)
-    )
+    listing = pinned_listing(*where)  # first: a folder that cannot be listed gets no name in the artifacts folder
+    return manifest_recipe(data_set_name(images_folder, artifacts), listing, strict, _source(source, part))
 
 
 def _source(settings: SourceSettings | None, part: str) -> Source:

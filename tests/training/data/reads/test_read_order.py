@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.training.conftest import WriteGroups, run_ranks
 from training.data import dataset
 from training.data.groups import read_members
-from training.data.image_files import read_image
+from training.data.image_files import decode_image
 from training.data.reads.read_order import NEVER, ReadOrder, find_next_uses
 from training.data.sampling import EpochPlan
 from training.data.settings import AugmentationSettings
@@ -56,13 +56,13 @@ def _train(folder: Path, training: TrainingSettings = TRAINING) -> None:
     )
 
 
-def _recording(folder: Path) -> tuple[list[str], Callable[[Path], torch.Tensor]]:
-    """Return the list of paths, relative to the images, that a reader of images appends to, and the reader."""
+def _recording(folder: Path) -> tuple[list[str], Callable[[bytes, Path], torch.Tensor]]:
+    """Return the list of paths, relative to the images, that a decoder of images appends to, and the decoder."""
     read = list[str]()
 
-    def recorded(path: Path) -> torch.Tensor:
+    def recorded(content: bytes, path: Path) -> torch.Tensor:
         read.append(path.relative_to(folder / "images").as_posix())
-        return read_image(path)
+        return decode_image(content, path)
 
     return read, recorded
 
@@ -75,7 +75,7 @@ def test_training_reads_in_this_order(
     values = TRAINING.as_dict() | ({"groups": groups, "groups_num": 2} if groups else {})
     training = TrainingSettings(**values)
     read, recorded = _recording(folder)
-    monkeypatch.setattr(dataset, "read_image", recorded)
+    monkeypatch.setattr(dataset, "decode_image", recorded)
     _train(folder, training)
     assert len(read) == 5 * 12
     assert read == list(itertools.chain(*_order(folder, training)))
@@ -86,7 +86,7 @@ def test_resumed_training_reads_the_rest_of_this_order(
 ) -> None:
     folder = write_groups(SIZES)
     read, recorded = _recording(folder)
-    monkeypatch.setattr(dataset, "read_image", recorded)
+    monkeypatch.setattr(dataset, "decode_image", recorded)
     step, steps = TrainStep.__call__, itertools.count()
 
     def stopping_step(self: TrainStep, *batch: torch.Tensor) -> torch.Tensor:
@@ -111,7 +111,7 @@ def record_of_rank(folder: Path) -> None:
     """Train as a rank, and write what it has read."""
     torch.set_num_threads(1)
     read, recorded = _recording(folder)
-    setattr(dataset, "read_image", recorded)  # noqa: B010 -- mypy does not take it for exported
+    setattr(dataset, "decode_image", recorded)  # noqa: B010 -- mypy does not take it for exported
     with process_group("cpu"):
         _train(folder)
         (folder / f"read-{rank()}.json").write_text(json.dumps(read))
