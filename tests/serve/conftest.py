@@ -23,13 +23,13 @@ from evaluation.descriptors.trained_model import TrainedModel
 from evaluation.evaluate_cosplace import evaluate_cosplace
 from evaluation.localization.find_database import find_database
 from evaluation.localization.localize import Localizer
-from serve.run_server import make_server
 from serve.settings import Limits, ServerSettings, listen
 from tests.evaluation.conftest import COLOURS, Rows, manifest_frame, on_cpu, pattern
 from training.network.model import GeoLocalizationNet
 from training.network.weights import save_network
 
 BACKBONE, DIM = "SqueezeNet1_1", 8
+PACKAGES = ("fastapi", "uvicorn")  # of the extra
 TOKEN = "a token of 24 characters"
 Parts = list[tuple[str, bytes]]
 
@@ -135,10 +135,14 @@ def localizer(city: Path) -> Localizer:
 @contextmanager
 def running(localizer: Localizer, token: str | None = None, **limits: int) -> Iterator[Client]:
     """Serve while a context lasts."""
+    for package in PACKAGES:
+        pytest.importorskip(package)
+    from serve import run_server
+
     settings = ServerSettings(port=0, token=token, limits=Limits(**limits))
     with listen(settings) as bound:
         port = bound.getsockname()[1]
-        server = make_server(localizer, "Tiny-8", settings)
+        server = run_server.make_server(localizer, "Tiny-8", settings)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
         thread.start()
         try:

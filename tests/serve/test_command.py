@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import as_main, fork, run_module
-from tests.serve.conftest import Client, photo_of
+from tests.serve.conftest import PACKAGES, Client, photo_of
 
 WAIT_S = 60
+for package in PACKAGES:
+    pytest.importorskip(package)
 
 
 def wait_for(file: Path, pattern: str) -> str:

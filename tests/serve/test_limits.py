@@ -15,7 +15,6 @@ import pytest
 from PIL import Image
 
 from evaluation.localization.localize import Localizer
-from serve import run_server
 from tests.serve.conftest import Answer, Client, Parts, encoded, form_of, photo_of, running
 
 
@@ -170,7 +169,7 @@ def start_request(client: Client, length: int) -> socket.socket:
 
 
 def test_slow_clients_are_cut_off(localizer: Localizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_server, "HEAD_S", 0.5)
+    monkeypatch.setattr("serve.run_server.HEAD_S", 0.5)
     with running(localizer, seconds=1) as client:
         with start_request(client, 1000) as slow:
             answer = b"".join(iter(lambda: slow.recv(4096), b"")).decode()

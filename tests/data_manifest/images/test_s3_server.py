@@ -1,4 +1,4 @@
-"""Buckets of a real S3 server, if moto is installed."""
+"""Buckets of a real S3 server, if `pip install "moto[server]"` was run: with it, pip takes minutes to choose versions."""
 
 import socket
 import subprocess
