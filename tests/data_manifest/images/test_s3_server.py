@@ -1,4 +1,4 @@
-"""Buckets of a real S3 server, if `pip install "moto[server]"` was run: with it, pip takes minutes to choose versions."""
+"""Buckets of a real S3 server, if moto[server] is installed: it is not in dev, as pip then needs minutes."""
 
 import socket
 import subprocess
