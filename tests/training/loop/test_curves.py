@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from data_manifest.errors import UserError
 from data_manifest.tables import read_table
@@ -14,6 +13,7 @@ from tests.training.conftest import WriteGroups
 from training.loop.trainer import train
 from training.settings import RuntimeSettings
 
+accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
 WITH_CURVES = RuntimeSettings(device="cpu", num_workers=0, checkpoint_iterations=2, tensorboard=True)
 
 
@@ -30,7 +30,7 @@ def _train(folder: Path, run: str, tiny: dict[str, Any], **changes: Any) -> None
 
 def _curves(run: Path) -> dict[str, dict[int, float]]:
     """Return values by name and step; no step may be repeated."""
-    reader = EventAccumulator(str(run / "tensorboard"))
+    reader = accumulator.EventAccumulator(str(run / "tensorboard"))
     reader.Reload()
     found: dict[str, dict[int, float]] = {}
     for name in reader.Tags()["scalars"]:
