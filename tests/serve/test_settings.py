@@ -6,11 +6,10 @@ import pytest
 
 from data_manifest.errors import UserError
 from serve.settings import TOKEN_VARIABLE, Limits, ServerSettings, add_server, listen
-from tests.serve.conftest import PACKAGES
+from tests.serve.conftest import PACKAGES, TOKEN
 
 for package in PACKAGES:
     pytest.importorskip(package)
-from tests.serve.conftest import TOKEN
 
 
 def settings(*words: str) -> ServerSettings:
