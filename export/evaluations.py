@@ -6,19 +6,17 @@ from typing import Any
 
 from data_manifest.errors import UserError
 from data_manifest.store.find import find_artifact, find_recipes, read_recipe_of
-from data_manifest.store.recipe import Recipe
 from evaluation.descriptors.trained_model import TrainedModel
 from evaluation.settings import EXACT, FP32
 from evaluation.test_sets.named_sets import has_ground_truth
 
-ALL = Recipe("evaluation", "", 0, {}, {})
 REPEATED = {"index": EXACT, "infer_precision": FP32}  # how recalls of an exported model are measured
 
 
 def evaluations_of(model: TrainedModel, artifacts: Path) -> list[Path]:
     """Return the newest evaluation of a model on each test set that has recalls in fp32 by exact search, by path."""
     newest: dict[str, Path] = {}
-    for folder, recipe in find_recipes(artifacts, ALL, True):  # newest first
+    for folder, recipe in find_recipes(artifacts, "evaluation"):  # newest first
         if recipe["inputs"].get("model") == model.digests.digest and not _why_not(recipe["settings"]):
             newest.setdefault(recipe["name"], folder)
     return sorted(newest.values())
@@ -41,7 +39,7 @@ def evaluation_to_repeat(model: TrainedModel, artifacts: Path, given: Path | Non
         if reason := _why_not(recipe["settings"]):
             raise UserError(f"evaluation = {given}: {reason}. Give an evaluation in fp32 by exact search.")
         return [folder]
-    for folder, recipe in find_recipes(artifacts, ALL, True):
+    for folder, recipe in find_recipes(artifacts, "evaluation"):
         if recipe["inputs"].get("model") == model.digests.digest and not _why_not(recipe["settings"]):
             return [folder]
     return []

@@ -77,7 +77,7 @@ def finished_training(artifacts: Path, recipe: Recipe, images_folder: ImagesFold
     folder's path identifies it for models from before recipes contained identities.
     """
     wanted = {key: value for key, value in recipe.as_dict().items() if key not in ("inputs", "name")}
-    for path in find_artifacts(artifacts, recipe, any_name=True):
+    for path in find_artifacts(artifacts, recipe.stage):
         found = read_recipe(path)
         if found.items() >= wanted.items() and _is_of(found, recipe.inputs["folders"][0], images_folder):
             return path
@@ -91,7 +91,7 @@ def trained_on(artifacts: Path, recipe: Recipe, images_folder: ImagesFolder) -> 
     """
     return [
         (path, found)
-        for path, found in find_recipes(artifacts, recipe, any_name=True)
+        for path, found in find_recipes(artifacts, recipe.stage)
         if found["settings"]["epochs_num"] and _is_of(found, recipe.inputs["folders"][0], images_folder)
     ]
 

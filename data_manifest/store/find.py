@@ -6,7 +6,7 @@ from typing import Any
 
 from data_manifest.errors import UserError
 from data_manifest.store.files import modified_ns
-from data_manifest.store.recipe import CURRENT, RECIPE_FILE, Recipe, is_published, read_recipe
+from data_manifest.store.recipe import CURRENT, RECIPE_FILE, is_published, read_recipe
 
 MAX_SHOWN = 5
 KEYS = {"stage", "name", "digest", "settings", "summary"}
@@ -52,16 +52,16 @@ def read_recipe_of(artifact: Path, command: str, stages: tuple[str, ...] = ()) -
     return recipe
 
 
-def find_artifacts(artifacts: Path, recipe: Recipe, any_name: bool = False) -> list[Path]:
-    """Return the published artifacts of a recipe's stage and name, or of any name, newest first."""
-    folders = (artifacts / recipe.stage).glob("*/*") if any_name else recipe.folder(artifacts).parent.glob("*")
+def find_artifacts(artifacts: Path, stage: str, name: str | None = None) -> list[Path]:
+    """Return the published artifacts of a stage and a name, or of any name, newest first."""
+    folders = (artifacts / stage).glob("*/*") if name is None else (artifacts / stage / name).glob("*")
     published = [path for path in folders if is_published(path) and not path.is_symlink()]
     return sorted(published, key=lambda path: -modified_ns(path))
 
 
-def find_recipes(artifacts: Path, recipe: Recipe, any_name: bool = False) -> Iterator[tuple[Path, dict[str, Any]]]:
+def find_recipes(artifacts: Path, stage: str, name: str | None = None) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Yield the artifacts that `find_artifacts` returns with their recipes; damaged ones are skipped."""
-    for path in find_artifacts(artifacts, recipe, any_name):
+    for path in find_artifacts(artifacts, stage, name):
         try:
             stored = read_recipe(path)
         except UserError:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from data_manifest.store.find import find_recipes
-from data_manifest.store.recipe import Recipe, read_recipe
+from data_manifest.store.recipe import read_recipe
 from data_manifest.store.references import WEIGHTS
 from data_manifest.tables import read_table
 from evaluation.metrics.certainty import CALIBRATED, SIGNS
@@ -86,7 +86,7 @@ def find_calibration(
     """
     found = [
         folder
-        for folder, recipe in find_recipes(artifacts, Recipe("evaluation", "", 0, {}, {}), any_name=True)
+        for folder, recipe in find_recipes(artifacts, "evaluation")
         if (folder / TABLE).is_dir()
         and has_ground_truth(recipe["settings"].get("test_set"))
         and _searches(recipe, model, database, extraction, index)

@@ -9,7 +9,7 @@ from typing import Any, Self
 from data_manifest.errors import UserError
 from data_manifest.images.images_folder import ImagesFolder, as_images_folder, is_missing
 from data_manifest.store.find import find_by_digest, find_recipes
-from data_manifest.store.recipe import Recipe, read_recipe
+from data_manifest.store.recipe import read_recipe
 from data_manifest.store.references import MANIFEST_STAGES
 from evaluation.recipe import ImageDigests, files_key
 from evaluation.settings import METRES
@@ -148,7 +148,7 @@ def _find_untrained(artifacts: Path, evaluation: Artifact, training: Artifact) -
     def images(recipe: Mapping[str, Any]) -> list[Any]:
         return [recipe["settings"], *(recipe["inputs"].get(key) for key in IMAGE_KEYS)]
 
-    for folder, recipe in find_recipes(artifacts, Recipe("evaluation", "", 0, {}, {}), any_name=True):
+    for folder, recipe in find_recipes(artifacts, "evaluation"):
         if recipe["digest"] == evaluation.recipe["digest"]:
             continue
         other = Artifact(folder, recipe)

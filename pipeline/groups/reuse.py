@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 def find_earlier(artifacts: Path, recipe: Recipe) -> Path | None:
     """Return the newest groups of the same cells, heading bins and group numbers as those of a recipe, or None."""
     wanted = _decisive(recipe.as_dict())
-    found = find_recipes(artifacts, recipe, any_name=True)
+    found = find_recipes(artifacts, recipe.stage)
     return next((folder for folder, stored in found if _decisive(stored) == wanted), None)
 
 

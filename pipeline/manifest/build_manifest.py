@@ -87,7 +87,7 @@ def build_manifest(
     if published := find_published(artifacts, recipe, adopt=summary):
         return published
     shared = artifacts.absolute()  # jobs may go to machines that work in other folders
-    before, dead = find_artifacts(shared, recipe, any_name=True), dead_staging(shared)
+    before, dead = find_artifacts(shared, recipe.stage), dead_staging(shared)
     may_be_there = bool(dead) or any(path.parent.name == name for path in before)
     check_space(artifacts, room_for_manifest(*listing.estimate()), f"manifest of {name}", at_most=may_be_there)
     with publishing(shared, recipe, summary) as staging:

@@ -85,7 +85,11 @@ def verify_images(
         is_listed = settings.checksum is not None
         checksums = read_checksums(settings.checksum, images_folder) if is_listed else pl.DataFrame(schema=CHECKSUMS)
         same = (recipe.version, dict(recipe.settings))
-        earlier = [path for path, old in find_recipes(shared, recipe) if (old["version"], old["settings"]) == same]
+        earlier = [
+            path
+            for path, old in find_recipes(shared, recipe.stage, recipe.name)
+            if (old["version"], old["settings"]) == same
+        ]
         checking = Checking(images_folder.absolute(), check, settings, cache)
         run = Verification(checking, checksums, version, staging / STAGE, [path / STAGE for path in earlier])
         num_images = sum(part.images for part in files.partitions)

@@ -287,7 +287,7 @@ def test_one_of_another_name_is_adopted_where_that_is_asked_for(publish: Publish
     recipe, before = read_recipe(folder), read_recipe(first)
     assert recipe == {**before, "name": "other", "summary": {**before["summary"], "origin": "there"}}
     assert list_current(tmp_path / "A") == sorted([first, folder])
-    assert find_artifacts(tmp_path / "A", other, any_name=True) == [folder, first]
+    assert find_artifacts(tmp_path / "A", other.stage) == [folder, first]
 
 
 def test_adopted_on_a_file_system_without_links(
@@ -347,12 +347,12 @@ def test_artifacts_of_a_recipe_the_newest_first(publish: Publish, tmp_path: Path
     publish(dataclasses.replace(RECIPE, name="other"))
     publish(dataclasses.replace(RECIPE, stage="manifest"))
     (folders[0].parent / "0000000000000000").mkdir()  # not whole
-    assert find_artifacts(tmp_path / "A", RECIPE) == folders[::-1]
-    assert find_artifacts(tmp_path / "B", RECIPE) == []
+    assert find_artifacts(tmp_path / "A", RECIPE.stage, RECIPE.name) == folders[::-1]
+    assert find_artifacts(tmp_path / "B", RECIPE.stage, RECIPE.name) == []
 
 
 def test_no_folder_of_artifacts_yet(tmp_path: Path) -> None:
-    assert dead_staging(tmp_path / "none") == find_artifacts(tmp_path / "none", RECIPE) == []
+    assert dead_staging(tmp_path / "none") == find_artifacts(tmp_path / "none", RECIPE.stage, RECIPE.name) == []
     assert list_artifacts(tmp_path / "none") == list_current(tmp_path / "none") == []
 
 
