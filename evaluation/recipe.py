@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from data_manifest.store.recipe import Recipe, digest_of_file, is_published, read_recipe
 from data_manifest.store.references import WEIGHTS
-from evaluation.settings import EXACT, RECALL_VALUES, WITHIN_25_M, Extraction, Threshold
+from evaluation.settings import EXACT, METRES, RECALL_VALUES, WITHIN_25_M, Extraction, Threshold
 from evaluation.test_sets.named_sets import NamedSet
 
 VERSION = 5  # raise when equal inputs give other predictions, recalls, breakdowns or certainties
@@ -68,6 +68,11 @@ def evaluation_settings(
         "positive_dist_unit": threshold.unit,
         "test_set": named.name if named else None,
     }
+
+
+def threshold_of(settings: Mapping[str, Any]) -> Threshold:
+    """Return the threshold that the settings of an evaluation recipe state; older ones state no unit: metres."""
+    return Threshold(settings["positive_dist_threshold"], settings.get("positive_dist_unit", METRES))
 
 
 def evaluation_recipe(

@@ -1,6 +1,7 @@
 """Find the published evaluations of the model that is exported. Imports no torch."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,16 @@ REPEATED = {"index": EXACT, "infer_precision": FP32}  # how recalls of an export
 def evaluations_of(model: TrainedModel, artifacts: Path) -> list[Path]:
     """Return the newest evaluation of a model on each test set that has recalls in fp32 by exact search, by path."""
     newest: dict[str, Path] = {}
-    for folder, recipe in find_recipes(artifacts, "evaluation"):  # newest first
-        if recipe["inputs"].get("model") == model.digests.digest and not _why_not(recipe["settings"]):
-            newest.setdefault(recipe["name"], folder)
+    for folder, name in _usual(model, artifacts):
+        newest.setdefault(name, folder)
     return sorted(newest.values())
+
+
+def _usual(model: TrainedModel, artifacts: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the evaluations of a model whose recalls can be compared, and their names, newest first."""
+    for folder, recipe in find_recipes(artifacts, "evaluation"):
+        if recipe["inputs"].get("model") == model.digests.digest and not _why_not(recipe["settings"]):
+            yield folder, recipe["name"]
 
 
 def evaluation_to_repeat(model: TrainedModel, artifacts: Path, given: Path | None) -> list[Path]:
@@ -39,10 +46,7 @@ def evaluation_to_repeat(model: TrainedModel, artifacts: Path, given: Path | Non
         if reason := _why_not(recipe["settings"]):
             raise UserError(f"evaluation = {given}: {reason}. Give an evaluation in fp32 by exact search.")
         return [folder]
-    for folder, recipe in find_recipes(artifacts, "evaluation"):
-        if recipe["inputs"].get("model") == model.digests.digest and not _why_not(recipe["settings"]):
-            return [folder]
-    return []
+    return [folder for folder, _ in itertools.islice(_usual(model, artifacts), 1)]
 
 
 def _why_not(settings: Mapping[str, Any]) -> str:

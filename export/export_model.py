@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,15 @@ STAGE, VERSION = "export", 1  # raise VERSION when equal models give other files
 
 def export_recipe(model: TrainedModel, artifacts: Path, settings: ExportSettings) -> Recipe:
     """Return the recipe of an export; its name is that of the model's data set, or of its file."""
+    return _recipe(model, settings, _evaluations(model, artifacts, settings))
+
+
+def _recipe(model: TrainedModel, settings: ExportSettings, evaluations: Sequence[Path]) -> Recipe:
     published = is_published(model.path.parent)
     name = str(read_recipe(model.path.parent)["name"]) if published else model.path.stem
     more = {"onnx_input": settings.onnx_input} if settings.format == ONNX else {}
     if settings.onnx_precision != FP32:
         more["onnx_precision"] = settings.onnx_precision
-    evaluations = _evaluations(model, artifacts, settings)
     inputs: dict[str, Any] = {"evaluations": [each.name for each in evaluations]} if evaluations else {}
     if settings.format == ONNX and settings.check_photos is not None:  # int8 is scaled to them
         inputs["check_photos"] = _digest_of_photos(settings.check_photos)
@@ -55,17 +59,20 @@ def export_model(model: TrainedModel, artifacts: Path, settings: ExportSettings)
     Raises:
         UserError: The model cannot be read, there are no photos to check it on, or the descriptors differ.
     """
-    recipe = export_recipe(model, artifacts, settings)
+    evaluations = _evaluations(model, artifacts, settings)  # once: another one may be published during the export
+    recipe = _recipe(model, settings, evaluations)
     if published := find_published(artifacts, recipe):
         return published
     summary: dict[str, Any] = {}
     with publishing(artifacts, recipe, summary) as staging:
-        more = _write(model, artifacts, staging, settings)
+        more = _write(model, artifacts, staging, settings, evaluations)
         summary["made"] = f"{settings.format} of {model.backbone}-{model.fc_output_dim}{more}"
     return recipe.folder(artifacts)
 
 
-def _write(model: TrainedModel, artifacts: Path, folder: Path, settings: ExportSettings) -> str:
+def _write(
+    model: TrainedModel, artifacts: Path, folder: Path, settings: ExportSettings, evaluations: Sequence[Path]
+) -> str:
     """Write the files of a format, and return what else is to be said about them."""
     from training.network.model import GeoLocalizationNet  # late: torch takes seconds to import
 
@@ -75,11 +82,11 @@ def _write(model: TrainedModel, artifacts: Path, folder: Path, settings: ExportS
     if settings.format == ONNX:
         from export.export_onnx import export_onnx
 
-        return f": {export_onnx(model, network, folder, settings, artifacts, _evaluations(model, artifacts, settings))}"
+        return f": {export_onnx(model, network, folder, settings, artifacts, evaluations)}"
     if settings.format == HF:
         from export.hf_folder import write_hf_folder
 
-        write_hf_folder(model, network, folder, _evaluations(model, artifacts, settings))
+        write_hf_folder(model, network, folder, evaluations)
     elif settings.format == SAFETENSORS:
         from training.network.safetensors_file import write_safetensors
 

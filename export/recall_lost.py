@@ -13,10 +13,10 @@ from evaluation.descriptors.extract import Descriptors, extract_descriptors
 from evaluation.descriptors.image_list import ImageList
 from evaluation.descriptors.onnx_network import OnnxNetwork
 from evaluation.metrics.evaluation import evaluate_matches
-from evaluation.recipe import files_key
+from evaluation.recipe import files_key, threshold_of
 from evaluation.report.find_inputs import EvaluatedSet, ImageSet, find_inputs
 from evaluation.search.find_matches import exact_matches
-from evaluation.settings import Extraction, Threshold
+from evaluation.settings import Extraction
 from training.network.preprocessing import preprocessing_of
 
 
@@ -54,8 +54,7 @@ def _recalls_of(network: OnnxNetwork, evaluated: EvaluatedSet, ks: list[int]) ->
     extraction = Extraction(resized_to=settings["resized_to"])
     database, queries = (_embed(network, images, extraction) for images in (evaluated.database, evaluated.queries))
     matches = exact_matches(database[1], queries[1], max(ks))
-    threshold = Threshold(evaluated.threshold, evaluated.unit)
-    return evaluate_matches(evaluated.name, database[0], queries[0], matches, threshold, tuple(ks)).recalls
+    return evaluate_matches(evaluated.name, database[0], queries[0], matches, threshold_of(settings), tuple(ks)).recalls
 
 
 def _embed(network: OnnxNetwork, images: ImageSet, extraction: Extraction) -> tuple[pl.DataFrame, Descriptors]:

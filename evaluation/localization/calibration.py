@@ -15,8 +15,8 @@ from data_manifest.store.references import WEIGHTS
 from data_manifest.tables import read_table
 from evaluation.metrics.certainty import CALIBRATED, SIGNS
 from evaluation.metrics.recalls import wilson_interval
-from evaluation.recipe import ImageDigests, ModelDigests, files_key
-from evaluation.settings import METRES, Extraction, Threshold
+from evaluation.recipe import ImageDigests, ModelDigests, files_key, threshold_of
+from evaluation.settings import Extraction, Threshold
 from evaluation.test_sets.named_sets import has_ground_truth
 
 MIN_QUERIES = 50  # that a share rests on, if the evaluation has as many
@@ -51,8 +51,7 @@ class Calibration:
     @classmethod
     def read(cls, evaluation: Path) -> Self:
         """Read the queries of an evaluation."""
-        settings = read_recipe(evaluation)["settings"]
-        threshold = Threshold(settings["positive_dist_threshold"], settings.get("positive_dist_unit", METRES))
+        threshold = threshold_of(read_recipe(evaluation)["settings"])
         return cls.of(read_table(evaluation, TABLE, [CALIBRATED, "correct"]), threshold)
 
     @classmethod

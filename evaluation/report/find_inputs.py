@@ -11,8 +11,7 @@ from data_manifest.images.images_folder import ImagesFolder, as_images_folder, i
 from data_manifest.store.find import find_by_digest, find_recipes
 from data_manifest.store.recipe import read_recipe
 from data_manifest.store.references import MANIFEST_STAGES
-from evaluation.recipe import ImageDigests, files_key
-from evaluation.settings import METRES
+from evaluation.recipe import ImageDigests, files_key, threshold_of
 from evaluation.test_sets.named_sets import has_ground_truth
 
 IMAGE_KEYS = [key for role in ("database", "queries") for key in (role, files_key(role))]
@@ -69,12 +68,12 @@ class EvaluatedSet:
     @property
     def threshold(self) -> float:
         """The radius of positives, in units of `unit`."""
-        return float(self.evaluation.recipe["settings"]["positive_dist_threshold"])
+        return threshold_of(self.evaluation.recipe["settings"]).value
 
     @property
     def unit(self) -> str:
         """The unit of distances: metres, or frames if images are numbered along a ride."""
-        return str(self.evaluation.recipe["settings"].get("positive_dist_unit", METRES))
+        return threshold_of(self.evaluation.recipe["settings"]).unit
 
 
 @dataclass(frozen=True)
