@@ -64,8 +64,8 @@ class Guard:
     def _refusal(self, path: str, headers: Headers) -> JSONResponse | None:
         """Return the answer to a request that is not let in, else None."""
         if self._token is None:
-            host = headers.get("host", "").rsplit(":", 1)[0] if not headers.get("host", "").endswith("]") else "[::1]"
-            if is_local(host):
+            host = headers.get("host", "")
+            if is_local(host if host.endswith("]") else host.rsplit(":", 1)[0]):  # without the port
                 return None  # other names may be those of a web page that resolves to this machine
             return JSONResponse({"error": "Open the server by its address on this machine, such as 127.0.0.1"}, 403)
         if path in OPEN or path.startswith(PAGE):
