@@ -25,6 +25,11 @@ class StoreError(UserError):
     """Images cannot be read from a bucket or web server now; it says nothing about an image."""
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error of another library, without a full stop; its type if it has no message."""
+    return (str(error).strip().partition("\n")[0] or type(error).__name__).rstrip(".")
+
+
 def is_io_error(error: OSError) -> bool:
     """Return whether reading a file failed because of the machine, not because of the file's content."""
     return error.errno not in ABOUT_THE_FILE

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from data_manifest.command_line.closest import closest_or
-from data_manifest.errors import UserError
+from data_manifest.errors import UserError, first_line
 from data_manifest.store.recipe import digest_of, digest_of_file
 from methods.entry import Entry
 from methods.hub_folders import hub_folder
@@ -82,7 +82,7 @@ def _download(entry: Entry) -> Path:
     folder = folder_of(entry)
     if folder is None:
         where, weights = _cached(found, found["ref"] or BRANCHES[0]), hub_folder() / "checkpoints"
-        reason = _reason(problem) if problem else "it is not in torch.hub's cache"
+        reason = first_line(problem) if problem else "it is not in torch.hub's cache"
         raise UserError(
             f"Cannot download the repository {entry.source} from GitHub: {reason}. If this machine is offline, put the "
             f"repository into {where}, and the weights that it downloads into {weights}."
@@ -106,7 +106,7 @@ def _call(entry: Entry, folder: Path, file: Path) -> object:
             raise UserError(f"{file} has no function {entry.function}. {known}") from error
         offline = f" If this machine is offline, put its weights into {hub_folder() / 'checkpoints'}."
         advice = offline if isinstance(error, OSError) and not entry.is_file else ""
-        raise UserError(f"{entry} fails: {type(error).__name__}: {_reason(error)}.{advice}") from error
+        raise UserError(f"{entry} fails: {type(error).__name__}: {first_line(error)}.{advice}") from error
 
 
 def _run_file(file: Path, entry: Entry) -> object:
@@ -163,7 +163,7 @@ def _functions_in(file: Path) -> list[str]:
     try:
         tree = ast.parse(file.read_text())
     except (OSError, ValueError, SyntaxError) as error:
-        raise UserError(f"{file} cannot be read as Python: {_reason(error)}.") from error
+        raise UserError(f"{file} cannot be read as Python: {first_line(error)}.") from error
     names: list[str] = []
     for node in tree.body:
         if isinstance(node, ast.FunctionDef):
@@ -171,7 +171,3 @@ def _functions_in(file: Path) -> list[str]:
         elif isinstance(node, ast.ImportFrom):
             names += [each.asname or each.name for each in node.names]
     return [name for name in names if not name.startswith("_")]
-
-
-def _reason(error: BaseException) -> str:
-    return (str(error).strip().partition("\n")[0] or type(error).__name__).rstrip(".")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from data_manifest.command_line.closest import closest_or
-from data_manifest.errors import UserError
+from data_manifest.errors import UserError, first_line
 from data_manifest.images.image_size import ImageSize
 from data_manifest.store.recipe import DIGEST_LENGTH
 from evaluation.descriptors.open_image import SizeRule
@@ -47,7 +47,7 @@ class MethodNetwork(nn.Module):
             raise
         except Exception as error:  # code of others raises any type
             raise UserError(
-                f"{self.name} fails on images of {size}: {_first_line(error)}. Give another --input-size, or the "
+                f"{self.name} fails on images of {size}: {first_line(error)}. Give another --input-size, or the "
                 "--input-multiple that it takes."
             ) from error
         descriptors = outputs[0] if isinstance(outputs, tuple | list) and outputs else outputs
@@ -138,10 +138,6 @@ def _from_stated(stated: Mapping[str, Any], name: str) -> tuple[Preprocessing, S
     except (TypeError, ValueError) as error:
         raise UserError(f"{name}: invalid preprocessing: {dict(stated)}") from error
     return found, SizeRule(exact or None, int(multiple_of))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().partition("\n")[0] or type(error).__name__).rstrip(".")
 
 
 def _shown(value: object) -> str:

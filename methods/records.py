@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data_manifest.images import file_states as states_of_files
+from data_manifest.store.files import write_text
 from data_manifest.store.recipe import digest_of
 from methods.entry import Entry
 from methods.hub_folders import hub_folder, huggingface_folder
@@ -67,9 +68,7 @@ def write_record(entry: Entry, settings: MethodSettings, identity: Identity, bef
     with contextlib.suppress(OSError):  # a record only saves time
         file = _file(entry, settings)
         file.parent.mkdir(parents=True, exist_ok=True)
-        staged = file.with_suffix(f".{os.getpid()}")
-        staged.write_text(json.dumps({"states": before, "identity": dataclasses.asdict(identity)}))
-        staged.replace(file)
+        write_text(file, json.dumps({"states": before, "identity": dataclasses.asdict(identity)}))
 
 
 def _file(entry: Entry, settings: MethodSettings) -> Path:

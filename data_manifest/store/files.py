@@ -75,13 +75,8 @@ def format_bytes(count: float) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Write a small file that appears whole or not at all, and flush it to disk."""
-    unfinished = path.with_name(f".{path.name}")
-    try:
+    with writing_whole(path) as unfinished:
         unfinished.write_text(text, "utf-8")
-        fsync(unfinished)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
