@@ -1,4 +1,4 @@
-"""How well three certainties tell correct from incorrect first matches: area under the precision-recall curve.
+"""Compare three certainties: area under the precision-recall curve of correct and incorrect first matches.
 
     python benchmarks/certainty.py WORK [--seeds 2] [--weights squeezenet1_0_imagenet.pt]
 
@@ -99,14 +99,14 @@ def rows_of(evaluation: Path) -> Iterator[tuple[str, ...]]:
 def held_out(certainty: pl.DataFrame) -> Iterator[tuple[str, ...]]:
     """Yield a row per minimum certainty: answers to a random half of the queries, calibrated on the other half."""
     shuffled = certainty.sample(fraction=1.0, shuffle=True, seed=0)
-    known, asked = shuffled[: len(shuffled) // 2], shuffled[len(shuffled) // 2 :]
+    known, tested = shuffled[: len(shuffled) // 2], shuffled[len(shuffled) // 2 :]
     calibration = Calibration.of(known, WITHIN_25_M)  # its threshold matters only for photos
-    percent = np.array([calibration.certainty_of(value).percent for value in asked[CALIBRATED]])
-    correct = asked["correct"].to_numpy()
+    percent = np.array([calibration.certainty_of(value).percent for value in tested[CALIBRATED]])
+    correct = tested["correct"].to_numpy()
     for least in LEAST:
         answered = percent >= least
         right = f"{100 * correct[answered].mean():.1f}" if answered.any() else "-"
-        yield f"{least} %", f"{answered.sum()} of {len(asked)}", right
+        yield f"{least} %", f"{answered.sum()} of {len(tested)}", right
 
 
 def _gain(auprc: pl.DataFrame, name: str, drawn: dict[str, np.ndarray]) -> str:

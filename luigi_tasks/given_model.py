@@ -40,7 +40,7 @@ def with_model(values: Values, given: Collection[str]) -> dict[str, Any]:
     reference, inputs = _reference(values), _method_settings(values).inputs
     entry = reference and entry_of(reference)
     if not entry:
-        check_no_inputs(values, f"{reference} is no method" if reference else "no method is given")
+        check_no_inputs(values, f"{reference} is not a method" if reference else "no method is given")
     if reference is None:
         return dict(values)
     if entry:

@@ -102,7 +102,7 @@ def _model_of(options: argparse.Namespace) -> TrainedModel:
     inputs = {name: getattr(options, name) for name in METHOD_INPUTS}
     model = pinned_model(options.model, MethodSettings(**inputs))
     if not isinstance(model, Method):
-        check_no_inputs(inputs, f"{options.model} is no method")
+        check_no_inputs(inputs, f"{options.model} is not a method")
     if is_folder_of_photos(options.database):
         more = {"device": options.device, "num_workers": options.num_workers}
         if options.artifacts_folder is not None:

@@ -29,7 +29,7 @@ class Entry:
 
     @property
     def is_file(self) -> bool:
-        """Whether the function is in a Python file of the user, not in a hubconf.py."""
+        """True if the function is in a Python file of the user, not in a hubconf.py."""
         return self.source.endswith(".py")
 
     @property
@@ -84,7 +84,7 @@ def entry_of_file(reference: str) -> Entry:
     """Return the entry of FILE.py:FUNCTION(name=value,...); raises UserError if it is wrong."""
     entry = _parse("method_module", reference, FILE_FORM)
     if not entry.is_file:
-        raise UserError(f"method_module = {reference}: {entry.source} is no Python file. Expected {FILE_FORM}.")
+        raise UserError(f"method_module = {reference}: {entry.source} is not a Python file. Expected {FILE_FORM}.")
     if not Path(entry.source).is_file():
         raise UserError(f"method_module = {reference}: no file {entry.source}.")
     return entry

@@ -32,7 +32,7 @@ def load_entry(entry: Entry) -> tuple[nn.Module, str]:
     The code is the Python files of the repository, or the file, and those that it imports from next to it.
 
     Raises:
-        UserError: It cannot be downloaded or loaded, or is no torch.nn.Module with weights.
+        UserError: It cannot be downloaded or loaded, or is not a torch.nn.Module with weights.
     """
     folder = folder_of(entry) or _download(entry)
     file = folder / (Path(entry.source).name if entry.is_file else HUBCONF)
@@ -130,9 +130,9 @@ def _run_file(file: Path, entry: Entry) -> object:
 
 @contextlib.contextmanager
 def _code_of(folder: Path) -> Iterator[set[Path]]:
-    """Yield a set that gets the files imported meanwhile from a folder or torch.hub's cache, and forget their modules.
+    """Yield a set that receives the files imported in this context from a folder or torch.hub's cache.
 
-    Another repository may have modules of the same names.
+    Their modules are forgotten, because another repository may have modules of the same names.
     """
     before, files, writes_nothing = set(sys.modules), set[Path](), sys.dont_write_bytecode
     # Compiled files are compared by seconds, so that they may be older than the code that the digest is of.
@@ -159,7 +159,7 @@ def _place_of(module: ModuleType) -> Path | None:
 
 
 def _functions_in(file: Path) -> list[str]:
-    """Return the public functions that a Python file defines or imports; raises UserError if it is no Python."""
+    """Return the public functions that a Python file defines or imports; raises UserError if it is not Python."""
     try:
         tree = ast.parse(file.read_text())
     except (OSError, ValueError, SyntaxError) as error:

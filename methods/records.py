@@ -22,7 +22,7 @@ VERSION = 1  # raise when equal files give another identity
 
 @dataclass(frozen=True)
 class Identity:
-    """What determines the descriptors of a method."""
+    """Code, weights and preprocessing, which determine the descriptors of a method."""
 
     code: str  # digest of the Python files
     weights: str  # digest of the state dict
@@ -55,7 +55,7 @@ def read_record(entry: Entry, settings: MethodSettings) -> Identity | None:
 
 
 def write_record(entry: Entry, settings: MethodSettings, identity: Identity, before: str | None) -> None:
-    """Record the identity of a loaded method, unless files changed meanwhile, as by a download, or are unknown.
+    """Record the identity of a loaded method, unless files changed during loading, as by a download, or are unknown.
 
     Args:
         entry: The method.

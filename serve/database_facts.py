@@ -1,4 +1,4 @@
-"""What is served: model, database, limits, and a map of the database's images."""
+"""Facts about the model, the database and the limits, and a map of the database's images."""
 
 import dataclasses
 from typing import Any

@@ -25,7 +25,7 @@ HELD_PHOTOS = 32  # of the largest size, that may be in memory
 
 @dataclass(frozen=True)
 class Limits:
-    """What the server accepts."""
+    """Limits of a request."""
 
     photos: int = 16  # per request
     megabytes: int = 20  # per photo
@@ -46,7 +46,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """Where the server listens, who may use it, and its limits."""
+    """Address, token and limits of the server."""
 
     host: str = LOCALHOST
     port: int = 8000  # 0: any free port
@@ -63,7 +63,7 @@ class ServerSettings:
         """Return the settings of the flags.
 
         Raises:
-            UserError: fastapi or uvicorn is missing, the port is no port, or other machines need no token.
+            UserError: fastapi or uvicorn is missing, the port is invalid, or other machines need no token.
         """
         missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
         if missing:

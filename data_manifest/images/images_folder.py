@@ -51,7 +51,7 @@ class ImagesUrl:
 
     @property
     def can_list(self) -> bool:
-        """Whether the folder can be listed."""
+        """True if the folder can be listed."""
         return self.scheme in LISTED_SCHEMES
 
     @property

@@ -11,7 +11,7 @@ import polars as pl
 
 from data_manifest.images.hidden import is_hidden
 from data_manifest.images.images_folder import ImagesUrl
-from data_manifest.images.object_store import REQUESTS, ask, client_of
+from data_manifest.images.object_store import REQUESTS, client_of, send_request
 from data_manifest.progress import Progress
 from data_manifest.store.files import TemporaryFile
 
@@ -46,7 +46,7 @@ def list_objects(folder: ImagesUrl) -> ObjectListing:
     Raises:
         StoreError: It cannot be listed.
     """
-    return ask(folder.root, folder.key, lambda: _list_objects(folder))
+    return send_request(folder.root, folder.key, lambda: _list_objects(folder))
 
 
 def _list_objects(folder: ImagesUrl) -> ObjectListing:
@@ -76,7 +76,7 @@ def first_object(folder: ImagesUrl) -> str:
         names = (each["path"].rpartition("/")[2] for page in _pages(folder) for each in page)
         return next((name for name in names if not is_hidden(name.encode())), "")
 
-    return ask(folder.root, folder.key, first) if folder.can_list else ""
+    return send_request(folder.root, folder.key, first) if folder.can_list else ""
 
 
 def object_states(folder: ImagesUrl, paths: Sequence[str], progress: Progress | None = None) -> list[State]:
@@ -110,7 +110,7 @@ def object_states(folder: ImagesUrl, paths: Sequence[str], progress: Progress | 
 def _head(folder: ImagesUrl, path: str) -> State:
     key, client = (folder / path).key, client_of(folder.root)
     try:
-        return _state(ask(folder.root, key, lambda: client.head(key)))
+        return _state(send_request(folder.root, key, lambda: client.head(key)))
     except FileNotFoundError:
         return None, None
 

@@ -57,12 +57,12 @@ class ObjectStore:
 def _get(root: str, key: str) -> bytes | OSError:
     client = client_of(root)
     try:
-        return bytes(ask(root, key, lambda: client.get(key).bytes()))
+        return bytes(send_request(root, key, lambda: client.get(key).bytes()))
     except FileNotFoundError:
         return FileNotFoundError(f"no such object: {root}/{key}")
 
 
-def ask(root: str, key: str, request: Callable[[], Answer]) -> Answer:
+def send_request(root: str, key: str, request: Callable[[], Answer]) -> Answer:
     """Return the answer to a request; errors of the network are retried for up to 3 minutes.
 
     Raises:

@@ -29,7 +29,7 @@ class Database:
     extraction: Extraction  # of the database and of photos
     index: Path | None = None
     evaluation: Path | None = None  # of the same model, database and search: calibrates the certainty of photos
-    uncalibrated: str = ""  # why there is none, and the command to run
+    uncalibrated: str = ""  # the reason if `evaluation` is None, and the command to run
 
 
 def find_database(

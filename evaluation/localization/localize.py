@@ -71,7 +71,7 @@ class Localizer:
         Photos whose certainty, 0 to 1, is below `min_certainty` get no matches.
 
         Raises:
-            UserError: `top` is less than 1, or a certainty is asked for that is not calibrated.
+            UserError: `top` is less than 1, or `min_certainty` is given and certainties are not calibrated.
         """
         if top < 1:
             raise UserError(f"top = {top}: must be at least 1")
@@ -101,12 +101,12 @@ class Localizer:
 
     @property
     def is_calibrated(self) -> bool:
-        """Whether photos have a certainty."""
+        """True if photos have a certainty."""
         return self._calibration is not None
 
     @property
     def radius_m(self) -> float | None:
-        """How near a correct first match is, in metres; None if certainties are not calibrated, or in frames."""
+        """The largest distance of a correct first match in metres; None if uncalibrated, or in frames."""
         threshold = self._calibration and self._calibration.threshold
         return threshold.value if threshold and threshold.unit == METRES else None
 

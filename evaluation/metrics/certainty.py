@@ -1,4 +1,4 @@
-"""How certain the first match of each query is, from the matches alone. Nothing is trained."""
+"""Certainties of the first match of each query, computed only from its matches. Nothing is trained."""
 
 import numpy as np
 import numpy.typing as npt

@@ -40,7 +40,7 @@ class NamedSet:
 
     @property
     def has_ground_truth(self) -> bool:
-        """Whether recalls can be computed."""
+        """True if recalls can be computed."""
         return self.prediction_file is None
 
     def warning(self, num_queries: int, num_database: int) -> str | None:

@@ -25,7 +25,7 @@ class Keys(Source, Reader):
         return (), self
 
     def state(self, paths: Paths) -> bytes:
-        """Return a constant that tells these partitions from those of names."""
+        """Return a constant that distinguishes these partitions from those of names."""
         return WITHOUT_POSITIONS.encode()
 
     def read(self, paths: Paths, strict: bool, negative_headings: bool = False) -> pl.DataFrame:

@@ -94,7 +94,7 @@ def test_a_method_localizes_and_photos_get_its_size(photos: Path, localize: Run,
         assert (located["error"], located["matches"][0]["path"]) == (None, "green.jpg")
     with pytest.raises(UserError, match="runs code of others"):
         localize(photos, photos / "green.jpg", entry)
-    with pytest.raises(UserError, match=r"input_size = 56: no effect, because .*model\.pth is no method"):
+    with pytest.raises(UserError, match=r"input_size = 56: no effect, because .*model\.pth is not a method"):
         localize(photos, photos / "green.jpg", "model.pth", "--input-size", "56")
 
 

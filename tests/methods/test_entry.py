@@ -62,7 +62,7 @@ def test_wrong_hub_entries_are_errors(text: str, problem: str) -> None:
 
 def test_wrong_files_are_errors(tmp_path: Path) -> None:
     (tmp_path / "net.py").touch()
-    wrong = {"net.py": "expected FILE.py:FUNCTION", "net.txt:f": "is no Python file", "none.py:f": "no file"}
+    wrong = {"net.py": "expected FILE.py:FUNCTION", "net.txt:f": "is not a Python file", "none.py:f": "no file"}
     for text, problem in wrong.items():
         with pytest.raises(UserError, match=problem):
             entry_of_file(f"{tmp_path}/{text}")

@@ -28,7 +28,7 @@ _kept: list[tuple[ModelDigests, nn.Module]] = []  # the last network
 
 @dataclasses.dataclass(frozen=True)
 class EmbedJob:
-    """What a process needs to embed images. All paths are absolute, and the same on all machines."""
+    """The inputs of a process that embeds images. All paths are absolute, and the same on all machines."""
 
     model: TrainedModel
     digests: ModelDigests

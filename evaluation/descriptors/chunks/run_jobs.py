@@ -43,7 +43,7 @@ def run_on(executor: Processes, job: EmbedJob, progress: Progress) -> str | None
 
     Raises:
         UserError: A job raised it, or several processes died on the same one.
-        KeyboardInterrupt: This process was asked to stop.
+        KeyboardInterrupt: This process received Ctrl-C or SIGTERM.
     """
     waiting, running = iter(_divide(job, executor.num_workers)), dict[Future[str | None], range]()
     complete = shown = job.array.done

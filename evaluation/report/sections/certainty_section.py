@@ -1,4 +1,4 @@
-"""The section on certainties: how well each tells correct from incorrect first matches, and from where to trust it."""
+"""The section on certainties: precision-recall curves, their areas, and thresholds for a precision."""
 
 from collections.abc import Sequence
 from typing import Any
