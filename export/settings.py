@@ -34,7 +34,8 @@ class ExportSettings(Settings):
     )
     onnx_precision: str = setting(
         FP32,
-        "precision of the ONNX model: fp16 halves the file, int8 quarters it; the recall lost is measured",
+        "precision of the ONNX model: fp16 halves the file, int8 reduces it to a quarter or a third; the recall lost "
+        "is measured",
         choices=PRECISIONS,
     )
     check_photos: Path | None = setting(
