@@ -42,6 +42,12 @@ def io_error(path: Path | str, error: OSError) -> UserError:
     return UserError(f"Cannot read {path}: {reason}. {what}, then run again.")
 
 
+def check_output(path: Path, option: str = "--output") -> None:
+    """Raise UserError unless a path, which an option sets, can be that of a file."""
+    if path.is_dir() or not path.parent.is_dir():
+        raise UserError(f"{option} {path}: not a file in an existing folder")
+
+
 @contextlib.contextmanager
 def writing_in(folder: Path, option: str = "--artifacts-folder") -> Iterator[None]:
     """Turn a full disk or missing write permission, in a folder that an option sets, into a UserError."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from data_manifest.errors import UserError, writing_in
+from data_manifest.errors import UserError, check_output, writing_in
 from data_manifest.store.files import write_text
 from data_manifest.store.find import find_artifact, read_recipe_of
 from data_manifest.tables import read_table
@@ -22,8 +22,7 @@ def write_pairs(evaluation: Path, k: int, output: Path) -> str:
         UserError: There is no such evaluation, it stores fewer matches, a name has a space, or the file cannot be
             written.
     """
-    if output.is_dir() or not output.parent.is_dir():
-        raise UserError(f"--output {output}: not a file in an existing folder")
+    check_output(output)
     folder = find_artifact(evaluation)
     summary = read_recipe_of(folder, "pairs", ("evaluation",))["summary"]
     folders = [summary[f"{role}_folder"] for role in ("queries", "database")]

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from data_manifest import schemas
-from data_manifest.errors import UserError, writing_in
+from data_manifest.errors import UserError, check_output, writing_in
 from data_manifest.inspect.bars import table
 from data_manifest.progress import Progress
 from data_manifest.store.files import writing_whole
@@ -42,8 +42,7 @@ def write_reads(groups: Path, training: TrainingSettings, epochs: range, output:
         raise UserError("seed = -1: each start draws a new seed, so the order is not known. Give --seed 0 or more.")
     if output.suffix not in (TABLE, LIST):
         raise UserError(f"--output {output}: give a name that ends with {TABLE} (all reads) or {LIST} (files to copy)")
-    if output.is_dir() or not output.parent.is_dir():
-        raise UserError(f"--output {output}: not a file in an existing folder")
+    check_output(output)
     folder = find_artifact(groups)
     read_recipe_of(folder, "reads", ("groups",))
     order, counts = ReadOrder(folder, training, epochs), list[dict[str, int]]()
