@@ -5,7 +5,7 @@ from pathlib import Path
 
 from data_manifest.images.data_set_names import data_set_name
 from data_manifest.images.file_states import ImageStates, stat_manifest
-from data_manifest.images.images_folder import ImagesFolder, local_folder
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.store.recipe import Recipe, is_published
 from luigi_tasks.parameters import takes
 from luigi_tasks.stage import Stage
@@ -153,15 +153,15 @@ class VerifyImages(StageOfImages):
 
     def recipe(self) -> Recipe:
         manifest, settings = self.requires(), self.settings(VerifySettings)
-        stored, folder = manifest.recipe().stored(), local_folder(manifest.images_folder, "the verification")
-        return checks_recipe(stored, folder, files_of(manifest), self.check, settings)
+        stored = manifest.recipe().stored()
+        return checks_recipe(stored, manifest.images_folder, files_of(manifest), self.check, settings)
 
     def run(self) -> None:
         manifest = self.requires()
         with self.executor() as executor:
             verify_images(
                 manifest.artifact(),
-                local_folder(manifest.images_folder, "the verification"),
+                manifest.images_folder,
                 self.artifacts_folder,
                 self.check,
                 self.settings(VerifySettings),
