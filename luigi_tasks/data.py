@@ -202,7 +202,7 @@ class BuildGroups(StageOfImages):
 
 @functools.cache  # needs the modification time of each panorama
 def pinned_crops(
-    folders: tuple[Path, Path], artifacts: Path, rescan: bool, settings: CropSettings, source: SourceSettings
+    folders: tuple[ImagesFolder, Path], artifacts: Path, rescan: bool, settings: CropSettings, source: SourceSettings
 ) -> Recipe:
     """Return the recipe of the crops."""
     listing = pinned_listing(folders[0], artifacts, rescan)
@@ -213,7 +213,7 @@ def pinned_crops(
 class CropPanoramas(Stage):
     """Cut panoramas into crops with SF-XL's file names."""
 
-    def folders(self) -> tuple[Path, Path]:
+    def folders(self) -> tuple[ImagesFolder, Path]:
         return self.settings(CropFolders).both()
 
     def recipe(self) -> Recipe:
