@@ -33,7 +33,7 @@ class ObjectServer(http.server.ThreadingHTTPServer):
         self.requests: Counter[tuple[str, str]] = Counter()  # by method and key
         self.with_etags = self.with_ranges = True
         self.delay_s = 0.0  # of each request
-        self.most_at_once = self.at_once = 0
+        self.most_at_once = self.at_once = self.bytes_sent = 0
         self.lock = threading.Lock()
 
     @property
@@ -110,6 +110,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         if self.command == "GET":
+            with self.server.lock:
+                self.server.bytes_sent += len(body[:sent])
             self.wfile.write(body[:sent])
         if sent is not None:
             self.close_connection = True
