@@ -8,8 +8,9 @@ from typing import Any
 
 import polars as pl
 
+from data_manifest.command_line.command_parser import folder_or_url
 from data_manifest.errors import UserError
-from data_manifest.images.images_folder import ImagesFolder, ImagesUrl, as_images_folder
+from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
 from data_manifest.progress import working
 from data_manifest.settings import flag_of, normalise
 from data_manifest.store.find import find_artifact
@@ -51,7 +52,7 @@ def _add_photos_as_database(parser: argparse.ArgumentParser) -> None:
     """Let --database be a folder of photos and --model a method, and add their flags."""
     for action in parser._actions:
         if action.dest == "database":
-            action.type = as_images_folder
+            action.type = folder_or_url
             action.help = f"folder of photos with positions in EXIF or in SF-XL's names, or {DATABASE}"
         if action.dest == "model":
             action.help = f"{action.help}; or a method: a name (MegaLoc), REPO:ENTRY, FILE.py:FUNCTION"

@@ -64,11 +64,12 @@ class FolderStore:
 
     def open(self, paths: Sequence[str], whole: bool = True) -> Iterator[OpenedImage | OSError]:
         """Yield each image opened, or the error of opening it. Each is opened when its turn comes."""
-        self.folder.stat()  # without the folder, all images would count as missing
         for path in paths:
             try:
                 opened = _open_file(f"{self.folder}/{path}")
             except OSError as error:
+                if isinstance(error, FileNotFoundError):
+                    self.folder.stat()  # raises without the folder: all images would count as missing
                 yield error
             else:
                 with opened.file:

@@ -1,7 +1,8 @@
 """List the objects of a bucket, and find their states: sizes, modification times and ETags."""
 
 import functools
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -52,7 +53,7 @@ def _list_objects(folder: ImagesUrl) -> ObjectListing:
     file, parts = TemporaryFile(), list[pl.DataFrame]()
     with Progress(f"listing {folder}", None, "objects") as progress, file.path.open("wb") as lines:
         for objects in _pages(folder):
-            paths = pl.Series([each["path"][len(folder.key) :].lstrip("/") for each in objects], dtype=pl.String)
+            paths = pl.Series(_relative_paths(folder, objects), dtype=pl.String)
             sizes, times = zip(*map(state_of, objects), strict=True)
             parts.append(pl.DataFrame(dict(zip(STATES, (paths.hash(), sizes, times), strict=True)), STATES))
             lines.writelines(path.translate(NEWLINES).encode() + b"\n" for path in paths)
@@ -60,8 +61,26 @@ def _list_objects(folder: ImagesUrl) -> ObjectListing:
     return ObjectListing(file, pl.concat(parts or [pl.DataFrame(schema=STATES)]).unique("hash"))
 
 
+def _relative_paths(folder: ImagesUrl, objects: Sequence["ObjectMeta"]) -> list[str]:
+    return [each["path"][len(folder.key) :].lstrip("/") for each in objects]
+
+
 def _pages(folder: ImagesUrl, chunk_size: int = OBJECTS_AT_A_TIME) -> Iterator[Sequence["ObjectMeta"]]:
     yield from client_of(folder.root).list(folder.key or None, chunk_size=chunk_size)
+
+
+def first_objects(folder: ImagesUrl, count: int, is_wanted: Callable[[str], bool]) -> list[str]:
+    """Return the relative paths of up to `count` wanted objects below a URL; empty if it cannot be listed.
+
+    Raises:
+        StoreError: The store does not answer.
+    """
+
+    def first() -> list[str]:
+        paths = (path for page in _pages(folder) for path in _relative_paths(folder, page))
+        return list(itertools.islice(filter(is_wanted, paths), count))
+
+    return send_request(folder.root, folder.key, first) if folder.can_list else []
 
 
 def first_object(folder: ImagesUrl) -> str:
@@ -70,12 +89,8 @@ def first_object(folder: ImagesUrl) -> str:
     Raises:
         StoreError: The store does not answer.
     """
-
-    def first() -> str:
-        names = (each["path"].rpartition("/")[2] for page in _pages(folder) for each in page)
-        return next((name for name in names if not is_hidden(name.encode())), "")
-
-    return send_request(folder.root, folder.key, first) if folder.can_list else ""
+    found = first_objects(folder, 1, lambda path: not is_hidden(path.rpartition("/")[2].encode()))
+    return found[0].rpartition("/")[2] if found else ""
 
 
 def object_states(folder: ImagesUrl, paths: Sequence[str], progress: Progress | None = None) -> list[State]:
