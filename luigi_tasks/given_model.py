@@ -144,7 +144,7 @@ def with_evaluation(values: Values, given: Collection[str]) -> dict[str, Any]:
     if values["model"] is not None:
         raise UserError(f"evaluation = {values['evaluation']} and model = {values['model']}: give only one of the two.")
     folder = find_artifact(values["evaluation"])
-    read_recipe_of(folder, "WriteReport", EVALUATIONS)
+    read_recipe_of(folder, "a report", EVALUATIONS)
     artifacts = {} if "artifacts_folder" in given else {"artifacts_folder": folder.parents[2]}
     return {**values, "evaluation": folder, **artifacts}
 

@@ -82,7 +82,7 @@ class Localizer:
         located = [self._localize(photo, top, min_certainty) for photo in photos]
         shown = {match.path: match.changed for photo in located for match in photo.matches}
         if changed := sum(shown.values()):
-            text = "%d of %d database images shown have changed since they were embedded. Run EvaluateCosPlace again"
+            text = "%d of %d database images shown have changed since they were embedded. Evaluate or embed again"
             logger.warning(text, changed, len(shown))
         return located
 

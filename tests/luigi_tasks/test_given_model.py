@@ -136,7 +136,7 @@ def test_a_report_takes_an_evaluation_or_a_model(trained: Path, tmp_path: Path) 
     assert (task.evaluation, task.artifacts_folder, task.requires()) == (evaluation, tmp_path / "artifacts", [])
     with pytest.raises(UserError, match="give only one of the two"):
         report(evaluation=evaluation, model=str(trained))
-    with pytest.raises(UserError, match=r"is of the stage groups: WriteReport needs evaluation or comparison"):
+    with pytest.raises(UserError, match=r"is of the stage groups: a report needs evaluation or comparison"):
         report(evaluation=groups)
 
 
