@@ -15,7 +15,7 @@ from data_manifest.store.recipe import is_published, read_recipe
 from evaluation.descriptors.trained_model import TrainedModel
 from methods.entry import Entry, entry_of
 from methods.find_method import find
-from methods.settings import FLAGS, MethodSettings
+from methods.settings import FLAGS, METHOD_INPUTS, MethodSettings
 from pipeline.dataset_layout import ArtifactsSettings
 from training.network.settings import NetworkSettings
 from training.recipe import DATA_SET, STAGE
@@ -90,9 +90,9 @@ def _check_method(entry: Entry, values: Values, given: Collection[str]) -> None:
 
 
 def check_no_inputs(values: Values, reason: str) -> None:
-    """Raise UserError for sizes that only methods have."""
-    for name in ("input_size", "input_multiple"):
-        if values[name] is not None:
+    """Raise UserError for settings that only methods have."""
+    for name in METHOD_INPUTS:
+        if values[name] not in (None, False):
             raise UserError(f"{name} = {values[name]}: no effect, because {reason}. Leave out {flag_of(name)}.")
 
 

@@ -167,6 +167,8 @@ def test_a_method_takes_the_place_of_a_model(photos: Path, tmp_path: Path) -> No
         ({"hub": "repository"}, "hub = repository: expected REPO:ENTRY"),
         ({"method_module": "net.py"}, r"method_module = net\.py: expected FILE\.py:FUNCTION"),
         ({"input_multiple": 14}, r"input_multiple = 14: no effect, because no method is given\. Leave out --input-mul"),
+        ({"trust_repo": True}, r"trust_repo = True: no effect, because no method is given\. Leave out --trust-repo"),
+        ({"model": "none.pth", "trust_repo": True}, r"trust_repo = True: no effect, because none\.pth is not a method"),
         ({"model": "none.pth", "input_size": 224}, r"input_size = 224: no effect, because none\.pth is not a method"),
     ],
 )
