@@ -49,7 +49,8 @@ def test_stages_read_from_a_bucket(bucket: str, objects: ObjectServer, tmp_path:
         objects.put(f"city/train/{path}", content)
     list_objects.cache_clear()
     given: dict[str, Any] = {"dataset_folder": bucket, "artifacts_folder": tmp_path / "A"}
-    groups = workflows.BuildGroups(verified="header", min_images_per_class=1, **given)
+    grouping: dict[str, Any] = {"verified": "header", "min_images_per_class": 1}
+    groups = workflows.BuildGroups(**grouping, **given)
     verification = workflows.VerifyImages(check="header", **given)
     folders: dict[str, Any] = {"panoramas_folder": f"{bucket}/train", "output_folder": tmp_path / "crops"}
     for task in (workflows.BuildManifest(**given), verification, groups):
