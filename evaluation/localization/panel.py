@@ -1,5 +1,6 @@
 """Draw photos and their best matches side by side, one row per photo."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ SIDE, GAP, LINE = 240, 12, 18  # pixels
 BACKGROUND, INK, TILE = (255, 255, 255), (20, 20, 20), (225, 225, 225)
 LINES = 3
 MAX_JPEG_HEIGHT = 65_500  # pixels, of libjpeg
+logger = logging.getLogger(__name__)
 
 
 def check_panel(path: Path) -> None:
@@ -32,12 +34,15 @@ def check_panel(path: Path) -> None:
 def draw_panel(located: Sequence[Located], images_folder: ImagesFolder, path: Path) -> None:
     """Draw photos and their matches to an image file; `images_folder` is that of the database.
 
+    Nothing is written if no photo has a match.
+
     Raises:
-        UserError: No photo has a match, or the file cannot be written.
+        UserError: The file cannot be written.
     """
     rows = [each for each in located if each.matches]
     if not rows:
-        raise UserError(f"--panel {path}: no photo has a match to draw")
+        logger.warning("--panel %s: not written, because no photo has a match", path)
+        return
     columns = 1 + max(len(each.matches) for each in rows)
     tile_height = SIDE + LINES * LINE + GAP
     width, height = GAP + columns * (SIDE + GAP), GAP + len(rows) * tile_height
