@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from data_manifest.store.find import find_recipes
+from data_manifest.store.find import find_by_digest, find_recipes
 from data_manifest.store.recipe import read_recipe
-from data_manifest.store.references import WEIGHTS
+from data_manifest.store.references import MANIFEST_STAGES, WEIGHTS
 from data_manifest.tables import read_table
 from evaluation.metrics.certainty import CALIBRATED, SIGNS
 from evaluation.metrics.recalls import wilson_interval
@@ -21,6 +21,7 @@ from evaluation.test_sets.named_sets import has_ground_truth
 
 MIN_QUERIES = 50  # that a share rests on, if the evaluation has as many
 TABLE = "certainty"
+PLACE = ("path", "utm_east", "utm_north", "utm_zone", "utm_band", "latitude", "pano_id")  # decides what is correct
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,12 @@ class Calibration:
 
 
 def find_calibration(
-    artifacts: Path, model: ModelDigests, database: ImageDigests, extraction: Extraction, index: str, preferred: Path
+    artifacts: Path,
+    model: ModelDigests,
+    database: ImageDigests,
+    extraction: Extraction,
+    index: str,
+    preferred: Path | None = None,
 ) -> Path | None:
     """Return the evaluation of a model on a database, with the same extraction and index; None if there is none.
 
@@ -88,22 +94,33 @@ def find_calibration(
         for folder, recipe in find_recipes(artifacts, "evaluation")
         if (folder / TABLE).is_dir()
         and has_ground_truth(recipe["settings"].get("test_set"))
-        and _searches(recipe, model, database, extraction, index)
+        and _searches(recipe, model, extraction, index)
+        and _has_images(recipe["inputs"], database, artifacts)
     ]
     return preferred if preferred in found else found[0] if found else None
 
 
-def _searches(
-    recipe: Mapping[str, Any], model: ModelDigests, database: ImageDigests, extraction: Extraction, index: str
-) -> bool:
-    """Return whether an evaluation has this model and database, and matches found in this way."""
+def _has_images(inputs: Mapping[str, Any], database: ImageDigests, artifacts: Path) -> bool:
+    """Return whether an evaluation's database has these images at these positions, perhaps by another manifest.
+
+    A folder of photos and a test set have different manifests of the same images.
+    """
+    if inputs.get(files_key("database")) != database.files:
+        return False
+    digests = inputs["database"], database.manifest
+    if digests[0] == digests[1]:
+        return True
+    manifests = [find_by_digest(artifacts, digest, *MANIFEST_STAGES) for digest in digests]
+    tables = [read_table(manifest, "manifest", list(PLACE)) for manifest in manifests if manifest]
+    return len(tables) == 2 and tables[0].equals(tables[1])
+
+
+def _searches(recipe: Mapping[str, Any], model: ModelDigests, extraction: Extraction, index: str) -> bool:
+    """Return whether an evaluation has this model, and matches found in this way."""
     inputs, settings = recipe["inputs"], recipe["settings"]
     if model.method is not None and inputs.get("model") != model.digest:  # other code
         return False
     if settings.get("method") != model.method:
         return False
-    return (inputs.get(WEIGHTS), inputs.get("database"), inputs.get(files_key("database"))) == (
-        *(model.weights, database.manifest, database.files),
-    ) and (settings.get("resized_to"), settings.get("infer_precision"), settings.get("index")) == (
-        *(extraction.resized_to, extraction.precision, index),
-    )
+    found = inputs.get(WEIGHTS), *(settings.get(name) for name in ("resized_to", "infer_precision", "index"))
+    return found == (model.weights, extraction.resized_to, extraction.precision, index)
