@@ -98,7 +98,12 @@ def load_localizer(options: argparse.Namespace, model: "TrainedModel | None" = N
         with working("loading the model"):
             model = find_model(options.model)
     database = find_database(
-        options.database, model, options.index, device=options.device, num_workers=options.num_workers
+        options.database,
+        model,
+        options.index,
+        device=options.device,
+        num_workers=options.num_workers,
+        min_certainty=getattr(options, "min_certainty", None),
     )
     with working("loading the database"):
         return Localizer(model, database)

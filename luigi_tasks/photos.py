@@ -3,6 +3,7 @@
 import argparse
 import functools
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from evaluation.__main__ import add_localize as add_localize_in_artifacts
 from evaluation.__main__ import localize as localize_in_artifacts
 from evaluation.descriptors.trained_model import TrainedModel
 from evaluation.localization.find_photos import find_photos
-from luigi_tasks.evaluation import ExtractDescriptors
+from luigi_tasks.evaluation import ExtractDescriptors, digests_of, pinned_images
 from luigi_tasks.given_model import check_no_inputs, pinned_model
 from luigi_tasks.parameters import parameters_of
 from methods.find_method import Method
@@ -108,7 +109,8 @@ def _model_of(options: argparse.Namespace) -> TrainedModel:
         more = {"device": options.device, "num_workers": options.num_workers}
         if options.artifacts_folder is not None:
             more["artifacts_folder"] = options.artifacts_folder
-        options.database = database_of_photos(options.model, options.database, **inputs, **more)
+        check = functools.partial(_check_certainty, getattr(options, "min_certainty", None), options.index)
+        options.database = database_of_photos(options.model, options.database, check, **inputs, **more)
     return model
 
 
@@ -125,21 +127,40 @@ def is_folder_of_photos(path: ImagesFolder) -> bool:
     return False
 
 
-def database_of_photos(model: str, folder: ImagesFolder, **others: Any) -> Path:
+def database_of_photos(
+    model: str, folder: ImagesFolder, check: Callable[[ExtractDescriptors], None], **others: Any
+) -> Path:
     """Return the folder of a model's descriptors of all photos in a folder, embedded unless they are published.
 
-    Photos without a position are logged. `others` are more parameters of ExtractDescriptors, such as the device.
+    Photos without a position are logged. `check` is called before the photos are embedded. `others` are more
+    parameters of ExtractDescriptors, such as the device.
 
     Raises:
-        UserError: There is no such model, or no photo with a position.
+        UserError: There is no such model, no photo with a position, or `check` raises it.
     """
     photos: dict[str, Any] = {"photos_folder": folder, "part": PHOTOS, "source": source_of(folder)}
     task = ExtractDescriptors(model=model, **photos, **others)
-    for each in (task.manifest(), task):
-        if not each.complete():
-            each.run()
+    if not task.manifest().complete():
+        task.manifest().run()
+    check(task)
+    if not task.complete():
+        task.run()
     _log_skipped(folder, task.manifest().artifact())
     return task.artifact()
+
+
+def _check_certainty(min_certainty: float | None, index: str, task: ExtractDescriptors) -> None:
+    """Raise UserError if a smallest certainty is given, and no evaluation calibrates the certainties of photos."""
+    if min_certainty is None:
+        return
+    with working("looking for an evaluation"):
+        from evaluation.localization.calibration import find_calibration
+        from evaluation.localization.find_database import why_uncalibrated
+
+    model, digests = task.trained_model(), digests_of(task.manifest())
+    if not find_calibration(task.artifacts_folder, model.digests, digests, task.extraction(), index):
+        reason = why_uncalibrated(model, pinned_images(task.manifest()), None, index)
+        raise UserError(f"--min-certainty {min_certainty:g}: {reason}")
 
 
 def _log_skipped(folder: ImagesFolder, manifest: Path) -> None:

@@ -33,14 +33,21 @@ class Database:
 
 
 def find_database(
-    path: Path, model: TrainedModel, index: str = EXACT, *, device: str = "auto", num_workers: int = 8
+    path: Path,
+    model: TrainedModel,
+    index: str = EXACT,
+    *,
+    device: str = "auto",
+    num_workers: int = 8,
+    min_certainty: float | None = None,
 ) -> Database:
     """Return the database of a published evaluation, or of published descriptors, with descriptors of a model.
 
     The model's descriptors of the images as they were then are used if published, else the images are embedded now.
 
     Raises:
-        UserError: There is no such artifact, or the manifest of its images is gone.
+        UserError: There is no such artifact, the manifest of its images is gone, or `min_certainty` is given and
+            certainties are not calibrated.
     """
     RetrievalSettings(index=index)  # rejects other values
     folder = find_artifact(path)
@@ -60,17 +67,19 @@ def find_database(
     extraction = Extraction(settings["resized_to"], precision, device=device, num_workers=num_workers)
     digests = ImageDigests(inputs[manifest_key], inputs.get(states_key, ""))  # older artifacts have no states
     published = descriptors_recipe(read_recipe(manifest)["name"], model.digests, digests, extraction)
+    evaluation = find_calibration(artifacts, model.digests, digests, extraction, index, preferred=folder)
+    queries = summary.get("queries_folder")
+    uncalibrated = "" if evaluation else why_uncalibrated(model, images, queries and Path(queries).name, index)
+    if uncalibrated and min_certainty is not None:  # before images are embedded
+        raise UserError(f"--min-certainty {min_certainty:g}: {uncalibrated}")
     descriptors = find_by_digest(artifacts, published.digest, published.stage)
     if descriptors is None:
         descriptors = build_descriptors(model, images, artifacts, extraction)
     index_folder = None if index == EXACT else build_index(descriptors, index, artifacts)
-    evaluation = find_calibration(artifacts, model.digests, digests, extraction, index, preferred=folder)
-    queries = summary.get("queries_folder")
-    uncalibrated = "" if evaluation else _why_uncalibrated(model, images, queries and Path(queries).name, index)
     return Database(images, descriptors, extraction, index_folder, evaluation, uncalibrated)
 
 
-def _why_uncalibrated(model: TrainedModel, images: ImageList, queries: str | None, index: str) -> str:
+def why_uncalibrated(model: TrainedModel, images: ImageList, queries: str | None, index: str) -> str:
     """Return the message that names the command; without a folder of queries, that beside the database."""
     folder, advice = images.images_folder, ""
     test_folder = str(folder.parent)

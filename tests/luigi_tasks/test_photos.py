@@ -98,6 +98,12 @@ def test_a_method_localizes_and_photos_get_its_size(photos: Path, localize: Run,
         localize(photos, photos / "green.jpg", "model.pth", "--input-size", "56")
 
 
+def test_min_certainty_is_checked_before_photos_are_embedded(photos: Path, localize: Run, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^--min-certainty 0\.9: certainty not calibrated: .*Run `cosplace evaluate"):
+        localize(photos, photos / "green.jpg", "model.pth", "--min-certainty", "0.9")
+    assert not (tmp_path / "artifacts" / "descriptors").exists()
+
+
 def test_photos_in_a_bucket_are_a_database(tmp_path: Path, localize: Run, objects: ObjectServer) -> None:
     write_images(tmp_path / "city", (2015,))
     files = sorted((tmp_path / "city").glob("*.jpg"))

@@ -8,14 +8,22 @@ import polars as pl
 import pytest
 from scipy.stats import binomtest
 
+from data_manifest import schemas
 from data_manifest.errors import UserError
+from data_manifest.store.publish import publishing
+from data_manifest.store.recipe import Recipe
+from data_manifest.tables import read_table, write_table
+from evaluation.descriptors.build_descriptors import build_descriptors
+from evaluation.descriptors.image_list import ImageList
 from evaluation.descriptors.trained_model import TrainedModel
 from evaluation.evaluate_cosplace import evaluate_cosplace
+from evaluation.localization import find_database as database_finding
 from evaluation.localization.calibration import MIN_QUERIES, Calibration
 from evaluation.localization.find_database import find_database
 from evaluation.localization.localize import Localizer
 from evaluation.settings import WITHIN_25_M
-from tests.evaluation.conftest import City, on_cpu
+from pipeline.manifest.build_manifest import build_manifest
+from tests.evaluation.conftest import LONG_AGO, City, list_images, on_cpu, paint
 from training.network.model import GeoLocalizationNet
 from training.network.weights import save_network
 
@@ -92,6 +100,41 @@ def test_an_evaluation_of_this_model_database_and_search_calibrates(
         UserError, match=r"^--min-certainty 0\.9: certainty not calibrated: no evaluation of this database"
     ):
         localizer.localize([photo], min_certainty=0.9)
+
+
+def test_another_manifest_of_the_same_images_at_the_same_places_is_calibrated(
+    model: TrainedModel, artifacts: Path, tmp_path: Path
+) -> None:
+    folders = [tmp_path / "city" / part for part in ("database", "queries")]
+    for folder in folders:
+        for number in range(4):
+            paint(folder, number, (60 * number, 200 - 30 * number, 90))
+    database, queries = (list_images(folder, artifacts) for folder in folders)
+    evaluated = evaluate_cosplace(model, database, queries, artifacts, on_cpu(16))
+
+    def calibrated_by(manifest: Path) -> Path | None:
+        descriptors = build_descriptors(model, ImageList(manifest, folders[0]), artifacts, on_cpu(16))
+        return find_database(descriptors, model, device="cpu", num_workers=0).evaluation
+
+    strict = build_manifest(folders[0], artifacts, strict=True)
+    assert calibrated_by(strict) == evaluated.resolve()
+    rows = read_table(strict, "manifest").with_columns(pl.col("utm_east") + 1)
+    elsewhere = Recipe("manifest", "elsewhere", 1, {}, {})
+    with publishing(artifacts, elsewhere, {"made": "some"}) as staging:
+        write_table(rows, staging / "manifest" / "part.parquet", schemas.MANIFEST)
+    assert calibrated_by(elsewhere.folder(artifacts)) is None
+    paint(folders[0], 3, (1, 2, 3), LONG_AGO + 1)
+    assert calibrated_by(strict) is None
+
+
+def test_min_certainty_is_checked_before_images_are_embedded(
+    evaluation: Path, model: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_network(GeoLocalizationNet(model.backbone, model.fc_output_dim), tmp_path / "other.pth")
+    other = TrainedModel(tmp_path / "other.pth", model.backbone, model.fc_output_dim)
+    monkeypatch.setattr(database_finding, "build_descriptors", None)
+    with pytest.raises(UserError, match=r"^--min-certainty 0\.9: certainty not calibrated"):
+        find_database(evaluation, other, min_certainty=0.9)
 
 
 def test_a_photo_exactly_at_the_minimum_gets_its_position(
