@@ -3,10 +3,11 @@
 `python benchmarks/image_stores.py WORK` writes JPEGs into WORK, and has both sides read the same few in turn. Images of
 a folder are decoded, as in training and in extraction; they are in the system's cache, and processor time is compared,
 so that other processes disturb little. The server is in a process of its own, on this machine, and waits 20 ms before
-each answer; its images are not decoded, and wall time is compared.
+each answer; its images are not decoded, and wall time is compared. EXIF is read from photos with 2 MB of other bytes.
 """
 
 import argparse
+import itertools
 import multiprocessing
 import statistics
 import time
@@ -18,16 +19,20 @@ from pathlib import Path
 import numpy as np
 from measure import machine, note, table
 from PIL import Image
+from read_photos import write_photos
 
 from data_manifest.images.image_store import store_of
 from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
+from data_manifest.images.object_store import HEAD_BYTES
 from data_manifest.images.open_picture import as_shown, open_picture
 from evaluation.descriptors.open_image import decode_image as decode_for_extraction
+from pipeline.sources.photo_metadata import read_photo
 from training.data.image_files import decode_image as decode_for_training
 
 TURNS, BATCH, DELAY_S = 6, 32, 0.02
 PAIR = 4  # images that both sides read in turn
 SIDE = 512
+PHOTOS, PHOTO_BYTES = 64, 2_000_000
 Reads = Callable[[list[str]], None]  # reads images by name
 
 
@@ -40,6 +45,30 @@ def write_images(folder: Path, count: int) -> list[str]:
             noise = np.random.default_rng(number).integers(0, 256, (SIDE // 8, SIDE // 8, 3), np.uint8)
             Image.fromarray(noise).resize((SIDE, SIDE)).save(folder / name)
     return names
+
+
+def write_large_photos(folder: Path) -> list[str]:
+    """Write photos with GPS whose other bytes follow their end marker; return their names."""
+    write_photos(folder, 1)
+    content = (folder / "0" / "0.jpg").read_bytes()
+    names = [f"large-{number}.jpg" for number in range(PHOTOS)]
+    for name in names:
+        (folder / name).write_bytes(content.ljust(PHOTO_BYTES, b"\0"))
+    return names
+
+
+def exif_by_path(folder: Path, names: Iterable[str]) -> None:
+    """Have Pillow open and read files one by one."""
+    for name in names:
+        read_photo(f"{folder}/{name}".encode())
+
+
+def exif_through_store(folder: ImagesFolder, whole: bool, names: list[str]) -> None:
+    """Read the EXIF of images opened by their store; whole ones, or their first bytes."""
+    for opened in store_of(folder).open(names, whole):
+        if isinstance(opened, OSError):
+            raise opened
+        read_photo(opened.file)
 
 
 def plainly_for_training(folder: Path, names: Iterable[str]) -> None:
@@ -104,7 +133,19 @@ class _Slow(SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         time.sleep(DELAY_S)
-        super().do_GET()
+        if "Range" not in self.headers:
+            super().do_GET()
+            return
+        file = Path(self.translate_path(self.path))
+        content, state = file.read_bytes(), file.stat()
+        begin, last = map(int, self.headers["Range"].removeprefix("bytes=").split("-"))
+        part = content[begin : last + 1]
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {begin}-{begin + len(part) - 1}/{len(content)}")
+        self.send_header("Content-Length", str(len(part)))
+        self.send_header("Last-Modified", self.date_time_string(int(state.st_mtime)))
+        self.end_headers()
+        self.wfile.write(part)
 
     def log_message(self, *_: object) -> None:
         """Print nothing."""
@@ -120,6 +161,7 @@ def serve(folder: Path, port: "multiprocessing.Queue[int]") -> None:
 def measure_all(work: Path, count: int) -> str:
     """Return the table."""
     names, port = write_images(work / "images", count), multiprocessing.Queue()
+    photos = write_large_photos(work / "images")
     server = multiprocessing.Process(target=serve, args=(work / "images", port), daemon=True)
     server.start()
     folder, url = work / "images", ImagesUrl.parse(f"http://127.0.0.1:{port.get()}")
@@ -133,7 +175,13 @@ def measure_all(work: Path, count: int) -> str:
     one, many = (partial(through_store, keep, url, batch=batch) for batch in (1, BATCH))
     what = f"server with {DELAY_S * 1000:.0f} ms, one at a time against {BATCH}"
     rows.append(compare(what, one, many, [names[: 4 * BATCH]] * TURNS, time.perf_counter))
+    what = f"server with {DELAY_S * 1000:.0f} ms, EXIF of {PHOTOS} photos, whole against {HEAD_BYTES // 1024} KiB"
+    whole, head = (partial(exif_through_store, url, each) for each in (True, False))
+    rows.append(compare(what, whole, head, [photos] * TURNS, time.perf_counter))
     server.terminate()
+    sides = partial(exif_by_path, folder), partial(exif_through_store, folder, False)
+    batches = [photos[begin : begin + PAIR] for begin in range(0, PHOTOS, PAIR)]
+    rows.append(compare("folder, EXIF", *sides, [*itertools.chain(*[batches] * TURNS)], time.process_time))
     titles = (
         f"{count:,} images of {SIDE} x {SIDE}",
         "plain, images/s",
