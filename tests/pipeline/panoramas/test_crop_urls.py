@@ -11,6 +11,8 @@ from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
 from pipeline.panoramas.crop_panoramas import crop_panoramas
 from pipeline.panoramas.settings import CropSettings
+from pipeline.sources.make_source import make_source
+from pipeline.sources.settings import SourceSettings
 from tests.helpers import files_in
 from tests.object_server import RESET, ObjectServer
 from tests.pipeline.panoramas.test_crop_panoramas import NAME, panorama, write_photo
@@ -48,6 +50,13 @@ def test_crops_of_a_bucket_are_those_of_the_folder(panoramas: Path, bucket: Obje
     crops = files_in(tmp_path / "of_url", "*.jpg")
     assert len(crops) == 15
     assert crops == files_in(tmp_path / "of_folder", "*.jpg")
+
+
+def test_positions_and_headings_come_from_exif(bucket: ObjectServer, tmp_path: Path) -> None:
+    source = make_source(SourceSettings(source="exif"))
+    crops = crop_panoramas(FOLDER, tmp_path / "of_url", tmp_path / "A", SMALL, source=source)
+    assert read_recipe(crops)["summary"]["crops"] == 15
+    assert {path.name.split("@")[9] for path in (tmp_path / "of_url").rglob("*.jpg")} == {"30", "150", "270"}
 
 
 def test_only_changed_objects_are_cut_again(panoramas: Path, bucket: ObjectServer, tmp_path: Path) -> None:
