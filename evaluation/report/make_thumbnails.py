@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from PIL import Image
 
 from data_manifest.errors import StoreError
-from data_manifest.images.images_folder import ImagesFolder
+from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
+from data_manifest.images.object_store import REQUESTS
 from data_manifest.progress import Progress
 from evaluation.descriptors.open_image import open_image
 
@@ -49,7 +50,8 @@ def make_thumbnails(
     files = sorted(uses, key=str)
     sample = files[:: max(1, len(files) // SAMPLED)]
     share = sum(uses[file] for file in sample) / max(1, sum(uses.values()))
-    with ThreadPoolExecutor(THREADS) as threads:
+    at_urls = any(isinstance(file, ImagesUrl) for file in files)
+    with ThreadPoolExecutor(REQUESTS if at_urls else THREADS) as threads:
         for side, quality in FORMATS:
             make = functools.partial(_make_thumbnail, side=side, quality=quality)
             tried = zip(sample, threads.map(make, sample), strict=True)

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from data_manifest.images.images_folder import ImagesFolder
+from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
 from data_manifest.store.recipe import read_recipe
 from evaluation.recipe import ImageDigests
 from evaluation.report.find_inputs import find_inputs
@@ -17,6 +17,7 @@ from evaluation.report.sections.cards import kind_of, kinds, verdict
 from evaluation.report.sections.failures_section import choose_shown, failures_section
 from evaluation.report.sections.query_outcomes import CORRECT, INCORRECT, UNANSWERABLE, read_result
 from tests.evaluation.report.conftest import Town
+from tests.object_server import ObjectServer
 
 HEAD = Head("town", [], [], [])
 
@@ -50,6 +51,16 @@ def test_unreadable_pictures_are_left_empty_and_logged(tmp_path: Path, caplog: p
     made = make_thumbnails(uses)
     assert [made[file] == UNREADABLE for file in uses] == [True, True, False]
     assert "2 of 3 pictures cannot be opened" in caplog.text
+
+
+def test_pictures_of_a_bucket_are_fetched_at_the_same_time(tmp_path: Path, objects: ObjectServer) -> None:
+    content = write_noise(tmp_path, 0, (32, 24)).read_bytes()
+    for number in range(40):
+        objects.put(f"queries/{number}.jpg", content)
+    objects.delay_s = 0.02
+    made = make_thumbnails({ImagesUrl.parse(f"s3://bucket/queries/{number}.jpg"): 1 for number in range(40)})
+    assert {thumbnail.width for thumbnail in made.values()} == {32}
+    assert objects.most_at_once > 8
 
 
 def test_half_of_the_queries_shown_are_the_worst_and_half_a_sample() -> None:
