@@ -111,7 +111,9 @@ def test_images_changed_after_the_evaluation_are_refused(town: Town) -> None:
     others = ReportSettings(report_queries=4)
     published = len(list(town.artifacts.glob("report/*/*")))
     try:
-        with pytest.raises(UserError, match=f"{town.queries}: images changed after they were evaluated. Run Evaluate"):
+        with pytest.raises(
+            UserError, match=f"{town.queries}: images changed after they were evaluated. Evaluate again"
+        ):
             write_report(town.evaluation, town.artifacts, others)
     finally:
         image.write_bytes(content)
