@@ -128,6 +128,13 @@ METRICS = _schema(
     _column("lr", pa.float64(), "learning rate of the network"),
     _column("classifiers_lr", pa.float64(), "learning rate of the classifiers"),
     _column("resumes", pa.int32(), "number of times that the run was resumed so far"),
+    _optional(
+        "cache_hit_share",
+        pa.float64(),
+        "fraction of the epoch's reads, since the run was last started, whose image was in the cache before, 0 to 1; "
+        "null without a cache",
+    ),
+    _optional("gb_read", pa.float64(), "gigabytes (10^9 bytes) of images that these reads took from their store"),
 )
 SKIPPED = _schema(
     _column("path", pa.string(), _PATH),

@@ -28,6 +28,7 @@ ALLOWED = {
         "safetensors",
         "PIL",
         "simplejpeg",
+        "xxhash",
         *TABLES,
     },
     "evaluation": {

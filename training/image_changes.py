@@ -13,7 +13,7 @@ from data_manifest.errors import writing_in
 from data_manifest.images.file_states import changed_images, stat_images
 from data_manifest.images.images_folder import ImagesFolder, is_missing
 from data_manifest.progress import Progress
-from data_manifest.tables import scan_table, write_table
+from data_manifest.tables import make_frame, scan_table, write_table
 from training.recipe import run_of
 
 TRAIN, VALIDATION = "train_files", {"database": "val_database_files", "queries": "val_queries_files"}
@@ -21,8 +21,10 @@ ROLES = {TRAIN: "training", VALIDATION["database"]: "validation database", VALID
 logger = logging.getLogger(__name__)
 
 
-def record_or_compare(run: Path, table: str, images_folder: ImagesFolder, lists: Mapping[str, pl.LazyFrame]) -> None:
-    """Record the states of image files when a run starts; warn of changed images when it resumes.
+def record_or_compare(
+    run: Path, table: str, images_folder: ImagesFolder, lists: Mapping[str, pl.LazyFrame]
+) -> pl.DataFrame:
+    """Record the states of image files when a run starts; when it resumes, warn of changed images and return theirs.
 
     Args:
         run: Folder of the run.
@@ -35,7 +37,7 @@ def record_or_compare(run: Path, table: str, images_folder: ImagesFolder, lists:
     """
     if not any(run.glob("*_checkpoint.pth")):  # no iteration is saved: what an earlier start recorded is outdated
         shutil.rmtree(run / table, ignore_errors=True)
-    warn_of_changes(run, {table: images_folder}, remove=[run])
+    changed = warn_of_changes(run, {table: images_folder}, remove=[run])
     files = {run / table / f"{name}.parquet": images for name, images in lists.items()}
     with writing_in(run), Progress(f"recording the files of {ROLES[table]} images", None, "images") as progress:
         run.mkdir(parents=True, exist_ok=True)
@@ -43,6 +45,7 @@ def record_or_compare(run: Path, table: str, images_folder: ImagesFolder, lists:
             if not file.exists():
                 paths = images.select("path").collect()["path"]
                 write_table(stat_images(paths, images_folder, progress, skip_errors=True), file, schemas.FILES)
+    return changed
 
 
 @functools.cache  # once per process
@@ -51,25 +54,34 @@ def warn_of_changes_to_model(model: Path, artifacts: Path, folders: tuple[tuple[
     warn_of_changes(model, dict(folders), remove=[model, run_of(artifacts, model)])
 
 
-def warn_of_changes(folder: Path, images_folders: Mapping[str, ImagesFolder], remove: Sequence[Path]) -> None:
-    """Warn if images differ from the states that a run or model folder recorded, table by table.
+def warn_of_changes(folder: Path, images_folders: Mapping[str, ImagesFolder], remove: Sequence[Path]) -> pl.DataFrame:
+    """Warn if images differ from the states that a run or model folder recorded, and return today's states of those.
 
-    Missing images folders are not compared. `remove` are the folders to remove for training to start over.
+    `images_folders` are by table; missing ones are not compared. `remove` are the folders to remove for training to
+    start over.
     """
-    changes = [each for table, images in images_folders.items() for each in _count_changes(folder, table, images)]
+    changed = {table: _changed(folder, table, images) for table, images in images_folders.items()}
+    changes = [text for table, states in changed.items() for text in _describe(folder, table, states)]
     if changes:
         text = "%s since training started. To train on today's images, remove %s, then run again"
         logger.warning(text, ", ".join(changes), " and ".join(map(str, remove)))
+    return pl.concat(changed.values())
 
 
-def _count_changes(folder: Path, table: str, images_folder: ImagesFolder) -> list[str]:
+def _changed(folder: Path, table: str, images_folder: ImagesFolder) -> pl.DataFrame:
     files = sorted((folder / table).glob("*.parquet"))
     if not files or is_missing(images_folder):
-        return []
-    total = scan_table(folder, table).select(pl.len()).collect().item()
-    with Progress(f"checking {ROLES[table]} images for changes", total, "images") as progress:
+        return make_frame([], schemas.FILES)
+    with Progress(f"checking {ROLES[table]} images for changes", _count(folder, table), "images") as progress:
         states = (pl.read_parquet(file, glob=False) for file in files)
-        sizes = pl.concat([changed_images(each, images_folder, progress, skip_errors=True) for each in states])["bytes"]
-    missing = sizes.null_count()
-    counts = ((len(sizes) - missing, "changed"), (missing, "are missing"))
-    return [f"{count:,} of {total:,} {ROLES[table]} images {what}" for count, what in counts if count]
+        return pl.concat([changed_images(each, images_folder, progress, skip_errors=True) for each in states])
+
+
+def _describe(folder: Path, table: str, changed: pl.DataFrame) -> list[str]:
+    missing = changed["bytes"].null_count()
+    counts = ((len(changed) - missing, "changed"), (missing, "are missing"))
+    return [f"{count:,} of {_count(folder, table):,} {ROLES[table]} images {what}" for count, what in counts if count]
+
+
+def _count(folder: Path, table: str) -> int:
+    return int(scan_table(folder, table).select(pl.len()).collect().item())

@@ -16,6 +16,7 @@ from training.network.settings import require
 DEFAULT_GROUPS_NUM = 8
 FP32, BF16, FP16 = PRECISIONS = ("fp32", "bf16", "fp16")
 NO_SEED = -1
+DEFAULT_CACHE_GB = 10.0
 
 
 def _number_list(text: str) -> str:
@@ -167,6 +168,12 @@ class RuntimeSettings(Settings):
         "abort when more than this fraction of an epoch's images is unreadable (10 are always tolerated; 0: abort on "
         "the first)",
     )
+    cache_folder: Path | None = setting(
+        None,
+        "folder on a fast disk that training images are copied to shortly before they are read, for images in a bucket "
+        "or on a slow disk; kept for later runs",
+    )
+    cache_gb: float = setting(DEFAULT_CACHE_GB, "gigabytes (10^9 bytes) that cache_folder may take")
 
     def check(self) -> None:
         """Raise UserError for invalid values, or if a required package is missing."""
@@ -182,6 +189,9 @@ class RuntimeSettings(Settings):
         require(valid, self, "tensorboard", "package not installed: pip install tensorboard, or leave this out")
         valid = self.device != "cpu" or self.augmentation_device != "cuda"
         require(valid, self, "augmentation_device", "with device = cpu, give cpu")
+        require(self.cache_gb > 0, self, "cache_gb", "give more than 0 gigabytes")
+        valid = self.cache_folder is not None or self.cache_gb == DEFAULT_CACHE_GB
+        require(valid, self, "cache_gb", "there is no cache without --cache-folder; give that too")
 
     def check_shard_classifier(self, num_processes: int) -> None:
         """Raise UserError if the classifiers are to be split over a single process."""

@@ -4,6 +4,7 @@ import io
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,6 +12,7 @@ from typing import Any, Protocol
 from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
 
 BLOCK = 4096  # bytes that are read from a file at a time
+STAT_THREADS = 16  # at the same time, for network file systems
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,9 @@ class ImageStore(Protocol):
             OSError: The folder is missing.
         """
 
+    def sorted_by_place(self, paths: Sequence[str]) -> list[int]:
+        """Return the numbers of paths in the order in which the store reads them fastest."""
+
 
 @dataclass(frozen=True)
 class FolderStore:
@@ -74,6 +79,19 @@ class FolderStore:
             else:
                 with opened.file:
                     yield opened
+
+    def sorted_by_place(self, paths: Sequence[str]) -> list[int]:
+        """Return the numbers of paths in the order of their inodes, which file systems place near the content."""
+        by_path = sorted(range(len(paths)), key=paths.__getitem__)
+        with ThreadPoolExecutor(STAT_THREADS) as threads:
+            inodes = list(threads.map(self._inode, [paths[number] for number in by_path]))
+        return [number for _, number in sorted(zip(inodes, by_path, strict=True))]
+
+    def _inode(self, path: str) -> int:
+        try:
+            return os.stat(f"{self.folder}/{path}").st_ino  # noqa: PTH116 -- as above
+        except OSError:  # reading shows what is wrong
+            return 0
 
 
 def _open_file(path: str) -> OpenedImage:

@@ -24,7 +24,7 @@ from training.network.weights import build_network, save_network
 from training.settings import RuntimeSettings, TrainingSettings
 
 IMAGES_PER_CLASS = 3
-NOT_DETERMINISTIC = ("images_per_second", "data_wait_share", "resumes")
+NOT_DETERMINISTIC = ("images_per_second", "data_wait_share", "resumes", "cache_hit_share", "gb_read")
 WriteGroups = Callable[[dict[int, int]], Path]
 
 

@@ -12,11 +12,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from data_manifest.errors import UserError
-from data_manifest.images.image_store import store_of
+from data_manifest.images.image_store import ImageStore, store_of
 from data_manifest.images.images_folder import ImagesFolder
 from training.data.augmentation import Augmentation, AugmentationParams
 from training.data.image_files import UnreadableImageError, decode_image
 from training.data.members import Members
+from training.data.reads.lookahead.cached_store import CachedStore, ImageCache
 from training.data.sampling import EpochPlan
 
 MAX_BATCHED_RATIO = 2  # images with sides over this multiple of the output size are augmented in the worker
@@ -45,7 +46,7 @@ class GroupDataset(Dataset[Sample | UserError]):
     An unreadable image is replaced by another image of its class, chosen by the sample number. If the class has no
     readable image, the item is the error itself: raised in a worker, it would reach the user wrapped in tracebacks.
 
-    With `in_batches`, the network's device augments all but large images.
+    With `in_batches`, the network's device augments all but large images. Images in the `cache` are read from there.
     """
 
     images_folder: ImagesFolder
@@ -53,6 +54,7 @@ class GroupDataset(Dataset[Sample | UserError]):
     plan: EpochPlan
     augmentation: Augmentation
     in_batches: bool = False
+    cache: ImageCache | None = None
 
     def __len__(self) -> int:
         return self.plan.num_samples
@@ -62,7 +64,7 @@ class GroupDataset(Dataset[Sample | UserError]):
 
     def __getitems__(self, samples: Sequence[int]) -> list[Sample | UserError]:
         """Return samples up to the first error; if the store can, it reads their images at the same time."""
-        store = store_of(self.images_folder)
+        store = self._store()
         paths = [self._paths(sample) for sample in samples]
         first = [next(each) for each in paths]
         found: list[Sample | UserError] = []
@@ -73,6 +75,10 @@ class GroupDataset(Dataset[Sample | UserError]):
         except UserError as error:
             found.append(error)
         return found
+
+    def _store(self) -> ImageStore:
+        store = store_of(self.images_folder)
+        return store if self.cache is None else CachedStore(self.cache, store)
 
     def _paths(self, sample: int) -> Iterator[str]:
         """Yield the images of a sample's class in the order in which they are tried."""

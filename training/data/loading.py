@@ -14,6 +14,8 @@ from data_manifest.errors import UserError
 from data_manifest.images.loader_workers import end_with_parent, forkserver, receive_batches
 from training.data.batch_augmentation import augment_batch, pack
 from training.data.dataset import GroupDataset, Sample, SkippedImage
+from training.data.reads.lookahead.gate import Gate
+from training.data.sampling import EpochPlan
 from training.distributed.processes import rank, world_size
 from training.settings import RuntimeSettings
 
@@ -40,6 +42,7 @@ def read_batches(
     device: torch.device,
     skipped: "SkippedLog",
     first_iteration: int = 0,
+    gate: Gate | None = None,
 ) -> Iterator[Batch]:
     """Yield this rank's share of the batches from an iteration on: images, classes [b], seconds waited for the loader.
 
@@ -49,8 +52,12 @@ def read_batches(
     Raises:
         UserError: A class has no readable image, too many images are unreadable, or a worker died.
     """
+    if gate is not None:
+        gate.waited = 0.0
     # The iterator has no name: a traceback that holds this frame would keep its workers alive.
-    for batch, waited in _timed(receive_batches(_load(dataset, runtime, device, first_iteration), BATCH_FLAG)):
+    for batch, waited in _timed(
+        receive_batches(_load(dataset, runtime, device, first_iteration, gate), BATCH_FLAG), gate
+    ):
         if isinstance(batch, UserError):
             raise batch
         if batch.skipped:
@@ -63,16 +70,16 @@ def read_batches(
         yield images, class_indices, waited
 
 
-def _timed(items: Iterator[Item]) -> Iterator[tuple[Item, float]]:
-    """Yield items with the seconds that each took to arrive."""
-    began = time.perf_counter()
+def _timed(items: Iterator[Item], gate: Gate | None) -> Iterator[tuple[Item, float]]:
+    """Yield items with the seconds that each took to arrive; for the first, also those at the gate before."""
+    began = time.perf_counter() - (0.0 if gate is None else gate.waited)
     for item in items:
         yield item, time.perf_counter() - began
         began = time.perf_counter()
 
 
 def _load(
-    dataset: GroupDataset, runtime: RuntimeSettings, device: torch.device, first_iteration: int
+    dataset: GroupDataset, runtime: RuntimeSettings, device: torch.device, first_iteration: int, gate: Gate | None
 ) -> Iterator[Collated | UserError]:
     """Start the workers, and return the iterator over their batches."""
     with warnings.catch_warnings():
@@ -81,7 +88,7 @@ def _load(
         loader: DataLoader[Collated | UserError] = DataLoader(
             dataset,  # type: ignore[arg-type]  # the loader is typed by what `collate` returns
             batch_size=dataset.plan.batch_size // world_size(),
-            sampler=dataset.plan.shard(first_iteration, rank(), world_size()),
+            sampler=_samples(dataset.plan, first_iteration, gate),
             num_workers=runtime.num_workers,
             collate_fn=collate,
             pin_memory=device.type == "cuda",
@@ -90,6 +97,15 @@ def _load(
             generator=torch.Generator(),  # otherwise starting an epoch draws from the global random state
         )
         return iter(loader)
+
+
+def _samples(plan: EpochPlan, first_iteration: int, gate: Gate | None) -> Iterator[int]:
+    """Yield this rank's samples from an iteration on, those of each batch when the gate lets it through."""
+    size = plan.batch_size // world_size()
+    for number, sample in enumerate(plan.shard(first_iteration, rank(), world_size())):
+        if gate is not None and number % size == 0:
+            gate.wait(plan.epoch * plan.iterations + first_iteration + number // size)
+        yield sample
 
 
 def augments_in_batches(runtime: RuntimeSettings, device: torch.device) -> bool:

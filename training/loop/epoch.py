@@ -8,6 +8,7 @@ import torch
 from training.classifier.group_classifier import GroupClassifier
 from training.data.dataset import GroupDataset
 from training.data.loading import read_batches
+from training.data.reads.lookahead.gate import Gate
 from training.data.skipped import SkippedLog
 from training.distributed.processes import all_reduce_mean, broadcast_buffers, rank
 from training.loop.schedule import learning_rates, set_learning_rate
@@ -24,8 +25,11 @@ def train_iterations(
     training: TrainingSettings,
     runtime: RuntimeSettings,
     skipped: SkippedLog,
+    gate: Gate | None = None,
 ) -> Iterator[None]:
     """Train the network and a group's classifier, both on the device, for the rest of an epoch.
+
+    Batches are read when the gate lets them through.
 
     Yields after each iteration; `state` is consistent then, and can be saved.
 
@@ -39,7 +43,7 @@ def train_iterations(
     epoch.loss_sum = epoch.loss_sum.to(device)
     state.network.train()
     step = TrainStep(state, classifier, training.used_precision, runtime.compile)
-    for images, class_indices, waited in read_batches(dataset, runtime, device, skipped, epoch.iterations):
+    for images, class_indices, waited in read_batches(dataset, runtime, device, skipped, epoch.iterations, gate):
         # Stochastic depth and dropout draw from the global random state.
         torch.manual_seed(plan.step_seed(epoch.iterations, rank()))
         lr, classifiers_lr = learning_rates(training, plan, epoch.iterations)

@@ -5,10 +5,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import polars as pl
-
 from data_manifest import schemas
-from data_manifest.tables import write_table
+from data_manifest.tables import make_frame, write_table
 from training.distributed.processes import any_rank, barrier, is_rank_zero
 from training.loop.checkpoints import save_checkpoint
 from training.loop.curves import Curves
@@ -38,7 +36,8 @@ class Saver:
     def save_metrics(self) -> None:
         """Save the metrics of all finished epochs."""
         if is_rank_zero():
-            write_table(pl.DataFrame(self.state.metrics), self.run_folder / METRICS_TABLE, schemas.METRICS)
+            rows = make_frame(self.state.metrics, schemas.METRICS)
+            write_table(rows, self.run_folder / METRICS_TABLE, schemas.METRICS)
         if self._curves:
             self._curves.add_epoch(self.state.metrics[-1])
 

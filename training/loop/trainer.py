@@ -19,6 +19,8 @@ from training.data.dataset import GroupDataset
 from training.data.groups import choose_groups, digest_of_groups, read_members, scan_members
 from training.data.loading import augments_in_batches
 from training.data.members import MEMBERS_FILE
+from training.data.reads.lookahead.reading_ahead import reading_ahead
+from training.data.reads.read_order import ReadOrder
 from training.data.sampling import EpochPlan
 from training.data.settings import AugmentationSettings
 from training.data.skipped import SkippedLog
@@ -96,25 +98,38 @@ def train(
         first_images = check_images(groups_folder, images_folder, groups)
     check_workers(first_images, augment, in_batches, training, runtime.num_workers)
     check_disk_space(state, run_folder)
+    changed = None
     if is_rank_zero():
         lists = {f"group-{group.index:06d}": scan_members(groups_folder, group.index) for group in groups}
-        record_or_compare(run_folder, TRAIN, images_folder, lists)
+        changed = record_or_compare(run_folder, TRAIN, images_folder, lists)
+    order = ReadOrder(groups_folder, training, range(training.epochs_num), groups)
     saver = Saver(state, training.iterations_per_epoch, run_folder, runtime)
     skipped = SkippedLog(run_folder, runtime.max_skipped_share)
     if training.epochs_num == 0:
         saver.save_model()
 
-    with stop_requests() as stop, saver.saving_when_stopped():
+    iterations = training.iterations_per_epoch
+    done = state.epoch * iterations + state.epoch_state.iterations
+    with (
+        stop_requests() as stop,
+        saver.saving_when_stopped(),
+        reading_ahead(
+            run_folder / TRAIN, images_folder, order, changed, done, runtime, lambda: stop.reason is not None
+        ) as ahead,
+    ):
         while state.epoch < epochs_needed(state.metrics, training):
             turn = state.epoch % len(groups)
             group, classifier = groups[turn], state.classifiers[turn].to(device)
             plan = EpochPlan.of(training, group.num_classes, state.epoch)
             with working("reading the images of the group"):
                 members = read_members(groups_folder, group.index, run_folder)
-            dataset = GroupDataset(images_folder, members, plan, augment, in_batches)
+            dataset = GroupDataset(images_folder, members, plan, augment, in_batches, ahead.cache)
             log_plan(plan, group, training.epochs_num)
             with EpochProgress(plan, state.epoch_state, training.epochs_num, on_percentage) as progress:
-                for _ in train_iterations(state, classifier, dataset, device, training, runtime, skipped):
+                for _ in train_iterations(state, classifier, dataset, device, training, runtime, skipped, ahead.gate):
+                    part = state.epoch_state
+                    taken, busy_s = state.epoch * iterations + part.iterations, part.seconds - part.wait_seconds
+                    ahead.advance(state.epoch, taken, busy_s)
                     progress.advance_iteration()
                     saver.save_if_due()
                     stop.check()
@@ -126,7 +141,7 @@ def train(
             if is_best:
                 state.best_recall = recalls[1]
                 saver.save_model()
-            metrics = metrics_row(plan, group, state, recalls, training)
+            metrics = metrics_row(plan, group, state, recalls, training) | ahead.metrics(state.epoch)
             log_metrics(metrics, training.epochs_num, None if is_best else state.best_recall, runtime)
             state.end_epoch(metrics)
             saver.save_metrics()

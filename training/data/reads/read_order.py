@@ -38,13 +38,17 @@ class ReadOrder:
         groups_folder: Folder of a groups artifact.
         training: The settings that decide the order: groups, batch size, iterations per epoch and seed.
         epochs: The epochs, numbered from 0.
+        groups: The groups that the settings choose, if they are known.
 
     Raises:
         UserError: The groups do not allow training.
     """
 
-    def __init__(self, groups_folder: Path, training: TrainingSettings, epochs: range) -> None:
-        self.groups = choose_groups(groups_folder, training.groups_num, training.batch_size, training.group_indices)
+    def __init__(
+        self, groups_folder: Path, training: TrainingSettings, epochs: range, groups: list[Group] | None = None
+    ) -> None:
+        chosen = training.groups_num, training.batch_size, training.group_indices
+        self.groups = groups or choose_groups(groups_folder, *chosen)
         self.training, self.epochs = training, epochs
         self._sizes = _class_sizes(groups_folder, self.groups)
 

@@ -1,0 +1,94 @@
+"""A training with a cache gives the same weights as one without, whatever happens to the cache."""
+
+import dataclasses
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data_manifest.errors import UserError
+from data_manifest.images.image_store import FolderStore
+from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
+from data_manifest.tables import read_table
+from tests.object_server import ObjectServer
+from tests.training.conftest import WriteGroups, assert_same_future
+from training.data.reads.lookahead import cached_store
+from training.loop.trainer import train
+from training.settings import RuntimeSettings
+
+SIZES = {0: 7, 3: 5}
+EPOCHS, ITERATIONS, BATCH = 4, 4, 3
+
+
+def train_with(
+    folder: Path,
+    run: str,
+    tiny: dict[str, Any],
+    cache_gb: float | None = None,
+    images: ImagesFolder | None = None,
+    epochs: int = EPOCHS,
+    **runtime: Any,
+) -> None:
+    """Train into a run folder, with a cache of some gigabytes in `folder / "cache"` unless it is None."""
+    lengths = {"epochs_num": epochs, "iterations_per_epoch": ITERATIONS, "batch_size": BATCH}
+    changes = {"training": dataclasses.replace(tiny["training"], **lengths)}
+    if cache_gb is not None:
+        runtime |= {"cache_folder": folder / "cache", "cache_gb": cache_gb}
+    settings = {"device": "cpu", "num_workers": 0, **runtime}
+    train(
+        folder / "groups",
+        images or folder / "images",
+        folder / run,
+        **{**tiny, **changes, "runtime": RuntimeSettings(**settings)},
+    )
+
+
+def entries(folder: Path) -> list[Path]:
+    return [file for file in (folder / "cache").glob("*/*") if file.is_file()]
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Count the images read from folders, by path."""
+    counts, read = Counter[str](), FolderStore.read
+
+    def counted(self: FolderStore, paths: Sequence[str]) -> Iterator[bytes | OSError]:
+        counts.update(paths)
+        return read(self, paths)
+
+    monkeypatch.setattr(FolderStore, "read", counted)
+    return counts
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("cache_gb", [1e-7, 1.2e-5, 6e-5, 1.0])  # an image takes 8,192 bytes, a batch three times that
+def test_weights_are_those_without_a_cache(
+    write_groups: WriteGroups, tiny: dict[str, Any], cache_gb: float, num_workers: int
+) -> None:
+    folder = write_groups(SIZES)
+    train_with(folder, "whole", tiny)
+    train_with(folder, "run", tiny, cache_gb, num_workers=num_workers)
+    assert_same_future(folder / "run", folder / "whole")
+    assert sum(-(-file.stat().st_size // 4096) * 4096 for file in entries(folder)) <= cache_gb * 1e9
+
+
+def test_second_run_reads_nothing_that_is_cached(
+    write_groups: WriteGroups, tiny: dict[str, Any], reads: Counter[str]
+) -> None:
+    folder = write_groups(SIZES)
+    train_with(folder, "first", tiny, 1.0)
+    assert set(reads.values()) <= {1, 2}, "once, and the first images of each group in the check before"
+    assert len(entries(folder)) == len([path for path in reads])
+    metrics = read_table(folder / "first", "metrics")
+    assert metrics["cache_hit_share"].to_list()[0] < metrics["cache_hit_share"].to_list()[-1]
+    bytes_read = sum((folder / "images" / path).stat().st_size for path in reads)
+    assert sum(metrics["gb_read"]) * 1e9 == pytest.approx(bytes_read)
+    reads.clear()
+    train_with(folder, "second", tiny, 1.0)
+    assert sum(reads.values()) == 2, "only the first images of each group, in the check before"
+    assert read_table(folder / "second", "metrics")["cache_hit_share"].to_list() == [1.0] * EPOCHS
+    assert_same_future(folder / "second", folder / "first")

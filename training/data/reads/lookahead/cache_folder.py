@@ -1,0 +1,120 @@
+"""The cache folder: who may write to it, and what is in it from before."""
+
+import contextlib
+import logging
+import os
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from data_manifest.errors import UserError, writing_in
+from data_manifest.progress import working
+from data_manifest.store.files import disk_usage, format_bytes
+from data_manifest.store.locks import fcntl
+from training.data.reads.lookahead.cached_store import CHECKSUM_BYTES, UNFINISHED
+
+LOCK_FILE = "cosplace-cache.lock"  # also marks the folder as a cache
+SUBFOLDERS = [f"{number:02x}" for number in range(256)]
+BLOCK = 4096  # bytes by which file systems allot space
+OPTION = "--cache-folder"
+Sizes = npt.NDArray[np.int64]
+SizeOrSizes = TypeVar("SizeOrSizes", int, Sizes)
+logger = logging.getLogger(__name__)
+
+
+def space_of(image_bytes: SizeOrSizes) -> SizeOrSizes:
+    """Return the bytes that the file of an image of a size takes on the disk."""
+    return -(-(image_bytes + CHECKSUM_BYTES) // BLOCK) * BLOCK
+
+
+@contextlib.contextmanager
+def opened_cache(folder: Path) -> Iterator[bool]:
+    """Make a cache folder if needed, and yield whether this process is the one that writes to it.
+
+    Raises:
+        UserError: The folder has other files in it, or cannot be written.
+    """
+    with writing_in(folder, OPTION):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / LOCK_FILE).exists() and any(folder.iterdir()):
+            raise UserError(f"{OPTION} {folder}: has other files in it. Give an empty folder, or an earlier cache.")
+        lock = (folder / LOCK_FILE).open("a+")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logger.warning("%s is in use by another training: this one reads from it, and adds nothing", folder)
+            yield False
+            return
+        except OSError as error:  # NFS without a lock service, some FUSE
+            text = "%s: files cannot be locked there (%s). Make sure that only one training at a time uses this cache"
+            logger.warning(text, folder, error.strerror)
+        with writing_in(folder, OPTION):
+            for name in SUBFOLDERS:
+                (folder / name).mkdir(exist_ok=True)
+        yield True
+
+
+@dataclass(frozen=True)
+class CacheFiles:
+    """Files of a cache folder: name, bytes of the image, and modification time, [num_files] each, sorted by name."""
+
+    names: npt.NDArray[np.uint64]
+    image_bytes: Sizes
+    modified_ns: Sizes
+
+    @classmethod
+    def scan(cls, folder: Path, clean: bool) -> Self:
+        """Return the files of a cache folder; `clean` removes those that a killed process has left unfinished."""
+        names, sizes, times = array("Q"), array("q"), array("q")
+        with working("reading the list of cached images"):
+            for entry in _entries(folder):
+                if entry.name.endswith(UNFINISHED):
+                    if clean:
+                        Path(entry.path).unlink(missing_ok=True)
+                elif _is_name(entry.name):
+                    with contextlib.suppress(FileNotFoundError):  # another process removed it
+                        state = entry.stat()
+                        names.append(int(entry.name, 16))
+                        sizes.append(max(0, state.st_size - CHECKSUM_BYTES))
+                        times.append(state.st_mtime_ns)
+        order = np.argsort(np.asarray(names, np.uint64))
+        return cls(
+            np.asarray(names, np.uint64)[order], np.asarray(sizes, np.int64)[order], np.asarray(times, np.int64)[order]
+        )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def find(self, names: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+        """Return the number of the file with each name, -1 where there is none."""
+        if not len(self):
+            return np.full(len(names), -1)
+        found = np.minimum(np.searchsorted(self.names, names), len(self) - 1)
+        return np.where(self.names[found] == names, found, -1)
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    for name in SUBFOLDERS:
+        if (folder / name).is_dir():
+            with os.scandir(folder / name) as entries:
+                yield from (entry for entry in entries if entry.name.startswith(name))
+
+
+def _is_name(text: str) -> bool:
+    return len(text) == 16 and not set(text) - set("0123456789abcdef")
+
+
+def check_space(folder: Path, limit: int, used: int) -> None:
+    """Raise UserError if the disk of a cache folder cannot hold the cache; `used` bytes of it are there already."""
+    total, free = disk_usage(folder)
+    if total > 0 and free + used < limit:
+        raise UserError(
+            f"--cache-gb {limit / 1e9:g}: the disk of {folder} has {format_bytes(free)} free, and {format_bytes(used)} "
+            "are in the cache. Free some, or lower --cache-gb."
+        )

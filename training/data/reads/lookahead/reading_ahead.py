@@ -1,0 +1,118 @@
+"""Start and stop the look-ahead of a training, and give the trainer what it needs of it."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from data_manifest.images.image_store import store_of
+from data_manifest.images.images_folder import ImagesFolder
+from data_manifest.images.loader_workers import PREFETCHED
+from training.data.reads.lookahead.cache_folder import CacheFiles, check_space, opened_cache
+from training.data.reads.lookahead.cached_store import ImageCache
+from training.data.reads.lookahead.contents import CacheContents
+from training.data.reads.lookahead.forecast import Forecast
+from training.data.reads.lookahead.gate import Gate
+from training.data.reads.lookahead.lookahead import LookAhead
+from training.data.reads.lookahead.machine_reads import MachineReads
+from training.data.reads.read_order import ReadOrder
+from training.distributed.processes import barrier, broadcast_from_rank0, rank, world_size
+from training.settings import RuntimeSettings
+
+GATE_FILE = "lookahead"
+
+
+@dataclass
+class ReadingAhead:
+    """The cache that the workers use, and the gate before it; None without a cache folder."""
+
+    cache: ImageCache | None = None
+    gate: Gate | None = None
+    lookahead: LookAhead | None = None  # in one process of each machine
+    forecast: Forecast | None = None
+
+    def advance(self, epoch: int, batches: int, busy_s: float) -> None:
+        """Count a batch as taken: how many the training has taken, and the seconds spent on those of the epoch."""
+        if self.lookahead is not None and self.forecast is not None:
+            self.lookahead.advance(batches)
+            self.forecast.observe(epoch, busy_s)
+
+    def metrics(self, epoch: int) -> dict[str, float | None]:
+        """Return the columns of METRICS on an epoch."""
+        lookahead = self.lookahead
+        if lookahead is None or not lookahead.reads[epoch]:
+            return {"cache_hit_share": None, "gb_read": None}
+        return {
+            "cache_hit_share": lookahead.hits[epoch] / lookahead.reads[epoch],
+            "gb_read": lookahead.bytes[epoch] / 1e9,
+        }
+
+
+@contextlib.contextmanager
+def reading_ahead(
+    states: Path,
+    images_folder: ImagesFolder,
+    order: ReadOrder,
+    changed: pl.DataFrame | None,
+    batches: int,
+    runtime: RuntimeSettings,
+    is_stopping: Callable[[], bool],
+) -> Iterator[ReadingAhead]:
+    """Read ahead into the cache folder, if there is one, within this context. All ranks must call this.
+
+    Args:
+        states: Folder in the run's with the recorded states of the images, a file per group.
+        images_folder: Folder of the images.
+        order: The reads of the training.
+        changed: On rank 0, the states of images that are others today.
+        batches: Batches that the training has taken before.
+        runtime: Names the cache folder, its size, and the workers.
+        is_stopping: True if the run was asked to stop.
+
+    Raises:
+        UserError: The cache folder cannot be used.
+    """
+    if runtime.cache_folder is None:
+        yield ReadingAhead()
+        return
+    changed = broadcast_from_rank0(changed)
+    assert changed is not None
+    cache = ImageCache(runtime.cache_folder.absolute(), str(images_folder.resolve()))
+    gate_file = states.parent / f"{GATE_FILE}-{os.environ.get('GROUP_RANK', '0')}"  # torchrun's number of the machine
+    if _local_rank() != 0:
+        barrier()
+        yield ReadingAhead(cache, Gate(gate_file, is_stopping))
+        return
+    with opened_cache(cache.folder) as is_writer:
+        reads = MachineReads(order, states, changed, _share_of_batch(order.training.batch_size))
+        limit = int(runtime.cache_gb * 1e9)
+        contents = CacheContents(reads.num_images, limit)
+        contents.adopt(CacheFiles.scan(cache.folder, clean=is_writer), cache, reads)
+        if is_writer:
+            check_space(cache.folder, limit, contents.used)
+        Gate.make(gate_file)
+        barrier()
+        gate = Gate(gate_file, is_stopping)
+        if not is_writer:
+            gate.open()
+            yield ReadingAhead(cache, gate)
+            return
+        prefetched = PREFETCHED * runtime.num_workers + 1
+        lookahead = LookAhead(reads, contents, cache, store_of(images_folder), gate, prefetched, batches)
+        forecast = Forecast(lookahead, reads, contents.space > 0, limit)
+        with lookahead.running():
+            yield ReadingAhead(cache, gate, lookahead, forecast)
+
+
+def _local_rank() -> int:
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def _share_of_batch(batch_size: int) -> range:
+    """Return the part of each batch that the ranks of this machine read."""
+    size = batch_size // world_size()
+    first = rank() - _local_rank()
+    return range(first * size, (first + int(os.environ.get("LOCAL_WORLD_SIZE", "1"))) * size)
