@@ -17,7 +17,7 @@ COLUMNS = {
     "MEMBERS": "group_index:int32 class_index:int32 path:string year:int16?",
     "METRICS": """epoch:int32 group_index:int32 loss:double recall_1:double? recall_5:double? recall_10:double?
         recall_20:double? images_per_second:double data_wait_share:double lr:double classifiers_lr:double
-        resumes:int32""",
+        resumes:int32 cache_hit_share:double? gb_read:double?""",
     "PREDICTIONS": """query_path:string rank:int32 database_path:string score:float distance_m:double? correct:bool?
         heading_difference:double? years_apart:int16?""",
     "RECALLS": """test_set:string k:int32 recall:double? queries:int32 queries_without_positive:int32?

@@ -86,13 +86,17 @@ def log_metrics(row: dict[str, Any], epochs_num: int, best_recall: float | None,
     """
     share, recall = row["data_wait_share"], row["recall_1"]
     best = "best" if best_recall is None else f"best {best_recall:.1f}"
+    cache = ""
+    if row["cache_hit_share"] is not None:
+        cache = f"  cache hits {100 * row['cache_hit_share']:.0f} %  read {row['gb_read']:.2f} GB"
     logger.info(
-        "epoch %d/%d  loss %.3f  val R@1 %.1f (%s)  %.0f img/s  data wait %.0f %%",
-        *(row["epoch"] + 1, epochs_num, row["loss"], recall, best, row["images_per_second"], 100 * share),
+        "epoch %d/%d  loss %.3f  val R@1 %.1f (%s)  %.0f img/s  data wait %.0f %%%s",
+        *(row["epoch"] + 1, epochs_num, row["loss"], recall, best, row["images_per_second"], 100 * share, cache),
     )
     if share > MIN_DATA_BOUND_SHARE:
+        option = "--cache-folder" if runtime.cache_folder is None else f"a larger --cache-gb than {runtime.cache_gb:g}"
         logger.warning(
-            "data wait %.0f %%: training could be up to %.1f times as fast with more workers than --num-workers %d, a "
-            "faster disk or smaller images",
-            *(100 * share, 1 / (1 - share), runtime.num_workers),
+            "data wait %.0f %%: training could be up to %.1f times as fast with more workers than --num-workers %d, "
+            "%s, a faster disk or smaller images",
+            *(100 * share, 1 / (1 - share), runtime.num_workers, option),
         )

@@ -18,6 +18,7 @@ RECALLS = {  # colour role and marker of each
     "recall_10": ("group5", "^"),
     "recall_20": ("group7", "D"),
 }
+CACHE = ("cache_hit_share", "gb_read")
 BELOW: dict[str, Any] = {"loc": "outside lower center", "columnspacing": 1, "handletextpad": 0.3, "handlelength": 1.2}
 
 
@@ -111,11 +112,19 @@ def resumed_at(metrics: pl.DataFrame) -> list[int]:
 
 def _table_of_epochs(metrics: pl.DataFrame) -> Table:
     rows = []
+    has_cache = CACHE[0] in metrics.columns and metrics[CACHE[0]].is_not_null().any()
     for epoch in metrics.to_dicts():
         recalls = [format_percent(epoch.get(name)) for name in RECALLS]
         speed, waiting = f"{epoch['images_per_second']:,.0f}", f"{100 * epoch['data_wait_share']:.0f} %"
-        rows.append([f"{epoch['epoch']}", f"{epoch['group_index']}", f"{epoch['loss']:.3f}", *recalls, speed, waiting])
-    head = ("epoch", "group", "loss", "R@1", "R@5", "R@10", "R@20", "images/s", "data wait")
+        row = [f"{epoch['epoch']}", f"{epoch['group_index']}", f"{epoch['loss']:.3f}", *recalls, speed, waiting]
+        rows.append([*row, *_cache_of(epoch)] if has_cache else row)
+    more = ("cache hits", "GB read") if has_cache else ()
+    head = ("epoch", "group", "loss", "R@1", "R@5", "R@10", "R@20", "images/s", "data wait", *more)
     published = best_epoch(metrics)["epoch"][0]
     strong = [row for row, epoch in enumerate(metrics["epoch"]) if epoch == published]
     return Table("Epochs", head, rows, numbers=range(len(head)), strong=strong, folded=len(rows) > 12)
+
+
+def _cache_of(epoch: dict[str, Any]) -> tuple[str, str]:
+    hits, read = (epoch[name] for name in CACHE)
+    return ("", "") if hits is None else (f"{100 * hits:.0f} %", f"{read:.1f}")

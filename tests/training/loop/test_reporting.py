@@ -1,5 +1,6 @@
 import logging
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,9 @@ PLAN = EpochPlan(num_classes=40, batch_size=10, iterations=100, seed=0, epoch=1)
 
 
 def _row(data_wait_share: float) -> dict[str, Any]:
-    return {"epoch": 1, "loss": 2.5, "recall_1": 40.0, "images_per_second": 123.0, "data_wait_share": data_wait_share}
+    cache = {"cache_hit_share": None, "gb_read": None}
+    speed = {"images_per_second": 123.0, "data_wait_share": data_wait_share}
+    return {"epoch": 1, "loss": 2.5, "recall_1": 40.0, **speed, **cache}
 
 
 def test_metrics_line_and_advice_on_data_wait(caplog: pytest.LogCaptureFixture) -> None:
@@ -26,7 +29,15 @@ def test_metrics_line_and_advice_on_data_wait(caplog: pytest.LogCaptureFixture) 
     assert caplog.messages[:1] == ["epoch 2/4  loss 2.500  val R@1 40.0 (best 45.0)  123 img/s  data wait 20 %"]
     assert "  val R@1 40.0 (best)  " in caplog.messages[-2]
     advice = "data wait 50 %: training could be up to 2.0 times as fast with more workers than --num-workers 3"
-    assert caplog.messages[-1].startswith(advice)
+    assert caplog.messages[-1].startswith(f"{advice}, --cache-folder, a faster disk")
+
+
+def test_metrics_line_and_advice_with_a_cache(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    row = _row(0.5) | {"cache_hit_share": 0.375, "gb_read": 1.5}
+    with caplog.at_level(logging.INFO):
+        log_metrics(row, 4, None, RuntimeSettings(cache_folder=tmp_path, cache_gb=40))
+    assert caplog.messages[0].endswith("  123 img/s  data wait 50 %  cache hits 38 %  read 1.50 GB")
+    assert "--num-workers 8, a larger --cache-gb than 40, a faster disk" in caplog.messages[1]
 
 
 def test_progress_line_has_loss_and_time_left(

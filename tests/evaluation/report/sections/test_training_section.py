@@ -66,3 +66,14 @@ def test_epoch_of_the_published_model_is_bold(recalls: list[float], published: i
     epochs = next(block for block in section.blocks if isinstance(block, Table))
     assert [epochs.rows[row][0] for row in epochs.strong] == [str(published)]
     assert [plot.alt for plot in charts.plots if plot.name == "validation"] == [f"Validation recalls by epoch; {alt}"]
+
+
+@pytest.mark.parametrize("with_cache", [True, False])
+def test_cache_is_shown_if_there_was_one(with_cache: bool, tmp_path: Path) -> None:
+    cache: dict[str, list[float | None]] = {"cache_hit_share": [None, 0.625], "gb_read": [None, 12.34]}
+    rows = metrics([0, 1], **cache if with_cache else {}).with_columns(pl.col("epoch") - 1).to_dicts()
+    write_table(table(rows, schemas.METRICS), tmp_path / "metrics" / "metrics.parquet", schemas.METRICS)
+    section = training_section(ReportInputs([], Artifact(tmp_path, {"summary": {"made": "best"}}), None, None))
+    epochs = next(block for block in section.blocks if isinstance(block, Table))
+    shown = [row[epochs.head.index("data wait") + 1 :] for row in epochs.rows]
+    assert shown == ([["", ""], ["62 %", "12.3"]] if with_cache else [[], []])

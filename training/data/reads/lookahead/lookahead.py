@@ -120,7 +120,7 @@ class LookAhead:
         fetched = fetcher.fetch(files, rows)
         for row, name, space in fetched.stored:
             self._contents.add(row, name, space)
-        self._count(files, end, len(rows), fetched)
+        self._count(files, end, fetched)
         if fetched.is_disk_full:
             self._shrink(end)
         self._chunk = min(2 * self._chunk, MAX_CHUNK)
@@ -182,13 +182,12 @@ class LookAhead:
         for name in names:
             self._cache.remove(name)
 
-    def _count(self, files: EpochFiles, end: int, misses: int, fetched: Fetched) -> None:
-        """Count the reads up to `end`, of which `misses` images were not in the cache."""
+    def _count(self, files: EpochFiles, end: int, fetched: Fetched) -> None:
+        """Count the reads up to `end`, for which images were fetched."""
         epoch = self._frontier // self._reads.reads_per_epoch
         rows = files.rows[self._frontier - files.first : end - files.first]
-        misses += int((files.sizes(rows) == UNKNOWN).sum())
         self.reads[epoch] += len(rows)
-        self.hits[epoch] += len(rows) - misses
+        self.hits[epoch] += int(self._contents.is_cached(rows).sum()) - len(fetched.stored)
         self.bytes[epoch] += fetched.bytes
         self.fetched, self.fetch_s = self.fetched + fetched.images, self.fetch_s + fetched.seconds
 
@@ -218,9 +217,8 @@ class LookAhead:
         if needed > self._frontier and epoch < self._reads.epochs.stop:
             files = self._load(self._frontier // self._reads.reads_per_epoch)
             rows = files.rows[self._frontier - files.first : needed - files.first]
-            direct = rows[~self._contents.is_cached(rows)]
-            sizes = files.sizes(direct)
-            self._count(files, needed, int((sizes != UNKNOWN).sum()), Fetched(bytes=int(sizes[sizes != UNKNOWN].sum())))
+            sizes = files.sizes(rows[~self._contents.is_cached(rows)])
+            self._count(files, needed, Fetched(bytes=int(sizes[sizes != UNKNOWN].sum())))
             self._pass_to(needed)
         with self._moved:
             self._moved.wait_for(lambda: self._done != done or self._stopping.is_set(), timeout=1)
