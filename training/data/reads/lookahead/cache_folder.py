@@ -74,7 +74,7 @@ class CacheFiles:
         names, sizes, times = array("Q"), array("q"), array("q")
         with working("reading the list of cached images"):
             for entry in _entries(folder):
-                if entry.name.endswith(UNFINISHED):
+                if entry.name.endswith(UNFINISHED) and _is_name(entry.name.removesuffix(UNFINISHED)):
                     if clean:
                         Path(entry.path).unlink(missing_ok=True)
                 elif _is_name(entry.name):

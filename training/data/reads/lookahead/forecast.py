@@ -17,7 +17,7 @@ from training.data.sampling import Numbers
 WARM_UP, MIN_BATCHES, MIN_SECONDS = 10, 100, 10.0  # batches before the measurement; its length, whichever ends first
 MIN_FETCHED = 100  # images
 MAX_SIMULATED, MAX_EPOCHS = 200_000, 128  # reads and epochs of the simulation
-TOLERANCE = 0.03  # of waiting, between an epoch and those of the end
+TOLERANCE = 0.03  # of waiting, between epochs and the last ones
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # of Knuth's multiplicative hashing
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Forecast:
     def __init__(self, lookahead: LookAhead, reads: MachineReads, is_cached: npt.NDArray[np.bool_], limit: int) -> None:
         self._lookahead, self._reads, self._is_cached, self._limit = lookahead, reads, is_cached, limit
         self._batches, self._began = 0, 0.0
-        self._is_done = False
+        self._thread: threading.Thread | None = None
 
     def observe(self, epoch: int, busy_s: float) -> None:
         """Count a batch; `busy_s` are the seconds of the epoch that were not spent waiting for images."""
@@ -36,13 +36,14 @@ class Forecast:
         if self._batches == WARM_UP:
             self._began = busy_s
         measured, seconds = self._batches - WARM_UP, busy_s - self._began
-        if self._is_done or measured <= 0 or (measured < MIN_BATCHES and seconds < MIN_SECONDS):
+        if self._thread is not None or measured <= 0 or (measured < MIN_BATCHES and seconds < MIN_SECONDS):
             return
-        self._is_done = True
         fetched, fetch_s = self._lookahead.fetched, self._lookahead.fetch_s
-        if fetched >= MIN_FETCHED:  # with fewer, the cache has nearly all
-            speeds = fetched / fetch_s, measured * self._reads.reads_per_batch / max(seconds, 1e-9)
-            threading.Thread(target=self._log, args=(epoch, *speeds), daemon=True).start()
+        if fetched < MIN_FETCHED:  # the cache has nearly all images so far
+            return
+        speeds = fetched / fetch_s, measured * self._reads.reads_per_batch / max(seconds, 1e-9)
+        self._thread = threading.Thread(target=self._log, args=(epoch, *speeds), daemon=True)
+        self._thread.start()
 
     def _log(self, epoch: int, store: float, network: float) -> None:
         hits = forecast_hits(self._reads, epoch, self._is_cached, self._limit)
@@ -61,9 +62,9 @@ def describe(store: float, network: float, hits: Sequence[float], first_epoch: i
         limit: Bytes of the cache.
     """
     waits = [wait_share(store, network, each) for each in hits]
-    last_hits, last = float(np.mean(hits[-num_groups:])), float(np.mean(waits[-num_groups:]))
-    late = [number for number, wait in enumerate(waits) if wait > last + TOLERANCE]
-    begin = first_epoch + 1 + (late[-1] + 1 if late and late[-1] + 1 < len(waits) else 0)
+    rounds = [slice(begin, begin + num_groups) for begin in range(max(1, len(hits) - num_groups + 1))]
+    last_hits, last = (float(np.mean(values[rounds[-1]])) for values in (hits, waits))
+    begin = next(each.start for each in rounds if np.mean(waits[each]) <= last + TOLERANCE) + first_epoch + 1
     return (
         f"store {store:,.0f} images/s, network {network:,.0f}: {wait_share(store, network, 0.0):.0%} waiting without a "
         f"cache; with --cache-gb {limit / 1e9:g}, about {last:.0%} from epoch {begin}, when {last_hits:.0%} of the "

@@ -61,8 +61,11 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return counts
 
 
-@pytest.mark.parametrize("num_workers", [0, 2])
-@pytest.mark.parametrize("cache_gb", [1e-7, 1.2e-5, 6e-5, 1.0])  # an image takes 8,192 bytes, a batch three times that
+CASES: list[Any] = [(1e-7, 0), (6e-5, 0), (1.0, 0)]  # an image takes 8,192 bytes, a batch three times that
+CASES += [pytest.param(cache_gb, 2, marks=pytest.mark.slow) for cache_gb in (1.2e-5, 1.0)]
+
+
+@pytest.mark.parametrize(("cache_gb", "num_workers"), CASES)
 def test_weights_are_those_without_a_cache(
     write_groups: WriteGroups, tiny: dict[str, Any], cache_gb: float, num_workers: int
 ) -> None:
