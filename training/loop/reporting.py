@@ -13,6 +13,7 @@ from training.settings import RuntimeSettings, TrainingSettings
 
 LOSS_INTERVAL = 100  # iterations between two readings of the loss, which wait for the GPU
 MIN_DATA_BOUND_SHARE = 0.2  # of an epoch's time spent waiting for images
+MAX_HIT_SHARE = 0.95  # of the reads in the cache, for a larger cache to help
 RECALLS = (1, 5, 10, 20)
 logger = logging.getLogger(__name__)
 
@@ -94,9 +95,11 @@ def log_metrics(row: dict[str, Any], epochs_num: int, best_recall: float | None,
         *(row["epoch"] + 1, epochs_num, row["loss"], recall, best, row["images_per_second"], 100 * share, cache),
     )
     if share > MIN_DATA_BOUND_SHARE:
-        option = "--cache-folder" if runtime.cache_folder is None else f"a larger --cache-gb than {runtime.cache_gb:g}"
+        cache = "" if runtime.cache_folder else "--cache-folder, "
+        if row["cache_hit_share"] is not None and row["cache_hit_share"] < MAX_HIT_SHARE:
+            cache = f"a larger --cache-gb than {runtime.cache_gb:g}, "
         logger.warning(
             "data wait %.0f %%: training could be up to %.1f times as fast with more workers than --num-workers %d, "
-            "%s, a faster disk or smaller images",
-            *(100 * share, 1 / (1 - share), runtime.num_workers, option),
+            "%sa faster disk or smaller images",
+            *(100 * share, 1 / (1 - share), runtime.num_workers, cache),
         )

@@ -19,6 +19,7 @@ from training.data.dataset import GroupDataset
 from training.data.groups import choose_groups, digest_of_groups, read_members, scan_members
 from training.data.loading import augments_in_batches
 from training.data.members import MEMBERS_FILE
+from training.data.reads.lookahead.cache_folder import make_cache_folder
 from training.data.reads.lookahead.reading_ahead import reading_ahead
 from training.data.reads.read_order import ReadOrder
 from training.data.sampling import EpochPlan
@@ -69,6 +70,8 @@ def train(
     """
     training.check_num_processes(world_size())
     runtime.check_shard_classifier(world_size())
+    if runtime.cache_folder is not None:
+        make_cache_folder(runtime.cache_folder)
     device = resolve_device(runtime.device)
     with working("reading the groups"):
         groups = choose_groups(groups_folder, training.groups_num, training.batch_size, training.group_indices)

@@ -36,8 +36,10 @@ def test_metrics_line_and_advice_with_a_cache(caplog: pytest.LogCaptureFixture, 
     row = _row(0.5) | {"cache_hit_share": 0.375, "gb_read": 1.5}
     with caplog.at_level(logging.INFO):
         log_metrics(row, 4, None, RuntimeSettings(cache_folder=tmp_path, cache_gb=40))
+        log_metrics({**row, "cache_hit_share": 1.0}, 4, None, RuntimeSettings(cache_folder=tmp_path))
     assert caplog.messages[0].endswith("  123 img/s  data wait 50 %  cache hits 38 %  read 1.50 GB")
     assert "--num-workers 8, a larger --cache-gb than 40, a faster disk" in caplog.messages[1]
+    assert "--num-workers 8, a faster disk" in caplog.messages[3]
 
 
 def test_progress_line_has_loss_and_time_left(

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from data_manifest.errors import UserError, writing_in
-from data_manifest.progress import working
 from data_manifest.store.files import disk_usage, format_bytes
 from data_manifest.store.locks import fcntl
 from training.data.reads.lookahead.cached_store import CHECKSUM_BYTES, UNFINISHED
@@ -32,17 +31,30 @@ def space_of(image_bytes: SizeOrSizes) -> SizeOrSizes:
     return -(-(image_bytes + CHECKSUM_BYTES) // BLOCK) * BLOCK
 
 
+def make_cache_folder(folder: Path) -> None:
+    """Make a cache folder if needed.
+
+    Raises:
+        UserError: It has other files in it, or cannot be written.
+    """
+    with writing_in(folder, OPTION):
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"{OPTION} {folder}: not a folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / LOCK_FILE).exists() and any(folder.iterdir()):
+            raise UserError(f"{OPTION} {folder}: has other files in it. Give an empty folder, or an earlier cache.")
+        (folder / LOCK_FILE).touch()
+
+
 @contextlib.contextmanager
 def opened_cache(folder: Path) -> Iterator[bool]:
     """Make a cache folder if needed, and yield whether this process is the one that writes to it.
 
     Raises:
-        UserError: The folder has other files in it, or cannot be written.
+        UserError: As for `make_cache_folder`.
     """
+    make_cache_folder(folder)
     with writing_in(folder, OPTION):
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / LOCK_FILE).exists() and any(folder.iterdir()):
-            raise UserError(f"{OPTION} {folder}: has other files in it. Give an empty folder, or an earlier cache.")
         lock = (folder / LOCK_FILE).open("a+")
     with lock:
         try:
@@ -72,17 +84,16 @@ class CacheFiles:
     def scan(cls, folder: Path, clean: bool) -> Self:
         """Return the files of a cache folder; `clean` removes those that a killed process has left unfinished."""
         names, sizes, times = array("Q"), array("q"), array("q")
-        with working("reading the list of cached images"):
-            for entry in _entries(folder):
-                if entry.name.endswith(UNFINISHED) and _is_name(entry.name.removesuffix(UNFINISHED)):
-                    if clean:
-                        Path(entry.path).unlink(missing_ok=True)
-                elif _is_name(entry.name):
-                    with contextlib.suppress(FileNotFoundError):  # another process removed it
-                        state = entry.stat()
-                        names.append(int(entry.name, 16))
-                        sizes.append(max(0, state.st_size - CHECKSUM_BYTES))
-                        times.append(state.st_mtime_ns)
+        for entry in _entries(folder):
+            if entry.name.endswith(UNFINISHED) and _is_name(entry.name.removesuffix(UNFINISHED)):
+                if clean:
+                    Path(entry.path).unlink(missing_ok=True)
+            elif _is_name(entry.name):
+                with contextlib.suppress(FileNotFoundError):  # another process removed it
+                    state = entry.stat()
+                    names.append(int(entry.name, 16))
+                    sizes.append(max(0, state.st_size - CHECKSUM_BYTES))
+                    times.append(state.st_mtime_ns)
         order = np.argsort(np.asarray(names, np.uint64))
         return cls(
             np.asarray(names, np.uint64)[order], np.asarray(sizes, np.int64)[order], np.asarray(times, np.int64)[order]

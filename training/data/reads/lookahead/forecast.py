@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from training.data.reads.lookahead.cache_folder import space_of
 from training.data.reads.lookahead.lookahead import LookAhead
@@ -27,16 +28,20 @@ class Forecast:
 
     def __init__(self, lookahead: LookAhead, reads: MachineReads, is_cached: npt.NDArray[np.bool_], limit: int) -> None:
         self._lookahead, self._reads, self._is_cached, self._limit = lookahead, reads, is_cached, limit
-        self._batches, self._began = 0, 0.0
+        self._batches, self._measured_s, self._busy_s = 0, 0.0, 0.0
         self._thread: threading.Thread | None = None
 
     def observe(self, epoch: int, busy_s: float) -> None:
         """Count a batch; `busy_s` are the seconds of the epoch that were not spent waiting for images."""
-        self._batches += 1
-        if self._batches == WARM_UP:
-            self._began = busy_s
-        measured, seconds = self._batches - WARM_UP, busy_s - self._began
-        if self._thread is not None or measured <= 0 or (measured < MIN_BATCHES and seconds < MIN_SECONDS):
+        if self._thread is not None:
+            return
+        if torch.cuda.is_available():  # otherwise the GPU would go on with its work during the wait for the next batch
+            torch.cuda.synchronize()
+        new_s = busy_s - self._busy_s if busy_s >= self._busy_s else busy_s  # or a new epoch has begun
+        self._busy_s, self._batches = busy_s, self._batches + 1
+        self._measured_s += new_s if self._batches > WARM_UP else 0.0
+        measured, seconds = self._batches - WARM_UP, self._measured_s
+        if measured <= 0 or (measured < MIN_BATCHES and seconds < MIN_SECONDS):
             return
         fetched, fetch_s = self._lookahead.fetched, self._lookahead.fetch_s
         if fetched < MIN_FETCHED:  # the cache has nearly all images so far

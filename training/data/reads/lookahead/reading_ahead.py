@@ -11,6 +11,7 @@ import polars as pl
 from data_manifest.images.image_store import store_of
 from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.images.loader_workers import PREFETCHED
+from data_manifest.progress import working
 from training.data.reads.lookahead.cache_folder import CacheFiles, check_space, opened_cache
 from training.data.reads.lookahead.cached_store import ImageCache
 from training.data.reads.lookahead.contents import CacheContents
@@ -90,7 +91,8 @@ def reading_ahead(
         reads = MachineReads(order, states, changed, _share_of_batch(order.training.batch_size))
         limit = int(runtime.cache_gb * 1e9)
         contents = CacheContents(reads.num_images, limit)
-        contents.adopt(CacheFiles.scan(cache.folder, clean=is_writer), cache, reads)
+        with working("finding the images in the cache"):
+            contents.adopt(CacheFiles.scan(cache.folder, clean=is_writer), cache, reads)
         if is_writer:
             check_space(cache.folder, limit, contents.used)
         Gate.make(gate_file)
