@@ -22,6 +22,7 @@ INSIGNIFICANT = (  # parameters that never change an artifact, so that they do n
     *("rescan", "device", "num_workers", "num_processes", "augmentation_device", "compile", "max_skipped_share"),
     *("infer_batch_size", "dask_scheduler", "checkpoint_minutes", "checkpoint_iterations", "tensorboard"),
     *("cudnn_benchmark", "gradient_checkpointing", "shard_classifier", "train_new", "trust_repo"),
+    *("cache_folder", "cache_gb"),
 )
 PLACES: dict[str, tuple[str, str]] = {}  # section and name in the configuration of each parameter that a task takes
 TaskKind = TypeVar("TaskKind", bound=luigi.Task)

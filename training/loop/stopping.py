@@ -31,6 +31,10 @@ class StopRequests:
         self._waits = True
         self._parent = os.getppid()
 
+    def is_requested(self) -> bool:
+        """Return whether this rank was asked to stop."""
+        return self.reason is not None or self._is_orphan()
+
     def check(self) -> None:
         """Raise StoppedError on all ranks if any rank was asked to stop."""
         if self.reason is None and self._is_orphan():

@@ -4,6 +4,7 @@ All groups share the network. Each has its own classifier, which is on the CPU w
 """
 
 import dataclasses
+import functools
 import logging
 import secrets
 from collections.abc import Callable
@@ -105,7 +106,7 @@ def train(
     if is_rank_zero():
         lists = {f"group-{group.index:06d}": scan_members(groups_folder, group.index) for group in groups}
         changed = record_or_compare(run_folder, TRAIN, images_folder, lists)
-    order = ReadOrder(groups_folder, training, range(training.epochs_num), groups)
+    order = functools.partial(ReadOrder, groups_folder, training, range(training.epochs_num), groups)
     saver = Saver(state, training.iterations_per_epoch, run_folder, runtime)
     skipped = SkippedLog(run_folder, runtime.max_skipped_share)
     if training.epochs_num == 0:
@@ -116,9 +117,7 @@ def train(
     with (
         stop_requests() as stop,
         saver.saving_when_stopped(),
-        reading_ahead(
-            run_folder / TRAIN, images_folder, order, changed, done, runtime, lambda: stop.reason is not None
-        ) as ahead,
+        reading_ahead(run_folder / TRAIN, images_folder, order, changed, done, runtime, stop.is_requested) as ahead,
     ):
         while state.epoch < epochs_needed(state.metrics, training):
             turn = state.epoch % len(groups)

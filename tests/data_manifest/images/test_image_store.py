@@ -43,6 +43,16 @@ def test_folder_opens_files_and_nothing_else(tmp_path: Path) -> None:
     assert isinstance(folder, IsADirectoryError)
     with pytest.raises(FileNotFoundError):
         next(FolderStore(tmp_path / "no").open(["1.jpg"]))
+def test_folder_is_read_in_the_order_of_inodes(tmp_path: Path) -> None:
+    names = [f"{number * 7 % 20}.jpg" for number in range(20)]
+    for name in names:
+        (tmp_path / name).touch()
+    paths = ["missing.jpg", *sorted(names)]
+    order = FolderStore(tmp_path).sorted_by_place(paths)
+    assert sorted(order) == list(range(21))
+    inodes = [(tmp_path / paths[number]).stat().st_ino for number in order if number]
+    assert inodes == sorted(inodes)
+    assert FolderStore(tmp_path).sorted_by_place([]) == []
 
 
 def test_store_follows_from_the_form_of_the_folder(tmp_path: Path, objects: ObjectServer) -> None:

@@ -85,6 +85,7 @@ class LookAhead:
     def _run(self) -> None:
         try:
             self._find_next_uses()
+            self._warn_if_small()
             with Fetcher(self._cache, self._store, self._stopping) as fetcher:
                 while not self._stopping.is_set():
                     done = self._done
@@ -105,6 +106,15 @@ class LookAhead:
         current = self._done // self._reads.reads_per_epoch
         for epoch in range(current + 1, min(current + self._reads.num_groups, self._reads.epochs.stop)):
             self._contents.next_uses[self._reads.group_rows(epoch)] = self._reads.first_uses(epoch)
+
+    def _warn_if_small(self) -> None:
+        files = self._load(self._done // self._reads.reads_per_epoch)
+        prefetched = self._prefetched * files.bytes_before[-1] / len(files.rows)
+        if prefetched > self._max_ahead / 2:
+            logger.warning(
+                "--cache-gb %g: too small to read ahead, because the workers prefetch %s. Give %.1g or more",
+                *(self._contents.limit / 1e9, format_bytes(prefetched), 2 * prefetched / AHEAD_SHARE / 1e9),
+            )
 
     def _fetch_next(self, fetcher: Fetcher, done: int) -> bool:
         """Fetch the next chunk; return False if there is no room for it now, or nothing to read."""
@@ -158,11 +168,7 @@ class LookAhead:
 
     def _bytes_ahead(self, done: int) -> int:
         """Return the bytes of the reads that are passed, but not done."""
-        sizes = [
-            files.sizes(files.rows[max(0, done - files.first) : max(0, self._frontier - files.first)])
-            for files in self._loaded.values()
-        ]
-        return sum(int(each[each != UNKNOWN].sum()) for each in sizes)
+        return sum(files.bytes_between(done, self._frontier) for files in self._loaded.values())
 
     def _choose(self, files: EpochFiles, max_bytes: int) -> tuple[int, Numbers]:
         """Return the end of the next chunk, and the images to fetch for it, in the order of their reads."""

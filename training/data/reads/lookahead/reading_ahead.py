@@ -56,7 +56,7 @@ class ReadingAhead:
 def reading_ahead(
     states: Path,
     images_folder: ImagesFolder,
-    order: ReadOrder,
+    make_order: Callable[[], ReadOrder],
     changed: pl.DataFrame | None,
     batches: int,
     runtime: RuntimeSettings,
@@ -67,7 +67,7 @@ def reading_ahead(
     Args:
         states: Folder in the run's with the recorded states of the images, a file per group.
         images_folder: Folder of the images.
-        order: The reads of the training.
+        make_order: Returns the order of the training's reads.
         changed: On rank 0, the states of images that are others today.
         batches: Batches that the training has taken before.
         runtime: Names the cache folder, its size, and the workers.
@@ -88,6 +88,7 @@ def reading_ahead(
         yield ReadingAhead(cache, Gate(gate_file, is_stopping))
         return
     with opened_cache(cache.folder) as is_writer:
+        order = make_order()
         reads = MachineReads(order, states, changed, _share_of_batch(order.training.batch_size))
         limit = int(runtime.cache_gb * 1e9)
         contents = CacheContents(reads.num_images, limit)
