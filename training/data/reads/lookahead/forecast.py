@@ -70,10 +70,10 @@ def describe(store: float, network: float, hits: Sequence[float], first_epoch: i
     rounds = [slice(begin, begin + num_groups) for begin in range(max(1, len(hits) - num_groups + 1))]
     last_hits, last = (float(np.mean(values[rounds[-1]])) for values in (hits, waits))
     begin = next(each.start for each in rounds if np.mean(waits[each]) <= last + TOLERANCE) + first_epoch + 1
+    now, later, cached = (f"{100 * share:.0f} %" for share in (wait_share(store, network, 0.0), last, last_hits))
     return (
-        f"store {store:,.0f} images/s, network {network:,.0f}: {wait_share(store, network, 0.0):.0%} waiting without a "
-        f"cache; with --cache-gb {limit / 1e9:g}, about {last:.0%} from epoch {begin}, when {last_hits:.0%} of the "
-        "images read are in it"
+        f"store {store:,.0f} images/s, network {network:,.0f}: {now} waiting without a cache; with --cache-gb "
+        f"{limit / 1e9:g}, about {later} from epoch {begin}, when {cached} of the images read are in it"
     )
 
 
