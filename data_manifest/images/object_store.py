@@ -85,7 +85,6 @@ class ObjectStore:
         return list(range(len(paths)))
 
 
-
 def _unless_missing(work: Callable[[str], Answer], key: str) -> Answer | OSError:
     try:
         return work(key)

@@ -43,6 +43,8 @@ def test_folder_opens_files_and_nothing_else(tmp_path: Path) -> None:
     assert isinstance(folder, IsADirectoryError)
     with pytest.raises(FileNotFoundError):
         next(FolderStore(tmp_path / "no").open(["1.jpg"]))
+
+
 def test_folder_is_read_in_the_order_of_inodes(tmp_path: Path) -> None:
     names = [f"{number * 7 % 20}.jpg" for number in range(20)]
     for name in names:

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from data_manifest import schemas
-from data_manifest.images.image_store import FolderStore
+from data_manifest.images.image_store import FolderStore, OpenedImage
 from data_manifest.tables import make_frame
 from tests.training.conftest import WriteGroups
 from training.data.groups import scan_members
@@ -45,6 +45,9 @@ class CountingStore:
             if self.error is not None:
                 raise self.error
             yield from FolderStore(self.folder).read([path])
+
+    def open(self, paths: Sequence[str], whole: bool = True) -> Iterator[OpenedImage | OSError]:
+        raise NotImplementedError
 
     def sorted_by_place(self, paths: Sequence[str]) -> list[int]:
         return FolderStore(self.folder).sorted_by_place(paths)

@@ -78,8 +78,8 @@ def test_waiting() -> None:
 def test_text() -> None:
     text = describe(90.4, 180, [0.0, 0.0, 0.1, 0.3, 0.4, 0.6, 0.4, 0.6], 0, 2, 40_000_000_000)
     assert text == (
-        "store 90 images/s, network 180: 50 % waiting without a cache; with --cache-gb 40, about 8 % from epoch 5, when "
-        "50 % of the images read are in it"
+        "store 90 images/s, network 180: 50 % waiting without a cache; with --cache-gb 40, about 8 % from epoch 5, "
+        "when 50 % of the images read are in it"
     )
     assert "about 50 % from epoch 3, when 0 % of" in describe(90, 180, [0.0], 2, 8, 10**9)
 
