@@ -29,11 +29,12 @@ class Forecast:
     def __init__(self, lookahead: LookAhead, reads: MachineReads, is_cached: npt.NDArray[np.bool_], limit: int) -> None:
         self._lookahead, self._reads, self._is_cached, self._limit = lookahead, reads, is_cached, limit
         self._batches, self._measured_s, self._busy_s = 0, 0.0, 0.0
+        self._is_measuring = True
         self._thread: threading.Thread | None = None
 
     def observe(self, epoch: int, busy_s: float) -> None:
         """Count a batch; `busy_s` are the seconds of the epoch that were not spent waiting for images."""
-        if self._thread is not None:
+        if not self._is_measuring:
             return
         if torch.cuda.is_available():  # otherwise the GPU would go on with its work during the wait for the next batch
             torch.cuda.synchronize()
@@ -43,6 +44,7 @@ class Forecast:
         measured, seconds = self._batches - WARM_UP, self._measured_s
         if measured <= 0 or (measured < MIN_BATCHES and seconds < MIN_SECONDS):
             return
+        self._is_measuring = False
         fetched, fetch_s = self._lookahead.fetched, self._lookahead.fetch_s
         if fetched < MIN_FETCHED:  # the cache has nearly all images so far
             return

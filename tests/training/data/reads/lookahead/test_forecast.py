@@ -95,3 +95,12 @@ def test_it_is_logged_once(machine: Callable[..., Machine], caplog: pytest.LogCa
         expected._thread.join()
     (message,) = [message for message in caplog.messages if "store" in message]
     assert message.startswith("store 100 images/s, network 250: 60 % waiting")
+
+
+def test_nothing_is_logged_if_the_cache_has_nearly_all_images(machine: Callable[..., Machine]) -> None:
+    run = machine(1000)
+    expected = Forecast(run.lookahead, run.reads, run.contents.space > 0, run.limit)
+    for batch in range(300):
+        expected.observe(0, batch * 0.02)
+    assert expected._thread is None
+    assert not expected._is_measuring
