@@ -13,7 +13,7 @@ from training.data.settings import AugmentationSettings
 from training.network.settings import IMAGENET, RANDOM, NetworkSettings
 from training.settings import TrainingSettings
 
-STAGE, VERSION = "training", 3  # raise VERSION when equal settings give other weights or tables
+STAGE, VERSION = "training", 2  # raise VERSION when equal settings give other weights, or a column another meaning
 GROWING = ("epochs_num", "patience")  # settings that a resumed run may change
 IMAGES_FOLDER = "images_folder"  # in a model's summary: the folder of its training images
 DATA_SET = "data_set"  # in a model's summary: the settings that find the other parts of its data set
