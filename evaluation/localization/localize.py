@@ -14,7 +14,7 @@ import polars as pl
 import torch
 import utm
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from data_manifest.errors import StoreError, UserError
 from data_manifest.hemisphere import hemisphere
@@ -49,11 +49,18 @@ logger = logging.getLogger(__name__)
 
 
 class Localizer:
-    """Localizes photos in a database; model and database are loaded once."""
+    """Localizes photos in a database; model and database are loaded once.
 
-    def __init__(self, model: TrainedModel, database: Database) -> None:
-        self._device = resolve_device(database.extraction.device)
-        self._network = fuse_conv_bn(model.network.eval(), self._device)
+    Args:
+        model: The model.
+        database: The database.
+        sharing: A localizer of the same model on the same device, whose network is used.
+    """
+
+    def __init__(self, model: TrainedModel, database: Database, sharing: "Localizer | None" = None) -> None:
+        self.model, self._device = model, resolve_device(database.extraction.device)
+        self._network: nn.Module
+        self._network = sharing._network if sharing else fuse_conv_bn(model.network.eval(), self._device)
         self.database, self.images = database, database.images.read()  # a row per database image
         self._descriptors = open_descriptors(database.descriptors)
         self._positions = Positions.from_manifest(self.images)

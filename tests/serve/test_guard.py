@@ -13,14 +13,15 @@ OTHER_HOST = r"https?:(?!//www\.w3\.org/2000/svg)|(src|href)=.//"
 def test_requests_need_the_token(localizer: Localizer) -> None:
     with running(localizer, token=TOKEN) as client:
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}, {"Authorization": "Bearer é"}):
-            for answer in (client.send(photo_of("red"), **headers), client.get("/api/images/0", **headers)):
+            for answer in (client.send(photo_of("red"), **headers), client.get("/api/images/0/0", **headers)):
                 assert answer.status == 401
                 assert set(answer.json) == {"error"}
         assert client.get("/metrics").status == client.get("/openapi.json").status == 401
         assert client.get("/healthz").status == client.get("/").status == 200
         good = {"Authorization": f"Bearer {TOKEN}"}
-        assert client.send(photo_of("red"), **good).status == 200
-        assert client.get("/api/images/0", **good).status == 200
+        found = client.send(photo_of("red"), **good)
+        assert found.status == 200
+        assert client.get("/" + found.json["photos"][0]["matches"][0]["picture"], **good).status == 200
         assert client.send(photo_of("red"), **good, Host="photos.example").status == 200, "behind a proxy"
 
 
@@ -36,7 +37,7 @@ def test_without_a_token_only_this_machine_is_a_host(client: Client, host: str, 
     assert client.get("/", Host=host).status == status
 
 
-@pytest.mark.parametrize("path", ["/", "/healthz", "/api/database", "/api/images/0", "/nowhere", "/page/page.js"])
+@pytest.mark.parametrize("path", ["/", "/healthz", "/api/database", "/api/images/0/0", "/nowhere", "/page/page.js"])
 def test_every_answer_has_a_policy_without_inline_scripts(client: Client, path: str) -> None:
     headers = client.get(path).headers
     policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))

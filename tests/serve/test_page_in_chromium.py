@@ -25,7 +25,9 @@ pytestmark = [
 ]
 DROP = """
 const data = new DataTransfer();
-data.items.add(new File([await (await fetch("api/images/1?side=64")).blob()], "dropped.webp", {type: "image/webp"}));
+const { digest } = await (await fetch("api/database")).json();
+const photo = await (await fetch(`api/images/${digest}/1?side=64`)).blob();
+data.items.add(new File([photo], "dropped.webp", {type: "image/webp"}));
 document.dispatchEvent(new %s);
 """
 DROPPED = 'DragEvent("drop", {dataTransfer: data, cancelable: true})'

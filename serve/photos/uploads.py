@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import HeaderParser
@@ -13,6 +14,7 @@ from data_manifest.errors import UserError
 from data_manifest.images.heif import can_read_heif
 from data_manifest.images.open_picture import open_picture
 from evaluation.descriptors.open_image import decoded
+from serve.answers import Place
 from serve.settings import Limits
 
 NAMES = {"JPEG": "JPEG", "PNG": "PNG", "WEBP": "WebP", "HEIF": "HEIC"}  # formats of Pillow
@@ -20,6 +22,9 @@ MAX_NAME = 200  # characters
 MAX_ASPECT = 10
 OVERHEAD = 2_000  # bytes per part of a form, besides the photo
 UNNAMED = "photo"
+SMALL_SIDE = 320  # pixels of the longer side of a kept photo
+QUALITY = 80  # of WebP
+ReadPosition = Callable[[Image.Image], Place | None]
 
 
 @dataclass(frozen=True)
@@ -108,8 +113,42 @@ def _files_in(body: bytes, boundary: str) -> list[Upload]:
     return files
 
 
-def open_upload(photo: Upload, limits: Limits, mode: str, min_side: int) -> Image.Image:
-    """Return a photo decoded and upright, without its EXIF, as `open_image` does a file.
+class OpenUpload:
+    """Opens a photo once, for `Localizer.read`, and then has its position and a small copy.
+
+    Args:
+        photo: The photo.
+        limits: The sizes that are accepted.
+        read_position: Returns the position in the EXIF of an opened image.
+        keeps_small: Whether to make the small copy.
+    """
+
+    def __init__(self, photo: Upload, limits: Limits, read_position: ReadPosition, keeps_small: bool) -> None:
+        self._photo, self._limits, self._read_position = photo, limits, read_position
+        self._keeps_small = keeps_small
+        self.position: Place | None = None
+        self.small: Image.Image | None = None
+
+    def __call__(self, mode: str, min_side: int) -> Image.Image:
+        """Return the photo decoded and upright, as `open_upload` does."""
+        image, self.position = open_upload(self._photo, self._limits, mode, min_side, self._read_position)
+        if self._keeps_small:
+            self.small = image.copy()
+            self.small.thumbnail((SMALL_SIDE, SMALL_SIDE))
+        return image
+
+
+def as_webp(image: Image.Image) -> bytes:
+    """Return an image as WebP."""
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=QUALITY)
+    return buffer.getvalue()
+
+
+def open_upload(
+    photo: Upload, limits: Limits, mode: str, min_side: int, read_position: ReadPosition
+) -> tuple[Image.Image, Place | None]:
+    """Return a photo decoded and upright, without its EXIF, as `open_image` does a file, and its position in EXIF.
 
     Raises:
         UserError: It is too large, not an image, or damaged. The message can be shown to its sender.
@@ -122,7 +161,7 @@ def open_upload(photo: Upload, limits: Limits, mode: str, min_side: int) -> Imag
     try:
         with open_picture(io.BytesIO(photo.content), formats) as image:
             _check_size(*image.size, limits)
-            return decoded(image, mode, min_side)
+            return decoded(image, mode, min_side), read_position(image)
     except UserError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
