@@ -15,7 +15,7 @@ from serve.api.chosen_database import database_of
 from serve.api.show_results import PHOTO, RESULTS
 from serve.databases.served import Served
 from serve.photos.kept_results import KeptResult, KeptResults
-from serve.photos.uploads import length_of, photos_in, read_body
+from serve.photos.uploads import check_head, photos_in, read_body
 from serve.room import FullError
 from serve.service import Service, Wanted
 
@@ -54,11 +54,11 @@ def add_localize(app: FastAPI, service: Service) -> None:
             raise HTTPException(400, UNCALIBRATED)
         if keep and format == "geojson":
             raise HTTPException(400, NO_LINKS)
+        check_head(request, limits)
         started = time.monotonic()
         try:
-            with service.held_bytes.take(length_of(request, limits)):
-                body = await read_body(request, limits.seconds)
-                photos = photos_in(request.headers.get("content-type", ""), body, limits)
+            with service.held_bytes.taking() as take:
+                photos = photos_in(request, await read_body(request, limits.seconds, take), limits)
                 async with asyncio.timeout(limits.seconds):
                     found = await service.localize(photos, localizer, Wanted(top, min_certainty, keep))
         except FullError:

@@ -20,6 +20,8 @@ from serve.settings import Limits
 NAMES = {"JPEG": "JPEG", "PNG": "PNG", "WEBP": "WebP", "HEIF": "HEIC"}  # formats of Pillow
 MAX_NAME = 200  # characters
 MAX_ASPECT = 10
+FORM = "multipart/form-data"
+MAX_FIELDS = 100  # of a form, besides the photos
 OVERHEAD = 2_000  # bytes per part of a form, besides the photo
 UNNAMED = "photo"
 SMALL_SIDE = 320  # pixels of the longer side of a kept photo
@@ -32,7 +34,7 @@ class Upload:
     """A photo as it was sent."""
 
     name: str
-    content: bytes
+    content: bytes | bytearray
 
 
 def readable_formats() -> dict[str, str]:
@@ -40,73 +42,79 @@ def readable_formats() -> dict[str, str]:
     return {form: name for form, name in NAMES.items() if name != "HEIC" or can_read_heif()}
 
 
-def length_of(request: Request, limits: Limits) -> int:
-    """Return the bytes that the body of a request will have.
+def check_head(request: Request, limits: Limits) -> None:
+    """Check the type of a request, and the length that it states, before its body is read.
 
     Raises:
-        HTTPException: 411 if it does not state them, 413 if they are more than the limits allow.
+        HTTPException: 411 without a length, 413 if it is more than the limits allow, 415 if it is of another type.
     """
-    stated = request.headers.get("content-length", "")
+    stated, kind = request.headers.get("content-length", ""), _content_type(request).get_content_type()
+    if not (kind == FORM or kind.startswith("image/") or kind == "application/octet-stream"):
+        raise HTTPException(415, f"Send photos as files of {FORM}, or one photo as image/jpeg")
     if not stated.isdecimal():
         raise HTTPException(411, "Send the header Content-Length")
-    length, most = int(stated), limits.photos * (limits.photo_bytes + OVERHEAD)
+    photos = limits.photos if kind == FORM else 1
+    length, most = int(stated), photos * (limits.photo_bytes + OVERHEAD)
     if length > most:
-        raise HTTPException(
-            413,
-            f"The request has {length:,} bytes, but {most:,} are allowed: {limits.photos} photos of "
-            f"{limits.megabytes} MB",
-        )
-    return length
+        allowed = f"{photos} photos of {limits.megabytes} MB" if photos > 1 else f"a photo of {limits.megabytes} MB"
+        raise HTTPException(413, f"The request has {length:,} bytes, but {most:,} are allowed: {allowed}")
 
 
-async def read_body(request: Request, seconds: float) -> bytes:
-    """Return the body of a request.
+async def read_body(request: Request, seconds: float, take: Callable[[int], None]) -> bytearray:
+    """Return the body of a request; `take` is called with the bytes of each part that arrives.
 
     Raises:
         HTTPException: 408 if it takes too long.
+        FullError: `take` has no room.
     """
     body = bytearray()
     try:
         async with asyncio.timeout(seconds):
             async for chunk in request.stream():
+                take(len(chunk))
                 body += chunk
     except TimeoutError:
         raise HTTPException(408, f"The request did not arrive within {seconds:g} seconds") from None
-    return bytes(body)
+    return body
 
 
-def photos_in(content_type: str, body: bytes, limits: Limits) -> list[Upload]:
+def photos_in(request: Request, body: bytearray, limits: Limits) -> list[Upload]:
     """Return the photos in the body of a request: the files of a form, or the body itself.
 
     Raises:
-        HTTPException: 400 if there are none, 413 if there are too many, 415 if it is of another type.
+        HTTPException: 400 if there are none, 413 if there are too many.
     """
-    header = Message()
-    header["Content-Type"] = content_type
-    kind = header.get_content_type()
-    if kind == "multipart/form-data":
-        photos = _files_in(body, str(header.get_boundary() or ""))
-    elif kind.startswith("image/") or kind == "application/octet-stream":
-        photos = [Upload(UNNAMED, body)]
-    else:
-        raise HTTPException(415, "Send photos as files of multipart/form-data, or one photo as image/jpeg")
+    header = _content_type(request)
+    if header.get_content_type() != FORM:
+        return [Upload(UNNAMED, body)]
+    photos = _files_in(body, str(header.get_boundary() or ""), limits.photos + MAX_FIELDS)
     if not photos:
-        raise HTTPException(400, "The form has no file. Send each photo as a file of multipart/form-data")
+        raise HTTPException(400, f"The form has no file. Send each photo as a file of {FORM}")
     if len(photos) > limits.photos:
         raise HTTPException(413, f"{len(photos):,} photos in a request, but {limits.photos} are allowed")
     return photos
 
 
-def _files_in(body: bytes, boundary: str) -> list[Upload]:
+def _content_type(request: Request) -> Message:
+    header = Message()
+    header["Content-Type"] = request.headers.get("content-type", "")
+    return header
+
+
+def _files_in(body: bytearray, boundary: str, max_parts: int) -> list[Upload]:
     """Return the files of a form (RFC 7578), which is separated by a boundary that no file contains."""
     if not boundary:
-        raise HTTPException(400, "multipart/form-data without a boundary")
-    _, *parts = (b"\r\n" + body).split(b"\r\n--" + boundary.encode("latin-1", "replace"))
+        raise HTTPException(400, f"{FORM} without a boundary")
+    _, *parts = (b"\r\n" + body).split(b"\r\n--" + boundary.encode("latin-1", "replace"), max_parts + 1)
+    if len(parts) > max_parts:
+        raise HTTPException(413, f"The form has more than {max_parts} parts")
     if not parts or not parts[-1].startswith(b"--"):
         raise HTTPException(400, "The form is incomplete: its last boundary is missing")
     files = []
     for part in parts[:-1]:
         head, _, content = part.partition(b"\r\n\r\n")
+        if len(head) > OVERHEAD:
+            raise HTTPException(400, f"A part of the form has headers of more than {OVERHEAD:,} bytes")
         name = HeaderParser().parsestr(head.decode("utf-8", "replace").lstrip()).get_filename()
         if name is not None:  # others are fields
             files.append(Upload(name[:MAX_NAME] or UNNAMED, content))
