@@ -36,7 +36,7 @@ def make_server(service: Service, settings: ServerSettings, reloader: Reloader) 
         http=PunctualProtocol,
         ws="none",
         lifespan="on",
-        log_level="warning",
+        log_level="error",
         access_log=False,
         proxy_headers=False,
         server_header=False,

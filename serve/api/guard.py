@@ -8,12 +8,14 @@ from typing import Any
 
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.settings import Tiles, is_local
 
 OPEN = ("/", "/healthz")  # paths that need no token; also those below PAGE and LINK
 PAGE, LINK = "/page/", "/result/"  # a link opens the page
+STOPPED = {"error": "The server was stopped before the photos were localized. Try again"}
 DRAIN_S = 2.0  # to read the rest of a refused request: a closed connection would hide the answer from its sender
 
 
@@ -37,10 +39,12 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = _Body(scope, receive)
+        body, is_answered = _Body(scope, receive), False
 
         async def send_guarded(message: Message) -> None:
+            nonlocal is_answered
             if message["type"] == "http.response.start":
+                is_answered = True
                 self._count(message["status"])
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
@@ -52,7 +56,11 @@ class Guard:
             await send(message)
 
         refusal = self._refusal(scope["path"], Headers(scope=scope))
-        await (refusal or self._app)(scope, body.receive, send_guarded)
+        try:
+            await (refusal or self._app)(scope, body.receive, send_guarded)
+        except (ClientDisconnect, asyncio.CancelledError):  # the sender has left, or the server stops
+            if not is_answered:
+                await JSONResponse(STOPPED, 503)(scope, body.receive, send)
 
     def _refusal(self, path: str, headers: Headers) -> JSONResponse | None:
         """Return the answer to a request that is not let in, else None."""

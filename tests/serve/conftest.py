@@ -4,6 +4,7 @@ import http.client
 import io
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from data_manifest import schemas
 from data_manifest.store.publish import publishing
 from data_manifest.store.recipe import Recipe
 from data_manifest.tables import write_table
+from evaluation.descriptors.build_descriptors import build_descriptors
 from evaluation.descriptors.image_list import ImageList
 from evaluation.descriptors.trained_model import TrainedModel
 from evaluation.evaluate_cosplace import evaluate_cosplace
@@ -101,6 +103,14 @@ def form_of(photos: Parts) -> bytes:
     return b"".join([*parts, b"--border--\r\n"])
 
 
+def wait_until(is_met: Callable[[], bool]) -> None:
+    for _ in range(400):
+        if is_met():
+            return
+        time.sleep(0.05)
+    raise AssertionError
+
+
 def encoded(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, form, **options)
@@ -111,11 +121,13 @@ def photo_of(colour: str, size: tuple[int, int] = (64, 48), form: str = "PNG") -
     return encoded(pattern(COLOURS[colour], size), form)
 
 
-def publish_images(artifacts: Path, folder: Path, shift_m: float = 0.0) -> ImageList:
+def publish_images(
+    artifacts: Path, folder: Path, shift_m: float = 0.0, colours: Sequence[str] = tuple(COLOURS)
+) -> ImageList:
     """Write an image per colour, a kilometre apart, and publish their manifest."""
     folder.mkdir(parents=True)
     rows: Rows = []
-    for number, colour in enumerate(COLOURS):
+    for number, colour in enumerate(colours):
         (folder / f"{colour}.png").write_bytes(photo_of(colour))
         place = {"utm_east": 500_000.0 + 1000 * number + shift_m, "utm_north": 4e6, "utm_zone": 10, "utm_band": "S"}
         facts = {"latitude": 36.14, "longitude": -123.0 + number / 100, "heading": 90.0 * number, "year": 2015}
@@ -148,6 +160,15 @@ def localizer(city: Path) -> Localizer:
     model = TrainedModel(training.resolve() / "model.pth", BACKBONE, DIM)
     (evaluation,) = (city / "artifacts" / "evaluation").iterdir()
     return Localizer(model, find_database(evaluation, model, device="cpu", num_workers=0))
+
+
+@pytest.fixture(scope="session")
+def other(city: Path, localizer: Localizer) -> Localizer:
+    """A localizer of the same model in the same images in reverse order, 50 km to the east."""
+    artifacts = city / "artifacts"
+    images = publish_images(artifacts, city / "other", 50_000.0, list(COLOURS)[::-1])
+    descriptors = build_descriptors(localizer.model, images, artifacts, on_cpu(16))
+    return Localizer(localizer.model, find_database(descriptors, localizer.model, device="cpu"), localizer)
 
 
 @contextmanager
@@ -186,6 +207,7 @@ def running(
         finally:
             server.should_exit = True
             thread.join(30)
+            assert not thread.is_alive()
 
 
 Serve = Callable[..., Client]

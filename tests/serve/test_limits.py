@@ -4,9 +4,8 @@ import io
 import socket
 import struct
 import threading
-import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -15,7 +14,7 @@ import pytest
 from PIL import Image
 
 from evaluation.localization.localize import Localizer
-from tests.serve.conftest import Answer, Client, Parts, encoded, form_of, photo_of, running
+from tests.serve.conftest import Client, Parts, encoded, form_of, photo_of, running, wait_until
 
 
 def png_of_size(width: int, height: int) -> bytes:
@@ -164,14 +163,6 @@ def test_a_stated_length_takes_no_room(localizer: Localizer) -> None:
             connection.close()
 
 
-def wait_until(is_met: Callable[[], bool]) -> None:
-    for _ in range(400):
-        if is_met():
-            return
-        time.sleep(0.05)
-    raise AssertionError
-
-
 def start_request(client: Client, length: int, sent: int = 1) -> socket.socket:
     """Send the head of a request and some bytes of its body."""
     connection = socket.create_connection(("127.0.0.1", client.port), 20)
@@ -191,6 +182,21 @@ def test_slow_clients_are_cut_off(localizer: Localizer, monkeypatch: pytest.Monk
         with socket.create_connection(("127.0.0.1", client.port), 20) as silent:
             silent.sendall(b"POST /api")
             assert silent.recv(4096) == b"", "closed"
+
+
+def test_senders_that_leave_and_a_stop_leave_no_traceback(
+    localizer: Localizer, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve.run_server.GRACE_S", 1)
+    with running(localizer) as client:
+        start_request(client, 1000).close()
+        stuck = start_request(client, 1000)
+        wait_until(lambda: client.service.held_bytes.taken == 1)
+    with stuck:
+        answer = b"".join(iter(lambda: stuck.recv(4096), b""))
+    assert b" 503 " in answer.splitlines()[0]
+    assert b"The server was stopped before" in answer
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_work_beyond_the_time_answers_503(localizer: Localizer, monkeypatch: pytest.MonkeyPatch) -> None:
