@@ -189,6 +189,7 @@ COMMANDS: dict[str, TaskCommand | FunctionCommand] = {
         (
             "--model artifacts/training/my-town-train --database photos/",
             "--model ResNet50-512 --database artifacts/evaluation/my-town-test-queries --port 8001",
+            "--model ResNet50-512 --database paris=photos/paris --database rome=photos/rome",
         ),
     ),
     "methods": FunctionCommand(

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import os
 import signal
 import socket
 
@@ -14,16 +15,28 @@ from serve.databases.reloader import Reloader
 from serve.service import Service
 from serve.settings import ServerSettings
 
+STDIN = 0
 GRACE_S = 10  # for running requests to finish
 HEAD_S = 10.0  # from connecting to the end of the first request's headers
 MAX_CONNECTIONS = 256
 
 
 def run_server(service: Service, settings: ServerSettings, bound: socket.socket, reloader: Reloader) -> None:
-    """Serve on a bound socket until Ctrl-C or SIGTERM, then finish running requests. SIGHUP reloads."""
+    """Serve on a bound socket until Ctrl-C or SIGTERM, then finish running requests. SIGHUP reloads.
+
+    A closed terminal sends SIGHUP too, and ends the server.
+    """
     server = make_server(service, dataclasses.replace(settings, port=bound.getsockname()[1]), reloader)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, lambda *_: reloader.ask())
+    has_terminal = os.isatty(STDIN)
+
+    def hang_up(*_: object) -> None:
+        if has_terminal and not os.isatty(STDIN):  # its terminal was closed
+            server.should_exit = True
+        else:
+            reloader.ask()
+
+    signal.signal(signal.SIGHUP, hang_up)
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn repeats the signal after it has shut down
         server.run(sockets=[bound])
     print("Stopped.")

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from evaluation.localization.localize import Localizer
+from serve.settings import Tiles
 from tests.serve.conftest import TOKEN, Client, photo_of, running
 
 OTHER_HOST = r"https?:(?!//www\.w3\.org/2000/svg)|(src|href)=.//"
@@ -46,6 +47,24 @@ def test_every_answer_has_a_policy_without_inline_scripts(client: Client, path: 
     assert policy["frame-ancestors"] == "'none'"
     assert headers["x-content-type-options"] == "nosniff"
     assert "server" not in headers
+
+
+def test_tiles_may_be_loaded_from_their_server_only(localizer: Localizer) -> None:
+    with running(localizer, tiles=Tiles("https://tiles.example:8443/{z}/{x}/{y}.png", "© someone")) as client:
+        headers = client.get("/").headers
+        assert (
+            "img-src 'self' blob: data: https://tiles.example:8443; connect-src" in headers["content-security-policy"]
+        )
+        assert headers["referrer-policy"] == "strict-origin", "tile servers require it"
+        tiles = client.get("/api/database").json["tiles"]
+        assert tiles == {"url": "https://tiles.example:8443/{z}/{x}/{y}.png", "attribution": "© someone"}
+
+
+def test_without_tiles_the_page_loads_nothing_from_other_hosts(client: Client) -> None:
+    headers = client.get("/").headers
+    assert "img-src 'self' blob: data:;" in headers["content-security-policy"]
+    assert headers["referrer-policy"] == "no-referrer"
+    assert client.get("/api/database").json["tiles"] is None
 
 
 def test_the_page_has_no_inline_scripts_and_styles_and_no_other_hosts(client: Client) -> None:
