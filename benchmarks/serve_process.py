@@ -3,6 +3,7 @@
 import http.client
 import itertools
 import multiprocessing
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,10 +18,11 @@ from serve.databases.reloader import Reloader
 from serve.databases.served import Served
 from serve.run_server import run_server
 from serve.service import Service
-from serve.settings import ServerSettings, listen
+from serve.settings import Limits, ServerSettings, listen
 
 KIND = {"Content-Type": "application/octet-stream"}
 RETRY_S = 0.1
+LIMITS = Limits()
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,18 @@ class Server:
         lines = Path(f"/proc/{self.process}/status").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
 
+    def processor_seconds(self) -> float:
+        """Return the processor time that the process has taken so far, of all its threads."""
+        fields = Path(f"/proc/{self.process}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
 
 @contextmanager
-def serving(load: Callable[[], Localizer]) -> Iterator[Server]:
+def serving(load: Callable[[], Localizer], limits: Limits = LIMITS) -> Iterator[Server]:
     """Serve while a context lasts; `load` is called in the other process."""
     context = multiprocessing.get_context("spawn")
     ports: multiprocessing.Queue[int] = context.Queue()
-    process = context.Process(target=_serve, args=(load, ports), daemon=True)
+    process = context.Process(target=_serve, args=(load, limits, ports), daemon=True)
     process.start()
     server = Server(ports.get(), process.pid or 0)
     try:
@@ -52,8 +59,8 @@ def serving(load: Callable[[], Localizer]) -> Iterator[Server]:
         process.join()
 
 
-def _serve(load: Callable[[], Localizer], ports: "multiprocessing.Queue[int]") -> None:
-    settings = ServerSettings(port=0)
+def _serve(load: Callable[[], Localizer], limits: Limits, ports: "multiprocessing.Queue[int]") -> None:
+    settings = ServerSettings(port=0, limits=limits)
     with listen(settings) as bound:
         databases = Databases([Served.of("city", "ResNet18-512", load())])
         ports.put(bound.getsockname()[1])
