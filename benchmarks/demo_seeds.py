@@ -37,8 +37,8 @@ def main() -> None:
 def recalls(city: Path, artifacts: Path, seed: int) -> pl.DataFrame:
     """Return the columns k and recall, in percent, of the model that was trained with a seed."""
     note(f"seed {seed}")
-    command = [sys.executable, "-m", "luigi", "--module", "workflows", "EvaluateCosPlace", "--seed", str(seed)]
-    command += ["--dataset-folder", str(city), "--artifacts-folder", str(artifacts)]
+    command = [sys.executable, "-m", "luigi", "--module", "workflows", "EvaluateCosPlace", "--train-new"]
+    command += ["--seed", str(seed), "--dataset-folder", str(city), "--artifacts-folder", str(artifacts)]
     config = str(ROOT / "cosplace" / "demo" / "toy_city.cfg")
     subprocess.run(command, env={**os.environ, "LUIGI_CONFIG_PATH": config}, cwd=ROOT, check=True)
     (evaluation,) = (path for path in list_current(artifacts) if path.parent.parent.name == "evaluation")

@@ -103,7 +103,7 @@ def run(each: SmallSet, name: str, seed: int, artifacts: Path) -> Outcome:
     settings = advised(each, artifacts) if name == ADVISED else SETTINGS[name]
     given = {**COMMON, **each.parameters, **settings, "seed": str(seed), "artifacts_folder": str(artifacts)}
     flags = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", value)]
-    command = [sys.executable, "-m", "luigi", "--module", "workflows", "EvaluateCosPlace", *flags]
+    command = [sys.executable, "-m", "luigi", "--module", "workflows", "EvaluateCosPlace", "--train-new", *flags]
     seconds = measure(Command(command, folder=ROOT)).seconds
     (evaluation,) = (path for path in list_current(artifacts) if path.parent.parent.name == "evaluation")
     recalls = dict(read_table(evaluation, "recalls", ["k", "recall"]).iter_rows())

@@ -1,6 +1,7 @@
 """The command line: `cosplace train --dataset-folder sf-xl/processed`."""
 
 import argparse
+import configparser
 import os
 import sys
 from collections.abc import Sequence
@@ -20,7 +21,22 @@ CONFIG_PATH = "LUIGI_CONFIG_PATH"
 
 def main() -> int:
     """Run the command of the command line and return its exit status."""
-    return exit_status_of(lambda: run(sys.argv[1:]))
+    return exit_status_of(lambda: _explain_broken_files(sys.argv[1:]))
+
+
+def _explain_broken_files(words: Sequence[str]) -> int:
+    """Run a command line; errors of configuration files, which Luigi reads while it is imported, are user errors."""
+    try:
+        return run(words)
+    except configparser.MissingSectionHeaderError as error:
+        place = f"{error.source}, line {error.lineno}: {error.line.strip()}"
+        raise UserError(f"{place}: no section above this line. Begin the file with [cosplace].") from error
+    except configparser.ParsingError as error:
+        number = error.errors[0][0]
+        raise UserError(f"{error.source}, line {number}: expected NAME = VALUE or [SECTION].") from error
+    except (configparser.DuplicateOptionError, configparser.DuplicateSectionError) as error:
+        what = f"[{error.section}] {getattr(error, 'option', '')}".rstrip()
+        raise UserError(f"{error.source}, line {error.lineno}: {what} is there twice. Keep one.") from error
 
 
 def run(words: Sequence[str]) -> int:

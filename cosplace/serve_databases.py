@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data_manifest.command_line.command_parser import folder_or_url
 from data_manifest.errors import UserError
-from data_manifest.images.images_folder import ImagesFolder, as_images_folder
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.progress import working
 from data_manifest.store.find import find_artifact
 from evaluation.__main__ import add_database
@@ -49,10 +50,7 @@ def named_database(text: str) -> tuple[str | None, ImagesFolder]:
     """Return name and path of NAME=PATH, or None and the path; for the `type` of an argument."""
     name, _, path = text.partition("=")
     is_named = path and NAME.fullmatch(name) and not Path(text).exists()
-    try:
-        return (name, as_images_folder(path)) if is_named else (None, as_images_folder(text))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a path" if str(error) == text else str(error)) from error
+    return (name, folder_or_url(path)) if is_named else (None, folder_or_url(text))
 
 
 def by_name(given: Sequence[tuple[str | None, ImagesFolder]]) -> dict[str, ImagesFolder]:

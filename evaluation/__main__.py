@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_manifest.command_line.command_parser import CommandParser, at_least_one, share
+from data_manifest.command_line.command_parser import CommandParser, at_least_one, folder_or_url, share
 from data_manifest.console import exit_status_of
 from data_manifest.progress import working
 from evaluation.localization.find_photos import find_photos
@@ -33,7 +33,7 @@ def add_localize(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `localize`."""
     parser.description = "Show where photos were taken: the database images that look most like each."
     add = parser.add_argument
-    add("photos", nargs="+", type=Path, metavar="PHOTO", help="a photo, or a folder of photos")
+    add("photos", nargs="+", type=folder_or_url, metavar="PHOTO", help="a photo, or a folder of photos; or its URL")
     add_database(parser)
     add("--top", type=at_least_one, default=5, metavar="N", help="matches to show per photo [%(default)s]")
     text = "give no position to photos below this certainty, 0 to 1: the share of equally certain test queries whose "

@@ -8,6 +8,7 @@ from typing import Any
 
 from data_manifest.errors import UserError
 from data_manifest.images.file_states import stat_file
+from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
 from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import Recipe, digest_of, is_published, read_recipe
 from evaluation.descriptors.trained_model import TrainedModel
@@ -35,11 +36,19 @@ def _recipe(model: TrainedModel, settings: ExportSettings, evaluations: Sequence
     return model.digests.recipe(STAGE, name, VERSION, {"format": settings.format, **more}, inputs)
 
 
-def _digest_of_photos(folder: Path) -> str:
+def _digest_of_photos(folder: ImagesFolder) -> str:
     """Return a digest of the names, sizes and times of photos; raises UserError if there is none."""
     from evaluation.localization.find_photos import find_photos  # late: imports Pillow
 
-    return digest_of([[os.path.relpath(photo, folder), *stat_file(str(photo))] for photo in find_photos([folder])])
+    photos = find_photos([folder])
+    paths = [os.path.relpath(str(photo), str(folder)) for photo in photos]
+    if isinstance(folder, ImagesUrl):
+        from data_manifest.images.object_listing import object_states  # needs an optional package
+
+        states = object_states(folder, paths)
+    else:
+        states = [stat_file(str(photo)) for photo in photos]
+    return digest_of([[path, *state] for path, state in zip(paths, states, strict=True)])
 
 
 def _evaluations(model: TrainedModel, artifacts: Path, settings: ExportSettings) -> list[Path]:

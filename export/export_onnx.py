@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_manifest.errors import UserError
+from data_manifest.images.images_folder import ImagesFolder, ImagesUrl, as_images_folder, is_missing
 from data_manifest.store.recipe import is_published, read_recipe
 from evaluation.descriptors.trained_model import TrainedModel
 from export.onnx_file import metadata_of, write_onnx
@@ -67,9 +68,12 @@ def export_onnx(
     return compared
 
 
-def _training_images(model: TrainedModel) -> Path:
-    folder = model.path.parent
-    images = read_recipe(folder).get("summary", {}).get(IMAGES_FOLDER) if is_published(folder) else None
-    if images is None or not Path(images).is_dir():
+def _training_images(model: TrainedModel) -> ImagesFolder:
+    training = model.path.parent
+    recorded = read_recipe(training).get("summary", {}).get(IMAGES_FOLDER) if is_published(training) else None
+    images = recorded and as_images_folder(recorded)
+    if not images or is_missing(images):
         raise UserError(f"{model.path}: its training images are unknown or gone. Give --check-photos FOLDER.")
-    return Path(images)
+    if isinstance(images, ImagesUrl) and not images.can_list:
+        raise UserError(f"{images}: web servers do not list the training images. Give --check-photos FOLDER.")
+    return images

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from data_manifest.errors import UserError
 from data_manifest.images.image_size import PUBLISHED_IMAGE_SIZE
+from data_manifest.images.images_folder import ImagesFolder
 from evaluation.descriptors.extract import embed
 from evaluation.descriptors.fuse_conv_bn import fuse_conv_bn
 from evaluation.descriptors.image_dataset import to_tensor
@@ -40,14 +41,17 @@ class Parity:
         )
 
 
-def check_parity(network: GeoLocalizationNet, file: Path, photos: Path, input_type: str) -> Parity:
+def check_parity(network: GeoLocalizationNet, file: Path, photos: ImagesFolder, input_type: str) -> Parity:
     """Compare an ONNX file with its network on up to 8 photos of a folder, in several sizes and numbers.
 
     Raises:
         UserError: The folder has no photo, or the descriptors differ by more than `MAX_DIFFERENCE`.
     """
     session, cpu = open_session(file), torch.device("cpu")
-    fused, batches = fuse_conv_bn(network, cpu), photos_in_sizes(network, find_photos([photos])[:MAX_PHOTOS])
+    fused, batches = (
+        fuse_conv_bn(network, cpu),
+        photos_in_sizes(network, find_photos([photos], MAX_PHOTOS)),
+    )
     for _ in range(2):  # the first round warms up
         differences, seconds = list[float](), np.zeros(2)
         for images in batches:
@@ -75,7 +79,7 @@ def open_session(file: Path) -> Any:
     return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
 
-def photos_in_sizes(network: GeoLocalizationNet, photos: Sequence[Path]) -> list[Tensor]:
+def photos_in_sizes(network: GeoLocalizationNet, photos: Sequence[ImagesFolder]) -> list[Tensor]:
     """Return photos at the size of the training images, every second one at half of it, the first one also flipped."""
     preprocessing = network.preprocessing
     side = (preprocessing.image_size or PUBLISHED_IMAGE_SIZE).shorter_side

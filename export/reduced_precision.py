@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from data_manifest.errors import UserError
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.progress import Progress, working
 from evaluation.descriptors.extract import embed
 from evaluation.localization.find_photos import find_photos
@@ -37,7 +38,7 @@ class Similarity:
 
 
 def reduce_precision(
-    network: GeoLocalizationNet, file: Path, photos: Path, input_type: str, precision: str
+    network: GeoLocalizationNet, file: Path, photos: ImagesFolder, input_type: str, precision: str
 ) -> Similarity:
     """Rewrite the ONNX file of a network in fp16 or int8, and compare it with the network on up to 32 photos.
 
@@ -46,9 +47,7 @@ def reduce_precision(
     Raises:
         UserError: The folder has no photo, or a descriptor is wrong by more than rounding.
     """
-    images = [
-        image.numpy().astype(input_type) for image in photos_in_sizes(network, find_photos([photos])[:MAX_PHOTOS])
-    ]
+    images = [image.numpy().astype(input_type) for image in photos_in_sizes(network, find_photos([photos], MAX_PHOTOS))]
     with working(f"rewriting the model in {precision}"):
         if precision == FP16:
             _to_fp16(file)

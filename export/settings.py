@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_manifest.errors import UserError
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.settings import Settings, setting
 from training.network.settings import require
 
@@ -38,8 +39,8 @@ class ExportSettings(Settings):
         "is measured",
         choices=PRECISIONS,
     )
-    check_photos: Path | None = setting(
-        None, "folder of photos that an ONNX model is compared with torch on; none: the model's training images"
+    check_photos: ImagesFolder | None = setting(
+        None, "folder or URL of photos that an ONNX model is compared with torch on; none: the model's training images"
     )
     evaluation: Path | None = setting(
         None, "evaluation of the model to measure the recall lost by fp16 or int8 on; none: its newest in fp32"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from data_manifest.images.data_set_names import data_set_name
 from data_manifest.images.file_states import ImageStates, stat_manifest
-from data_manifest.images.images_folder import ImagesFolder, local_folder
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.store.recipe import Recipe, is_published
 from luigi_tasks.parameters import takes
 from luigi_tasks.stage import Stage
@@ -159,15 +159,15 @@ class VerifyImages(StageOfImages):
 
     def recipe(self) -> Recipe:
         manifest, settings = self.requires(), self.settings(VerifySettings)
-        stored, folder = manifest.recipe().stored(), local_folder(manifest.images_folder, "the verification")
-        return checks_recipe(stored, folder, files_of(manifest), self.check, settings)
+        stored = manifest.recipe().stored()
+        return checks_recipe(stored, manifest.images_folder, files_of(manifest), self.check, settings)
 
     def run(self) -> None:
         manifest = self.requires()
         with self.executor() as executor:
             verify_images(
                 manifest.artifact(),
-                local_folder(manifest.images_folder, "the verification"),
+                manifest.images_folder,
                 self.artifacts_folder,
                 self.check,
                 self.settings(VerifySettings),
@@ -208,7 +208,7 @@ class BuildGroups(StageOfImages):
 
 @functools.cache  # needs the modification time of each panorama
 def pinned_crops(
-    folders: tuple[Path, Path], artifacts: Path, rescan: bool, settings: CropSettings, source: SourceSettings
+    folders: tuple[ImagesFolder, Path], artifacts: Path, rescan: bool, settings: CropSettings, source: SourceSettings
 ) -> Recipe:
     """Return the recipe of the crops."""
     listing = pinned_listing(folders[0], artifacts, rescan)
@@ -219,7 +219,7 @@ def pinned_crops(
 class CropPanoramas(Stage):
     """Cut panoramas into crops with SF-XL's file names."""
 
-    def folders(self) -> tuple[Path, Path]:
+    def folders(self) -> tuple[ImagesFolder, Path]:
         return self.settings(CropFolders).both()
 
     def recipe(self) -> Recipe:

@@ -15,7 +15,7 @@ from data_manifest.store.recipe import is_published, read_recipe
 from evaluation.descriptors.trained_model import TrainedModel
 from methods.entry import Entry, entry_of
 from methods.find_method import find
-from methods.settings import FLAGS, MethodSettings
+from methods.settings import FLAGS, METHOD_INPUTS, MethodSettings
 from pipeline.dataset_layout import ArtifactsSettings
 from training.network.settings import NetworkSettings
 from training.recipe import DATA_SET, STAGE
@@ -96,9 +96,9 @@ def _check_method(entry: Entry, values: Values, given: Collection[str]) -> None:
 
 
 def check_no_inputs(values: Values, reason: str) -> None:
-    """Raise UserError for sizes that only methods have."""
-    for name in ("input_size", "input_multiple"):
-        if values[name] is not None:
+    """Raise UserError for settings that only methods have."""
+    for name in METHOD_INPUTS:
+        if values[name] not in (None, False):
             raise UserError(f"{name} = {values[name]}: no effect, because {reason}. Leave out {flag_of(name)}.")
 
 
@@ -150,7 +150,7 @@ def with_evaluation(values: Values, given: Collection[str]) -> dict[str, Any]:
     if values["model"] is not None:
         raise UserError(f"evaluation = {values['evaluation']} and model = {values['model']}: give only one of the two.")
     folder = find_artifact(values["evaluation"])
-    read_recipe_of(folder, "WriteReport", EVALUATIONS)
+    read_recipe_of(folder, "a report", EVALUATIONS)
     artifacts = {} if "artifacts_folder" in given else {"artifacts_folder": folder.parents[2]}
     return {**values, "evaluation": folder, **artifacts}
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import polars as pl
 
+from data_manifest.command_line.command_parser import folder_or_url
 from data_manifest.errors import UserError
-from data_manifest.images.images_folder import ImagesFolder, ImagesUrl, as_images_folder
+from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
 from data_manifest.settings import flag_of, normalise
 from data_manifest.store.find import find_artifact
 from data_manifest.tables import scan_rejects
@@ -35,7 +36,7 @@ def add_localize(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `localize`, whose --database may also be a folder of photos."""
     add_localize_in_artifacts(parser)
     (database,) = (action for action in parser._actions if action.dest == "database")
-    database.type, database.help = as_images_folder, PHOTOS_OR_DATABASE
+    database.type, database.help = folder_or_url, PHOTOS_OR_DATABASE
     add_photos_as_database(parser)
     parser.set_defaults(run=localize)
 

@@ -79,7 +79,7 @@ def _check_first_image(manifest: BuildManifest) -> None:
 
 @functools.cache  # log once per command
 def _note_newer_images(model: Path) -> None:
-    text = "%s was trained on other images than today's. To train on those, run BuildGroups and give --groups-path"
+    text = "%s was trained on other images than today's. To train on those, build their groups and pass --groups-path."
     logger.warning(text, model)
 
 

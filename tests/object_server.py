@@ -21,7 +21,7 @@ PAGE = 3  # objects per answer of a listing
 
 
 class ObjectServer(http.server.ThreadingHTTPServer):
-    """Objects by key, and failures by key: each is the answer to one request, in order."""
+    """Objects by key, and failures by key, or as in "GET a.jpg": each is the answer to one request, in order."""
 
     daemon_threads = True
 
@@ -33,7 +33,7 @@ class ObjectServer(http.server.ThreadingHTTPServer):
         self.requests: Counter[tuple[str, str]] = Counter()  # by method and key
         self.with_etags = self.with_ranges = True
         self.delay_s = 0.0  # of each request
-        self.most_at_once = self.at_once = 0
+        self.most_at_once = self.at_once = self.bytes_sent = 0
         self.lock = threading.Lock()
 
     @property
@@ -71,7 +71,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         key, query = unquote(url.path).removeprefix(f"/{BUCKET}").strip("/"), parse_qs(url.query)
         with self.server.lock:
             self.server.requests[self.command, key] += 1
-            failures = self.server.failures.get(key, [])
+            failures = self.server.failures.get(f"{self.command} {key}", self.server.failures.get(key, []))
             failure = failures.pop(0) if failures else None
         if failure == RESET:
             linger = struct.pack("ii", 1, 0)  # closing sends a reset
@@ -93,12 +93,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.server.with_etags:
             headers["ETag"] = _etag(content)
         status = 200
+        if self.headers.get("If-Match") not in (None, _etag(content)):
+            return self._answer(412, b"")
         if self.server.with_ranges and (wanted := self.headers.get("Range")):
             begin, end = wanted.removeprefix("bytes=").split("-")
+            if int(begin) >= len(content):
+                return self._answer(416, b"")
             content, total = content[int(begin) : int(end or len(content)) + 1], len(content)
             headers["Content-Range"] = f"bytes {begin}-{int(begin) + len(content) - 1}/{total}"
             status = 206
-        self._answer(status, content, headers, len(content) // 2 if cut_off else None)
+        return self._answer(status, content, headers, len(content) // 2 if cut_off else None)
 
     def _answer(self, status: int, body: bytes, headers: dict[str, str] | None = None, sent: int | None = None) -> None:
         self.send_response(status)
@@ -106,6 +110,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         if self.command == "GET":
+            with self.server.lock:
+                self.server.bytes_sent += len(body[:sent])
             self.wfile.write(body[:sent])
         if sent is not None:
             self.close_connection = True

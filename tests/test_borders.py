@@ -69,6 +69,19 @@ def imports_of(file: Path, at_top_only: bool = False) -> set[str]:
     return names
 
 
+def messages_of(file: Path) -> list[str]:
+    """Return the texts of several words in a file, without its docstrings."""
+    tree = ast.parse(file.read_text())
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr)
+    }
+    texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in docstrings)
+    return [text for text in texts if isinstance(text, str) and " " in text]
+
+
 def files_of(folder: str) -> list[Path]:
     return sorted((ROOT / folder).rglob("*.py"))
 
@@ -113,6 +126,19 @@ def test_only_workflows_and_the_command_line_import_luigi_tasks() -> None:
     for package in PACKAGES:
         for file in files_of(package):
             assert not packages_of(imports_of(file)) & {"workflows", "luigi_tasks"}, file
+
+
+def test_messages_name_no_luigi_task() -> None:
+    """Users of `cosplace` do not know them: say what to do, or name the command."""
+    tree = ast.parse((ROOT / "workflows.py").read_text())
+    tasks = {
+        str(node.value) for node in ast.walk(tree) if isinstance(node, ast.Constant) and str(node.value).isidentifier()
+    }
+    assert "EvaluateCosPlace" in tasks
+    for package in (*PACKAGES, "luigi_tasks", "cosplace"):
+        for file in files_of(package):
+            found = [text for text in messages_of(file) if any(task in text for task in tasks)]
+            assert not found, (file, found)
 
 
 def test_later_packages_import_only_the_network_of_training() -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from data_manifest.errors import UserError
 from data_manifest.images.heif import can_read_heif
+from data_manifest.images.image_store import FolderStore
 from data_manifest.tables import read_table
 from evaluation.descriptors.open_image import open_image
 from evaluation.localization.find_photos import find_photos
@@ -156,7 +157,8 @@ def test_training_and_evaluation_read_heic_like_jpeg(tmp_path: Path, orientation
     for heic, jpeg in (trained, evaluated):
         assert np.abs(heic.astype(int) - jpeg).mean() < 4
     assert np.array_equal(trained[0], evaluated[0])
-    assert read_panorama(tmp_path / "a.heic").size == open_image(tmp_path / "a.heic").size
+    for opened in FolderStore(tmp_path).open(["a.heic"]):
+        assert read_panorama(opened, tmp_path / "a.heic")[0].size == open_image(tmp_path / "a.heic").size
 
 
 @pytest.mark.usefixtures("_no_extra")
@@ -166,8 +168,9 @@ def test_error_without_the_extra_names_the_package(photos: Path) -> None:
     with pytest.raises(UserError) as error:
         open_image(photos / "a.HEIC")
     assert str(error.value) == f"{photos}/a.HEIC cannot be opened. {ADVICE}"
+    images = FolderStore(photos).open(["a.HEIC"])
     with pytest.raises(BadImageError) as bad:
-        read_panorama(photos / "a.HEIC")
+        read_panorama(next(images), photos / "a.HEIC")
     assert bad.value.detail == ADVICE
     (photos / "b.jpg").unlink()
     with pytest.raises(UserError, match=ADVICE):

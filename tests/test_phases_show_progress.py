@@ -145,7 +145,7 @@ def test_a_tree_is_sorted(tree: Path, tmp_path: Path, hold: Hold) -> None:
 
 def test_manifest_from_exif(tree: Path, tmp_path: Path, hold: Hold) -> None:
     times, others = (
-        hold("pipeline.sources.photo_source.state_of_file"),
+        hold("pipeline.sources.photo_states.stat_file"),
         hold("pipeline.sources.photo_source._warn_of_other_photos"),
     )
     with pytest.raises(Exception, match="none of the 64 files is a usable image"):

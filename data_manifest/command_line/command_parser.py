@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from data_manifest.command_line.closest import closest_or
+from data_manifest.images.images_folder import ImagesFolder, as_images_folder
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -71,6 +72,14 @@ def share(text: str) -> float:
         if 0 <= (value := float(text)) <= 1:
             return value
     raise argparse.ArgumentTypeError(f"{text}: expected a number from 0 to 1, as in 0.9")
+
+
+def folder_or_url(text: str) -> ImagesFolder:
+    """Return a path or a URL of images; for the `type` of an argument."""
+    try:
+        return as_images_folder(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error) or "expected a path or a URL") from error
 
 
 def with_hyphens(word: str) -> str:

@@ -1,11 +1,25 @@
 """Read the bytes of images from where they are stored."""
 
+import io
+import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
+
+BLOCK = 4096  # bytes that are read from a file at a time
+
+
+@dataclass(frozen=True)
+class OpenedImage:
+    """An image opened for reading, and its state when it was opened."""
+
+    file: "io.BufferedReader[Any]"
+    bytes: int
+    modified_ns: int
 
 
 class ImageStore(Protocol):
@@ -16,6 +30,18 @@ class ImageStore(Protocol):
 
         Raises:
             StoreError: The store cannot be read now, whatever the image.
+        """
+
+    def open(self, paths: Sequence[str], whole: bool = True) -> Iterator[OpenedImage | OSError]:
+        """Yield each image in order, open until the next one is taken, or the reason why it cannot be opened.
+
+        Args:
+            paths: The paths.
+            whole: Images will be read to their end, so that a bucket may send all of it at once.
+
+        Raises:
+            StoreError: The store cannot be read now, whatever the image; also raised by reading from an image.
+            OSError: The folder is missing.
         """
 
 
@@ -35,6 +61,32 @@ class FolderStore:
                 yield error
             else:
                 yield content
+
+    def open(self, paths: Sequence[str], whole: bool = True) -> Iterator[OpenedImage | OSError]:
+        """Yield each image opened, or the error of opening it. Each is opened when its turn comes."""
+        for path in paths:
+            try:
+                opened = _open_file(f"{self.folder}/{path}")
+            except OSError as error:
+                if isinstance(error, FileNotFoundError):
+                    self.folder.stat()  # raises without the folder: all images would count as missing
+                yield error
+            else:
+                with opened.file:
+                    yield opened
+
+
+def _open_file(path: str) -> OpenedImage:
+    file = io.BufferedReader(io.FileIO(path, opener=_open_without_blocking), BLOCK)
+    state = os.fstat(file.fileno())
+    if not stat.S_ISREG(state.st_mode):
+        file.close()
+        raise OSError("not a regular file")
+    return OpenedImage(file, state.st_size, state.st_mtime_ns)
+
+
+def _open_without_blocking(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # opening a pipe would wait for its writer
 
 
 def store_of(folder: ImagesFolder) -> ImageStore:

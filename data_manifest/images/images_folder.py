@@ -109,17 +109,6 @@ def is_missing(folder: ImagesFolder) -> bool:
     return isinstance(folder, Path) and not folder.is_dir()
 
 
-def local_folder(folder: ImagesFolder, stage: str) -> Path:
-    """Return the path of a folder for a stage that cannot read from URLs.
-
-    Raises:
-        UserError: The folder is a URL.
-    """
-    if isinstance(folder, ImagesUrl):
-        raise UserError(f"{folder}: {stage} needs a folder on this machine. Copy the images, and give their folder.")
-    return folder
-
-
 def _normal(key: str) -> str:
     return "/".join(part for part in key.split("/") if part not in ("", "."))
 

@@ -1,8 +1,8 @@
 """List the objects of a bucket, and find their states: sizes, modification times and ETags."""
 
 import functools
-import zlib
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ import polars as pl
 
 from data_manifest.images.hidden import is_hidden
 from data_manifest.images.images_folder import ImagesUrl
+from data_manifest.images.object_file import state_of
 from data_manifest.images.object_store import REQUESTS, client_of, send_request
 from data_manifest.progress import Progress
 from data_manifest.store.files import TemporaryFile
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 MAX_HEADS = 5_000  # images whose states are requested one by one; for more, the folder is listed
 OBJECTS_AT_A_TIME = 1_000  # as in the answers of S3
 STATES = {"hash": pl.UInt64, "bytes": pl.Int64, "modified_ns": pl.Int64}  # 24 bytes per object, without its path
-NS = 1_000_000_000
 NEWLINES = str.maketrans("\r\n", "\0\0")
 State = tuple[int | None, int | None]
 
@@ -53,16 +53,34 @@ def _list_objects(folder: ImagesUrl) -> ObjectListing:
     file, parts = TemporaryFile(), list[pl.DataFrame]()
     with Progress(f"listing {folder}", None, "objects") as progress, file.path.open("wb") as lines:
         for objects in _pages(folder):
-            paths = pl.Series([each["path"][len(folder.key) :].lstrip("/") for each in objects], dtype=pl.String)
-            sizes, times = zip(*map(_state, objects), strict=True)
+            paths = pl.Series(_relative_paths(folder, objects), dtype=pl.String)
+            sizes, times = zip(*map(state_of, objects), strict=True)
             parts.append(pl.DataFrame(dict(zip(STATES, (paths.hash(), sizes, times), strict=True)), STATES))
             lines.writelines(path.translate(NEWLINES).encode() + b"\n" for path in paths)
             progress.advance(len(objects))
     return ObjectListing(file, pl.concat(parts or [pl.DataFrame(schema=STATES)]).unique("hash"))
 
 
+def _relative_paths(folder: ImagesUrl, objects: Sequence["ObjectMeta"]) -> list[str]:
+    return [each["path"][len(folder.key) :].lstrip("/") for each in objects]
+
+
 def _pages(folder: ImagesUrl, chunk_size: int = OBJECTS_AT_A_TIME) -> Iterator[Sequence["ObjectMeta"]]:
     yield from client_of(folder.root).list(folder.key or None, chunk_size=chunk_size)
+
+
+def first_objects(folder: ImagesUrl, count: int, is_wanted: Callable[[str], bool]) -> list[str]:
+    """Return the relative paths of up to `count` wanted objects below a URL; empty if it cannot be listed.
+
+    Raises:
+        StoreError: The store does not answer.
+    """
+
+    def first() -> list[str]:
+        paths = (path for page in _pages(folder) for path in _relative_paths(folder, page))
+        return list(itertools.islice(filter(is_wanted, paths), count))
+
+    return send_request(folder.root, folder.key, first) if folder.can_list else []
 
 
 def first_object(folder: ImagesUrl) -> str:
@@ -71,18 +89,12 @@ def first_object(folder: ImagesUrl) -> str:
     Raises:
         StoreError: The store does not answer.
     """
-
-    def first() -> str:
-        names = (each["path"].rpartition("/")[2] for page in _pages(folder) for each in page)
-        return next((name for name in names if not is_hidden(name.encode())), "")
-
-    return send_request(folder.root, folder.key, first) if folder.can_list else ""
+    found = first_objects(folder, 1, lambda path: not is_hidden(path.rpartition("/")[2].encode()))
+    return found[0].rpartition("/")[2] if found else ""
 
 
 def object_states(folder: ImagesUrl, paths: Sequence[str], progress: Progress | None = None) -> list[State]:
-    """Return size and modification time in ns of each object, None if it is missing.
-
-    Below whole seconds, the time is a hash of the ETag: stores count seconds, and ETags change with the content.
+    """Return size and modification time in ns of each object, as `state_of` does; None if it is missing.
 
     Args:
         folder: The URL that the paths are relative to.
@@ -110,11 +122,6 @@ def object_states(folder: ImagesUrl, paths: Sequence[str], progress: Progress | 
 def _head(folder: ImagesUrl, path: str) -> State:
     key, client = (folder / path).key, client_of(folder.root)
     try:
-        return _state(send_request(folder.root, key, lambda: client.head(key)))
+        return state_of(send_request(folder.root, key, lambda: client.head(key)))
     except FileNotFoundError:
         return None, None
-
-
-def _state(found: "ObjectMeta") -> tuple[int, int]:
-    etag = (found["e_tag"] or "").removeprefix("W/").strip('"')
-    return found["size"], int(found["last_modified"].timestamp()) * NS + zlib.crc32(etag.encode()) % NS

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,10 +14,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from data_manifest.errors import StoreError, UserError
+from data_manifest.images.image_store import OpenedImage
 from data_manifest.images.images_folder import ImagesUrl
+from data_manifest.images.object_file import opened_object
 
 if TYPE_CHECKING:
     import obstore.store
+    from obstore import GetOptions, ObjectMeta
 
 REQUESTS = 32  # at the same time, per process
 RETRY: dict[str, Any] = {  # of timeouts, resets, 429 and 5xx
@@ -28,6 +32,8 @@ RETRY: dict[str, Any] = {  # of timeouts, resets, 429 and 5xx
 INTERRUPTED = ("kind: Interrupted", "Content-Range header not present")
 MAX_INTERRUPTED, INTERRUPTED_WAIT_S = 6, 0.2  # the wait doubles each time
 NO_CREDENTIALS = ("169.254.169.254", "Account must be specified")  # it looks for those of a cloud machine
+HEAD_BYTES = 1 << 17  # EXIF and XMP with a preview are within the first 70 kB of photos of several cameras
+NO_RANGES = ("416 Range Not Satisfiable", "non-partial response")  # an empty object; a server without ranges
 VARIABLES = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (public bucket: AWS_SKIP_SIGNATURE=true)",
     "gs": "GOOGLE_APPLICATION_CREDENTIALS (public bucket: GOOGLE_SKIP_SIGNATURE=true)",
@@ -35,6 +41,7 @@ VARIABLES = {
 }
 CREDENTIALS = re.compile(r"(AWS|GOOGLE|AZURE)_\w*(KEY|TOKEN|CREDENTIAL|SKIP_SIGNATURE|ACCOUNT|ROLE)")
 Answer = TypeVar("Answer")
+Content = tuple["ObjectMeta", bytes]
 logger = logging.getLogger(__name__)
 
 
@@ -49,17 +56,65 @@ class ObjectStore:
 
     def read(self, paths: Sequence[str]) -> Iterator[bytes | OSError]:
         """Yield the content of each image, or FileNotFoundError; up to `REQUESTS` are read at the same time."""
+        for found in self._in_order(functools.partial(_fetch, self.folder.root), paths):
+            yield found if isinstance(found, OSError) else found[1]
+
+    def open(self, paths: Sequence[str], whole: bool = True) -> Iterator[OpenedImage | OSError]:
+        """Yield each image opened, or FileNotFoundError; up to `REQUESTS` are fetched at the same time.
+
+        Unless they are to be read whole, the first `HEAD_BYTES` are fetched, and the rest if it is read.
+        """
+        return self._in_order(functools.partial(_open, self.folder.root, whole), paths)
+
+    def _in_order(self, work: Callable[[str], Answer], paths: Sequence[str]) -> Iterator[Answer | OSError]:
+        """Yield the results of work on keys, or FileNotFoundError; few of them wait in memory."""
         keys = [(self.folder / path).key for path in paths]
+        if len(keys) == 1:
+            yield _unless_missing(work, keys[0])
+            return
+        waiting = iter(keys)
         with ThreadPoolExecutor(max(1, min(REQUESTS, len(keys)))) as threads:
-            yield from threads.map(functools.partial(_get, self.folder.root), keys)
+            pending = deque(threads.submit(_unless_missing, work, key) for key in itertools.islice(waiting, REQUESTS))
+            while pending:
+                found = pending.popleft().result()
+                pending.extend(threads.submit(_unless_missing, work, key) for key in itertools.islice(waiting, 1))
+                yield found
 
 
-def _get(root: str, key: str) -> bytes | OSError:
-    client = client_of(root)
+def _unless_missing(work: Callable[[str], Answer], key: str) -> Answer | OSError:
     try:
-        return bytes(send_request(root, key, lambda: client.get(key).bytes()))
+        return work(key)
+    except FileNotFoundError as error:
+        return error
+
+
+def _open(root: str, whole: bool, key: str) -> OpenedImage:
+    found, content = _fetch(root, key) if whole else _fetch_head(root, key)
+    etag, size = found["e_tag"], found["size"]
+    same = None if etag is None or etag.startswith("W/") else etag  # weak ones match nothing
+    return opened_object(found, content, lambda begin: _fetch(root, key, {"range": (begin, size), "if_match": same})[1])
+
+
+def _fetch_head(root: str, key: str) -> Content:
+    try:
+        return _fetch(root, key, {"range": (0, HEAD_BYTES)})
+    except StoreError as error:
+        if any(each in str(error.__cause__) for each in NO_RANGES):
+            return _fetch(root, key)
+        raise
+
+
+def _fetch(root: str, key: str, options: "GetOptions | None" = None) -> Content:
+    client = client_of(root)
+
+    def request() -> Content:
+        found = client.get(key, options=options)
+        return found.meta, bytes(found.bytes())
+
+    try:
+        return send_request(root, key, request)
     except FileNotFoundError:
-        return FileNotFoundError(f"no such object: {root}/{key}")
+        raise FileNotFoundError(f"no such object: {root}/{key}") from None
 
 
 def send_request(root: str, key: str, request: Callable[[], Answer]) -> Answer:

@@ -52,7 +52,7 @@ def find_database(
         manifest_key, states_key, folder_key = "images", "files", IMAGES_FOLDER
     manifest = find_by_digest(artifacts, inputs[manifest_key], *MANIFEST_STAGES)
     if manifest is None or folder_key not in summary:
-        raise UserError(f"{folder}: the manifest of its database is gone. Run EvaluateCosPlace again")
+        raise UserError(f"{folder}: the manifest of its database is gone. Evaluate or embed again.")
     if read_recipe(manifest)["settings"].get(WITHOUT_POSITIONS):
         raise UserError(f"{folder}: its database has no positions, so photos cannot be localized in it")
     images = ImageList(manifest, as_images_folder(summary[folder_key]))

@@ -20,7 +20,7 @@ from data_manifest.errors import StoreError, UserError
 from data_manifest.hemisphere import hemisphere
 from data_manifest.images.file_states import STATE, changed_images
 from data_manifest.images.image_store import read_file
-from data_manifest.images.images_folder import is_missing
+from data_manifest.images.images_folder import ImagesFolder, is_missing
 from data_manifest.images.open_picture import open_picture
 from data_manifest.tables import read_table
 from evaluation.descriptors.build_descriptors import FILES, open_descriptors
@@ -72,7 +72,9 @@ class Localizer:
         self._states = states.insert_column(0, self.images["path"])
         self._shorter_side = database.extraction.resized_to or self._side_of_database()
 
-    def localize(self, photos: Iterable[Path], top: int = 5, min_certainty: float | None = None) -> list[Located]:
+    def localize(
+        self, photos: Iterable[ImagesFolder], top: int = 5, min_certainty: float | None = None
+    ) -> list[Located]:
         """Return the `top` best matches of each photo, or the error of opening it, in the order of the photos.
 
         Photos whose certainty, 0 to 1, is below `min_certainty` get no matches.
@@ -87,15 +89,17 @@ class Localizer:
         located = [self._localize(photo, top, min_certainty) for photo in photos]
         shown = {match.path: match.changed for photo in located for match in photo.matches}
         if changed := sum(shown.values()):
-            text = "%d of %d database images shown have changed since they were embedded. Run EvaluateCosPlace again"
+            text = "%d of %d database images shown have changed since they were embedded. Evaluate or embed again"
             logger.warning(text, changed, len(shown))
         return located
 
-    def _localize(self, photo: Path, top: int, min_certainty: float | None) -> Located:
-        if not photo.is_file():
+    def _localize(self, photo: ImagesFolder, top: int, min_certainty: float | None) -> Located:
+        if isinstance(photo, Path) and not photo.is_file():
             return Located(str(photo), error=no_photo(photo))
         try:
             pixels = self.read(functools.partial(open_image, photo))
+        except StoreError:
+            raise
         except UserError as error:
             return Located(str(photo), error=str(error))
         rows, scores = self.search([pixels], top)

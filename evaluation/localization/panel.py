@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from data_manifest.errors import StoreError, UserError
-from data_manifest.images.images_folder import ImagesFolder
+from data_manifest.images.images_folder import ImagesFolder, as_images_folder
 from evaluation.descriptors.open_image import open_image
 from evaluation.localization.located import Located, Match
 from evaluation.localization.show_located import CHANGED, spread
@@ -47,7 +47,8 @@ def draw_panel(located: Sequence[Located], images_folder: ImagesFolder, path: Pa
     panel = Image.new("RGB", (width, height), BACKGROUND)
     for row, photo in enumerate(rows):
         top = GAP + row * tile_height
-        _draw_tile(panel, (GAP, top), Path(photo.photo), ["photo", Path(photo.photo).name, spread(photo)])
+        opened = as_images_folder(photo.photo)
+        _draw_tile(panel, (GAP, top), opened, ["photo", opened.name, spread(photo)])
         for column, match in enumerate(photo.matches, 1):
             _draw_tile(panel, (GAP + column * (SIDE + GAP), top), images_folder / match.path, _caption(match))
     try:

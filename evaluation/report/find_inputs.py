@@ -167,7 +167,7 @@ def _find_images(
     if manifest is None:
         raise UserError(
             f"The manifest {digests.manifest} of the {role} of {evaluation.folder} is not in {artifacts}. "
-            "Run BuildManifest or EvaluateCosPlace again."
+            "Evaluate again."
         )
     folder = folders.get(digests, as_images_folder(evaluation.recipe["summary"][f"{role}_folder"]))
     if is_missing(folder):

@@ -96,6 +96,5 @@ def _check_unchanged(inputs: ReportInputs) -> None:
             states[key] = states.get(key) or stat_manifest(*key)
             if states[key].digest != each.evaluation.recipe["inputs"].get(files_key(role)):
                 raise UserError(
-                    f"{images.folder}: images changed after they were evaluated. Run EvaluateCosPlace again, then "
-                    "WriteReport."
+                    f"{images.folder}: images changed after they were evaluated. Evaluate again, then write the report."
                 )

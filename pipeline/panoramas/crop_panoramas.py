@@ -6,19 +6,19 @@ interrupted run resumes, and a later run cuts only new and changed panoramas.
 
 import json
 import logging
-import os
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 
 from data_manifest.errors import UserError, writing_in
 from data_manifest.images.data_set_names import data_set_name
-from data_manifest.images.file_states import stat_file, stat_images
+from data_manifest.images.file_states import stat_images
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.progress import Percentage, Progress, working
 from data_manifest.schemas import CROPPED
 from data_manifest.store.publish import find_published, publishing
@@ -28,10 +28,11 @@ from data_manifest.tables import write_table
 from pipeline.execution.executor import run_all
 from pipeline.listing.list_images import Listing, list_images
 from pipeline.metadata.paths import all_paths
-from pipeline.panoramas.crop_names import crop_path, read_panoramas
+from pipeline.panoramas.crop_names import read_panoramas
+from pipeline.panoramas.cut_batch import Cropped, Folders, cut_batch
 from pipeline.panoramas.settings import CropSettings
 from pipeline.sources.source import NAMES_SOURCE, Source
-from pipeline.verification.bad_image import BadImageError, Status
+from pipeline.verification.bad_image import Status
 
 VERSION = 2  # raise it when crops get other pixels or names
 STAGE = "crops"
@@ -45,19 +46,8 @@ ROWS = pl.Schema({**pl.Schema(CROPPED), "status": pl.String(), "cut_now": pl.Boo
 logger = logging.getLogger(__name__)
 
 
-class Folders(NamedTuple):
-    """Absolute paths of the folders of panoramas, of their crops, and of new crops while they are written."""
-
-    panoramas: Path
-    output: Path
-    unfinished: Path
-
-
-Cropped = tuple[str, float, int, str, str | None, bool]  # a row with the columns of `ROWS`
-
-
 def crops_recipe(
-    folders: tuple[Path, Path], artifacts: Path, listing: Listing, settings: CropSettings, source: Source
+    folders: tuple[ImagesFolder, Path], artifacts: Path, listing: Listing, settings: CropSettings, source: Source
 ) -> Recipe:
     """Return the recipe of crops, given the folders of panoramas and crops: file states and how they are cut."""
     panoramas_folder, output_folder = folders
@@ -70,7 +60,7 @@ def crops_recipe(
 
 
 def crop_panoramas(
-    panoramas_folder: Path,
+    panoramas_folder: ImagesFolder,
     output_folder: Path,
     artifacts: Path,
     settings: CropSettings | None = None,
@@ -148,39 +138,6 @@ def _unusable(panoramas: pl.DataFrame, source: Source) -> pl.DataFrame:
         detail = pl.when(status.is_not_null()).then(pl.format("{}: {}", status, detail))
         status = pl.when(status.is_not_null()).then(pl.lit(NO_NAME))
     return unusable.select("path", status=status.fill_null(NO_HEADING), detail=detail)
-
-
-def cut_batch(folders: Folders, settings: CropSettings, panoramas: pl.DataFrame) -> list[Cropped]:
-    """Cut a batch of panoramas (path, heading, name, doubt), and return their rows.
-
-    Raises:
-        OSError: The folder of the panoramas is missing.
-    """
-    folders.panoramas.stat()  # a worker without the folder must not report vanished panoramas
-    return [_cut_one(folders, settings, *panorama) for panorama in panoramas.iter_rows()]
-
-
-def _cut_one(
-    folders: Folders, settings: CropSettings, path: str, heading: float, name: str, doubt: str | None
-) -> Cropped:
-    from pipeline.panoramas.projection import crop_headings, cut, read_panorama  # imports Pillow
-
-    _, modified_ns = stat_file(f"{folders.panoramas}/{path}")
-    if modified_ns is None:
-        return path, heading, 0, Status.VANISHED.value, None, False
-    targets = [folders.output / crop_path(path, name, each) for each in crop_headings(heading, settings)]
-    if all(stat_file(str(target))[1] == modified_ns for target in targets):
-        return path, heading, len(targets), OK, doubt, False
-    try:
-        for crop, target in zip(cut(read_panorama(folders.panoramas / path), settings), targets, strict=True):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = folders.unfinished / uuid.uuid4().hex
-            crop.save(unfinished, "JPEG", quality=settings.crop_quality)
-            os.utime(unfinished, ns=(modified_ns, modified_ns))
-            unfinished.replace(target)
-    except BadImageError as error:
-        return path, heading, 0, error.status.value, error.detail, False
-    return path, heading, len(targets), OK, doubt, True
 
 
 def _summarise(rows: pl.DataFrame) -> dict[str, Any]:

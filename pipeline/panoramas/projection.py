@@ -10,7 +10,6 @@ import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from data_manifest.errors import io_error
+from data_manifest.images.image_store import OpenedImage
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.images.open_picture import open_picture
 from pipeline.metadata.fields import FULL_TURN
 from pipeline.panoramas.extent import (
@@ -39,19 +40,25 @@ Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 
 
-def read_panorama(path: Path) -> Image.Image:
-    """Return the pixels of a panorama.
+def read_panorama(opened: OpenedImage | OSError, path: ImagesFolder) -> tuple[Image.Image, int]:
+    """Return the pixels and the modification time in ns of a panorama that its store opened.
 
     Raises:
-        BadImageError: It is corrupt or not an image.
+        BadImageError: It is missing, corrupt or not an image.
         UserError: An I/O error.
     """
+    if isinstance(opened, FileNotFoundError | NotADirectoryError):
+        raise BadImageError(Status.VANISHED, "")
     try:
-        with pillow_errors(), open_picture(path) as image:
-            image.load()
-            return image if image.mode == "RGB" else image.convert("RGB")  # convert always copies
+        with pillow_errors():
+            if isinstance(opened, OSError):
+                raise opened
+            with open_picture(opened.file) as image:
+                image.load()
+                pixels = image if image.mode == "RGB" else image.convert("RGB")  # convert always copies
+                return pixels, opened.modified_ns
     except OSError as error:
-        raise io_error(path, error) from error
+        raise io_error(str(path), error) from error
 
 
 def crop_headings(heading: float, settings: CropSettings) -> list[float]:

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 from data_manifest.errors import UserError
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.settings import Settings, setting
 
 NONE, PERSPECTIVE = "none", "perspective"
@@ -18,12 +19,14 @@ class CropFolders(Settings):
 
     title = "Panoramas"
 
-    panoramas_folder: Path | None = setting(None, "folder of panoramas, at any depth, as in sf-xl/raw/train/panoramas")
+    panoramas_folder: ImagesFolder | None = setting(
+        None, "folder or URL of panoramas, at any depth, as in sf-xl/raw/train/panoramas"
+    )
     output_folder: Path | None = setting(
         None, "folder for the crops, with the same subfolders, as in sf-xl/raw/train/database"
     )
 
-    def both(self) -> tuple[Path, Path]:
+    def both(self) -> tuple[ImagesFolder, Path]:
         """Return the two folders.
 
         Raises:

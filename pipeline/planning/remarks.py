@@ -70,7 +70,7 @@ def _on_headings(statistics: ImageStatistics) -> Iterator[Remark]:
         yield NOTE, f"{figures['from_track']:,} headings are estimated from tracks: use an alpha of at least 60"
     if panoramas := figures["panoramas"]:
         source = "" if statistics.source == NAMES else f" --source {statistics.source}"
-        yield WARNING, f"{panoramas:,} images are whole panoramas: first cut them with CropPanoramas{source}"
+        yield WARNING, f"{panoramas:,} images are whole panoramas: first cut them with cosplace crop{source}"
     if figures["turned"]:
         yield NOTE, f"{figures['turned']:,} photos are stored rotated (EXIF orientation); they are read upright"
 

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
+from typing import IO, Any
 
 from PIL import ExifTags, Image
 
@@ -28,8 +28,8 @@ _XMP = re.compile(r"""(?<!/)\b((?:GPano|exif|drone-dji):\w+)\s*(?:=\s*(?:"([^"]*
 Fields = dict[str, str]
 
 
-def read_photo(path: bytes) -> Fields:
-    """Return the fields that a photo has, as text.
+def read_photo(photo: bytes | IO[bytes]) -> Fields:
+    """Return the fields that a photo, given by its path or opened, has, as text.
 
     If it has positions but none is usable, `unclear` says what is wrong with the first.
 
@@ -37,7 +37,7 @@ def read_photo(path: bytes) -> Fields:
         OSError: The file cannot be read.
         UNREADABLE: The file is not an intact image.
     """
-    with open_picture(path) as image:
+    with open_picture(photo) as image:
         exif = image.getexif()
         gps, camera = exif.get_ifd(GPS), exif.get_ifd(EXIF)
         mapillary = _mapillary(exif.get(TAGS.ImageDescription))

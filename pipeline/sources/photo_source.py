@@ -13,16 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-import xxhash
 
-from data_manifest.errors import io_error, is_io_error
+from data_manifest.errors import UserError, io_error, is_io_error
 from data_manifest.images.data_set_names import folder_of
-from data_manifest.images.file_states import stat_file
-from data_manifest.images.heif import HEIF_SUFFIXES, NEEDS_HEIF, can_read_heif, is_named_heif
+from data_manifest.images.heif import HEIF_SUFFIXES, NEEDS_HEIF, can_read_heif
 from data_manifest.images.hidden import is_hidden, is_system_folder
-from data_manifest.images.images_folder import local_folder
-from data_manifest.progress import Progress
-from data_manifest.store.recipe import digest_of
+from data_manifest.images.image_store import store_of
+from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
+from data_manifest.images.object_store import REQUESTS
 from pipeline.execution.executor import usable_cores
 from pipeline.listing.list_images import Listing, path_blocks
 from pipeline.metadata.fields import clean_number
@@ -30,13 +28,12 @@ from pipeline.metadata.paths import Paths
 from pipeline.metadata.rejects import Reason
 from pipeline.metadata.track_headings import fill_headings
 from pipeline.sources.photo_metadata import UNREADABLE, Fields, read_photo
+from pipeline.sources.photo_states import THREADS, state_of_listing, states_of
 from pipeline.sources.settings import FROM_TRACK, SourceSettings
 from pipeline.sources.source import FOLDER, SOURCE_FIELDS, Reader, Source, read_fields
 
 VERSION = 5  # raise it when the fields, rejects or notes of a photo change
 PHOTOS_PER_PARTITION = 5_000
-STATES_AT_A_TIME = 1_000
-THREADS = 16  # mostly waiting for the disk
 MIN_JOBS_FOR_PROCESSES = 3  # with fewer partitions, starting processes takes longer than it saves
 OTHER_PHOTOS = (".avif", ".webp", ".dng", ".tif", ".tiff")
 COLUMNS = (*SOURCE_FIELDS, "heading_source", "heading_reference", "reason", "detail")
@@ -47,22 +44,22 @@ logger = logging.getLogger(__name__)
 class PhotoReader(Reader):
     """Reads manifest rows from photos."""
 
-    images_folder: Path
+    images_folder: ImagesFolder
     from_track: bool  # whether missing headings are estimated
     camera_turn: float  # as in `fill_headings`
 
     def state(self, paths: Paths) -> bytes:
         """Return a digest of the photos' states and of how headings are found."""
-        folder, content = os.fsencode(self.images_folder) + b"/", hashlib.sha256()
-        for path in paths.in_bytes:
-            content.update(state_of_file(folder + path))
+        content = hashlib.sha256()
+        for state in states_of(self.images_folder, paths.in_bytes):
+            content.update(state)
         return f"{VERSION} {self.from_track} {self.camera_turn} ".encode() + content.digest()
 
     def read(self, paths: Paths, strict: bool, negative_headings: bool = False) -> pl.DataFrame:
         """Return manifest rows, as `Reader.read` does."""
         texts = paths.decode()
-        read = functools.partial(_read_or_reject, os.fsencode(self.images_folder))
-        with ThreadPoolExecutor(THREADS) as threads:
+        read = functools.partial(_read_or_reject, self.images_folder)
+        with ThreadPoolExecutor(REQUESTS if isinstance(self.images_folder, ImagesUrl) else THREADS) as threads:
             photos = list(threads.map(read, texts["path"], texts["is_utf8"]))
         columns = {name: [photo.get(name, "") for photo in photos] for name in COLUMNS}
         rows = texts.hstack(pl.DataFrame(columns, schema=dict.fromkeys(COLUMNS, pl.String)))
@@ -74,19 +71,21 @@ class PhotoReader(Reader):
         return images
 
 
-def _read_or_reject(folder: bytes, path: str, is_utf8: bool) -> Fields:
+def _read_or_reject(folder: ImagesFolder, path: str, is_utf8: bool) -> Fields:
     """Return the fields of a photo, with `reason` and `detail` if it is unusable.
 
     Raises:
-        UserError: An I/O error, which says nothing about the photo.
+        UserError: An I/O error, or one of the store, which says nothing about the photo.
     """
     if not is_utf8:  # rejected later; the escaped path names no file
         return {}
     try:
-        fields = read_photo(folder + b"/" + path.encode())
+        fields = _read_in_store(folder, path)
+    except UserError:
+        raise
     except UNREADABLE as error:
         if isinstance(error, OSError) and is_io_error(error):
-            raise io_error(f"{os.fsdecode(folder)}/{path}", error) from error
+            raise io_error(f"{folder}/{path}", error) from error
         text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         text = "not an image" if "cannot identify" in text else text
         return {"reason": Reason.UNREADABLE.value, "detail": text or type(error).__name__}
@@ -95,48 +94,34 @@ def _read_or_reject(folder: bytes, path: str, is_utf8: bool) -> Fields:
     return fields
 
 
-def state_of_file(path: bytes) -> bytes:
-    """Return the state of a photo: its size and modification time, 0 if missing."""
-    size, modified_ns = stat_file(path, skip_errors=True)
-    is_read = size is not None and is_named_heif(path) and can_read_heif()  # installing the extra changes the rows
-    return b"%d %d\n%b" % (size or 0, modified_ns or 0, b"read\n" if is_read else b"")
+def _read_in_store(folder: ImagesFolder, path: str) -> Fields:
+    fields: Fields = {}
+    for opened in store_of(folder).open([path], whole=False):
+        if isinstance(opened, OSError):
+            raise opened
+        fields = read_photo(opened.file)
+    return fields
 
 
-def _sum_of_states(folder: bytes, paths: pl.Series) -> int:
-    return sum(xxhash.xxh3_128_intdigest(path + b"\0" + state_of_file(folder + path)) for path in paths)
-
-
-def state_of_listing(listing: Listing) -> str:
-    """Return a digest of the photos' states, independent of their order."""
-    folder, total = os.fsencode(_folder_of(listing)) + b"/", 0
-    with (
-        ThreadPoolExecutor(THREADS) as threads,
-        Progress("checking the times of photos", None, "photos") as progress,
-    ):
-        for block in path_blocks(listing):
-            parts = [block[begin : begin + STATES_AT_A_TIME] for begin in range(0, len(block), STATES_AT_A_TIME)]
-            for states in threads.map(functools.partial(_sum_of_states, folder), parts):
-                total += states
-                progress.advance(STATES_AT_A_TIME)
-    return digest_of([total % 2**128])
-
-
-def _folder_of(listing: Listing) -> Path:
-    return local_folder(folder_of(listing.origin), "--source exif")
-
-
-def _warn_of_other_photos(folder: Path) -> None:
+def _warn_of_other_photos(folder: ImagesFolder, listing: Listing) -> None:
     """Log how many photos have formats that are not read."""
-    counts: Counter[str] = Counter()
-    for _, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not is_system_folder(os.fsencode(name))]
-        counts.update(Path(name).suffix.lower() for name in names if not is_hidden(os.fsencode(name)))
+    counts = Counter(Path(name).suffix.lower() for name in _visible_names(folder, listing))
     if not can_read_heif() and (count := sum(counts[suffix] for suffix in HEIF_SUFFIXES)):
         logger.warning("%s: %s HEIC photos are rejected. %s", folder, f"{count:,}", NEEDS_HEIF)
     for suffix in OTHER_PHOTOS:
         if count := counts[suffix]:
             text = "%s: %s photos %s are not read. Convert them to JPEG with metadata (see docs/guides/own-data.md)."
             logger.warning(text, folder, f"{count:,}", suffix)
+
+
+def _visible_names(folder: ImagesFolder, listing: Listing) -> Iterator[str]:
+    """Yield the names of all files that are not hidden; of a URL, only those of images."""
+    if isinstance(folder, ImagesUrl):
+        yield from (os.fsdecode(path) for block in path_blocks(listing) for path in block)
+        return
+    for _, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not is_system_folder(os.fsencode(name))]
+        yield from (name for name in names if not is_hidden(os.fsencode(name)))
 
 
 class PhotoSource(Source):
@@ -156,8 +141,8 @@ class PhotoSource(Source):
 
     def open(self, listing: Listing, scratch: Path) -> tuple[Sequence[bytes], Reader]:
         """Return no other paths, and the reader."""
-        folder = _folder_of(listing).absolute()
-        _warn_of_other_photos(folder)
+        folder = folder_of(listing.origin).absolute()
+        _warn_of_other_photos(folder, listing)
         return (), PhotoReader(folder, self.from_track, self.options.camera_turn)
 
     @contextlib.contextmanager

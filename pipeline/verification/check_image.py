@@ -6,20 +6,18 @@ in a JPEG (benchmarks/RESULTS.md has the rate) and all in a PNG, which has check
 
 import io
 import os
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, NamedTuple
 
 from data_manifest.errors import is_io_error
+from data_manifest.images.image_store import BLOCK, OpenedImage
 from pipeline.verification import jpeg_format as jpeg
 from pipeline.verification import pillow_formats as pillow
 from pipeline.verification.bad_image import BadImageError, Status
 from pipeline.verification.checksum_lists import checksum_of
 from pipeline.verification.pillow_formats import Picture
 from pipeline.verification.settings import DECODE, NOT_LISTED, VerifySettings
-
-BLOCK = 4096
 
 
 class Format(NamedTuple):
@@ -52,16 +50,29 @@ class Checked:
 
 
 def check_image(
-    path: str, check: str = DECODE, settings: VerifySettings | None = None, checksum: str | None = None
+    path: str,
+    opened: OpenedImage | OSError,
+    check: str = DECODE,
+    settings: VerifySettings | None = None,
+    checksum: str | None = None,
 ) -> Checked:
-    """Return the verdict on an image, given the check (header or decode) and its checksum in a list, if any.
+    """Return the verdict on an image.
+
+    Args:
+        path: Its path, whose suffix should be that of its format.
+        opened: The image opened by its store, or the reason why it cannot be opened.
+        check: "header" or "decode".
+        settings: Further requirements.
+        checksum: Its checksum in a list, if any.
 
     Raises:
         OSError: The system cannot read the file (permissions, disk failure, ...), which does not make the image bad.
     """
     checked = Checked()
     try:
-        _check(path, check == DECODE, settings or VerifySettings(), checksum, checked)
+        if isinstance(opened, OSError):
+            raise opened
+        _check(path, opened, check == DECODE, settings or VerifySettings(), checksum, checked)
     except BadImageError as error:
         checked.status, checked.detail = error.status, error.detail
     except (FileNotFoundError, NotADirectoryError):
@@ -73,24 +84,22 @@ def check_image(
     return checked
 
 
-def _check(path: str, decode: bool, settings: VerifySettings, checksum: str | None, checked: Checked) -> None:
+def _check(
+    path: str, opened: OpenedImage, decode: bool, settings: VerifySettings, checksum: str | None, checked: Checked
+) -> None:
     """Fill in the fields of `checked` until the image turns out to be bad, which raises BadImageError."""
-    with io.BufferedReader(io.FileIO(path, opener=_open_without_blocking), BLOCK) as opened:
-        state = os.fstat(opened.fileno())
-        if not stat.S_ISREG(state.st_mode):
-            raise BadImageError(Status.NOT_AN_IMAGE, "not a regular file")
-        checked.bytes, checked.modified_ns = state.st_size, state.st_mtime_ns
-        form = _format_of(opened.peek())
-        decode |= form is OTHER
-        content = opened.read() if decode or checksum else b""
-        file: IO[bytes] = io.BytesIO(content) if content else opened
-        picture = form.read_header(file)
-        checked.width, checked.height, checked.mode = picture.width, picture.height, picture.mode
-        if picture.width * picture.height > settings.max_pixels:
-            raise BadImageError(Status.BOMB, f"{picture.size} is more than max_pixels = {settings.max_pixels}")
-        checked.bytes_read = opened.raw.tell()
-        bytes_at_end = _check_end(file, picture.data_begin, form.end)
-        checked.bytes_read += 0 if content else bytes_at_end
+    checked.bytes, checked.modified_ns = opened.bytes, opened.modified_ns
+    form = _format_of(opened.file.peek())
+    decode |= form is OTHER
+    content = opened.file.read() if decode or checksum else b""
+    file: IO[bytes] = io.BytesIO(content) if content else opened.file
+    picture = form.read_header(file)
+    checked.width, checked.height, checked.mode = picture.width, picture.height, picture.mode
+    if picture.width * picture.height > settings.max_pixels:
+        raise BadImageError(Status.BOMB, f"{picture.size} is more than max_pixels = {settings.max_pixels}")
+    checked.bytes_read = opened.file.raw.tell()
+    bytes_at_end = _check_end(file, picture.data_begin, form.end)
+    checked.bytes_read += 0 if content else bytes_at_end
     if decode:
         form.decode(content, picture)
     if checksum and (found := checksum_of(content, checksum)) != checksum:
@@ -100,10 +109,6 @@ def _check(path: str, decode: bool, settings: VerifySettings, checksum: str | No
     suffix_note = "" if path.lower().endswith(form.suffixes) else f"a {form.name} by its content"
     listing_note = NOT_LISTED if settings.checksum and checksum is None else ""
     checked.detail = "; ".join(filter(None, (suffix_note, *picture.notes, listing_note))) or None
-
-
-def _open_without_blocking(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # opening a pipe would wait for its writer
 
 
 def _format_of(head: bytes) -> Format:

@@ -15,6 +15,8 @@ import polars as pl
 from data_manifest.errors import UserError
 from data_manifest.images import file_states
 from data_manifest.images.file_states import STATE, ImageStates
+from data_manifest.images.image_store import store_of
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.progress import Progress
 from data_manifest.schemas import CHECKS
 from data_manifest.store.files import format_bytes, link
@@ -37,7 +39,7 @@ CHECKS_AS_TEXT = pl.Schema({**pl.Schema(CHECKS), "status": pl.String()})
 class Checking:
     """Settings of the check of a partition's images."""
 
-    images_folder: Path
+    images_folder: ImagesFolder
     check: str  # "header" or "decode"
     settings: VerifySettings
     cache: Path  # folder for the finished checks of runs that have not ended
@@ -159,10 +161,10 @@ def check_piece(checking: Checking, piece: Piece) -> tuple[str, pl.DataFrame, in
 
     partition, images = piece
     rows, bytes_read, unreadable = [], 0, []
-    checking.images_folder.stat()  # without the folder, all images would count as vanished
-    for path, checksum in images.iter_rows():
+    all_opened = store_of(checking.images_folder).open(images["path"].to_list())
+    for (path, checksum), opened in zip(images.iter_rows(), all_opened, strict=True):
         try:
-            found = check_image(f"{checking.images_folder}/{path}", checking.check, checking.settings, checksum)
+            found = check_image(path, opened, checking.check, checking.settings, checksum)
         except OSError as error:
             unreadable.append(f"{path} ({error.strerror or error})")
         else:

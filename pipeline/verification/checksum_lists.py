@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from data_manifest.errors import UserError
+from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
 from data_manifest.store.recipe import DIGEST_LENGTH
 
 ALGORITHMS = {32: "md5", 40: "sha1", 56: "sha224", 64: "sha256", 96: "sha384", 128: "sha512"}  # by hexadecimal digits
@@ -24,7 +25,7 @@ COMMENT = r"^\s*([;#]|$)"
 
 
 @functools.cache  # reading takes seconds per million files, and one command needs it more than once
-def read_checksums(source: Path, images_folder: Path) -> pl.DataFrame:
+def read_checksums(source: Path, images_folder: ImagesFolder) -> pl.DataFrame:
     """Return `path`, relative to the images folder, and `checksum` in lower-case hexadecimal digits, sorted by path.
 
     Paths may start at a folder further up, as in a list of a whole archive. Files outside the folder are dropped.
@@ -44,7 +45,7 @@ def read_checksums(source: Path, images_folder: Path) -> pl.DataFrame:
 
 
 @functools.cache
-def digest_of_checksums(source: Path, images_folder: Path) -> str:
+def digest_of_checksums(source: Path, images_folder: ImagesFolder) -> str:
     """Return a digest of the result of `read_checksums`."""
     content = hashlib.sha256()
     for rows in read_checksums(source, images_folder).iter_slices():
@@ -86,11 +87,12 @@ def _read_list(source: Path) -> pl.DataFrame:
     return read.select("path", pl.col("checksum").str.to_lowercase())
 
 
-def _below(listed: pl.DataFrame, images_folder: Path) -> pl.DataFrame:
+def _below(listed: pl.DataFrame, images_folder: ImagesFolder) -> pl.DataFrame:
     """Return the listed files in the images folder, relative to it, or all files if no path names the folder."""
     folder = images_folder.resolve()
-    ends = ["/".join(folder.parts[-length:]) + "/" for length in range(len(folder.parts) - 1, 0, -1)]
-    for start in (f"{folder}/", f"{images_folder.as_posix()}/", *ends):
+    parts = folder.key.split("/") if isinstance(folder, ImagesUrl) else folder.parts[1:]
+    ends = ["/".join(parts[begin:]) + "/" for begin in range(len(parts))]
+    for start in (f"{folder}/", f"{images_folder}/", *ends):
         inside = listed.filter(pl.col("path").str.starts_with(start))
         if not inside.is_empty():
             return inside.with_columns(pl.col("path").str.strip_prefix(start))

@@ -48,7 +48,7 @@ def verified_recipe(manifest: Mapping[str, Any], checks: Mapping[str, Any]) -> R
     if checks["inputs"]["manifest"] != manifest["digest"]:
         raise UserError(
             f"The checks {checks['name']}/{checks['digest']} belong to the manifest {checks['inputs']['manifest']}, "
-            f"not to {manifest['digest']}. Run VerifyImages again."
+            f"not to {manifest['digest']}. Verify the images again."
         )
     inputs = {"manifest": manifest["digest"], CHECKS: checks["digest"]}
     return Recipe(VERIFIED, manifest["name"], VERSION, {"check": checks["settings"]["check"]}, inputs)

@@ -13,6 +13,7 @@ import polars as pl
 
 from data_manifest.images.file_states import ImageStates, stat_manifest
 from data_manifest.images.heif import can_read_heif
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.progress import Percentage, Progress, working
 from data_manifest.store.files import format_bytes
 from data_manifest.store.find import find_recipes
@@ -32,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 def checks_recipe(
-    manifest: dict[str, Any], images_folder: Path, files: ImageStates, check: str, settings: VerifySettings
+    manifest: dict[str, Any], images_folder: ImagesFolder, files: ImageStates, check: str, settings: VerifySettings
 ) -> Recipe:
     """Return the recipe of the checks, given the manifest's recipe and the states of its image files.
 
@@ -51,7 +52,7 @@ def checks_recipe(
 
 def verify_images(
     manifest: Path,
-    images_folder: Path,
+    images_folder: ImagesFolder,
     artifacts: Path,
     check: str = DECODE,
     settings: VerifySettings | None = None,
@@ -64,7 +65,8 @@ def verify_images(
     A published artifact of the same recipe is returned as it is.
 
     Args:
-        check: "header" reads the first and the last block of each file, "decode" decodes everything.
+        check: "header" reads the first and the last block of each file, "decode" decodes everything. Objects of a
+            bucket are read whole for both.
         files: The file states of the images, if already known.
         executor: Checks the images; threads of this process by default.
 

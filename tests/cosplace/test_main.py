@@ -31,6 +31,21 @@ MISTAKES = {
 }
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("M = 5", "line 1: M = 5: no section above this line. Begin the file with [cosplace]."),
+        ("[cosplace]\nM 5", "line 2: expected NAME = VALUE or [SECTION]."),
+        ("[cosplace]\nM = 5\nM = 6", "line 3: [cosplace] M is there twice. Keep one."),
+        ("[cosplace]\n[dask]\n[cosplace]", "line 3: [cosplace] is there twice. Keep one."),
+    ],
+)
+def test_a_broken_configuration_file_is_one_line(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "own.cfg").write_text(content + "\n")
+    done = run_module("cosplace", "groups", "--config", str(tmp_path / "own.cfg"))
+    assert (done.returncode, done.stderr) == (1, f"ERROR: {tmp_path}/own.cfg, {message}\n")
+
+
 @pytest.mark.parametrize(("words", "message"), MISTAKES.values(), ids=MISTAKES.keys())
 def test_a_mistake_is_one_line(words: list[str], message: str) -> None:
     done = run_module("cosplace", *words)

@@ -15,15 +15,17 @@ from torch import Tensor
 from data_manifest import schemas
 from data_manifest.errors import UserError
 from data_manifest.images.image_size import ImageSize
+from data_manifest.images.images_folder import ImagesUrl
 from data_manifest.store.publish import publishing
 from data_manifest.store.recipe import Recipe, read_recipe
 from data_manifest.tables import make_frame, write_table
 from evaluation.descriptors.extract import embed
 from evaluation.descriptors.trained_model import TrainedModel, find_model
-from export import onnx_file
-from export.export_model import export_model
+from export import export_onnx, onnx_file
+from export.export_model import export_model, export_recipe
 from export.settings import ExportSettings
 from tests.helpers import files_in, needs_exporter, needs_timm
+from tests.object_server import ObjectServer
 from training.network.settings import NetworkSettings
 from training.network.weights import build_network, load_model, save_network
 
@@ -130,6 +132,29 @@ def test_unknown_training_images_are_an_error(tmp_path: Path) -> None:
         UserError, match=r"model.pth: its training images are unknown or gone. Give --check-photos FOLDER"
     ):
         export_model(model, tmp_path / "artifacts", ExportSettings(model=str(model.path)))
+
+
+def test_training_images_in_a_bucket_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, recipe = _model(tmp_path), {"summary": {"images_folder": "s3://bucket/train"}}
+    monkeypatch.setattr(export_onnx, "is_published", lambda _: True)
+    monkeypatch.setattr(export_onnx, "read_recipe", lambda _: recipe)
+    assert export_onnx._training_images(model) == ImagesUrl.parse("s3://bucket/train")
+    recipe["summary"]["images_folder"] = "https://host/train"
+    with pytest.raises(UserError, match=r"^https://host/train: web servers do not list .*Give --check-photos"):
+        export_onnx._training_images(model)
+
+
+@needs_exporter
+def test_onnx_is_compared_on_photos_in_a_bucket(tmp_path: Path, objects: ObjectServer) -> None:
+    model = _model(tmp_path)
+    for photo in (tmp_path / "photos").iterdir():
+        objects.put(f"photos/{photo.name}", photo.read_bytes())
+    photos = ImagesUrl.parse("s3://bucket/photos")
+    settings = ExportSettings(model=str(model.path), check_photos=photos)
+    assert "on 4 photos" in read_recipe(export_model(model, tmp_path / "A", settings))["summary"]["made"]
+    before = export_recipe(model, tmp_path / "A", settings).digest
+    objects.put("photos/0.png", objects.objects["photos/1.png"])
+    assert export_recipe(model, tmp_path / "A", settings).digest != before
 
 
 def test_torch_and_safetensors_hold_the_same_network(tmp_path: Path) -> None:

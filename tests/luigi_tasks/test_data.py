@@ -10,9 +10,10 @@ import pytest
 
 import workflows
 from data_manifest.errors import UserError
+from data_manifest.images.object_listing import list_objects
 from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
-from tests.helpers import ROOT, needs_timm, write_images
+from tests.helpers import ROOT, files_in, needs_timm, write_images
 from tests.object_server import ObjectServer
 
 
@@ -42,15 +43,25 @@ def bucket(objects: ObjectServer) -> str:
     return "s3://bucket/city"
 
 
-def test_stages_that_need_a_folder_say_so(bucket: str, tmp_path: Path) -> None:
+def test_stages_read_from_a_bucket(bucket: str, objects: ObjectServer, tmp_path: Path) -> None:
+    write_images(tmp_path / "images", (2016,))
+    for path, content in files_in(tmp_path / "images").items():
+        objects.put(f"city/train/{path}", content)
+    list_objects.cache_clear()
     given: dict[str, Any] = {"dataset_folder": bucket, "artifacts_folder": tmp_path / "A"}
-    message = r"^s3://bucket/city/train: {} needs a folder on this machine\. Copy the images, and give their folder\.$"
-    workflows.BuildManifest(**given).run()
-    for task in (workflows.VerifyImages(**given), workflows.BuildGroups(verified="header", **given)):
-        with pytest.raises(UserError, match=message.format("the verification")):
-            task.complete()
-    with pytest.raises(UserError, match=message.format("--source exif")):
-        workflows.BuildManifest(**(given | {"source": "exif"})).complete()
+    grouping: dict[str, Any] = {"verified": "header", "min_images_per_class": 1}
+    groups = workflows.BuildGroups(**grouping, **given)
+    verification = workflows.VerifyImages(check="header", **given)
+    folders: dict[str, Any] = {"panoramas_folder": f"{bucket}/train", "output_folder": tmp_path / "crops"}
+    for task in (workflows.BuildManifest(**given), verification, groups):
+        task.run()
+        assert task.complete()
+    assert read_recipe(verification.artifact())["summary"]["bad"] == {"zero bytes": 1}
+    assert read_recipe(groups.artifact())["summary"]["images"] == 8
+    with pytest.raises(UserError, match=r"^s3://bucket/city/train: none of 9 panoramas can be cut\."):
+        workflows.CropPanoramas(artifacts_folder=tmp_path / "A", **folders).run()
+    with pytest.raises(UserError, match=r"none of the 9 files is a usable image, .*Photos need a GPS position in EXIF"):
+        workflows.BuildManifest(**(given | {"source": "exif"})).run()
 
 
 def test_a_list_of_this_machine_needs_no_access(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,9 +84,9 @@ def test_a_list_of_this_machine_needs_no_access(tmp_path: Path, monkeypatch: pyt
         workflows.BuildManifest(part="test/queries", **given).complete()
 
 
-@pytest.mark.parametrize("name", ["artifacts_folder", "groups_path", "panoramas_folder", "output_folder"])
+@pytest.mark.parametrize("name", ["artifacts_folder", "groups_path", "output_folder"])
 def test_only_images_may_be_in_a_bucket(name: str) -> None:
-    task: Any = workflows.CropPanoramas if name in ("panoramas_folder", "output_folder") else workflows.TrainCosPlace
+    task: Any = workflows.CropPanoramas if name == "output_folder" else workflows.TrainCosPlace
     with pytest.raises(UserError, match=rf"^{name} = s3://bucket/x: must be on this machine\. Only images can be at"):
         task(**{name: "s3://bucket/x"})
     assert not Path("s3:").exists()

@@ -136,7 +136,7 @@ def test_a_report_takes_an_evaluation_or_a_model(trained: Path, tmp_path: Path) 
     assert (task.evaluation, task.artifacts_folder, task.requires()) == (evaluation, tmp_path / "artifacts", [])
     with pytest.raises(UserError, match="give only one of the two"):
         report(evaluation=evaluation, model=str(trained))
-    with pytest.raises(UserError, match=r"is of the stage groups: WriteReport needs evaluation or comparison"):
+    with pytest.raises(UserError, match=r"is of the stage groups: a report needs evaluation or comparison"):
         report(evaluation=groups)
 
 
@@ -167,6 +167,8 @@ def test_a_method_takes_the_place_of_a_model(photos: Path, tmp_path: Path) -> No
         ({"hub": "repository"}, "hub = repository: expected REPO:ENTRY"),
         ({"method_module": "net.py"}, r"method_module = net\.py: expected FILE\.py:FUNCTION"),
         ({"input_multiple": 14}, r"input_multiple = 14: no effect, because no method is given\. Leave out --input-mul"),
+        ({"trust_repo": True}, r"trust_repo = True: no effect, because no method is given\. Leave out --trust-repo"),
+        ({"model": "none.pth", "trust_repo": True}, r"trust_repo = True: no effect, because none\.pth is not a method"),
         ({"model": "none.pth", "input_size": 224}, r"input_size = 224: no effect, because none\.pth is not a method"),
     ],
 )

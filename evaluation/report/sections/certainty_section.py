@@ -29,7 +29,7 @@ LEAD = (
     "recall the share of the correct first matches that are answered. The larger the area under the curve (AUPRC), the "
     "better a certainty tells correct from incorrect ones."
 )
-OLD = "This evaluation is older than certainties. Run EvaluateCosPlace again."
+OLD = "This evaluation is older than certainties. Evaluate again to compute them."
 NONE_CORRECT = "No first match is correct, so there is no curve."
 
 

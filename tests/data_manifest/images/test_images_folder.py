@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from data_manifest.errors import UserError
-from data_manifest.images.images_folder import ImagesUrl, as_images_folder, is_missing, is_url, local_folder
+from data_manifest.images.images_folder import ImagesUrl, as_images_folder, is_missing, is_url
 
 
 @pytest.mark.parametrize(
@@ -64,13 +64,10 @@ def test_code_that_reads_files_does_not_accept_a_url() -> None:
     for read in (open, Path):
         with pytest.raises(TypeError, match="not a path on this machine"):
             read(url)
-    with pytest.raises(UserError, match=r"s3://bucket/a: the verification needs a folder on this machine\."):
-        local_folder(url, "the verification")
     assert not is_missing(url)
 
 
 def test_folder_of_this_machine(tmp_path: Path) -> None:
-    assert local_folder(tmp_path, "it") == tmp_path
     assert [is_missing(tmp_path), is_missing(tmp_path / "none")] == [False, True]
     with pytest.raises(ValueError, match=r"^$"):
         as_images_folder("")

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import polars as pl
@@ -8,7 +9,8 @@ from data_manifest.images import object_listing
 from data_manifest.images.data_set_names import data_set_identity, data_set_name, has_sf_xl_names
 from data_manifest.images.file_states import changed_images, stat_images
 from data_manifest.images.images_folder import ImagesUrl
-from data_manifest.images.object_listing import first_object, list_objects
+from data_manifest.images.object_listing import first_object, list_objects, object_states
+from data_manifest.images.object_store import ObjectStore
 from tests.object_server import CUT_OFF, ObjectServer
 
 FOLDER = ImagesUrl.parse("s3://bucket/a")
@@ -68,6 +70,21 @@ def test_other_content_of_the_same_size_and_second_is_a_change(
     filled.put("a/c/4.png", b"yyy", modified=1_700_000_003)
     list_objects.cache_clear()
     assert changed_images(before, FOLDER)["path"].to_list() == ["c/4.png"]
+
+
+def test_google_cloud_storage(filled: ObjectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = {"gcs_base_url": filled.url, "disable_oauth": True}
+    account |= dict.fromkeys(("client_email", "private_key", "private_key_id"), "")
+    (tmp_path / "account.json").write_text(json.dumps(account))
+    monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT", str(tmp_path / "account.json"))
+    folder, names = ImagesUrl.parse("gs://bucket/a"), [*NAMES, "no.jpg"]
+    assert list_objects(folder).file.path.read_text().splitlines() == sorted(NAMES)
+    assert object_states(folder, names) == object_states(FOLDER, names)
+    *read, missing = ObjectStore(folder).read(names)
+    assert read == [b"x" * number for number in range(len(NAMES))]
+    assert isinstance(missing, FileNotFoundError)
+    opened = ObjectStore(folder).open(NAMES, whole=False)
+    assert [not isinstance(each, OSError) and each.file.read() for each in opened] == read
 
 
 def test_states_over_plain_http(filled: ObjectServer) -> None:

@@ -9,7 +9,9 @@ import pytest
 
 from data_manifest.errors import UserError
 from data_manifest.images import object_store
+from data_manifest.images.image_store import OpenedImage
 from data_manifest.images.images_folder import ImagesUrl
+from data_manifest.images.object_listing import object_states
 from data_manifest.images.object_store import REQUESTS, ObjectStore, client_of
 from tests.object_server import CUT_OFF, RESET, ObjectServer, serving
 
@@ -83,6 +85,50 @@ def test_images_are_read_at_the_same_time_up_to_a_limit(objects: ObjectServer) -
     objects.delay_s = 0.02
     assert list(store().read(names)) == [name.encode() for name in names]
     assert REQUESTS // 2 < objects.most_at_once <= REQUESTS
+
+
+@pytest.mark.parametrize("with_ranges", [True, False])
+@pytest.mark.parametrize("whole", [True, False])
+def test_opened_objects_are_read_at_any_place(
+    objects: ObjectServer, monkeypatch: pytest.MonkeyPatch, whole: bool, with_ranges: bool
+) -> None:
+    monkeypatch.setattr(object_store, "HEAD_BYTES", 5_000)
+    objects.with_ranges = with_ranges
+    contents = {"large": bytes(range(256)) * 80, "small": b"0123456789" * 20, "empty": b""}
+    for name, content in contents.items():
+        objects.put(f"sf-xl/{name}", content)
+        objects.failures[f"sf-xl/{name}"] = [503, RESET]
+    for name, opened in zip(contents, store().open(list(contents), whole), strict=True):
+        assert not isinstance(opened, OSError)
+        assert opened.bytes == len(contents[name])
+        assert opened.file.read(3) == contents[name][:3]
+        read_begin = objects.requests["GET", f"sf-xl/{name}"]
+        assert opened.file.seek(-3, os.SEEK_END) == len(contents[name]) - 3 if contents[name] else True
+        assert opened.file.read(9) == contents[name][-3:]
+        opened.file.seek(4_000 if name == "large" else 0)
+        assert opened.file.read() == contents[name][4_000 if name == "large" else 0 :]
+        fetched_rest = not whole and with_ranges and name == "large"
+        assert objects.requests["GET", f"sf-xl/{name}"] == read_begin + fetched_rest
+
+
+def test_states_of_opened_objects_are_those_of_single_requests(objects: ObjectServer) -> None:
+    objects.put("sf-xl/1.jpg", b"one", modified=1_700_000_007)
+    for whole in (True, False):
+        (opened,) = store().open(["1.jpg"], whole)
+        assert isinstance(opened, OpenedImage)
+        assert (opened.bytes, opened.modified_ns) == object_states(store().folder, ["1.jpg"])[0]
+
+
+def test_parts_of_two_versions_of_an_object_are_never_mixed(
+    objects: ObjectServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(object_store, "HEAD_BYTES", 10)
+    objects.put("sf-xl/1.jpg", b"a" * 10_000)
+    for opened in store().open(["1.jpg"], whole=False):
+        assert isinstance(opened, OpenedImage)
+        objects.put("sf-xl/1.jpg", b"b" * 10_000)
+        with pytest.raises(UserError, match=r"sf-xl/1\.jpg: cannot be read .*run the same command again"):
+            opened.file.read()
 
 
 def test_each_process_makes_its_own_client(objects: ObjectServer) -> None:

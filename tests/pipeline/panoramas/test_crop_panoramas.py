@@ -11,6 +11,7 @@ from PIL import ExifTags, Image
 
 from data_manifest.__main__ import main
 from data_manifest.errors import UserError
+from data_manifest.images import image_store
 from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
 from pipeline.groups.build_groups import build_groups
@@ -113,12 +114,14 @@ def test_the_table_is_shown_and_old_tables_are_garbage(panoramas: Path, capsys: 
 
 
 def test_an_io_error_does_not_count_as_a_corrupt_panorama(panoramas: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(path: Path) -> None:
+    def fail(*_: object) -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(projection, "open_picture", fail)
-    with pytest.raises(UserError, match=r"Too many open files\. Raise the limit \(ulimit -n\), then run again\."):
-        crop(panoramas)
+    for module, name in ((projection, "open_picture"), (image_store, "_open_without_blocking")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, fail)
+            with pytest.raises(UserError, match=r"Too many open files\. Raise the limit .*, then run again\."):
+                crop(panoramas)
 
 
 def test_a_full_disk_is_an_error(panoramas: Path, monkeypatch: pytest.MonkeyPatch) -> None:

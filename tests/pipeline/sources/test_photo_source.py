@@ -1,7 +1,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from PIL import ExifTags, Image
@@ -105,8 +105,8 @@ def test_unusable_photos_are_rejects(tmp_path: Path) -> None:
 def test_an_io_error_is_not_a_reject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_photo(tmp_path / "photos" / "1.jpg", GPS)
 
-    def refuses(path: bytes) -> dict[str, str]:
-        raise PermissionError(13, "Permission denied", path)
+    def refuses(photo: IO[bytes]) -> dict[str, str]:
+        raise PermissionError(13, "Permission denied", photo.name)
 
     with monkeypatch.context() as patch:
         patch.setattr(photo_source, "read_photo", refuses)
@@ -121,9 +121,9 @@ def test_only_changed_photos_are_read_again(tmp_path: Path, monkeypatch: pytest.
     seen: list[str] = []
     read = read_photo
 
-    def noted(path: bytes) -> dict[str, str]:
-        seen.append(Path(os.fsdecode(path)).name)
-        return read(path)
+    def noted(photo: IO[bytes]) -> dict[str, str]:
+        seen.append(Path(photo.name).name)
+        return read(photo)
 
     monkeypatch.setattr(photo_source, "read_photo", noted)
     photos = tmp_path / "photos"

@@ -13,7 +13,8 @@ import pytest
 import simplejpeg
 from PIL import Image
 
-from pipeline.verification import check_image as image_check
+from data_manifest.images import image_store
+from data_manifest.images.image_store import FolderStore
 from pipeline.verification.check_image import Checked, check_image
 from pipeline.verification.settings import DECODE, HEADER, VerifySettings
 
@@ -56,13 +57,19 @@ WHOLE = {
 }
 
 
+def check_file(path: Path, *options: Any, **more: Any) -> Checked:
+    for opened in FolderStore(path.parent).open([path.name]):
+        return check_image(path.name, opened, *options, **more)
+    raise AssertionError
+
+
 @pytest.fixture
 def check(tmp_path: Path) -> Check:
     """Check a content under a name."""
 
     def check(content: bytes, how: str = DECODE, name: str = "x.jpg", **options: Any) -> Checked:
         (tmp_path / name).write_bytes(content)
-        return check_image(str(tmp_path / name), how, **options)
+        return check_file(tmp_path / name, how, **options)
 
     return check
 
@@ -150,12 +157,12 @@ def test_files_that_are_not_images(check: Check, how: str, tmp_path: Path) -> No
     page = check(b"<!DOCTYPE html><html>404</html>", how)
     assert (page.status, page.detail) == ("not an image", "begins with b'<!DOCTYPE ht'")
     assert check(b"\0" * 5000, how).status == "not an image"
-    gone = check_image(str(tmp_path / "gone.jpg"), how)
+    gone = check_file(tmp_path / "gone.jpg", how)
     assert (gone.status, gone.bytes, gone.width) == ("vanished", None, None)
     os.mkfifo(tmp_path / "pipe.jpg")
-    assert check_image(str(tmp_path / "pipe.jpg"), how).status == "not an image"
+    assert check_file(tmp_path / "pipe.jpg", how).status == "not an image"
     (tmp_path / "folder.jpg").mkdir()
-    assert check_image(str(tmp_path / "folder.jpg"), how).status == "not an image"
+    assert check_file(tmp_path / "folder.jpg", how).status == "not an image"
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.EACCES])
@@ -163,7 +170,7 @@ def test_io_errors_are_raised(check: Check, monkeypatch: pytest.MonkeyPatch, num
     def refuses(*_: object) -> int:
         raise OSError(number, "refused")
 
-    monkeypatch.setattr(image_check, "_open_without_blocking", refuses)
+    monkeypatch.setattr(image_store, "_open_without_blocking", refuses)
     with pytest.raises(OSError, match="refused"):
         check(WHOLE["baseline"])
 
@@ -230,7 +237,7 @@ def test_any_exception_of_pillow_is_a_verdict(check: Check) -> None:
 @pytest.mark.skipif(not EXIF_PHOTOS, reason="../shared with real photos is not here")
 def test_real_photos_complete_and_truncated(check: Check) -> None:
     for path in EXIF_PHOTOS:
-        assert {check_image(str(path), how).status for how in CHECKS} == {"ok"}
+        assert {check_file(path, how).status for how in CHECKS} == {"ok"}
         content = path.read_bytes()
         for share in (0.001, 0.01, 0.05, 0.5):
             assert check(content[: int(share * len(content))], HEADER).status == "truncated", (path, share)

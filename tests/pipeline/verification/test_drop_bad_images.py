@@ -34,7 +34,7 @@ def test_groups_without_bad_images_count_them_by_status(train: Path) -> None:
     assert stored["summary"]["images_left_out"] == {"truncated": 1, "zero bytes": 1}
     image(train, 9).unlink()
     other = build_manifest(train, artifacts)
-    with pytest.raises(UserError, match=r"belong to the manifest .* Run VerifyImages again"):
+    with pytest.raises(UserError, match=r"belong to the manifest .* Verify the images again"):
         drop_bad_images(other, checks, artifacts)
 
 

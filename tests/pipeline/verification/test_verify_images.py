@@ -129,7 +129,7 @@ def test_images_that_change_during_the_run_are_an_error(train: Path, monkeypatch
     def meddles(path: str, *more: object) -> object:
         found = check(path, *more)  # type: ignore[arg-type]
         if path.endswith(name(8)):
-            change(Path(path), b"other", LONG_AGO + 5)
+            change(train / path, b"other", LONG_AGO + 5)
         return found
 
     monkeypatch.setattr(image_check, "check_image", meddles)
