@@ -1,6 +1,7 @@
 """What the databases are, their maps, and their images."""
 
 import dataclasses
+import math
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Response
@@ -31,9 +32,17 @@ def add_databases(app: FastAPI, service: Service, settings: ServerSettings) -> N
         return {**names, **served.facts, **common, "tiles": tiles}
 
     @app.get("/api/map")
-    async def density(served: Annotated[Served, chosen]) -> dict[str, Any]:
-        """Return how many database images are in squares of the map."""
-        return served.map
+    def density(
+        served: Annotated[Served, chosen],
+        bounds: Annotated[list[float] | None, Query(min_length=4, max_length=4)] = None,
+    ) -> dict[str, Any]:
+        """Return the images per square of a view (west, south, east, north), or of the map."""
+        if bounds is None:
+            return served.overview
+        west, south, east, north = bounds
+        if not (all(map(math.isfinite, bounds)) and west <= east and south <= north):
+            raise HTTPException(400, "bounds: must be west, south, east and north")
+        return served.map.squares((west, south, east, north))
 
     @app.get(f"/{IMAGES}/{{digest}}/{{number}}", response_class=Response)
     def image(digest: str, number: int, side: Annotated[int, Query(ge=16, le=MAX_SIDE)] = 320) -> Response:

@@ -6,10 +6,12 @@ from typing import Any, Self
 import polars as pl
 
 from data_manifest.images.images_folder import ImagesFolder
+from data_manifest.progress import working
 from data_manifest.store.recipe import digest_of
 from evaluation.localization.find_database import Database
 from evaluation.localization.localize import Localizer
-from serve.database_facts import facts_of, map_of
+from serve.database_facts import facts_of
+from serve.databases.database_map import DatabaseMap
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,14 +38,18 @@ class Served:
     localizer: Localizer
     pictures: Pictures
     facts: dict[str, Any]
-    map: dict[str, Any]
+    map: DatabaseMap
+    overview: dict[str, Any]  # the map of all images
 
     @classmethod
     def of(cls, name: str, model_name: str, localizer: Localizer) -> Self:
         """Return the database of a localizer, with its facts and its map."""
         database, images = localizer.database, localizer.images
         pictures = Pictures(digest_of_database(database), database.images.images_folder, images["path"])
-        return cls(name, localizer, pictures, facts_of(localizer, model_name), map_of(images))
+        with working("drawing the map of the database"):
+            drawn = DatabaseMap.of(images)
+            overview = drawn.squares()
+        return cls(name, localizer, pictures, facts_of(localizer, model_name), drawn, overview)
 
     @property
     def digest(self) -> str:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from evaluation.localization.localize import Localizer
 from tests.evaluation.conftest import COLOURS, pattern
-from tests.serve.conftest import Client, encoded, photo_of
+from tests.serve.conftest import Answer, Client, encoded, photo_of
 
 written: list[str] = []
 is_watched = False
@@ -170,8 +170,17 @@ def test_the_database_is_described(client: Client) -> None:
     assert facts["bounds"] == [-123.0, 36.14, -122.97, 36.14]
     drawn = client.get("/api/map").json
     assert sum(square[2] for square in drawn["squares"]) == 4
-    assert drawn["west"] < 500_000 < 503_000 < drawn["east"]
-    assert drawn["zone"] == "10N"
+    assert (drawn["unit"], drawn["bounds"]) == ("degrees", facts["bounds"])
+
+
+def test_the_map_has_the_squares_of_a_view(client: Client) -> None:
+    def get(*bounds: float | str) -> Answer:
+        return client.get("/api/map?" + "&".join(f"bounds={bound}" for bound in bounds))
+
+    assert [square[2] for square in get(-122.995, 36.13, -122.975, 36.15).json["squares"]] == [1, 1]
+    for wrong in ((1, 2, 3), (2, 0, 1, 1), ("nan", 0, 1, 1), ("a", 0, 1, 1)):
+        refused = get(*wrong)
+        assert (refused.status, set(refused.json)) == (400, {"error"}), wrong
 
 
 def test_metrics_count_requests_and_photos(client: Client) -> None:
