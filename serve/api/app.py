@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException as AnyHTTPException
 
-from evaluation.report.charts.style import as_css
+from evaluation.report.page.render_page import base_style
 from serve.api.guard import PAGE, Guard
 from serve.api.localize_photos import add_localize
 from serve.api.show_databases import add_databases
@@ -67,15 +67,15 @@ def _add_health(app: FastAPI, service: Service) -> None:
 
 
 def _add_page(app: FastAPI) -> None:
-    colours = as_css()
+    base = base_style()
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
         return FileResponse(PAGE_FOLDER / "page.html")
 
-    @app.get(f"{PAGE}colours.css", include_in_schema=False)
+    @app.get(f"{PAGE}base.css", include_in_schema=False)
     async def style() -> Response:
-        return Response(colours, media_type="text/css")
+        return Response(base, media_type="text/css")
 
     app.mount(PAGE, StaticFiles(directory=PAGE_FOLDER))
 
