@@ -74,7 +74,8 @@ def test_the_page_has_no_inline_scripts_and_styles_and_no_other_hosts(client: Cl
     for path in set(re.findall(r'(?:src|href)="(page/[^"]+)"', text)):
         answer = client.get(f"/{path}")
         assert answer.status == 200
-        assert not re.search(OTHER_HOST, answer.content.decode())
+        if "/leaflet/" not in path:  # names its website; the tests in Chromium see that nothing is loaded from there
+            assert not re.search(OTHER_HOST, answer.content.decode())
 
 
 def test_wrong_paths_and_methods_are_json(client: Client) -> None:
