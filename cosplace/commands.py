@@ -188,8 +188,7 @@ COMMANDS: dict[str, TaskCommand | FunctionCommand] = {
         "cosplace.serve_databases",
         (
             "--model artifacts/training/my-town-train --database photos/",
-            "--model ResNet50-512 --database artifacts/evaluation/my-town-test-queries --port 8001",
-            "--model ResNet50-512 --database paris=photos/paris --database rome=photos/rome",
+            "--model ResNet50-512 --database paris=photos/paris --database rome=photos/rome --port 8001",
         ),
     ),
     "methods": FunctionCommand(
