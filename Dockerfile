@@ -1,5 +1,6 @@
 # CPU:  docker build -t cosplace .
 #       docker run --rm --shm-size 2g -v "$PWD:/work" cosplace demo
+#       a page that localizes photos: see docs/guides/serve.md
 # CUDA: docker build -t cosplace:cuda --build-arg TORCH=cuda .
 #       docker run --rm --gpus all --shm-size 2g -v "$PWD:/work" cosplace:cuda train --dataset-folder sf-xl/processed
 #
@@ -15,7 +16,7 @@ RUN if [ "$TORCH" = cpu ]; then \
     fi
 
 COPY . /tmp/source
-RUN pip install --no-cache-dir '/tmp/source[heif]' && rm -r /tmp/source
+RUN pip install --no-cache-dir '/tmp/source[heif,serve,store]' && rm -r /tmp/source
 
 WORKDIR /work
 ENTRYPOINT ["cosplace"]

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from approximate_search import index
 from measure import Command, as_gigabytes, as_seconds, machine, measure, note, table
+from synthetic_database import DIM, generate, load_localizer, unit_vectors, write_database
 
 ROOT = Path(__file__).resolve().parent.parent
-QUERIES, DIM, K = 1000, 512, 20
-ROWS_AT_A_TIME = 100_000
+QUERIES, K = 1000, 20
 SIZES = ((640, 480), (480, 640), (512, 512), (600, 450))
 
 # The program looks at its own peak: pages of the mapped file count while a piece is searched.
@@ -36,21 +36,6 @@ before, began = peak(), time.monotonic()
 search(database, queries, 20)
 print(peak() - before, time.monotonic() - began)
 """
-
-
-def unit_vectors(count: int, seed: int) -> np.ndarray:
-    """Return generated unit vectors."""
-    vectors = np.random.default_rng(seed).standard_normal((count, DIM), dtype=np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-def generate(path: Path, count: int) -> None:
-    """Write generated unit vectors, some at a time."""
-    array = np.lib.format.open_memmap(path, "w+", np.float32, (count, DIM))
-    for first in range(0, count, ROWS_AT_A_TIME):
-        rows = min(ROWS_AT_A_TIME, count - first)
-        array[first : first + rows] = unit_vectors(rows, first + 1)
-    array.flush()
 
 
 def search(options: argparse.Namespace) -> str:
@@ -152,47 +137,16 @@ def extract(options: argparse.Namespace) -> str:
 
 def localize(options: argparse.Namespace) -> str:
     """Look photos up in 100,000 images, after loading."""
-    import polars as pl
-    import torch
     from PIL import Image
 
-    from data_manifest import schemas
-    from data_manifest.images.file_states import stat_images
-    from data_manifest.store.publish import publishing
-    from data_manifest.store.recipe import Recipe
-    from data_manifest.tables import write_table
-    from evaluation.descriptors.image_list import ImageList
-    from evaluation.descriptors.trained_model import TrainedModel
-    from evaluation.localization.find_database import Database
-    from evaluation.localization.localize import Localizer
-    from evaluation.settings import Extraction
-    from training.network.model import GeoLocalizationNet
-    from training.network.weights import save_network
-
-    count, place = 100_000, {"utm_east": 500_000.0, "utm_north": 4_000_000.0}
     with tempfile.TemporaryDirectory(dir=options.work) as name:
-        work = Path(name)
-        Image.new("RGB", (512, 512)).save(work / "0.jpg")
+        work, rows = Path(name), []
+        write_database(work, 100_000)
         photo = work / "photo.jpg"
         Image.effect_noise((4000, 3000), 60).convert("RGB").save(photo)
-        paths = pl.Series("path", [f"{number}.jpg" for number in range(count)])
-        empty = pl.DataFrame({"path": paths}).with_columns(
-            pl.lit(place.get(each)).alias(each) for each in schemas.MANIFEST.names if each != "path"
-        )
-        recipe = Recipe("manifest", "city", 1, {}, {})
-        with publishing(work, recipe, {}) as staging:
-            write_table(empty, staging / "manifest" / "part.parquet", schemas.MANIFEST)
-        described = Recipe("descriptors", "city", 1, {}, {})
-        with publishing(work, described, {}) as staging:
-            generate(staging / "descriptors.npy", count)
-            write_table(stat_images(paths, work), staging / "files" / "files.parquet", schemas.FILES)
-        torch.manual_seed(0)
-        rows = []
         for backbone in ("ResNet18", "ResNet50"):
-            save_network(GeoLocalizationNet(backbone, DIM), work / "model.pth")
-            database = Database(ImageList(recipe.folder(work), work), described.folder(work), Extraction(device="cpu"))
             began = time.monotonic()
-            localizer = Localizer(TrainedModel(work / "model.pth", backbone, DIM), database)
+            localizer = load_localizer(work, backbone)
             loading = time.monotonic() - began
             times = []
             for _ in range(5):

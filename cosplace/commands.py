@@ -185,10 +185,10 @@ COMMANDS: dict[str, TaskCommand | FunctionCommand] = {
     ),
     "serve": FunctionCommand(
         "serve a page and an HTTP API that show where photos were taken",
-        "luigi_tasks.photos",
+        "cosplace.serve_databases",
         (
             "--model artifacts/training/my-town-train --database photos/",
-            "--model ResNet50-512 --database artifacts/evaluation/my-town-test-queries --port 8001",
+            "--model ResNet50-512 --database paris=photos/paris --database rome=photos/rome --port 8001",
         ),
     ),
     "methods": FunctionCommand(

@@ -4,7 +4,7 @@ import argparse
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from data_manifest.command_line.command_parser import CommandParser, at_least_one, folder_or_url, share
 from data_manifest.console import exit_status_of
@@ -44,12 +44,13 @@ def add_localize(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=localize)
 
 
-def add_database(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of a model and a database to localize photos in."""
+def add_database(parser: argparse.ArgumentParser, **database: Any) -> None:
+    """Add the flags of a model and a database to localize photos in; `database` are more arguments of its flag."""
     add = parser.add_argument
     text = "folder of a training (artifacts/training/<data set>), a weights file, or an official name (ResNet50-512)"
     add("--model", required=True, metavar="MODEL", help=text)
-    add("--database", type=Path, required=True, metavar="PATH", help=DATABASE)
+    given = {"type": Path, "metavar": "PATH", "help": DATABASE, **database}
+    add("--database", required=True, **given)
     add(
         "--index",
         choices=(EXACT, IVFPQ, HNSW),

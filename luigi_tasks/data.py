@@ -44,6 +44,12 @@ def pinned_recipe(where: Where, strict: bool, source: SourceSettings | None, par
     return manifest_recipe(data_set_name(images_folder, artifacts), listing, strict, _source(source, part))
 
 
+def forget_inputs() -> None:
+    """Read inputs again from now on, as a new command would."""
+    for pinned in (pinned_listing, pinned_files, pinned_recipe):
+        pinned.cache_clear()
+
+
 def _source(settings: SourceSettings | None, part: str) -> Source:
     return KEYS_SOURCE if settings is None else make_source(settings, part)
 

@@ -24,7 +24,13 @@ EVALUATIONS = ("evaluation", "comparison")  # stages
 FOLDERS = ("dataset_folder", "train_folder", "val_folder", "test_folder", "photos_folder")
 NETWORK = ("backbone", "fc_output_dim", "grayscale")  # may be given, if the model has them
 Values = Mapping[str, Any]
-pinned_model: Callable[[str, MethodSettings], TrainedModel] = functools.cache(find)  # may load or download it
+_pinned = functools.cache(find)  # may load or download it
+pinned_model: Callable[[str, MethodSettings], TrainedModel] = _pinned
+
+
+def forget_models() -> None:
+    """Find models again from now on, as a new command would."""
+    _pinned.cache_clear()
 
 
 def with_model(values: Values, given: Collection[str]) -> dict[str, Any]:

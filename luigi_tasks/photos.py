@@ -1,4 +1,4 @@
-"""Localize, or serve, in a folder of photos: embed it as a database first."""
+"""Localize in a folder of photos: embed it as a database first."""
 
 import argparse
 import functools
@@ -16,7 +16,7 @@ from data_manifest.progress import working
 from data_manifest.settings import flag_of, normalise
 from data_manifest.store.find import find_artifact
 from data_manifest.tables import scan_rejects
-from evaluation.__main__ import DATABASE, add_database, load_localizer
+from evaluation.__main__ import DATABASE
 from evaluation.__main__ import add_localize as add_localize_in_artifacts
 from evaluation.__main__ import localize as localize_in_artifacts
 from evaluation.descriptors.trained_model import TrainedModel
@@ -28,33 +28,24 @@ from methods.find_method import Method
 from methods.settings import METHOD_INPUTS, MethodSettings
 from pipeline.dataset_layout import PHOTOS
 from pipeline.sources.make_source import source_of
-from serve.settings import ServerSettings, add_server, listen
 
 MAX_NAMES = 5  # shown
+PHOTOS_OR_DATABASE = f"folder of photos with positions in EXIF or in SF-XL's names, or {DATABASE}"
 logger = logging.getLogger(__name__)
 
 
 def add_localize(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `localize`, whose --database may also be a folder of photos."""
     add_localize_in_artifacts(parser)
-    _add_photos_as_database(parser)
+    (database,) = (action for action in parser._actions if action.dest == "database")
+    database.type, database.help = folder_or_url, PHOTOS_OR_DATABASE
+    add_photos_as_database(parser)
     parser.set_defaults(run=localize)
 
 
-def add_serve(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of `serve`, whose --database may also be a folder of photos."""
-    add_database(parser)
-    _add_photos_as_database(parser)
-    add_server(parser)
-    parser.set_defaults(run=serve)
-
-
-def _add_photos_as_database(parser: argparse.ArgumentParser) -> None:
-    """Let --database be a folder of photos and --model a method, and add their flags."""
+def add_photos_as_database(parser: argparse.ArgumentParser) -> None:
+    """Let --model be a method, and add its flags and that of the artifacts of a folder of photos."""
     for action in parser._actions:
-        if action.dest == "database":
-            action.type = folder_or_url
-            action.help = f"folder of photos with positions in EXIF or in SF-XL's names, or {DATABASE}"
         if action.dest == "model":
             action.help = f"{action.help}; or a method: a name (MegaLoc), REPO:ENTRY, FILE.py:FUNCTION"
     add_inputs(parser)
@@ -78,40 +69,37 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
 def localize(options: argparse.Namespace) -> int:
     """Show where photos were taken; return 1 if one of them cannot be opened."""
     find_photos(options.photos)  # before the database is embedded
-    return localize_in_artifacts(options, _model_of(options))
+    model = model_of(options)
+    options.database = artifact_of(options.database, options)
+    return localize_in_artifacts(options, model)
 
 
-def serve(options: argparse.Namespace) -> int:
-    """Serve a page and an HTTP API that localize photos, until Ctrl-C or SIGTERM."""
-    settings = ServerSettings.of(options)
-    with listen(settings) as bound:  # before the model is loaded
-        model = _model_of(options)
-        localizer = load_localizer(options, model)
-        with working("starting the server"):
-            from serve.run_server import run_server
+def model_of(options: argparse.Namespace) -> TrainedModel:
+    """Return the model or method of the flags.
 
-        run_server(localizer, name_of(model), settings, bound)
-    return 0
-
-
-def name_of(model: TrainedModel) -> str:
-    """Return a name to show: of a method, or backbone and dimensions as in ResNet50-512."""
-    return model.backbone if isinstance(model, Method) else f"{model.backbone}-{model.fc_output_dim}"
-
-
-def _model_of(options: argparse.Namespace) -> TrainedModel:
-    """Return the model or method of the flags; a folder of photos as the database is replaced by its descriptors."""
-    inputs = {name: getattr(options, name) for name in METHOD_INPUTS}
+    Raises:
+        UserError: There is none, or flags of methods are given with a model.
+    """
+    inputs = _method_inputs(options)
     model = pinned_model(options.model, MethodSettings(**inputs))
     if not isinstance(model, Method):
         check_no_inputs(inputs, f"{options.model} is not a method")
-    if is_folder_of_photos(options.database):
-        more = {"device": options.device, "num_workers": options.num_workers}
-        if options.artifacts_folder is not None:
-            more["artifacts_folder"] = options.artifacts_folder
-        check = functools.partial(_check_certainty, getattr(options, "min_certainty", None), options.index)
-        options.database = database_of_photos(options.model, options.database, check, **inputs, **more)
     return model
+
+
+def artifact_of(database: ImagesFolder, options: argparse.Namespace) -> Path:
+    """Return the artifact that --database names: itself, or the descriptors of a folder of photos, embedded first."""
+    if isinstance(database, Path) and not is_folder_of_photos(database):
+        return database
+    more = {"device": options.device, "num_workers": options.num_workers, **_method_inputs(options)}
+    if options.artifacts_folder is not None:
+        more["artifacts_folder"] = options.artifacts_folder
+    check = functools.partial(_check_certainty, getattr(options, "min_certainty", None), options.index)
+    return database_of_photos(options.model, database, check, **more)
+
+
+def _method_inputs(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in METHOD_INPUTS}
 
 
 def is_folder_of_photos(path: ImagesFolder) -> bool:

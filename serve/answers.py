@@ -1,7 +1,9 @@
 """Answers as JSON and GeoJSON: database images have numbers in them, not paths."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -11,23 +13,36 @@ from evaluation.localization.located import Located
 from evaluation.localization.show_located import features_of
 
 IMAGES = "api/images"  # relative, so that it holds below the path of a proxy
+EARTH_M = 6_371_009.0  # mean radius; distances are within 0.6 % of those on the ellipsoid
+Place = tuple[float, float]  # latitude and longitude in degrees
 
 
-def as_json(located: Sequence[Located], images: pl.DataFrame) -> dict[str, Any]:
-    """Return photos with their matches; `images` are those of the database."""
+@dataclass(frozen=True)
+class Found:
+    """A localized photo, and what else its sender gets."""
+
+    located: Located
+    exif_position: Place | None = None
+    picture: bytes | None = None  # the photo reduced to WebP, if its result is to be kept
+
+
+def as_json(found: Sequence[Found], images: pl.DataFrame, digest: str) -> dict[str, Any]:
+    """Return photos with their matches; `images` are those of the database with this digest."""
     photos = []
-    for photo in located:
-        facts = dataclasses.asdict(photo)
-        photos.append({**facts, "matches": [_numbered(match, images) for match in facts["matches"]]})
+    for each in found:
+        facts = dataclasses.asdict(each.located)
+        matches = [_numbered(match, images, digest) for match in facts["matches"]]
+        photos.append({**facts, "matches": matches, "exif_position": _exif_position(each)})
     return {"photos": photos}
 
 
-def as_geojson(located: Sequence[Located], images: pl.DataFrame) -> dict[str, Any]:
+def as_geojson(found: Sequence[Found], images: pl.DataFrame, digest: str) -> dict[str, Any]:
     """Return a feature per match, as `cosplace localize` does, and the photos with errors."""
+    located = [each.located for each in found]
     features = [feature for photo in located for feature in features_of(photo)]
     for feature in features:
         if "row" in feature["properties"]:  # not of a refused photo
-            feature["properties"] = _numbered(feature["properties"], images)
+            feature["properties"] = _numbered(feature["properties"], images, digest)
     errors = [{"photo": photo.photo, "error": photo.error} for photo in located if photo.error]
     return {"type": "FeatureCollection", "features": features, "errors": errors}
 
@@ -37,9 +52,31 @@ def zone_name(zone: int | None, half: str | None) -> str:
     return f"{zone or ''}{half or ''}"
 
 
-def _numbered(match: dict[str, Any], images: pl.DataFrame) -> dict[str, Any]:
+def _exif_position(found: Found) -> dict[str, float | None] | None:
+    """Return where a photo was taken by its EXIF, and the metres from there to its best match."""
+    if found.exif_position is None:
+        return None
+    best = next(iter(found.located.matches), None)
+    metres = None
+    if best is not None and best.latitude is not None and best.longitude is not None:
+        metres = metres_between(found.exif_position, (best.latitude, best.longitude))
+    latitude, longitude = found.exif_position
+    return {"latitude": latitude, "longitude": longitude, "distance_m": metres}
+
+
+def metres_between(first: Place, second: Place) -> float:
+    """Return the length of the great circle between two places, by the haversine formula."""
+    (latitude, longitude), (other_latitude, other_longitude) = (map(math.radians, place) for place in (first, second))
+    half_chord = (
+        math.sin((latitude - other_latitude) / 2) ** 2
+        + math.cos(latitude) * math.cos(other_latitude) * math.sin((longitude - other_longitude) / 2) ** 2
+    )
+    return 2 * EARTH_M * math.asin(math.sqrt(min(1.0, half_chord)))
+
+
+def _numbered(match: dict[str, Any], images: pl.DataFrame, digest: str) -> dict[str, Any]:
     """Return the facts of a match with the address of its image in place of its path, and with its UTM zone."""
     row = match["row"]
     zone = images[row].select("utm_zone", hemisphere()).row(0)
     others = {name: value for name, value in match.items() if name not in ("row", "path")}
-    return {**others, "image": row, "picture": f"{IMAGES}/{row}", "zone": zone_name(*zone)}
+    return {**others, "image": row, "picture": f"{IMAGES}/{digest}/{row}", "zone": zone_name(*zone)}

@@ -1,6 +1,6 @@
 """Room for a bounded number of things: photos that wait, bytes in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -21,10 +21,22 @@ class Room:
         Raises:
             FullError: It does not fit; nothing is taken.
         """
-        if self.taken + amount > self.capacity:
-            raise FullError
-        self.taken += amount
-        try:
+        with self.taking() as take:
+            take(amount)
             yield
+
+    @contextmanager
+    def taking(self) -> Iterator[Callable[[int], None]]:
+        """Yield a function that takes more, as `take` does; all is given back when the context ends."""
+        own = 0
+
+        def take(amount: int) -> None:
+            nonlocal own
+            if self.taken + amount > self.capacity:
+                raise FullError
+            self.taken, own = self.taken + amount, own + amount
+
+        try:
+            yield take
         finally:
-            self.taken -= amount
+            self.taken -= own

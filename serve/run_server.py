@@ -3,44 +3,53 @@
 import asyncio
 import contextlib
 import dataclasses
-import logging
+import os
 import signal
 import socket
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from evaluation.localization.localize import Localizer
-from serve.app import make_app
+from serve.api.app import make_app
+from serve.databases.reloader import Reloader
 from serve.service import Service
 from serve.settings import ServerSettings
 
+STDIN = 0
 GRACE_S = 10  # for running requests to finish
 HEAD_S = 10.0  # from connecting to the end of the first request's headers
 MAX_CONNECTIONS = 256
-logger = logging.getLogger(__name__)
 
 
-def run_server(localizer: Localizer, model_name: str, settings: ServerSettings, bound: socket.socket) -> None:
-    """Serve on a bound socket until Ctrl-C or SIGTERM, then finish running requests."""
-    server = make_server(localizer, model_name, dataclasses.replace(settings, port=bound.getsockname()[1]))
+def run_server(service: Service, settings: ServerSettings, bound: socket.socket, reloader: Reloader) -> None:
+    """Serve on a bound socket until Ctrl-C or SIGTERM, then finish running requests. SIGHUP reloads.
+
+    A closed terminal sends SIGHUP too, and ends the server.
+    """
+    server = make_server(service, dataclasses.replace(settings, port=bound.getsockname()[1]), reloader)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if localizer.database.uncalibrated:
-        logger.info(localizer.database.uncalibrated)
+    has_terminal = os.isatty(STDIN)
+
+    def hang_up(*_: object) -> None:
+        if has_terminal and not os.isatty(STDIN):  # its terminal was closed
+            server.should_exit = True
+        else:
+            reloader.ask()
+
+    signal.signal(signal.SIGHUP, hang_up)
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn repeats the signal after it has shut down
         server.run(sockets=[bound])
     print("Stopped.")
 
 
-def make_server(localizer: Localizer, model_name: str, settings: ServerSettings) -> "Server":
+def make_server(service: Service, settings: ServerSettings, reloader: Reloader) -> "Server":
     """Return a server that is ready to run."""
-    app = make_app(Service(localizer, model_name, settings.limits), settings.token)
     config = uvicorn.Config(
-        app,
+        make_app(service, settings, reloader),
         http=PunctualProtocol,
         ws="none",
         lifespan="on",
-        log_level="warning",
+        log_level="error",
         access_log=False,
         proxy_headers=False,
         server_header=False,

@@ -1,7 +1,6 @@
 """Localize photos of concurrent requests: decoded on several threads, embedded and searched in batches."""
 
 import asyncio
-import functools
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -12,41 +11,53 @@ from torch import Tensor
 from data_manifest.errors import UserError
 from evaluation.localization.localize import Localizer
 from evaluation.localization.located import Located
+from serve.answers import Found
 from serve.batching import Batcher
+from serve.databases.databases import Databases
 from serve.metrics import Metrics
+from serve.photos.kept_results import KeptResults
+from serve.photos.uploads import OpenUpload, ReadPosition, Upload, as_webp
 from serve.room import Room
 from serve.settings import Limits
-from serve.uploads import Upload, open_upload
 
 DECODERS = 4  # threads
 FAILED = "The photo cannot be localized; the server's log has the reason"
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What a request wants to know of its photos."""
+
+    top: int
+    min_certainty: float | None = None
+    is_kept: bool = False  # the result is to be shown again
+
+
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A decoded photo, and how many matches are requested."""
+    """A decoded photo, where to localize it, and what is wanted."""
 
     name: str
     pixels: Tensor
-    top: int
-    min_certainty: float | None
+    localizer: Localizer
+    wanted: Wanted
 
 
 class Service:
-    """A localizer that many requests share.
+    """Databases that many requests share.
 
     Args:
-        localizer: The model and the database.
-        model_name: Shown to users.
+        databases: The databases.
         limits: What is accepted.
+        read_position: Returns the position in the EXIF of an opened photo.
     """
 
-    def __init__(self, localizer: Localizer, model_name: str, limits: Limits) -> None:
-        self.localizer, self.model_name, self.limits = localizer, model_name, limits
-        self.metrics = Metrics()
+    def __init__(self, databases: Databases, limits: Limits, read_position: ReadPosition = lambda _: None) -> None:
+        self.databases, self.limits, self._read_position = databases, limits, read_position
+        self.metrics, self.results = Metrics(), KeptResults()
         self.waiting, self.held_bytes = Room(limits.queue), Room(limits.held_bytes)
         self._decoders = ThreadPoolExecutor(DECODERS, "decoders")
-        self.batcher: Batcher[Job, Located] = Batcher(self._run)
+        self.batcher: Batcher[Job, Located] = Batcher(_run)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -60,33 +71,42 @@ class Service:
                 await batches
             self._decoders.shutdown(wait=False, cancel_futures=True)
 
-    async def localize(self, photos: Sequence[Upload], top: int, min_certainty: float | None) -> list[Located]:
+    async def localize(self, photos: Sequence[Upload], localizer: Localizer, wanted: Wanted) -> list[Found]:
         """Return each photo with its matches or its error, in the order of the photos.
 
         Raises:
             FullError: Too many photos wait already.
         """
         with self.waiting.take(len(photos)):
-            located = await asyncio.gather(*(self._localize(photo, top, min_certainty) for photo in photos))
-        for each in located:
-            self.metrics.count_photo("failed" if each.error else "refused" if each.refused else "localized")
-        return located
+            found = await asyncio.gather(*(self._localize(photo, localizer, wanted) for photo in photos))
+        for photo in (each.located for each in found):
+            self.metrics.count_photo("failed" if photo.error else "refused" if photo.refused else "localized")
+        return found
 
-    async def _localize(self, photo: Upload, top: int, min_certainty: float | None) -> Located:
-        loop, opener = asyncio.get_running_loop(), functools.partial(open_upload, photo, self.limits)
+    async def _localize(self, photo: Upload, localizer: Localizer, wanted: Wanted) -> Found:
+        loop, opened = asyncio.get_running_loop(), OpenUpload(photo, self.limits, self._read_position, wanted.is_kept)
         try:
             with self.batcher.announced():
-                pixels = await loop.run_in_executor(self._decoders, self.localizer.read, opener)
+                pixels = await loop.run_in_executor(self._decoders, localizer.read, opened)
         except UserError as error:
-            return Located(photo.name, error=str(error))
+            return Found(Located(photo.name, error=str(error)))
+        result = self.batcher.result(Job(photo.name, pixels, localizer, wanted))
         try:
-            return await self.batcher.result(Job(photo.name, pixels, top, min_certainty))
+            if opened.small is None:
+                return Found(await result, opened.position)
+            picture = loop.run_in_executor(self._decoders, as_webp, opened.small)  # while the batch runs
+            return Found(await result, opened.position, await picture)
         except Exception:  # logged by the batcher
-            return Located(photo.name, error=FAILED)
+            return Found(Located(photo.name, error=FAILED))
 
-    def _run(self, jobs: Sequence[Job]) -> list[Located]:
-        rows, scores = self.localizer.search([job.pixels for job in jobs])
-        return [
-            self.localizer.locate(job.name, rows[number], scores[number], job.top, job.min_certainty)
-            for number, job in enumerate(jobs)
-        ]
+
+def _run(jobs: Sequence[Job]) -> list[Located]:
+    """Return where photos were taken; those of one database are searched together."""
+    found: dict[Job, Located] = {}
+    for localizer in {job.localizer: None for job in jobs}:
+        together = [job for job in jobs if job.localizer is localizer]
+        rows, scores = localizer.search([job.pixels for job in together])
+        for number, job in enumerate(together):
+            wanted = job.wanted
+            found[job] = localizer.locate(job.name, rows[number], scores[number], wanted.top, wanted.min_certainty)
+    return [found[job] for job in jobs]

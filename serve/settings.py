@@ -6,9 +6,11 @@ import errno
 import importlib.util
 import ipaddress
 import os
+import re
 import socket
 from dataclasses import dataclass
 from typing import Self
+from urllib.parse import urlsplit
 
 from data_manifest.command_line.command_parser import at_least_one
 from data_manifest.errors import UserError
@@ -21,6 +23,8 @@ MIN_TOKEN = 16  # characters
 MAX_PORT = 65_535
 MB = 1_000_000
 HELD_PHOTOS = 32  # of the largest size, that may be in memory
+TILES_EXAMPLE = "https://tile.openstreetmap.org/{z}/{x}/{y}.png"
+_TILES = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?/[A-Za-z0-9._~/?&=%+@{}-]*")  # its origin is put in a header
 
 
 @dataclass(frozen=True)
@@ -45,13 +49,47 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Tiles:
+    """A tile server, and the attribution that the map shows."""
+
+    url: str  # with {z}, {x} and {y}
+    attribution: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @classmethod
+    def of(cls, url: str | None, attribution: str | None) -> Self | None:
+        """Return the tiles of the flags, None without them.
+
+        Raises:
+            UserError: The address cannot be that of tiles, or it is missing.
+        """
+        if url is None:
+            if attribution is not None:
+                raise UserError(f"--tiles-attribution {attribution}: no effect without --tiles")
+            return None
+        placeholders = sorted(re.findall(r"{[^{}]*}|[{}]", url))
+        if not _TILES.fullmatch(url) or placeholders != ["{x}", "{y}", "{z}"]:
+            raise UserError(f"--tiles {url}: must be an address with {{z}}, {{x}} and {{y}}, as in {TILES_EXAMPLE}")
+        if url.startswith("http:") and not is_local(urlsplit(url).hostname or ""):
+            raise UserError(f"--tiles {url}: must begin with https://, unless the tile server is on this machine")
+        return cls(url, attribution or "")
+
+
+@dataclass(frozen=True)
 class ServerSettings:
-    """Address, token and limits of the server."""
+    """Address, token, limits and tiles of the server."""
 
     host: str = LOCALHOST
     port: int = 8000  # 0: any free port
     token: str | None = None  # that requests need
     limits: Limits = Limits()
+    tiles: Tiles | None = None  # of the map
+    watch: bool = False  # reload when a database or the model moves
 
     @property
     def url(self) -> str:
@@ -63,7 +101,7 @@ class ServerSettings:
         """Return the settings of the flags.
 
         Raises:
-            UserError: fastapi or uvicorn is missing, the port is invalid, or other machines need no token.
+            UserError: fastapi or uvicorn is missing, port or tiles are invalid, or other machines need no token.
         """
         missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
         if missing:
@@ -80,7 +118,8 @@ class ServerSettings:
             raise UserError(f"--token: must be at least {MIN_TOKEN} characters of ASCII, not {len(token)}")
         names = {"photos": "max_photos", "megabytes": "max_megabytes", "megapixels": "max_megapixels"}
         limits = {field: getattr(options, names.get(field, field)) for field in Limits.__dataclass_fields__}
-        return cls(options.host, options.port, token, Limits(**limits))
+        tiles = Tiles.of(options.tiles, options.tiles_attribution)
+        return cls(options.host, options.port, token, Limits(**limits), tiles, options.watch)
 
 
 def add_server(parser: argparse.ArgumentParser) -> None:
@@ -95,6 +134,10 @@ def add_server(parser: argparse.ArgumentParser) -> None:
     add("--port", type=int, default=8000, metavar="N", help="port to listen on; 0: any free one [%(default)s]")
     text = f"text that requests must carry as `Authorization: Bearer TOKEN`; also read from {TOKEN_VARIABLE}"
     add("--token", metavar="TEXT", help=text)
+    text = "reload when `current` of the model or of a database moves, or the model's file changes; SIGHUP always does"
+    add("--watch", action="store_true", help=text)
+    add("--tiles", metavar="URL", help=f"tile server of the map, such as {TILES_EXAMPLE}; the page loads no others")
+    add("--tiles-attribution", metavar="TEXT", help="credit that the map shows for the tiles")
     helps = {
         "--max-photos": (Limits.photos, "photos per request"),
         "--max-megabytes": (Limits.megabytes, "size of a photo in MB"),

@@ -62,6 +62,7 @@ def test_the_demo_and_the_page_are_inside(installed: Path) -> None:
         ("cosplace/demo", "*.cfg"),
         ("evaluation/report/page", "*.[hcj]*s*"),
         ("serve/page", "*.*"),
+        ("serve/page/leaflet", "*"),
     ):
         expected = {str(path.relative_to(ROOT)) for path in (ROOT / folder).glob(pattern)}
         assert expected

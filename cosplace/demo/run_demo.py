@@ -1,6 +1,7 @@
 """`cosplace demo`: the whole pipeline on the toy city, from images to a report."""
 
 import argparse
+import importlib.util
 import shlex
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from data_manifest.errors import UserError, writing_in
 from data_manifest.store.find import list_current
 from data_manifest.tables import read_table
 from evaluation.report.settings import PAGE
+from serve.settings import INSTALL, PACKAGES
 
 SETTINGS = Path(__file__).with_name("toy_city.cfg")
 SECTION = "[cosplace]\n"
@@ -66,7 +68,11 @@ def summary(artifacts: Path, recalls: dict[str, pl.DataFrame]) -> str:
     for name, table in recalls.items():
         lines.append(f"  {name:16}" + "".join(f"  R@{row['k']} {row['recall']:5.1f} %" for row in table.to_dicts()))
     lines += ["", f"Open in a browser:  {current(artifacts, 'report') / PAGE}"]
-    lines += [f"List the artifacts: cosplace list --artifacts-folder {artifacts}"]
+    lines += [f"List the artifacts: {shlex.join(['cosplace', 'list', '--artifacts-folder', str(artifacts)])}"]
+    model, database = (str(current(artifacts, stage).parent) for stage in ("training", "evaluation"))
+    lines += [f"Serve the city:     {shlex.join(['cosplace', 'serve', '--model', model, '--database', database])}"]
+    if not all(map(importlib.util.find_spec, PACKAGES)):
+        lines += [f"                    (first: {INSTALL})"]
     return "\n".join(lines)
 
 

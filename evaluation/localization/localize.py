@@ -1,23 +1,19 @@
 """Localize photos: find the database images that look most like each, and how far apart these are."""
 
-import contextlib
 import dataclasses
 import functools
 import io
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
-import utm
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from data_manifest.errors import StoreError, UserError
-from data_manifest.hemisphere import hemisphere
 from data_manifest.images.file_states import STATE, changed_images
 from data_manifest.images.image_store import read_file
 from data_manifest.images.images_folder import ImagesFolder, is_missing
@@ -30,6 +26,7 @@ from evaluation.descriptors.image_dataset import to_tensor
 from evaluation.descriptors.open_image import open_image, resize, size_rule_of
 from evaluation.descriptors.trained_model import TrainedModel
 from evaluation.localization.calibration import Calibration, Certainty
+from evaluation.localization.degrees import with_degrees
 from evaluation.localization.find_database import Database
 from evaluation.localization.find_photos import no_photo
 from evaluation.localization.located import Located, Match, refuse
@@ -49,11 +46,18 @@ logger = logging.getLogger(__name__)
 
 
 class Localizer:
-    """Localizes photos in a database; model and database are loaded once."""
+    """Localizes photos in a database; model and database are loaded once.
 
-    def __init__(self, model: TrainedModel, database: Database) -> None:
-        self._device = resolve_device(database.extraction.device)
-        self._network = fuse_conv_bn(model.network.eval(), self._device)
+    Args:
+        model: The model.
+        database: The database.
+        sharing: A localizer of the same model on the same device, whose network is used.
+    """
+
+    def __init__(self, model: TrainedModel, database: Database, sharing: "Localizer | None" = None) -> None:
+        self.model, self._device = model, resolve_device(database.extraction.device)
+        self._network: nn.Module
+        self._network = sharing._network if sharing else fuse_conv_bn(model.network.eval(), self._device)
         self.database, self.images = database, database.images.read()  # a row per database image
         self._descriptors = open_descriptors(database.descriptors)
         self._positions = Positions.from_manifest(self.images)
@@ -156,14 +160,14 @@ class Localizer:
         """Return a photo with the `top` best of its matches, given by `search` as rows and scores [k]."""
         certainty = self._certainty_of(rows[None], scores[None])
         rows, scores = rows[:top], scores[:top]
-        images = self.images[rows].select(*FROM_MANIFEST, "utm_zone", hemisphere()).to_dicts()
+        images = with_degrees(self.images[rows]).select(*FROM_MANIFEST).to_dicts()
         changed = self._changed_among(rows)
         apart = distances_m(self._positions, rows[:, None], self._positions, rows[None])
         matches = [
             Match(
                 rank + 1,
                 float(scores[rank]),
-                **_with_latitude(**image),
+                **image,
                 changed=image["path"] in changed,
                 distance_m=_finite(apart[0, rank]),
                 row=int(rows[rank]),
@@ -204,12 +208,3 @@ class Localizer:
 
 def _finite(distance: float) -> float | None:
     return float(distance) if np.isfinite(distance) else None
-
-
-def _with_latitude(utm_zone: int | None, hemisphere: str | None, **facts: Any) -> dict[str, Any]:
-    """Add latitude and longitude to an image whose name has only UTM coordinates."""
-    if facts["latitude"] is None and utm_zone is not None and hemisphere is not None:
-        with contextlib.suppress(ValueError):  # coordinates outside of UTM
-            place = utm.to_latlon(facts["utm_east"], facts["utm_north"], utm_zone, northern=hemisphere == "N")
-            facts["latitude"], facts["longitude"] = map(float, place)
-    return facts

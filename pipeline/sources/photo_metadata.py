@@ -53,6 +53,21 @@ def read_photo(photo: bytes | IO[bytes]) -> Fields:
     return fields
 
 
+def position_of(image: Image.Image) -> tuple[float, float] | None:
+    """Return the latitude and longitude of an opened photo in degrees; None without a usable position."""
+    try:
+        exif = image.getexif()
+        fields = _position(exif.get_ifd(GPS), read_xmp(image.info.get("xmp")))
+        fields |= _mapillary(exif.get(TAGS.ImageDescription))
+    except Exception:  # broken EXIF makes Pillow raise many kinds
+        return None
+    if not {"latitude", "longitude"} <= fields.keys():
+        return None
+    latitude, longitude = float(fields["latitude"]), float(fields["longitude"])
+    is_place = abs(latitude) <= 90 and abs(longitude) <= 180 and (latitude, longitude) != (0, 0)  # 0, 0: unknown
+    return (latitude, longitude) if is_place else None
+
+
 def read_xmp(packet: object) -> dict[str, str]:
     """Return the properties of an XMP packet, by names such as exif:GPSLatitude."""
     if not isinstance(packet, bytes):

@@ -1,83 +1,144 @@
-// Draws the map: squares of the database's images, matches as numbered arrows, and the circle of the estimate.
-const SVG = "http://www.w3.org/2000/svg";
-const LEVELS = 5; // of opacity
-const MARK = 3; // radius, in percent of the map's width
-const ARROW = "M-2.4 -2 L0 -6 L2.4 -2 Z"; // points to the north
-const ROUND = [1, 2, 5];
+// The map: density of the database, matches as numbered arrows, the estimate with its circle, the photo's own position.
+import { matchIcon, ownIcon, squaresOf } from "./drawings.js";
+import { degrees, metres } from "./words.js";
 
-function element(name, attributes, ...children) {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
+const L = window.L; // Leaflet
+export const IS_PHONE = L.Browser.mobile;
+const SAME_PLACE_M = 3; // matches as close are drawn side by side
+const DELAY_MS = 150; // after a movement
+const MIN_REACH_M = 60; // of the view of an estimate
+const MAX_ZOOM = { degrees: 20, metres: 4 };
+const MIN_ZOOM = { degrees: 1, metres: -12 };
 
-// Returns the largest of 1, 2, 5, 10, ... that is at most a length in metres.
-function roundBelow(length) {
-  const power = 10 ** Math.floor(Math.log10(length));
-  return power * ROUND.findLast((step) => step * power <= length);
-}
-
-function formatMetres(metres) {
-  return metres < 1000 ? `${metres} m` : `${metres / 1000} km`;
-}
-
-// Returns a square around the matches, or the whole extent.
-function boxOf(extent, matches, radius, zoomed) {
-  if (!zoomed || !matches.length) return extent;
-  const reach = Math.max(...matches.map((match) => Math.max(Math.abs(match.utm_east - matches[0].utm_east), Math.abs(match.utm_north - matches[0].utm_north))));
-  const half = 1.3 * Math.max(reach, 3 * (radius ?? 0), 50);
-  const { utm_east: east, utm_north: north } = matches[0];
-  return { west: east - half, east: east + half, south: north - half, north: north + half };
-}
-
-function density(extent, box, y, unit) {
-  const { square_m, squares } = extent;
-  const side = Math.max(square_m, 1.2 * unit); // stays visible where a square is a point
-  const margin = (side - square_m) / 2;
-  const most = Math.log(1 + Math.max(...squares.map((square) => square[2])));
-  const paths = Array.from({ length: LEVELS }, () => "");
-  for (const [east, north, images] of squares) {
-    if (east + side < box.west || east > box.east || north + side < box.south || north > box.north) continue;
-    const level = Math.min(LEVELS - 1, Math.floor((LEVELS * Math.log(1 + images)) / most));
-    paths[level] += `M${east - margin - box.west} ${y(north - margin + side)}h${side}v${side}h${-side}z`;
+// Draws the map of a database; `load` returns the squares within bounds, `onPick` is called with the index of a match.
+export class DatabaseMap {
+  constructor(element, overview, { tiles, radius, load, onPick }) {
+    Object.assign(this, { overview, radius, load, onPick, marks: [], asked: 0 });
+    this.isGlobe = overview.unit === "degrees";
+    this.still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const moves = { zoomAnimation: !this.still, fadeAnimation: !this.still, inertia: !this.still };
+    this.map = L.map(element, {
+      ...moves,
+      crs: this.isGlobe ? L.CRS.EPSG3857 : L.CRS.Simple,
+      maxZoom: MAX_ZOOM[overview.unit],
+      minZoom: MIN_ZOOM[overview.unit],
+      zoomSnap: tiles ? 1 : 0.5, // tiles are drawn for whole zooms
+      attributionControl: false,
+      dragging: !IS_PHONE, // one finger scrolls the page, two move the map
+    });
+    if (tiles && this.isGlobe) {
+      L.control.attribution({ prefix: false }).addTo(this.map);
+      L.tileLayer(tiles.url, {
+        attribution: tiles.attribution,
+        maxZoom: MAX_ZOOM.degrees,
+        maxNativeZoom: 19,
+        referrerPolicy: "strict-origin-when-cross-origin",
+      }).addTo(this.map);
+    }
+    L.control.scale({ imperial: false }).addTo(this.map);
+    this.renderer = L.canvas({ padding: 0.3 });
+    this.squares = squaresOf(overview, this.renderer).addTo(this.map);
+    this.found = L.layerGroup().addTo(this.map);
+    this.fit("database");
+    this.map.on("moveend", () => this.#refine());
+    element.setAttribute("role", "region");
+    this.resizes = new ResizeObserver(() => this.map.invalidateSize({ pan: false }));
+    this.resizes.observe(element);
   }
-  return paths.map((d, level) => element("path", { class: "squares", d, "fill-opacity": 0.25 + (0.6 * level) / LEVELS }));
-}
 
-function mark(match, x, y, unit) {
-  const made = element("g", { class: match.rank === 1 ? "mark best" : "mark", transform: `translate(${x} ${y}) scale(${unit})` });
-  if (match.heading !== null) {
-    made.append(element("path", { d: ARROW, transform: `rotate(${match.heading})` }));
+  remove() {
+    this.asked += 1; // answers that are on the way are dropped
+    clearTimeout(this.timer);
+    this.resizes.disconnect();
+    this.map.remove();
   }
-  made.append(element("circle", { r: MARK }), element("text", { y: 1.3, "font-size": 4 }, `${match.rank}`));
-  return made;
-}
 
-// Returns the map as SVG. Matches of other UTM zones are left out: their metres are not comparable.
-export function drawMap(extent, matches, radius, zoomed) {
-  const shown = matches.filter((match) => match.zone === extent.zone);
-  const box = boxOf(extent, shown, radius, zoomed);
-  const [width, height] = [box.east - box.west, box.north - box.south];
-  const unit = width / 100;
-  const y = (north) => box.north - north;
-  const images = extent.squares.reduce((sum, square) => sum + square[2], 0);
-  const label = shown.length
-    ? `Map with ${shown.length} matches as numbered arrows in the direction of view`
-    : `Map of ${images.toLocaleString("en")} database images`;
-  const map = element("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
-  map.append(...density(extent, box, y, unit), element("rect", { class: "frame", width, height, "stroke-width": unit / 4 }));
-  if (shown.length && radius && shown[0].rank === 1) {
-    const [best] = shown;
-    map.append(element("circle", { class: "circle", cx: best.utm_east - box.west, cy: y(best.utm_north), r: radius }));
+  // Shows the matches of a result; those that have no place on this map are left out.
+  show({ matches, exif_position: own }, hasEstimate) {
+    this.found.clearLayers();
+    this.marks = [];
+    matches.forEach((match, index) => this.marks.push(this.#addMark(match, index)));
+    const [best] = matches;
+    this.estimate = best && hasEstimate ? this.#place(best) : null;
+    if (this.estimate && this.radius) {
+      L.circle(this.estimate, { radius: this.radius, className: "circle", interactive: false }).addTo(this.found);
+    }
+    if (own && this.isGlobe) this.#addOwn(own, best ? this.#place(best) : null);
+    this.fit("estimate");
   }
-  for (const match of shown.toReversed()) {
-    map.append(mark(match, match.utm_east - box.west, y(match.utm_north), unit));
+
+  // Moves the view to the estimate, to all matches, or to the database.
+  fit(view) {
+    this.map.invalidateSize({ pan: false }); // the page may have made room for a result
+    const [west, south, east, north] = this.overview.bounds;
+    const database = L.latLngBounds([south, west], [north, east]);
+    const places = this.marks.filter(Boolean).map((mark) => mark.getLatLng());
+    const centre = this.estimate ?? places[0];
+    const bounds =
+      view === "database" || !places.length
+        ? database
+        : view === "matches"
+          ? L.latLngBounds(places)
+          : this.#around(centre);
+    this.map.fitBounds(bounds, {
+      padding: [28, 28],
+      maxZoom: MAX_ZOOM[this.overview.unit] - 1,
+      animate: !this.still && this.map._loaded,
+    });
   }
-  const length = roundBelow(width / 4);
-  const scale = element("g", { class: "scale", transform: `translate(${3 * unit} ${height - 3 * unit})` });
-  scale.append(element("path", { d: `M0 ${-unit}V0H${length}V${-unit}` }));
-  scale.append(element("text", { y: -2 * unit, "font-size": 4 * unit }, formatMetres(length)));
-  map.append(scale);
-  return map;
+
+  // Marks a match whose picture has the pointer or the focus.
+  highlight(index, isOn) {
+    this.marks[index]?.getElement()?.classList.toggle("strong", isOn);
+  }
+
+  #around(centre) {
+    const reach = Math.max(4 * (this.radius ?? 0), MIN_REACH_M);
+    if (this.isGlobe) return centre.toBounds(2 * reach);
+    return L.latLngBounds([centre.lat - reach, centre.lng - reach], [centre.lat + reach, centre.lng + reach]);
+  }
+
+  // Returns the place of a match on this map, or null.
+  #place({ latitude, longitude, utm_north, utm_east, zone }) {
+    if (!this.isGlobe) return zone === this.overview.zone ? L.latLng(utm_north, utm_east) : null;
+    if (latitude === null || latitude === undefined) return null;
+    const middle = (this.overview.bounds[0] + this.overview.bounds[2]) / 2;
+    return L.latLng(latitude, longitude + 360 * Math.round((middle - longitude) / 360)); // maps may cross 180 degrees
+  }
+
+  #addMark(match, index) {
+    const place = this.#place(match);
+    if (!place) return null;
+    const neighbours = this.marks.filter((mark) => mark && this.map.distance(mark.getLatLng(), place) < SAME_PLACE_M);
+    const mark = L.marker(place, { icon: matchIcon(match, neighbours.length), zIndexOffset: -100 * match.rank });
+    mark.on("click", () => this.onPick(index)).addTo(this.found);
+    const element = mark.getElement();
+    const heading = match.heading === null ? "" : `, heading ${Math.round(match.heading)}°`;
+    element.setAttribute("aria-label", `Match ${match.rank}${heading}`);
+    element.addEventListener("keydown", (event) => event.key === "Enter" && this.onPick(index));
+    return mark;
+  }
+
+  #addOwn(own, best) {
+    const place = this.#place(own);
+    const label = `The photo's own position (EXIF)${own.distance_m === null ? "" : `, ${metres(own.distance_m)} from match 1`}`;
+    if (best) L.polyline([place, best], { className: "apart", interactive: false }).addTo(this.found);
+    const mark = L.marker(place, { icon: ownIcon(), keyboard: false });
+    mark.bindTooltip(`${label}: ${degrees(own)}`).addTo(this.found);
+    mark.getElement().setAttribute("role", "img");
+    mark.getElement().setAttribute("aria-label", label);
+  }
+
+  #refine() {
+    clearTimeout(this.timer);
+    const asked = (this.asked += 1);
+    this.timer = setTimeout(async () => {
+      const bounds = this.map.getBounds().pad(0.25);
+      const view = [bounds.getWest(), bounds.getSouth(), bounds.getEast(), bounds.getNorth()];
+      const found = await this.load(view).catch(() => null); // the last squares stay
+      if (!found || asked !== this.asked) return;
+      this.squares.remove();
+      this.squares = squaresOf(found, this.renderer).addTo(this.map);
+    }, DELAY_MS);
+  }
 }

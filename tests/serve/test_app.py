@@ -16,7 +16,7 @@ from PIL import Image
 
 from evaluation.localization.localize import Localizer
 from tests.evaluation.conftest import COLOURS, pattern
-from tests.serve.conftest import Client, encoded, photo_of
+from tests.serve.conftest import Answer, Client, encoded, photo_of
 
 written: list[str] = []
 is_watched = False
@@ -68,7 +68,7 @@ def test_geojson_has_a_feature_per_match_and_the_errors(client: Client) -> None:
     points = [feature["geometry"]["coordinates"] for feature in answer.json["features"]]
     assert points[0] == [-123.0, 36.14]
     assert len(points) == 2
-    assert answer.json["features"][0]["properties"]["picture"] == "api/images/0"
+    assert re.fullmatch(r"api/images/[0-9a-f]{16}/0", answer.json["features"][0]["properties"]["picture"])
     assert answer.json["errors"] == [{"photo": "b.png", "error": "The photo is empty (0 bytes)"}]
 
 
@@ -121,7 +121,7 @@ def test_a_request_writes_nothing_to_the_disk(client: Client) -> None:
         tempfile.TemporaryFile().close()
         assert files, "the watch works"
         files.clear()
-        assert client.send_form(parts).status == 200
+        assert client.send_form(parts, "?keep=true").status == 200
         assert files == []
 
 
@@ -129,8 +129,20 @@ def test_answers_have_no_paths(client: Client, city: Path) -> None:
     answers = [
         client.send_form([("a.png", photo_of("red")), ("b.png", b"<html>")]),
         client.send(photo_of("red"), query="?format=geojson"),
-        *map(client.get, ("/api/database", "/api/map", "/api/images/0", "/metrics", "/healthz", "/openapi.json")),
-        *map(client.get, ("/nowhere", "/api/images/99", "/page/", "/page/../app.py", "/page/__init__.py", "/")),
+        *map(client.get, ("/api/database", "/api/map", client.picture(0), "/metrics", "/healthz", "/openapi.json")),
+        *map(
+            client.get,
+            (
+                "/nowhere",
+                client.picture(99),
+                "/api/images/0/0",
+                "/api/results/0",
+                "/page/",
+                "/page/../app.py",
+                "/page/__init__.py",
+                "/",
+            ),
+        ),
     ]
     for answer in answers:
         text = answer.content.decode("latin-1") + json.dumps(dict(answer.headers))
@@ -139,13 +151,14 @@ def test_answers_have_no_paths(client: Client, city: Path) -> None:
 
 
 def test_database_images_are_reduced_and_known_by_number(client: Client, city: Path) -> None:
-    answer = client.get("/api/images/1?side=32")
+    answer = client.get(f"{client.picture(1)}?side=32")
     assert answer.headers["content-type"] == "image/webp"
     (city / "received.webp").write_bytes(answer.content)
     with Image.open(city / "received.webp") as image:
         assert image.size == (32, 24)
         assert image.getpixel((30, 20)) == pytest.approx(COLOURS["green"], abs=12)
-    for path in ("/api/images/4", "/api/images/-1", "/api/images/1?side=5000", "/api/images/red.png"):
+    wrong = ("4", "-1", "1?side=5000", "red.png")
+    for path in (*map(client.picture, wrong), "/api/images/1", "/api/images/0123456789abcdef/1"):
         refused = client.get(path)
         assert refused.status in (400, 404)
         assert set(refused.json) == {"error"}
@@ -157,8 +170,17 @@ def test_the_database_is_described(client: Client) -> None:
     assert facts["bounds"] == [-123.0, 36.14, -122.97, 36.14]
     drawn = client.get("/api/map").json
     assert sum(square[2] for square in drawn["squares"]) == 4
-    assert drawn["west"] < 500_000 < 503_000 < drawn["east"]
-    assert drawn["zone"] == "10N"
+    assert (drawn["unit"], drawn["bounds"]) == ("degrees", facts["bounds"])
+
+
+def test_the_map_has_the_squares_of_a_view(client: Client) -> None:
+    def get(*bounds: float | str) -> Answer:
+        return client.get("/api/map?" + "&".join(f"bounds={bound}" for bound in bounds))
+
+    assert [square[2] for square in get(-122.995, 36.13, -122.975, 36.15).json["squares"]] == [1, 1]
+    for wrong in ((1, 2, 3), (2, 0, 1, 1), ("nan", 0, 1, 1), ("a", 0, 1, 1)):
+        refused = get(*wrong)
+        assert (refused.status, set(refused.json)) == (400, {"error"}), wrong
 
 
 def test_metrics_count_requests_and_photos(client: Client) -> None:
@@ -176,6 +198,6 @@ def test_metrics_count_requests_and_photos(client: Client) -> None:
 
 def test_the_api_is_described_without_pages_of_other_hosts(client: Client) -> None:
     described = client.get("/openapi.json").json
-    assert {"/api/localize", "/api/database", "/api/images/{number}", "/healthz"} <= set(described["paths"])
+    assert {"/api/localize", "/api/database", "/api/images/{digest}/{number}", "/healthz"} <= set(described["paths"])
     assert client.get("/docs").status == client.get("/redoc").status == 404
     assert client.get("/healthz").json == {"status": "ok"}

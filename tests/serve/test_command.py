@@ -1,6 +1,8 @@
 """`cosplace serve` as a process: its messages, and how it ends."""
 
+import os
 import re
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,12 +26,15 @@ def wait_for(file: Path, pattern: str) -> str:
 
 
 @pytest.mark.slow
-def test_sigterm_finishes_running_requests(city: Path, tmp_path: Path) -> None:
+def test_sighup_reloads_and_sigterm_finishes_running_requests(city: Path, tmp_path: Path) -> None:
     (evaluation,) = (city / "artifacts" / "evaluation").iterdir()
     words = ["--model", str(city / "artifacts" / "training" / "city-train"), "--database", str(evaluation)]
     process = fork(tmp_path, as_main, "cosplace", "serve", *words, "--port", "0", "--device", "cpu")
     client = Client(int(wait_for(tmp_path / "stdout", r"Open http://127\.0\.0\.1:(\d+) \(Ctrl-C stops\)")))
     assert client.get("/api/database").json["model"] == "SqueezeNet1_1-8"
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGHUP)
+    wait_for(tmp_path / "stderr", r"(reloaded: database, 4 images)")
     with ThreadPoolExecutor(1) as threads:
         large = photo_of("red", (4000, 3000), "JPEG")
         running = threads.submit(client.send_form, [(str(number), large) for number in range(8)])
@@ -48,6 +53,8 @@ def test_sigterm_finishes_running_requests(city: Path, tmp_path: Path) -> None:
         (["--model", "nowhere", "--database", "x", "--port", "0"], "nowhere: no such file or folder, and no official"),
         (["--model", "x", "--database", "x", "--host", "0.0.0.0"], "--host 0.0.0.0: other machines can reach it."),
         (["--model", "x"], "the following arguments are required: --database"),
+        (["--model", "x", "--database", "a", "--database", "b=c"], "--database a: several databases need names."),
+        (["--model", "x", "--database", "a", "--watch"], "--watch: neither the model nor a database is an artifact or"),
     ],
 )
 def test_mistakes_are_one_line(words: list[str], message: str) -> None:

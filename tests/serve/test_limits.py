@@ -4,7 +4,6 @@ import io
 import socket
 import struct
 import threading
-import time
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ import pytest
 from PIL import Image
 
 from evaluation.localization.localize import Localizer
-from tests.serve.conftest import Answer, Client, Parts, encoded, form_of, photo_of, running
+from tests.serve.conftest import Client, Parts, encoded, form_of, photo_of, running, wait_until
 
 
 def png_of_size(width: int, height: int) -> bytes:
@@ -64,7 +63,10 @@ def test_hostile_photos_get_a_reason(client: Client, photo: bytes, message: str)
         (form_of([("a", b"b")]), "multipart/form-data", 400, "without a boundary"),
         (form_of([("a", b"b")]), "multipart/form-data; boundary=other", 400, "its last boundary is missing"),
         (form_of([("a", b"b")] * 5), "multipart/form-data; boundary=border", 413, "5 photos in a request, but 4 are"),
-        (b"a" * 4_010_000, "image/jpeg", 413, "4,010,000 bytes, but 4,008,000 are allowed: 4 photos of 1 MB"),
+        (b"a" * 4_010_000, "multipart/form-data; boundary=x", 413, "4,010,000 bytes, but 4,008,000 are allowed: 4 ph"),
+        (b"a" * 1_010_000, "image/jpeg", 413, "1,010,000 bytes, but 1,002,000 are allowed: a photo of 1 MB"),
+        (b"--x" + b"\r\n--x" * 200 + b"--", "multipart/form-data; boundary=x", 413, "has more than 104 parts"),
+        (b"--x" + b"\r\na: b" * 999 + b"\r\n--x--", "multipart/form-data; boundary=x", 400, "headers of more than 2,0"),
     ],
 )
 def test_wrong_requests_get_a_reason(client: Client, content: bytes, kind: str, status: int, message: str) -> None:
@@ -142,29 +144,30 @@ def test_a_full_queue_answers_429(localizer: Localizer, monkeypatch: pytest.Monk
 
 def test_bytes_in_memory_are_bounded(localizer: Localizer) -> None:
     with running(localizer, photos=1, megabytes=1) as client:
-        connections = [start_request(client, 1_000_000) for _ in range(32)]
-        answers: list[Answer] = []
-        for _ in range(100):
-            answers.append(client.send(photo_of("red")))
-            if answers[-1].status == 429:
-                break
-            time.sleep(0.05)
-        assert answers[-1].status == 429
+        connections = [start_request(client, 1_000_000, 999_999) for _ in range(40)]
+        wait_until(lambda: client.service.held_bytes.taken > 30_900_000)
+        assert client.service.held_bytes.taken <= 32_000_000
+        assert client.send(photo_of("red") + bytes(1_001_000)).status == 429
         for connection in connections:
             connection.close()
-        for _ in range(100):
-            answers.append(client.send(photo_of("red")))
-            if answers[-1].status == 200:
-                break
-            time.sleep(0.05)
-        assert answers[-1].status == 200
+        wait_until(lambda: client.service.held_bytes.taken == 0)
+        assert client.send(photo_of("red")).status == 200
 
 
-def start_request(client: Client, length: int) -> socket.socket:
-    """Send the head of a request and one byte of its body."""
+def test_a_stated_length_takes_no_room(localizer: Localizer) -> None:
+    with running(localizer, photos=1, megabytes=1) as client:
+        connections = [start_request(client, 1_000_000) for _ in range(40)]
+        wait_until(lambda: client.service.held_bytes.taken == 40)
+        assert client.send(photo_of("red")).status == 200
+        for connection in connections:
+            connection.close()
+
+
+def start_request(client: Client, length: int, sent: int = 1) -> socket.socket:
+    """Send the head of a request and some bytes of its body."""
     connection = socket.create_connection(("127.0.0.1", client.port), 20)
     head = f"POST /api/localize HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: {length}"
-    connection.sendall(f"{head}\r\n\r\na".encode())
+    connection.sendall(f"{head}\r\n\r\n".encode() + bytes(sent))
     return connection
 
 
@@ -179,6 +182,21 @@ def test_slow_clients_are_cut_off(localizer: Localizer, monkeypatch: pytest.Monk
         with socket.create_connection(("127.0.0.1", client.port), 20) as silent:
             silent.sendall(b"POST /api")
             assert silent.recv(4096) == b"", "closed"
+
+
+def test_senders_that_leave_and_a_stop_leave_no_traceback(
+    localizer: Localizer, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve.run_server.GRACE_S", 1)
+    with running(localizer) as client:
+        start_request(client, 1000).close()
+        stuck = start_request(client, 1000)
+        wait_until(lambda: client.service.held_bytes.taken == 1)
+    with stuck:
+        answer = b"".join(iter(lambda: stuck.recv(4096), b""))
+    assert b" 503 " in answer.splitlines()[0]
+    assert b"The server was stopped before" in answer
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_work_beyond_the_time_answers_503(localizer: Localizer, monkeypatch: pytest.MonkeyPatch) -> None:

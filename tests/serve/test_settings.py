@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from data_manifest.errors import UserError
-from serve.settings import TOKEN_VARIABLE, Limits, ServerSettings, add_server, listen
+from serve.settings import TOKEN_VARIABLE, Limits, ServerSettings, Tiles, add_server, listen
 from tests.serve.conftest import PACKAGES, TOKEN
 
 for package in PACKAGES:
@@ -47,6 +47,44 @@ def test_other_machines_need_a_token(host: str, monkeypatch: pytest.MonkeyPatch)
 def test_weak_tokens_are_errors(token: str) -> None:
     with pytest.raises(UserError, match="--token: must be at least 16 characters of ASCII"):
         settings("--token", token)
+
+
+TILES = "https://tiles.example:8443/{z}/{x}/{y}.png?key=a-b"
+
+
+def test_tiles_have_an_origin_and_an_attribution() -> None:
+    tiles = settings("--tiles", TILES, "--tiles-attribution", "© someone").tiles
+    assert tiles == Tiles(TILES, "© someone")
+    assert tiles is not None
+    assert tiles.origin == "https://tiles.example:8443"
+    assert settings("--tiles", "http://127.0.0.1:8080/{z}/{x}/{y}").tiles == Tiles("http://127.0.0.1:8080/{z}/{x}/{y}")
+    assert settings().tiles is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://tiles.example/{z}/{x}.png",
+        "https://tiles.example/{z}/{x}/{y}/{y}.png",
+        "https://{s}.tiles.example/{z}/{x}/{y}.png",
+        "https://tiles.example/{z}/{x}/{y}.png{r}",
+        "https://tiles.example; script-src *//{z}/{x}/{y}.png",
+        "https://user:secret@tiles.example/{z}/{x}/{y}.png",
+        "tiles/{z}/{x}/{y}.png",
+        "javascript:alert(1)//{z}/{x}/{y}",
+        "https://tiles.example/{z}/{x}/{y}.png\nX: y",
+    ],
+)
+def test_wrong_tiles_are_errors(url: str) -> None:
+    with pytest.raises(UserError, match=r"(?s)--tiles .*must be an address with \{z\}, \{x\} and \{y\}, as in https:"):
+        settings("--tiles", url)
+
+
+def test_tiles_of_other_machines_need_https_and_an_attribution_needs_tiles() -> None:
+    with pytest.raises(UserError, match="must begin with https://, unless the tile server is on this machine"):
+        settings("--tiles", TILES.replace("https", "http"))
+    with pytest.raises(UserError, match="--tiles-attribution me: no effect without --tiles"):
+        settings("--tiles-attribution", "me")
 
 
 def test_wrong_ports_are_errors() -> None:

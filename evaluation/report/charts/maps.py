@@ -82,9 +82,9 @@ def in_frame(images: pl.LazyFrame, zone: int | None, half: str | None) -> pl.Laz
     return images.filter(pl.col("utm_zone").eq_missing(zone), hemisphere().eq_missing(pl.lit(half, pl.String)))
 
 
-def square_side(extent: Extent) -> float:
-    """Return the side of the squares in which images are counted: a round number of metres."""
-    return next(float(number) for number in ROUND_NUMBERS if number * MAX_SQUARES >= extent.side)
+def square_side(length: float) -> float:
+    """Return a round side in metres for the squares on a map of this length."""
+    return next(float(number) for number in ROUND_NUMBERS if number * MAX_SQUARES >= length)
 
 
 def count_squares(images: pl.LazyFrame, extent: Extent, side: float) -> pl.DataFrame:

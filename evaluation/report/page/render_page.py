@@ -26,7 +26,16 @@ def render_page(head: Head, sections: Sequence[Section]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style, script = (Markup((TEMPLATES / name).read_text("utf-8")) for name in ("page.css", "page.js"))
+    style, script = (Markup(_read(name)) for name in ("page.css", "page.js"))
     return environment.get_template("page.html").render(
-        head=head, sections=sections, style=Markup(as_css()) + style, script=script, raw=Markup
+        head=head, sections=sections, style=Markup(base_style()) + style, script=script, raw=Markup
     )
+
+
+def base_style() -> str:
+    """Return the style that the report shares with the page of the server, as CSS."""
+    return as_css() + _read("base.css")
+
+
+def _read(name: str) -> str:
+    return (TEMPLATES / name).read_text("utf-8")

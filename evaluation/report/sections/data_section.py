@@ -71,7 +71,7 @@ def _table_of_rejects(part: str, manifest: Artifact) -> Table:
 def plot_map(images: pl.LazyFrame, name: str) -> Plot:
     """Return the map of the density of images."""
     extent = Extent.of(images)
-    side = square_side(extent)
+    side = square_side(extent.side)
     squares = count_squares(images, extent, side)
     figure, axes = new_map(extent)
     draw_density(axes, squares, side)

@@ -56,7 +56,7 @@ def plot_queries(result: SetResult, located: pl.DataFrame, anchors: Mapping[str,
         return None
     database = scan_table(result.test_set.database.manifest.folder, "manifest")
     extent = Extent.of(located.lazy())
-    side = square_side(extent)
+    side = square_side(extent.side)
     figure, axes = new_map(extent)
     draw_density(axes, count_squares(database, extent, side), side, "unknown", strength=0.45, has_key=False)
     _draw_places(axes, located, anchors, extent.side)

@@ -1,67 +1,23 @@
 """The report in headless Chromium, opened from the disk."""
 
-import importlib.util
-import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.chromium import NEEDS_CHROMIUM, ask, look, requested, visit
+from tests.chromium import browser as browser
 from tests.evaluation.report.conftest import COMMAND
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.skipif(
-        not (CHROMIUM and DRIVER), reason="no chromium and chromedriver: apt-get install chromium-driver"
-    ),
-    pytest.mark.skipif(
-        importlib.util.find_spec("selenium") is None, reason="selenium is not installed: see the extra dev"
-    ),
-]
-QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Chrome"]:
-    from selenium.webdriver import Chrome, ChromeOptions, ChromeService
-
-    options = ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    folder = tmp_path_factory.mktemp("chromium")
-    for argument in (*QUIET, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = Chrome(options=options, service=ChromeService(str(DRIVER)))
-    yield browser
-    browser.quit()
+pytestmark = NEEDS_CHROMIUM
 
 
 @pytest.fixture
 def opened(browser: "Chrome", report: Path) -> "Chrome":
-    look(browser, width=1200)
-    browser.get("about:blank")  # the start page makes requests of its own
-    for log in ("browser", "performance"):
-        browser.get_log(log)  # type: ignore[no-untyped-call]
-    browser.get((report / "report.html").as_uri())
-    return browser
-
-
-def look(browser: "Chrome", width: int, scheme: str = "light") -> None:
-    """Set the width of the window in pixels and the colour scheme of the system."""
-    metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    still = {"name": "prefers-reduced-motion", "value": "reduce"}
-    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}, still]}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
-
-
-def ask(browser: "Chrome", expression: str) -> Any:
-    return browser.execute_script(f"return {expression}")
+    return visit(browser, (report / "report.html").as_uri())
 
 
 def states(browser: "Chrome") -> list[str]:
@@ -71,8 +27,7 @@ def states(browser: "Chrome") -> list[str]:
 def test_page_opens_without_errors_and_network_requests(opened: "Chrome") -> None:
     assert opened.title == "ResNet18-32 on town, test queries v1 · CosPlace report"
     assert opened.get_log("browser") == []  # type: ignore[no-untyped-call]
-    events = [json.loads(entry["message"])["message"] for entry in opened.get_log("performance")]  # type: ignore[no-untyped-call]
-    asked = [each["params"]["request"]["url"] for each in events if each["method"] == "Network.requestWillBeSent"]
+    asked = requested(opened)
     assert [url for url in asked if url.startswith("file:")]
     assert all(url.startswith(("file:", "data:")) for url in asked), asked
 

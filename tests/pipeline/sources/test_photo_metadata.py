@@ -3,10 +3,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
 from pipeline.manifest.build_manifest import build_manifest
+from pipeline.sources import photo_metadata
 from pipeline.sources.make_source import make_source
 from pipeline.sources.photo_metadata import read_photo
 from pipeline.sources.settings import SourceSettings
@@ -42,7 +44,10 @@ def outcome(make_photo: MakePhoto, folder: Path, strict: bool = True, **photo: A
 
 def position_of(photo: Path) -> tuple[float, float]:
     fields = read_photo(bytes(photo))
-    return float(fields["latitude"]), float(fields["longitude"])
+    place = float(fields["latitude"]), float(fields["longitude"])
+    with Image.open(photo) as image:
+        assert photo_metadata.position_of(image) == place
+    return place
 
 
 UNCLEAR: list[tuple[Mapping[int, Any], str]] = [
@@ -73,6 +78,8 @@ def test_an_unclear_position_is_explained(
     make_photo: MakePhoto, tmp_path: Path, gps: Mapping[int, Any], why: str
 ) -> None:
     fields = read_photo(bytes(make_photo(tmp_path / "x.jpg", gps)))
+    with Image.open(tmp_path / "x.jpg") as image:
+        assert photo_metadata.position_of(image) is None
     assert "latitude" not in fields
     assert fields["unclear"].endswith(why)
 

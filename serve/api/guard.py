@@ -8,22 +8,14 @@ from typing import Any
 
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve.settings import is_local
+from serve.settings import Tiles, is_local
 
-CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-HEADERS = {
-    "content-security-policy": CSP,
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-resource-policy": "same-origin",
-}
-OPEN = ("/", "/healthz")  # paths that need no token; also those below PAGE
-PAGE = "/page/"
+OPEN = ("/", "/healthz")  # paths that need no token; also those below PAGE and LINK
+PAGE, LINK = "/page/", "/result/"  # a link opens the page
+STOPPED = {"error": "The server was stopped before the photos were localized. Try again"}
 DRAIN_S = 2.0  # to read the rest of a refused request: a closed connection would hide the answer from its sender
 
 
@@ -34,23 +26,28 @@ class Guard:
         app: The application behind it.
         token: What requests must carry; None lets all in that name this machine as their host.
         count: Called with the status of each answer.
+        tiles: The tile server from which the page may load images.
     """
 
-    def __init__(self, app: ASGIApp, token: str | None, count: Callable[[int], None]) -> None:
-        self._app, self._token, self._count = app, token, count
+    def __init__(
+        self, app: ASGIApp, token: str | None, count: Callable[[int], None], tiles: Tiles | None = None
+    ) -> None:
+        self._app, self._token, self._count, self._headers = app, token, count, headers_with(tiles)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = _Body(scope, receive)
+        body, is_answered = _Body(scope, receive), False
 
         async def send_guarded(message: Message) -> None:
+            nonlocal is_answered
             if message["type"] == "http.response.start":
+                is_answered = True
                 self._count(message["status"])
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in self._headers.items():
                     headers.setdefault(name, value)
                 headers.setdefault("cache-control", "no-store")
                 if not body.is_read:
@@ -59,7 +56,11 @@ class Guard:
             await send(message)
 
         refusal = self._refusal(scope["path"], Headers(scope=scope))
-        await (refusal or self._app)(scope, body.receive, send_guarded)
+        try:
+            await (refusal or self._app)(scope, body.receive, send_guarded)
+        except (ClientDisconnect, asyncio.CancelledError):  # the sender has left, or the server stops
+            if not is_answered:
+                await JSONResponse(STOPPED, 503)(scope, body.receive, send)
 
     def _refusal(self, path: str, headers: Headers) -> JSONResponse | None:
         """Return the answer to a request that is not let in, else None."""
@@ -68,13 +69,28 @@ class Guard:
             if is_local(host if host.endswith("]") else host.rsplit(":", 1)[0]):  # without the port
                 return None  # other names may be those of a web page that resolves to this machine
             return JSONResponse({"error": "Open the server by its address on this machine, such as 127.0.0.1"}, 403)
-        if path in OPEN or path.startswith(PAGE):
+        if path in OPEN or path.startswith((PAGE, LINK)):
             return None
         given = headers.get("authorization", "").encode("latin-1")
         if hmac.compare_digest(given, f"Bearer {self._token}".encode()):
             return None
         text = "Send the token of the server in the header Authorization: Bearer TOKEN"
         return JSONResponse({"error": text}, 401, {"www-authenticate": "Bearer"})
+
+
+def headers_with(tiles: Tiles | None) -> dict[str, str]:
+    """Return the headers of all answers; with tiles, the page may load images from their server."""
+    images = f"'self' blob: data: {tiles.origin}" if tiles else "'self' blob: data:"
+    policy = (
+        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src {images}; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return {
+        "content-security-policy": policy,
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "strict-origin" if tiles else "no-referrer",  # OpenStreetMap requires the origin
+        "cross-origin-resource-policy": "same-origin",
+    }
 
 
 class _Body:

@@ -1,0 +1,24 @@
+"""The database that a request names."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import HTTPException, Query
+
+from serve.databases.databases import Databases
+from serve.databases.served import Served
+
+
+def database_of(databases: Databases) -> Callable[..., Awaitable[Served]]:
+    """Return the dependency of FastAPI that reads `?database=NAME`."""
+
+    async def chosen(
+        database: Annotated[str | None, Query(description="name of the database; by default the first")] = None,
+    ) -> Served:
+        try:
+            return databases.get(database)
+        except KeyError:
+            known = ", ".join(databases.names)
+            raise HTTPException(404, f"database: there is no {database}, but {known}") from None
+
+    return chosen

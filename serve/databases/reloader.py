@@ -1,0 +1,107 @@
+"""Load databases again while the old ones serve: when asked to, and when they have moved."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
+
+from data_manifest.errors import UserError, first_line
+from serve.databases.databases import Databases
+from serve.databases.served import Served
+
+WATCH_S = 5.0  # between checks whether a database has moved
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Reloader:
+    """Loads databases again and swaps them in. If that fails, the old ones stay.
+
+    Args:
+        databases: Those that are served.
+        load: Returns the databases of today; given those that are served, so that unchanged ones are reused.
+        has_moved: Returns whether `load` would give others than when it last began; None does not watch.
+        seconds: Between two calls of `has_moved`.
+    """
+
+    def __init__(
+        self,
+        databases: Databases,
+        load: Callable[[Sequence[Served]], list[Served]],
+        has_moved: Callable[[], bool] | None = None,
+        seconds: float = WATCH_S,
+    ) -> None:
+        self._databases, self._load, self._has_moved, self._seconds = databases, load, has_moved, seconds
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._asked = asyncio.Event()
+
+    def ask(self) -> None:
+        """Load the databases again; may be called by a signal handler or another thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._asked.set)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Reload on demand while a context lasts."""
+        self._loop = asyncio.get_running_loop()
+        task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            self._loop = None
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _run(self) -> None:
+        while True:
+            await self._due()
+            logger.info("reloading")
+            try:
+                served = await _on_daemon_thread(lambda: self._load(self._databases.served))
+            except Exception as error:
+                reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
+                logger.error("not reloaded, the old databases stay: %s", " ".join(reason.split()))
+                continue
+            self._databases.replace(served)
+            logger.info("reloaded: %s", ", ".join(f"{each.name}, {len(each.pictures):,} images" for each in served))
+
+    async def _due(self) -> None:
+        """Return when the databases are to be loaded again."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if self._has_moved is None else self._seconds):
+                    await self._asked.wait()
+            if self._asked.is_set():
+                self._asked.clear()
+                return
+            if self._has_moved is not None and await _on_daemon_thread(self._has_moved):
+                return
+
+
+async def _on_daemon_thread(run: Callable[[], T]) -> T:
+    """Return the result of a function, on a thread that does not keep a stopped server alive."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def finish(result: T | None, error: Exception | None) -> None:
+        if future.done():  # cancelled
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)  # type: ignore[arg-type]
+
+    def work() -> None:
+        result, failure = None, None
+        try:
+            result = run()
+        except Exception as error:
+            failure = error
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(finish, result, failure)
+
+    threading.Thread(target=work, name="reload", daemon=True).start()
+    return await future

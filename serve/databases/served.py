@@ -1,0 +1,63 @@
+"""A database that is served: its localizer, and what the page shows of it."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import polars as pl
+
+from data_manifest.images.images_folder import ImagesFolder
+from data_manifest.progress import working
+from data_manifest.store.recipe import digest_of
+from evaluation.localization.find_database import Database
+from evaluation.localization.localize import Localizer
+from serve.database_facts import facts_of
+from serve.databases.database_map import DatabaseMap
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """The images of a database by number. They stay when the database is replaced, so that older answers show them."""
+
+    digest: str  # of the database, in the addresses of the images
+    folder: ImagesFolder
+    paths: pl.Series
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def path(self, number: int) -> ImagesFolder:
+        """Return the path or URL of an image."""
+        return self.folder / str(self.paths[number])
+
+
+@dataclass(frozen=True, eq=False)
+class Served:
+    """A database under the name that requests give."""
+
+    name: str
+    localizer: Localizer
+    pictures: Pictures
+    facts: dict[str, Any]
+    map: DatabaseMap
+    overview: dict[str, Any]  # the map of all images
+
+    @classmethod
+    def of(cls, name: str, model_name: str, localizer: Localizer) -> Self:
+        """Return the database of a localizer, with its facts and its map."""
+        database, images = localizer.database, localizer.images
+        pictures = Pictures(digest_of_database(database), database.images.images_folder, images["path"])
+        with working("drawing the map of the database"):
+            drawn = DatabaseMap.of(images)
+            overview = drawn.squares()
+        return cls(name, localizer, pictures, facts_of(localizer, model_name), drawn, overview)
+
+    @property
+    def digest(self) -> str:
+        """The digest of all that an answer depends on."""
+        return self.pictures.digest
+
+
+def digest_of_database(database: Database) -> str:
+    """Return a digest of a database's descriptors, and thus of model and images, of its index and its calibration."""
+    folders = (database.descriptors, database.index, database.evaluation)
+    return digest_of([*(folder and folder.name for folder in folders), str(database.images.images_folder)])

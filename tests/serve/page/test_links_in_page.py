@@ -1,0 +1,84 @@
+"""Several databases, and links to results."""
+
+import copy
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from evaluation.localization.localize import Localizer
+from tests.chromium import ask
+from tests.serve.conftest import Client
+from tests.serve.page.conftest import open_page, opened_with, texts, upload, wait
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+
+COPIED = "navigator.clipboard.writeText = async (text) => { window.copied = text; };"
+
+
+def choose(browser: "Chrome", database: str) -> None:
+    from selenium.webdriver.support.select import Select
+
+    Select(browser.find_element("id", "database")).select_by_value(database)
+
+
+@pytest.fixture(scope="module")
+def cities(localizer: Localizer) -> dict[str, Localizer]:
+    """Two databases: the second one is 1 degree farther north."""
+    other = copy.copy(localizer)
+    other.images = localizer.images.with_columns(pl.col("latitude") + 1)
+    return {"south": localizer, "north": other}
+
+
+def copy_link(browser: "Chrome") -> str:
+    browser.execute_script(COPIED)
+    browser.find_element("css selector", ".link").click()
+    wait(browser, "document.querySelector('.link').textContent === 'Copied'")
+    return str(ask(browser, "window.copied"))
+
+
+def test_the_chosen_database_localizes_the_photos_again(
+    browser: "Chrome", cities: dict[str, Localizer], photos: list[str]
+) -> None:
+    with opened_with(browser, cities):
+        upload(browser, photos[:2])
+        browser.find_element("css selector", ".pick").click()
+        assert "36.140000" in texts(browser, ".estimate")[0]
+        choose(browser, "north")
+        wait(browser, "document.querySelector('.estimate')?.textContent.includes('37.140000')")
+        wait(browser, "status === '2 of 2 photos done.'")
+        choose(browser, "south")
+        wait(browser, "document.querySelector('.estimate')?.textContent.includes('36.140000')")
+        assert texts(browser, "#result h2") == ["red.png"], "the same photo stays picked"
+
+
+def test_a_link_shows_the_result_in_a_new_tab(
+    browser: "Chrome", cities: dict[str, Localizer], photos: list[str]
+) -> None:
+    with opened_with(browser, cities) as client:
+        choose(browser, "north")
+        upload(browser, photos[1:2])
+        link = copy_link(browser)
+        assert link.startswith(f"http://127.0.0.1:{client.port}/#result=")
+        first = browser.current_window_handle
+        browser.switch_to.new_window("tab")
+        browser.get(link)
+        wait(browser, "document.querySelector('#result h2')?.textContent === 'blue.jpg'")
+        assert "37.140000" in texts(browser, ".estimate")[0]
+        assert ask(browser, "document.getElementById('database').value") == "north"
+        assert len(texts(browser, ".matches li")) == 4
+        wait(browser, "document.querySelector('.own').naturalWidth > 0")
+        choose(browser, "south")
+        wait(browser, "document.querySelector('.state').textContent === 'Only in north'")
+        browser.close()
+        browser.switch_to.window(first)
+
+
+def test_a_link_that_is_no_longer_kept_says_so(browser: "Chrome", client: Client) -> None:
+    open_page(browser, client, "#result=nothing")
+    wait(browser, "status === 'This result is no longer kept. Localize the photo again.'")
+
+
+def test_a_single_database_needs_no_choice(opened: "Chrome") -> None:
+    assert not opened.find_element("id", "database").is_displayed()
