@@ -107,6 +107,13 @@ FILES = _schema(
     _optional("bytes", pa.int64(), "size of the image file before it was read; null if missing"),
     _optional("modified_ns", pa.int64(), "modification time before it was read, nanoseconds; null if missing"),
 )
+INDEX = _schema(
+    _column("path", pa.string(), _PATH),
+    _column("shard", pa.string(), "name of the tar file in `shards` that has the image"),
+    _column("offset", pa.int64(), "where the image begins in the shard, in bytes"),
+    _column("size", pa.int64(), "bytes of the image"),
+    _column("xxh3", pa.uint64(), "XXH3 of these bytes, 64 bits, as xxhsum -H3 prints in hexadecimal"),
+)
 READS = _schema(
     _column("epoch", pa.int32(), "from 0"),
     _column("sample", pa.int64(), "number within the epoch, from 0; batch i begins at i * batch_size"),

@@ -17,7 +17,10 @@ PACKAGES = ("data_manifest", "pipeline", "training", "evaluation", "export", "me
 DRAWING = {"matplotlib", "mpl_toolkits", "jinja2", "markupsafe"}
 TABLES = {"numpy", "polars", "pyarrow"}
 ALLOWED = {
-    "data_manifest": {"data_manifest", "tqdm", "PIL", "obstore", "pillow_heif", "polars", "pyarrow"},
+    "data_manifest": {
+        *("data_manifest", "tqdm", "PIL", "obstore", "pillow_heif", "simplejpeg", "xxhash"),
+        *TABLES,
+    },
     "pipeline": {"pipeline", "data_manifest", "dask", "distributed", "utm", "PIL", "simplejpeg", "xxhash", *TABLES},
     "training": {
         "training",

@@ -6,12 +6,17 @@ Training and evaluation share these rules.
 import io
 from collections.abc import Collection
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from data_manifest.images.heif import NEEDS_HEIF, can_read_heif, is_heif
 
+if TYPE_CHECKING:
+    import numpy as np
+
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+COLOUR_SPACES = ("YCbCr", "Gray", "RGB")  # decoded by simplejpeg; others, such as CMYK, by Pillow
 DEEP = "I;16"  # prefix of Pillow's 16-bit modes
 SCAN = b"\xff\xda"  # marks the pixels of a JPEG
 MARKS = (b"Exif\0\0", b"tiff:Orientation")  # rotated JPEGs contain one: EXIF or XMP
@@ -71,3 +76,43 @@ def orientation_of_jpeg(content: bytes) -> int:
         return 1
     with Image.open(io.BytesIO(content)) as image:
         return orientation_of(image)
+
+
+def decode_strictly(content: bytes) -> "np.ndarray":
+    """Return the pixels of an image, upright: [h, w, 3], uint8; never with damaged parts filled in grey.
+
+    Pillow fills damaged parts of a JPEG with grey; simplejpeg with `strict` raises an error. Rare kinds of JPEG only
+    Pillow decodes: for these, a missing end marker reveals truncation.
+
+    Raises:
+        Exception: The image is damaged, or not an image; of many kinds.
+    """
+    import numpy as np  # late, as simplejpeg: torch.hub does not require them
+    import simplejpeg
+
+    if content.startswith(JPEG_START):
+        if _is_common(content):
+            pixels: np.ndarray = simplejpeg.decode_jpeg(content, "RGB", strict=True)
+            orientation = orientation_of_jpeg(content)
+            return pixels if orientation == 1 else np.array(turned(Image.fromarray(pixels), orientation))
+        if content.rfind(JPEG_END) < content.rfind(SCAN):
+            raise ValueError("truncated: no end marker")
+    else:
+        with open_picture(io.BytesIO(content)) as image:
+            image.verify()  # a PNG's checksums, which decoding may ignore
+    with open_picture(io.BytesIO(content)) as image:
+        return np.array(as_shown(image))
+
+
+def _is_common(jpeg: bytes) -> bool:
+    """Return whether simplejpeg decodes this kind of JPEG; it decodes more kinds than it has names for."""
+    import simplejpeg
+
+    try:
+        return simplejpeg.decode_jpeg_header(jpeg)[2] in COLOUR_SPACES
+    except KeyError:
+        return True
+    except ValueError as error:
+        if "subsampling" in str(error):
+            return False
+        raise

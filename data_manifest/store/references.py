@@ -12,7 +12,7 @@ from data_manifest.store.recipe import RECIPE_FILE, read_recipe
 from data_manifest.store.staging import REMOVED, STAGING, dead_staging
 
 STAGES = (  # each reads only the artifacts of stages before it
-    *("crops", "manifest", "checks", "verified", "groups", "training", "seeds"),
+    *("crops", "manifest", "checks", "verified", "groups", "packs", "training", "seeds"),
     *("descriptors", "index", "evaluation", "comparison", "report", "export"),
 )
 MANIFEST_STAGES = ("manifest", "verified")  # their artifacts have the tables manifest and rejects

@@ -26,7 +26,11 @@ def usable_cores() -> int:
 
 
 def run_all(
-    work: Callable[[Job], Result], jobs: Iterable[Job], progress: Progress | None, executor: Executor | None = None
+    work: Callable[[Job], Result],
+    jobs: Iterable[Job],
+    progress: Progress | None,
+    executor: Executor | None = None,
+    on_end: Callable[[], object] | None = None,
 ) -> Iterator[Result]:
     """Yield the results of jobs in the order of the jobs, and stop at the first error.
 
@@ -35,6 +39,7 @@ def run_all(
         jobs: Consumed lazily.
         progress: Advanced as each job ends, in any order; None if the caller counts results.
         executor: Runs the jobs; threads of this process by default.
+        on_end: Called at the end, also after an error or Ctrl-C, before running jobs are waited for.
     """
     jobs, ended = iter(jobs), SimpleQueue[Future[Result]]()
     pending: deque[Future[Result]] = deque()  # in the order of the jobs
@@ -60,6 +65,8 @@ def run_all(
         finally:
             for future in pending:
                 future.cancel()
+            if on_end is not None:
+                on_end()
 
 
 def run_with_progress(

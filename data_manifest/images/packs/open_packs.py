@@ -1,0 +1,171 @@
+"""Find packs on this machine or at a URL, check them, and open their store."""
+
+import functools
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from data_manifest.console import as_ranges
+from data_manifest.errors import StoreError, UserError, first_line, writing_in
+from data_manifest.images.data_set_names import data_set_identity
+from data_manifest.images.file_states import stat_images
+from data_manifest.images.image_store import read_file
+from data_manifest.images.images_folder import ImagesFolder, ImagesUrl, as_images_folder, is_missing
+from data_manifest.images.packs.pack_files import INDEX, SHARDS, STAGE, digest_of_members, shard_bytes, table_name
+from data_manifest.images.packs.pack_store import Location, PackStore, Words, hash_of
+from data_manifest.progress import Progress
+from data_manifest.store.files import writing_whole
+from data_manifest.store.find import find_artifact, read_recipe_of
+from data_manifest.store.recipe import RECIPE_FILE
+
+PACK_AGAIN = "Pack the groups again (cosplace pack)"
+IMAGES_FOLDER = "images_folder"  # key of the summary: where the images were read
+FORM = "form"  # key of the settings: how images were made smaller; None for copies of the files
+
+
+@dataclass(frozen=True, eq=False)
+class Packs:
+    """Published packs.
+
+    Args:
+        folder: Folder of the artifact, on this machine or at a URL.
+        recipe: Its recipe.
+    """
+
+    folder: ImagesFolder
+    recipe: Mapping[str, Any]
+
+    @property
+    def form(self) -> dict[str, Any] | None:
+        """How images were made smaller; None for copies of the files."""
+        form: dict[str, Any] | None = self.recipe["settings"][FORM]
+        return form
+
+    @property
+    def groups(self) -> dict[int, dict[str, Any]]:
+        """Digests and counts of each packed group."""
+        return {int(group): counts for group, counts in self.recipe["summary"]["groups"].items()}
+
+    def read_table(self, table: str, group: int) -> pl.DataFrame:
+        """Return the rows of a group in a table.
+
+        Raises:
+            UserError: They cannot be read.
+        """
+        file = self.folder / table / table_name(group)
+        try:
+            return pl.read_parquet(io.BytesIO(read_file(file)))
+        except StoreError:
+            raise
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise UserError(
+                f"{file}: cannot be read ({first_line(error)}). Copy the packs again, or pack again."
+            ) from error
+
+    def identity_of(self, images_folder: ImagesFolder, artifacts: Path) -> str:
+        """Return the identity of the data set that was packed, which is that of a folder of images.
+
+        Raises:
+            UserError: Both folders are there, and they are different data sets.
+        """
+        identity: str = self.recipe["inputs"]["folder"]
+        packed = as_images_folder(self.recipe["summary"][IMAGES_FOLDER])
+        if is_missing(images_folder) or is_missing(packed):  # as on a machine that has only the packs
+            return identity
+        if data_set_identity(images_folder, artifacts) != identity:
+            raise UserError(f"{self.folder}: packs of the images in {packed}, not of those in {images_folder}.")
+        return identity
+
+
+@functools.cache  # `current` leads to the same artifact during a command
+def find_packs(packs: ImagesFolder) -> Packs:
+    """Return the packs at a path or URL.
+
+    Raises:
+        UserError: There are none.
+    """
+    if isinstance(packs, Path):
+        folder = find_artifact(packs)
+        return Packs(folder, read_recipe_of(folder, "--packs", (STAGE,)))
+    try:
+        recipe = json.loads(read_file(packs / RECIPE_FILE))
+    except FileNotFoundError:
+        raise UserError(f"{packs}: no packs there, it has no {RECIPE_FILE}. Copy the folder of packs there.") from None
+    except ValueError as error:
+        raise UserError(f"{packs / RECIPE_FILE} is damaged ({first_line(error)}). Copy the packs again.") from error
+    if not isinstance(recipe, dict) or recipe.get("stage") != STAGE:
+        raise UserError(f"{packs}: not packs. Give the URL of a copied folder artifacts/packs/<data set>/<digest>.")
+    return Packs(packs, recipe)
+
+
+def open_packs(packs: Packs, members: Mapping[int, pl.Series], lookup: Path) -> PackStore:
+    """Return the store of the images of some groups.
+
+    Args:
+        packs: The packs.
+        members: The paths of each group's images, in their order.
+        lookup: Where the table for finding images is written: 40 bytes per image.
+
+    Raises:
+        UserError: A group is not packed, its members have changed since, a shard is missing or cut off, or the lookup
+            table cannot be written.
+    """
+    for group, paths in members.items():
+        if group not in packs.groups:
+            raise UserError(
+                f"{packs.folder}: no packs of group {group}, only of {as_ranges(packs.groups)}. {PACK_AGAIN}."
+            )
+        if packs.groups[group]["members"] != digest_of_members(paths):
+            raise UserError(f"{packs.folder}: packs of group {group} are of other groups than these. {PACK_AGAIN}.")
+    tables = list[Words]()
+    lengths = dict[str, int]()
+    with Progress("reading the index of the packs", sum(map(len, members.values())), "images") as progress:
+        for group in members:
+            index = packs.read_table(INDEX, group)
+            ends = index.group_by("shard").agg((pl.col("offset") + pl.col("size")).max().alias("end")).sort("shard")
+            tables.append(_locations(index, len(lengths)))
+            lengths |= {name: shard_bytes(end) for name, end in ends.iter_rows()}
+            progress.advance(len(index))
+    _check_shards(packs.folder / SHARDS, lengths)
+    _write_lookup(np.concatenate([np.empty((5, 0), np.uint64), *tables], axis=1), lookup)
+    return PackStore(packs.folder / SHARDS, tuple(lengths), lookup)
+
+
+def _locations(index: pl.DataFrame, first_shard: int) -> Words:
+    """Return the columns of a lookup table for the rows of an index, in their order; shards are numbered by name."""
+    table = np.empty((5, len(index)), np.uint64)
+    table[0] = np.fromiter(map(hash_of, index["path"]), np.uint64, len(index))
+    table[1] = first_shard - 1 + index["shard"].rank("dense").to_numpy()
+    for row, name in enumerate(Location._fields[2:], 2):
+        table[row] = index[name].to_numpy()
+    return table
+
+
+def _write_lookup(table: Words, file: Path) -> None:
+    table = table[:, np.argsort(table[0])]
+    if (table[0, 1:] == table[0, :-1]).any():  # 1 in a million for 5.6 million images
+        raise UserError("Two images of the packs have paths with the same hash. Rename an image, and pack again.")
+    with writing_in(file.parent):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with writing_whole(file) as unfinished, unfinished.open("wb") as opened:
+            np.save(opened, table)
+
+
+def _check_shards(folder: ImagesFolder, lengths: Mapping[str, int]) -> None:
+    """Raise UserError if a shard is missing or has another length."""
+    if isinstance(folder, ImagesUrl) or folder.is_dir():
+        states = stat_images(pl.Series("path", lengths, pl.String), folder, settle=False)
+        found = dict(states.select("path", "bytes").iter_rows())
+    else:
+        found = {}
+    for name, length in lengths.items():
+        size = found.get(name)
+        if size != length:
+            what = "is missing" if size is None else f"has {size:,} bytes, not {length:,}"
+            raise UserError(f"{folder / name}: this shard of the packs {what}. Copy it again, or pack again.")

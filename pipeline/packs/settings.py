@@ -1,0 +1,42 @@
+"""Settings of packs: how large shards are, and whether images are made smaller."""
+
+import dataclasses
+from typing import Any
+
+from data_manifest.errors import UserError
+from data_manifest.settings import Settings, setting
+
+DEFAULT_QUALITY = 90
+
+
+@dataclasses.dataclass(frozen=True)
+class PackSettings(Settings):
+    """Settings of packs."""
+
+    title = "Packs"
+
+    shard_megabytes: int = setting(1_000, "size of a shard, about; larger images get a shard of their own")
+    jpeg_size: int | None = setting(
+        None,
+        "store JPEG copies with at most this many pixels on the shorter side, upright and without EXIF; by default the "
+        "files as they are. A model trained on copies is another model",
+    )
+    quality: int = setting(DEFAULT_QUALITY, "JPEG quality of the copies, 1 to 100")
+
+    @property
+    def form(self) -> dict[str, Any] | None:
+        """How images are made smaller, as JSON types; None for files as they are."""
+        return None if self.jpeg_size is None else {"jpeg_size": self.jpeg_size, "quality": self.quality}
+
+    def check(self) -> None:
+        """Raise UserError for a value that cannot work."""
+        if self.shard_megabytes < 1:
+            raise UserError(f"shard_megabytes = {self.shard_megabytes}: give 1 or more.")
+        if self.jpeg_size is not None and self.jpeg_size < 1:
+            raise UserError(f"jpeg_size = {self.jpeg_size}: give 1 pixel or more.")
+        if not 1 <= self.quality <= 100:
+            raise UserError(f"quality = {self.quality}: choose a number from 1 to 100.")
+        if self.jpeg_size is None and self.quality != DEFAULT_QUALITY:
+            raise UserError(
+                f"quality = {self.quality}: no effect without jpeg_size. Give --jpeg-size, or leave it out."
+            )

@@ -1,0 +1,55 @@
+"""Groups of images with odd names, and packs of them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from data_manifest import schemas
+from data_manifest.images import file_states
+from data_manifest.tables import write_table
+
+LONG = "folder of 100 and more/" + "x" * 60 + "/" + "y" * 60 + ".jpg"
+VERY_LONG = "/".join(["ä" * 100] * 3) + ".jpg"
+ODD = ("a b.jpg", "Straße/Łódź/京都 #1.jpg", "100%25.jpg", "@0548@37.7@.jpg", "-rf.jpg", LONG, VERY_LONG, "e.jpg")
+WriteGroups = Callable[[dict[int, list[str]]], Path]
+
+
+@pytest.fixture(autouse=True)
+def _trust_young_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trust the modification times of files that a test has just written."""
+    monkeypatch.setattr(file_states, "MIN_AGE_NS", 0)
+
+
+def content_of(path: str, size: int = 3_000) -> bytes:
+    """Return bytes of a file that no other path has."""
+    return np.random.default_rng(list(path.encode())).bytes(size + len(path))
+
+
+def write_image(file: Path, content: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+
+
+@pytest.fixture
+def write_groups(tmp_path: Path) -> WriteGroups:
+    """Write a groups artifact of paths by group, and a file of random bytes at each path; return its folder."""
+
+    def write(groups: dict[int, list[str]]) -> Path:
+        folder = tmp_path / "artifacts" / "groups" / "city" / "abc"
+        for group, paths in groups.items():
+            columns = {"group_index": group, "class_index": 0, "path": pl.Series(paths, dtype=pl.String), "year": 2013}
+            rows = pl.select(**columns) if paths else pl.DataFrame(schemas.MEMBERS.empty_table())
+            folder.mkdir(parents=True, exist_ok=True)
+            write_table(rows, folder / "members" / f"group-{group:06d}.parquet", schemas.MEMBERS)
+            for path in paths:
+                if not (tmp_path / "images" / path).exists():
+                    write_image(tmp_path / "images" / path, content_of(path))
+        recipe = {"stage": "groups", "name": "city", "digest": "abc", "settings": {"M": 10.0}, "inputs": {}}
+        (folder / "recipe.json").write_text(json.dumps(recipe))
+        return folder
+
+    return write
