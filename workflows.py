@@ -5,7 +5,7 @@ function is published. torch and faiss take seconds to import, so they are impor
 """
 
 from luigi_tasks.configuration import check_configuration
-from luigi_tasks.data import BuildGroups, BuildManifest, CropPanoramas, SplitDataset, VerifyImages
+from luigi_tasks.data import BuildGroups, BuildManifest, CropPanoramas, PackGroups, SplitDataset, VerifyImages
 from luigi_tasks.evaluation import EvaluateCosPlace, ExtractDescriptors, WriteReport
 from luigi_tasks.export import ExportModel
 from luigi_tasks.training import TrainCosPlace, TrainSeeds
@@ -19,6 +19,7 @@ __all__ = [
     "EvaluateCosPlace",
     "ExportModel",
     "ExtractDescriptors",
+    "PackGroups",
     "SplitDataset",
     "TrainCosPlace",
     "TrainSeeds",

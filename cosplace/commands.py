@@ -109,10 +109,22 @@ COMMANDS: dict[str, TaskCommand | FunctionCommand] = {
             "artifacts/groups/sf-xl-processed-train --epochs 0:5 --output files.txt",
         ),
     ),
+    "pack": TaskCommand(
+        "pack the images of the groups into large files, for slow disks and buckets",
+        "PackGroups",
+        (
+            *(*DATA, "train_folder", "groups_path", "groups_num", "groups", "jpeg_size", "quality", "shard_megabytes"),
+            "dask_scheduler",
+        ),
+        (
+            "--dataset-folder sf-xl/processed --groups-num 8",
+            "--dataset-folder s3://bucket/sf-xl/processed --groups-path artifacts/groups/sf-xl-processed-train",
+        ),
+    ),
     "train": TaskCommand(
         "train the network on the groups",
         "TrainCosPlace",
-        (*DATA, *(name for name in GROUPING if name != "years"), *TRAINING, *MACHINE, "num_processes"),
+        (*DATA, *(name for name in GROUPING if name != "years"), *TRAINING, *MACHINE, "num_processes", "packs"),
         (
             "--dataset-folder sf-xl/processed --backbone ResNet50 --fc-output-dim 128",
             "--photos-folder photos --source exif --split area --epochs-num 5",

@@ -43,7 +43,7 @@ TRAINING_ONLY = [  # of no effect with a given model
     field.name
     for kind in (GroupSettings, ChosenGroups, NetworkSettings, TrainingSettings, VerifiedSettings, VerifySettings)
     for field in dataclasses.fields(kind)
-]
+] + ["packs"]
 
 
 def digests_of(manifest: Manifest) -> ImageDigests:

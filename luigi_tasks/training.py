@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from data_manifest.errors import UserError
 from data_manifest.images.data_set_names import data_set_identity
-from data_manifest.images.images_folder import ImagesFolder
+from data_manifest.images.images_folder import ImagesFolder, is_missing
 from data_manifest.progress import working
 from data_manifest.settings import Settings
-from data_manifest.store.recipe import Recipe, is_published, read_recipe
+from data_manifest.store.recipe import Recipe, is_published
 from evaluation.recipe import validation_settings
 from evaluation.settings import EvaluationSettings
-from luigi_tasks.data import DATA_KINDS, BuildGroups, BuildManifest, Manifest, StageOfImages
+from luigi_tasks.data import DATA_KINDS, BuildGroups, BuildManifest, Manifest, StageOfGroups, StageOfImages
 from luigi_tasks.parameters import takes
 from luigi_tasks.stage import Stage
 from pipeline.dataset_layout import DatasetSettings
@@ -33,7 +33,7 @@ from training.data.settings import AugmentationSettings
 from training.image_changes import TRAIN, VALIDATION, warn_of_changes_to_model
 from training.network.backbones import TIMM
 from training.network.settings import NetworkSettings
-from training.recipe import decisive_settings, finished_training, training_recipe
+from training.recipe import decisive_settings, finished_training, identity_of_images, training_recipe
 from training.settings import ChosenGroups, RuntimeSettings, SeedsSettings, TrainingSettings
 from training.train_seeds import publish_seeds, seeds_recipe
 
@@ -46,7 +46,6 @@ TRAINING_KINDS: tuple[type[Settings], ...] = (
     *(VerifiedSettings, VerifySettings),
 )
 logger = logging.getLogger(__name__)
-resolved_path = functools.cache(Path.resolve)  # so that `current` leads to the same artifact during a command
 pinned_settings = functools.cache(decisive_settings)  # reads whole files of weights
 
 
@@ -101,7 +100,7 @@ def stopping_luigi() -> Iterator[None]:
 
 
 @takes(*TRAINING_KINDS, insignificant=("test_folder", "test_queries"))  # recorded, but not used in training
-class TrainCosPlace(StageOfImages):
+class TrainCosPlace(StageOfGroups):
     """Train the network on the groups, with a validation after each epoch."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -115,31 +114,30 @@ class TrainCosPlace(StageOfImages):
         runtime = self.settings(RuntimeSettings)
         runtime.check_shard_classifier(runtime.num_processes)
         check_first_images(self.manifests("val"))
-        groups = [] if self.chosen_groups() else [self.clone(BuildGroups)]
-        return [*self.manifests("val"), *groups]
-
-    def chosen_groups(self) -> Path | None:
-        """Return the artifact that --groups-path led to when the command started."""
-        path = self.settings(ChosenGroups).groups_path
-        return path and resolved_path(path)
-
-    def groups_folder(self) -> Path:
-        """Return the folder of the groups to train on."""
-        return self.chosen_groups() or self.clone(BuildGroups).artifact()
+        if self.chosen_groups():
+            return [*self.manifests("val")]
+        images = self.dataset.images("train")
+        if runtime.packs is not None and is_missing(images):
+            raise UserError(f"{images}: no such folder. To train on packs without it, pass --groups-path.")
+        return [*self.manifests("val"), self.clone(BuildGroups)]
 
     def recipe(self) -> Recipe:
-        chosen = self.chosen_groups()
-        groups = read_recipe(chosen) if chosen else self.clone(BuildGroups).recipe().stored()
         database, queries = self.manifests("val")
-        images = [self.dataset.images("train"), database.images_folder, queries.images_folder]
-        folders = [data_set_identity(folder, self.artifacts_folder) for folder in images]
+        images = [database.images_folder, queries.images_folder]
+        folders = [self.identity(), *(data_set_identity(folder, self.artifacts_folder) for folder in images)]
         digests = {"database": database.recipe().digest, "queries": queries.recipe().digest}
-        return self.recipe_on(groups, digests, folders)
+        return self.recipe_on(self.groups_recipe(), digests, folders)
+
+    def identity(self) -> str:
+        """Return the identity of the training images."""
+        packs = self.settings(RuntimeSettings).packs
+        return identity_of_images(self.dataset.images("train"), self.artifacts_folder, packs)
 
     def recipe_on(self, groups: dict[str, Any], validation: Mapping[str, str], folders: Sequence[str]) -> Recipe:
         """Return the recipe of a model of these groups, validation manifests and identities of folders."""
         augmentation = self.settings(AugmentationSettings)
-        settings = pinned_settings(self.settings(NetworkSettings), augmentation, self.settings(TrainingSettings))
+        network, training = self.settings(NetworkSettings), self.settings(TrainingSettings)
+        settings = pinned_settings(network, augmentation, training, self.settings(RuntimeSettings).packs)
         evaluation = self.settings(EvaluationSettings)
         of_validation = validation_settings(
             evaluation.extraction(augmentation.size), evaluation.positive_dist_threshold
@@ -150,7 +148,8 @@ class TrainCosPlace(StageOfImages):
         """Return the folder of the model, and log which of its images have changed since it was trained."""
         model = self.model()
         if is_published(model):
-            folders = [(TRAIN, self.dataset.images("train"))]
+            is_packed = self.settings(RuntimeSettings).packs is not None
+            folders = [] if is_packed else [(TRAIN, self.dataset.images("train"))]
             with contextlib.suppress(UserError):  # a finished model does not need a validation set
                 manifests = zip(VALIDATION.values(), self.manifests("val"), strict=True)
                 folders += [(table, manifest.images_folder) for table, manifest in manifests]
@@ -177,7 +176,7 @@ class TrainCosPlace(StageOfImages):
         images, check = self.dataset.images("train"), self.settings(VerifiedSettings).verified
         verified = None if check == NO else Verified(check, "")
         groups = groups_recipe("", "", self.settings(GroupSettings), verified)  # neither name nor digest is compared
-        recipe = self.recipe_on(groups.stored(), {}, [data_set_identity(images, self.artifacts_folder)])
+        recipe = self.recipe_on(groups.stored(), {}, [self.identity()])
         return finished_training(self.artifacts_folder, recipe, images)
 
     def data_record(self) -> dict[str, Any]:

@@ -12,13 +12,18 @@ from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from data_manifest import progress
+from data_manifest.images.image_store import FolderStore
 from data_manifest.store.find import list_artifacts, list_current
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 needs_timm = pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="timm is not installed")
 TORCH = tuple(int(number) for number in importlib.metadata.version("torch").split(".")[:2])
@@ -134,6 +139,13 @@ def progress_lines_on_request(monkeypatch: pytest.MonkeyPatch) -> Callable[[], o
 
     monkeypatch.setattr(progress, "Heartbeat", Heartbeat)
     return lambda: shows[-1]()
+
+
+def read_image(path: Path) -> "Tensor":
+    """Return an image file as training reads it."""
+    from training.data.image_files import decode_image  # late: torch takes seconds to import
+
+    return decode_image(next(FolderStore(path.parent).read([path.name])), path)
 
 
 def write_images(folder: Path, years: tuple[int, ...], shift_m: float = 0.0) -> None:

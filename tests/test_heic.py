@@ -25,7 +25,8 @@ from pipeline.sources.settings import SourceSettings
 from pipeline.verification.bad_image import BadImageError
 from pipeline.verification.settings import HEADER, VerifySettings
 from pipeline.verification.verify_images import verify_images
-from training.data.image_files import UnreadableImageError, read_image
+from tests.helpers import read_image
+from training.data.image_files import UnreadableImageError
 
 ADVICE = "HEIC needs an extra package: pip install pillow-heif"
 GPS = {1: "N", 2: (48.0, 51.0, 2.16), 3: "E", 4: (2.0, 20.0, 5.28), 17: 90.5, 16: "T"}

@@ -10,9 +10,11 @@ import polars as pl
 
 from data_manifest import schemas
 from data_manifest.errors import writing_in
-from data_manifest.images.file_states import changed_images, stat_images
+from data_manifest.images.file_states import changed_images, differing_states, stat_images
 from data_manifest.images.images_folder import ImagesFolder, is_missing
-from data_manifest.progress import Progress
+from data_manifest.images.packs.open_packs import find_packs
+from data_manifest.images.packs.pack_files import table_name
+from data_manifest.progress import Progress, working
 from data_manifest.tables import make_frame, scan_table, write_table
 from training.recipe import run_of
 
@@ -35,8 +37,7 @@ def record_or_compare(
     Raises:
         UserError: The folder is missing, images are still being written, or the disk is full.
     """
-    if not any(run.glob("*_checkpoint.pth")):  # no iteration is saved: what an earlier start recorded is outdated
-        shutil.rmtree(run / table, ignore_errors=True)
+    _remove_outdated(run, table)
     changed = warn_of_changes(run, {table: images_folder}, remove=[run])
     files = {run / table / f"{name}.parquet": images for name, images in lists.items()}
     with writing_in(run), Progress(f"recording the files of {ROLES[table]} images", None, "images") as progress:
@@ -46,6 +47,28 @@ def record_or_compare(
                 paths = images.select("path").collect()["path"]
                 write_table(stat_images(paths, images_folder, progress, skip_errors=True), file, schemas.FILES)
     return changed
+
+
+def record_or_compare_packed(run: Path, packs: ImagesFolder, groups: Sequence[int]) -> pl.DataFrame:
+    """Do the same for the training images in packs, which know the states of the files that they were made of."""
+    _remove_outdated(run, TRAIN)
+    found, changes = find_packs(packs), [make_frame([], schemas.FILES)]
+    with writing_in(run), working("reading the states of the packed images"):
+        run.mkdir(parents=True, exist_ok=True)
+        for group in groups:
+            today, file = found.read_states(group), run / TRAIN / table_name(group)
+            if file.exists():
+                changes.append(differing_states(pl.read_parquet(file, glob=False), today))
+            else:
+                write_table(today, file, schemas.FILES)
+    changed = pl.concat(changes)
+    _warn(_describe(run, TRAIN, changed), remove=[run])
+    return changed
+
+
+def _remove_outdated(run: Path, table: str) -> None:
+    if not any(run.glob("*_checkpoint.pth")):  # no iteration is saved: what an earlier start recorded is outdated
+        shutil.rmtree(run / table, ignore_errors=True)
 
 
 @functools.cache  # once per process
@@ -61,11 +84,14 @@ def warn_of_changes(folder: Path, images_folders: Mapping[str, ImagesFolder], re
     start over.
     """
     changed = {table: _changed(folder, table, images) for table, images in images_folders.items()}
-    changes = [text for table, states in changed.items() for text in _describe(folder, table, states)]
+    _warn([text for table, states in changed.items() for text in _describe(folder, table, states)], remove)
+    return pl.concat(changed.values())
+
+
+def _warn(changes: Sequence[str], remove: Sequence[Path]) -> None:
     if changes:
         text = "%s since training started. To train on today's images, remove %s, then run again"
         logger.warning(text, ", ".join(changes), " and ".join(map(str, remove)))
-    return pl.concat(changed.values())
 
 
 def _changed(folder: Path, table: str, images_folder: ImagesFolder) -> pl.DataFrame:

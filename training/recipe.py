@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_manifest.images.data_set_names import data_set_identity
 from data_manifest.images.images_folder import ImagesFolder
+from data_manifest.images.packs.open_packs import find_packs
 from data_manifest.store.find import find_artifacts, find_recipes
 from data_manifest.store.recipe import Recipe, digest_of_file, read_recipe
 from data_manifest.store.references import RUNS
@@ -16,18 +18,26 @@ from training.settings import TrainingSettings
 STAGE, VERSION = "training", 2  # raise VERSION when equal settings give other weights, or a column another meaning
 GROWING = ("epochs_num", "patience")  # settings that a resumed run may change
 IMAGES_FOLDER = "images_folder"  # in a model's summary: the folder of its training images
+COPIES = "copies"  # in a model's settings: how the images that it was trained on were made smaller
 DATA_SET = "data_set"  # in a model's summary: the settings that find the other parts of its data set
 
 
 def decisive_settings(
-    network: NetworkSettings, augmentation: AugmentationSettings, training: TrainingSettings
+    network: NetworkSettings,
+    augmentation: AugmentationSettings,
+    training: TrainingSettings,
+    packs: ImagesFolder | None = None,
 ) -> dict[str, Any]:
     """Return by name the settings that a trained model depends on; weights files by their digest.
 
+    Packs count only if they have smaller copies of the images.
+
     Raises:
-        UserError: A weights file cannot be read.
+        UserError: A weights file or the packs cannot be read.
     """
     settings = {**network.as_dict(), **augmentation.as_dict(), **training.as_dict()}
+    if packs is not None and (form := find_packs(packs).form):
+        settings[COPIES] = form
     if network.resume_model is not None:
         settings["resume_model"] = digest_of_file(network.resume_model)
     if network.backbone_weights not in (IMAGENET, RANDOM):
@@ -55,6 +65,17 @@ def training_recipe(
     more = {"grouping": dict(groups["settings"]), "validation": dict(validation)}
     inputs = {"groups": groups["digest"], "validation": dict(manifests), "folders": list(folders)}
     return Recipe(STAGE, groups["name"], VERSION, {**settings, **more}, inputs)
+
+
+def identity_of_images(images_folder: ImagesFolder, artifacts: Path, packs: ImagesFolder | None) -> str:
+    """Return the identity of the training images, which packs of them know too.
+
+    Raises:
+        UserError: The packs are of another folder of images, or cannot be read.
+    """
+    if packs is None:
+        return data_set_identity(images_folder, artifacts)
+    return find_packs(packs).identity_of(images_folder, artifacts)
 
 
 def run_folder(artifacts: Path, recipe: Recipe) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data_manifest.errors import UserError
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.settings import Settings, setting
 from training.network.settings import require
 
@@ -42,12 +43,36 @@ def _precision(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class TrainingSettings(Settings):
-    """Settings of the training: groups, batches, epochs, learning rates."""
+class GroupNumbers(Settings):
+    """Which groups are trained on."""
 
     title = "Optimisation"
 
     groups_num: int = setting(DEFAULT_GROUPS_NUM, "number of groups to train on: the first non-empty ones")
+    groups: str | None = setting(
+        None,
+        "group numbers to train on, in the order of the epochs, as in 0,7,12; replaces groups_num",
+        form=_number_list,
+        added_later=True,
+    )
+
+    @property
+    def group_indices(self) -> tuple[int, ...] | None:
+        """The indices of the groups to train on, in order; None for the first `groups_num`."""
+        return None if self.groups is None else tuple(map(int, self.groups.split(",")))
+
+    def check(self) -> None:
+        """Raise UserError for invalid or contradictory values."""
+        named = len(self.group_indices or ())
+        agree = not named or self.groups_num in (named, DEFAULT_GROUPS_NUM)
+        require(agree, self, "groups_num", f"but groups = {self.groups} names {named}; give only one of the two")
+        require(self.groups_num > 0, self, "groups_num", "give 1 or more")
+
+
+@dataclass(frozen=True)
+class TrainingSettings(GroupNumbers):
+    """Settings of the training: groups, batches, epochs, learning rates."""
+
     batch_size: int = setting(32, "images per batch, each of another class")
     epochs_num: int = setting(50, "number of epochs; 0 publishes the initial network")
     iterations_per_epoch: int = setting(10_000, "batches per epoch")
@@ -55,12 +80,6 @@ class TrainingSettings(Settings):
     classifiers_lr: float = setting(0.01, "learning rate of the groups' classifiers (Adam)")
     use_amp16: bool = setting(False, "the same as precision = fp16")
     seed: int = setting(0, "random seed; -1: a new one at each start, so that resumed and repeated runs differ")
-    groups: str | None = setting(
-        None,
-        "group numbers to train on, in the order of the epochs, as in 0,7,12; replaces groups_num",
-        form=_number_list,
-        added_later=True,
-    )
     precision: str | None = setting(
         None,
         "precision of training, fp32 (default), bf16 or fp16; 16 bits use half the memory and are faster where the "
@@ -88,11 +107,6 @@ class TrainingSettings(Settings):
         """The network's precision: fp32, bf16 or fp16."""
         return FP16 if self.use_amp16 else self.precision or FP32
 
-    @property
-    def group_indices(self) -> tuple[int, ...] | None:
-        """The indices of the groups to train on, in order; None for the first `groups_num`."""
-        return None if self.groups is None else tuple(map(int, self.groups.split(",")))
-
     def as_dict(self) -> dict[str, Any]:
         """Return the values as JSON types, without `groups_num` if `groups` replaces it."""
         values = super().as_dict()
@@ -108,10 +122,8 @@ class TrainingSettings(Settings):
         """Raise UserError for invalid or contradictory values."""
         agree = not self.use_amp16 or self.precision in (None, FP16)
         require(agree, self, "precision", "but use_amp16 is set, which means fp16; give only one of the two")
-        named = len(self.group_indices or ())
-        agree = not named or self.groups_num in (named, DEFAULT_GROUPS_NUM)
-        require(agree, self, "groups_num", f"but groups = {self.groups} names {named}; give only one of the two")
-        for field in ("groups_num", "batch_size", "iterations_per_epoch"):
+        super().check()
+        for field in ("batch_size", "iterations_per_epoch"):
             require(getattr(self, field) > 0, self, field, "give 1 or more")
         for field in ("epochs_num", "warmup_iterations"):
             require(getattr(self, field) >= 0, self, field, "give 0 or more")
@@ -132,7 +144,7 @@ class TrainingSettings(Settings):
 
 @dataclass(frozen=True)
 class RuntimeSettings(Settings):
-    """Settings of the hardware and processes of a training; they never change the result."""
+    """Settings of the hardware and processes of a training; only packs of smaller copies change the result."""
 
     title = "Runtime"
 
@@ -148,6 +160,11 @@ class RuntimeSettings(Settings):
         False,
         "split each group's classes over the training processes: less memory per GPU and less communication for groups "
         "of tens of thousands of classes; needs several processes",
+    )
+    packs: ImagesFolder | None = setting(
+        None,
+        "folder or URL of packs, made of the groups by `cosplace pack`: training images are read from these, and their "
+        "folder may be missing",
     )
     checkpoint_iterations: int | None = setting(None, "also save a checkpoint after this many iterations")
     augmentation_device: str = setting(

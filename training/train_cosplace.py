@@ -30,7 +30,14 @@ from training.loop.trainer import seed_to_use, train
 from training.model_card import write_model_card
 from training.network.settings import MODEL_FILE, NetworkSettings
 from training.network.weights import build_network, save_network
-from training.recipe import DATA_SET, IMAGES_FOLDER, decisive_settings, run_folder, training_recipe
+from training.recipe import (
+    DATA_SET,
+    IMAGES_FOLDER,
+    decisive_settings,
+    identity_of_images,
+    run_folder,
+    training_recipe,
+)
 from training.settings import RuntimeSettings, TrainingSettings
 
 
@@ -92,19 +99,22 @@ def train_cosplace(
     network, augmentation = network or NetworkSettings(), augmentation or AugmentationSettings()
     training, runtime = training or TrainingSettings(), runtime or RuntimeSettings()
     groups = groups.resolve()  # `current` may change during training
-    validated = ((VALIDATION[role], folder) for role, (folder, _) in validation.images.items())
-    folders = ((TRAIN, images_folder), *validated)
+    validated = tuple((VALIDATION[role], folder) for role, (folder, _) in validation.images.items())
     recipe = training_recipe(
         read_recipe(groups),
-        decisive_settings(network, augmentation, training),
+        decisive_settings(network, augmentation, training, runtime.packs),
         validation.settings,
         validation.manifests,
-        [data_set_identity(folder, artifacts) for _, folder in folders],
+        [
+            identity_of_images(images_folder, artifacts, runtime.packs),
+            *(data_set_identity(folder, artifacts) for _, folder in validated),
+        ],
     )
     summary = {IMAGES_FOLDER: str(images_folder.resolve()), **({DATA_SET: dict(data_set)} if data_set else {})}
     if published := find_published(artifacts, recipe, adopt=summary):
         if is_rank_zero():
-            warn_of_changes_to_model(published, artifacts, folders)
+            folders = () if runtime.packs else ((TRAIN, images_folder),)
+            warn_of_changes_to_model(published, artifacts, (*folders, *validated))
         return published
     network.warn_if_unwise()
     validation.check()

@@ -133,7 +133,11 @@ def changed_images(
 
     Arguments and errors are those of `stat_images`.
     """
-    today = stat_images(states["path"], images_folder, progress, skip_errors, settle=False)
+    return differing_states(states, stat_images(states["path"], images_folder, progress, skip_errors, settle=False))
+
+
+def differing_states(states: pl.DataFrame, today: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of today's states that differ from earlier ones of the same images in the same order."""
     differs = states["bytes"].ne_missing(today["bytes"]) | states["modified_ns"].ne_missing(today["modified_ns"])
     return today.filter(differs)
 

@@ -21,7 +21,6 @@ from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.images.packs.pack_files import padded, shard_bytes, shard_name
 from data_manifest.store.files import fsync, writing_whole
 from pipeline.packs.settings import PackSettings
-from pipeline.packs.shrink_image import shrink_image
 from pipeline.verification.bad_image import BadImageError
 
 IMAGES_AT_A_TIME = 64  # read together, which is faster at a URL
@@ -134,7 +133,11 @@ def _stored(packing: Packing, path: str, size: int, content: bytes | OSError) ->
     if isinstance(content, OSError) or len(content) != size:
         raise _changed(packing, path)
     settings = packing.settings
-    return content if settings.jpeg_size is None else shrink_image(content, settings.jpeg_size, settings.quality)
+    if settings.jpeg_size is None:
+        return content
+    from pipeline.packs.shrink_image import shrink_image  # imports Pillow
+
+    return shrink_image(content, settings.jpeg_size, settings.quality)
 
 
 def _changed(packing: Packing, path: str) -> UserError:

@@ -54,6 +54,7 @@ class GroupDataset(Dataset[Sample | UserError]):
     plan: EpochPlan
     augmentation: Augmentation
     in_batches: bool = False
+    store: ImageStore | None = None  # where the images are read, if not in the folder
     cache: ImageCache | None = None
 
     def __len__(self) -> int:
@@ -77,7 +78,7 @@ class GroupDataset(Dataset[Sample | UserError]):
         return found
 
     def _store(self) -> ImageStore:
-        store = store_of(self.images_folder)
+        store = self.store or store_of(self.images_folder)
         return store if self.cache is None else CachedStore(self.cache, store)
 
     def _paths(self, sample: int) -> Iterator[str]:

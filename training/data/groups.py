@@ -1,4 +1,4 @@
-"""Choose the groups to train on, and read their members."""
+"""Choose the groups to train on, read their members, and open the store of their images."""
 
 import contextlib
 import logging
@@ -11,10 +11,14 @@ import polars as pl
 
 from data_manifest.console import as_ranges
 from data_manifest.errors import UserError
+from data_manifest.images.image_store import ImageStore, store_of
+from data_manifest.images.images_folder import ImagesFolder
+from data_manifest.images.packs.open_packs import find_packs, open_packs
 from data_manifest.store.recipe import is_published, read_recipe
 from data_manifest.tables import read_table, scan_table
 from training.data.members import MEMBERS_FILE, Members
 
+LOOKUP_FILE = "packs.npy"
 logger = logging.getLogger(__name__)
 
 
@@ -100,6 +104,23 @@ def read_members(groups_folder: Path, group_index: int, folder: Path) -> Members
         with contextlib.suppress(OSError):  # already renamed on success
             unfinished.unlink()
     return Members(file)
+
+
+def training_store(
+    images_folder: ImagesFolder, packs: ImagesFolder | None, groups_folder: Path, groups: Sequence[Group], folder: Path
+) -> ImageStore:
+    """Return where the images of the groups are read: their folder, or packs, with a lookup table in `folder`.
+
+    Raises:
+        UserError: The packs do not have the images of these groups, or are damaged.
+    """
+    if packs is None:
+        return store_of(images_folder)
+    members = {
+        group.index: scan_members(groups_folder, group.index).select("path").collect(engine="streaming")["path"]
+        for group in groups
+    }
+    return open_packs(find_packs(packs), members, folder / LOOKUP_FILE)
 
 
 def digest_of_groups(groups_folder: Path) -> str | None:

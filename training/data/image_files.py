@@ -7,7 +7,6 @@ from PIL import Image
 from torch import Tensor
 
 from data_manifest.errors import TOO_MANY_FILES, UserError
-from data_manifest.images.image_store import store_of
 from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.images.open_picture import decode_strictly
 
@@ -19,18 +18,13 @@ class UnreadableImageError(Exception):
     """The image is missing, damaged, or not an image; the message is the reason."""
 
 
-def read_image(path: ImagesFolder) -> Tensor:
-    """Return an image, upright: [3, h, w], uint8, RGB.
+def decode_image(content: bytes | OSError, path: ImagesFolder) -> Tensor:
+    """Return the image that a store read at a path, upright: [3, h, w], uint8, RGB.
 
     Raises:
         UnreadableImageError: The file is missing, damaged, or not an image.
         UserError: The system cannot read files now.
     """
-    return decode_image(next(store_of(path.parent).read([path.name])), path)
-
-
-def decode_image(content: bytes | OSError, path: ImagesFolder) -> Tensor:
-    """Return the image that a store read at a path, as `read_image` does."""
     try:
         if isinstance(content, OSError):
             raise content

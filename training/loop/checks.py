@@ -7,13 +7,14 @@ from pathlib import Path
 from torch import Tensor
 
 from data_manifest.errors import UserError
+from data_manifest.images.image_store import ImageStore
 from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.images.loader_workers import check_shared_memory
 from data_manifest.store.files import disk_usage, format_bytes
 from training.data.augmentation import Augmentation
 from training.data.dataset import prepare
 from training.data.groups import Group, scan_members
-from training.data.image_files import UnreadableImageError, read_image
+from training.data.image_files import UnreadableImageError, decode_image
 from training.data.loading import BATCH_FLAG
 from training.distributed.processes import world_size
 from training.loop.state import TrainingState
@@ -24,8 +25,10 @@ COPIES = 3  # of a checkpoint: last, previous and unfinished; of a model: best, 
 logger = logging.getLogger(__name__)
 
 
-def check_images(groups_folder: Path, images_folder: ImagesFolder, groups: Sequence[Group]) -> list[Tensor]:
-    """Return one readable image of each group.
+def check_images(
+    groups_folder: Path, images_folder: ImagesFolder, store: ImageStore, groups: Sequence[Group]
+) -> list[Tensor]:
+    """Return one readable image of each group, read from a store of the images folder.
 
     Raises:
         UserError: None of a group's first images is readable, as with a wrong images folder.
@@ -33,17 +36,17 @@ def check_images(groups_folder: Path, images_folder: ImagesFolder, groups: Seque
     images = list[Tensor]()
     for group in groups:
         first = scan_members(groups_folder, group.index).select("path").head(MAX_IMAGES_TRIED).collect()
-        images.append(_first_readable([images_folder / path for path in first["path"]]))
+        images.append(_first_readable(first["path"].to_list(), images_folder, store))
     return images
 
 
-def _first_readable(paths: Sequence[ImagesFolder]) -> Tensor:
+def _first_readable(paths: Sequence[str], images_folder: ImagesFolder, store: ImageStore) -> Tensor:
     reasons = list[str]()
     for path in paths:
         try:
-            return read_image(path)
+            return decode_image(next(store.read([path])), images_folder / path)
         except UnreadableImageError as error:
-            reasons.append(f"{path} ({error})")
+            reasons.append(f"{images_folder / path} ({error})")
     raise UserError(
         f"Cannot read {reasons[0]}, nor any other of the first {len(paths)} images of its group. Check the images "
         "folder, or repair or restore the images."

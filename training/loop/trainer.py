@@ -17,7 +17,14 @@ from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.progress import working
 from training.data.augmentation import Augmentation
 from training.data.dataset import GroupDataset
-from training.data.groups import choose_groups, digest_of_groups, read_members, scan_members
+from training.data.groups import (
+    LOOKUP_FILE,
+    choose_groups,
+    digest_of_groups,
+    read_members,
+    scan_members,
+    training_store,
+)
 from training.data.loading import augments_in_batches
 from training.data.members import MEMBERS_FILE
 from training.data.reads.lookahead.cache_folder import make_cache_folder
@@ -27,7 +34,7 @@ from training.data.sampling import EpochPlan
 from training.data.settings import AugmentationSettings
 from training.data.skipped import SkippedLog
 from training.distributed.processes import broadcast_from_rank0, is_rank_zero, world_size
-from training.image_changes import TRAIN, record_or_compare
+from training.image_changes import TRAIN, record_or_compare, record_or_compare_packed
 from training.loop.checkpoints import check_same_settings, load_checkpoint
 from training.loop.checks import check_disk_space, check_images, check_workers
 from training.loop.epoch import train_iterations
@@ -39,7 +46,7 @@ from training.loop.stopping import stop_requests
 from training.network.device import resolve_device
 from training.network.model import checkpoint_gradients
 from training.network.settings import BEST_MODEL, RANDOM, NetworkSettings
-from training.recipe import GROWING, decisive_settings
+from training.recipe import COPIES, GROWING, decisive_settings
 from training.settings import NO_SEED, RuntimeSettings, TrainingSettings
 
 CPU = torch.device("cpu")
@@ -76,7 +83,7 @@ def train(
     device = resolve_device(runtime.device)
     with working("reading the groups"):
         groups = choose_groups(groups_folder, training.groups_num, training.batch_size, training.group_indices)
-    decisive = decisive_settings(network, augmentation, training)
+    decisive = decisive_settings(network, augmentation, training, runtime.packs)
     settings = {name: value for name, value in decisive.items() if name not in GROWING}
     settings |= {"groups_digest": digest_of_groups(groups_folder), "groups": "; ".join(map(str, groups))}
     checkpoint, best_model = load_checkpoint(run_folder), run_folder / BEST_MODEL
@@ -98,26 +105,31 @@ def train(
         checkpoint_gradients(state.network)
     preprocessing, in_batches = state.network.preprocessing, augments_in_batches(runtime, device)
     augment = Augmentation(augmentation, preprocessing.channels, preprocessing.interpolation)
+    store = training_store(images_folder, runtime.packs, groups_folder, groups, run_folder)
     with working("checking an image of each group"):
-        first_images = check_images(groups_folder, images_folder, groups)
+        first_images = check_images(groups_folder, images_folder, store, groups)
     check_workers(first_images, augment, in_batches, training, runtime.num_workers)
     check_disk_space(state, run_folder)
     changed = None
     if is_rank_zero():
-        lists = {f"group-{group.index:06d}": scan_members(groups_folder, group.index) for group in groups}
-        changed = record_or_compare(run_folder, TRAIN, images_folder, lists)
+        if runtime.packs is None:
+            lists = {f"group-{group.index:06d}": scan_members(groups_folder, group.index) for group in groups}
+            changed = record_or_compare(run_folder, TRAIN, images_folder, lists)
+        else:
+            changed = record_or_compare_packed(run_folder, runtime.packs, [group.index for group in groups])
     order = functools.partial(ReadOrder, groups_folder, training, range(training.epochs_num), groups)
     saver = Saver(state, training.iterations_per_epoch, run_folder, runtime)
     skipped = SkippedLog(run_folder, runtime.max_skipped_share)
     if training.epochs_num == 0:
         saver.save_model()
 
+    source = f"{images_folder.resolve()} {decisive.get(COPIES, '')}".rstrip()  # packs have the same or smaller images
     iterations = training.iterations_per_epoch
     done = state.epoch * iterations + state.epoch_state.iterations
     with (
         stop_requests() as stop,
         saver.saving_when_stopped(),
-        reading_ahead(run_folder / TRAIN, images_folder, order, changed, done, runtime, stop.is_requested) as ahead,
+        reading_ahead(run_folder / TRAIN, store, source, order, changed, done, runtime, stop.is_requested) as ahead,
     ):
         while state.epoch < epochs_needed(state.metrics, training):
             turn = state.epoch % len(groups)
@@ -125,7 +137,7 @@ def train(
             plan = EpochPlan.of(training, group.num_classes, state.epoch)
             with working("reading the images of the group"):
                 members = read_members(groups_folder, group.index, run_folder)
-            dataset = GroupDataset(images_folder, members, plan, augment, in_batches, ahead.cache)
+            dataset = GroupDataset(images_folder, members, plan, augment, in_batches, store, ahead.cache)
             log_plan(plan, group, training.epochs_num)
             with EpochProgress(plan, state.epoch_state, training.epochs_num, on_percentage) as progress:
                 for _ in train_iterations(state, classifier, dataset, device, training, runtime, skipped, ahead.gate):
@@ -149,7 +161,8 @@ def train(
             saver.save_metrics()
             saver.save()
             stop.check()
-    (run_folder / MEMBERS_FILE).unlink(missing_ok=True)
+    for file in (MEMBERS_FILE, LOOKUP_FILE):
+        (run_folder / file).unlink(missing_ok=True)
     return best_model
 
 

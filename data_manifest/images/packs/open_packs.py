@@ -141,7 +141,7 @@ def _locations(index: pl.DataFrame, first_shard: int) -> Words:
     """Return the columns of a lookup table for the rows of an index, in their order; shards are numbered by name."""
     table = np.empty((5, len(index)), np.uint64)
     table[0] = np.fromiter(map(hash_of, index["path"]), np.uint64, len(index))
-    table[1] = first_shard - 1 + index["shard"].rank("dense").to_numpy()
+    table[1] = index["shard"].rank("dense").to_numpy() - 1 + first_shard
     for row, name in enumerate(Location._fields[2:], 2):
         table[row] = index[name].to_numpy()
     return table
@@ -160,7 +160,7 @@ def _write_lookup(table: Words, file: Path) -> None:
 def _check_shards(folder: ImagesFolder, lengths: Mapping[str, int]) -> None:
     """Raise UserError if a shard is missing or has another length."""
     if isinstance(folder, ImagesUrl) or folder.is_dir():
-        states = stat_images(pl.Series("path", lengths, pl.String), folder, settle=False)
+        states = stat_images(pl.Series("path", list(lengths), pl.String), folder, settle=False)
         found = dict(states.select("path", "bytes").iter_rows())
     else:
         found = {}

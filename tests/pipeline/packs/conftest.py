@@ -5,12 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pytest
 
 from data_manifest import schemas
 from data_manifest.images import file_states
-from data_manifest.tables import write_table
+from data_manifest.tables import make_frame, write_table
 
 LONG = "folder of 100 and more/" + "x" * 60 + "/" + "y" * 60 + ".jpg"
 VERY_LONG = "/".join(["ä" * 100] * 3) + ".jpg"
@@ -41,10 +40,10 @@ def write_groups(tmp_path: Path) -> WriteGroups:
     def write(groups: dict[int, list[str]]) -> Path:
         folder = tmp_path / "artifacts" / "groups" / "city" / "abc"
         for group, paths in groups.items():
-            columns = {"group_index": group, "class_index": 0, "path": pl.Series(paths, dtype=pl.String), "year": 2013}
-            rows = pl.select(**columns) if paths else pl.DataFrame(schemas.MEMBERS.empty_table())
+            rows = [{"group_index": group, "class_index": 0, "path": path} for path in paths]
             folder.mkdir(parents=True, exist_ok=True)
-            write_table(rows, folder / "members" / f"group-{group:06d}.parquet", schemas.MEMBERS)
+            members = make_frame(rows, schemas.MEMBERS)
+            write_table(members, folder / "members" / f"group-{group:06d}.parquet", schemas.MEMBERS)
             for path in paths:
                 if not (tmp_path / "images" / path).exists():
                     write_image(tmp_path / "images" / path, content_of(path))

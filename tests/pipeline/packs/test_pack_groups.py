@@ -1,4 +1,4 @@
-"""Packs are read by tar, tarfile and pyarrow; what is unchanged is linked, and what is finished is not written again."""
+"""Packs are read by tar, tarfile and pyarrow; what is unchanged is linked, what is finished is not written again."""
 
 import os
 import subprocess
@@ -64,7 +64,7 @@ def test_any_tool_reads_the_shards_and_the_index(write_groups: WriteGroups) -> N
     rows = index_of(packs, 0) + index_of(packs, 3)
     assert [row["path"] for row in rows] == [*sorted(ODD), *SIX]
     for row in rows:
-        content = (packs / "shards" / str(row["shard"])).read_bytes()[row["offset"] :][: row["size"]]  # type: ignore[index,operator]
+        content = (packs / "shards" / str(row["shard"])).read_bytes()[row["offset"] :][: row["size"]]  # type: ignore[index]
         assert content == content_of(str(row["path"]))
         assert row["xxh3"] == xxhash.xxh3_64(content).intdigest()
     summary = read_recipe(packs)["summary"]

@@ -13,12 +13,12 @@ from PIL import Image
 from data_manifest.errors import StoreError, UserError
 from data_manifest.images.image_size import ImageSize
 from data_manifest.images.images_folder import ImagesUrl
+from tests.helpers import read_image
 from tests.object_server import ObjectServer
 from tests.training.conftest import WriteGroups
 from training.data.augmentation import Augmentation
 from training.data.dataset import GroupDataset, Sample
 from training.data.groups import read_members
-from training.data.image_files import read_image
 from training.data.loading import read_batches
 from training.data.sampling import EpochPlan
 from training.data.settings import AugmentationSettings

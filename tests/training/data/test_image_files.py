@@ -12,7 +12,8 @@ from PIL import Image, ImageOps
 
 from data_manifest.errors import UserError
 from evaluation.descriptors.open_image import open_image
-from training.data.image_files import UnreadableImageError, read_image
+from tests.helpers import read_image
+from training.data.image_files import UnreadableImageError
 
 Factors = tuple[tuple[int, int], ...]
 NAMELESS, FOUR_FOUR_ONE = ((2, 2), (2, 1), (1, 2)), ((1, 4), (1, 1), (1, 1))

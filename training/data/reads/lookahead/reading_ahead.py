@@ -8,8 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from data_manifest.images.image_store import store_of
-from data_manifest.images.images_folder import ImagesFolder
+from data_manifest.images.image_store import ImageStore
 from data_manifest.images.loader_workers import PREFETCHED
 from data_manifest.progress import working
 from training.data.reads.lookahead.cache_folder import CacheFiles, check_space, opened_cache
@@ -55,7 +54,8 @@ class ReadingAhead:
 @contextlib.contextmanager
 def reading_ahead(
     states: Path,
-    images_folder: ImagesFolder,
+    store: ImageStore,
+    source: str,
     make_order: Callable[[], ReadOrder],
     changed: pl.DataFrame | None,
     batches: int,
@@ -66,7 +66,8 @@ def reading_ahead(
 
     Args:
         states: Folder in the run's with the recorded states of the images, a file per group.
-        images_folder: Folder of the images.
+        store: Where the images are read.
+        source: A text that only the same images have, by which their files in the cache are named.
         make_order: Returns the order of the training's reads.
         changed: On rank 0, the states of images that are others today.
         batches: Batches that the training has taken before.
@@ -81,7 +82,7 @@ def reading_ahead(
         return
     changed = broadcast_from_rank0(changed)
     assert changed is not None
-    cache = ImageCache(runtime.cache_folder.absolute(), str(images_folder.resolve()))
+    cache = ImageCache(runtime.cache_folder.absolute(), source)
     gate_file = states.parent / f"{GATE_FILE}-{os.environ.get('GROUP_RANK', '0')}"  # torchrun's number of the machine
     if _local_rank() != 0:
         barrier()
@@ -104,7 +105,7 @@ def reading_ahead(
             yield ReadingAhead(cache, gate)
             return
         prefetched = PREFETCHED * runtime.num_workers + 1
-        lookahead = LookAhead(reads, contents, cache, store_of(images_folder), gate, prefetched, batches)
+        lookahead = LookAhead(reads, contents, cache, store, gate, prefetched, batches)
         forecast = Forecast(lookahead, reads, contents.space > 0, limit)
         with lookahead.running():
             yield ReadingAhead(cache, gate, lookahead, forecast)
