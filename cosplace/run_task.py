@@ -21,7 +21,8 @@ from pipeline.dataset_layout import PHOTOS, PartSettings
 from pipeline.sources.make_source import source_of
 from pipeline.verification.settings import CheckSettings
 
-FOLLOWING = {"manifest": "groups", "verify": "groups", "split": "groups", "groups": "train"}  # with the same flags
+# With the same flags:
+FOLLOWING = {"manifest": "groups", "verify": "groups", "split": "groups", "groups": "train", "pack": "train"}
 
 
 def run_task(task: str, name: str, values: dict[str, str], config: str | None, workers: int | None) -> int:
@@ -87,6 +88,8 @@ def next_step(name: str, artifact: Path, given: dict[str, str]) -> str | None:
             known = {"config", *parameters_of(TASKS[following])}
             if name == "verify":
                 given = {**given, "verified": given.get("check", CheckSettings.check)}
+            if name == "pack":
+                given = {**given, "packs": str(artifact)}
             words = following, *flags_of({key: value for key, value in given.items() if key in known})
         case _:
             return None

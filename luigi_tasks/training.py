@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from data_manifest.errors import UserError
 from data_manifest.images.data_set_names import data_set_identity
 from data_manifest.images.images_folder import ImagesFolder, is_missing
+from data_manifest.images.packs.open_packs import find_packs
 from data_manifest.progress import working
 from data_manifest.settings import Settings
+from data_manifest.store.find import find_by_digest
 from data_manifest.store.recipe import Recipe, is_published
 from evaluation.recipe import validation_settings
 from evaluation.settings import EvaluationSettings
@@ -114,12 +116,22 @@ class TrainCosPlace(StageOfGroups):
         runtime = self.settings(RuntimeSettings)
         runtime.check_shard_classifier(runtime.num_processes)
         check_first_images(self.manifests("val"))
-        if self.chosen_groups():
-            return [*self.manifests("val")]
-        images = self.dataset.images("train")
-        if runtime.packs is not None and is_missing(images):
-            raise UserError(f"{images}: no such folder. To train on packs without it, pass --groups-path.")
-        return [*self.manifests("val"), self.clone(BuildGroups)]
+        groups = [] if self.chosen_groups() else [self.clone(BuildGroups)]
+        return [*self.manifests("val"), *groups]
+
+    def chosen_groups(self) -> Path | None:
+        """Return the groups of --groups-path or, if only packs of the images are here, those that were packed.
+
+        Raises:
+            UserError: The groups that were packed are not in the artifacts folder.
+        """
+        packs, images = self.settings(RuntimeSettings).packs, self.dataset.images("train")
+        if (chosen := super().chosen_groups()) or packs is None or not is_missing(images):
+            return chosen
+        digest = find_packs(packs).recipe["inputs"]["groups"]
+        if found := find_by_digest(self.artifacts_folder, digest, "groups"):
+            return found
+        raise UserError(f"{images}: no such folder. To train on {packs} without it, pass the groups by --groups-path.")
 
     def recipe(self) -> Recipe:
         database, queries = self.manifests("val")

@@ -163,8 +163,7 @@ class RuntimeSettings(Settings):
     )
     packs: ImagesFolder | None = setting(
         None,
-        "folder or URL of packs, made of the groups by `cosplace pack`: training images are read from these, and their "
-        "folder may be missing",
+        "folder or URL of packs of the groups: training images are read from these, and their folder may be missing",
     )
     checkpoint_iterations: int | None = setting(None, "also save a checkpoint after this many iterations")
     augmentation_device: str = setting(

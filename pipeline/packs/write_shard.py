@@ -95,7 +95,7 @@ def write_shard(packing: Packing, on_images: Callable[[int], object] | None, sha
         tar, table = files_of(packing.work, key)
         with writing_whole(tar) as unfinished:
             content = pl.DataFrame(_write_tar(packing, on_images, shard, unfinished), CONTENT, orient="row")
-            _verify(unfinished, content)
+            _verify(unfinished, content, shard.name)
         if isinstance(packing.images_folder, Path):  # a store gives whole objects
             for path in changed_images(shard.states, packing.images_folder)["path"]:
                 raise _changed(packing, path)
@@ -150,7 +150,7 @@ def _header(path: str, size: int) -> tarfile.TarInfo:
     return header
 
 
-def _verify(tar: Path, content: pl.DataFrame) -> None:
+def _verify(tar: Path, content: pl.DataFrame, name: str) -> None:
     """Read a shard back from the disk, and raise UserError if it has other bytes than were written."""
     fsync(tar)
     descriptor = os.open(tar, os.O_RDONLY)
@@ -159,6 +159,6 @@ def _verify(tar: Path, content: pl.DataFrame) -> None:
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)  # so that the disk is read, not the memory
         for path, offset, size, checksum in content.drop_nulls("offset").select(CONTENT.names()[:4]).iter_rows():
             if xxh3_64_intdigest(os.pread(descriptor, size, offset)) != checksum:
-                raise UserError(f"{tar}: {path} was written with errors. Check the disk, then run again.")
+                raise UserError(f"{tar.parent}/{name}: {path} was written with errors. Check the disk, then run again.")
     finally:
         os.close(descriptor)

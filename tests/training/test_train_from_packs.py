@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from data_manifest.errors import UserError
 from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
 from data_manifest.images.packs import open_packs
+from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
 from pipeline.packs.pack_groups import pack_groups
 from pipeline.packs.settings import PackSettings
@@ -77,3 +80,127 @@ def test_same_weights_from_a_url(folder: Path, tiny: dict[str, Any], objects: Ob
     expected = train(folder, tiny, "by-folder", None)
     model = train(folder, tiny, "by-url", url)
     assert (model / "model.pth").read_bytes() == (expected / "model.pth").read_bytes()
+
+
+def test_resumed_run_may_change_between_folder_and_packs(
+    folder: Path, tiny: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = train(folder, tiny, "by-folder", None, epochs=2)
+    train(folder, tiny, "by-both", None, epochs=1)
+    model = train(folder, tiny, "by-both", pack(folder), epochs=2)
+    assert (model / "model.pth").read_bytes() == (expected / "model.pth").read_bytes()
+    assert "since training started" not in caplog.text
+
+
+def test_resumed_run_warns_of_images_that_were_packed_again(
+    folder: Path, tiny: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    train(folder, tiny, "artifacts", pack(folder), epochs=1)
+    first, second, *_ = sorted((folder / "images" / "g0").iterdir())
+    Image.new("RGB", (48, 40), (255, 255, 255)).save(first)
+    second.unlink()
+    train(folder, tiny, "artifacts", pack(folder), epochs=2)
+    assert "1 of 21 training images changed, 1 of 21 training images are missing since training started" in caplog.text
+
+
+def test_smaller_copies_make_another_model(folder: Path, tiny: dict[str, Any]) -> None:
+    digests = set()
+    kinds: list[dict[str, Any]] = [{}, {"jpeg_size": 30}, {"jpeg_size": 30, "quality": 80}]
+    for settings in kinds:
+        packs = pack(folder, **settings)
+        model = train(folder, tiny, "artifacts", packs, epochs=1)
+        digests.add(model.name)
+        assert read_recipe(model)["settings"].get("copies") == ({"quality": 90, **settings} if settings else None)
+    assert len(digests) == 3
+    sizes = {row["bytes"] for row in read_table(model, TRAIN).iter_rows(named=True)}
+    assert sizes.isdisjoint(file.stat().st_size for file in folder.glob("images/*/*"))
+    assert train(folder, tiny, "artifacts", None, epochs=1).name in digests, "the folder's is that of plain packs"
+
+
+def test_damaged_image_in_a_shard_is_found_and_replaced(
+    folder: Path, tiny: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    packs = pack(folder)
+    row = packs_row(packs, 0, 5)
+    shard = packs / "shards" / row["shard"]
+    content = bytearray(shard.read_bytes())
+    content[row["offset"] + row["size"] // 2] ^= 1
+    shard.write_bytes(content)
+    model = train(folder, tiny, "artifacts", packs, epochs=4)
+    skipped = read_table(model, "skipped").row(0, named=True)
+    assert (skipped["path"], skipped["detail"]) == (row["path"], "checksum differs from the index")
+
+
+def packs_row(packs: Path, group: int, number: int) -> dict[str, Any]:
+    return pl.read_parquet(packs / "index" / f"group-{group:06d}.parquet").row(number, named=True)
+
+
+def rename_a_member(folder: Path) -> None:
+    (file,) = (folder / "groups" / "members").glob("group-000003.parquet")
+    members = pl.read_parquet(file)
+    members.with_columns(path=pl.col("path").str.replace("é0_0", "é0_9")).write_parquet(file)
+
+
+def cut_off(folder: Path) -> None:
+    (shard,) = folder.glob("artifacts/packs/city/*[!t]/shards/group-000003-0000.tar")
+    shard.write_bytes(shard.read_bytes()[:-10_240])
+
+
+def remove_a_shard(folder: Path) -> None:
+    next(folder.glob("artifacts/packs/city/*/shards/group-000003-0000.tar")).unlink()
+
+
+def remove_all_shards(folder: Path) -> None:
+    shutil.rmtree(next(folder.glob("artifacts/packs/city/*/shards")))
+
+
+def damage_the_index(folder: Path) -> None:
+    next(folder.glob("artifacts/packs/city/*/index/group-000003.parquet")).write_bytes(b"no table")
+
+
+@pytest.mark.parametrize(
+    ("groups", "break_it", "message"),
+    [
+        ((0,), lambda folder: None, r"no packs of group 3, only of 0\. Pack the groups again"),
+        ((0, 3), rename_a_member, r"packs of group 3 are of other groups than these\. Pack the groups again"),
+        ((0, 3), cut_off, r"group-000003-0000\.tar: this shard of the packs has [\d,]+ bytes, not [\d,]+"),
+        ((0, 3), remove_a_shard, r"group-000003-0000\.tar: this shard of the packs is missing"),
+        ((0, 3), remove_all_shards, r"group-000000-0000\.tar: this shard of the packs is missing"),
+        ((0, 3), damage_the_index, r"index/group-000003\.parquet: cannot be read"),
+    ],
+)
+def test_packs_that_cannot_be_used_are_refused_before_training(
+    folder: Path, tiny: dict[str, Any], groups: tuple[int, ...], break_it: Any, message: str
+) -> None:
+    packs = pack(folder, groups)
+    break_it(folder)
+    with pytest.raises(UserError, match=message):
+        train(folder, tiny, "artifacts", packs)
+
+
+def test_packs_of_another_folder_are_refused_unless_only_one_is_here(folder: Path) -> None:
+    packs = open_packs.find_packs(pack(folder))
+    identity = packs.identity_of(folder / "images", folder / "artifacts")
+    shutil.copytree(folder / "images", folder / "other")
+    with pytest.raises(UserError, match=r"packs of the images in .*/images, not of those in .*/other\."):
+        packs.identity_of(folder / "other", folder / "artifacts")
+    shutil.rmtree(folder / "images")
+    assert {packs.identity_of(folder / name, folder / "artifacts") for name in ("other", "images")} == {identity}
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("nowhere", "no such file or folder"),
+        ("images", "is not a published artifact"),
+        ("s3://bucket/nowhere", r"s3://bucket/nowhere: no packs there, it has no recipe\.json"),
+        ("s3://bucket/groups", r"s3://bucket/groups: not packs\. Give the URL"),
+    ],
+)
+def test_what_is_no_packs_is_refused(
+    folder: Path, tiny: dict[str, Any], objects: ObjectServer, place: str, message: str
+) -> None:
+    objects.put("groups/recipe.json", (folder / "groups" / "recipe.json").read_bytes())
+    packs = ImagesUrl.parse(place) if "://" in place else folder / place
+    with pytest.raises(UserError, match=message):
+        train(folder, tiny, "artifacts", packs)

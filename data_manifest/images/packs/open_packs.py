@@ -17,7 +17,15 @@ from data_manifest.images.data_set_names import data_set_identity
 from data_manifest.images.file_states import stat_images
 from data_manifest.images.image_store import read_file
 from data_manifest.images.images_folder import ImagesFolder, ImagesUrl, as_images_folder, is_missing
-from data_manifest.images.packs.pack_files import INDEX, SHARDS, STAGE, digest_of_members, shard_bytes, table_name
+from data_manifest.images.packs.pack_files import (
+    FILES,
+    INDEX,
+    SHARDS,
+    STAGE,
+    digest_of_members,
+    shard_bytes,
+    table_name,
+)
 from data_manifest.images.packs.pack_store import Location, PackStore, Words, hash_of
 from data_manifest.progress import Progress
 from data_manifest.store.files import writing_whole
@@ -67,6 +75,19 @@ class Packs:
             raise UserError(
                 f"{file}: cannot be read ({first_line(error)}). Copy the packs again, or pack again."
             ) from error
+
+    def read_states(self, group: int) -> pl.DataFrame:
+        """Return the states of a group's images as `stat_images` does, with the sizes that they have in the packs.
+
+        Those of images that are not in the packs are null.
+
+        Raises:
+            UserError: A table cannot be read.
+        """
+        files, index = self.read_table(FILES, group), self.read_table(INDEX, group)
+        images = files.join(index, on="path", how="left", maintain_order="left")
+        is_packed = pl.col("size").is_not_null()
+        return images.select("path", bytes="size", modified_ns=pl.when(is_packed).then("modified_ns"))
 
     def identity_of(self, images_folder: ImagesFolder, artifacts: Path) -> str:
         """Return the identity of the data set that was packed, which is that of a folder of images.

@@ -1,21 +1,32 @@
 """Packs are read by tar, tarfile and pyarrow; what is unchanged is linked, what is finished is not written again."""
 
+import errno
 import os
+import shutil
+import signal
 import subprocess
 import tarfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
+import polars as pl
 import pyarrow.parquet as pq
 import pytest
 import xxhash
 
 from data_manifest.errors import UserError
-from data_manifest.store.recipe import read_recipe
-from pipeline.packs import plan_shards
-from pipeline.packs.pack_groups import pack_groups
+from data_manifest.images import file_states, image_store
+from data_manifest.images.images_folder import ImagesUrl
+from data_manifest.store.recipe import digest_of, read_recipe
+from data_manifest.store.run_folders import only_writer
+from pipeline.packs import pack_job, plan_shards, write_shard
+from pipeline.packs.pack_groups import VERSION, pack_groups
+from pipeline.packs.plan_shards import read_members
 from pipeline.packs.settings import PackSettings
-from tests.helpers import files_in
+from tests.helpers import files_in, fork
+from tests.object_server import ObjectServer
 from tests.pipeline.packs.conftest import ODD, VERY_LONG, WriteGroups, content_of, write_image
 
 SIX = [f"c/{number}.jpg" for number in range(6)]
@@ -134,3 +145,133 @@ def test_very_large_images_get_shards_of_their_own(write_groups: WriteGroups, tm
     assert [row["shard"] for row in index_of(packs, 0)] == [
         f"group-000000-{number:04d}.tar" for number in (0, 1, 2, 2, 3, 3)
     ]
+
+
+def test_killed_run_resumes_at_the_shard(
+    write_groups: WriteGroups, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_groups({0: SIX, 3: sorted(ODD)})
+    process = fork(tmp_path, pack_until_killed, folder)
+    process.join(timeout=120)
+    assert process.exitcode == -signal.SIGKILL
+    (run,) = (tmp_path / "artifacts" / "runs").glob("city/*")
+    finished = {file.name: file.stat().st_ino for file in run.glob("group-*.tar")}
+    assert len(finished) == 2
+    assert len(list(run.glob(".group-*.tar.*"))) == 1, "the shard that it was writing"
+    resumed = pack(folder, 0, 3)
+    inodes = [file.stat().st_ino for file in sorted((resumed / "shards").iterdir())]
+    assert inodes[:2] == sorted(finished.values(), key=inodes.index)
+    assert not run.exists()
+    content = files_in(resumed)
+    shutil.rmtree(resumed)
+    assert files_in(pack(folder, 0, 3)) == content
+
+
+def pack_until_killed(folder: Path) -> None:
+    """Pack in one thread, and kill this process in the third shard."""
+    plan_shards.MEGABYTE, file_states.MIN_AGE_NS = 10_000, 0
+
+    def kill(path: str, size: int) -> tarfile.TarInfo:
+        if path == SIX[5]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return header(path, size)
+
+    header, write_shard._header = write_shard._header, kill
+    with ThreadPoolExecutor(1) as executor:
+        pack(folder, 0, 3, executor=executor)
+
+
+@pytest.mark.parametrize("content", [b"another size", None])
+def test_images_that_change_meanwhile_stop_the_run(
+    write_groups: WriteGroups, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    folder, file, read = write_groups({0: SIX}), tmp_path / "images" / SIX[4], write_shard._stored
+
+    def change_first(packing: object, path: str, *more: object) -> bytes:
+        if path == SIX[3]:
+            change(file, content or file.read_bytes()[::-1])
+        return read(packing, path, *more)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(write_shard, "_stored", change_first)
+        with pytest.raises(UserError, match=r"images/c/4\.jpg: images changed while they were packed\. Run again"):
+            pack(folder, 0)
+    assert [row["size"] for row in index_of(pack(folder, 0), 0)][4] == file.stat().st_size
+
+
+def test_shard_that_is_written_with_errors_is_not_published(
+    write_groups: WriteGroups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write_shard, "fsync", lambda file: file.write_bytes(file.read_bytes()[::-1]))
+    with pytest.raises(UserError, match=r"group-000000-000[0-2]\.tar: c/[024]\.jpg was written with errors\. Check"):
+        pack(write_groups({0: SIX}), 0)
+
+
+def test_unreadable_disk_is_no_reject(write_groups: WriteGroups, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_groups({0: SIX})
+    error = OSError(errno.EIO, "Input/output error")
+    monkeypatch.setattr(image_store.FolderStore, "read", lambda self, paths: iter([error] * len(paths)))
+    with pytest.raises(UserError, match=r"Cannot read .*c/[0-9]\.jpg: Input/output error"):
+        pack(folder, 0)
+
+
+def test_ctrl_c_does_not_wait_for_the_end_of_a_shard(
+    write_groups: WriteGroups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_shards, "MEGABYTE", 10_000_000)
+    monkeypatch.setattr(write_shard, "IMAGES_AT_A_TIME", 1)
+    folder, begun, stored = write_groups({0: [f"{number}.jpg" for number in range(500)], 1: ["a.jpg"]}), Event(), []
+
+    def interrupt(folder: Path, group: int) -> pl.Series:
+        if group == 1:
+            begun.wait(60)
+            raise KeyboardInterrupt
+        return read_members(folder, group)
+
+    def note(packing: object, path: str, size: int, content: bytes) -> bytes:
+        begun.set()
+        stored.append(path)
+        time.sleep(0.01)
+        return content
+
+    monkeypatch.setattr(pack_job, "read_members", interrupt)
+    monkeypatch.setattr(write_shard, "_stored", note)
+    with pytest.raises(KeyboardInterrupt):
+        pack(folder, 0, 1)
+    assert 0 < len(stored) < 500
+
+
+def test_images_of_a_bucket_are_packed_like_files(
+    write_groups: WriteGroups, tmp_path: Path, objects: ObjectServer
+) -> None:
+    folder = write_groups({0: sorted(ODD)})
+    (tmp_path / "images" / "e.jpg").unlink()
+    expected = pack(folder, 0)
+    for path, content in files_in(tmp_path / "images").items():
+        objects.put(f"city/{path}", content)
+        objects.failures[f"city/{path}"] = [503]
+    url = ImagesUrl.parse("s3://bucket/city")
+    packs = pack_groups(folder, [0], url, tmp_path / "of bucket", PackSettings(shard_megabytes=1))
+    for table in ("shards", "index", "rejects"):
+        assert files_in(packs / table) == files_in(expected / table)
+    read = objects.requests.total()
+    objects.put("city/a b.jpg", content_of("new"))
+    again = pack_groups(folder, [0], url, tmp_path / "of bucket", PackSettings(shard_megabytes=1))
+    assert {row["path"]: row["size"] for row in index_of(again, 0)}["a b.jpg"] == len(content_of("new"))
+    assert objects.requests.total() > read
+
+
+def test_run_in_use_is_refused(write_groups: WriteGroups, tmp_path: Path) -> None:
+    folder = write_groups({0: SIX})
+
+    def pack_twice() -> None:
+        with pytest.raises(UserError, match="is in use by process"):
+            pack(folder, 0)
+
+    with only_writer(run_folder_of(folder)):
+        pack_twice()
+
+
+def run_folder_of(groups_folder: Path) -> Path:
+    key = {"shard_megabytes": 1, "form": None}
+    return groups_folder.parents[2] / "runs" / "city" / digest_of(["packs", VERSION, key])
