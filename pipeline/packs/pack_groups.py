@@ -22,6 +22,7 @@ from data_manifest.store.publish import find_published, publishing
 from data_manifest.store.recipe import Recipe, digest_of, read_recipe
 from data_manifest.store.references import RUNS
 from data_manifest.store.run_folders import only_writer, write_run_file
+from pipeline.execution.disk_space import check_space
 from pipeline.packs.pack_job import PackJob
 from pipeline.packs.plan_shards import GroupStates, stat_groups
 from pipeline.packs.settings import PackSettings
@@ -102,7 +103,8 @@ def pack_groups(
             packing = Packing(images_folder.absolute(), run, settings)
             earlier = _find_earlier(artifacts, recipe, files)
             job = PackJob(groups_folder, packing, staging, files, earlier)
-            job.check_space()
+            at_most = settings.form is not None
+            check_space(artifacts, job.needed_bytes(), f"packs of {recipe.name}", at_most)
             with Progress(f"packing {recipe.name}", job.num_images, "images", on_percentage) as progress:
                 job.write_shards(progress, executor)
             summary |= job.finish()

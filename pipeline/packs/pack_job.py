@@ -28,7 +28,6 @@ from data_manifest.images.packs.pack_files import (
 from data_manifest.progress import Progress
 from data_manifest.store.files import format_bytes, link, link_or_copy
 from data_manifest.tables import write_table
-from pipeline.execution.disk_space import check_space
 from pipeline.execution.executor import run_all
 from pipeline.packs.plan_shards import GroupStates, plan_shards, read_members
 from pipeline.packs.write_shard import CONTENT, Packing, Shard, files_of, read_finished, write_shard
@@ -54,13 +53,12 @@ class PackJob:
         """Images of all groups, missing ones too."""
         return sum(each.states.images for each in self.files)
 
-    def check_space(self) -> None:
-        """Log how much disk space is needed and free; raise UserError if too little is free."""
+    def needed_bytes(self) -> int:
+        """Return the disk space of the shards that are not written yet; smaller copies take less."""
         new = [each for each in self.files if each.group not in self.earlier]
         finished = sum(file.stat().st_size for file in self.packing.work.glob("*.tar"))
         needed = sum(each.total_bytes + HEADER_BYTES * each.states.images for each in new)
-        is_upper_limit = self.packing.settings.form is not None
-        check_space(self.packing.work, max(0, needed - finished), "packs", at_most=is_upper_limit)
+        return max(0, needed - finished)
 
     def write_shards(self, progress: Progress, executor: Executor | None) -> None:
         """Write all shards that are not finished."""

@@ -12,11 +12,12 @@ import numpy as np
 import polars as pl
 
 from data_manifest.console import as_ranges
-from data_manifest.errors import StoreError, UserError, first_line, writing_in
+from data_manifest.errors import StoreError, UserError, first_line
 from data_manifest.images.data_set_names import data_set_identity
 from data_manifest.images.file_states import stat_images
 from data_manifest.images.image_store import read_file
 from data_manifest.images.images_folder import ImagesFolder, ImagesUrl, as_images_folder, is_missing
+from data_manifest.images.packs.lookup_table import locations_of, write_lookup
 from data_manifest.images.packs.pack_files import (
     FILES,
     INDEX,
@@ -26,9 +27,8 @@ from data_manifest.images.packs.pack_files import (
     shard_bytes,
     table_name,
 )
-from data_manifest.images.packs.pack_store import Location, PackStore, Words, hash_of
+from data_manifest.images.packs.pack_store import PackStore, Words
 from data_manifest.progress import Progress
-from data_manifest.store.files import writing_whole
 from data_manifest.store.find import find_artifact, read_recipe_of
 from data_manifest.store.recipe import RECIPE_FILE
 
@@ -150,32 +150,12 @@ def open_packs(packs: Packs, members: Mapping[int, pl.Series], lookup: Path) -> 
         for group in members:
             index = packs.read_table(INDEX, group)
             ends = index.group_by("shard").agg((pl.col("offset") + pl.col("size")).max().alias("end")).sort("shard")
-            tables.append(_locations(index, len(lengths)))
+            tables.append(locations_of(index, len(lengths)))
             lengths |= {name: shard_bytes(end) for name, end in ends.iter_rows()}
             progress.advance(len(index))
     _check_shards(packs.folder / SHARDS, lengths)
-    _write_lookup(np.concatenate([np.empty((5, 0), np.uint64), *tables], axis=1), lookup)
+    write_lookup(np.concatenate([np.empty((5, 0), np.uint64), *tables], axis=1), lookup)
     return PackStore(packs.folder / SHARDS, tuple(lengths), lookup)
-
-
-def _locations(index: pl.DataFrame, first_shard: int) -> Words:
-    """Return the columns of a lookup table for the rows of an index, in their order; shards are numbered by name."""
-    table = np.empty((5, len(index)), np.uint64)
-    table[0] = np.fromiter(map(hash_of, index["path"]), np.uint64, len(index))
-    table[1] = index["shard"].rank("dense").to_numpy() - 1 + first_shard
-    for row, name in enumerate(Location._fields[2:], 2):
-        table[row] = index[name].to_numpy()
-    return table
-
-
-def _write_lookup(table: Words, file: Path) -> None:
-    table = table[:, np.argsort(table[0])]
-    if (table[0, 1:] == table[0, :-1]).any():  # 1 in a million for 5.6 million images
-        raise UserError("Two images of the packs have paths with the same hash. Rename an image, and pack again.")
-    with writing_in(file.parent):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with writing_whole(file) as unfinished, unfinished.open("wb") as opened:
-            np.save(opened, table)
 
 
 def _check_shards(folder: ImagesFolder, lengths: Mapping[str, int]) -> None:

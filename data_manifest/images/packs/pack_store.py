@@ -64,7 +64,7 @@ class PackStore:
             yield from threads.map(self._read, paths)
 
     def _read(self, path: str) -> bytes | OSError:
-        location = self._find(path)
+        location = self.find(path)
         if location is None:
             return FileNotFoundError("not in the packs")
         shard = self.folder / self.shards[location.shard]
@@ -74,7 +74,8 @@ class PackStore:
             return error
         return content if xxh3_64_intdigest(content) == location.xxh3 else OSError(WRONG_CHECKSUM)
 
-    def _find(self, path: str) -> Location | None:
+    def find(self, path: str) -> Location | None:
+        """Return where an image is; None if it is not in the packs."""
         path_hash = hash_of(path)
         hashes = self._table[0]
         column = int(np.searchsorted(hashes, np.uint64(path_hash)))
