@@ -117,7 +117,8 @@ def _request(file: ImagesUrl, offset: int, size: int) -> bytes:
 
 
 def _pread(file: Path, offset: int, size: int) -> bytes:
-    return os.pread(_open_shard(file).descriptor, size, offset)
+    shard = _open_shard(file)  # named, so that another thread does not close it meanwhile
+    return os.pread(shard.descriptor, size, offset)
 
 
 class _OpenShard:
