@@ -114,7 +114,7 @@ COMMANDS: dict[str, TaskCommand | FunctionCommand] = {
         "PackGroups",
         (
             *(*DATA, "train_folder", "groups_path", "groups_num", "groups", "jpeg_size", "quality", "shard_megabytes"),
-            "dask_scheduler",
+            *("output_url", "dask_scheduler"),
         ),
         (
             "--dataset-folder sf-xl/processed --groups-num 8",

@@ -1,4 +1,4 @@
-"""A server of objects for tests: plain HTTP, and as much of S3 as reading and listing need."""
+"""A server of objects for tests: plain HTTP, and as much of S3 as reading, listing, writing and copying need."""
 
 import hashlib
 import http.server
@@ -57,6 +57,22 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self.do_GET()
 
+    def do_PUT(self) -> None:
+        key = unquote(urlsplit(self.path).path).removeprefix(f"/{BUCKET}/")
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        source = unquote(self.headers.get("x-amz-copy-source", "")).removeprefix(BUCKET).strip("/")
+        with self.server.lock:
+            self.server.requests[self.command, key] += 1
+            failures = self.server.failures.get(key, [])
+            failure = failures.pop(0) if failures else None
+        if isinstance(failure, int) or (source and source not in self.server.objects):
+            self._answer(failure if isinstance(failure, int) else 404, b"")
+            return
+        content = self.server.objects[source] if source else body
+        self.server.put(key, content)
+        result = f"<CopyObjectResult><ETag>{escape(_etag(content))}</ETag></CopyObjectResult>" if source else ""
+        self._answer(200, result.encode(), {"ETag": _etag(content)})
+
     def do_GET(self) -> None:
         with self.server.lock:
             self.server.at_once += 1
@@ -112,6 +128,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.command == "GET":
             with self.server.lock:
                 self.server.bytes_sent += len(body[:sent])
+        if self.command != "HEAD":
             self.wfile.write(body[:sent])
         if sent is not None:
             self.close_connection = True

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from data_manifest.errors import StoreError, UserError
@@ -119,6 +120,27 @@ def _fetch(root: str, key: str, options: "GetOptions | None" = None) -> Content:
         return send_request(root, key, request)
     except FileNotFoundError:
         raise FileNotFoundError(f"no such object: {root}/{key}") from None
+
+
+def upload(file: Path, url: ImagesUrl) -> None:
+    """Copy a file of this machine to a URL.
+
+    Raises:
+        StoreError: The store does not answer, or refuses.
+    """
+    client = client_of(url.root)
+    send_request(url.root, url.key, lambda: client.put(url.key, file))
+
+
+def copy_object(source: ImagesUrl, target: ImagesUrl) -> None:
+    """Copy an object within its store.
+
+    Raises:
+        FileNotFoundError: There is no such object.
+        StoreError: The store does not answer, or refuses.
+    """
+    client = client_of(source.root)
+    send_request(source.root, source.key, lambda: client.copy(source.key, target.key))
 
 
 def send_request(root: str, key: str, request: Callable[[], Answer]) -> Answer:

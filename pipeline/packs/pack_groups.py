@@ -4,7 +4,9 @@ Finished shards are kept in the run folder `<artifacts>/runs/<name>/<digest>/`, 
 whose files are unchanged are linked from earlier packs.
 """
 
+import json
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
@@ -13,13 +15,13 @@ from typing import Any
 from data_manifest.errors import UserError, writing_in
 from data_manifest.images.data_set_names import data_set_identity
 from data_manifest.images.heif import can_read_heif
-from data_manifest.images.images_folder import ImagesFolder
-from data_manifest.images.packs.open_packs import FORM, IMAGES_FOLDER
+from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
+from data_manifest.images.packs.open_packs import FORM, IMAGES_FOLDER, OUTPUT_URL, url_of
 from data_manifest.images.packs.pack_files import FILES, INDEX, REJECTS, SHARDS, STAGE
 from data_manifest.progress import Percentage, Progress
 from data_manifest.store.find import find_recipes
 from data_manifest.store.publish import find_published, publishing
-from data_manifest.store.recipe import Recipe, digest_of, read_recipe
+from data_manifest.store.recipe import RECIPE_FILE, Recipe, digest_of, read_recipe
 from data_manifest.store.references import RUNS
 from data_manifest.store.run_folders import only_writer, write_run_file
 from pipeline.execution.disk_space import check_space
@@ -47,6 +49,8 @@ def packs_recipe(
         "shard_megabytes": settings.shard_megabytes,
         FORM: settings.form,
     }
+    if settings.output_url is not None:
+        decisive[OUTPUT_URL] = str(settings.output_url)
     if settings.form and any(each.states.heif for each in files) and not can_read_heif():
         decisive["heif"] = False
     inputs = {"groups": groups["digest"], "files": digest_of([each.states.digest for each in files]), "folder": folder}
@@ -90,7 +94,9 @@ def pack_groups(
     if not any(each.states.present for each in files):
         raise UserError(f"{images_folder}: none of the images of the groups is there. Give the folder of the data set.")
     artifacts = artifacts.absolute()
-    run = artifacts / RUNS / recipe.name / digest_of([STAGE, VERSION, _same_for_all_groups(recipe.as_dict())])
+    url = url_of(recipe.stored())
+    own = "" if url is None else recipe.digest  # shards that were uploaded for other packs are elsewhere
+    run = artifacts / RUNS / recipe.name / digest_of([STAGE, VERSION, _same_for_all_groups(recipe.as_dict()), own])
     with writing_in(artifacts), only_writer(run):
         if published := find_published(artifacts, recipe):  # by another process, until just now
             return published
@@ -100,7 +106,7 @@ def pack_groups(
         with publishing(artifacts, recipe, summary) as staging:
             for folder in (SHARDS, INDEX, FILES, REJECTS):
                 (staging / folder).mkdir()
-            packing = Packing(images_folder.absolute(), run, settings)
+            packing = Packing(images_folder.absolute(), run, settings, url and url / SHARDS)
             earlier = _find_earlier(artifacts, recipe, files)
             job = PackJob(groups_folder, packing, staging, files, earlier)
             at_most = settings.form is not None
@@ -108,8 +114,23 @@ def pack_groups(
             with Progress(f"packing {recipe.name}", job.num_images, "images", on_percentage) as progress:
                 job.write_shards(progress, executor)
             summary |= job.finish()
+            if url is not None:
+                _upload_tables(staging, url, {**recipe.stored(), "summary": summary})
         shutil.rmtree(run, ignore_errors=True)
     return recipe.folder(artifacts)
+
+
+def _upload_tables(staging: Path, url: ImagesUrl, recipe: Mapping[str, Any]) -> None:
+    """Upload the tables, and last the recipe, by which packs are recognized."""
+    from data_manifest.images.object_store import upload  # needs an optional package
+
+    for table in (INDEX, FILES, REJECTS):
+        for file in sorted((staging / table).iterdir()):
+            upload(file, url / table / file.name)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / RECIPE_FILE
+        file.write_text(json.dumps(recipe, indent=2) + "\n")
+        upload(file, url / RECIPE_FILE)
 
 
 def _same_for_all_groups(recipe: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,8 +28,8 @@ from data_manifest.images.packs.pack_files import (
 from data_manifest.progress import Progress
 from data_manifest.store.files import format_bytes, link, link_or_copy
 from data_manifest.tables import write_table
-from pipeline.execution.executor import run_all
-from pipeline.packs.plan_shards import GroupStates, plan_shards, read_members
+from pipeline.execution.executor import run_all, usable_cores
+from pipeline.packs.plan_shards import MEGABYTE, GroupStates, plan_shards, read_members
 from pipeline.packs.write_shard import CONTENT, Packing, Shard, files_of, read_finished, write_shard
 from pipeline.verification.bad_image import Status
 
@@ -58,6 +58,8 @@ class PackJob:
         new = [each for each in self.files if each.group not in self.earlier]
         finished = sum(file.stat().st_size for file in self.packing.work.glob("*.tar"))
         needed = sum(each.total_bytes + HEADER_BYTES * each.states.images for each in new)
+        if self.packing.upload_to is not None:
+            needed = min(needed, usable_cores() * self.packing.settings.shard_megabytes * MEGABYTE)
         return max(0, needed - finished)
 
     def write_shards(self, progress: Progress, executor: Executor | None) -> None:
@@ -98,7 +100,18 @@ class PackJob:
             link_or_copy(earlier / table / table_name(group), self.staging / table / table_name(group))
         index = pl.read_parquet(self.staging / INDEX / table_name(group), columns=["shard"], glob=False)
         for name in index["shard"].unique():
-            link_or_copy(earlier / SHARDS / name, self.staging / SHARDS / name)
+            self._link_shard(name, earlier)
+
+    def _link_shard(self, name: str, earlier: Path) -> None:
+        try:
+            if (target := self.packing.upload_to) is None:
+                link_or_copy(earlier / SHARDS / name, self.staging / SHARDS / name)
+            else:
+                from data_manifest.images.object_store import copy_object  # needs an optional package
+
+                copy_object(target.parent.parent / earlier.name / SHARDS / name, target / name)
+        except FileNotFoundError as error:
+            raise UserError(f"{earlier}: its shard {name} is missing. Remove {earlier}, then run again.") from error
 
     def finish(self) -> dict[str, Any]:
         """Write the tables of all groups, move the shards to the staging folder, and return the summary."""
@@ -107,7 +120,7 @@ class PackJob:
         for counts in groups.values():
             rejects.update(counts["rejects"])
         images, size = (sum(counts[name] for counts in groups.values()) for name in ("images", "bytes"))
-        shards = sum(1 for _ in (self.staging / SHARDS).iterdir())
+        shards = sum(counts["shards"] for counts in groups.values())
         rejected = f", {rejects.total():,} rejected" if rejects else ""
         made = f"{images:,} images of {len(groups)} groups in {shards:,} shards, {format_bytes(size)}{rejected}"
         return {
@@ -127,11 +140,11 @@ class PackJob:
             return counts
         contents = [pl.DataFrame(schema={**CONTENT, "shard": pl.String()})]
         for number, key in enumerate(self.keys[group]):
-            content, name = read_finished(self.packing.work, key), shard_name(group, number)
+            content, name = read_finished(self.packing, key), shard_name(group, number)
             assert content is not None, key
             contents.append(content.with_columns(shard=pl.lit(name)))
             tar = files_of(self.packing.work, key)[0]
-            if not link(tar, self.staging / SHARDS / name):
+            if self.packing.upload_to is None and not link(tar, self.staging / SHARDS / name):
                 shutil.move(tar, self.staging / SHARDS / name)
         states = pl.read_parquet(self.staging / FILES / table_name(group), glob=False)
         images = states.join(pl.concat(contents), on="path", how="left", maintain_order="left")
@@ -144,6 +157,7 @@ class PackJob:
             "members": digest_of_members(states["path"]),
             "files": files.states.digest,
             "images": len(index),
+            "shards": index["shard"].n_unique(),
             "bytes": int(index["size"].sum()),
             "rejects": dict(rejects["reason"].value_counts(sort=True).iter_rows()),
         }

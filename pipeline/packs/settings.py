@@ -1,9 +1,11 @@
 """Settings of packs: how large shards are, and whether images are made smaller."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from data_manifest.errors import UserError
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.settings import Settings, setting
 
 DEFAULT_QUALITY = 90
@@ -21,6 +23,11 @@ class PackSettings(Settings):
         "store JPEG copies with at most this many pixels on the shorter side, upright and without EXIF; by default the "
         "files as they are. A model trained on copies is another model",
     )
+    output_url: ImagesFolder | None = setting(
+        None,
+        "folder of a bucket to write the packs to, as in s3://bucket/packs, instead of this machine: only the shards in "
+        "work, one per core, need disk space",
+    )
     quality: int = setting(DEFAULT_QUALITY, "JPEG quality of the copies, 1 to 100")
 
     @property
@@ -36,6 +43,8 @@ class PackSettings(Settings):
             raise UserError(f"jpeg_size = {self.jpeg_size}: give 1 pixel or more.")
         if not 1 <= self.quality <= 100:
             raise UserError(f"quality = {self.quality}: choose a number from 1 to 100.")
+        if isinstance(self.output_url, Path) or (self.output_url and not self.output_url.can_list):
+            raise UserError(f"output_url = {self.output_url}: give the URL of a bucket, as in s3://bucket/packs.")
         if self.jpeg_size is None and self.quality != DEFAULT_QUALITY:
             raise UserError(
                 f"quality = {self.quality}: no effect without jpeg_size. Give --jpeg-size, or leave it out."

@@ -17,7 +17,7 @@ from xxhash import xxh3_64_intdigest
 from data_manifest.errors import UserError, io_error, is_io_error
 from data_manifest.images.file_states import changed_images, summarise_states
 from data_manifest.images.image_store import store_of
-from data_manifest.images.images_folder import ImagesFolder
+from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
 from data_manifest.images.packs.pack_files import padded, shard_bytes, shard_name
 from data_manifest.store.files import fsync, writing_whole
 from pipeline.packs.settings import PackSettings
@@ -41,6 +41,7 @@ class Packing:
     images_folder: ImagesFolder
     work: Path  # folder of finished shards
     settings: PackSettings
+    upload_to: ImagesUrl | None  # folder of the shards, if they do not stay on this machine
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,13 @@ def files_of(work: Path, key: str) -> tuple[Path, Path]:
     return work / f"{key}.tar", work / f"{key}.parquet"
 
 
-def read_finished(work: Path, key: str) -> pl.DataFrame | None:
+def read_finished(packing: Packing, key: str) -> pl.DataFrame | None:
     """Return the table of a finished shard, as CONTENT; None if it is not finished."""
-    tar, table = files_of(work, key)
+    tar, table = files_of(packing.work, key)
     try:
         content = pl.read_parquet(table, glob=False)
+        if packing.upload_to is not None:
+            return content
         end = content.select((pl.col("offset") + pl.col("size")).max()).item() or 0
         return content if tar.stat().st_size == shard_bytes(end) else None
     except (OSError, pl.exceptions.PolarsError):
@@ -91,7 +94,7 @@ def write_shard(packing: Packing, on_images: Callable[[int], object] | None, sha
         OSError: The disk is full, or cannot be written.
     """
     key = shard.key
-    if read_finished(packing.work, key) is None:
+    if read_finished(packing, key) is None:
         tar, table = files_of(packing.work, key)
         with writing_whole(tar) as unfinished:
             content = pl.DataFrame(_write_tar(packing, on_images, shard, unfinished), CONTENT, orient="row")
@@ -99,6 +102,11 @@ def write_shard(packing: Packing, on_images: Callable[[int], object] | None, sha
         if isinstance(packing.images_folder, Path):  # a store gives whole objects
             for path in changed_images(shard.states, packing.images_folder)["path"]:
                 raise _changed(packing, path)
+        if packing.upload_to is not None:
+            from data_manifest.images.object_store import upload  # needs an optional package
+
+            upload(tar, packing.upload_to / shard.name)
+            tar.unlink()
         with writing_whole(table) as unfinished:
             content.write_parquet(unfinished)
     elif on_images is not None:

@@ -34,6 +34,7 @@ from data_manifest.store.recipe import RECIPE_FILE
 
 PACK_AGAIN = "Pack the groups again (cosplace pack)"
 IMAGES_FOLDER = "images_folder"  # key of the summary: where the images were read
+OUTPUT_URL = "output_url"  # key of the settings: the bucket folder that the packs were written to
 FORM = "form"  # key of the settings: how images were made smaller; None for copies of the files
 
 
@@ -113,7 +114,8 @@ def find_packs(packs: ImagesFolder) -> Packs:
     """
     if isinstance(packs, Path):
         folder = find_artifact(packs)
-        return Packs(folder, read_recipe_of(folder, "--packs", (STAGE,)))
+        recipe = read_recipe_of(folder, "--packs", (STAGE,))
+        return Packs(url_of(recipe) or folder, recipe)
     try:
         recipe = json.loads(read_file(packs / RECIPE_FILE))
     except FileNotFoundError:
@@ -123,6 +125,12 @@ def find_packs(packs: ImagesFolder) -> Packs:
     if not isinstance(recipe, dict) or recipe.get("stage") != STAGE:
         raise UserError(f"{packs}: not packs. Give the URL of a copied folder artifacts/packs/<data set>/<digest>.")
     return Packs(packs, recipe)
+
+
+def url_of(recipe: Mapping[str, Any]) -> ImagesUrl | None:
+    """Return where the packs of a recipe are, if they were written to a bucket."""
+    url = recipe["settings"].get(OUTPUT_URL)
+    return None if url is None else ImagesUrl.parse(url) / recipe["digest"]
 
 
 def open_packs(packs: Packs, members: Mapping[int, pl.Series], lookup: Path) -> PackStore:

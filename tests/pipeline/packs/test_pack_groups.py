@@ -274,4 +274,4 @@ def test_run_in_use_is_refused(write_groups: WriteGroups, tmp_path: Path) -> Non
 
 def run_folder_of(groups_folder: Path) -> Path:
     key = {"shard_megabytes": 1, "form": None}
-    return groups_folder.parents[2] / "runs" / "city" / digest_of(["packs", VERSION, key])
+    return groups_folder.parents[2] / "runs" / "city" / digest_of(["packs", VERSION, key, ""])

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -88,6 +89,6 @@ def test_packs_of_copies_have_rejects(write_groups: WriteGroups, tmp_path: Path)
         ({"quality": 80}, "quality = 80: no effect without jpeg_size"),
     ],
 )
-def test_impossible_settings_are_refused(values: dict[str, int], message: str) -> None:
+def test_impossible_settings_are_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         PackSettings(**values)
