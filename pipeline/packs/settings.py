@@ -25,8 +25,8 @@ class PackSettings(Settings):
     )
     output_url: ImagesFolder | None = setting(
         None,
-        "folder of a bucket to write the packs to, as in s3://bucket/packs, instead of this machine: only the shards in "
-        "work, one per core, need disk space",
+        "folder of a bucket to write the packs to, as in s3://bucket/packs, instead of this machine: only shards in "
+        "work need disk space, one per core",
     )
     quality: int = setting(DEFAULT_QUALITY, "JPEG quality of the copies, 1 to 100")
 

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,15 +28,19 @@ from pipeline.execution.dask_cluster import ClusterSettings, differing_versions,
 from pipeline.execution.executor import run_all
 from pipeline.groups import gather as members
 from pipeline.groups.build_groups import build_groups
+from pipeline.groups.settings import GroupSettings
 from pipeline.manifest import build_manifest as manifest_module
 from pipeline.manifest.build_manifest import build_manifest
+from pipeline.packs import plan_shards
+from pipeline.packs.pack_groups import pack_groups
+from pipeline.packs.settings import PackSettings
 from pipeline.panoramas import crop_panoramas as panoramas
 from pipeline.panoramas.settings import CropSettings
 from pipeline.sources import photo_source as exif
 from pipeline.sources.make_source import make_source
 from pipeline.sources.settings import SourceSettings
 from pipeline.verification.verify_images import verify_images
-from tests.helpers import published_files
+from tests.helpers import files_in, published_files
 
 pytest.importorskip("distributed", reason="Dask is not installed")
 pytest.importorskip("dask", reason="Dask is not installed")
@@ -283,6 +288,23 @@ def test_crops_have_the_same_bytes(cluster: Cluster, tmp_path: Path, monkeypatch
     here, there = ({path.name: path.read_bytes() for path in Path(each).rglob("*.jpg")} for each in ("here", "there"))
     assert len(here) == 48
     assert here == there
+
+
+def test_packs_have_the_same_bytes(
+    images: dict[str, Path], cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_shards, "MEGABYTE", 10_000)
+    manifest = build_manifest(images["tree"], tmp_path / "A", "city")
+    groups = build_groups(manifest, tmp_path / "A", GroupSettings(min_images_per_class=1, N=1, L=1))
+    made: list[dict[str, bytes]] = []
+    for scheduler in (None, cluster.address):
+        with executor_at(scheduler) as executor:
+            settings = PackSettings(shard_megabytes=1)
+            packs = pack_groups(groups, [0], images["tree"], tmp_path / "A", settings, executor=executor)
+        made.append(files_in(packs))
+        shutil.rmtree(packs)
+    assert sum(path.endswith(".tar") for path in made[0]) > 3
+    assert made[0] == made[1]
 
 
 def test_killed_driver_leaves_partitions_to_reuse(
