@@ -1,4 +1,4 @@
-"""List the files that a manifest, a check or a crop rejects: counts by reason with examples, or one file.
+"""List the files that a manifest, a check, a crop or packs reject: counts by reason with examples, or one file.
 
 JSON keys: stage, name, digest, path, made (one-line summary), rejects, rejects_by_reason [reason, files], examples
 [path, reason, detail]. With --path: stage, name, digest, path, file, state (used, rejected or unknown), reason, detail,
@@ -19,7 +19,7 @@ from data_manifest.store.references import CHECK_STAGES, MANIFEST_STAGES
 from data_manifest.tables import STATUS_TABLES, scan_rejects, scan_table
 
 MAX_EXAMPLES = 5
-STAGES = (*MANIFEST_STAGES, *CHECK_STAGES)
+STAGES = (*MANIFEST_STAGES, *CHECK_STAGES, "packs")
 STATES = {
     "used": "not rejected",
     "rejected": "rejected",
@@ -31,7 +31,7 @@ def list_rejects(artifact: Path, reason: str | None = None, limit: int = MAX_EXA
     """Return the rejects of an artifact, with the keys documented in this module.
 
     Args:
-        artifact: A manifest, check or crop.
+        artifact: A manifest, check, crop or packs.
         reason: The only reason to report; all by default.
         limit: Number of examples per reason, in the order of the table.
 
@@ -72,7 +72,7 @@ def explain_file(artifact: Path, file: str) -> dict[str, Any]:
     rejected = (
         scan_rejects(artifact).filter(same).collect(engine="streaming").rows_by_key("path", named=True, unique=True)
     )
-    table = next(name for name in (*STATUS_TABLES, "manifest") if (artifact / name).is_dir())
+    table = next(name for name in (*STATUS_TABLES, "manifest", "index") if (artifact / name).is_dir())
     listed = scan_table(artifact, table).select("path").filter(same).collect(engine="streaming")["path"].to_list()
     state = "rejected" if path in rejected else "used" if path in listed else "unknown"
     same_name = sorted({*listed, *rejected})[:MAX_EXAMPLES] if state == "unknown" else []

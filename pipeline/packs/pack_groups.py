@@ -104,7 +104,7 @@ def pack_groups(
         for unfinished in run.glob(".group-*"):
             unfinished.unlink(missing_ok=True)
         with publishing(artifacts, recipe, summary) as staging:
-            for folder in (SHARDS, INDEX, FILES, REJECTS):
+            for folder in (INDEX, FILES, REJECTS, *([SHARDS] if url is None else [])):
                 (staging / folder).mkdir()
             packing = Packing(images_folder.absolute(), run, settings, url and url / SHARDS)
             earlier = _find_earlier(artifacts, recipe, files)

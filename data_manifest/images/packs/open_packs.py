@@ -115,7 +115,7 @@ def find_packs(packs: ImagesFolder) -> Packs:
     if isinstance(packs, Path):
         folder = find_artifact(packs)
         recipe = read_recipe_of(folder, "--packs", (STAGE,))
-        return Packs(url_of(recipe) or folder, recipe)
+        return Packs(folder if (folder / SHARDS).is_dir() else url_of(recipe) or folder, recipe)
     try:
         recipe = json.loads(read_file(packs / RECIPE_FILE))
     except FileNotFoundError:

@@ -52,9 +52,13 @@ def test_bucket_gets_what_the_folder_would_have(
     assert not list(packs.rglob("*.tar"))
     assert not list((tmp_path / "artifacts" / "runs").rglob("*.tar"))
     members = {group: read_members(folder, group) for group in (0, 3)}
-    for place in (packs, URL / packs.name):
+    for path, content in found.items():
+        write_image(tmp_path / "copied back" / path, content)
+    shutil.copyfile(packs / "recipe.json", tmp_path / "copied back" / "recipe.json")
+    for place in (packs, URL / packs.name, tmp_path / "copied back"):
         store = open_packs(find_packs(place), members, tmp_path / "lookup.npy")
         assert list(store.read([*ODD, *SIX])) == [content_of(path) for path in (*ODD, *SIX)]
+        objects.objects = objects.objects if place == packs else {}
 
 
 def test_interrupted_upload_resumes_and_unchanged_groups_are_copied(

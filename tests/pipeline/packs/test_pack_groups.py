@@ -19,6 +19,7 @@ import xxhash
 from data_manifest.errors import UserError
 from data_manifest.images import file_states, image_store
 from data_manifest.images.images_folder import ImagesUrl
+from data_manifest.inspect.rejects import explain_file, list_rejects
 from data_manifest.store.recipe import digest_of, read_recipe
 from data_manifest.store.run_folders import only_writer
 from pipeline.packs import pack_job, plan_shards, write_shard
@@ -128,6 +129,8 @@ def test_missing_images_are_rejects_and_others_stay(write_groups: WriteGroups, t
     assert rejects == [{"path": SIX[2], "reason": "vanished", "detail": ""}]
     assert index_of(packs, 1) == []
     assert read_recipe(packs)["summary"]["rejects"] == {"vanished": 1}
+    assert list_rejects(packs)["rejects_by_reason"] == [{"reason": "vanished", "files": 1}]
+    assert [explain_file(packs, path)["state"] for path in SIX[1:3]] == ["used", "rejected"]
     assert "5 images of 2 groups in 2 shards" in read_recipe(packs)["summary"]["made"]
 
 
