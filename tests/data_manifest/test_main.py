@@ -149,7 +149,7 @@ def test_summary_of_other_stages_shows_settings_inputs_and_rows(
         (("classes", "A/manifest/sf-xl"), "{manifest} is of the stage manifest: classes needs groups"),
         (
             ("rejects", "A/groups/sf-xl"),
-            "{groups} is of the stage groups: rejects needs manifest or verified or checks or crops",
+            "{groups} is of the stage groups: rejects needs manifest or verified or checks or crops or packs",
         ),
         (
             ("rejects", "A/manifest/sf-xl", "--reason", "age"),
