@@ -21,7 +21,7 @@ from image_stores import SIDE, write_images
 from measure import machine, table
 
 from data_manifest import schemas
-from data_manifest.images.image_store import FolderStore, ImageStore
+from data_manifest.images.image_store import FolderStore, ImageReader
 from data_manifest.images.packs.lookup_table import write_lookup
 from data_manifest.images.packs.open_packs import find_packs, open_packs
 from data_manifest.images.packs.pack_store import PackStore, hash_of
@@ -45,7 +45,7 @@ def write_groups(folder: Path, names: list[str]) -> Path:
     return groups
 
 
-def processor_time(store: ImageStore, names: list[str], folder: Path) -> float:
+def processor_time(store: ImageReader, names: list[str], folder: Path) -> float:
     """Return the processor seconds of reading and decoding images."""
     began = time.process_time()
     for name, content in zip(names, store.read(names), strict=True):
@@ -53,7 +53,7 @@ def processor_time(store: ImageStore, names: list[str], folder: Path) -> float:
     return time.process_time() - began
 
 
-def compare(folder: Path, packed: ImageStore, names: list[str]) -> tuple[str, ...]:
+def compare(folder: Path, packed: ImageReader, names: list[str]) -> tuple[str, ...]:
     """Return a row: milliseconds per image from files and from packs, and the ratio of the times in pairs."""
     took = list[tuple[float, float]]()
     for turn in range(TURNS):

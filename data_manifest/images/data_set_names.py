@@ -16,8 +16,7 @@ from pathlib import Path
 
 from data_manifest.errors import UserError
 from data_manifest.images.file_states import stat_file
-from data_manifest.images.hidden import is_system_folder
-from data_manifest.images.images_folder import ImagesFolder, ImagesUrl, as_images_folder, is_missing
+from data_manifest.images.images_folder import ImagesFolder, ImagesUrl, as_images_folder, is_missing, is_system_folder
 from data_manifest.store.recipe import digest_of
 from data_manifest.store.references import LIST_SUFFIX
 

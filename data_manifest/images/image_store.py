@@ -24,7 +24,7 @@ class OpenedImage:
     modified_ns: int
 
 
-class ImageStore(Protocol):
+class ImageReader(Protocol):
     """Images by paths relative to their folder. Can be sent to other processes."""
 
     def read(self, paths: Sequence[str]) -> Iterator[bytes | OSError]:
@@ -33,6 +33,13 @@ class ImageStore(Protocol):
         Raises:
             StoreError: The store cannot be read now, whatever the image.
         """
+
+    def sorted_by_place(self, paths: Sequence[str]) -> list[int]:
+        """Return the numbers of paths in the order in which the store reads them fastest."""
+
+
+class ImageStore(ImageReader, Protocol):
+    """The images of a folder or bucket, which can also be read in parts."""
 
     def open(self, paths: Sequence[str], whole: bool = True) -> Iterator[OpenedImage | OSError]:
         """Yield each image in order, open until the next one is taken, or the reason why it cannot be opened.
@@ -45,9 +52,6 @@ class ImageStore(Protocol):
             StoreError: The store cannot be read now, whatever the image; also raised by reading from an image.
             OSError: The folder is missing.
         """
-
-    def sorted_by_place(self, paths: Sequence[str]) -> list[int]:
-        """Return the numbers of paths in the order in which the store reads them fastest."""
 
 
 @dataclass(frozen=True)

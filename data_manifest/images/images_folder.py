@@ -1,4 +1,4 @@
-"""Folders of images: paths on this machine, or URLs of buckets and web servers."""
+"""Folders of images: paths on this machine, or URLs of buckets and web servers; and what in them is hidden."""
 
 import re
 from dataclasses import dataclass
@@ -10,6 +10,13 @@ from data_manifest.errors import UserError
 
 LISTED_SCHEMES, WEB_SCHEMES = ("s3", "gs", "az"), ("https", "http")  # web servers do not list their files
 _URL = re.compile(rf"[a-z][a-z0-9+.-]+://|({'|'.join(LISTED_SCHEMES + WEB_SCHEMES)}):/", re.IGNORECASE)
+
+# Of Synology, QNAP, Windows, macOS and Linux. Names that users choose, such as thumbs, are not included.
+SYSTEM_FOLDERS = (
+    *("@eaDir", "#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "$RECYCLE.BIN"),
+    *("System Volume Information", "__MACOSX", "lost+found"),
+)
+_SYSTEM_FOLDERS = frozenset(name.lower().encode() for name in SYSTEM_FOLDERS)
 
 
 @dataclass(frozen=True, order=True)
@@ -107,6 +114,16 @@ def is_url(value: Any) -> bool:
 def is_missing(folder: ImagesFolder) -> bool:
     """Return whether a folder on this machine is missing; for a URL, reading shows it."""
     return isinstance(folder, Path) and not folder.is_dir()
+
+
+def is_hidden(name: bytes) -> bool:
+    """Return whether a file is hidden, such as .thumb.jpg or the ._photo.jpg that macOS adds to photo.jpg."""
+    return name.startswith(b".")
+
+
+def is_system_folder(name: bytes) -> bool:
+    """Return whether a folder is hidden or one of `SYSTEM_FOLDERS`; case does not matter."""
+    return is_hidden(name) or name.lower() in _SYSTEM_FOLDERS
 
 
 def _normal(key: str) -> str:

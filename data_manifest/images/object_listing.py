@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from data_manifest.images.hidden import is_hidden
-from data_manifest.images.images_folder import ImagesUrl
+from data_manifest.images.images_folder import ImagesUrl, is_hidden
 from data_manifest.images.object_file import state_of
 from data_manifest.images.object_store import REQUESTS, client_of, send_request
 from data_manifest.progress import Progress

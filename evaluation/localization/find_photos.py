@@ -9,8 +9,7 @@ from PIL import Image
 
 from data_manifest.errors import UserError
 from data_manifest.images.heif import HEIF_SUFFIXES
-from data_manifest.images.hidden import is_hidden, is_system_folder
-from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
+from data_manifest.images.images_folder import ImagesFolder, ImagesUrl, is_hidden, is_system_folder
 
 
 def find_photos(paths: Sequence[ImagesFolder], at_most: int = sys.maxsize) -> list[ImagesFolder]:

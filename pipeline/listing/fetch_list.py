@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data_manifest.errors import UserError
-from data_manifest.images.hidden import is_hidden, is_system_folder
 from data_manifest.images.image_store import read_file
-from data_manifest.images.images_folder import ImagesUrl
+from data_manifest.images.images_folder import ImagesUrl, is_hidden, is_system_folder
 from data_manifest.progress import working
 from data_manifest.store.files import TemporaryFile
 from data_manifest.store.references import LIST_SUFFIX

@@ -20,7 +20,7 @@ import polars as pl
 from data_manifest.errors import UserError
 from data_manifest.images.file_states import is_settled
 from data_manifest.images.heif import HEIF_SUFFIXES
-from data_manifest.images.hidden import is_hidden, is_system_folder
+from data_manifest.images.images_folder import is_hidden, is_system_folder
 from data_manifest.progress import Progress
 from pipeline.execution.executor import run_all
 from pipeline.listing.leaves import LEAF_SUMS, hash_lines

@@ -17,9 +17,8 @@ import polars as pl
 from data_manifest.errors import UserError, io_error, is_io_error
 from data_manifest.images.data_set_names import folder_of
 from data_manifest.images.heif import HEIF_SUFFIXES, NEEDS_HEIF, can_read_heif
-from data_manifest.images.hidden import is_hidden, is_system_folder
 from data_manifest.images.image_store import store_of
-from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
+from data_manifest.images.images_folder import ImagesFolder, ImagesUrl, is_hidden, is_system_folder
 from data_manifest.images.object_store import REQUESTS
 from pipeline.execution.executor import usable_cores
 from pipeline.listing.list_images import Listing, path_blocks

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from data_manifest.errors import UserError
-from data_manifest.images.image_store import ImageStore, store_of
+from data_manifest.images.image_store import ImageReader, store_of
 from data_manifest.images.images_folder import ImagesFolder
 from training.data.augmentation import Augmentation, AugmentationParams
 from training.data.image_files import UnreadableImageError, decode_image
@@ -54,7 +54,7 @@ class GroupDataset(Dataset[Sample | UserError]):
     plan: EpochPlan
     augmentation: Augmentation
     in_batches: bool = False
-    store: ImageStore | None = None  # where the images are read, if not in the folder
+    store: ImageReader | None = None  # where the images are read, if not in the folder
     cache: ImageCache | None = None
 
     def __len__(self) -> int:
@@ -77,7 +77,7 @@ class GroupDataset(Dataset[Sample | UserError]):
             found.append(error)
         return found
 
-    def _store(self) -> ImageStore:
+    def _store(self) -> ImageReader:
         store = self.store or store_of(self.images_folder)
         return store if self.cache is None else CachedStore(self.cache, store)
 

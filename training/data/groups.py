@@ -11,7 +11,7 @@ import polars as pl
 
 from data_manifest.console import as_ranges
 from data_manifest.errors import UserError
-from data_manifest.images.image_store import ImageStore, store_of
+from data_manifest.images.image_store import ImageReader, store_of
 from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.images.packs.open_packs import find_packs, open_packs
 from data_manifest.store.recipe import is_published, read_recipe
@@ -108,7 +108,7 @@ def read_members(groups_folder: Path, group_index: int, folder: Path) -> Members
 
 def training_store(
     images_folder: ImagesFolder, packs: ImagesFolder | None, groups_folder: Path, groups: Sequence[Group], folder: Path
-) -> ImageStore:
+) -> ImageReader:
     """Return where the images of the groups are read: their folder, or packs, with a lookup table in `folder`.
 
     Raises:

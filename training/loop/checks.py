@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from data_manifest.errors import UserError
-from data_manifest.images.image_store import ImageStore
+from data_manifest.images.image_store import ImageReader
 from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.images.loader_workers import check_shared_memory
 from data_manifest.store.files import disk_usage, format_bytes
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 def check_images(
-    groups_folder: Path, images_folder: ImagesFolder, store: ImageStore, groups: Sequence[Group]
+    groups_folder: Path, images_folder: ImagesFolder, store: ImageReader, groups: Sequence[Group]
 ) -> list[Tensor]:
     """Return one readable image of each group, read from a store of the images folder.
 
@@ -40,7 +40,7 @@ def check_images(
     return images
 
 
-def _first_readable(paths: Sequence[str], images_folder: ImagesFolder, store: ImageStore) -> Tensor:
+def _first_readable(paths: Sequence[str], images_folder: ImagesFolder, store: ImageReader) -> Tensor:
     reasons = list[str]()
     for path in paths:
         try:

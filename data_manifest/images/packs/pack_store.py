@@ -63,6 +63,11 @@ class PackStore:
         with ThreadPoolExecutor(max(1, min(REQUESTS, len(paths)))) as threads:
             yield from threads.map(self._read, paths)
 
+    def sorted_by_place(self, paths: Sequence[str]) -> list[int]:
+        """Return the numbers of paths in the order of their places in the shards."""
+        places = [self.find(path) or Location(0, 0, 0, 0, 0) for path in paths]
+        return sorted(range(len(paths)), key=lambda number: (places[number].shard, places[number].offset))
+
     def _read(self, path: str) -> bytes | OSError:
         location = self.find(path)
         if location is None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import xxhash
 
-from data_manifest.images.image_store import ImageStore, OpenedImage
+from data_manifest.images.image_store import ImageReader
 
 CHECKSUM_BYTES, WORD = 8, 2**64
 UNFINISHED = ".unfinished"
@@ -88,7 +88,7 @@ class CachedStore:
     """A store of images, of which some are in a cache."""
 
     cache: ImageCache
-    store: ImageStore
+    store: ImageReader
 
     def read(self, paths: Sequence[str]) -> Iterator[bytes | OSError]:
         """Yield the content of each image as the store does, which reads those that are not in the cache."""
@@ -96,10 +96,6 @@ class CachedStore:
         direct = self.store.read([path for path, content in zip(paths, cached, strict=True) if content is None])
         for content in cached:
             yield next(direct) if content is None else content
-
-    def open(self, paths: Sequence[str], whole: bool = True) -> Iterator[OpenedImage | OSError]:
-        """Yield each image opened, as the store does; without the cache."""
-        return self.store.open(paths, whole)
 
     def sorted_by_place(self, paths: Sequence[str]) -> list[int]:
         """Return the order in which the store reads images fastest."""

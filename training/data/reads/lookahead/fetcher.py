@@ -9,7 +9,7 @@ from multiprocessing.pool import ThreadPool
 from types import TracebackType
 from typing import Self
 
-from data_manifest.images.image_store import ImageStore
+from data_manifest.images.image_store import ImageReader
 from training.data.reads.lookahead.cache_folder import space_of
 from training.data.reads.lookahead.cached_store import ImageCache
 from training.data.reads.lookahead.machine_reads import EpochFiles
@@ -34,7 +34,7 @@ class Fetched:
 class Fetcher:
     """Threads that read images of a store into a cache, until `stopping` is set; a context manager."""
 
-    def __init__(self, cache: ImageCache, store: ImageStore, stopping: threading.Event) -> None:
+    def __init__(self, cache: ImageCache, store: ImageReader, stopping: threading.Event) -> None:
         self._cache, self._store, self._stopping = cache, store, stopping
         self._threads = ThreadPool(THREADS)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from data_manifest.errors import UserError
-from data_manifest.images.image_store import ImageStore
+from data_manifest.images.image_store import ImageReader
 from data_manifest.store.files import format_bytes
 from training.data.reads.lookahead.cache_folder import space_of
 from training.data.reads.lookahead.cached_store import ImageCache
@@ -49,7 +49,7 @@ class LookAhead:
         reads: MachineReads,
         contents: CacheContents,
         cache: ImageCache,
-        store: ImageStore,
+        store: ImageReader,
         gate: Gate,
         prefetched: int,
         batches: int,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from data_manifest.images.image_store import ImageStore
+from data_manifest.images.image_store import ImageReader
 from data_manifest.images.loader_workers import PREFETCHED
 from data_manifest.progress import working
 from training.data.reads.lookahead.cache_folder import CacheFiles, check_space, opened_cache
@@ -54,7 +54,7 @@ class ReadingAhead:
 @contextlib.contextmanager
 def reading_ahead(
     states: Path,
-    store: ImageStore,
+    store: ImageReader,
     source: str,
     make_order: Callable[[], ReadOrder],
     changed: pl.DataFrame | None,

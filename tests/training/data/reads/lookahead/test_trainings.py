@@ -14,6 +14,7 @@ from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
 from data_manifest.tables import read_table
 from tests.object_server import ObjectServer
 from tests.training.conftest import WriteGroups, assert_same_future
+from training.data.reads.lookahead.cached_store import CHECKSUM_BYTES
 from training.loop.trainer import train
 from training.settings import RuntimeSettings
 
@@ -82,11 +83,10 @@ def test_second_run_reads_nothing_that_is_cached(
     folder = write_groups(SIZES)
     train_with(folder, "first", tiny, 1.0)
     assert set(reads.values()) <= {1, 2}, "once, and the first images of each group in the check before"
-    images = {path for path in reads if "/" in path}
-    assert len(entries(folder)) == len(images)
+    assert len(reads) - 2 <= len(entries(folder)) <= len(reads), "that check may read images that no epoch reads"
     metrics = read_table(folder / "first", "metrics")
     assert metrics["cache_hit_share"].to_list()[0] < metrics["cache_hit_share"].to_list()[-1]
-    bytes_read = sum((folder / "images" / path).stat().st_size for path in images)
+    bytes_read = sum(file.stat().st_size - CHECKSUM_BYTES for file in entries(folder))
     assert sum(metrics["gb_read"]) * 1e9 == pytest.approx(bytes_read)
     reads.clear()
     train_with(folder, "second", tiny, 1.0)
