@@ -82,6 +82,21 @@ def test_same_weights_from_a_url(folder: Path, tiny: dict[str, Any], objects: Ob
     assert (model / "model.pth").read_bytes() == (expected / "model.pth").read_bytes()
 
 
+@pytest.mark.parametrize("settings", [{}, {"jpeg_size": 30}])
+def test_packs_in_a_bucket_are_read_ahead_into_a_cache(
+    folder: Path, tiny: dict[str, Any], objects: ObjectServer, settings: dict[str, Any]
+) -> None:
+    packs = pack(folder, **settings)
+    for path, content in files_in(packs).items():
+        objects.put(f"copied/{path}", content)
+    url = ImagesUrl.parse("s3://bucket/copied")
+    expected = train(folder, tiny, "by-packs", packs, epochs=4)
+    model = train(folder, tiny, "by-cache", url, epochs=4, cache_folder=folder / "cache")
+    assert (model / "model.pth").read_bytes() == (expected / "model.pth").read_bytes()
+    assert sum(file.stat().st_size > 100 for file in (folder / "cache").glob("??/*")) > 9
+    assert read_table(model, "metrics")["cache_hit_share"].max() > 0  # type: ignore[operator]
+
+
 def test_resumed_run_may_change_between_folder_and_packs(
     folder: Path, tiny: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
