@@ -3,9 +3,10 @@
 import socket
 import subprocess
 import sys
+import threading
 import time
-import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -15,62 +16,87 @@ from data_manifest.images import object_listing, object_store
 from data_manifest.images.file_states import stat_images
 from data_manifest.images.images_folder import ImagesUrl
 from data_manifest.images.object_listing import list_objects
-from data_manifest.images.object_store import ObjectStore, client_of
+from data_manifest.images.object_store import ObjectStore
+from tests.helpers import ROOT
 
 FOLDER = ImagesUrl.parse("s3://photos/city")
 NAMES = sorted([f"{number:04}/@é {number}@.jpg" for number in range(1_100)])  # two pages of a listing
+CONTENTS = [name.encode() for name in NAMES]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run moto's server in a process, with a bucket of images."""
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("obstore")
     pytest.importorskip("moto")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url, log = f"http://127.0.0.1:{port}", tmp_path_factory.mktemp("moto") / "log"
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as server:
+    folder = tmp_path_factory.mktemp("images")
+    for name, content in zip(NAMES, CONTENTS, strict=True):
+        (folder / "city" / name).parent.mkdir(parents=True)
+        (folder / "city" / name).write_bytes(content)
+    return folder
+
+
+@contextmanager
+def serving_s3(port: int, images: Path, log: Path, fail_every: int = 0) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server process with a bucket of the images; yield it once it answers."""
+    words = [sys.executable, str(ROOT / "tests/s3_process.py"), str(port), "photos", str(images), str(fail_every)]
+    with log.open("ab") as output, subprocess.Popen(words, stdout=output, stderr=output) as server:
         try:
-            _create_bucket(url, server, log)
-            yield url
+            for _ in range(600):
+                with socket.socket() as client:
+                    if client.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                assert server.poll() is None, log.read_text()
+                time.sleep(0.1)
+            yield server
         finally:
-            server.terminate()
-
-
-def _create_bucket(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(600):
-        try:
-            urllib.request.urlopen(urllib.request.Request(f"{url}/photos", method="PUT")).close()
-        except OSError:
-            assert server.poll() is None, log.read_text()
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail(log.read_text())
+            server.kill()
 
 
 @pytest.fixture
-def filled(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    variables = {"ACCESS_KEY_ID": "id", "SECRET_ACCESS_KEY": "secret", "REGION": "us-east-1", "ENDPOINT_URL": endpoint}
-    for name, value in variables.items():
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A free port, at which the environment has an S3 server."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        number = int(free.getsockname()[1])
+    variables = {"ACCESS_KEY_ID": "id", "SECRET_ACCESS_KEY": "secret", "REGION": "us-east-1"}
+    for name, value in {**variables, "ENDPOINT_URL": f"http://127.0.0.1:{number}"}.items():
         monkeypatch.setenv(f"AWS_{name}", value)
     object_store._client.cache_clear()
     list_objects.cache_clear()
-    for name in NAMES:
-        client_of(FOLDER.root).put(f"city/{name}", name.encode())
-    return endpoint
+    yield number
+    object_store._client.cache_clear()
 
 
-@pytest.mark.slow
-def test_bucket_of_a_real_server(filled: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    *read, missing = ObjectStore(FOLDER).read([*NAMES[:50], "no.jpg"])
-    assert read == [name.encode() for name in NAMES[:50]]
-    assert isinstance(missing, FileNotFoundError)
-    assert list_objects(FOLDER).file.path.read_text().splitlines() == NAMES
-    some = pl.Series("path", ["no.jpg", *NAMES[::100]])
-    single = stat_images(some, FOLDER)
-    monkeypatch.setattr(object_listing, "MAX_HEADS", 0)
-    assert stat_images(some, FOLDER).equals(single)
-    assert single["bytes"].to_list() == [None, *(len(name.encode()) for name in NAMES[::100])]
+def test_bucket_of_a_real_server(port: int, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving_s3(port, images, tmp_path / "log"):
+        *read, missing = ObjectStore(FOLDER).read([*NAMES[:50], "no.jpg"])
+        assert read == CONTENTS[:50]
+        assert isinstance(missing, FileNotFoundError)
+        assert list_objects(FOLDER).file.path.read_text().splitlines() == NAMES
+        some = pl.Series("path", ["no.jpg", *NAMES[::100]])
+        single = stat_images(some, FOLDER)
+        monkeypatch.setattr(object_listing, "MAX_HEADS", 0)
+        assert stat_images(some, FOLDER).equals(single)
+        assert single["bytes"].to_list() == [None, *map(len, CONTENTS[::100])]
+
+
+def test_one_request_in_a_hundred_fails(port: int, images: Path, tmp_path: Path) -> None:
+    with serving_s3(port, images, tmp_path / "log", fail_every=100):
+        assert list(ObjectStore(FOLDER).read(NAMES)) == CONTENTS
+    assert (tmp_path / "log").read_text().count('" 503 ') >= len(NAMES) // 100
+
+
+def test_server_that_is_killed_and_comes_back(port: int, images: Path, tmp_path: Path) -> None:
+    read = list[bytes | OSError]()
+    with serving_s3(port, images, tmp_path / "log") as server:
+        contents = ObjectStore(FOLDER).read(NAMES)
+        read += [next(contents) for _ in range(100)]
+        server.kill()
+    rest = threading.Thread(target=lambda: read.extend(contents))
+    rest.start()
+    time.sleep(0.5)
+    assert rest.is_alive(), "it waits for the server"
+    with serving_s3(port, images, tmp_path / "log"):
+        rest.join()
+    assert read == CONTENTS
