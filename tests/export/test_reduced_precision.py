@@ -31,7 +31,7 @@ from training.network.settings import NetworkSettings
 from training.network.weights import build_network, load_model, save_network
 
 onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
-PRECISIONS = [("fp16", 0.6, 0.9999), ("int8", 0.35, 0.98)]  # size against the full file, lowest cosine
+PRECISIONS = [("fp16", 0.6, 0.9995), ("int8", 0.35, 0.98)]  # size against the full file, lowest cosine of any CPU
 
 
 @pytest.fixture(autouse=True)

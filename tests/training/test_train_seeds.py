@@ -8,7 +8,7 @@ import pytest
 from data_manifest import schemas
 from data_manifest.store.publish import publishing
 from data_manifest.store.recipe import Recipe, read_recipe
-from data_manifest.tables import read_table, write_table
+from data_manifest.tables import make_frame, read_table, write_table
 from training.train_seeds import publish_seeds, summarise
 
 RECALLS = {3: [40.0, 62.0, 61.0], 0: [70.0, 70.0, 50.0], 5: [1.0, 2.0, 66.0]}  # of the epochs, by seed
@@ -21,7 +21,7 @@ def _model(artifacts: Path, seed: int, recalls: list[float]) -> Path:
     rows = [{"epoch": epoch, "recall_1": each, "recall_5": each + 10, **rest} for epoch, each in enumerate(recalls)]
     recipe = Recipe("training", "city", 1, {"seed": seed}, {})
     with publishing(artifacts, recipe) as staging:
-        write_table(pl.DataFrame(rows), staging / "metrics" / "metrics.parquet", schemas.METRICS)
+        write_table(make_frame(rows, schemas.METRICS), staging / "metrics" / "metrics.parquet", schemas.METRICS)
     return recipe.folder(artifacts)
 
 

@@ -42,7 +42,7 @@ def test_train_and_evaluate_with_several_workers(city: Path, luigi: Luigi, tmp_p
     write_images(city / "train" / "36.15", (2019,))
     changed = luigi("TrainCosPlace", "--dataset-folder", str(city), *TINY, "--epochs-num", "1")
     assert "TrainCosPlace: up to date" in changed.stdout
-    assert "give --groups-path" in changed.stderr, "newer images are a note, not a reason to throw away a training"
+    assert "pass --groups-path" in changed.stderr, "newer images are a note, not a reason to throw away a training"
 
 
 def test_moved_data_set_reuses_the_training(city: Path, luigi: Luigi, tmp_path: Path) -> None:
@@ -57,10 +57,10 @@ def test_moved_data_set_reuses_the_training(city: Path, luigi: Luigi, tmp_path: 
     assert len({path.stat().st_ino for path in (tmp_path / "artifacts").glob("training/*/*[!t]/model.pth")}) == 1
     assert "TrainCosPlace: up to date" in luigi(*command, str(moved)).stdout
     (moved / "train" / "36.14" / "odd.jpg").touch()
-    assert "give --groups-path" in luigi(*command, str(moved)).stderr, "it is this folder's model now"
+    assert "pass --groups-path" in luigi(*command, str(moved)).stderr, "it is this folder's model now"
     renamed = luigi(*command, str(moved.rename(tmp_path / "disk2" / "city")))
     assert "TrainCosPlace: up to date" in renamed.stdout
-    assert "give --groups-path" in renamed.stderr
+    assert "pass --groups-path" in renamed.stderr
 
 
 def test_groups_path_selects_the_groups(city: Path, luigi: Luigi, tmp_path: Path) -> None:
