@@ -46,6 +46,15 @@ class DatabaseMap:
         return cls(eastward if is_split else degrees, DEGREES, len(images) - len(degrees))
 
     @property
+    def bounds(self) -> list[float] | None:
+        """West, south, east and north of all images; None without degrees. West > east across 180 degrees."""
+        if self.unit != DEGREES:
+            return None
+        west, south = self.places.select(pl.all().min()).row(0)
+        east, north = self.places.select(pl.all().max()).row(0)
+        return [_longitude(west), south, _longitude(east), north]
+
+    @property
     def extent(self) -> Bounds:
         """West, south, east and north of the images, without outliers."""
         low = self.places.select(pl.all().quantile(OUTLIERS, "lower")).row(0)
@@ -82,6 +91,10 @@ class DatabaseMap:
             metres = (METRES_PER_DEGREE * math.cos(math.radians(latitude)), METRES_PER_DEGREE)
         side = square_side(min(max((east - west) * metres[0], (north - south) * metres[1]), MAX_SPAN_M))
         return side, {"x": side / metres[0], "y": side / metres[1]}
+
+
+def _longitude(x: float) -> float:
+    return x - 360 if x > HALF_CIRCLE else x
 
 
 def _width(places: pl.DataFrame) -> float:

@@ -7,10 +7,10 @@ import polars as pl
 
 from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.progress import working
-from data_manifest.store.recipe import digest_of
+from data_manifest.store.recipe import digest_of, read_recipe
 from evaluation.localization.find_database import Database
 from evaluation.localization.localize import Localizer
-from serve.database_facts import facts_of
+from evaluation.settings import EXACT
 from serve.databases.database_map import DatabaseMap
 
 
@@ -49,12 +49,26 @@ class Served:
         with working("drawing the map of the database"):
             drawn = DatabaseMap.of(images)
             overview = drawn.squares()
-        return cls(name, localizer, pictures, facts_of(localizer, model_name), drawn, overview)
+        return cls(name, localizer, pictures, facts_of(localizer, model_name, drawn), drawn, overview)
 
     @property
     def digest(self) -> str:
         """The digest of all that an answer depends on."""
         return self.pictures.digest
+
+
+def facts_of(localizer: Localizer, model_name: str, drawn: DatabaseMap) -> dict[str, Any]:
+    """Return the model and the database, in numbers and degrees."""
+    index = localizer.database.index
+    return {
+        "model": model_name,
+        "dimensions": localizer.dimensions,
+        "images": len(localizer.images),
+        "index": EXACT if index is None else read_recipe(index)["settings"]["kind"],
+        "bounds": drawn.bounds,
+        "calibrated": localizer.is_calibrated,
+        "radius_m": localizer.radius_m,
+    }
 
 
 def digest_of_database(database: Database) -> str:

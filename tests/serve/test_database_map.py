@@ -61,13 +61,17 @@ def test_two_utm_zones_are_on_one_map() -> None:
     rows = [(utm.from_latlon(47, x)[:2], utm.from_latlon(47, x)[2]) for x in (5.999, 6.001)]
     images = pl.concat([only_utm(zone, "T", metres) for metres, zone in rows])
     assert set(images["utm_zone"]) == {31, 32}
-    found = DatabaseMap.of(images).squares()
+    drawn = DatabaseMap.of(images)
+    found = drawn.squares()
     assert (found["unit"], found["unplaced"]) == ("degrees", 0)
     assert found["bounds"] == pytest.approx([5.999, 47, 6.001, 47], abs=1e-5)
+    assert drawn.bounds == found["bounds"], "of names with only UTM"
 
 
 def test_an_island_at_180_degrees_is_not_as_wide_as_the_world() -> None:
-    west, _, east, _ = DatabaseMap.of(at((-17, 179.9), (-17, -179.9))).squares()["bounds"]
+    drawn = DatabaseMap.of(at((-17, 179.9), (-17, -179.9)))
+    assert drawn.bounds == pytest.approx([179.9, -17, -179.9, -17]), "west > east, as in GeoJSON"
+    west, _, east, _ = drawn.squares()["bounds"]
     assert [west, east] == pytest.approx([179.9, 180.1])
 
 
