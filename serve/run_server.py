@@ -6,8 +6,12 @@ import dataclasses
 import os
 import signal
 import socket
+import threading
+from types import FrameType
 
 import uvicorn
+from fastapi.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from serve.api.app import make_app
@@ -16,7 +20,8 @@ from serve.service import Service
 from serve.settings import ServerSettings
 
 STDIN = 0
-GRACE_S = 10  # for running requests to finish
+GRACE_S = 7  # for running requests to finish
+STOP_S = 8.0  # from the signal to the end of the process, but for the interpreter's own teardown
 HEAD_S = 10.0  # from connecting to the end of the first request's headers
 MAX_CONNECTIONS = 256
 
@@ -24,7 +29,7 @@ MAX_CONNECTIONS = 256
 def run_server(service: Service, settings: ServerSettings, bound: socket.socket, reloader: Reloader) -> None:
     """Serve on a bound socket until Ctrl-C or SIGTERM, then finish running requests. SIGHUP reloads.
 
-    A closed terminal sends SIGHUP too, and ends the server.
+    A closed terminal sends SIGHUP too, and stops the server. The process ends within 10 seconds of the signal.
     """
     server = make_server(service, dataclasses.replace(settings, port=bound.getsockname()[1]), reloader)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -32,14 +37,14 @@ def run_server(service: Service, settings: ServerSettings, bound: socket.socket,
 
     def hang_up(*_: object) -> None:
         if has_terminal and not os.isatty(STDIN):  # its terminal was closed
-            server.should_exit = True
+            server.handle_exit(signal.SIGTERM, None)
         else:
             reloader.ask()
 
     signal.signal(signal.SIGHUP, hang_up)
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn repeats the signal after it has shut down
         server.run(sockets=[bound])
-    print("Stopped.")
+    print("Stopped.", flush=True)
 
 
 def make_server(service: Service, settings: ServerSettings, reloader: Reloader) -> "Server":
@@ -53,14 +58,13 @@ def make_server(service: Service, settings: ServerSettings, reloader: Reloader) 
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=GRACE_S,
     )
     return Server(config, settings)
 
 
 class Server(uvicorn.Server):
-    """Prints its address when it is ready."""
+    """Prints its address when it is ready, and ends its process in time after a signal."""
 
     def __init__(self, config: uvicorn.Config, settings: ServerSettings) -> None:
         super().__init__(config)
@@ -71,13 +75,28 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         print(f"Open {self._settings.url} (Ctrl-C stops)", flush=True)
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop after a signal; a running batch or a slow disk cannot be interrupted, and is not waited for."""
+        super().handle_exit(sig, frame)
+        timer = threading.Timer(STOP_S, os._exit, [0])
+        timer.daemon = True
+        timer.start()
+
+
+async def _busy(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request on a connection beyond the limit."""
+    headers = {"retry-after": "1", "connection": "close"}
+    await JSONResponse({"error": "Too many connections. Try again"}, 503, headers)(scope, receive, send)
+
 
 class PunctualProtocol(H11Protocol):
-    """Closes connections that do not send a request in time; uvicorn waits for them without end."""
+    """Closes connections that do not send a request in time, and answers only 503 beyond `MAX_CONNECTIONS`."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start to wait for the first request."""
         super().connection_made(transport)
+        if len(self.connections) > MAX_CONNECTIONS:
+            self.app = _busy
         self.loop.call_later(HEAD_S, self._close_if_silent)
 
     def _close_if_silent(self) -> None:

@@ -3,13 +3,16 @@
 import os
 import re
 import signal
+import subprocess
+import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.helpers import as_main, fork, run_module
+from tests.helpers import ROOT, as_main, fork, run_module
 from tests.serve.conftest import PACKAGES, Client, photo_of
 
 WAIT_S = 60
@@ -45,6 +48,49 @@ def test_sighup_reloads_and_sigterm_finishes_running_requests(city: Path, tmp_pa
     assert process.exitcode == 0
     assert (tmp_path / "stdout").read_text().endswith("Stopped.\n")
     assert "Traceback" not in (tmp_path / "stderr").read_text()
+
+
+def serve_without_end(words: list[str]) -> None:
+    """Serve with a network that never returns, and little time to stop."""
+    from evaluation.localization.localize import Localizer
+    from serve import run_server
+
+    run_server.GRACE_S, run_server.STOP_S = 1, 2.0
+
+    def search(*_: object) -> None:
+        print("searching", flush=True)
+        threading.Event().wait()
+
+    Localizer.search = search  # type: ignore[assignment, method-assign]
+    as_main("cosplace", "serve", *words)
+
+
+def test_a_batch_that_does_not_end_does_not_keep_a_stopped_server_alive(city: Path, tmp_path: Path) -> None:
+    (evaluation,) = (city / "artifacts" / "evaluation").iterdir()
+    words = ["--model", str(city / "artifacts" / "training" / "city-train"), "--database", str(evaluation)]
+    process = fork(tmp_path, serve_without_end, [*words, "--port", "0", "--device", "cpu"])
+    client = Client(int(wait_for(tmp_path / "stdout", r"Open http://127\.0\.0\.1:(\d+)")))
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(client.send, photo_of("red"))
+        wait_for(tmp_path / "stdout", "(searching)")
+        process.terminate()
+        assert running.result().status == 503
+    process.join(WAIT_S)
+    assert process.exitcode == 0
+    assert (tmp_path / "stdout").read_text().endswith("Stopped.\n")
+    assert "Traceback" not in (tmp_path / "stderr").read_text()
+
+
+def test_idle_threads_do_not_spin() -> None:
+    code = "import os, sys; from cosplace.serve_databases import serve; assert 'torch' not in sys.modules"
+    code += "\ntry: serve(None)\nexcept AttributeError: print(os.environ['OMP_WAIT_POLICY'])"
+    for policy, expected in ((None, "passive"), ("active", "active")):
+        environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+        environment |= {"OMP_WAIT_POLICY": policy} if policy else {}
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == expected
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,17 @@ def test_slow_clients_are_cut_off(localizer: Localizer, monkeypatch: pytest.Monk
             assert silent.recv(4096) == b"", "closed"
 
 
+def test_connections_beyond_the_limit_get_a_reason(localizer: Localizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serve.run_server.MAX_CONNECTIONS", 1)
+    with running(localizer) as client:
+        with start_request(client, 1000):
+            wait_until(lambda: client.service.held_bytes.taken == 1)
+            answer = client.get("/healthz")
+            assert (answer.status, answer.json) == (503, {"error": "Too many connections. Try again"})
+            assert answer.headers["retry-after"] == "1"
+        wait_until(lambda: client.get("/healthz").status == 200)
+
+
 def test_senders_that_leave_and_a_stop_leave_no_traceback(
     localizer: Localizer, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
