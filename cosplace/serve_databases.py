@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import logging
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -73,6 +74,7 @@ def by_name(given: Sequence[tuple[str | None, ImagesFolder]]) -> dict[str, Image
 
 def serve(options: argparse.Namespace) -> int:
     """Serve a page and an HTTP API that localize photos, until Ctrl-C or SIGTERM."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read by torch's import; spinning threads slow the decoders
     settings, given = ServerSettings.of(options), GivenDatabases(options)
     if settings.watch:
         given.check_watched()
