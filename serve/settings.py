@@ -108,7 +108,7 @@ class ServerSettings:
             raise UserError(f"cosplace serve needs the packages {', '.join(missing)}: {INSTALL}")
         if not 0 <= options.port <= MAX_PORT:
             raise UserError(f"--port {options.port}: must be from 0 (any free port) to {MAX_PORT:,}")
-        token = options.token or os.environ.get(TOKEN_VARIABLE) or None
+        token = os.environ.get(TOKEN_VARIABLE) or None if options.token is None else options.token
         if token is None and not is_local(options.host):
             raise UserError(
                 f"--host {options.host}: other machines can reach it. Pass --token, or set {TOKEN_VARIABLE}, "
@@ -158,7 +158,7 @@ def is_local(host: str) -> bool:
 
 
 def listen(settings: ServerSettings) -> socket.socket:
-    """Return a socket bound to the host and port; requests wait until the server runs.
+    """Return a socket bound to the host and port; connections are refused until the server runs.
 
     Raises:
         UserError: The port is in use or not permitted, or the host is not an address of this machine.

@@ -19,6 +19,6 @@ def database_of(databases: Databases) -> Callable[..., Awaitable[Served]]:
             return databases.get(database)
         except KeyError:
             known = ", ".join(databases.names)
-            raise HTTPException(404, f"database: there is no {database}, but {known}") from None
+            raise HTTPException(404, f"No database {database}. Available: {known}") from None
 
     return chosen

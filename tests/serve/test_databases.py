@@ -58,7 +58,7 @@ def test_unknown_databases_are_404_with_the_known_names(localizer: Localizer, ot
         answers = [client.get(f"/api/{what}?database=nowhere") for what in ("database", "map")]
         for answer in [*answers, client.send(photo_of("red"), query="?database=nowhere")]:
             assert answer.status == 404
-            assert answer.json == {"error": "database: there is no nowhere, but here, there"}
+            assert answer.json == {"error": "No database nowhere. Available: here, there"}
 
 
 def test_photos_for_two_databases_share_a_batch(localizer: Localizer, other: Localizer) -> None:

@@ -43,7 +43,7 @@ def test_other_machines_need_a_token(host: str, monkeypatch: pytest.MonkeyPatch)
     assert settings("--host", host).token == TOKEN
 
 
-@pytest.mark.parametrize("token", ["short", "a token of 24 charäcters", "a token\nof 24 characters"])
+@pytest.mark.parametrize("token", ["", "short", "a token of 24 charäcters", "a token\nof 24 characters"])
 def test_weak_tokens_are_errors(token: str) -> None:
     with pytest.raises(UserError, match="--token: must be at least 16 characters of ASCII"):
         settings("--token", token)
