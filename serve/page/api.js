@@ -7,6 +7,11 @@ export class Refused extends Error {
     super(reason);
     Object.assign(this, { status, seconds });
   }
+
+  // False if the same photo would be refused again.
+  get isTemporary() {
+    return ![400, 413, 415, 422].includes(this.status);
+  }
 }
 
 // Returns the answer of the server; raises the reason of a refusal.

@@ -11,7 +11,8 @@ const find = (id) => document.getElementById(id);
 const minimum = () => find("minimum").valueAsNumber || 0;
 const photos = new Photos(showPhoto, minimum());
 let map = null;
-let notes = ""; // on the map
+let coverage = ""; // caption of the map without matches
+let notes = "";
 let openings = 0;
 
 // Loads a database, or the first one, and localizes the photos in it.
@@ -62,7 +63,8 @@ function describeMap({ unplaced, squares }) {
   notes = unplaced ? ` ${unplaced.toLocaleString("en")} images have no position on this map.` : "";
   if (IS_PHONE) notes += " Two fingers move it.";
   find("map").ariaLabel = `Map of ${images} database images; the arrow keys move it, + and - zoom`;
-  find("caption").textContent = `Where the database has images: the stronger the colour, the more.${notes}`;
+  coverage = `Where the database has images: the stronger the colour, the more.${notes}`;
+  find("caption").textContent = coverage;
 }
 
 function showPhoto(photo) {
@@ -74,10 +76,15 @@ function showPhoto(photo) {
     button.disabled = button.dataset.view !== "database" && !result?.matches.length;
   if (!result) {
     find("result").replaceChildren();
+    find("caption").textContent = coverage;
     map.show({ matches: [] }, false);
     return;
   }
-  showResult(photo, result, minimum(), (index, isOn) => map.highlight(index, isOn));
+  if (result.status === 401) find("token").hidden = false; // the server was restarted with another token
+  showResult(photo, result, minimum(), {
+    onPoint: (index, isOn) => map.highlight(index, isOn),
+    retry: () => photos.retry(),
+  });
   const { kind, words } = verdictOf(result, minimum());
   const isAbsent = kind === "absent";
   find("spoken").textContent = `${photo.name}: ${words}`;
@@ -87,7 +94,7 @@ function showPhoto(photo) {
   const own = result.exif_position ? "; square: the photo's own position" : "";
   find("caption").textContent = result.matches.length
     ? `Arrows: matches 1 to ${result.matches.length} in their headings${radius}${own}.${notes}`
-    : "";
+    : coverage;
 }
 
 // Shows the result that the address names, if it is still kept.
@@ -108,7 +115,12 @@ async function openKept() {
   }
 }
 
-const start = async () => (await open()) && openKept();
+async function start() {
+  if (!(await open())) return;
+  photos.retry(); // those that failed for the token
+  openKept();
+}
+
 find("files").addEventListener("change", ({ target }) => {
   photos.add(target.files);
   target.value = ""; // so that the same photo can be chosen again

@@ -78,6 +78,19 @@ export class Photos {
     this.#run();
   }
 
+  // Localizes the photos again that failed for a reason that may pass, such as a stopped server.
+  retry() {
+    const failed = this.all.filter((photo) => this.resultOf(photo)?.isTemporary);
+    if (!failed.length) return;
+    for (const photo of failed) {
+      photo.results.delete(this.facts.name);
+      this.#show(photo);
+    }
+    this.waiting.push(...failed);
+    this.#run();
+    this.pick(this.picked);
+  }
+
   // Shows the states for a minimum certainty in per cent.
   set minimum(minimum) {
     this.#minimum = minimum;
@@ -125,7 +138,8 @@ export class Photos {
       photo.results.set(database, result);
       if (!(await photo.isShown) && result.link) await showReduced(photo, result.link);
     } catch (error) {
-      photo.results.set(database, { error: error.message, matches: [] });
+      const { message, isTemporary = false, status } = error;
+      photo.results.set(database, { error: message, isTemporary, status, matches: [] });
     }
     if (database !== this.facts.name) return; // another was chosen since
     this.#show(photo);

@@ -7,7 +7,8 @@ const COPIED_MS = 2000;
 const find = (id) => document.getElementById(id);
 
 // Shows a photo. `onPoint` is called with the index of the match that has the pointer or the focus, and whether it has.
-export function showResult(photo, result, minimum, onPoint) {
+// `retry` localizes all failed photos again.
+export function showResult(photo, result, minimum, { onPoint, retry }) {
   const parts = find("answer").content.cloneNode(true);
   const { kind, words, sentence } = verdictOf(result, minimum);
   const own = parts.querySelector(".own");
@@ -20,6 +21,7 @@ export function showResult(photo, result, minimum, onPoint) {
   drawScale(parts.querySelector(".scale"), result.certainty, kind);
   showPlaces(parts, result, kind);
   addLink(parts.querySelector(".link"), result.link);
+  addRetry(parts.querySelector(".again"), result, retry);
   parts
     .querySelector(".matches")
     .append(...result.matches.map((match, index) => card(photo, result, match, index, onPoint)));
@@ -72,6 +74,14 @@ function addLink(button, link) {
       );
     } // the clipboard needs https or this machine
     setTimeout(() => (button.textContent = "Copy link"), COPIED_MS);
+  });
+}
+
+function addRetry(button, { isTemporary }, retry) {
+  button.hidden = !isTemporary;
+  button.addEventListener("click", () => {
+    retry();
+    find("result").focus(); // the button is gone
   });
 }
 

@@ -148,3 +148,36 @@ def test_a_stopped_server_is_named(browser: "Chrome", localizer: Localizer, phot
         browser.execute_script("window.fetch = async () => { throw new TypeError('Failed to fetch'); };")
         upload(browser, photos[:1])
         assert texts(browser, ".pick .state") == ["The server does not answer. Is it still running?"]
+
+
+def test_failed_photos_are_tried_again_by_keyboard(browser: "Chrome", localizer: Localizer, photos: list[str]) -> None:
+    with opened_with(browser, localizer):
+        browser.execute_script("window.online = fetch; window.fetch = async () => { throw new TypeError(); };")
+        upload(browser, photos[:2])
+        tab_to(browser, "it.textContent === 'Try again'")
+        browser.execute_script("window.fetch = window.online;")
+        press(browser, " ")
+        wait(browser, "status === '2 of 2 photos done.'")
+        assert texts(browser, ".pick .state") == ["Likely: 100 %"] * 2
+        assert not any(each.is_displayed() for each in browser.find_elements("class name", "again"))
+        assert ask(browser, "document.activeElement.id") == "result"
+
+
+def test_photos_that_cannot_succeed_are_not_tried_again(opened: "Chrome", photos: list[str]) -> None:
+    upload(opened, [photos[2]])
+    assert not opened.find_element("class name", "again").is_displayed()
+
+
+def test_another_token_is_asked_for_and_failed_photos_are_tried_again(
+    browser: "Chrome", localizer: Localizer, photos: list[str]
+) -> None:
+    with opened_with(browser, localizer, token=TOKEN):
+        browser.find_element("name", "token").send_keys(TOKEN + "\n")
+        wait(browser, "facts.startsWith('Tiny-8, 4 database images')")
+        browser.execute_script("sessionStorage.setItem('token', 'that of before')")
+        upload(browser, photos[:1])
+        field = browser.find_element("name", "token")
+        field.clear()
+        field.send_keys(TOKEN + "\n")
+        wait(browser, "status === '1 of 1 photos done.' && !!document.querySelector('.enlarge')")
+        assert texts(browser, ".pick .state") == ["Likely: 100 %"]
