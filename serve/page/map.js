@@ -63,11 +63,11 @@ export class DatabaseMap {
     if (this.estimate && this.radius) {
       L.circle(this.estimate, { radius: this.radius, className: "circle", interactive: false }).addTo(this.found);
     }
-    if (own && this.isGlobe) this.#addOwn(own, best ? this.#place(best) : null);
+    this.own = own && this.isGlobe ? this.#addOwn(own, best ? this.#place(best) : null) : null;
     this.fit("estimate");
   }
 
-  // Moves the view to the estimate, to all matches, or to the database.
+  // Moves the view to the estimate, to all matches and the photo's own position, or to the database.
   fit(view) {
     this.map.invalidateSize({ pan: false }); // the page may have made room for a result
     const [west, south, east, north] = this.overview.bounds;
@@ -78,7 +78,7 @@ export class DatabaseMap {
       view === "database" || !places.length
         ? database
         : view === "matches"
-          ? L.latLngBounds(places)
+          ? L.latLngBounds(this.own ? [...places, this.own] : places)
           : this.#around(centre);
     this.map.fitBounds(bounds, {
       padding: [28, 28],
@@ -119,6 +119,7 @@ export class DatabaseMap {
     return mark;
   }
 
+  // Returns the place of the mark.
   #addOwn(own, best) {
     const place = this.#place(own);
     const label = `The photo's own position (EXIF)${own.distance_m === null ? "" : `, ${metres(own.distance_m)} from match 1`}`;
@@ -127,6 +128,7 @@ export class DatabaseMap {
     mark.bindTooltip(`${label}: ${degrees(own)}`).addTo(this.found);
     mark.getElement().setAttribute("role", "img");
     mark.getElement().setAttribute("aria-label", label);
+    return place;
   }
 
   #refine() {

@@ -104,6 +104,14 @@ def test_the_own_position_is_shown_with_its_distance(opened: "Chrome", tmp_path:
     assert "square: the photo's own position" in texts(opened, "#caption")[0]
 
 
+def test_the_view_of_all_matches_has_the_own_position(opened: "Chrome", tmp_path: Path) -> None:
+    upload(opened, write(tmp_path, {"far.jpg": with_position("red", 36.9, -123.0)}))
+    is_in_view = "document.elementsFromPoint(%s, %s).some((each) => each.id === 'map')"
+    assert not ask(opened, is_in_view % tuple(centres(opened, ".own-place")[0])), "far from the estimate"
+    opened.find_element("css selector", "[data-view=matches]").click()
+    assert ask(opened, is_in_view % tuple(centres(opened, ".own-place")[0]))
+
+
 @pytest.fixture
 def tile_server() -> Iterator[tuple[int, list[str]]]:
     """A server of grey tiles: its port, and the paths that were requested."""
