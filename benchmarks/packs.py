@@ -85,7 +85,7 @@ def write_many(lookup: Path) -> float:
         columns[0, begin : begin + CHUNK] = np.fromiter(map(hash_of, paths), np.uint64, len(paths))
         seconds += time.perf_counter() - began
     began = time.perf_counter()
-    write_lookup(columns, lookup)
+    write_lookup([columns], lookup)
     return seconds + time.perf_counter() - began
 
 
@@ -124,7 +124,7 @@ def main() -> None:
     packs = pack_groups(groups, [0], folder, again / "artifacts")
     seconds = time.perf_counter() - began
     lookup = again / "packs.npy"
-    store = open_packs(find_packs(packs), {0: pl.Series(sorted(names))}, lookup)
+    store = open_packs(find_packs(packs), [0], lambda group: pl.Series(sorted(names)), lookup)
     print(machine())
     size = sum(file.stat().st_size for file in folder.iterdir())
     print(f"{len(names):,} JPEGs of {SIDE} x {SIDE}, {size / len(names) / 1000:.0f} kB each")

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+import torch
 from PIL import Image
 
 from data_manifest.errors import UserError
@@ -19,8 +20,9 @@ from pipeline.packs.pack_groups import pack_groups
 from pipeline.packs.settings import PackSettings
 from tests.helpers import files_in
 from tests.object_server import ObjectServer
-from tests.training.conftest import WriteGroups
+from tests.training.conftest import WriteGroups, run_ranks
 from tests.training.test_train_cosplace import Validation
+from training.distributed.processes import process_group
 from training.image_changes import TRAIN, VALIDATION
 from training.train_cosplace import train_cosplace
 
@@ -95,6 +97,26 @@ def test_packs_in_a_bucket_are_read_ahead_into_a_cache(
     assert (model / "model.pth").read_bytes() == (expected / "model.pth").read_bytes()
     assert sum(file.stat().st_size > 100 for file in (folder / "cache").glob("??/*")) > 9
     assert read_table(model, "metrics")["cache_hit_share"].max() > 0  # type: ignore[operator]
+
+
+def train_in_ranks(folder: Path, tiny: dict[str, Any], packs: Path) -> None:
+    torch.set_num_threads(1)
+    wrote, write = list[Path](), open_packs.write_lookup
+
+    def watched(tables: Any, file: Path) -> None:
+        wrote.append(file)
+        write(tables, file)
+
+    open_packs.write_lookup = watched
+    with process_group("cpu"):
+        train(folder, tiny, "by-ranks", packs)
+    print(len(wrote))
+
+
+def test_one_rank_writes_the_lookup_table(folder: Path, tiny: dict[str, Any]) -> None:
+    done = run_ranks(3, train_in_ranks, folder, {**tiny, "validate": None}, pack(folder))
+    assert [each.returncode for each in done] == [0] * 3, done[0].stderr
+    assert sorted(each.stdout for each in done) == ["0\n", "0\n", "1\n"]
 
 
 def test_resumed_run_may_change_between_folder_and_packs(

@@ -116,11 +116,11 @@ def training_store(
     """
     if packs is None:
         return store_of(images_folder)
-    members = {
-        group.index: scan_members(groups_folder, group.index).select("path").collect(engine="streaming")["path"]
-        for group in groups
-    }
-    return open_packs(find_packs(packs), members, folder / LOOKUP_FILE)
+
+    def read_paths(group: int) -> pl.Series:
+        return scan_members(groups_folder, group).select("path").collect(engine="streaming")["path"]
+
+    return open_packs(find_packs(packs), [group.index for group in groups], read_paths, folder / LOOKUP_FILE)
 
 
 def digest_of_groups(groups_folder: Path) -> str | None:

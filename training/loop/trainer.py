@@ -105,7 +105,11 @@ def train(
         checkpoint_gradients(state.network)
     preprocessing, in_batches = state.network.preprocessing, augments_in_batches(runtime, device)
     augment = Augmentation(augmentation, preprocessing.channels, preprocessing.interpolation)
-    store = training_store(images_folder, runtime.packs, groups_folder, groups, run_folder)
+    store = None
+    if is_rank_zero():  # the table for finding images in packs takes time and memory to write
+        store = training_store(images_folder, runtime.packs, groups_folder, groups, run_folder)
+    store = broadcast_from_rank0(store)
+    assert store is not None
     with working("checking an image of each group"):
         first_images = check_images(groups_folder, images_folder, store, groups)
     check_workers(first_images, augment, in_batches, training, runtime.num_workers)

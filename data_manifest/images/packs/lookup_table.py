@@ -1,5 +1,6 @@
 """Make and write the table in which a pack store finds its images."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,16 +21,25 @@ def locations_of(index: pl.DataFrame, first_shard: int) -> Words:
     return table
 
 
-def write_lookup(table: Words, file: Path) -> None:
-    """Write a lookup table, whose columns are sorted first.
+def write_lookup(tables: Sequence[Words], file: Path) -> None:
+    """Write the columns of some lookup tables, at least one, as one sorted table.
 
     Raises:
         UserError: Two images have the same hash, or the file cannot be written.
     """
-    table = table[:, np.argsort(table[0])]
-    if (table[0, 1:] == table[0, :-1]).any():  # 1 in a million for 5.6 million images
+    hashes = np.concatenate([table[0] for table in tables])
+    order = np.argsort(hashes)
+    hashes = hashes[order]
+    if (hashes[1:] == hashes[:-1]).any():  # 1 in a million for 5.6 million images
         raise UserError("Two images of the packs have paths with the same hash. Rename an image, and pack again.")
     with writing_in(file.parent):
         file.parent.mkdir(parents=True, exist_ok=True)
         with writing_whole(file) as unfinished, unfinished.open("wb") as opened:
-            np.save(opened, table)
+            form = {
+                "descr": np.lib.format.dtype_to_descr(hashes.dtype),
+                "fortran_order": False,
+                "shape": (len(Location._fields), len(order)),
+            }
+            np.lib.format.write_array_header_1_0(opened, form)
+            for row in range(len(Location._fields)):  # one at a time, for less memory
+                opened.write(np.concatenate([table[row] for table in tables])[order].data)

@@ -3,12 +3,11 @@
 import functools
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from data_manifest.console import as_ranges
@@ -133,36 +132,39 @@ def url_of(recipe: Mapping[str, Any]) -> ImagesUrl | None:
     return None if url is None else ImagesUrl.parse(url) / recipe["digest"]
 
 
-def open_packs(packs: Packs, members: Mapping[int, pl.Series], lookup: Path) -> PackStore:
+def open_packs(
+    packs: Packs, groups: Sequence[int], read_members: Callable[[int], pl.Series], lookup: Path
+) -> PackStore:
     """Return the store of the images of some groups.
 
     Args:
         packs: The packs.
-        members: The paths of each group's images, in their order.
+        groups: The groups, at least one.
+        read_members: Returns the paths of a group's images, in their order.
         lookup: Where the table for finding images is written: 40 bytes per image.
 
     Raises:
         UserError: A group is not packed, its members have changed since, a shard is missing or cut off, or the lookup
             table cannot be written.
     """
-    for group, paths in members.items():
-        if group not in packs.groups:
-            raise UserError(
-                f"{packs.folder}: no packs of group {group}, only of {as_ranges(packs.groups)}. {PACK_AGAIN}."
-            )
-        if packs.groups[group]["members"] != digest_of_members(paths):
-            raise UserError(f"{packs.folder}: packs of group {group} are of other groups than these. {PACK_AGAIN}.")
+    if missing := [group for group in groups if group not in packs.groups]:
+        raise UserError(
+            f"{packs.folder}: no packs of group {missing[0]}, only of {as_ranges(packs.groups)}. {PACK_AGAIN}."
+        )
     tables = list[Words]()
     lengths = dict[str, int]()
-    with Progress("reading the index of the packs", sum(map(len, members.values())), "images") as progress:
-        for group in members:
+    total = sum(packs.groups[group]["images"] for group in groups)
+    with Progress("reading the index of the packs", total, "images") as progress:
+        for group in groups:
+            if packs.groups[group]["members"] != digest_of_members(read_members(group)):
+                raise UserError(f"{packs.folder}: packs of group {group} are of other groups than these. {PACK_AGAIN}.")
             index = packs.read_table(INDEX, group)
             ends = index.group_by("shard").agg((pl.col("offset") + pl.col("size")).max().alias("end")).sort("shard")
             tables.append(locations_of(index, len(lengths)))
             lengths |= {name: shard_bytes(end) for name, end in ends.iter_rows()}
             progress.advance(len(index))
     _check_shards(packs.folder / SHARDS, lengths)
-    write_lookup(np.concatenate([np.empty((5, 0), np.uint64), *tables], axis=1), lookup)
+    write_lookup(tables, lookup)
     return PackStore(packs.folder / SHARDS, tuple(lengths), lookup)
 
 

@@ -49,7 +49,7 @@ def write_shards(folder: Path, per_shard: int = 5) -> tuple[pl.DataFrame, tuple[
 @pytest.fixture
 def store(tmp_path: Path) -> PackStore:
     index, names = write_shards(tmp_path / "shards")
-    write_lookup(locations_of(index, 0), tmp_path / "run" / "lookup.npy")
+    write_lookup([locations_of(index, 0)], tmp_path / "run" / "lookup.npy")
     return PackStore(tmp_path / "shards", names, tmp_path / "run" / "lookup.npy")
 
 
@@ -121,7 +121,7 @@ def test_store_can_be_sent_to_other_processes(store: PackStore) -> None:
 
 
 def test_lookup_table_may_be_replaced_while_it_is_used(store: PackStore) -> None:
-    write_lookup(np.empty((5, 0), np.uint64), store.lookup)
+    write_lookup([np.empty((5, 0), np.uint64)], store.lookup)
     assert list(store.read(PATHS)) == [content_of(path) for path in PATHS]
     assert all(isinstance(each, FileNotFoundError) for each in at(store, store.folder).read(PATHS))
 
@@ -141,4 +141,4 @@ def test_equal_hashes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     index, _ = write_shards(tmp_path / "shards")
     monkeypatch.setattr(lookup_table, "hash_of", lambda path: len(path))
     with pytest.raises(UserError, match="paths with the same hash"):
-        write_lookup(locations_of(index, 0), tmp_path / "lookup.npy")
+        write_lookup([locations_of(index, 0)], tmp_path / "lookup.npy")

@@ -56,7 +56,7 @@ def test_bucket_gets_what_the_folder_would_have(
         write_image(tmp_path / "copied back" / path, content)
     shutil.copyfile(packs / "recipe.json", tmp_path / "copied back" / "recipe.json")
     for place in (packs, URL / packs.name, tmp_path / "copied back"):
-        store = open_packs(find_packs(place), members, tmp_path / "lookup.npy")
+        store = open_packs(find_packs(place), list(members), members.__getitem__, tmp_path / "lookup.npy")
         assert list(store.read([*ODD, *SIX])) == [content_of(path) for path in (*ODD, *SIX)]
         objects.objects = objects.objects if place == packs else {}
 
