@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,22 @@ def test_packs_in_a_bucket_are_read_ahead_into_a_cache(
     assert (model / "model.pth").read_bytes() == (expected / "model.pth").read_bytes()
     assert sum(file.stat().st_size > 100 for file in (folder / "cache").glob("??/*")) > 9
     assert read_table(model, "metrics")["cache_hit_share"].max() > 0  # type: ignore[operator]
+
+
+def test_the_packed_images_are_read_although_a_cache_has_those_of_the_folder(
+    folder: Path, tiny: dict[str, Any]
+) -> None:
+    packs = pack(folder)
+    expected = train(folder, tiny, "by-packs", packs, epochs=4)
+    for file in (folder / "images").glob("*/*"):  # other images with the same sizes and times, as of a restored backup
+        time_ns, size = file.stat().st_mtime_ns, file.stat().st_size
+        Image.new("RGB", (48, 40), 200).save(file)
+        assert file.stat().st_size <= size
+        file.write_bytes(file.read_bytes().ljust(size, b"\0"))
+        os.utime(file, ns=(time_ns, time_ns))
+    train(folder, tiny, "by-folder", None, epochs=4, cache_folder=folder / "cache")
+    model = train(folder, tiny, "by-cache", packs, epochs=4, cache_folder=folder / "cache")
+    assert (model / "model.pth").read_bytes() == (expected / "model.pth").read_bytes()
 
 
 def train_in_ranks(folder: Path, tiny: dict[str, Any], packs: Path) -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from data_manifest.images.images_folder import ImagesFolder
+from data_manifest.images.packs.open_packs import find_packs
 from data_manifest.progress import working
 from training.data.augmentation import Augmentation
 from training.data.dataset import GroupDataset
@@ -46,7 +47,7 @@ from training.loop.stopping import stop_requests
 from training.network.device import resolve_device
 from training.network.model import checkpoint_gradients
 from training.network.settings import BEST_MODEL, RANDOM, NetworkSettings
-from training.recipe import COPIES, GROWING, decisive_settings
+from training.recipe import GROWING, decisive_settings
 from training.settings import NO_SEED, RuntimeSettings, TrainingSettings
 
 CPU = torch.device("cpu")
@@ -127,7 +128,9 @@ def train(
     if training.epochs_num == 0:
         saver.save_model()
 
-    source = f"{images_folder.resolve()} {decisive.get(COPIES, '')}".rstrip()  # packs have the same or smaller images
+    source = str(images_folder.resolve())
+    if runtime.packs is not None:  # they have copies of the images, made some time ago
+        source = f"packs {find_packs(runtime.packs).recipe['digest']}"
     iterations = training.iterations_per_epoch
     done = state.epoch * iterations + state.epoch_state.iterations
     with (
