@@ -55,7 +55,7 @@ class PackStore:
         Raises:
             StoreError: A shard is missing or too short, or the store of the URL does not answer.
         """
-        if isinstance(self.folder, Path):
+        if isinstance(self.folder, Path) or len(paths) == 1:
             yield from map(self._read, paths)
             return
         from data_manifest.images.object_store import REQUESTS  # needs an optional package
