@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import tempfile
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from training.data.reads.lookahead.cached_store import CHECKSUM_BYTES, UNFINISHE
 LOCK_FILE = "cosplace-cache.lock"  # also marks the folder as a cache
 SUBFOLDERS = [f"{number:02x}" for number in range(256)]
 BLOCK = 4096  # bytes by which file systems allot space
+TIME_UNITS_NS = (1, 100, 1_000, 1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000)  # the last is that of FAT
+PROBE_NS = 1_234_567_891_987_654_321  # is not a multiple of any of them
 OPTION = "--cache-folder"
 Sizes = npt.NDArray[np.int64]
 SizeOrSizes = TypeVar("SizeOrSizes", int, Sizes)
@@ -74,11 +77,15 @@ def opened_cache(folder: Path) -> Iterator[bool]:
 
 @dataclass(frozen=True)
 class CacheFiles:
-    """Files of a cache folder: name, bytes of the image, and modification time, [num_files] each, sorted by name."""
+    """Files of a cache folder: name, bytes of the image, and modification time, [num_files] each, sorted by name.
+
+    Modification times are multiples of `time_unit_ns`.
+    """
 
     names: npt.NDArray[np.uint64]
     image_bytes: Sizes
     modified_ns: Sizes
+    time_unit_ns: int
 
     @classmethod
     def scan(cls, folder: Path, clean: bool) -> Self:
@@ -95,9 +102,8 @@ class CacheFiles:
                     sizes.append(max(0, state.st_size - CHECKSUM_BYTES))
                     times.append(state.st_mtime_ns)
         order = np.argsort(np.asarray(names, np.uint64))
-        return cls(
-            np.asarray(names, np.uint64)[order], np.asarray(sizes, np.int64)[order], np.asarray(times, np.int64)[order]
-        )
+        columns = np.asarray(names, np.uint64), np.asarray(sizes, np.int64), np.asarray(times, np.int64)
+        return cls(*(column[order] for column in columns), time_unit_ns=_time_unit_ns(folder))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -108,6 +114,20 @@ class CacheFiles:
             return np.full(len(names), -1)
         found = np.minimum(np.searchsorted(self.names, names), len(self) - 1)
         return np.where(self.names[found] == names, found, -1)
+
+    def are_of(self, numbers: npt.NDArray[np.int64], image_bytes: Sizes, modified_ns: Sizes) -> npt.NDArray[np.bool_]:
+        """Return whether files, given by number, have the sizes and modification times of images."""
+        unit, is_found = self.time_unit_ns, numbers >= 0
+        has_time = self.modified_ns[numbers] // unit == modified_ns // unit
+        return is_found & (self.image_bytes[numbers] == image_bytes) & has_time
+
+
+def _time_unit_ns(folder: Path) -> int:
+    """Return the unit by which the file system of a cache folder counts modification times."""
+    with writing_in(folder, OPTION), tempfile.TemporaryFile(dir=folder) as probe:
+        os.utime(probe.fileno(), ns=(PROBE_NS, PROBE_NS))
+        found = os.fstat(probe.fileno()).st_mtime_ns
+    return next((unit for unit in TIME_UNITS_NS if found // unit == PROBE_NS // unit), 1)
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from training.data.reads.lookahead.cache_folder import CacheFiles, space_of
 from training.data.reads.lookahead.cached_store import ImageCache
-from training.data.reads.lookahead.machine_reads import LAST, MachineReads
+from training.data.reads.lookahead.machine_reads import LAST, UNKNOWN, MachineReads
 from training.data.sampling import Numbers
 
 MAX_SPACE = 2**31 - 2**12  # of an image in the cache
@@ -35,11 +35,8 @@ class CacheContents:
             group, files = reads.group_rows(epoch), reads.files(epoch)
             names = np.fromiter(map(cache.name, files["path"]), np.uint64, len(files))
             numbers = found.find(names)
-            same = [
-                (found_values[numbers] == files[column].fill_null(-1).to_numpy())
-                for column, found_values in (("bytes", found.image_bytes), ("modified_ns", found.modified_ns))
-            ]
-            is_valid = (numbers >= 0) & same[0] & same[1]
+            sizes, times = (files[column].fill_null(UNKNOWN).to_numpy() for column in ("bytes", "modified_ns"))
+            is_valid = found.are_of(numbers, sizes, times)
             is_other[numbers[is_valid]] = False
             for name in names[(numbers >= 0) & ~is_valid]:
                 cache.remove(int(name))

@@ -33,6 +33,23 @@ def test_a_written_image_is_read_and_found(tmp_path: Path) -> None:
     assert found.image_bytes[found.find(names)[[0, 2]]].tolist() == [0, 10]
 
 
+@pytest.mark.parametrize("unit_ns", [1, 1_000, 10_000_000, 1_000_000_000, 2_000_000_000])
+def test_images_are_found_whatever_the_unit_of_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unit_ns: int
+) -> None:
+    cache, utime = _cache(tmp_path), os.utime
+
+    def coarse(file: str | int, ns: tuple[int, int]) -> None:
+        utime(file, ns=(ns[0] // unit_ns * unit_ns, ns[1] // unit_ns * unit_ns))
+
+    monkeypatch.setattr(os, "utime", coarse)
+    cache.write("1.jpg", b"one", MODIFIED_NS)
+    found = CacheFiles.scan(tmp_path, clean=True)
+    numbers = found.find(np.array([cache.name("1.jpg"), 1, cache.name("1.jpg"), cache.name("1.jpg")], np.uint64))
+    times = np.array([MODIFIED_NS, MODIFIED_NS, MODIFIED_NS + unit_ns, MODIFIED_NS])
+    assert found.are_of(numbers, np.array([3, 3, 3, 4]), times).tolist() == [True, False, False, False]
+
+
 def test_images_of_another_folder_are_others(tmp_path: Path) -> None:
     cache = _cache(tmp_path)
     cache.write("1.jpg", b"one", MODIFIED_NS)
