@@ -8,10 +8,11 @@ from pathlib import Path
 
 import polars as pl
 
+from data_manifest.errors import writing_in
 from data_manifest.images.image_store import ImageReader
 from data_manifest.images.loader_workers import PREFETCHED
 from data_manifest.progress import working
-from training.data.reads.lookahead.cache_folder import CacheFiles, check_space, opened_cache
+from training.data.reads.lookahead.cache_folder import OPTION, CacheFiles, check_space, opened_cache
 from training.data.reads.lookahead.cached_store import ImageCache
 from training.data.reads.lookahead.contents import CacheContents
 from training.data.reads.lookahead.forecast import Forecast
@@ -22,7 +23,7 @@ from training.data.reads.read_order import ReadOrder
 from training.distributed.processes import barrier, broadcast_from_rank0, rank, world_size
 from training.settings import RuntimeSettings
 
-GATE_FILE = "lookahead"
+GATE_SUFFIX = ".gate"
 
 
 @dataclass
@@ -83,12 +84,13 @@ def reading_ahead(
     changed = broadcast_from_rank0(changed)
     assert changed is not None
     cache = ImageCache(runtime.cache_folder.absolute(), source)
-    gate_file = states.parent / f"{GATE_FILE}-{os.environ.get('GROUP_RANK', '0')}"  # torchrun's number of the machine
+    machine = os.environ.get("GROUP_RANK", "0")  # set by torchrun
+    gate_file = cache.folder / f"{states.parent.name}-{machine}{GATE_SUFFIX}"
     if _local_rank() != 0:
         barrier()
         yield ReadingAhead(cache, Gate(gate_file, is_stopping))
         return
-    with opened_cache(cache.folder) as is_writer:
+    with opened_cache(cache.folder) as is_writer, contextlib.ExitStack() as ended:
         order = make_order()
         reads = MachineReads(order, states, changed, _share_of_batch(order.training.batch_size))
         limit = int(runtime.cache_gb * 1e9)
@@ -97,7 +99,9 @@ def reading_ahead(
             contents.adopt(CacheFiles.scan(cache.folder, clean=is_writer), cache, reads)
         if is_writer:
             check_space(cache.folder, limit, contents.used)
-        Gate.make(gate_file)
+        ended.callback(gate_file.unlink, missing_ok=True)
+        with writing_in(cache.folder, OPTION):
+            Gate.make(gate_file)
         barrier()
         gate = Gate(gate_file, is_stopping)
         if not is_writer:

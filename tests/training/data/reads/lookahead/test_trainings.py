@@ -14,6 +14,7 @@ from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
 from data_manifest.tables import read_table
 from tests.object_server import ObjectServer
 from tests.training.conftest import WriteGroups, assert_same_future
+from training.data.reads.lookahead.cache_folder import LOCK_FILE, SUBFOLDERS
 from training.data.reads.lookahead.cached_store import CHECKSUM_BYTES
 from training.loop.trainer import train
 from training.settings import RuntimeSettings
@@ -93,6 +94,14 @@ def test_second_run_reads_nothing_that_is_cached(
     assert sum(reads.values()) == 2, "only the first images of each group, in the check before"
     assert read_table(folder / "second", "metrics")["cache_hit_share"].to_list() == [1.0] * EPOCHS
     assert_same_future(folder / "second", folder / "first")
+
+
+def test_only_the_cache_stays(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
+    folder = write_groups(SIZES)
+    train_with(folder, "whole", tiny)
+    train_with(folder, "run", tiny, 1.0)
+    assert {file.name for file in (folder / "cache").iterdir()} == {LOCK_FILE, *SUBFOLDERS}
+    assert {file.name for file in (folder / "run").iterdir()} == {file.name for file in (folder / "whole").iterdir()}
 
 
 def test_bucket(write_groups: WriteGroups, tiny: dict[str, Any], objects: ObjectServer) -> None:
