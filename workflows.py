@@ -5,7 +5,9 @@ function is published. torch and faiss take seconds to import, so they are impor
 """
 
 from luigi_tasks.configuration import check_configuration
-from luigi_tasks.data import BuildGroups, BuildManifest, CropPanoramas, PackGroups, SplitDataset, VerifyImages
+from luigi_tasks.data.groups import BuildGroups, PackGroups
+from luigi_tasks.data.manifests import BuildManifest, SplitDataset, VerifyImages
+from luigi_tasks.data.panoramas import CropPanoramas
 from luigi_tasks.evaluation import EvaluateCosPlace, ExtractDescriptors, WriteReport
 from luigi_tasks.export import ExportModel
 from luigi_tasks.training import TrainCosPlace, TrainSeeds

@@ -16,7 +16,7 @@ from data_manifest.progress import working
 from data_manifest.store.find import find_artifact
 from evaluation.__main__ import add_database
 from evaluation.descriptors.trained_model import TrainedModel
-from luigi_tasks.data import forget_inputs
+from luigi_tasks.data.manifests import forget_inputs
 from luigi_tasks.given_model import forget_models
 from luigi_tasks.photos import (
     PHOTOS_OR_DATABASE,

@@ -23,7 +23,7 @@ from evaluation.settings import (
     Threshold,
 )
 from evaluation.test_sets.set_folders import SetFolders, find_sets
-from luigi_tasks.data import Manifest, files_of
+from luigi_tasks.data.manifests import Manifest, files_of
 from luigi_tasks.given_model import with_evaluation
 from luigi_tasks.parameters import command_of, takes
 from luigi_tasks.stage import Stage

@@ -11,7 +11,7 @@ from data_manifest.store.recipe import is_published
 from evaluation.descriptors.trained_model import TrainedModel
 from evaluation.recipe import ModelDigests
 from evaluation.settings import EvaluationSettings, Extraction, ModelSettings, RetrievalSettings
-from luigi_tasks.data import StageOfImages
+from luigi_tasks.data.manifests import StageOfImages
 from luigi_tasks.given_model import pinned_model, with_model
 from luigi_tasks.other_models import check_no_other_models
 from luigi_tasks.training import TrainCosPlace

@@ -20,7 +20,8 @@ from data_manifest.store.find import find_by_digest
 from data_manifest.store.recipe import Recipe, is_published
 from evaluation.recipe import validation_settings
 from evaluation.settings import EvaluationSettings
-from luigi_tasks.data import DATA_KINDS, BuildGroups, BuildManifest, Manifest, StageOfGroups, StageOfImages
+from luigi_tasks.data.groups import BuildGroups, StageOfGroups
+from luigi_tasks.data.manifests import DATA_KINDS, BuildManifest, Manifest, StageOfImages
 from luigi_tasks.parameters import takes
 from luigi_tasks.stage import Stage
 from pipeline.dataset_layout import DatasetSettings
