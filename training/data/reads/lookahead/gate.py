@@ -18,7 +18,7 @@ class Gate:
 
     Args:
         file: The file that the processes share; see `make`.
-        is_stopping: True if the run was asked to stop: nobody waits then.
+        is_stopping: True if the run was asked to stop: the gate is opened then, for all processes.
     """
 
     def __init__(self, file: Path, is_stopping: Callable[[], bool]) -> None:
@@ -45,6 +45,8 @@ class Gate:
         if self._passed[0] > batch:
             return
         began = time.perf_counter()
-        while self._passed[0] <= batch and not self._is_stopping():
+        while self._passed[0] <= batch:
+            if self._is_stopping():
+                self.open()
             time.sleep(POLL_S)
         self.waited += time.perf_counter() - began

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from data_manifest.errors import StoreError
 from tests.training.data.reads.lookahead.conftest import SPACE, TRAINING, Machine
 from training.data.reads.lookahead import lookahead
 from training.data.reads.lookahead.cached_store import ImageCache
-from training.data.reads.lookahead.gate import OPEN
+from training.data.reads.lookahead.gate import OPEN, Gate
 
 MakeMachine = Callable[..., Machine]
 
@@ -197,3 +198,12 @@ def test_a_read_that_hangs_does_not_keep_the_training_from_ending(
         _wait_until(lambda: bool(run.store.counts))
     _wait_until(lambda: bool(run.gate._passed[0] == OPEN))
     run.store.hanging.set()
+
+
+def test_a_rank_that_is_asked_to_stop_opens_the_gate_for_all(tmp_path: Path) -> None:
+    Gate.make(tmp_path / "gate")
+    Gate(tmp_path / "gate", lambda: True).wait(7)
+    other = threading.Thread(target=Gate(tmp_path / "gate", lambda: False).wait, args=(7,), daemon=True)
+    other.start()
+    other.join(20)
+    assert not other.is_alive()
