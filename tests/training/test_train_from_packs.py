@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import polars as pl
 import pytest
@@ -15,6 +16,7 @@ from PIL import Image
 from data_manifest.errors import UserError
 from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
 from data_manifest.images.packs import open_packs
+from data_manifest.images.packs.lookup_table import write_lookup
 from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
 from pipeline.packs.pack_groups import pack_groups
@@ -118,16 +120,9 @@ def test_the_packed_images_are_read_although_a_cache_has_those_of_the_folder(
 
 def train_in_ranks(folder: Path, tiny: dict[str, Any], packs: Path) -> None:
     torch.set_num_threads(1)
-    wrote, write = list[Path](), open_packs.write_lookup
-
-    def watched(tables: Any, file: Path) -> None:
-        wrote.append(file)
-        write(tables, file)
-
-    open_packs.write_lookup = watched
-    with process_group("cpu"):
+    with process_group("cpu"), patch.object(open_packs, "write_lookup", wraps=write_lookup) as write:
         train(folder, tiny, "by-ranks", packs)
-    print(len(wrote))
+    print(write.call_count)
 
 
 def test_one_rank_writes_the_lookup_table(folder: Path, tiny: dict[str, Any]) -> None:

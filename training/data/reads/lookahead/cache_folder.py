@@ -1,4 +1,4 @@
-"""The cache folder: who may write to it, and what is in it from before."""
+"""The cache folder: its lock, and the files of earlier runs."""
 
 import contextlib
 import logging
@@ -102,8 +102,12 @@ class CacheFiles:
                     sizes.append(max(0, state.st_size - CHECKSUM_BYTES))
                     times.append(state.st_mtime_ns)
         order = np.argsort(np.asarray(names, np.uint64))
-        columns = np.asarray(names, np.uint64), np.asarray(sizes, np.int64), np.asarray(times, np.int64)
-        return cls(*(column[order] for column in columns), time_unit_ns=_time_unit_ns(folder))
+        return cls(
+            np.asarray(names, np.uint64)[order],
+            np.asarray(sizes, np.int64)[order],
+            np.asarray(times, np.int64)[order],
+            _time_unit_ns(folder),
+        )
 
     def __len__(self) -> int:
         return len(self.names)
@@ -117,9 +121,9 @@ class CacheFiles:
 
     def are_of(self, numbers: npt.NDArray[np.int64], image_bytes: Sizes, modified_ns: Sizes) -> npt.NDArray[np.bool_]:
         """Return whether files, given by number, have the sizes and modification times of images."""
-        unit, is_found = self.time_unit_ns, numbers >= 0
-        has_time = self.modified_ns[numbers] // unit == modified_ns // unit
-        return is_found & (self.image_bytes[numbers] == image_bytes) & has_time
+        found_bytes, found_ns, unit = self.image_bytes[numbers], self.modified_ns[numbers], self.time_unit_ns
+        are_equal = (found_bytes == image_bytes) & (found_ns // unit == modified_ns // unit)
+        return np.asarray((numbers >= 0) & are_equal)
 
 
 def _time_unit_ns(folder: Path) -> int:
