@@ -50,7 +50,7 @@ def record_or_compare(
 
 
 def record_or_compare_packed(run: Path, packs: ImagesFolder, groups: Sequence[int]) -> pl.DataFrame:
-    """Do the same for the training images in packs, which know the states of the files that they were made of."""
+    """Do the same for training images in packs, with the recorded states of the files that were packed."""
     _remove_outdated(run, TRAIN)
     found, changes = find_packs(packs), [make_frame([], schemas.FILES)]
     with writing_in(run), working("reading the states of the packed images"):

@@ -17,7 +17,7 @@ class PackSettings(Settings):
 
     title = "Packs"
 
-    shard_megabytes: int = setting(1_000, "size of a shard, about; larger images get a shard of their own")
+    shard_megabytes: int = setting(1_000, "approximate size of a shard; larger images get a shard of their own")
     jpeg_size: int | None = setting(
         None,
         "store JPEG copies with at most this many pixels on the shorter side, upright and without EXIF; by default the "
@@ -25,8 +25,8 @@ class PackSettings(Settings):
     )
     output_url: ImagesFolder | None = setting(
         None,
-        "folder of a bucket to write the packs to, as in s3://bucket/packs, instead of this machine: only shards in "
-        "work need disk space, one per core",
+        "folder of a bucket to write the packs to, as in s3://bucket/packs, instead of this machine, which then "
+        "needs disk space for one shard per core",
     )
     quality: int = setting(DEFAULT_QUALITY, "JPEG quality of the copies, 1 to 100")
 

@@ -59,7 +59,7 @@ class Shard:
 
     @cached_property
     def key(self) -> str:
-        """Its name among the finished shards, which tells from which files it was made."""
+        """Its name among the finished shards, with a digest of the states of its files."""
         return f"{self.name.removesuffix('.tar')}-{summarise_states(self.states).digest}"
 
 
@@ -90,7 +90,7 @@ def write_shard(packing: Packing, on_images: Callable[[int], object] | None, sha
         shard: The shard.
 
     Raises:
-        UserError: An image changed meanwhile, or cannot be read now.
+        UserError: An image changed during packing, or cannot be read now.
         OSError: The disk is full, or cannot be written.
     """
     key = shard.key

@@ -122,7 +122,7 @@ def _request(file: ImagesUrl, offset: int, size: int) -> bytes:
 
 
 def _pread(file: Path, offset: int, size: int) -> bytes:
-    shard = _open_shard(file)  # named, so that another thread does not close it meanwhile
+    shard = _open_shard(file)  # the name keeps it open while it is read
     return os.pread(shard.descriptor, size, offset)
 
 

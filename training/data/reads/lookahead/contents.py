@@ -1,4 +1,4 @@
-"""What a cache holds, and which images to evict for others: those whose next use is furthest away.
+"""The contents of a cache. Images whose next use is furthest away are evicted first.
 
 Source: Belady, "A study of replacement algorithms for a virtual-storage computer", IBM Systems Journal 1966.
 """

@@ -39,7 +39,7 @@ class LookAhead:
         contents: What the cache holds.
         cache: The cache's files.
         store: The store of the images.
-        gate: Told which batches the workers may read.
+        gate: Lets the batches that the workers may read through.
         prefetched: Batches that must be let through for the training to get the next one.
         batches: Batches that the training has done before.
     """
@@ -77,7 +77,7 @@ class LookAhead:
             self._thread.join(STOP_S)
 
     def advance(self, batches: int) -> None:
-        """Tell how many batches the training has taken so far."""
+        """Set how many batches the training has taken so far."""
         with self._moved:
             self._done = max(self._done, batches * self._reads.reads_per_batch)
             self._moved.notify()

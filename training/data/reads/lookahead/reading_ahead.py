@@ -1,4 +1,4 @@
-"""Start and stop the look-ahead of a training, and give the trainer what it needs of it."""
+"""Start and stop the look-ahead of a training."""
 
 import contextlib
 import os
