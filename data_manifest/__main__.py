@@ -74,7 +74,7 @@ def add_gc(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="only show what would be removed")
     text = "keep at least the N newest artifacts of each stage and data set [%(default)s]"
     parser.add_argument("--keep-newest", type=int, default=0, metavar="N", help=text)
-    text = "stages to clean up, separated by commas; models only if named here [%(default)s]"
+    text = "stages to clean up, separated by commas; models and packs only if named here [%(default)s]"
     parser.add_argument("--stages", default=",".join(garbage.DEFAULT_STAGES), metavar="STAGES", help=text)
     add_run(parser, _gc)
 

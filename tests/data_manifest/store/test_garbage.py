@@ -105,6 +105,15 @@ def test_a_dry_run_says_the_same_and_removes_nothing(publish: Publish, artifacts
     assert {**planned, "dry_run": False} == done
 
 
+def test_old_packs_and_their_groups_are_kept_unless_named(publish: Publish, artifacts: Path) -> None:
+    for version in (1, 2):  # a running training may read the old ones
+        groups = publish(recipe("groups", version))
+        publish(recipe("packs", version, groups=groups.name))
+    assert collect_garbage(artifacts)["removed"] == []
+    (removed,) = collect_garbage(artifacts, stages=("packs",))["removed"]
+    assert "/packs/" in removed["path"]
+
+
 def test_dead_staging_and_unfinished_links_are_removed_and_living_kept(
     publish: Publish, artifacts: Path, dead_process: int
 ) -> None:
