@@ -39,7 +39,7 @@ class LookAhead:
         contents: What the cache holds.
         cache: The cache's files.
         store: The store of the images.
-        gate: Lets the batches that the workers may read through.
+        gate: Holds the workers back until their batch is read ahead.
         prefetched: Batches that must be let through for the training to get the next one.
         batches: Batches that the training has done before.
     """

@@ -84,8 +84,8 @@ def reading_ahead(
     changed = broadcast_from_rank0(changed)
     assert changed is not None
     cache = ImageCache(runtime.cache_folder.absolute(), source)
-    machine = os.environ.get("GROUP_RANK", "0")  # set by torchrun
-    gate_file = cache.folder / f"{states.parent.name}-{machine}{GATE_SUFFIX}"
+    run, machine = cache.name(str(states.absolute())), os.environ.get("GROUP_RANK", "0")  # set by torchrun
+    gate_file = cache.folder / f"{run:016x}-{machine}{GATE_SUFFIX}"
     if _local_rank() != 0:
         barrier()
         yield ReadingAhead(cache, Gate(gate_file, is_stopping))
