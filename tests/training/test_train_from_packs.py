@@ -122,7 +122,11 @@ def train_in_ranks(folder: Path, tiny: dict[str, Any], packs: Path) -> None:
     torch.set_num_threads(1)
     with process_group("cpu"), patch.object(open_packs, "write_lookup", wraps=write_lookup) as write:
         train(folder, tiny, "by-ranks", packs)
-    print(write.call_count)
+        print(write.call_count)
+        cut_off(folder)
+        for runtime in ({"packs": packs}, {"packs": None, "cache_folder": folder / "cache", "cache_gb": 1e9}):
+            with pytest.raises(UserError, match=r"has [\d,]+ bytes, not|--cache-gb 1e\+09"):
+                train(folder, tiny, "others", **runtime)
 
 
 def test_one_rank_writes_the_lookup_table(folder: Path, tiny: dict[str, Any]) -> None:

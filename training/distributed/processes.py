@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import torch
@@ -109,6 +109,29 @@ def broadcast_from_rank0(value: Value) -> Value:
     values = [value]
     dist.broadcast_object_list(values)
     return values[0]
+
+
+def raise_on_all(error: UserError | None) -> None:
+    """Wait for all ranks, and raise the error of the lowest rank that has one on all of them."""
+    reason = gather_first_reason(None if error is None else str(error))
+    if reason is not None:
+        raise error or UserError(reason)
+
+
+def on_rank0(work: Callable[[], Value]) -> Value:
+    """Return on all ranks what work returns on rank 0.
+
+    Raises:
+        UserError: The work raises it.
+    """
+    values, error = list[Value](), None
+    if is_rank_zero():
+        try:
+            values = [work()]
+        except UserError as caught:
+            error = caught
+    raise_on_all(error)
+    return broadcast_from_rank0(values)[0]
 
 
 def barrier() -> None:

@@ -34,7 +34,7 @@ from training.data.reads.read_order import ReadOrder
 from training.data.sampling import EpochPlan
 from training.data.settings import AugmentationSettings
 from training.data.skipped import SkippedLog
-from training.distributed.processes import broadcast_from_rank0, is_rank_zero, world_size
+from training.distributed.processes import broadcast_from_rank0, is_rank_zero, on_rank0, world_size
 from training.image_changes import TRAIN, record_or_compare, record_or_compare_packed
 from training.loop.checkpoints import check_same_settings, load_checkpoint
 from training.loop.checks import check_disk_space, check_images, check_workers
@@ -106,11 +106,8 @@ def train(
         checkpoint_gradients(state.network)
     preprocessing, in_batches = state.network.preprocessing, augments_in_batches(runtime, device)
     augment = Augmentation(augmentation, preprocessing.channels, preprocessing.interpolation)
-    store = None
-    if is_rank_zero():  # the table for finding images in packs takes time and memory to write
-        store = training_store(images_folder, runtime.packs, groups_folder, groups, run_folder)
-    store = broadcast_from_rank0(store)
-    assert store is not None
+    # On one rank, because the table for finding images in packs takes time and memory to write.
+    store = on_rank0(lambda: training_store(images_folder, runtime.packs, groups_folder, groups, run_folder))
     with working("checking an image of each group"):
         first_images = check_images(groups_folder, images_folder, store, groups)
     check_workers(first_images, augment, in_batches, training, runtime.num_workers)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from data_manifest.errors import writing_in
+from data_manifest.errors import UserError, writing_in
 from data_manifest.images.image_store import ImageReader
 from data_manifest.images.loader_workers import PREFETCHED
 from data_manifest.progress import working
@@ -20,7 +20,7 @@ from training.data.reads.lookahead.gate import Gate
 from training.data.reads.lookahead.lookahead import LookAhead
 from training.data.reads.lookahead.machine_reads import MachineReads
 from training.data.reads.read_order import ReadOrder
-from training.distributed.processes import barrier, broadcast_from_rank0, rank, world_size
+from training.distributed.processes import broadcast_from_rank0, raise_on_all, rank, world_size
 from training.settings import RuntimeSettings
 
 GATE_SUFFIX = ".gate"
@@ -87,7 +87,7 @@ def reading_ahead(
     run, machine = cache.name(str(states.absolute())), os.environ.get("GROUP_RANK", "0")  # set by torchrun
     gate_file = cache.folder / f"{run:016x}-{machine}{GATE_SUFFIX}"
     if _local_rank() != 0:
-        barrier()
+        raise_on_all(None)
         yield ReadingAhead(cache, Gate(gate_file, is_stopping))
         return
     with opened_cache(cache.folder) as is_writer, contextlib.ExitStack() as ended:
@@ -97,12 +97,16 @@ def reading_ahead(
         contents = CacheContents(reads.num_images, limit)
         with working("finding the images in the cache"):
             contents.adopt(CacheFiles.scan(cache.folder, clean=is_writer), cache, reads)
-        if is_writer:
-            check_space(cache.folder, limit, contents.used)
         ended.callback(gate_file.unlink, missing_ok=True)
-        with writing_in(cache.folder, OPTION):
-            Gate.make(gate_file)
-        barrier()
+        error = None
+        try:
+            with writing_in(cache.folder, OPTION):
+                Gate.make(gate_file)
+            if is_writer:
+                check_space(cache.folder, limit, contents.used)
+        except UserError as caught:
+            error = caught
+        raise_on_all(error)
         gate = Gate(gate_file, is_stopping)
         if not is_writer:
             gate.open()
