@@ -45,7 +45,7 @@ from training.settings import RuntimeSettings, TrainingSettings
 
 GROUPS = 2
 CACHE, LOOKAHEAD = 0.25, 0.05  # bytes of the cache as shares of those of the images
-PYTORCH, OURS, PACKS = "PyTorch", "this project", "packs"
+PYTORCH, LITDATA, OURS, PACKS = "PyTorch", "LitData, chunks", "this project", "packs"
 CACHED, CACHED_PACKS = f"look-ahead, cache of {CACHE:.0%}", f"packs, look-ahead, cache of {CACHE:.0%}"
 TITLES = (
     *("images/s", f"times {PYTORCH}", "of this machine's disk, %", "waiting, %", "kB read per image"),
@@ -83,13 +83,15 @@ class Bench:
         found = {
             PYTORCH: lambda: self.load(store, plain_batches(store, self.images, fewer * BATCH)),
             "WebDataset, shards": lambda: self.load(store, webdataset_batches(store)),
-            "LitData, chunks": lambda: self.load_chunks(store),
+            LITDATA: lambda: self.load_chunks(store),
             OURS: lambda: self.train(store, 1, fewer),
             f"look-ahead, cache of {LOOKAHEAD:.0%}": lambda: self.train(store, 1, iterations, LOOKAHEAD),
             CACHED: lambda: self.train(store, epochs, iterations, CACHE),
             PACKS: lambda: self.train(store, 1, iterations, packs=True),
             CACHED_PACKS: lambda: self.train(store, epochs, iterations, CACHE, packs=True),
         }
+        if store.is_web:  # LitData's client refuses http
+            del found[LITDATA]
         return {name: measure for name, measure in found.items() if INSTALLED.get(name.split(",")[0].lower(), True)}
 
     def train(

@@ -105,19 +105,10 @@ def litdata_batches(store: Store, cache: Path) -> Batches:
     Its cache may hold all chunks: with a limit of a quarter, workers of version 0.2.76 waited in vain for a chunk.
     """
     import litdata
-    from litdata.streaming import downloader
     from litdata.streaming.resolver import Dir
 
-    downloader._OBSTORE_CLIENT_OPTIONS["allow_http"] = "true"  # real stores have https
-    web = {"endpoint_url": store.root, "aws_access_key_id": "any", "aws_secret_access_key": "any"}
-    url, options = (f"s3://{CHUNKS}", web) if store.is_web else (f"local:{store.root}/{CHUNKS}", {})
-    dataset = litdata.StreamingDataset(
-        Dir(path=str(cache), url=url),
-        shuffle=True,
-        drop_last=True,
-        transform=DECODE,
-        storage_options=options,
-    )
+    folder = Dir(path=str(cache), url=f"local:{store.root}/{CHUNKS}")
+    dataset = litdata.StreamingDataset(folder, shuffle=True, drop_last=True, transform=DECODE)
     return litdata.StreamingDataLoader(dataset, batch_size=BATCH, num_workers=WORKERS)
 
 
