@@ -5,7 +5,7 @@ import errno
 import logging
 import os
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 
 import numpy as np
@@ -22,7 +22,7 @@ from training.data.reads.lookahead.machine_reads import UNKNOWN, EpochFiles, Mac
 from training.data.sampling import Numbers
 
 FIRST_CHUNK, MAX_CHUNK = 256, 2048  # reads that are sorted by place; each chunk has twice as many as the one before
-AHEAD_SHARE = 0.25  # of the cache, for images that are read ahead: the others are kept for later uses
+AHEAD_SHARE = 0.25  # of the cache, for two chunks that are read ahead: other images are kept for later uses
 FULL_SHARE = 0.9  # of what fitted when the disk was full
 STOP_S = 5.0  # until a read that hangs is left alone
 logger = logging.getLogger(__name__)
@@ -59,6 +59,7 @@ class LookAhead:
         self._done = self._frontier = batches * reads.reads_per_batch
         self._caught_up = self._done // reads.reads_per_epoch * reads.reads_per_epoch
         self._loaded: dict[int, EpochFiles] = {}
+        self._ahead = deque[tuple[int, int]]()  # the end of each chunk, and the bytes fetched for it
         self._chunk, self._is_disk_full = FIRST_CHUNK, False
         self.reads, self.hits, self.bytes = (Counter[int]() for _ in range(3))  # by epoch
         self._moved, self._stopping = threading.Condition(), threading.Event()
@@ -109,8 +110,8 @@ class LookAhead:
 
     def _warn_if_small(self) -> None:
         files = self._load(self._done // self._reads.reads_per_epoch)
-        prefetched = self._prefetched * files.bytes_before[-1] / len(files.rows)
-        if prefetched > self._max_ahead / 2:
+        prefetched = self._prefetched * np.maximum(files.sizes(files.rows), 0).mean()
+        if prefetched > self._max_chunk_bytes:
             logger.warning(
                 "--cache-gb %g: too small to read ahead, because the workers prefetch %s. Give %.1g or more",
                 *(self._contents.limit / 1e9, format_bytes(prefetched), 2 * prefetched / AHEAD_SHARE / 1e9),
@@ -121,15 +122,16 @@ class LookAhead:
         self._catch_up(done)
         self._frontier = max(self._frontier, done)
         files = self._files_at(self._frontier, done)
-        if files is None or self._bytes_ahead(done) > self._max_ahead // 2:
+        if files is None or self._bytes_ahead(done) > self._max_chunk_bytes:
             return False
-        end, rows = self._choose(files, self._max_ahead - self._bytes_ahead(done))
+        end, rows = self._choose(files)
         if end == self._frontier:
             return False
         self._remove(self._contents.evict(int(space_of(files.sizes(rows)).sum()), end))
         fetched = fetcher.fetch(files, rows)
         for row, name, space in fetched.stored:
             self._contents.add(row, name, space)
+        self._ahead.append((end, sum(space for *_, space in fetched.stored)))
         self._count(files, end, fetched)
         if fetched.is_disk_full:
             self._shrink(end)
@@ -138,8 +140,8 @@ class LookAhead:
         return True
 
     @property
-    def _max_ahead(self) -> int:
-        return int(AHEAD_SHARE * self._contents.limit)
+    def _max_chunk_bytes(self) -> int:
+        return int(AHEAD_SHARE / 2 * self._contents.limit)
 
     def _catch_up(self, done: int) -> None:
         """Set the next uses of the images that the training has read since."""
@@ -167,10 +169,12 @@ class LookAhead:
         return self._loaded[epoch]
 
     def _bytes_ahead(self, done: int) -> int:
-        """Return the bytes of the reads that are passed, but not done."""
-        return sum(files.bytes_between(done, self._frontier) for files in self._loaded.values())
+        """Return the bytes that were fetched in chunks with reads that are not done."""
+        while self._ahead and self._ahead[0][0] <= done:
+            self._ahead.popleft()
+        return sum(fetched for _, fetched in self._ahead)
 
-    def _choose(self, files: EpochFiles, max_bytes: int) -> tuple[int, Numbers]:
+    def _choose(self, files: EpochFiles) -> tuple[int, Numbers]:
         """Return the end of the next chunk, and the images to fetch for it, in the order of their reads."""
         begin = self._frontier - files.first
         rows = files.rows[begin : begin + self._chunk]
@@ -179,7 +183,7 @@ class LookAhead:
         sizes = files.sizes(rows[first])
         new = first[~self._contents.is_cached(rows[first]) & (sizes != UNKNOWN) & (sizes < MAX_SPACE)]
         spaces = np.cumsum(space_of(files.sizes(rows[new])))
-        fitting = int(np.searchsorted(spaces, min(max_bytes, self._contents.room(end)), side="right"))
+        fitting = int(np.searchsorted(spaces, min(self._max_chunk_bytes, self._contents.room(end)), side="right"))
         if fitting < len(new):
             end = self._frontier + int(new[fitting])
         return end, rows[new[:fitting]]

@@ -19,16 +19,12 @@ UNKNOWN = -1  # size of an image that is missing
 
 @dataclass(frozen=True)
 class EpochFiles:
-    """The reads of an epoch [num_reads], and the files of its group [num_images].
-
-    `bytes_before` [num_reads + 1] are those of all reads before each.
-    """
+    """The reads of an epoch [num_reads], and the files of its group [num_images]."""
 
     first: int  # number of the first read, counted over all epochs
     offset: int  # row of the group's first image
     rows: Numbers
     next_uses: Numbers
-    bytes_before: Numbers
     paths: pl.Series
     image_bytes: Numbers  # UNKNOWN if missing
     modified_ns: Numbers
@@ -37,11 +33,6 @@ class EpochFiles:
     def end(self) -> int:
         """Number of the first read after the epoch."""
         return self.first + len(self.rows)
-
-    def bytes_between(self, begin: int, end: int) -> int:
-        """Return the bytes of the reads from `begin` to `end`, as far as they are of this epoch."""
-        first, last = (min(max(number, self.first), self.end) - self.first for number in (begin, end))
-        return int(self.bytes_before[last] - self.bytes_before[first])
 
     def sizes(self, rows: Numbers) -> Numbers:
         """Return the bytes of images of the group."""
@@ -104,5 +95,4 @@ class MachineReads:
         next_uses = find_next_uses(rows - group.start, first, first_uses)
         files = self.files(epoch)
         sizes, times = (files[name].fill_null(UNKNOWN).to_numpy() for name in ("bytes", "modified_ns"))
-        bytes_before = np.concatenate(([0], np.cumsum(np.maximum(sizes[rows - group.start], 0))))
-        return EpochFiles(first, group.start, rows, next_uses, bytes_before, files["path"], sizes, times), first_uses
+        return EpochFiles(first, group.start, rows, next_uses, files["path"], sizes, times), first_uses

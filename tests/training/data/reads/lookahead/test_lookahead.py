@@ -43,7 +43,10 @@ def test_every_batch_is_read_whatever_the_size_of_the_cache(
     assert set(run.store.counts) | set(run.direct.counts) == set(reads)
     assert sum(run.lookahead.reads.values()) == sum(reads.values())
     misses = sum(run.lookahead.reads.values()) - sum(run.lookahead.hits.values())
-    assert misses == sum(run.store.counts.values()) + sum(run.direct.counts.values())
+    read = sum(run.store.counts.values()) + sum(run.direct.counts.values())
+    assert misses == read or (
+        misses > read and prefetched > 1
+    )  # an image left to a worker was fetched for a later read
     if num_images == 200:
         assert set(run.store.counts.values()) == {1}
         assert not run.direct.counts
@@ -82,6 +85,19 @@ def test_reads_into_the_next_epoch_but_not_further(machine: MakeMachine) -> None
         assert run.gate._passed[0] == 2 * TRAINING.iterations_per_epoch
         run.train(last=TRAINING.iterations_per_epoch)
         _wait_until(lambda: run.gate._passed[0] == 3 * TRAINING.iterations_per_epoch)
+
+
+def test_cached_images_do_not_limit_how_far_it_reads_ahead(
+    machine: MakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = machine(200)
+    with first.lookahead.running():
+        first.train()
+    monkeypatch.setattr(lookahead, "AHEAD_SHARE", 4 / 200)
+    second = machine(200)
+    with second.lookahead.running():
+        _wait_until(lambda: bool(second.gate._passed[0] == 2 * TRAINING.iterations_per_epoch))
+    assert not second.store.counts
 
 
 def _wait_until(is_true: Callable[[], bool]) -> None:
