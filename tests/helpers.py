@@ -6,6 +6,7 @@ import importlib.util
 import multiprocessing
 import os
 import runpy
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -65,6 +66,7 @@ def _run(folder: Path, environment: dict[str, str], target: Callable[..., object
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(ROOT)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])  # loader workers of the same fork server block some signals
     try:
         target(*arguments)
     except Exception:

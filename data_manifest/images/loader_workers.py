@@ -6,8 +6,11 @@ Nothing heavy is imported here, because worker processes import this module.
 import math
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.forkserver
 import multiprocessing.queues
+import multiprocessing.resource_tracker
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -22,6 +25,7 @@ SHARED_MEMORY = Path("/dev/shm")  # as on Linux, where Docker's default is 64 MB
 PREFETCHED = 2  # batches that each worker prepares, by torch's default
 WORKERS_LOST = ("DataLoader worker (", "Pin memory thread exited", "Too many open files")  # how torch reports it
 CUT_OFF = (ConnectionError, EOFError)  # a worker died while a batch was being received from it
+END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # sent to all processes of a job
 CAUGHT = "Caught "  # how torch reports an error raised in a worker
 Batch = TypeVar("Batch")
 
@@ -29,10 +33,17 @@ Batch = TypeVar("Batch")
 def forkserver(*preload: str) -> ForkServerContext:
     """Return a multiprocessing context whose workers are forked from a server that has imported these modules.
 
-    Forking this process could copy locks held by its threads; spawning would import the modules in each worker.
+    Forking this process could copy locks held by its threads; spawning would import the modules in each worker. The
+    server and the workers block the signals that end a job: this process needs its workers until it has stopped.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
+    multiprocessing.resource_tracker.ensure_running()  # it unblocks signals if the fork server has to start it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
+    try:
+        multiprocessing.forkserver.ensure_running()  # inherits the blocked signals
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
 
 

@@ -116,8 +116,8 @@ class _Worker:
 
 
 def _serve(pipe: "multiprocessing.connection.Connection[Any, Any]", set_up: Callable[[], object] | None) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the one that started this stops it
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # ends the loader workers that a job has started
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     end_with_parent()
     while True:
         job = pipe.recv()

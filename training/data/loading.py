@@ -1,6 +1,5 @@
 """Load the batches of an epoch, with worker processes or without."""
 
-import signal
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -93,7 +92,7 @@ def _load(
             collate_fn=collate,
             pin_memory=device.type == "cuda",
             multiprocessing_context=forkserver("torch", "training.data.loading") if runtime.num_workers else None,
-            worker_init_fn=init_worker,
+            worker_init_fn=end_with_parent,
             generator=torch.Generator(),  # otherwise starting an epoch draws from the global random state
         )
         return iter(loader)
@@ -133,10 +132,3 @@ def collate(samples: Sequence[Sample | UserError]) -> Collated | UserError:
         images, table = pack([sample.image for sample in valid], params)
         return Collated(images, class_indices, table, skipped)
     return Collated(torch.stack([sample.image for sample in valid]), class_indices, None, skipped)
-
-
-def init_worker(worker: int) -> None:
-    """Ignore termination signals in a loader worker: the trainer needs its images first, and then stops it."""
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, signal.SIG_IGN)
-    end_with_parent()

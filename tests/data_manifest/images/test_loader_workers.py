@@ -1,4 +1,9 @@
+import multiprocessing
+import multiprocessing.connection
+import multiprocessing.forkserver
+import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,7 +12,7 @@ import pytest
 
 from data_manifest.errors import UserError
 from data_manifest.images import loader_workers
-from data_manifest.images.loader_workers import check_shared_memory, receive_batches
+from data_manifest.images.loader_workers import check_shared_memory, forkserver, receive_batches
 
 MB = 10**6
 
@@ -89,3 +94,31 @@ def test_a_worker_that_died_is_a_message(free: list[int], lost: Exception) -> No
 def test_other_errors_stay_as_they_are(mistake: Exception) -> None:
     with pytest.raises(type(mistake), match=str(mistake)):
         list(receive_batches(failing(mistake), "--batch-size"))
+
+
+def test_signals_to_all_processes_of_a_job_end_neither_the_fork_server_nor_its_workers() -> None:
+    multiprocessing.forkserver._forkserver._stop()  # type: ignore[attr-defined]  # one of another test
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    context = forkserver()
+    processes: list[int] = [multiprocessing.forkserver._forkserver._forkserver_pid]  # type: ignore[attr-defined]
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask
+    workers = []
+    for each in (None, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if each is not None:
+            for number in processes:
+                os.kill(number, each)
+        pipe, other_end = context.Pipe()
+        worker = context.Process(target=_echo, args=(other_end,), daemon=True)
+        worker.start()
+        assert worker.pid is not None
+        processes.append(worker.pid)
+        workers.append((worker, pipe))
+    for worker, pipe in workers:
+        pipe.send("ended")
+        assert pipe.recv() == "ended"
+        worker.join()
+        assert worker.exitcode == 0
+
+
+def _echo(pipe: "multiprocessing.connection.Connection[str, str]") -> None:
+    pipe.send(pipe.recv())
