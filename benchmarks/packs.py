@@ -16,7 +16,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 from image_stores import SIDE, write_images
 from measure import machine, table
 
@@ -124,7 +123,7 @@ def main() -> None:
     packs = pack_groups(groups, [0], folder, again / "artifacts")
     seconds = time.perf_counter() - began
     lookup = again / "packs.npy"
-    store = open_packs(find_packs(packs), [0], lambda group: pl.Series(sorted(names)), lookup)
+    store = open_packs(find_packs(packs), groups, [0], lookup)
     print(machine())
     size = sum(file.stat().st_size for file in folder.iterdir())
     print(f"{len(names):,} JPEGs of {SIDE} x {SIDE}, {size / len(names) / 1000:.0f} kB each")

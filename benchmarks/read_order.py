@@ -19,7 +19,7 @@ import polars as pl
 from measure import Command, as_gigabytes, machine, measure, note, peak_memory, table
 
 from data_manifest import schemas
-from data_manifest.tables import write_table
+from data_manifest.tables import group_file, write_table
 from training.data.sampling import EpochPlan, Stream
 
 GROUPS, CLASSES, PER_CLASS, BATCH, ITERATIONS = 8, 35_000, 20, 32, 10_000
@@ -92,8 +92,8 @@ def write_groups(folder: Path) -> None:
             heading_bin=pl.lit(0, pl.Int32),
             num_images=pl.lit(PER_CLASS, pl.Int32),
         )
-        write_table(members, folder / "members" / f"group-{group:06d}.parquet", schemas.MEMBERS)
-        write_table(classes, folder / "classes" / f"group-{group:06d}.parquet", schemas.CLASSES)
+        write_table(members, folder / "members" / group_file(group), schemas.MEMBERS)
+        write_table(classes, folder / "classes" / group_file(group), schemas.CLASSES)
     recipe = {"stage": "groups", "name": "made-up", "digest": "0", "settings": {}, "summary": {}}
     (folder / "recipe.json").write_text(json.dumps(recipe))
 

@@ -105,6 +105,21 @@ def read_table(artifact: Path, name: str, columns: list[str] | None = None) -> p
     return (table if columns is None else table.select(columns)).collect()
 
 
+def group_file(group: int) -> str:
+    """Return the name of the file of a group in tables with one file per group."""
+    return f"group-{group:06d}.parquet"
+
+
+def scan_members(groups_folder: Path, group: int) -> pl.LazyFrame:
+    """Return the rows of a group in the table MEMBERS."""
+    return scan_table(groups_folder, "members").filter(pl.col("group_index") == group)
+
+
+def read_member_paths(groups_folder: Path, group: int) -> pl.Series:
+    """Return the paths of a group's images, in the order of the table MEMBERS."""
+    return scan_members(groups_folder, group).select("path").collect(engine="streaming")["path"]
+
+
 def bad_images(checks: pl.LazyFrame) -> pl.LazyFrame:
     """Return path, reason and detail of the images whose status is not ok."""
     status = pl.col("status").cast(pl.String)

@@ -195,7 +195,7 @@ def test_groups(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str)
     ("slow", "shown"),
     [
         ("training.data.reads.read_order.find_next_uses", "ordering reads: 0 of 2 epochs"),
-        ("training.data.reads.write_reads.scan_members", "writing reads: 0 of 2 epochs"),
+        ("training.data.reads.write_reads.read_member_paths", "writing reads: 0 of 2 epochs"),
     ],
 )
 def test_order_of_reads(listed: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:

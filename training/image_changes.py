@@ -13,9 +13,8 @@ from data_manifest.errors import writing_in
 from data_manifest.images.file_states import changed_images, differing_states, stat_images
 from data_manifest.images.images_folder import ImagesFolder, is_missing
 from data_manifest.images.packs.open_packs import find_packs
-from data_manifest.images.packs.pack_files import table_name
 from data_manifest.progress import Progress, working
-from data_manifest.tables import make_frame, scan_table, write_table
+from data_manifest.tables import group_file, make_frame, scan_table, write_table
 from training.recipe import run_of
 
 TRAIN, VALIDATION = "train_files", {"database": "val_database_files", "queries": "val_queries_files"}
@@ -39,7 +38,7 @@ def record_or_compare(
     """
     _remove_outdated(run, table)
     changed = warn_of_changes(run, {table: images_folder}, remove=[run])
-    files = {run / table / f"{name}.parquet": images for name, images in lists.items()}
+    files = {run / table / name: images for name, images in lists.items()}
     with writing_in(run), Progress(f"recording the files of {ROLES[table]} images", None, "images") as progress:
         run.mkdir(parents=True, exist_ok=True)
         for file, images in files.items():
@@ -56,7 +55,7 @@ def record_or_compare_packed(run: Path, packs: ImagesFolder, groups: Sequence[in
     with writing_in(run), working("reading the states of the packed images"):
         run.mkdir(parents=True, exist_ok=True)
         for group in groups:
-            today, file = found.read_states(group), run / TRAIN / table_name(group)
+            today, file = found.read_states(group), run / TRAIN / group_file(group)
             if file.exists():
                 changes.append(differing_states(pl.read_parquet(file, glob=False), today))
             else:

@@ -128,7 +128,7 @@ def train_cosplace(
         if is_rank_zero():
             write_run_file(run, recipe)
             for role, (folder, images) in validation.images.items():
-                record_or_compare(run, VALIDATION[role], folder, {role: images})
+                record_or_compare(run, VALIDATION[role], folder, {f"{role}.parquet": images})
         best_model = train(
             groups,
             images_folder,

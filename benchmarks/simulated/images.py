@@ -15,7 +15,7 @@ import numpy as np
 from measure import Command, measure, note
 from PIL import Image
 
-from training.data.groups import scan_members
+from data_manifest.tables import scan_members
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES, SIDE, NOISE, QUALITY = 32, 400, 50, 86

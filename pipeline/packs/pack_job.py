@@ -16,20 +16,12 @@ import polars as pl
 from data_manifest import schemas
 from data_manifest.errors import UserError
 from data_manifest.images.file_states import stat_images, summarise_states
-from data_manifest.images.packs.pack_files import (
-    FILES,
-    INDEX,
-    REJECTS,
-    SHARDS,
-    digest_of_members,
-    shard_name,
-    table_name,
-)
+from data_manifest.images.packs.pack_files import FILES, INDEX, REJECTS, SHARDS, digest_of_members, shard_name
 from data_manifest.progress import Progress
 from data_manifest.store.files import format_bytes, link, link_or_copy
-from data_manifest.tables import write_table
+from data_manifest.tables import group_file, read_member_paths, write_table
 from pipeline.execution.executor import run_all, usable_cores
-from pipeline.packs.plan_shards import MEGABYTE, GroupStates, plan_shards, read_members
+from pipeline.packs.plan_shards import MEGABYTE, GroupStates, plan_shards
 from pipeline.packs.write_shard import CONTENT, Packing, Shard, files_of, read_finished, write_shard
 from pipeline.verification.bad_image import Status
 
@@ -85,10 +77,10 @@ class PackJob:
                 self._link(each.group, self.earlier[each.group][0])
                 advance(each.states.images)
                 continue
-            states = stat_images(read_members(self.groups_folder, each.group), self.packing.images_folder)
+            states = stat_images(read_member_paths(self.groups_folder, each.group), self.packing.images_folder)
             if summarise_states(states) != each.states:
                 raise UserError(f"{self.packing.images_folder}: images changed while they were packed. Run again.")
-            write_table(states, self.staging / FILES / table_name(each.group), schemas.FILES)
+            write_table(states, self.staging / FILES / group_file(each.group), schemas.FILES)
             advance(states["bytes"].null_count())
             self.keys[each.group] = []
             for shard in plan_shards(each.group, states, self.packing.settings.shard_megabytes):
@@ -97,8 +89,8 @@ class PackJob:
 
     def _link(self, group: int, earlier: Path) -> None:
         for table in (INDEX, FILES, REJECTS):
-            link_or_copy(earlier / table / table_name(group), self.staging / table / table_name(group))
-        index = pl.read_parquet(self.staging / INDEX / table_name(group), columns=["shard"], glob=False)
+            link_or_copy(earlier / table / group_file(group), self.staging / table / group_file(group))
+        index = pl.read_parquet(self.staging / INDEX / group_file(group), columns=["shard"], glob=False)
         for name in index["shard"].unique():
             self._link_shard(name, earlier)
 
@@ -146,13 +138,13 @@ class PackJob:
             tar = files_of(self.packing.work, key)[0]
             if self.packing.upload_to is None and not link(tar, self.staging / SHARDS / name):
                 shutil.move(tar, self.staging / SHARDS / name)
-        states = pl.read_parquet(self.staging / FILES / table_name(group), glob=False)
+        states = pl.read_parquet(self.staging / FILES / group_file(group), glob=False)
         images = states.join(pl.concat(contents), on="path", how="left", maintain_order="left")
         index = images.drop_nulls("offset").select(schemas.INDEX.names)
         reason = pl.col("reason").fill_null(Status.VANISHED.value)
         rejects = images.filter(pl.col("offset").is_null()).select("path", reason, pl.col("detail").fill_null(""))
-        write_table(index, self.staging / INDEX / table_name(group), schemas.INDEX)
-        write_table(rejects, self.staging / REJECTS / table_name(group), schemas.REJECTS)
+        write_table(index, self.staging / INDEX / group_file(group), schemas.INDEX)
+        write_table(rejects, self.staging / REJECTS / group_file(group), schemas.REJECTS)
         return {
             "members": digest_of_members(states["path"]),
             "files": files.states.digest,

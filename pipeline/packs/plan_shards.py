@@ -10,7 +10,7 @@ from data_manifest.images.file_states import PartitionStates, stat_images, summa
 from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.images.packs.pack_files import BLOCK, padded
 from data_manifest.progress import Progress
-from data_manifest.tables import scan_table
+from data_manifest.tables import read_member_paths, scan_table
 from pipeline.packs.write_shard import Shard
 
 MEGABYTE = 1_000_000
@@ -24,12 +24,6 @@ class GroupStates(NamedTuple):
     total_bytes: int
 
 
-def read_members(groups_folder: Path, group: int) -> pl.Series:
-    """Return the paths of the images of a group, in the order of the table of members."""
-    of_group = scan_table(groups_folder, "members").filter(pl.col("group_index") == group)
-    return of_group.select("path").collect(engine="streaming")["path"]
-
-
 def stat_groups(groups_folder: Path, groups: Sequence[int], images_folder: ImagesFolder) -> tuple[GroupStates, ...]:
     """Return summaries of the files of the groups' images, at the cost of one stat per image.
 
@@ -41,7 +35,7 @@ def stat_groups(groups_folder: Path, groups: Sequence[int], images_folder: Image
     found = list[GroupStates]()
     with Progress("checking image files", total, "images") as progress:
         for group in groups:
-            states = stat_images(read_members(groups_folder, group), images_folder, progress)
+            states = stat_images(read_member_paths(groups_folder, group), images_folder, progress)
             found.append(GroupStates(group, summarise_states(states), int(states["bytes"].sum())))
     return tuple(found)
 

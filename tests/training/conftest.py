@@ -16,7 +16,7 @@ from PIL import Image
 
 from data_manifest import schemas
 from data_manifest.images import file_states
-from data_manifest.tables import write_table
+from data_manifest.tables import group_file, write_table
 from tests.helpers import run_forked
 from training.data.settings import AugmentationSettings
 from training.network.settings import NetworkSettings
@@ -115,10 +115,9 @@ def _class_row(group_index: int, class_index: int) -> dict[str, object]:
 def _write(folder: Path, classes: pl.DataFrame, members: pl.DataFrame, groups: list[int]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for group in groups:
-        name = f"group-{group:06d}.parquet"
         rows = pl.col("group_index") == group
-        write_table(classes.filter(rows), folder / "classes" / name, schemas.CLASSES)
-        write_table(members.filter(rows), folder / "members" / name, schemas.MEMBERS)
+        write_table(classes.filter(rows), folder / "classes" / group_file(group), schemas.CLASSES)
+        write_table(members.filter(rows), folder / "members" / group_file(group), schemas.MEMBERS)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
 from data_manifest.images.packs import open_packs
 from data_manifest.images.packs.lookup_table import write_lookup
 from data_manifest.store.recipe import read_recipe
-from data_manifest.tables import read_table
+from data_manifest.tables import group_file, read_table
 from pipeline.packs.pack_groups import pack_groups
 from pipeline.packs.settings import PackSettings
 from tests.helpers import files_in
@@ -185,7 +185,7 @@ def test_damaged_image_in_a_shard_is_found_and_replaced(
 
 
 def packs_row(packs: Path, group: int, number: int) -> dict[str, Any]:
-    return pl.read_parquet(packs / "index" / f"group-{group:06d}.parquet").row(number, named=True)
+    return pl.read_parquet(packs / "index" / group_file(group)).row(number, named=True)
 
 
 def rename_a_member(folder: Path) -> None:

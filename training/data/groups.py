@@ -15,7 +15,7 @@ from data_manifest.images.image_store import ImageReader, store_of
 from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.images.packs.open_packs import find_packs, open_packs
 from data_manifest.store.recipe import is_published, read_recipe
-from data_manifest.tables import read_table, scan_table
+from data_manifest.tables import read_table, scan_members
 from training.data.members import MEMBERS_FILE, Members
 
 LOOKUP_FILE = "packs.npy"
@@ -79,11 +79,6 @@ def _named_groups(non_empty: Mapping[int, Group], group_indices: Sequence[int]) 
     return [non_empty[index] for index in group_indices]
 
 
-def scan_members(groups_folder: Path, group_index: int) -> pl.LazyFrame:
-    """Return the images of one group as a lazy frame."""
-    return scan_table(groups_folder, "members").filter(pl.col("group_index") == group_index)
-
-
 def read_members(groups_folder: Path, group_index: int, folder: Path) -> Members:
     """Write the images of one group to the members file in `folder`, and return them memory-mapped.
 
@@ -116,11 +111,7 @@ def training_store(
     """
     if packs is None:
         return store_of(images_folder)
-
-    def read_paths(group: int) -> pl.Series:
-        return scan_members(groups_folder, group).select("path").collect(engine="streaming")["path"]
-
-    return open_packs(find_packs(packs), [group.index for group in groups], read_paths, folder / LOOKUP_FILE)
+    return open_packs(find_packs(packs), groups_folder, [group.index for group in groups], folder / LOOKUP_FILE)
 
 
 def digest_of_groups(groups_folder: Path) -> str | None:

@@ -11,9 +11,10 @@ from data_manifest.images.image_store import ImageReader
 from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.images.loader_workers import check_shared_memory
 from data_manifest.store.files import disk_usage, format_bytes
+from data_manifest.tables import scan_members
 from training.data.augmentation import Augmentation
 from training.data.dataset import prepare
-from training.data.groups import Group, scan_members
+from training.data.groups import Group
 from training.data.image_files import UnreadableImageError, decode_image
 from training.data.loading import BATCH_FLAG
 from training.distributed.processes import world_size

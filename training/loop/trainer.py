@@ -16,6 +16,7 @@ from torch import nn
 from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.images.packs.open_packs import find_packs
 from data_manifest.progress import working
+from data_manifest.tables import group_file, scan_members
 from training.data.augmentation import Augmentation
 from training.data.dataset import GroupDataset
 from training.data.groups import (
@@ -23,7 +24,6 @@ from training.data.groups import (
     choose_groups,
     digest_of_groups,
     read_members,
-    scan_members,
     training_store,
 )
 from training.data.loading import augments_in_batches
@@ -115,7 +115,7 @@ def train(
     changed = None
     if is_rank_zero():
         if runtime.packs is None:
-            lists = {f"group-{group.index:06d}": scan_members(groups_folder, group.index) for group in groups}
+            lists = {group_file(group.index): scan_members(groups_folder, group.index) for group in groups}
             changed = record_or_compare(run_folder, TRAIN, images_folder, lists)
         else:
             changed = record_or_compare_packed(run_folder, runtime.packs, [group.index for group in groups])

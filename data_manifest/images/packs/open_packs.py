@@ -3,7 +3,7 @@
 import functools
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,19 +17,12 @@ from data_manifest.images.file_states import stat_images
 from data_manifest.images.image_store import read_file
 from data_manifest.images.images_folder import ImagesFolder, ImagesUrl, as_images_folder, is_missing
 from data_manifest.images.packs.lookup_table import locations_of, write_lookup
-from data_manifest.images.packs.pack_files import (
-    FILES,
-    INDEX,
-    SHARDS,
-    STAGE,
-    digest_of_members,
-    shard_bytes,
-    table_name,
-)
+from data_manifest.images.packs.pack_files import FILES, INDEX, SHARDS, STAGE, digest_of_members, shard_bytes
 from data_manifest.images.packs.pack_store import PackStore, Words
 from data_manifest.progress import Progress
 from data_manifest.store.find import find_artifact, read_recipe_of
 from data_manifest.store.recipe import RECIPE_FILE
+from data_manifest.tables import group_file, read_member_paths
 
 PACK_AGAIN = "Pack the groups again (cosplace pack)"
 IMAGES_FOLDER = "images_folder"  # key of the summary: where the images were read
@@ -66,7 +59,7 @@ class Packs:
         Raises:
             UserError: They cannot be read.
         """
-        file = self.folder / table / table_name(group)
+        file = self.folder / table / group_file(group)
         try:
             return pl.read_parquet(io.BytesIO(read_file(file)))
         except StoreError:
@@ -132,15 +125,13 @@ def url_of(recipe: Mapping[str, Any]) -> ImagesUrl | None:
     return None if url is None else ImagesUrl.parse(url) / recipe["digest"]
 
 
-def open_packs(
-    packs: Packs, groups: Sequence[int], read_members: Callable[[int], pl.Series], lookup: Path
-) -> PackStore:
+def open_packs(packs: Packs, groups_folder: Path, groups: Sequence[int], lookup: Path) -> PackStore:
     """Return the store of the images of some groups.
 
     Args:
         packs: The packs.
+        groups_folder: Folder of the groups artifact with their members.
         groups: The groups, at least one.
-        read_members: Returns the paths of a group's images, in their order.
         lookup: Where the table for finding images is written: 40 bytes per image.
 
     Raises:
@@ -156,7 +147,7 @@ def open_packs(
     total = sum(packs.groups[group]["images"] for group in groups)
     with Progress("reading the index of the packs", total, "images") as progress:
         for group in groups:
-            if packs.groups[group]["members"] != digest_of_members(read_members(group)):
+            if packs.groups[group]["members"] != digest_of_members(read_member_paths(groups_folder, group)):
                 raise UserError(f"{packs.folder}: packs of group {group} are of other groups than these. {PACK_AGAIN}.")
             index = packs.read_table(INDEX, group)
             ends = index.group_by("shard").agg((pl.col("offset") + pl.col("size")).max().alias("end")).sort("shard")

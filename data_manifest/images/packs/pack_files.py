@@ -9,11 +9,6 @@ SHARDS, INDEX, FILES, REJECTS = "shards", "index", "files", "rejects"  # folders
 BLOCK, RECORD = 512, 10_240  # bytes that members and whole files of the tar format are multiples of
 
 
-def table_name(group: int) -> str:
-    """Return the name of the file of a group in each table."""
-    return f"group-{group:06d}.parquet"
-
-
 def shard_name(group: int, number: int) -> str:
     """Return the name of a shard of a group."""
     return f"group-{group:06d}-{number:04d}.tar"

@@ -9,7 +9,7 @@ import pytest
 
 from data_manifest import schemas
 from data_manifest.images import file_states
-from data_manifest.tables import make_frame, write_table
+from data_manifest.tables import group_file, make_frame, write_table
 
 LONG = "folder of 100 and more/" + "x" * 60 + "/" + "y" * 60 + ".jpg"
 VERY_LONG = "/".join(["ä" * 100] * 3) + ".jpg"
@@ -43,7 +43,7 @@ def write_groups(tmp_path: Path) -> WriteGroups:
             rows = [{"group_index": group, "class_index": 0, "path": path} for path in paths]
             folder.mkdir(parents=True, exist_ok=True)
             members = make_frame(rows, schemas.MEMBERS)
-            write_table(members, folder / "members" / f"group-{group:06d}.parquet", schemas.MEMBERS)
+            write_table(members, folder / "members" / group_file(group), schemas.MEMBERS)
             for path in paths:
                 if not (tmp_path / "images" / path).exists():
                     write_image(tmp_path / "images" / path, content_of(path))

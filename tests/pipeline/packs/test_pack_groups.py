@@ -22,9 +22,9 @@ from data_manifest.images.images_folder import ImagesUrl
 from data_manifest.inspect.rejects import explain_file, list_rejects
 from data_manifest.store.recipe import digest_of, read_recipe
 from data_manifest.store.run_folders import only_writer
+from data_manifest.tables import group_file, read_member_paths
 from pipeline.packs import pack_job, plan_shards, write_shard
 from pipeline.packs.pack_groups import VERSION, pack_groups
-from pipeline.packs.plan_shards import read_members
 from pipeline.packs.settings import PackSettings
 from tests.helpers import files_in, fork
 from tests.object_server import ObjectServer
@@ -52,7 +52,7 @@ def change(file: Path, content: bytes) -> None:
 
 
 def index_of(packs: Path, group: int) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = pq.read_table(packs / "index" / f"group-{group:06d}.parquet").to_pylist()
+    rows: list[dict[str, object]] = pq.read_table(packs / "index" / group_file(group)).to_pylist()
     return rows
 
 
@@ -229,7 +229,7 @@ def test_ctrl_c_does_not_wait_for_the_end_of_a_shard(
         if group == 1:
             begun.wait(60)
             raise KeyboardInterrupt
-        return read_members(folder, group)
+        return read_member_paths(folder, group)
 
     def note(packing: object, path: str, size: int, content: bytes) -> bytes:
         begun.set()
@@ -237,7 +237,7 @@ def test_ctrl_c_does_not_wait_for_the_end_of_a_shard(
         time.sleep(0.01)
         return content
 
-    monkeypatch.setattr(pack_job, "read_members", interrupt)
+    monkeypatch.setattr(pack_job, "read_member_paths", interrupt)
     monkeypatch.setattr(write_shard, "_stored", note)
     with pytest.raises(KeyboardInterrupt):
         pack(folder, 0, 1)

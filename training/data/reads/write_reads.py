@@ -13,8 +13,7 @@ from data_manifest.inspect.bars import table
 from data_manifest.progress import Progress
 from data_manifest.store.files import writing_whole
 from data_manifest.store.find import find_artifact, read_recipe_of
-from data_manifest.tables import write_frames
-from training.data.groups import scan_members
+from data_manifest.tables import read_member_paths, write_frames
 from training.data.reads.read_order import NEVER, EpochReads, ReadOrder
 from training.settings import NO_SEED, TrainingSettings
 
@@ -80,7 +79,7 @@ def _with_paths(
     """Yield the reads of each epoch with the paths of its group, and append its counts."""
     with Progress("writing reads", len(order.epochs), "epochs") as progress:
         for reads in order:
-            yield reads, scan_members(groups_folder, reads.group.index).select("path").collect()["path"]
+            yield reads, read_member_paths(groups_folder, reads.group.index)
             counts.append(_count(reads))
             progress.advance()
 

@@ -10,8 +10,8 @@ import pytest
 
 from cosplace.__main__ import run
 from data_manifest.errors import UserError
+from data_manifest.tables import read_member_paths
 from tests.training.conftest import WriteGroups
-from training.data.groups import scan_members
 from training.data.reads.write_reads import write_reads
 from training.data.sampling import EpochPlan
 from training.settings import TrainingSettings
@@ -155,10 +155,10 @@ def test_other_artifacts_are_an_error(groups: Path, tmp_path: Path) -> None:
 def test_names_that_split_a_list_are_an_error(
     groups: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    def renamed(folder: Path, group_index: int) -> pl.LazyFrame:
-        return scan_members(folder, group_index).with_columns(path=pl.lit(name))
+    def renamed(folder: Path, group: int) -> pl.Series:
+        return pl.Series([name]).new_from_index(0, len(read_member_paths(folder, group)))
 
-    monkeypatch.setattr("training.data.reads.write_reads.scan_members", renamed)
+    monkeypatch.setattr("training.data.reads.write_reads.read_member_paths", renamed)
     with pytest.raises(UserError, match="cannot be in a list of files"):
         write_reads(groups, TRAINING, range(1), tmp_path / "files.txt")
     assert not list(tmp_path.glob("*files.txt*"))

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from training.data.reads.lookahead.cache_folder import CacheFiles, space_of
 from training.data.reads.lookahead.cached_store import ImageCache
-from training.data.reads.lookahead.machine_reads import LAST, UNKNOWN, MachineReads
+from training.data.reads.lookahead.machine_reads import LAST, MachineReads
 from training.data.sampling import Numbers
 
 MAX_SPACE = 2**31 - 2**12  # of an image in the cache
@@ -35,16 +35,15 @@ class CacheContents:
             group, files = reads.group_rows(epoch), reads.files(epoch)
             names = np.fromiter(map(cache.name, files["path"]), np.uint64, len(files))
             numbers = found.find(names)
-            sizes, times = (files[column].fill_null(UNKNOWN).to_numpy() for column in ("bytes", "modified_ns"))
-            is_valid = found.are_of(numbers, sizes, times)
-            is_other[numbers[is_valid]] = False
-            for name in names[(numbers >= 0) & ~is_valid]:
+            is_valid = found.are_of(numbers, files["bytes"].to_numpy(), files["modified_ns"].to_numpy())
+            is_found = numbers >= 0
+            is_outdated = is_found & ~is_valid
+            for name in names[is_outdated]:
                 cache.remove(int(name))
+            self.used -= int(space_of(found.image_bytes[numbers[is_outdated]]).sum())
             self.names[group] = names
             self.space[group] = np.where(is_valid, space_of(found.image_bytes[numbers]), 0)
-            outdated = numbers[(numbers >= 0) & ~is_valid]
-            self.used -= int(space_of(found.image_bytes[outdated]).sum())
-            is_other[outdated] = False
+            is_other[numbers[is_found]] = False
         self._others = found.names[is_other], space_of(found.image_bytes[is_other])
 
     def is_cached(self, rows: Numbers) -> npt.NDArray[np.bool_]:

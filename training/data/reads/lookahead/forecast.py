@@ -111,7 +111,7 @@ def _sample(rows: Numbers, every: int) -> Numbers:
 def _sizes(reads: MachineReads) -> Numbers:
     sizes = np.full(reads.num_images, UNKNOWN)
     for epoch in range(reads.num_groups):
-        sizes[reads.group_rows(epoch)] = reads.files(epoch)["bytes"].fill_null(UNKNOWN).to_numpy()
+        sizes[reads.group_rows(epoch)] = reads.files(epoch)["bytes"].to_numpy()
     return sizes
 
 

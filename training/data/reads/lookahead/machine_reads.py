@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from data_manifest.tables import group_file
 from training.data.reads.read_order import ReadOrder, find_next_uses
 from training.data.sampling import Numbers
 
 LAST = np.iinfo(np.int64).max  # the next use of an image that is not read again
 HORIZON = 32  # epochs on a group within which next uses are looked up
-UNKNOWN = -1  # size of an image that is missing
+UNKNOWN = -1  # size and time of an image that is missing
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,11 @@ class MachineReads:
         return found
 
     def files(self, epoch: int) -> pl.DataFrame:
-        """Return the files of an epoch's group, in the order of its images: path, bytes, modified_ns of today."""
-        name = f"group-{self._order.group(epoch).index:06d}.parquet"
-        recorded = pl.read_parquet(self._states / name, glob=False)
-        if self._changed.is_empty():
-            return recorded
-        return recorded.update(self._changed, on="path", include_nulls=True)
+        """Return today's files of an epoch's group, in the order of its images: path, bytes, modified_ns."""
+        files = pl.read_parquet(self._states / group_file(self._order.group(epoch).index), glob=False)
+        if not self._changed.is_empty():
+            files = files.update(self._changed, on="path", include_nulls=True)
+        return files.with_columns(pl.col("bytes", "modified_ns").fill_null(UNKNOWN))
 
     def load(self, epoch: int) -> tuple[EpochFiles, Numbers]:
         """Return an epoch's reads and files, and the first read of each image of its group from the epoch on."""
@@ -94,5 +94,5 @@ class MachineReads:
         first_uses = self.first_uses(epoch + self.num_groups)
         next_uses = find_next_uses(rows - group.start, first, first_uses)
         files = self.files(epoch)
-        sizes, times = (files[name].fill_null(UNKNOWN).to_numpy() for name in ("bytes", "modified_ns"))
+        sizes, times = (files[name].to_numpy() for name in ("bytes", "modified_ns"))
         return EpochFiles(first, group.start, rows, next_uses, files["path"], sizes, times), first_uses

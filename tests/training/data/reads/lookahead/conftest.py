@@ -10,9 +10,8 @@ import pytest
 
 from data_manifest import schemas
 from data_manifest.images.image_store import FolderStore, OpenedImage
-from data_manifest.tables import make_frame
+from data_manifest.tables import group_file, make_frame, scan_members
 from tests.training.conftest import WriteGroups
-from training.data.groups import scan_members
 from training.data.reads.lookahead.cache_folder import SUBFOLDERS, CacheFiles
 from training.data.reads.lookahead.cached_store import CachedStore, ImageCache
 from training.data.reads.lookahead.contents import CacheContents
@@ -91,7 +90,7 @@ class Machine:
             (self.folder / "cache" / name).mkdir(parents=True, exist_ok=True)
         self.order = ReadOrder(self.folder / "groups", self.training, range(self.training.epochs_num))
         lists = {
-            f"group-{group.index:06d}": scan_members(self.folder / "groups", group.index) for group in self.order.groups
+            group_file(group.index): scan_members(self.folder / "groups", group.index) for group in self.order.groups
         }
         record_or_compare(self.run, "train_files", self.images, lists)
         self.reads = MachineReads(self.order, self.run / "train_files", UNCHANGED, self.share)
