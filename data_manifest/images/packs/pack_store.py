@@ -5,6 +5,7 @@ Loader workers import this module, so it imports no tables.
 
 import functools
 import os
+import tarfile
 import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -53,7 +54,7 @@ class PackStore:
         """Yield the content of each image in order, or the reason why it cannot be read; from URLs, many at once.
 
         Raises:
-            StoreError: A shard is missing or too short, or the store of the URL does not answer.
+            StoreError: A shard is missing, too short or replaced, or the store of the URL does not answer.
         """
         if isinstance(self.folder, Path) or len(paths) == 1:
             yield from map(self._read, paths)
@@ -75,9 +76,16 @@ class PackStore:
         shard = self.folder / self.shards[location.shard]
         try:
             content = read_range(shard, location.offset, location.size)
+            if xxh3_64_intdigest(content) == location.xxh3:
+                return content
+            if not _has_header(shard, location):
+                raise StoreError(
+                    f"{shard}: this shard of the packs was replaced or damaged since the index was read. Run the same "
+                    "command again; if this message stays, copy the packs again."
+                )
         except OSError as error:
             return error
-        return content if xxh3_64_intdigest(content) == location.xxh3 else OSError(WRONG_CHECKSUM)
+        return OSError(WRONG_CHECKSUM)
 
     def find(self, path: str) -> Location | None:
         """Return where an image is; None if it is not in the packs."""
@@ -112,6 +120,15 @@ def read_range(file: ImagesFolder, offset: int, size: int) -> bytes:
     if len(content) != size:
         raise StoreError(f"{file}: this shard of the packs is cut off. Copy it again, or pack the images again.")
     return content
+
+
+def _has_header(shard: ImagesFolder, location: Location) -> bool:
+    """Return whether the tar header before an image states its size; a shard of other images has none there."""
+    try:
+        block = read_range(shard, location.offset - tarfile.BLOCKSIZE, tarfile.BLOCKSIZE)
+        return tarfile.TarInfo.frombuf(block, tarfile.ENCODING, "surrogateescape").size == location.size
+    except tarfile.HeaderError:
+        return False
 
 
 def _request(file: ImagesUrl, offset: int, size: int) -> bytes:

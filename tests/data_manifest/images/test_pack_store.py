@@ -110,6 +110,21 @@ def test_missing_and_short_shards_are_errors_of_the_store(store: PackStore, obje
             list(each.read([PATHS[20]]))
 
 
+def test_replaced_shard_is_an_error_of_the_store(store: PackStore, objects: ObjectServer) -> None:
+    folder, name = Path(str(store.folder)), store.shards[0]
+    with tarfile.open(folder / name, "w") as tar:
+        for path in PATHS[:5]:
+            content = bytes(600 if path == PATHS[0] else 0) + content_of(path)
+            info = tarfile.TarInfo(path)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    objects.put(f"packs/{name}", (folder / name).read_bytes())
+    for each in (store, at(store, ImagesUrl.parse("s3://bucket/packs"))):
+        for path in PATHS[:2]:
+            with pytest.raises(StoreError, match=r"0000\.tar: this shard of the packs was replaced or damaged"):
+                list(each.read([path]))
+
+
 def read_all(pickled: bytes) -> None:
     assert list(pickle.loads(pickled).read(PATHS)) == [content_of(path) for path in PATHS]
 
