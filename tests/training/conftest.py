@@ -1,4 +1,5 @@
 import http.server
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from data_manifest.images import file_states
 from data_manifest.tables import group_file, write_table
 from tests.helpers import run_forked
 from training.data.settings import AugmentationSettings
+from training.image_changes import VALIDATION
 from training.network.settings import NetworkSettings
 from training.network.weights import build_network, save_network
 from training.settings import RuntimeSettings, TrainingSettings
@@ -105,6 +107,19 @@ def write_groups(tmp_path: Path) -> WriteGroups:
         return tmp_path
 
     return write
+
+
+@pytest.fixture
+def folder(write_groups: WriteGroups) -> Path:
+    """Return a folder with published groups of 12 and 9 images, and a validation set."""
+    folder = write_groups({0: 4, 3: 3})
+    recipe = {"stage": "groups", "name": "city", "digest": "abc", "settings": {"M": 10.0}}
+    (folder / "groups" / "recipe.json").write_text(json.dumps(recipe))
+    for role in VALIDATION:
+        (folder / role).mkdir()
+        for number in range(2):
+            Image.new("RGB", (48, 40)).save(folder / role / f"{number}.png")
+    return folder
 
 
 def _class_row(group_index: int, class_index: int) -> dict[str, object]:

@@ -1,7 +1,6 @@
 """Warnings about images that changed after training started, for resumed runs and finished models."""
 
 import dataclasses
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import pytest
 from PIL import Image
 
 from data_manifest.tables import read_table
-from tests.training.conftest import WriteGroups
 from tests.training.test_train_cosplace import Validation
 from training.image_changes import ROLES, TRAIN, VALIDATION, warn_of_changes
 from training.train_cosplace import train_cosplace
@@ -26,19 +24,6 @@ def repaint(file: Path) -> None:
     times = file.stat()
     Image.new("RGB", (48, 40), (255, 255, 255)).save(file)
     os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns + 1_000_000_000))
-
-
-@pytest.fixture
-def folder(write_groups: WriteGroups) -> Path:
-    """Return a folder with groups of 12 and 9 images, the first to train on, and a validation set."""
-    folder = write_groups({0: 4, 3: 3})
-    recipe = {"stage": "groups", "name": "city", "digest": "abc", "settings": {"M": 10.0}}
-    (folder / "groups" / "recipe.json").write_text(json.dumps(recipe))
-    for role in VALIDATION:
-        (folder / role).mkdir()
-        for number in range(2):
-            Image.new("RGB", (48, 40)).save(folder / role / f"{number}.png")
-    return folder
 
 
 def train(folder: Path, tiny: dict[str, Any], epochs: int, recalls: list[float] | None = None) -> Path:

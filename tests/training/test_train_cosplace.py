@@ -1,7 +1,6 @@
 """The training stage, from published groups to a published model."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from torch import nn
 
 from data_manifest.errors import UserError
 from data_manifest.store.recipe import read_recipe
-from tests.training.conftest import WriteGroups
 from training.settings import TrainingSettings
 from training.train_cosplace import train_cosplace
 
@@ -31,14 +29,6 @@ class Validation:
 
     def __call__(self, network: nn.Module) -> dict[int, float]:
         return {1: next(self._recalls)}
-
-
-@pytest.fixture
-def folder(write_groups: WriteGroups) -> Path:
-    folder = write_groups({0: 4})
-    recipe = {"stage": "groups", "name": "city", "digest": "abc", "settings": {"M": 10.0}}
-    (folder / "groups" / "recipe.json").write_text(json.dumps(recipe))
-    return folder
 
 
 def _train(folder: Path, tiny: dict[str, Any], recalls: list[float], problem: str = "", **training: Any) -> Path:
@@ -100,4 +90,4 @@ def test_unseeded_run_counts_as_finished(folder: Path, tiny: dict[str, Any], epo
     content = (model / "model.pth").read_bytes()
     assert _train(folder, tiny, [], epochs_num=epochs, seed=-1) == model
     assert (model / "model.pth").read_bytes() == content
-    assert json.loads((model / "recipe.json").read_text())["settings"]["seed"] == -1
+    assert read_recipe(model)["settings"]["seed"] == -1

@@ -1,7 +1,6 @@
 """Training from packs gives what training from the folder of images gives, on this machine and from a URL."""
 
 import dataclasses
-import json
 import os
 import shutil
 from pathlib import Path
@@ -23,23 +22,11 @@ from pipeline.packs.pack_groups import pack_groups
 from pipeline.packs.settings import PackSettings
 from tests.helpers import files_in
 from tests.object_server import ObjectServer
-from tests.training.conftest import WriteGroups, run_ranks
+from tests.training.conftest import run_ranks
 from tests.training.test_train_cosplace import Validation
 from training.distributed.processes import process_group
 from training.image_changes import TRAIN, VALIDATION
 from training.train_cosplace import train_cosplace
-
-
-@pytest.fixture
-def folder(write_groups: WriteGroups) -> Path:
-    """A folder with two groups of 12 and 9 images, a validation set, and artifacts."""
-    folder = write_groups({0: 4, 3: 3})
-    recipe = {"stage": "groups", "name": "city", "digest": "abc", "settings": {"M": 10.0}}
-    (folder / "groups" / "recipe.json").write_text(json.dumps(recipe))
-    for role in VALIDATION:
-        (folder / role).mkdir()
-        Image.new("RGB", (48, 40)).save(folder / role / "0.png")
-    return folder
 
 
 def pack(folder: Path, groups: tuple[int, ...] = (0, 3), **settings: Any) -> Path:
