@@ -10,7 +10,8 @@ from luigi_tasks.data.manifests import BuildManifest, SplitDataset, VerifyImages
 from luigi_tasks.data.panoramas import CropPanoramas
 from luigi_tasks.evaluation import EvaluateCosPlace, ExtractDescriptors, WriteReport
 from luigi_tasks.export import ExportModel
-from luigi_tasks.training import TrainCosPlace, TrainSeeds
+from luigi_tasks.training.train_cosplace import TrainCosPlace
+from luigi_tasks.training.train_seeds import TrainSeeds
 
 check_configuration()
 

@@ -23,12 +23,12 @@ from evaluation.settings import (
     Threshold,
 )
 from evaluation.test_sets.set_folders import SetFolders, find_sets
-from luigi_tasks.data.manifests import Manifest, files_of
+from luigi_tasks.data.manifests import Manifest, check_first_images, files_of
 from luigi_tasks.given_model import with_evaluation
 from luigi_tasks.parameters import command_of, takes
 from luigi_tasks.stage import Stage
 from luigi_tasks.stage_of_model import Parameters, StageOfModel
-from luigi_tasks.training import TRAINING_KINDS, check_first_images, image_list
+from luigi_tasks.training.train_cosplace import TRAINING_KINDS, image_list
 from methods.settings import MethodSettings
 from pipeline.dataset_layout import PartSettings
 from pipeline.groups.settings import GroupSettings

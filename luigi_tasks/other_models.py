@@ -14,7 +14,7 @@ from data_manifest.store.files import modified_ns
 from data_manifest.store.recipe import Recipe, is_published
 from data_manifest.store.references import RUN_FILE
 from data_manifest.tables import best_epoch, read_table
-from luigi_tasks.training import TrainCosPlace
+from luigi_tasks.training.train_cosplace import TrainCosPlace
 from training.recipe import run_folder, trained_on
 
 MAX_MODELS, MAX_SETTINGS = 8, 3  # shown

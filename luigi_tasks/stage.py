@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import multiprocessing
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -86,6 +87,23 @@ class Stage(luigi.Task):
     def complete(self) -> bool:
         """Return whether the artifact is published."""
         return is_published(self.artifact())
+
+
+@contextlib.contextmanager
+def stopping_luigi() -> Iterator[None]:
+    """Stop Luigi as well if training is stopped by a signal.
+
+    A KeyboardInterrupt ends Luigi. In a worker process of Luigi multiprocessing would print a traceback for it, so
+    there the task fails instead.
+    """
+    from training.loop.stopping import StoppedError
+
+    try:
+        yield
+    except (StoppedError, KeyboardInterrupt) as stop:
+        if multiprocessing.parent_process() is None:
+            raise KeyboardInterrupt(*stop.args) from None
+        raise StoppedError(str(stop) or "stopped: Ctrl-C") from None
 
 
 @Stage.event_handler(luigi.Event.SUCCESS)

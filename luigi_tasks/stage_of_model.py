@@ -14,7 +14,7 @@ from evaluation.settings import EvaluationSettings, Extraction, ModelSettings, R
 from luigi_tasks.data.manifests import StageOfImages
 from luigi_tasks.given_model import pinned_model, with_model
 from luigi_tasks.other_models import check_no_other_models
-from luigi_tasks.training import TrainCosPlace
+from luigi_tasks.training.train_cosplace import TrainCosPlace
 from methods.settings import MethodSettings
 from pipeline.execution.process_executor import ProcessExecutor
 from training.data.settings import AugmentationSettings

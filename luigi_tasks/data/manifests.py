@@ -135,6 +135,26 @@ class StageOfImages(Stage):
         return [self.manifest_of(f"{split}/{role}") for role in ("database", "queries")]
 
 
+def check_first_images(manifests: list[Manifest]) -> None:
+    """Check that the first image of each manifest can be read, except for photos, which have been read already.
+
+    Called from `requires`, so that Luigi schedules nothing if it fails.
+
+    Raises:
+        UserError: A folder is missing or empty, or its first image is broken.
+    """
+    for manifest in manifests:
+        if isinstance(manifest, BuildManifest):
+            _check_first_image(manifest)
+
+
+@functools.cache
+def _check_first_image(manifest: BuildManifest) -> None:
+    from pipeline.listing.check_first_image import check_first_image
+
+    check_first_image(manifest.listing(), manifest.images_folder)
+
+
 def files_of(manifest: Manifest) -> ImageStates:
     """Return the states of the image files of a manifest; empty until it is published."""
     folder = manifest.artifact()

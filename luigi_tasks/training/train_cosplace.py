@@ -1,12 +1,11 @@
-"""Tasks from groups to models."""
+"""The task from groups to a model."""
 
 import contextlib
 import dataclasses
 import functools
 import json
 import logging
-import multiprocessing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +20,9 @@ from data_manifest.store.recipe import Recipe, is_published
 from evaluation.recipe import validation_settings
 from evaluation.settings import EvaluationSettings
 from luigi_tasks.data.groups import BuildGroups, StageOfGroups
-from luigi_tasks.data.manifests import DATA_KINDS, BuildManifest, Manifest, StageOfImages
+from luigi_tasks.data.manifests import DATA_KINDS, Manifest, check_first_images
 from luigi_tasks.parameters import takes
-from luigi_tasks.stage import Stage
+from luigi_tasks.stage import Stage, stopping_luigi
 from pipeline.dataset_layout import DatasetSettings
 from pipeline.execution.dask_cluster import ClusterSettings
 from pipeline.groups.build_groups import groups_recipe
@@ -37,8 +36,7 @@ from training.image_changes import TRAIN, VALIDATION, warn_of_changes_to_model
 from training.network.backbones import TIMM
 from training.network.settings import NetworkSettings
 from training.recipe import decisive_settings, finished_training, identity_of_images, training_recipe
-from training.settings import ChosenGroups, RuntimeSettings, SeedsSettings, TrainingSettings
-from training.train_seeds import publish_seeds, seeds_recipe
+from training.settings import ChosenGroups, RuntimeSettings, TrainingSettings
 
 if TYPE_CHECKING:
     from evaluation.descriptors.image_list import ImageList
@@ -59,47 +57,10 @@ def image_list(manifest: Manifest) -> "ImageList":
     return ImageList(manifest.artifact(), manifest.images_folder)
 
 
-def check_first_images(manifests: list[Manifest]) -> None:
-    """Check that the first image of each manifest can be read, except for photos, which have been read already.
-
-    Called from `requires`, so that Luigi schedules nothing if it fails.
-
-    Raises:
-        UserError: A folder is missing or empty, or its first image is broken.
-    """
-    for manifest in manifests:
-        if isinstance(manifest, BuildManifest):
-            _check_first_image(manifest)
-
-
-@functools.cache
-def _check_first_image(manifest: BuildManifest) -> None:
-    from pipeline.listing.check_first_image import check_first_image
-
-    check_first_image(manifest.listing(), manifest.images_folder)
-
-
 @functools.cache  # log once per command
 def _note_newer_images(model: Path) -> None:
     text = "%s was trained on other images than today's. To train on those, build their groups and pass --groups-path."
     logger.warning(text, model)
-
-
-@contextlib.contextmanager
-def stopping_luigi() -> Iterator[None]:
-    """Stop Luigi as well if training is stopped by a signal.
-
-    A KeyboardInterrupt ends Luigi. In a worker process of Luigi multiprocessing would print a traceback for it, so
-    there the task fails instead.
-    """
-    from training.loop.stopping import StoppedError
-
-    try:
-        yield
-    except (StoppedError, KeyboardInterrupt) as stop:
-        if multiprocessing.parent_process() is None:
-            raise KeyboardInterrupt(*stop.args) from None
-        raise StoppedError(str(stop) or "stopped: Ctrl-C") from None
 
 
 @takes(*TRAINING_KINDS, insignificant=("test_folder", "test_queries"))  # recorded, but not used in training
@@ -245,25 +206,3 @@ class TrainCosPlace(StageOfGroups):
         arguments = arguments_for(folders, [self.settings(kind) for kind in KINDS])
         arguments.append(f"--data-set={json.dumps(self.data_record())}")
         launch(num_processes, arguments, self.set_progress_percentage)
-
-
-@takes(*TRAINING_KINDS, SeedsSettings)
-class TrainSeeds(StageOfImages):
-    """Train once per seed, and publish the mean and standard deviation of the validation recalls."""
-
-    def requires(self) -> list[TrainCosPlace]:
-        if self.settings(TrainingSettings).epochs_num == 0:
-            raise UserError("epochs_num = 0: untrained networks have no validation recalls. Give 1 or more.")
-        return list(self.trainings().values())
-
-    def trainings(self) -> dict[int, TrainCosPlace]:
-        return {seed: self.clone(TrainCosPlace, seed=seed) for seed in self.settings(SeedsSettings).numbers}
-
-    def models(self) -> dict[int, Path]:
-        return {seed: training.artifact() for seed, training in self.trainings().items()}
-
-    def recipe(self) -> Recipe:
-        return seeds_recipe(self.models())
-
-    def run(self) -> None:
-        publish_seeds(self.artifacts_folder, self.models())
