@@ -14,7 +14,7 @@ from data_manifest.images.file_states import changed_images, differing_states, s
 from data_manifest.images.images_folder import ImagesFolder, is_missing
 from data_manifest.images.packs.open_packs import find_packs
 from data_manifest.progress import Progress, working
-from data_manifest.tables import group_file, make_frame, scan_table, write_table
+from data_manifest.tables import group_file, make_frame, scan_members, scan_table, write_table
 from training.recipe import run_of
 
 TRAIN, VALIDATION = "train_files", {"database": "val_database_files", "queries": "val_queries_files"}
@@ -48,8 +48,21 @@ def record_or_compare(
     return changed
 
 
-def record_or_compare_packed(run: Path, packs: ImagesFolder, groups: Sequence[int]) -> pl.DataFrame:
-    """Do the same for training images in packs, with the recorded states of the files that were packed."""
+def record_or_compare_groups(
+    run: Path, images_folder: ImagesFolder, packs: ImagesFolder | None, groups_folder: Path, groups: Sequence[int]
+) -> pl.DataFrame:
+    """Record or compare the states of the training images of groups; those of images in packs are from their packing.
+
+    Raises:
+        UserError: As for `record_or_compare`, or the packs cannot be read.
+    """
+    if packs is not None:
+        return _record_or_compare_packed(run, packs, groups)
+    lists = {group_file(group): scan_members(groups_folder, group) for group in groups}
+    return record_or_compare(run, TRAIN, images_folder, lists)
+
+
+def _record_or_compare_packed(run: Path, packs: ImagesFolder, groups: Sequence[int]) -> pl.DataFrame:
     _remove_outdated(run, TRAIN)
     found, changes = find_packs(packs), [make_frame([], schemas.FILES)]
     with writing_in(run), working("reading the states of the packed images"):

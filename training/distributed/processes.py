@@ -111,8 +111,17 @@ def broadcast_from_rank0(value: Value) -> Value:
     return values[0]
 
 
-def raise_on_all(error: UserError | None) -> None:
-    """Wait for all ranks, and raise the error of the lowest rank that has one on all of them."""
+@contextlib.contextmanager
+def raising_on_all() -> Iterator[None]:
+    """Wait for all ranks at the end of this context; a UserError in it on any rank is raised on all.
+
+    Of several errors, that of the lowest rank is raised where none was.
+    """
+    error = None
+    try:
+        yield
+    except UserError as caught:
+        error = caught
     reason = gather_first_reason(None if error is None else str(error))
     if reason is not None:
         raise error or UserError(reason)
@@ -124,13 +133,10 @@ def on_rank0(work: Callable[[], Value]) -> Value:
     Raises:
         UserError: The work raises it.
     """
-    values, error = list[Value](), None
-    if is_rank_zero():
-        try:
+    values = list[Value]()
+    with raising_on_all():
+        if is_rank_zero():
             values = [work()]
-        except UserError as caught:
-            error = caught
-    raise_on_all(error)
     return broadcast_from_rank0(values)[0]
 
 

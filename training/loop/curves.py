@@ -60,7 +60,7 @@ class Curves:
         self._checked(self._writer.close)
 
     def _step(self) -> int:
-        return self._state.epoch * self._iterations + self._state.epoch_state.iterations
+        return self._state.batches(self._iterations)
 
     def _loss_so_far(self) -> tuple[int, float]:
         return self._state.epoch_state.iterations, float(self._state.epoch_state.loss_sum)

@@ -31,6 +31,11 @@ class EpochState:
     seconds: float = 0.0
     wait_seconds: float = 0.0  # part of `seconds` spent waiting for images
 
+    @property
+    def busy_seconds(self) -> float:
+        """Seconds that were not spent waiting for images."""
+        return self.seconds - self.wait_seconds
+
     def mean_loss(self, epoch: int) -> float:
         """Return the mean loss so far; this waits for the GPU.
 
@@ -100,6 +105,10 @@ class TrainingState:
         optimizer = torch.optim.Adam(trained, lr=training.lr, fused=True)
         scaler = torch.amp.GradScaler(device.type, enabled=training.used_precision == FP16)
         return cls(settings, net, data_parallel(net, device), optimizer, classifiers, scaler)
+
+    def batches(self, iterations: int) -> int:
+        """Return the batches done in all epochs; `iterations` are those of an epoch."""
+        return self.epoch * iterations + self.epoch_state.iterations
 
     def end_epoch(self, metrics: dict[str, Any]) -> None:
         """Start the next epoch; `metrics` is the row of the finished one."""

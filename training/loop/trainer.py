@@ -9,18 +9,18 @@ import logging
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from data_manifest.images.images_folder import ImagesFolder
-from data_manifest.images.packs.open_packs import find_packs
 from data_manifest.progress import working
-from data_manifest.tables import group_file, scan_members
 from training.data.augmentation import Augmentation
 from training.data.dataset import GroupDataset
 from training.data.groups import (
     LOOKUP_FILE,
+    Group,
     choose_groups,
     digest_of_groups,
     read_members,
@@ -34,8 +34,8 @@ from training.data.reads.read_order import ReadOrder
 from training.data.sampling import EpochPlan
 from training.data.settings import AugmentationSettings
 from training.data.skipped import SkippedLog
-from training.distributed.processes import broadcast_from_rank0, is_rank_zero, on_rank0, world_size
-from training.image_changes import TRAIN, record_or_compare, record_or_compare_packed
+from training.distributed.processes import broadcast_from_rank0, on_rank0, world_size
+from training.image_changes import TRAIN, record_or_compare_groups
 from training.loop.checkpoints import check_same_settings, load_checkpoint
 from training.loop.checks import check_disk_space, check_images, check_workers
 from training.loop.epoch import train_iterations
@@ -95,15 +95,8 @@ def train(
             return best_model
     training = _set_randomness(training, runtime)  # after `settings`, which keep a seed of -1
     with working("loading the network"):
-        if checkpoint is not None:  # it has all weights, and the initial ones may be gone
-            network = dataclasses.replace(network, backbone_weights=RANDOM, resume_model=None)
-        size, sharded = augmentation.size, runtime.shard_classifier
-        state = TrainingState.start(settings, groups, network, training, device, size, sharded)
-        if checkpoint is not None:
-            state.resume(checkpoint, training.iterations_per_epoch)
-        del checkpoint  # it has the classifiers of all ranks
-    if runtime.gradient_checkpointing:
-        checkpoint_gradients(state.network)
+        state = _start_or_resume(checkpoint, settings, groups, network, augmentation, training, runtime, device)
+    del checkpoint  # it has the classifiers of all ranks
     preprocessing, in_batches = state.network.preprocessing, augments_in_batches(runtime, device)
     augment = Augmentation(augmentation, preprocessing.channels, preprocessing.interpolation)
     # On one rank, because the table for finding images in packs takes time and memory to write.
@@ -112,28 +105,22 @@ def train(
         first_images = check_images(groups_folder, images_folder, store, groups)
     check_workers(first_images, augment, in_batches, training, runtime.num_workers)
     check_disk_space(state, run_folder)
-    changed = None
-    if is_rank_zero():
-        if runtime.packs is None:
-            lists = {group_file(group.index): scan_members(groups_folder, group.index) for group in groups}
-            changed = record_or_compare(run_folder, TRAIN, images_folder, lists)
-        else:
-            changed = record_or_compare_packed(run_folder, runtime.packs, [group.index for group in groups])
+    indices = [group.index for group in groups]
+    changed = on_rank0(
+        lambda: record_or_compare_groups(run_folder, images_folder, runtime.packs, groups_folder, indices)
+    )
     order = functools.partial(ReadOrder, groups_folder, training, range(training.epochs_num), groups)
     saver = Saver(state, training.iterations_per_epoch, run_folder, runtime)
     skipped = SkippedLog(run_folder, runtime.max_skipped_share)
     if training.epochs_num == 0:
         saver.save_model()
-
-    source = str(images_folder.resolve())
-    if runtime.packs is not None:  # they have copies of the images, made some time ago
-        source = f"packs {find_packs(runtime.packs).recipe['digest']}"
-    iterations = training.iterations_per_epoch
-    done = state.epoch * iterations + state.epoch_state.iterations
+    states, iterations = run_folder / TRAIN, training.iterations_per_epoch
     with (
         stop_requests() as stop,
         saver.saving_when_stopped(),
-        reading_ahead(run_folder / TRAIN, store, source, order, changed, done, runtime, stop.is_requested) as ahead,
+        reading_ahead(
+            states, store, images_folder, order, changed, state.batches(iterations), runtime, stop.is_requested
+        ) as ahead,
     ):
         while state.epoch < epochs_needed(state.metrics, training):
             turn = state.epoch % len(groups)
@@ -145,9 +132,7 @@ def train(
             log_plan(plan, group, training.epochs_num)
             with EpochProgress(plan, state.epoch_state, training.epochs_num, on_percentage) as progress:
                 for _ in train_iterations(state, classifier, dataset, device, training, runtime, skipped, ahead.gate):
-                    part = state.epoch_state
-                    taken, busy_s = state.epoch * iterations + part.iterations, part.seconds - part.wait_seconds
-                    ahead.advance(state.epoch, taken, busy_s)
+                    ahead.advance(state.epoch, state.batches(iterations), state.epoch_state.busy_seconds)
                     progress.advance_iteration()
                     saver.save_if_due()
                     stop.check()
@@ -155,19 +140,49 @@ def train(
 
             with stop.at_once():
                 recalls = broadcast_from_rank0(validate(state.network.eval()))
-            is_best = recalls[1] > state.best_recall or not state.best_recall  # without a best model, keep the last
-            if is_best:
-                state.best_recall = recalls[1]
-                saver.save_model()
             metrics = metrics_row(plan, group, state, recalls, training) | ahead.metrics(state.epoch)
-            log_metrics(metrics, training.epochs_num, None if is_best else state.best_recall, runtime)
-            state.end_epoch(metrics)
-            saver.save_metrics()
-            saver.save()
+            _end_epoch(state, saver, metrics, training, runtime)
             stop.check()
     for file in (MEMBERS_FILE, LOOKUP_FILE):
         (run_folder / file).unlink(missing_ok=True)
     return best_model
+
+
+def _start_or_resume(
+    checkpoint: dict[str, Any] | None,
+    settings: dict[str, Any],
+    groups: list[Group],
+    network: NetworkSettings,
+    augmentation: AugmentationSettings,
+    training: TrainingSettings,
+    runtime: RuntimeSettings,
+    device: torch.device,
+) -> TrainingState:
+    """Return the state of a run at its start, or at its checkpoint."""
+    if checkpoint is not None:  # it has all weights, and the initial ones may be gone
+        network = dataclasses.replace(network, backbone_weights=RANDOM, resume_model=None)
+    size, sharded = augmentation.size, runtime.shard_classifier
+    state = TrainingState.start(settings, groups, network, training, device, size, sharded)
+    if checkpoint is not None:
+        state.resume(checkpoint, training.iterations_per_epoch)
+    if runtime.gradient_checkpointing:
+        checkpoint_gradients(state.network)
+    return state
+
+
+def _end_epoch(
+    state: TrainingState, saver: Saver, metrics: dict[str, Any], training: TrainingSettings, runtime: RuntimeSettings
+) -> None:
+    """Save the network if its epoch is the best so far, log and save the metrics, and start the next epoch."""
+    recall = metrics["recall_1"]
+    is_best = recall > state.best_recall or not state.best_recall  # without a best model, keep the last
+    if is_best:
+        state.best_recall = recall
+        saver.save_model()
+    log_metrics(metrics, training.epochs_num, None if is_best else state.best_recall, runtime)
+    state.end_epoch(metrics)
+    saver.save_metrics()
+    saver.save()
 
 
 def _set_randomness(training: TrainingSettings, runtime: RuntimeSettings) -> TrainingSettings:

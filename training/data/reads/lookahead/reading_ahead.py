@@ -8,9 +8,11 @@ from pathlib import Path
 
 import polars as pl
 
-from data_manifest.errors import UserError, writing_in
+from data_manifest.errors import writing_in
 from data_manifest.images.image_store import ImageReader
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.images.loader_workers import PREFETCHED
+from data_manifest.images.packs.open_packs import find_packs
 from data_manifest.progress import working
 from training.data.reads.lookahead.cache_folder import OPTION, CacheFiles, check_space, opened_cache
 from training.data.reads.lookahead.cached_store import ImageCache
@@ -20,7 +22,7 @@ from training.data.reads.lookahead.gate import Gate
 from training.data.reads.lookahead.lookahead import LookAhead
 from training.data.reads.lookahead.machine_reads import MachineReads
 from training.data.reads.read_order import ReadOrder
-from training.distributed.processes import broadcast_from_rank0, raise_on_all, rank, world_size
+from training.distributed.processes import raising_on_all, rank, world_size
 from training.settings import RuntimeSettings
 
 GATE_SUFFIX = ".gate"
@@ -36,7 +38,13 @@ class ReadingAhead:
     forecast: Forecast | None = None
 
     def advance(self, epoch: int, batches: int, busy_s: float) -> None:
-        """Count a batch as taken: how many the training has taken, and the seconds spent on those of the epoch."""
+        """Count a batch as taken.
+
+        Args:
+            epoch: The epoch of the batch.
+            batches: Batches that the training has taken so far, in all epochs.
+            busy_s: Seconds of the epoch that were not spent waiting for images.
+        """
         if self.lookahead is not None and self.forecast is not None:
             self.lookahead.advance(batches)
             self.forecast.observe(epoch, busy_s)
@@ -56,9 +64,9 @@ class ReadingAhead:
 def reading_ahead(
     states: Path,
     store: ImageReader,
-    source: str,
+    images_folder: ImagesFolder,
     make_order: Callable[[], ReadOrder],
-    changed: pl.DataFrame | None,
+    changed: pl.DataFrame,
     batches: int,
     runtime: RuntimeSettings,
     is_stopping: Callable[[], bool],
@@ -66,13 +74,13 @@ def reading_ahead(
     """Read ahead into the cache folder, if there is one, within this context. All ranks must call this.
 
     Args:
-        states: Folder in the run's with the recorded states of the images, a file per group.
-        store: Where the images are read.
-        source: A text that only the same images have, by which their files in the cache are named.
+        states: Folder of the run with the recorded states of the images, one file per group.
+        store: The store of the images.
+        images_folder: The folder of the images, which may be missing if they are in packs.
         make_order: Returns the order of the training's reads.
-        changed: On rank 0, the states of images that are others today.
+        changed: Today's states of the images that changed since they were recorded.
         batches: Batches that the training has taken before.
-        runtime: Names the cache folder, its size, and the workers.
+        runtime: The cache folder, its size, the packs, and the number of workers.
         is_stopping: True if the run was asked to stop.
 
     Raises:
@@ -81,42 +89,40 @@ def reading_ahead(
     if runtime.cache_folder is None:
         yield ReadingAhead()
         return
-    changed = broadcast_from_rank0(changed)
-    assert changed is not None
-    cache = ImageCache(runtime.cache_folder.absolute(), source)
+    cache = ImageCache(runtime.cache_folder.absolute(), _source(images_folder, runtime.packs))
     run, machine = cache.name(str(states.absolute())), os.environ.get("GROUP_RANK", "0")  # set by torchrun
     gate_file = cache.folder / f"{run:016x}-{machine}{GATE_SUFFIX}"
-    if _local_rank() != 0:
-        raise_on_all(None)
-        yield ReadingAhead(cache, Gate(gate_file, is_stopping))
-        return
-    with opened_cache(cache.folder) as is_writer, contextlib.ExitStack() as ended:
-        order = make_order()
-        reads = MachineReads(order, states, changed, _share_of_batch(order.training.batch_size))
-        limit = int(runtime.cache_gb * 1e9)
-        contents = CacheContents(reads.num_images, limit)
-        with working("finding the images in the cache"):
-            contents.adopt(CacheFiles.scan(cache.folder, clean=is_writer), cache, reads)
-        ended.callback(gate_file.unlink, missing_ok=True)
-        error = None
-        try:
-            with writing_in(cache.folder, OPTION):
-                Gate.make(gate_file)
-            if is_writer:
-                check_space(cache.folder, limit, contents.used)
-        except UserError as caught:
-            error = caught
-        raise_on_all(error)
+    limit = int(runtime.cache_gb * 1e9)
+    with contextlib.ExitStack() as ended:
+        is_writer = False
+        with raising_on_all():
+            if _local_rank() == 0:
+                is_writer = ended.enter_context(opened_cache(cache.folder))
+                ended.callback(gate_file.unlink, missing_ok=True)
+                with writing_in(cache.folder, OPTION):
+                    Gate.make(gate_file)
+                order = make_order()
+                reads = MachineReads(order, states, changed, _share_of_batch(order.training.batch_size))
+                contents = CacheContents(reads.num_images, limit)
+                with working("finding the images in the cache"):
+                    contents.adopt(CacheFiles.scan(cache.folder, clean=is_writer), cache, reads)
+                if is_writer:
+                    check_space(cache.folder, limit, contents.used)
         gate = Gate(gate_file, is_stopping)
-        if not is_writer:
+        ahead = ReadingAhead(cache, gate)
+        if is_writer:
+            prefetched = PREFETCHED * runtime.num_workers + 1
+            ahead.lookahead = LookAhead(reads, contents, cache, store, gate, prefetched, batches)
+            ahead.forecast = Forecast(ahead.lookahead, reads, contents.space > 0, limit)
+            ended.enter_context(ahead.lookahead.running())
+        elif _local_rank() == 0:
             gate.open()
-            yield ReadingAhead(cache, gate)
-            return
-        prefetched = PREFETCHED * runtime.num_workers + 1
-        lookahead = LookAhead(reads, contents, cache, store, gate, prefetched, batches)
-        forecast = Forecast(lookahead, reads, contents.space > 0, limit)
-        with lookahead.running():
-            yield ReadingAhead(cache, gate, lookahead, forecast)
+        yield ahead
+
+
+def _source(images_folder: ImagesFolder, packs: ImagesFolder | None) -> str:
+    """Return a text that no other images have; those in packs may differ from the files of today."""
+    return str(images_folder.resolve()) if packs is None else f"packs {find_packs(packs).recipe['digest']}"
 
 
 def _local_rank() -> int:
