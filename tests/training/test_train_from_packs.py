@@ -235,12 +235,16 @@ def test_packs_of_another_folder_are_refused_unless_only_one_is_here(folder: Pat
         ("images", "is not a published artifact"),
         ("s3://bucket/nowhere", r"s3://bucket/nowhere: no packs there, it has no recipe\.json"),
         ("s3://bucket/groups", r"s3://bucket/groups: not packs\. Give the URL"),
+        ("s3://bucket/damaged", r"s3://bucket/damaged/recipe\.json is damaged"),
+        ("s3://bucket/private", r"s3://bucket/private/recipe\.json: permission denied"),
     ],
 )
 def test_what_is_no_packs_is_refused(
     folder: Path, tiny: dict[str, Any], objects: ObjectServer, place: str, message: str
 ) -> None:
     objects.put("groups/recipe.json", (folder / "groups" / "recipe.json").read_bytes())
+    objects.put("damaged/recipe.json", b"{")
+    objects.failures["private/recipe.json"] = [403]
     packs = ImagesUrl.parse(place) if "://" in place else folder / place
     with pytest.raises(UserError, match=message):
         train(folder, tiny, "artifacts", packs)

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from data_manifest.console import as_ranges
-from data_manifest.errors import StoreError, UserError, first_line
+from data_manifest.errors import UserError, first_line
 from data_manifest.images.data_set_names import data_set_identity
 from data_manifest.images.file_states import stat_images
 from data_manifest.images.image_store import read_file
@@ -62,8 +62,6 @@ class Packs:
         file = self.folder / table / group_file(group)
         try:
             return pl.read_parquet(io.BytesIO(read_file(file)))
-        except StoreError:
-            raise
         except (OSError, pl.exceptions.PolarsError) as error:
             raise UserError(
                 f"{file}: cannot be read ({first_line(error)}). Copy the packs again, or pack again."
@@ -93,7 +91,9 @@ class Packs:
         if is_missing(images_folder) or is_missing(packed):  # as on a machine that has only the packs
             return identity
         if data_set_identity(images_folder, artifacts) != identity:
-            raise UserError(f"{self.folder}: packs of the images in {packed}, not of those in {images_folder}.")
+            raise UserError(
+                f"{self.folder}: packs of the images in {packed}, not of those in {images_folder}. {PACK_AGAIN}."
+            )
         return identity
 
 
@@ -109,9 +109,11 @@ def find_packs(packs: ImagesFolder) -> Packs:
         recipe = read_recipe_of(folder, "--packs", (STAGE,))
         return Packs(folder if (folder / SHARDS).is_dir() else url_of(recipe) or folder, recipe)
     try:
-        recipe = json.loads(read_file(packs / RECIPE_FILE))
+        content = read_file(packs / RECIPE_FILE)
     except FileNotFoundError:
         raise UserError(f"{packs}: no packs there, it has no {RECIPE_FILE}. Copy the folder of packs there.") from None
+    try:
+        recipe = json.loads(content)
     except ValueError as error:
         raise UserError(f"{packs / RECIPE_FILE} is damaged ({first_line(error)}). Copy the packs again.") from error
     if not isinstance(recipe, dict) or recipe.get("stage") != STAGE:

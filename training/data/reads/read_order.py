@@ -17,7 +17,7 @@ from training.data.groups import Group, choose_groups
 from training.data.sampling import EpochPlan, Numbers
 from training.settings import TrainingSettings
 
-NEVER = -1  # the next use of an image that is not read again
+NEVER = np.iinfo(np.int64).max  # the next use of an image that is not read again
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from training.data.reads.lookahead.cache_folder import CacheFiles, space_of
 from training.data.reads.lookahead.cached_store import ImageCache
-from training.data.reads.lookahead.machine_reads import LAST, MachineReads
+from training.data.reads.lookahead.machine_reads import MachineReads
+from training.data.reads.read_order import NEVER
 from training.data.sampling import Numbers
 
 MAX_SPACE = 2**31 - 2**12  # of an image in the cache
@@ -23,7 +24,7 @@ class CacheContents:
     def __init__(self, num_images: int, limit: int) -> None:
         self.limit, self.used = limit, 0
         self.space = np.zeros(num_images, np.int32)  # bytes on the disk; 0: not in the cache
-        self.next_uses = np.full(num_images, LAST)
+        self.next_uses = np.full(num_images, NEVER)
         self.names = np.zeros(num_images, np.uint64)
         self._others = (np.empty(0, np.uint64), np.empty(0, np.int64))  # names and bytes on the disk
 

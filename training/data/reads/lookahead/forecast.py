@@ -11,8 +11,8 @@ import torch
 
 from training.data.reads.lookahead.cache_folder import space_of
 from training.data.reads.lookahead.lookahead import LookAhead
-from training.data.reads.lookahead.machine_reads import LAST, UNKNOWN, MachineReads
-from training.data.reads.read_order import find_next_uses
+from training.data.reads.lookahead.machine_reads import UNKNOWN, MachineReads
+from training.data.reads.read_order import NEVER, find_next_uses
 from training.data.sampling import Numbers
 
 WARM_UP, MIN_BATCHES, MIN_SECONDS = 10, 100, 10.0  # batches before the measurement; its length, whichever ends first
@@ -95,7 +95,7 @@ def forecast_hits(reads: MachineReads, first_epoch: int, is_cached: npt.NDArray[
     every = -(-len(epochs) * reads.reads_per_epoch // MAX_SIMULATED)
     sampled = [_sample(reads.rows(epoch), every) for epoch in epochs]
     images, order = np.unique(np.concatenate(sampled), return_inverse=True)
-    next_uses = find_next_uses(order, 0, np.full(len(images), LAST))
+    next_uses = find_next_uses(order, 0, np.full(len(images), NEVER))
     spaces = space_of(np.maximum(_sizes(reads)[images], 0))
     hits = simulate_belady(order, next_uses, spaces, limit // every, np.flatnonzero(is_cached[images]))
     ends = np.cumsum([len(each) for each in sampled])[:-1]
@@ -122,12 +122,12 @@ def simulate_belady(
 
     Args:
         order: The image of each read: [num_reads].
-        next_uses: The next read of the same image, LAST if there is none: [num_reads].
+        next_uses: The next read of the same image, NEVER if there is none: [num_reads].
         spaces: Bytes of each image: [num_images].
         limit: Bytes of the cache.
         cached: Images that are in it at the beginning.
     """
-    first_uses = np.full(len(spaces), LAST)
+    first_uses = np.full(len(spaces), NEVER)
     first_uses[order[::-1]] = np.arange(len(order) - 1, -1, -1)
     uses = {int(image): int(first_uses[image]) for image in cached}  # next use of each image in the cache
     furthest = [(-use, image) for image, use in uses.items()]

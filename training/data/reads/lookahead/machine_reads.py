@@ -10,10 +10,9 @@ import numpy as np
 import polars as pl
 
 from data_manifest.tables import group_file
-from training.data.reads.read_order import ReadOrder, find_next_uses
+from training.data.reads.read_order import NEVER, ReadOrder, find_next_uses
 from training.data.sampling import Numbers
 
-LAST = np.iinfo(np.int64).max  # the next use of an image that is not read again
 HORIZON = 32  # epochs on a group within which next uses are looked up
 UNKNOWN = -1  # size and time of an image that is missing
 
@@ -71,10 +70,10 @@ class MachineReads:
         return slice(offset, offset + self._order.group(epoch).num_images)
 
     def first_uses(self, epoch: int) -> Numbers:
-        """Return the first read, from an epoch on, of each image of its group: [num_images]; LAST if there is none."""
+        """Return the first read, from an epoch on, of each image of its group: [num_images]; NEVER if there is none."""
         turns = range(epoch, self.epochs.stop, self.num_groups)[:HORIZON]
         group = self.group_rows(epoch)
-        found = np.full(group.stop - group.start, LAST)
+        found = np.full(group.stop - group.start, NEVER)
         for turn in reversed(turns):
             first = turn * self.reads_per_epoch
             rows = self.rows(turn)[::-1] - group.start  # of the reads of an image, the last that is assigned stays

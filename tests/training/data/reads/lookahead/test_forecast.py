@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from tests.training.data.reads.lookahead.conftest import Machine
 from training.data.reads.lookahead import forecast
 from training.data.reads.lookahead.forecast import Forecast, describe, forecast_hits, simulate_belady, wait_share
-from training.data.reads.lookahead.machine_reads import LAST
-from training.data.reads.read_order import find_next_uses
+from training.data.reads.read_order import NEVER, find_next_uses
 
 
 def most_hits(order: list[int], capacity: int, cached: frozenset[int]) -> int:
@@ -34,7 +33,7 @@ def most_hits(order: list[int], capacity: int, cached: frozenset[int]) -> int:
 def test_no_eviction_has_more_hits(order: list[int], capacity: int, cached: frozenset[int]) -> None:
     cached = frozenset(itertools.islice(sorted(cached), capacity))
     reads, spaces = np.array(order), np.full(5, 10)
-    next_uses = find_next_uses(reads, 0, np.full(5, LAST))
+    next_uses = find_next_uses(reads, 0, np.full(5, NEVER))
     hits = simulate_belady(reads, next_uses, spaces, 10 * capacity + 9, np.array(sorted(cached), np.int64))
     assert hits.sum() == most_hits(order, capacity, cached)
 
