@@ -90,7 +90,7 @@ def warn_of_changes_to_model(model: Path, artifacts: Path, folders: tuple[tuple[
 
 
 def warn_of_changes(folder: Path, images_folders: Mapping[str, ImagesFolder], remove: Sequence[Path]) -> pl.DataFrame:
-    """Warn if images differ from the states that a run or model folder recorded, and return today's states of those.
+    """Warn if images differ from the states that a run or model folder recorded, and return their states of today.
 
     `images_folders` are by table; missing ones are not compared. `remove` are the folders to remove for training to
     start over.

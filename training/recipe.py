@@ -68,7 +68,7 @@ def training_recipe(
 
 
 def identity_of_images(images_folder: ImagesFolder, artifacts: Path, packs: ImagesFolder | None) -> str:
-    """Return the identity of the training images, which packs of them know too.
+    """Return the identity of the training images, from their packs if there are any.
 
     Raises:
         UserError: The packs are of another folder of images, or cannot be read.

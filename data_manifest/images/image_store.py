@@ -35,7 +35,7 @@ class ImageReader(Protocol):
         """
 
     def sorted_by_place(self, paths: Sequence[str]) -> list[int]:
-        """Return the numbers of paths in the order in which the store reads them fastest."""
+        """Return the indices of paths in the order in which the store reads them fastest."""
 
 
 class ImageStore(ImageReader, Protocol):
@@ -85,7 +85,7 @@ class FolderStore:
                     yield opened
 
     def sorted_by_place(self, paths: Sequence[str]) -> list[int]:
-        """Return the numbers of paths in the order of their inodes, which file systems place near the content."""
+        """Return the indices of paths in the order of their inodes, which file systems place near the content."""
         by_path = sorted(range(len(paths)), key=paths.__getitem__)
         with ThreadPoolExecutor(STAT_THREADS) as threads:
             inodes = list(threads.map(self._inode, [paths[number] for number in by_path]))
@@ -125,7 +125,7 @@ def store_of(folder: ImagesFolder) -> ImageStore:
 
 
 def read_file(path: ImagesFolder) -> bytes:
-    """Return the content of one image.
+    """Return the content of one file.
 
     Raises:
         OSError: It is missing or cannot be read.

@@ -1,4 +1,4 @@
-"""Folders of images: paths on this machine, or URLs of buckets and web servers; and what in them is hidden."""
+"""Folders of images: paths on this machine, or URLs of buckets and web servers; and rules for hidden files."""
 
 import re
 from dataclasses import dataclass

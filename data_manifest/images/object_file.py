@@ -24,14 +24,14 @@ def state_of(found: "ObjectMeta") -> tuple[int, int]:
 
 
 def opened_object(found: "ObjectMeta", head: bytes, fetch_rest: FetchRest) -> OpenedImage:
-    """Return an object whose first bytes, or all, are here. `fetch_rest` returns those from an offset on."""
+    """Return an opened object, of which `head` is fetched; `fetch_rest` returns the bytes from an offset on."""
     size, modified_ns = state_of(found)
     raw = io.BytesIO(head) if len(head) == size else _PartlyFetched(head, size, fetch_rest)
     return OpenedImage(io.BufferedReader(raw, BLOCK), size, modified_ns)
 
 
 class _PartlyFetched(io.RawIOBase):
-    """Reads an object. The first read beyond what is here fetches the rest."""
+    """Reads an object of which the head is fetched; the first read beyond it fetches the rest."""
 
     def __init__(self, head: bytes, size: int, fetch_rest: FetchRest) -> None:
         self._content, self._size, self._fetch_rest = head, size, fetch_rest

@@ -64,8 +64,8 @@ def _relative_paths(folder: ImagesUrl, objects: Sequence["ObjectMeta"]) -> list[
     return [each["path"][len(folder.key) :].lstrip("/") for each in objects]
 
 
-def _pages(folder: ImagesUrl, chunk_size: int = OBJECTS_AT_A_TIME) -> Iterator[Sequence["ObjectMeta"]]:
-    yield from client_of(folder.root).list(folder.key or None, chunk_size=chunk_size)
+def _pages(folder: ImagesUrl) -> Iterator[Sequence["ObjectMeta"]]:
+    yield from client_of(folder.root).list(folder.key or None, chunk_size=OBJECTS_AT_A_TIME)
 
 
 def first_objects(folder: ImagesUrl, count: int, is_wanted: Callable[[str], bool]) -> list[str]:

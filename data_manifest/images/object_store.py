@@ -68,7 +68,7 @@ class ObjectStore:
         return self._in_order(functools.partial(_open, self.folder.root, whole), paths)
 
     def _in_order(self, work: Callable[[str], Answer], paths: Sequence[str]) -> Iterator[Answer | OSError]:
-        """Yield the results of work on keys, or FileNotFoundError; few of them wait in memory."""
+        """Yield the results of work on keys, or FileNotFoundError; at most `REQUESTS` are in memory."""
         keys = [(self.folder / path).key for path in paths]
         if len(keys) == 1:
             yield _unless_missing(work, keys[0])
@@ -82,7 +82,7 @@ class ObjectStore:
                 yield found
 
     def sorted_by_place(self, paths: Sequence[str]) -> list[int]:
-        """Return the numbers of paths as they are: all objects are as near."""
+        """Return the indices of paths in their order: no other is faster."""
         return list(range(len(paths)))
 
 

@@ -30,7 +30,7 @@ from pipeline.packs.plan_shards import GroupStates, stat_groups
 from pipeline.packs.settings import PackSettings
 from pipeline.packs.write_shard import Packing
 
-VERSION = 1  # raise when equal files and settings come to give other bytes
+VERSION = 1  # raise when equal files and settings give other bytes
 
 
 def packs_recipe(
@@ -95,7 +95,7 @@ def pack_groups(
         raise UserError(f"{images_folder}: none of the images of the groups is there. Give the folder of the data set.")
     artifacts = artifacts.absolute()
     url = url_of(recipe.stored())
-    own = "" if url is None else recipe.digest  # shards that were uploaded for other packs are elsewhere
+    own = "" if url is None else recipe.digest  # uploaded shards are only of these packs
     run = artifacts / RUNS / recipe.name / digest_of([STAGE, VERSION, _same_for_all_groups(recipe.as_dict()), own])
     with writing_in(artifacts), only_writer(run):
         if published := find_published(artifacts, recipe):  # by another process, until just now
@@ -121,7 +121,7 @@ def pack_groups(
 
 
 def _upload_tables(staging: Path, url: ImagesUrl, recipe: Mapping[str, Any]) -> None:
-    """Upload the tables, and last the recipe, by which packs are recognized."""
+    """Upload the tables, then the recipe: packs without it are incomplete."""
     from data_manifest.images.object_store import upload  # needs an optional package
 
     for table in (INDEX, FILES, REJECTS):
@@ -139,7 +139,7 @@ def _same_for_all_groups(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _find_earlier(artifacts: Path, recipe: Recipe, files: Sequence[GroupStates]) -> dict[int, tuple[Path, Any]]:
-    """Return earlier packs that have a group of the same files, and its part of their summary, by group."""
+    """Return by group the newest packs with the same files of it, and the counts of the group there."""
     found = dict[int, tuple[Path, Any]]()
     for path, stored in find_recipes(artifacts, STAGE, recipe.name):
         if stored["version"] != VERSION or stored["inputs"]["folder"] != recipe.inputs["folder"]:

@@ -22,7 +22,7 @@ from data_manifest.store.files import format_bytes, link, link_or_copy
 from data_manifest.tables import group_file, read_member_paths, write_table
 from pipeline.execution.executor import run_all, usable_cores
 from pipeline.packs.plan_shards import MEGABYTE, GroupStates, plan_shards
-from pipeline.packs.write_shard import CONTENT, Packing, Shard, files_of, read_finished, write_shard
+from pipeline.packs.write_shard import CONTENT, Packing, Shard, files_of, images_changed, read_finished, write_shard
 from pipeline.verification.bad_image import Status
 
 HEADER_BYTES = 1_024  # per image: the header, and up to a block of padding
@@ -37,12 +37,12 @@ class PackJob:
     packing: Packing
     staging: Path
     files: Sequence[GroupStates]
-    earlier: Mapping[int, tuple[Path, Any]]  # packs to link a group from, and its part of their summary
+    earlier: Mapping[int, tuple[Path, Any]]  # by group: packs to link it from, and its counts there
     keys: dict[int, list[str]] = dataclasses.field(default_factory=dict)  # of the shards of each group to write
 
     @property
     def num_images(self) -> int:
-        """Images of all groups, missing ones too."""
+        """Images of all groups, including missing ones."""
         return sum(each.states.images for each in self.files)
 
     def needed_bytes(self) -> int:
@@ -79,7 +79,7 @@ class PackJob:
                 continue
             states = stat_images(read_member_paths(self.groups_folder, each.group), self.packing.images_folder)
             if summarise_states(states) != each.states:
-                raise UserError(f"{self.packing.images_folder}: images changed while they were packed. Run again.")
+                raise images_changed(self.packing.images_folder)
             write_table(states, self.staging / FILES / group_file(each.group), schemas.FILES)
             advance(states["bytes"].null_count())
             self.keys[each.group] = []

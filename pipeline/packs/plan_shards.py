@@ -1,4 +1,4 @@
-"""The images of the groups to pack, and how they are cut into shards."""
+"""File states of the groups to pack, and the shards that their images are cut into."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Settings of packs: how large shards are, and whether images are made smaller."""
+"""Settings of packs: size of the shards, smaller copies, place of the output."""
 
 import dataclasses
 from pathlib import Path

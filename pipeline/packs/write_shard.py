@@ -1,6 +1,6 @@
-"""Write one shard: a tar file of images, and beside it a table of what is in it.
+"""Write one shard: a tar file of images, and next to it a table of its contents.
 
-Equal images give equal bytes. A shard whose table is there is complete.
+Equal images give equal bytes. A shard is complete once its table exists.
 """
 
 import io
@@ -36,7 +36,7 @@ Row = tuple[str, int | None, int | None, int | None, str | None, str | None]  # 
 
 @dataclass(frozen=True)
 class Packing:
-    """What all shards have in common."""
+    """Source, target and settings of all shards."""
 
     images_folder: ImagesFolder
     work: Path  # folder of finished shards
@@ -85,7 +85,7 @@ def write_shard(packing: Packing, on_images: Callable[[int], object] | None, sha
     """Write a shard unless it is finished; return its key and the number of its images.
 
     Args:
-        packing: What all shards have in common.
+        packing: Source, target and settings of all shards.
         on_images: Called with numbers of images as they are done.
         shard: The shard.
 
@@ -101,7 +101,7 @@ def write_shard(packing: Packing, on_images: Callable[[int], object] | None, sha
             _verify(unfinished, content, shard.name)
         if isinstance(packing.images_folder, Path):  # a store gives whole objects
             for path in changed_images(shard.states, packing.images_folder)["path"]:
-                raise _changed(packing, path)
+                raise images_changed(packing.images_folder / path)
         if packing.upload_to is not None:
             from data_manifest.images.object_store import upload  # needs an optional package
 
@@ -135,11 +135,11 @@ def _write_tar(packing: Packing, on_images: Callable[[int], object] | None, shar
 
 
 def _stored(packing: Packing, path: str, size: int, content: bytes | OSError) -> bytes:
-    """Return the bytes to store of an image."""
+    """Return the bytes to store for an image."""
     if isinstance(content, OSError) and is_io_error(content):
         raise io_error(str(packing.images_folder / path), content)
     if isinstance(content, OSError) or len(content) != size:
-        raise _changed(packing, path)
+        raise images_changed(packing.images_folder / path)
     settings = packing.settings
     if settings.jpeg_size is None:
         return content
@@ -148,8 +148,9 @@ def _stored(packing: Packing, path: str, size: int, content: bytes | OSError) ->
     return shrink_image(content, settings.jpeg_size, settings.quality)
 
 
-def _changed(packing: Packing, path: str) -> UserError:
-    return UserError(f"{packing.images_folder / path}: images changed while they were packed. Run again.")
+def images_changed(place: ImagesFolder) -> UserError:
+    """Return the error for an image, or a folder of images, that changed while it was packed."""
+    return UserError(f"{place}: images changed while they were packed. Run again.")
 
 
 def _header(path: str, size: int) -> tarfile.TarInfo:

@@ -70,7 +70,7 @@ def read_batches(
 
 
 def _timed(items: Iterator[Item], gate: Gate | None) -> Iterator[tuple[Item, float]]:
-    """Yield items with the seconds that each took to arrive; for the first, also those at the gate before."""
+    """Yield items with the seconds that each took to arrive; the first includes the wait at the gate."""
     began = time.perf_counter() - (0.0 if gate is None else gate.waited)
     for item in items:
         yield item, time.perf_counter() - began

@@ -67,7 +67,7 @@ def check_disk_space(state: TrainingState, run_folder: Path) -> None:
     """Log how much disk space a run needs and has.
 
     Raises:
-        UserError: It has too little; some network file systems do not tell how much they have.
+        UserError: The disk has too little; unknown sizes, as of some network file systems, pass.
     """
     needed = max(0, bytes_of_run(state) - sum(path.stat().st_size for path in run_folder.glob("*.pth")))
     total, free = disk_usage(run_folder)

@@ -13,7 +13,7 @@ from training.settings import RuntimeSettings, TrainingSettings
 
 LOSS_INTERVAL = 100  # iterations between two readings of the loss, which wait for the GPU
 MIN_DATA_BOUND_SHARE = 0.2  # of an epoch's time spent waiting for images
-MAX_HIT_SHARE = 0.95  # of the reads in the cache, for a larger cache to help
+MAX_HIT_SHARE = 0.95  # of the reads that hit the cache, for a larger cache to help
 RECALLS = (1, 5, 10, 20)
 logger = logging.getLogger(__name__)
 

@@ -70,7 +70,7 @@ class Packs:
     def read_states(self, group: int) -> pl.DataFrame:
         """Return the states of a group's images as `stat_images` does, with the sizes that they have in the packs.
 
-        Those of images that are not in the packs are null.
+        Images that are not in the packs have null states.
 
         Raises:
             UserError: A table cannot be read.
@@ -84,7 +84,7 @@ class Packs:
         """Return the identity of the data set that was packed, which is that of a folder of images.
 
         Raises:
-            UserError: Both folders are there, and they are different data sets.
+            UserError: Both folders exist, and are of different data sets.
         """
         identity: str = self.recipe["inputs"]["folder"]
         packed = as_images_folder(self.recipe["summary"][IMAGES_FOLDER])
@@ -102,7 +102,7 @@ def find_packs(packs: ImagesFolder) -> Packs:
     """Return the packs at a path or URL.
 
     Raises:
-        UserError: There are none.
+        UserError: There are none, or their recipe cannot be read.
     """
     if isinstance(packs, Path):
         folder = find_artifact(packs)

@@ -1,4 +1,4 @@
-"""Names and sizes of the files of packs, and the digest that ties them to the members of a group."""
+"""Names and sizes of the files of packs, and the digest of the members of a group."""
 
 import polars as pl
 
@@ -6,7 +6,7 @@ from data_manifest.images.file_states import STATE, summarise_states
 
 STAGE = "packs"
 SHARDS, INDEX, FILES, REJECTS = "shards", "index", "files", "rejects"  # folders
-BLOCK, RECORD = 512, 10_240  # bytes that members and whole files of the tar format are multiples of
+BLOCK, RECORD = 512, 10_240  # in bytes: sizes of tar members and of tar files are multiples
 
 
 def shard_name(group: int, number: int) -> str:

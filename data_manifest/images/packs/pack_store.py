@@ -25,10 +25,10 @@ Words = npt.NDArray[np.uint64]
 
 
 class Location(NamedTuple):
-    """The rows of a lookup table: a column is an image."""
+    """A column of a lookup table: where an image is."""
 
     path_hash: int  # xxh3 of the path; the columns are sorted by it
-    shard: int  # number in the list of shards
+    shard: int  # index in the list of shards
     offset: int
     size: int
     xxh3: int
@@ -45,7 +45,7 @@ class PackStore:
 
     def __init__(self, folder: ImagesFolder, shards: tuple[str, ...], lookup: Path) -> None:
         self.folder, self.shards, self.lookup = folder, shards, lookup
-        self._table: Words = np.asarray(np.load(lookup, mmap_mode="r"))  # now: another run may replace the file
+        self._table: Words = np.asarray(np.load(lookup, mmap_mode="r"))  # now, as another run may replace it
 
     def __reduce__(self) -> tuple[type["PackStore"], tuple[ImagesFolder, tuple[str, ...], Path]]:
         return PackStore, (self.folder, self.shards, self.lookup)
@@ -65,7 +65,7 @@ class PackStore:
             yield from threads.map(self._read, paths)
 
     def sorted_by_place(self, paths: Sequence[str]) -> list[int]:
-        """Return the numbers of paths in the order of their places in the shards."""
+        """Return the indices of paths in the order of their places in the shards."""
         places = [self.find(path) or Location(0, 0, 0, 0, 0) for path in paths]
         return sorted(range(len(paths)), key=lambda number: (places[number].shard, places[number].offset))
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,16 @@ import pytest
 
 from data_manifest import schemas
 from data_manifest.images import file_states
+from data_manifest.images.images_folder import ImagesUrl
 from data_manifest.tables import group_file, make_frame, write_table
+from pipeline.packs import plan_shards
+from pipeline.packs.pack_groups import pack_groups
+from pipeline.packs.settings import PackSettings
 
 LONG = "folder of 100 and more/" + "x" * 60 + "/" + "y" * 60 + ".jpg"
 VERY_LONG = "/".join(["ä" * 100] * 3) + ".jpg"
 ODD = ("a b.jpg", "Straße/Łódź/京都 #1.jpg", "100%25.jpg", "@0548@37.7@.jpg", "-rf.jpg", LONG, VERY_LONG, "e.jpg")
+SIX = [f"c/{number}.jpg" for number in range(6)]
 WriteGroups = Callable[[dict[int, list[str]]], Path]
 
 
@@ -21,6 +27,20 @@ WriteGroups = Callable[[dict[int, list[str]]], Path]
 def _trust_young_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trust the modification times of files that a test has just written."""
     monkeypatch.setattr(file_states, "MIN_AGE_NS", 0)
+
+
+@pytest.fixture(autouse=True)
+def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a megabyte 10,000 bytes: two images per shard."""
+    monkeypatch.setattr(plan_shards, "MEGABYTE", 10_000)
+
+
+def pack(
+    groups_folder: Path, *groups: int, url: ImagesUrl | None = None, executor: ThreadPoolExecutor | None = None
+) -> Path:
+    """Pack groups of a folder from `write_groups`, to a bucket if a URL is given; return the packs."""
+    artifacts, settings = groups_folder.parents[2], PackSettings(shard_megabytes=1, output_url=url)
+    return pack_groups(groups_folder, groups, artifacts.parent / "images", artifacts, settings, executor=executor)
 
 
 def content_of(path: str, size: int = 3_000) -> bytes:

@@ -9,27 +9,12 @@ from data_manifest.errors import UserError
 from data_manifest.images import object_store
 from data_manifest.images.images_folder import ImagesUrl
 from data_manifest.images.packs.open_packs import find_packs, open_packs
-from pipeline.packs import plan_shards
-from pipeline.packs.pack_groups import pack_groups
 from pipeline.packs.settings import PackSettings
 from tests.helpers import files_in
 from tests.object_server import ObjectServer
-from tests.pipeline.packs.conftest import ODD, WriteGroups, content_of, write_image
+from tests.pipeline.packs.conftest import ODD, SIX, WriteGroups, content_of, pack, write_image
 
-SIX = [f"c/{number}.jpg" for number in range(6)]
 URL = ImagesUrl.parse("s3://bucket/packs")
-
-
-@pytest.fixture(autouse=True)
-def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make a megabyte 10,000 bytes: two images per shard."""
-    monkeypatch.setattr(plan_shards, "MEGABYTE", 10_000)
-
-
-def pack(groups_folder: Path, *groups: int, url: ImagesUrl | None = URL) -> Path:
-    artifacts = groups_folder.parents[2]
-    settings = PackSettings(shard_megabytes=1, output_url=url)
-    return pack_groups(groups_folder, groups, artifacts.parent / "images", artifacts, settings)
 
 
 def objects_of(objects: ObjectServer, packs: Path) -> dict[str, bytes]:
@@ -41,8 +26,8 @@ def test_bucket_gets_what_the_folder_would_have(
     write_groups: WriteGroups, tmp_path: Path, objects: ObjectServer
 ) -> None:
     folder = write_groups({0: sorted(ODD), 3: SIX})
-    expected = pack(folder, 0, 3, url=None)
-    packs = pack(folder, 0, 3)
+    expected = pack(folder, 0, 3)
+    packs = pack(folder, 0, 3, url=URL)
     found = objects_of(objects, packs)
     assert found.pop("recipe.json") == (packs / "recipe.json").read_bytes()
     others = files_in(expected)
@@ -73,13 +58,13 @@ def test_interrupted_upload_resumes_and_unchanged_groups_are_copied(
     with monkeypatch.context() as patch:
         patch.setattr(object_store, "upload", fail_at_fourth)
         with pytest.raises(UserError, match="stopped"):
-            pack(folder, 0, 1)
+            pack(folder, 0, 1, url=URL)
     assert not [key for key in objects.objects if key.endswith("recipe.json")]
-    first = pack(folder, 0, 1)
+    first = pack(folder, 0, 1, url=URL)
     counts = {name: objects.requests["PUT", f"packs/{first.name}/shards/{name}"] for name in uploaded}
     assert set(counts.values()) == {1}, "none is uploaded twice"
     write_image(tmp_path / "images" / "d.jpg", b"another")
-    second = pack(folder, 0, 1)
+    second = pack(folder, 0, 1, url=URL)
     before, after = (objects_of(objects, each) for each in (first, second))
     same = [name for name in before if name.startswith("shards/group-000000") and before[name] == after[name]]
     assert len(same) == 3
@@ -88,7 +73,7 @@ def test_interrupted_upload_resumes_and_unchanged_groups_are_copied(
     write_image(tmp_path / "images" / "d.jpg", b"one more")
     shutil.rmtree(first)
     with pytest.raises(UserError, match=r"its shard group-000000-0000\.tar is missing\. Remove"):
-        pack(folder, 0, 1)
+        pack(folder, 0, 1, url=URL)
 
 
 @pytest.mark.parametrize("url", ["https://host/packs", "packs"])

@@ -28,21 +28,7 @@ from pipeline.packs.pack_groups import VERSION, pack_groups
 from pipeline.packs.settings import PackSettings
 from tests.helpers import files_in, fork
 from tests.object_server import ObjectServer
-from tests.pipeline.packs.conftest import ODD, VERY_LONG, WriteGroups, content_of, write_image
-
-SIX = [f"c/{number}.jpg" for number in range(6)]
-
-
-@pytest.fixture(autouse=True)
-def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make a megabyte 10,000 bytes: two images per shard."""
-    monkeypatch.setattr(plan_shards, "MEGABYTE", 10_000)
-
-
-def pack(groups_folder: Path, *groups: int, **more: object) -> Path:
-    artifacts = groups_folder.parents[2]
-    settings = PackSettings(shard_megabytes=1)
-    return pack_groups(groups_folder, groups, artifacts.parent / "images", artifacts, settings, **more)  # type: ignore[arg-type]
+from tests.pipeline.packs.conftest import ODD, SIX, VERY_LONG, WriteGroups, content_of, pack, write_image
 
 
 def change(file: Path, content: bytes) -> None:

@@ -20,7 +20,7 @@ from training.data.reads.lookahead.cached_store import CHECKSUM_BYTES, UNFINISHE
 
 LOCK_FILE = "cosplace-cache.lock"  # also marks the folder as a cache
 SUBFOLDERS = [f"{number:02x}" for number in range(256)]
-BLOCK = 4096  # bytes by which file systems allot space
+BLOCK = 4096  # bytes: file systems allocate space in blocks
 TIME_UNITS_NS = (1, 100, 1_000, 1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000)  # the last is that of FAT
 PROBE_NS = 1_234_567_891_987_654_321  # a multiple of none of them but the first
 OPTION = "--cache-folder"
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 def space_of(image_bytes: SizeOrSizes) -> SizeOrSizes:
-    """Return the bytes that the file of an image of a size takes on the disk."""
+    """Return the bytes that a cached image of `image_bytes` bytes takes on the disk."""
     return -(-(image_bytes + CHECKSUM_BYTES) // BLOCK) * BLOCK
 
 
@@ -51,7 +51,7 @@ def make_cache_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def opened_cache(folder: Path) -> Iterator[bool]:
-    """Make a cache folder if needed, and yield whether this process is the one that writes to it.
+    """Make a cache folder if needed, and yield whether this process may write to it.
 
     Raises:
         UserError: As for `make_cache_folder`.
@@ -127,7 +127,7 @@ class CacheFiles:
 
 
 def _time_unit_ns(folder: Path) -> int:
-    """Return the unit by which the file system of a cache folder counts modification times."""
+    """Return the resolution of modification times in a cache folder, in nanoseconds."""
     with writing_in(folder, OPTION), tempfile.TemporaryFile(dir=folder) as probe:
         os.utime(probe.fileno(), ns=(PROBE_NS, PROBE_NS))
         found = os.fstat(probe.fileno()).st_mtime_ns
@@ -146,7 +146,7 @@ def _is_name(text: str) -> bool:
 
 
 def check_space(folder: Path, limit: int, used: int) -> None:
-    """Raise UserError if the disk of a cache folder cannot hold the cache; `used` bytes of it are there already."""
+    """Raise UserError if the disk of a cache folder cannot hold the cache; `used` bytes are already in it."""
     total, free = disk_usage(folder)
     if total > 0 and free + used < limit:
         raise UserError(

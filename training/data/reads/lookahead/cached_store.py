@@ -1,4 +1,4 @@
-"""Images as files of a cache folder, read from their store if they are not there.
+"""A cache folder of images, and a store that reads from it first.
 
 Loader workers import this module, so it imports no tables.
 """
@@ -19,14 +19,14 @@ UNFINISHED = ".unfinished"
 
 @dataclass(frozen=True)
 class ImageCache:
-    """The images of one folder in a cache folder, which may have those of others too.
+    """The images of one source in a cache folder, which other sources may share.
 
-    A file has an image's bytes and a checksum of them and of the image's path. Its name is a hash of the path, its
-    modification time that of the image.
+    Each file has the bytes of an image, and a checksum of these and of the image's path. The name of the file is a hash
+    of source and path, its modification time that of the image.
     """
 
     folder: Path
-    images_folder: str
+    source: str  # a text that only the same images have
 
     def name(self, path: str) -> int:
         """Return the name of an image's file, as a number of 64 bits."""
@@ -34,7 +34,7 @@ class ImageCache:
 
     def _key(self, path: str) -> tuple[int, int]:
         """Return the name of an image's file, and the seed of its checksum."""
-        return divmod(xxhash.xxh3_128_intdigest(f"{self.images_folder}\n{path}".encode()), WORD)
+        return divmod(xxhash.xxh3_128_intdigest(f"{self.source}\n{path}".encode()), WORD)
 
     def file(self, name: int) -> str:
         """Return the path of the file with a name."""
@@ -85,7 +85,7 @@ class ImageCache:
 
 @dataclass(frozen=True)
 class CachedStore:
-    """A store of images, of which some are in a cache."""
+    """A store of images with a cache in front of it."""
 
     cache: ImageCache
     store: ImageReader

@@ -12,13 +12,13 @@ from training.data.reads.lookahead.machine_reads import MachineReads
 from training.data.reads.read_order import NEVER
 from training.data.sampling import Numbers
 
-MAX_SPACE = 2**31 - 2**12  # of an image in the cache
+MAX_SPACE = 2**31 - 2**12  # of the largest cached image, as `space` is int32
 
 
 class CacheContents:
     """The cached images, and the next use of each image: 20 bytes per image of the trained groups.
 
-    `others` are files of other images: of another data set, or from before an image changed.
+    Files of other images, as of another data set, count too.
     """
 
     def __init__(self, num_images: int, limit: int) -> None:
@@ -57,14 +57,15 @@ class CacheContents:
         self.space[row], self.names[row] = space, name
 
     def room(self, before: int) -> int:
-        """Return the free bytes, and those of images that are not read before a read."""
+        """Return the bytes that are free, or taken by images whose next use is not before the read `before`."""
         free = self.limit - self.used + int(self._others[1].sum())
         return free + int(self.space[self.next_uses >= before].sum(dtype=np.int64))
 
     def evict(self, needed: int, before: int) -> list[int]:
-        """Forget files until `needed` bytes are free, none of an image that is read before a read; return their names.
+        """Remove files from the contents until `needed` bytes are free, and return their names.
 
-        Files of other images go first, then those with the furthest next use.
+        Files of other images go first, then those with the furthest next use. Images that are used before the read
+        `before` stay.
         """
         excess = self.used + needed - self.limit
         if excess <= 0:
@@ -83,7 +84,7 @@ class CacheContents:
         return evicted
 
     def _furthest(self, rows: Numbers, needed: int) -> Numbers:
-        """Return those of the images with the furthest next uses that take `needed` bytes together, or all."""
+        """Return the images with the furthest next uses that together take `needed` bytes; all if they take less."""
         spaces = self.space[rows]
         likely = 2 * int(needed / spaces.mean()) + 1 if len(rows) else 0
         if likely < len(rows):  # much faster than sorting all
@@ -95,5 +96,5 @@ class CacheContents:
 
 
 def _count_for(spaces: npt.NDArray[np.signedinteger], needed: int) -> int:
-    """Return how many of the first files take `needed` bytes together, or the number of all."""
+    """Return how many of the first files together take `needed` bytes; the number of all if they take less."""
     return min(len(spaces), int(np.searchsorted(np.cumsum(spaces, dtype=np.int64), needed)) + 1)

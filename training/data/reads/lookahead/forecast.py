@@ -18,7 +18,7 @@ from training.data.sampling import Numbers
 WARM_UP, MIN_BATCHES, MIN_SECONDS = 10, 100, 10.0  # batches before the measurement; its length, whichever ends first
 MIN_FETCHED = 100  # images
 MAX_SIMULATED, MAX_EPOCHS = 200_000, 128  # reads and epochs of the simulation
-TOLERANCE = 0.03  # of waiting, between epochs and the last ones
+TOLERANCE = 0.03  # between the waiting share of some epochs and that of the last
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # of Knuth's multiplicative hashing
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """The reads of the processes of one machine: in their order, with the next use of each image.
 
-Images are known by their row among those of all trained groups, one group after the other.
+An image is identified by its row among the images of all trained groups, one group after the other.
 """
 
 from dataclasses import dataclass
@@ -44,8 +44,8 @@ class MachineReads:
 
     Args:
         order: The reads of all processes.
-        states: Folder with the recorded states of the images, a file per group.
-        changed: States of the images that are others today: path, bytes, modified_ns.
+        states: Folder with the recorded states of the images, one file per group.
+        changed: Today's states of the images that changed since: path, bytes, modified_ns.
         share: The part of each batch that this machine reads.
     """
 
