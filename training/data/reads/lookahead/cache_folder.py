@@ -44,7 +44,7 @@ def make_cache_folder(folder: Path) -> None:
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{OPTION} {folder}: not a folder")
         folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / LOCK_FILE).exists() and any(folder.iterdir()):
+        if any(folder.iterdir()) and not (folder / LOCK_FILE).exists():  # listed first: another process may make it
             raise UserError(f"{OPTION} {folder}: has other files in it. Give an empty folder, or an earlier cache.")
         (folder / LOCK_FILE).touch()
 

@@ -1,6 +1,7 @@
 """The cache folder: whose it is, what is found in it, and that files of others are never touched."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,14 @@ import pytest
 
 from data_manifest.errors import UserError
 from tests.helpers import files_in
-from training.data.reads.lookahead.cache_folder import LOCK_FILE, CacheFiles, check_space, opened_cache, space_of
+from training.data.reads.lookahead.cache_folder import (
+    LOCK_FILE,
+    CacheFiles,
+    check_space,
+    make_cache_folder,
+    opened_cache,
+    space_of,
+)
 from training.data.reads.lookahead.cached_store import ImageCache
 
 MODIFIED_NS = 1_700_000_000_123_456_789
@@ -83,6 +91,17 @@ def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=expected), opened_cache(tmp_path):
         pass
     assert list(tmp_path.iterdir()) == [tmp_path / "thesis.tex"]
+
+
+def test_several_processes_may_make_a_folder_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = Path.iterdir
+
+    def list_after_another_process(folder: Path) -> Iterator[Path]:
+        (folder / LOCK_FILE).touch()
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", list_after_another_process)
+    make_cache_folder(tmp_path / "cache")
 
 
 def test_files_of_others_are_not_found(tmp_path: Path) -> None:
