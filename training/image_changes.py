@@ -38,11 +38,10 @@ def record_or_compare(
     """
     _remove_outdated(run, table)
     changed = warn_of_changes(run, {table: images_folder}, remove=[run])
-    files = {run / table / name: images for name, images in lists.items()}
     with writing_in(run), Progress(f"recording the files of {ROLES[table]} images", None, "images") as progress:
         run.mkdir(parents=True, exist_ok=True)
-        for file, images in files.items():
-            if not file.exists():
+        for name, images in lists.items():
+            if not (file := run / table / name).exists():
                 paths = images.select("path").collect()["path"]
                 write_table(stat_images(paths, images_folder, progress, skip_errors=True), file, schemas.FILES)
     return changed
