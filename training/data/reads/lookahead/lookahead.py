@@ -31,8 +31,8 @@ logger = logging.getLogger(__name__)
 class LookAhead:
     """Reads ahead of a training, in another thread.
 
-    Positions are reads of this machine, counted over all epochs. `done` were taken by the training; those before the
-    frontier are in the cache, or left to the workers.
+    Positions are numbers of reads of this machine, counted over all epochs. The training has taken the reads before
+    `done`; the reads before the frontier are in the cache, or left to the workers.
 
     Args:
         reads: The reads of this machine.
@@ -202,7 +202,7 @@ class LookAhead:
         self.fetched, self.fetch_s = self.fetched + fetched.images, self.fetch_s + fetched.seconds
 
     def _shrink(self, before: int) -> None:
-        """Go on with what fits on a full disk, and keep the images that are read before a read.
+        """Lower the limit to what fits on the full disk; keep images that are used before the read `before`.
 
         Raises:
             OSError: Nothing fits.
