@@ -239,7 +239,7 @@ def test_packs_of_another_folder_are_refused_unless_only_one_is_here(folder: Pat
         ("s3://bucket/private", r"s3://bucket/private/recipe\.json: permission denied"),
     ],
 )
-def test_what_is_no_packs_is_refused(
+def test_places_without_packs_are_refused(
     folder: Path, tiny: dict[str, Any], objects: ObjectServer, place: str, message: str
 ) -> None:
     objects.put("groups/recipe.json", (folder / "groups" / "recipe.json").read_bytes())

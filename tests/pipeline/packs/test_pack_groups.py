@@ -1,4 +1,4 @@
-"""Packs are read by tar, tarfile and pyarrow; what is unchanged is linked, what is finished is not written again."""
+"""Packs are read by tar, tarfile and pyarrow; unchanged groups are linked, finished shards are not written again."""
 
 import errno
 import os
@@ -104,7 +104,7 @@ def test_changed_image_rewrites_only_its_group(write_groups: WriteGroups, tmp_pa
     assert read_recipe(third)["summary"]["groups"]["0"] == read_recipe(first)["summary"]["groups"]["0"]
 
 
-def test_missing_images_are_rejects_and_others_stay(write_groups: WriteGroups, tmp_path: Path) -> None:
+def test_missing_images_are_rejects_and_the_others_stay(write_groups: WriteGroups, tmp_path: Path) -> None:
     folder = write_groups({0: SIX, 1: []})
     (tmp_path / "images" / SIX[2]).unlink()
     write_image(tmp_path / "images" / SIX[3], b"")
@@ -171,7 +171,7 @@ def pack_until_killed(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"another size", None])
-def test_images_that_change_meanwhile_stop_the_run(
+def test_images_that_change_during_packing_stop_it(
     write_groups: WriteGroups, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
 ) -> None:
     folder, file, read = write_groups({0: SIX}), tmp_path / "images" / SIX[4], write_shard._stored
@@ -196,7 +196,7 @@ def test_shard_that_is_written_with_errors_is_not_published(
         pack(write_groups({0: SIX}), 0)
 
 
-def test_unreadable_disk_is_no_reject(write_groups: WriteGroups, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_disk_gives_no_reject(write_groups: WriteGroups, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_groups({0: SIX})
     error = OSError(errno.EIO, "Input/output error")
     monkeypatch.setattr(image_store.FolderStore, "read", lambda self, paths: iter([error] * len(paths)))

@@ -1,4 +1,4 @@
-"""The cache folder: whose it is, what is found in it, and that files of others are never touched."""
+"""The cache folder: its writer, the files found in it, and foreign files, which stay untouched."""
 
 import os
 from collections.abc import Iterator
@@ -104,7 +104,7 @@ def test_several_processes_may_make_a_folder_at_once(tmp_path: Path, monkeypatch
     make_cache_folder(tmp_path / "cache")
 
 
-def test_files_of_others_are_not_found(tmp_path: Path) -> None:
+def test_foreign_files_are_not_found_or_removed(tmp_path: Path) -> None:
     _cache(tmp_path)
     foreign = "thesis.tex", "ab/thesis.tex", "ab/ab.unfinished", "ab/cd00000000000000", "ab/ab0000000000000"
     for name in (*foreign, "0123456789abcdef"):
