@@ -22,22 +22,28 @@ from tests.helpers import run_forked
 from tests.object_server import ObjectServer
 
 PATHS = [f"{number % 7}/é {number}.jpg" for number in range(60)]
+PER_SHARD = 5
 
 
 def content_of(path: str) -> bytes:
     return path.encode() * (1 + len(path) * 7)
 
 
-def write_shards(folder: Path, per_shard: int = 5) -> tuple[pl.DataFrame, tuple[str, ...]]:
+def write_shard(file: Path, contents: dict[str, bytes]) -> None:
+    with tarfile.open(file, "w") as tar:
+        for path, content in contents.items():
+            info = tarfile.TarInfo(path)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+
+
+def write_shards(folder: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Write shards with Python's tarfile, and return their index as tarfile sees it."""
     folder.mkdir()
-    rows, names = [], tuple(f"{number:04d}.tar" for number in range(len(PATHS) // per_shard))
+    rows, names = [], tuple(f"{number:04d}.tar" for number in range(len(PATHS) // PER_SHARD))
     for number, name in enumerate(names):
-        with tarfile.open(folder / name, "w") as tar:
-            for path in PATHS[number * per_shard : (number + 1) * per_shard]:
-                info = tarfile.TarInfo(path)
-                info.size = len(content_of(path))
-                tar.addfile(info, io.BytesIO(content_of(path)))
+        paths = PATHS[number * PER_SHARD : (number + 1) * PER_SHARD]
+        write_shard(folder / name, {path: content_of(path) for path in paths})
         with tarfile.open(folder / name) as tar:
             for member in tar:
                 checksum = xxh3_64_intdigest(content_of(member.name))
@@ -112,12 +118,8 @@ def test_missing_and_short_shards_are_errors_of_the_store(store: PackStore, obje
 
 def test_replaced_shard_is_an_error_of_the_store(store: PackStore, objects: ObjectServer) -> None:
     folder, name = Path(str(store.folder)), store.shards[0]
-    with tarfile.open(folder / name, "w") as tar:
-        for path in PATHS[:5]:
-            content = bytes(600 if path == PATHS[0] else 0) + content_of(path)
-            info = tarfile.TarInfo(path)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
+    contents = {path: content_of(path) for path in PATHS[:PER_SHARD]}
+    write_shard(folder / name, {**contents, PATHS[0]: bytes(600) + contents[PATHS[0]]})
     objects.put(f"packs/{name}", (folder / name).read_bytes())
     for each in (store, at(store, ImagesUrl.parse("s3://bucket/packs"))):
         for path in PATHS[:2]:
