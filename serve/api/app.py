@@ -91,7 +91,3 @@ def _add_errors(app: FastAPI) -> None:
     async def wrong_parameter(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         return JSONResponse({"error": f"{first['loc'][-1]}: {first['msg']}"}, 400)
-
-    @app.exception_handler(Exception)
-    async def failed(_: Request, error: Exception) -> JSONResponse:
-        return JSONResponse({"error": "The server failed; its log has the reason"}, 500)

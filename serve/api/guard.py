@@ -16,6 +16,7 @@ from serve.settings import Tiles, is_local
 OPEN = ("/", "/healthz")  # paths that need no token; also those below PAGE and LINK
 PAGE, LINK = "/page/", "/result/"  # a link opens the page
 STOPPED = {"error": "The server was stopped before the photos were localized. Try again"}
+FAILED = {"error": "The server failed; its log has the reason"}
 DRAIN_S = 2.0  # to read the rest of a refused request: a closed connection would hide the answer from its sender
 
 
@@ -56,11 +57,16 @@ class Guard:
             await send(message)
 
         refusal = self._refusal(scope["path"], Headers(scope=scope))
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]  # the HTTP server drops the body of the answer
         try:
-            await (refusal or self._app)(scope, body.receive, send_guarded)
+            await (refusal or self._app)({**scope, "method": method}, body.receive, send_guarded)
         except (ClientDisconnect, asyncio.CancelledError):  # the sender has left, or the server stops
             if not is_answered:
                 await JSONResponse(STOPPED, 503)(scope, body.receive, send)
+        except Exception:
+            if not is_answered:
+                await JSONResponse(FAILED, 500)(scope, body.receive, send_guarded)
+            raise  # to be logged
 
     def _refusal(self, path: str, headers: Headers) -> JSONResponse | None:
         """Return the answer to a request that is not let in, else None."""

@@ -1,6 +1,7 @@
 """The token, the host, and the headers of answers."""
 
 import re
+import socket
 
 import pytest
 
@@ -82,3 +83,25 @@ def test_wrong_paths_and_methods_are_json(client: Client) -> None:
     assert client.get("/nowhere").json == {"error": "Not Found"}
     wrong = client.get("/api/localize")
     assert (wrong.status, wrong.json) == (405, {"error": "Method Not Allowed"})
+
+
+@pytest.mark.parametrize("path", ["/", "/page/page.js", "/healthz", "/api/database", "/nowhere", "/api/localize"])
+def test_head_is_answered_as_get_without_a_body(client: Client, path: str) -> None:
+    with socket.create_connection(("127.0.0.1", client.port), 20) as connection:
+        connection.sendall(f"HEAD {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        head, _, body = b"".join(iter(lambda: connection.recv(4096), b"")).partition(b"\r\n\r\n")
+    expected = client.get(path)
+    assert head.startswith(f"HTTP/1.1 {expected.status} ".encode())
+    assert f"content-length: {len(expected.content)}".encode() in head
+    assert body == b""
+
+
+def test_failures_of_the_server_are_counted_and_guarded(
+    localizer: Localizer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with running(localizer) as client:
+        monkeypatch.setattr(client.service.results, "get", lambda key: 1 // 0)
+        answer = client.get("/api/results/secret")
+        assert (answer.status, answer.json) == (500, {"error": "The server failed; its log has the reason"})
+        assert "content-security-policy" in answer.headers
+        assert 'cosplace_requests_total{status="500"} 1\n' in client.get("/metrics").content.decode()
