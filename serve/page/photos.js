@@ -47,7 +47,7 @@ export class Photos {
     Object.assign(this, { onPick, all: [], waiting: [], running: 0, picked: null, facts: null });
   }
 
-  // The result of a photo in the database of the page; undefined while it is localized.
+  // Returns the result of a photo in the database of the page; null while it is localized, undefined before.
   resultOf(photo) {
     return photo.results.get(this.facts?.name);
   }
@@ -73,7 +73,7 @@ export class Photos {
   // Changes the database: photos that were not localized in it are localized now.
   use(facts) {
     this.facts = facts;
-    this.waiting = this.all.filter((photo) => photo.file && !this.resultOf(photo));
+    this.waiting = this.all.filter((photo) => photo.file && this.resultOf(photo) === undefined);
     for (const photo of this.all) this.#show(photo);
     this.#run();
   }
@@ -124,23 +124,24 @@ export class Photos {
         this.#run();
       });
     }
-    const left = this.waiting.length + this.running;
-    STATUS.textContent = this.all.length ? `${this.all.length - left} of ${this.all.length} photos done.` : "";
+    const { length: done } = this.all.filter((photo) => this.resultOf(photo) || !photo.file);
+    STATUS.textContent = this.all.length ? `${done} of ${this.all.length} photos done.` : "";
   }
 
   async #localize(photo) {
     const { name: database, limits } = this.facts;
-    const say = (text) => database === this.facts.name && this.#say(photo, text);
+    const onBusy = () => database === this.facts.name && this.#say(photo, "Waiting for the server");
+    let result = null;
+    photo.results.set(database, result);
+    this.#show(photo);
     try {
       await check(photo.file, limits.megabytes);
-      say("Localizing");
-      const result = await localize(photo.file, database, () => say("Waiting for the server"));
-      photo.results.set(database, result);
-      if (!(await photo.isShown) && result.link) await showReduced(photo, result.link);
-    } catch (error) {
-      const { message, isTemporary = false, status } = error;
-      photo.results.set(database, { error: message, isTemporary, status, matches: [] });
+      result = await localize(photo.file, database, onBusy);
+      if (!(await photo.isShown)) await showReduced(photo, result.link);
+    } catch ({ message, isTemporary = false, status }) {
+      result = { error: message, isTemporary, status, matches: [] };
     }
+    photo.results.set(database, result);
     if (database !== this.facts.name) return; // another was chosen since
     this.#show(photo);
     if (!this.picked || photo === this.picked) this.pick(photo);
@@ -148,6 +149,7 @@ export class Photos {
 
   #show(photo) {
     const result = this.resultOf(photo);
+    if (result === null) return this.#say(photo, "Localizing");
     if (!result) return this.#say(photo, photo.file ? "Waiting" : `Only in ${[...photo.results.keys()].join(", ")}`);
     const { kind, words } = verdictOf(result, this.#minimum);
     return this.#say(photo, words, kind);

@@ -16,6 +16,19 @@ if TYPE_CHECKING:
 
 COPIED = "navigator.clipboard.writeText = async (text) => { window.copied = text; };"
 
+HOLD = """
+const { fetch } = window;
+window.sent = [];
+const released = new Promise((resolve) => { window.release = resolve; });
+window.fetch = async (path, options) => {
+  if (options.method === 'POST') {
+    window.sent.push(new URLSearchParams(path.split('?')[1]).get('database'));
+    await released;
+  }
+  return fetch(path, options);
+};
+"""
+
 
 def choose(browser: "Chrome", database: str) -> None:
     from selenium.webdriver.support.select import Select
@@ -51,6 +64,23 @@ def test_the_chosen_database_localizes_the_photos_again(
         choose(browser, "south")
         wait(browser, "document.querySelector('.estimate')?.textContent.includes('36.140000')")
         assert texts(browser, "#result h2") == ["red.png"], "the same photo stays picked"
+
+
+def test_a_change_of_the_database_and_back_localizes_no_photo_twice(
+    browser: "Chrome", cities: dict[str, Localizer], photos: list[str]
+) -> None:
+    with opened_with(browser, cities):
+        browser.execute_script(HOLD)
+        browser.find_element("id", "files").send_keys("\n".join(photos[:2]))
+        wait(browser, "window.sent.length === 2")
+        for database in ("north", "south"):
+            browser.execute_script("document.getElementById('caption').textContent = 'old'")
+            choose(browser, database)
+            wait(browser, "caption !== 'old' && status === '0 of 2 photos done.'")
+        browser.execute_script("window.release()")
+        wait(browser, "status === '2 of 2 photos done.'")
+        assert ask(browser, "window.sent") == ["south", "south", "north"]
+        assert "36.140000" in texts(browser, ".estimate")[0]
 
 
 def test_a_link_shows_the_result_in_a_new_tab(
