@@ -15,20 +15,18 @@ let coverage = ""; // caption of the map without matches
 let notes = "";
 let openings = 0;
 
-// Loads a database, or the first one, and localizes the photos in it.
+// Loads a database, by default the first, and localizes the photos in it. Returns whether it is open.
 async function open(name = null) {
   const opening = (openings += 1);
-  let facts, overview;
-  try {
-    [facts, overview] = await Promise.all([databaseFacts(name), density(name)]);
-  } catch (refused) {
-    find("token").hidden = refused.status !== 401;
-    find("facts").textContent = refused.status === 401 ? "This server needs a token." : refused.message;
-    if (photos.facts) find("database").value = photos.facts.name; // it stays open
+  const loaded = await Promise.all([databaseFacts(name), density(name)]).catch((error) => error);
+  if (opening !== openings) return false; // another database was chosen since
+  find("token").hidden = loaded.status !== 401;
+  if (loaded instanceof Error) {
+    find("facts").textContent = loaded.status === 401 ? "This server needs a token." : loaded.message;
+    if (photos.facts) find("database").value = photos.facts.name; // stays open
     return false;
   }
-  if (opening !== openings) return false; // another was chosen since
-  find("token").hidden = true;
+  const [facts, overview] = loaded;
   fillSelect(facts.databases, facts.name);
   showFacts(facts);
   map?.remove();
@@ -102,13 +100,10 @@ async function openKept() {
   const id = /^#result=([\w-]+)$/.exec(location.hash)?.[1];
   if (!id || !photos.facts) return;
   try {
-    const {
-      photos: [result],
-      database,
-      photo_picture: picture,
-    } = await keptResult(id);
-    if (database && database !== photos.facts.name && !(await open(database))) return;
-    photos.addKept(result.photo, picture ? await pictureOf(picture).catch(() => null) : null, result);
+    const kept = await keptResult(id);
+    const [result] = kept.photos;
+    if (kept.database !== photos.facts.name && !(await open(kept.database))) return;
+    photos.addKept(result.photo, await pictureOf(kept.photo_picture).catch(() => null), result);
   } catch (refused) {
     find("status").textContent =
       refused.status === 404 ? "This result is no longer kept. Localize the photo again." : refused.message;
@@ -116,8 +111,8 @@ async function openKept() {
 }
 
 async function start() {
-  if (!(await open())) return;
-  photos.retry(); // those that failed for the token
+  if (!(await open(photos.facts?.name))) return;
+  photos.retry(); // photos that failed for lack of the token
   openKept();
 }
 

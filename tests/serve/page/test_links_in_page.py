@@ -8,7 +8,7 @@ import pytest
 
 from evaluation.localization.localize import Localizer
 from tests.chromium import ask
-from tests.serve.conftest import Client
+from tests.serve.conftest import TOKEN, Client
 from tests.serve.page.conftest import open_page, opened_with, texts, upload, wait
 
 if TYPE_CHECKING:
@@ -31,9 +31,12 @@ window.fetch = async (path, options) => {
 
 
 def choose(browser: "Chrome", database: str) -> None:
+    """Choose a database, and wait until it is open."""
     from selenium.webdriver.support.select import Select
 
+    browser.execute_script("document.getElementById('caption').textContent = 'old'")
     Select(browser.find_element("id", "database")).select_by_value(database)
+    wait(browser, "caption !== 'old'")
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +77,8 @@ def test_a_change_of_the_database_and_back_localizes_no_photo_twice(
         browser.find_element("id", "files").send_keys("\n".join(photos[:2]))
         wait(browser, "window.sent.length === 2")
         for database in ("north", "south"):
-            browser.execute_script("document.getElementById('caption').textContent = 'old'")
             choose(browser, database)
-            wait(browser, "caption !== 'old' && status === '0 of 2 photos done.'")
+            wait(browser, "status === '0 of 2 photos done.'")
         browser.execute_script("window.release()")
         wait(browser, "status === '2 of 2 photos done.'")
         assert ask(browser, "window.sent") == ["south", "south", "north"]
@@ -108,6 +110,21 @@ def test_a_link_shows_the_result_in_a_new_tab(
 def test_a_link_that_is_no_longer_kept_says_so(browser: "Chrome", client: Client) -> None:
     open_page(browser, client, "#result=nothing")
     wait(browser, "status === 'This result is no longer kept. Localize the photo again.'")
+
+
+def test_another_token_keeps_the_database(browser: "Chrome", cities: dict[str, Localizer], photos: list[str]) -> None:
+    with opened_with(browser, cities, token=TOKEN):
+        browser.find_element("name", "token").send_keys(TOKEN + "\n")
+        wait(browser, "facts.startsWith('Tiny-8')")
+        choose(browser, "north")
+        browser.execute_script("sessionStorage.setItem('token', 'that of before')")
+        upload(browser, photos[:1])
+        field = browser.find_element("name", "token")
+        field.clear()
+        field.send_keys(TOKEN + "\n")
+        wait(browser, "document.querySelector('.estimate')?.textContent.includes('.140000')")
+        assert "37.140000" in texts(browser, ".estimate")[0]
+        assert ask(browser, "document.getElementById('database').value") == "north"
 
 
 def test_a_single_database_needs_no_choice(opened: "Chrome") -> None:
