@@ -36,8 +36,8 @@ class Certainty:
 
     def __str__(self) -> str:
         return (
-            f"right (within {self.within}) in {self.percent:.3g} % of the {self.queries:,} test queries as certain as "
-            f"this (95 % interval {self.low:.0f} to {self.high:.0f} %)"
+            f"correct (within {self.within}) for {self.percent:.3g} % of the {self.queries:,} test queries as certain "
+            f"as this (95 % interval {self.low:.0f} to {self.high:.0f} %)"
         )
 
 

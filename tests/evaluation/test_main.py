@@ -30,7 +30,7 @@ def test_table_json_geojson_and_panel(
     assert table[0] == str(photo)
     assert table[2].split() == ["1", "1.000", "0", "36.140000", "-122.990000", "90", "2015", "green.png"]
     assert table[-4].startswith("  the best 3 are within ")
-    share = "right (within 25 metres) in 100 % of the 4 test queries as certain as this"
+    share = "correct (within 25 metres) for 100 % of the 4 test queries as certain as this"
     assert table[-3] == f"  {share} (95 % interval 51 to 100 %)"
     assert table[-2] == "  geo:36.140000,-122.990000"
     assert table[-1].startswith("  https://www.openstreetmap.org/?mlat=36.140000&mlon=-122.990000")
@@ -81,7 +81,7 @@ def test_min_certainty_needs_a_share_and_an_evaluation_of_the_model(
     queries = read_table(evaluation, "certainty").with_columns(correct=pl.col("query_path") == "green.png")
     write_table(queries, certain, schemas.CERTAINTY)
     assert main([*words, str(evaluation), "--min-certainty", "0.9"]) == 0
-    text = "right (within 25 metres) in 25 % of the 4 test queries as certain as this (95 % interval 5 to 70 %)"
+    text = "correct (within 25 metres) for 25 % of the 4 test queries as certain as this (95 % interval 5 to 70 %)"
     assert capsys.readouterr().out.endswith(f"\n{photo}\n  not certain enough (25 %): {text}\n")
     descriptors = next(path for path in evaluation.parents[2].glob("descriptors/city-database/*") if path.is_dir())
     certain.unlink()

@@ -64,7 +64,7 @@ def test_equal_queries_count_together_in_any_order() -> None:
 def test_fewer_queries_all_count() -> None:
     certainty = calibration([-0.1, -0.2, -0.9], [True, True, False]).certainty_of(0.15)
     assert [certainty.percent, certainty.queries] == pytest.approx([200 / 3, 3])
-    text = "right (within 25 metres) in 66.7 % of the 3 test queries as certain as this (95 % interval 21 to 94"
+    text = "correct (within 25 metres) for 66.7 % of the 3 test queries as certain as this (95 % interval 21 to 94"
     assert str(certainty).startswith(text)
 
 

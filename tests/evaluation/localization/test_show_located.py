@@ -45,7 +45,7 @@ def test_the_map_link_is_that_of_the_best_match() -> None:
 def test_a_refused_photo_has_its_certainty_but_no_position() -> None:
     certainty = Certainty(62.0, 48.0, 74.0, 50, "25 metres")
     refused = Located("photo.jpg", certainty=certainty, refused="not certain enough (62 %)")
-    text = "right (within 25 metres) in 62 % of the 50 test queries as certain as this (95 % interval 48 to 74 %)"
+    text = "correct (within 25 metres) for 62 % of the 50 test queries as certain as this (95 % interval 48 to 74 %)"
     assert show([refused], "table") == f"photo.jpg\n  not certain enough (62 %): {text}"
     (feature,) = json.loads(show([refused], "geojson"))["features"]
     assert feature["geometry"] is None
