@@ -1,9 +1,10 @@
-"""Load databases again while the old ones serve: when asked to, and when they have moved."""
+"""Reload databases on request, and when they have moved; the old ones serve while the new ones load."""
 
 import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
@@ -17,12 +18,12 @@ T = TypeVar("T")
 
 
 class Reloader:
-    """Loads databases again and swaps them in. If that fails, the old ones stay.
+    """Reloads databases and replaces them at once. If that fails, the old ones stay.
 
     Args:
-        databases: Those that are served.
-        load: Returns the databases of today; given those that are served, so that unchanged ones are reused.
-        has_moved: Returns whether `load` would give others than when it last began; None does not watch.
+        databases: The databases that are served.
+        load: Returns the current databases, given the served ones, which are reused if unchanged.
+        has_moved: Returns whether a database or the model has moved since `load` last began; None: not watched.
         seconds: Between two calls of `has_moved`.
     """
 
@@ -38,7 +39,7 @@ class Reloader:
         self._asked = asyncio.Event()
 
     def ask(self) -> None:
-        """Load the databases again; may be called by a signal handler or another thread."""
+        """Request a reload; may be called by a signal handler or another thread."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._asked.set)
 
@@ -69,7 +70,7 @@ class Reloader:
             logger.info("reloaded: %s", ", ".join(f"{each.name}, {len(each.pictures):,} images" for each in served))
 
     async def _due(self) -> None:
-        """Return when the databases are to be loaded again."""
+        """Return when a reload is requested, or a database has moved."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(None if self._has_moved is None else self._seconds):
@@ -82,26 +83,15 @@ class Reloader:
 
 
 async def _on_daemon_thread(run: Callable[[], T]) -> T:
-    """Return the result of a function, on a thread that does not keep a stopped server alive."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def finish(result: T | None, error: Exception | None) -> None:
-        if future.done():  # cancelled
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)  # type: ignore[arg-type]
+    """Return the result of a function, run on a thread that does not keep a stopped server alive."""
+    future: Future[T] = Future()
+    future.set_running_or_notify_cancel()  # the thread always finishes it
 
     def work() -> None:
-        result, failure = None, None
         try:
-            result = run()
+            future.set_result(run())
         except Exception as error:
-            failure = error
-        with suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(finish, result, failure)
+            future.set_exception(error)
 
     threading.Thread(target=work, name="reload", daemon=True).start()
-    return await future
+    return await asyncio.wrap_future(future)
