@@ -22,9 +22,9 @@ TOKEN_VARIABLE = "COSPLACE_TOKEN"
 MIN_TOKEN = 16  # characters
 MAX_PORT = 65_535
 MB = 1_000_000
-HELD_PHOTOS = 32  # of the largest size, that may be in memory
+HELD_PHOTOS = 32  # photos of the largest size that fit in memory
 TILES_EXAMPLE = "https://tile.openstreetmap.org/{z}/{x}/{y}.png"
-_TILES = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?/[A-Za-z0-9._~/?&=%+@{}-]*")  # its origin is put in a header
+_TILES = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?/[A-Za-z0-9._~/?&=%+@{}-]*")  # its origin goes into a header
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ class Limits:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of all requests that are in memory, at most; one request of the largest size fits."""
+        """The most bytes of requests in memory, enough for the largest request."""
         return max(self.photos, HELD_PHOTOS) * self.photo_bytes
 
 
 @dataclass(frozen=True)
 class Tiles:
-    """A tile server, and the attribution that the map shows."""
+    """A tile server, and its credit on the map."""
 
     url: str  # with {z}, {x} and {y}
     attribution: str = ""
@@ -63,10 +63,10 @@ class Tiles:
 
     @classmethod
     def of(cls, url: str | None, attribution: str | None) -> Self | None:
-        """Return the tiles of the flags, None without them.
+        """Return the tile server of the flags; None without --tiles.
 
         Raises:
-            UserError: The address cannot be that of tiles, or it is missing.
+            UserError: The address is invalid, or missing.
         """
         if url is None:
             if attribution is not None:
@@ -86,9 +86,9 @@ class ServerSettings:
 
     host: str = LOCALHOST
     port: int = 8000  # 0: any free port
-    token: str | None = None  # that requests need
+    token: str | None = None  # required of requests
     limits: Limits = Limits()
-    tiles: Tiles | None = None  # of the map
+    tiles: Tiles | None = None
     watch: bool = False  # reload when a database or the model moves
 
     @property
@@ -101,10 +101,10 @@ class ServerSettings:
         """Return the settings of the flags.
 
         Raises:
-            UserError: fastapi or uvicorn is missing, port or tiles are invalid, or other machines need no token.
+            UserError: A package is missing, port or tiles are invalid, or the server is open to other machines
+                without a token.
         """
-        missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-        if missing:
+        if missing := missing_packages():
             raise UserError(f"cosplace serve needs the packages {', '.join(missing)}: {INSTALL}")
         if not 0 <= options.port <= MAX_PORT:
             raise UserError(f"--port {options.port}: must be from 0 (any free port) to {MAX_PORT:,}")
@@ -122,27 +122,30 @@ class ServerSettings:
         return cls(options.host, options.port, token, Limits(**limits), tiles, options.watch)
 
 
+def missing_packages() -> list[str]:
+    """Return the packages of the extra `serve` that are not installed."""
+    return [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+
+
 def add_server(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the server."""
     add = parser.add_argument
-    add(
-        "--host",
-        default=LOCALHOST,
-        metavar="TEXT",
-        help="address to listen on; others than it need --token [%(default)s]",
-    )
-    add("--port", type=int, default=8000, metavar="N", help="port to listen on; 0: any free one [%(default)s]")
-    text = f"text that requests must carry as `Authorization: Bearer TOKEN`; also read from {TOKEN_VARIABLE}"
+    text = "address to listen on; addresses that other machines can reach need --token [%(default)s]"
+    add("--host", default=LOCALHOST, metavar="TEXT", help=text)
+    port = ServerSettings.port
+    add("--port", type=int, default=port, metavar="N", help="port to listen on; 0: any free port [%(default)s]")
+    text = f"text that requests must carry as `Authorization: Bearer TOKEN`; by default from {TOKEN_VARIABLE}"
     add("--token", metavar="TEXT", help=text)
-    text = "reload when `current` of the model or of a database moves, or the model's file changes; SIGHUP always does"
+    text = "reload when `current` of the model or a database moves, or the model's file changes; SIGHUP always reloads"
     add("--watch", action="store_true", help=text)
-    add("--tiles", metavar="URL", help=f"tile server of the map, such as {TILES_EXAMPLE}; the page loads no others")
-    add("--tiles-attribution", metavar="TEXT", help="credit that the map shows for the tiles")
+    text = f"tile server of a street map, such as {TILES_EXAMPLE}; the page loads nothing from other hosts"
+    add("--tiles", metavar="URL", help=text)
+    add("--tiles-attribution", metavar="TEXT", help="credit for the tiles, shown on the map")
     helps = {
         "--max-photos": (Limits.photos, "photos per request"),
         "--max-megabytes": (Limits.megabytes, "size of a photo in MB"),
         "--max-megapixels": (Limits.megapixels, "size of a photo in millions of pixels"),
-        "--queue": (Limits.queue, "photos that may wait; requests beyond get the status 429"),
+        "--queue": (Limits.queue, "photos that may wait; further requests get the status 429"),
         "--seconds": (Limits.seconds, "time to receive a request, and to answer it"),
     }
     for flag, (default, text) in helps.items():
@@ -158,7 +161,7 @@ def is_local(host: str) -> bool:
 
 
 def listen(settings: ServerSettings) -> socket.socket:
-    """Return a socket bound to the host and port; connections are refused until the server runs.
+    """Return a socket bound to the host and port. It refuses connections until the server runs.
 
     Raises:
         UserError: The port is in use or not permitted, or the host is not an address of this machine.

@@ -1,7 +1,6 @@
 """`cosplace demo`: the whole pipeline on the toy city, from images to a report."""
 
 import argparse
-import importlib.util
 import shlex
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from data_manifest.errors import UserError, writing_in
 from data_manifest.store.find import list_current
 from data_manifest.tables import read_table
 from evaluation.report.settings import PAGE
-from serve.settings import INSTALL, PACKAGES
+from serve.settings import INSTALL, missing_packages
 
 SETTINGS = Path(__file__).with_name("toy_city.cfg")
 SECTION = "[cosplace]\n"
@@ -71,7 +70,7 @@ def summary(artifacts: Path, recalls: dict[str, pl.DataFrame]) -> str:
     lines += [f"List the artifacts: {shlex.join(['cosplace', 'list', '--artifacts-folder', str(artifacts)])}"]
     model, database = (str(current(artifacts, stage).parent) for stage in ("training", "evaluation"))
     lines += [f"Serve the city:     {shlex.join(['cosplace', 'serve', '--model', model, '--database', database])}"]
-    if not all(map(importlib.util.find_spec, PACKAGES)):
+    if missing_packages():
         lines += [f"                    (first: {INSTALL})"]
     return "\n".join(lines)
 
