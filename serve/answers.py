@@ -1,4 +1,4 @@
-"""Answers as JSON and GeoJSON: database images have numbers in them, not paths."""
+"""Answers as JSON and GeoJSON, with the numbers of database images instead of their paths."""
 
 import dataclasses
 import math
@@ -12,22 +12,22 @@ from data_manifest.hemisphere import hemisphere
 from evaluation.localization.located import Located
 from evaluation.localization.show_located import features_of
 
-IMAGES = "api/images"  # relative, so that it holds below the path of a proxy
+IMAGES, RESULTS, LINKS = "api/images", "api/results", "result"  # addresses, relative to that of the page
 EARTH_M = 6_371_009.0  # mean radius; distances are within 0.6 % of those on the ellipsoid
 Place = tuple[float, float]  # latitude and longitude in degrees
 
 
 @dataclass(frozen=True)
 class Found:
-    """A localized photo, and what else its sender gets."""
+    """A localized photo, with the position in its EXIF and a small copy."""
 
     located: Located
     exif_position: Place | None = None
-    picture: bytes | None = None  # the photo reduced to WebP, if its result is to be kept
+    picture: bytes | None = None  # reduced, as WebP; only if the result is kept
 
 
 def as_json(found: Sequence[Found], images: pl.DataFrame, digest: str) -> dict[str, Any]:
-    """Return photos with their matches; `images` are those of the database with this digest."""
+    """Return photos with their matches in the images of the database with a digest."""
     photos = []
     for each in found:
         facts = dataclasses.asdict(each.located)
@@ -37,35 +37,35 @@ def as_json(found: Sequence[Found], images: pl.DataFrame, digest: str) -> dict[s
 
 
 def as_geojson(found: Sequence[Found], images: pl.DataFrame, digest: str) -> dict[str, Any]:
-    """Return a feature per match, as `cosplace localize` does, and the photos with errors."""
+    """Return one feature per match, as `cosplace localize` does, and the errors of photos."""
     located = [each.located for each in found]
     features = [feature for photo in located for feature in features_of(photo)]
     for feature in features:
-        if "row" in feature["properties"]:  # not of a refused photo
+        if "row" in feature["properties"]:  # missing for a refused photo
             feature["properties"] = _numbered(feature["properties"], images, digest)
     errors = [{"photo": photo.photo, "error": photo.error} for photo in located if photo.error]
     return {"type": "FeatureCollection", "features": features, "errors": errors}
 
 
 def zone_name(zone: int | None, half: str | None) -> str:
-    """Return a UTM zone as in 10N; empty if unknown."""
+    """Return the name of a UTM zone, such as 10N; empty if unknown."""
     return f"{zone or ''}{half or ''}"
 
 
 def _exif_position(found: Found) -> dict[str, float | None] | None:
-    """Return where a photo was taken by its EXIF, and the metres from there to its best match."""
+    """Return the position in a photo's EXIF, with its distance from the best match."""
     if found.exif_position is None:
         return None
     best = next(iter(found.located.matches), None)
     metres = None
     if best is not None and best.latitude is not None and best.longitude is not None:
-        metres = metres_between(found.exif_position, (best.latitude, best.longitude))
+        metres = _metres_between(found.exif_position, (best.latitude, best.longitude))
     latitude, longitude = found.exif_position
     return {"latitude": latitude, "longitude": longitude, "distance_m": metres}
 
 
-def metres_between(first: Place, second: Place) -> float:
-    """Return the length of the great circle between two places, by the haversine formula."""
+def _metres_between(first: Place, second: Place) -> float:
+    """Return the great-circle distance of two places, by the haversine formula."""
     (latitude, longitude), (other_latitude, other_longitude) = (map(math.radians, place) for place in (first, second))
     half_chord = (
         math.sin((latitude - other_latitude) / 2) ** 2
@@ -75,7 +75,7 @@ def metres_between(first: Place, second: Place) -> float:
 
 
 def _numbered(match: dict[str, Any], images: pl.DataFrame, digest: str) -> dict[str, Any]:
-    """Return the facts of a match with the address of its image in place of its path, and with its UTM zone."""
+    """Return a match with its UTM zone, and with the number and the address of its image instead of the path."""
     row = match["row"]
     zone = images[row].select("utm_zone", hemisphere()).row(0)
     others = {name: value for name, value in match.items() if name not in ("row", "path")}

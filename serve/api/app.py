@@ -1,4 +1,4 @@
-"""The application: the API, the page, and how errors are answered."""
+"""The application: the API, the page, and the answers to errors."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,9 +13,9 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 
 from evaluation.report.page.render_page import base_style
 from serve.api.guard import PAGE, Guard
+from serve.api.keep_results import add_results
 from serve.api.localize_photos import add_localize
 from serve.api.show_databases import add_databases
-from serve.api.show_results import add_results
 from serve.databases.reloader import Reloader
 from serve.service import Service
 from serve.settings import ServerSettings
@@ -24,7 +24,7 @@ PAGE_FOLDER = Path(__file__).parents[1] / "page"
 
 
 def make_app(service: Service, settings: ServerSettings, reloader: Reloader) -> FastAPI:
-    """Return the application of a service; requests need the token of the settings, if there is one."""
+    """Return the application of a service."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -35,7 +35,7 @@ def make_app(service: Service, settings: ServerSettings, reloader: Reloader) -> 
         title="CosPlace",
         version=version("cosplace-pipeline"),
         lifespan=lifespan,
-        docs_url=None,  # these pages load scripts of other hosts
+        docs_url=None,  # FastAPI's pages load scripts from other hosts
         redoc_url=None,
     )
     app.add_middleware(Guard, token=settings.token, count=service.metrics.count_request, tiles=settings.tiles)
@@ -51,7 +51,7 @@ def make_app(service: Service, settings: ServerSettings, reloader: Reloader) -> 
 def _add_health(app: FastAPI, service: Service) -> None:
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
-        """Return that the server answers."""
+        """Return ok while the server answers."""
         return {"status": "ok"}
 
     @app.get("/metrics", response_class=PlainTextResponse)

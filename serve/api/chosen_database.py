@@ -1,4 +1,4 @@
-"""The database that a request names."""
+"""`?database=NAME` of requests."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated
@@ -10,7 +10,7 @@ from serve.databases.served import Served
 
 
 def database_of(databases: Databases) -> Callable[..., Awaitable[Served]]:
-    """Return the dependency of FastAPI that reads `?database=NAME`."""
+    """Return a dependency of FastAPI: the database that `?database=NAME` chooses, by default the first."""
 
     async def chosen(
         database: Annotated[str | None, Query(description="name of the database; by default the first")] = None,

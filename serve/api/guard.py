@@ -1,4 +1,4 @@
-"""Refuse requests without the token or for another host, and set the headers that protect the page."""
+"""Refuse requests without the token or to another host, and set security headers."""
 
 import asyncio
 import hmac
@@ -11,13 +11,14 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serve.answers import LINKS
 from serve.settings import Tiles, is_local
 
-OPEN = ("/", "/healthz")  # paths that need no token; also those below PAGE and LINK
-PAGE, LINK = "/page/", "/result/"  # a link opens the page
+PAGE = "/page/"
+OPEN, OPEN_FOLDERS = ("/", "/healthz"), (PAGE, f"/{LINKS}/")  # paths that need no token
 STOPPED = {"error": "The server was stopped before the photos were localized. Try again"}
 FAILED = {"error": "The server failed; its log has the reason"}
-DRAIN_S = 2.0  # to read the rest of a refused request: a closed connection would hide the answer from its sender
+DRAIN_S = 2.0  # to read the rest of a refused request; closing the connection earlier would lose the answer
 
 
 class Guard:
@@ -25,15 +26,13 @@ class Guard:
 
     Args:
         app: The application behind it.
-        token: What requests must carry; None lets all in that name this machine as their host.
+        token: Required of requests; None requires this machine as their host instead.
         count: Called with the status of each answer.
-        tiles: The tile server from which the page may load images.
+        tiles: The tile server of the page.
     """
 
-    def __init__(
-        self, app: ASGIApp, token: str | None, count: Callable[[int], None], tiles: Tiles | None = None
-    ) -> None:
-        self._app, self._token, self._count, self._headers = app, token, count, headers_with(tiles)
+    def __init__(self, app: ASGIApp, token: str | None, count: Callable[[int], None], tiles: Tiles | None) -> None:
+        self._app, self._token, self._count, self._headers = app, token, count, security_headers(tiles)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on."""
@@ -60,7 +59,7 @@ class Guard:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]  # the HTTP server drops the body of the answer
         try:
             await (refusal or self._app)({**scope, "method": method}, body.receive, send_guarded)
-        except (ClientDisconnect, asyncio.CancelledError):  # the sender has left, or the server stops
+        except (ClientDisconnect, asyncio.CancelledError):  # the sender left, or the server stops
             if not is_answered:
                 await JSONResponse(STOPPED, 503)(scope, body.receive, send)
         except Exception:
@@ -69,13 +68,13 @@ class Guard:
             raise  # to be logged
 
     def _refusal(self, path: str, headers: Headers) -> JSONResponse | None:
-        """Return the answer to a request that is not let in, else None."""
+        """Return the answer to a refused request; None accepts it."""
         if self._token is None:
             host = headers.get("host", "")
             if is_local(host if host.endswith("]") else host.rsplit(":", 1)[0]):  # without the port
-                return None  # other names may be those of a web page that resolves to this machine
+                return None  # another name may be a web page's that resolves to this machine
             return JSONResponse({"error": "Open the server by its address on this machine, such as 127.0.0.1"}, 403)
-        if path in OPEN or path.startswith((PAGE, LINK)):
+        if path in OPEN or path.startswith(OPEN_FOLDERS):
             return None
         given = headers.get("authorization", "").encode("latin-1")
         if hmac.compare_digest(given, f"Bearer {self._token}".encode()):
@@ -84,8 +83,8 @@ class Guard:
         return JSONResponse({"error": text}, 401, {"www-authenticate": "Bearer"})
 
 
-def headers_with(tiles: Tiles | None) -> dict[str, str]:
-    """Return the headers of all answers; with tiles, the page may load images from their server."""
+def security_headers(tiles: Tiles | None) -> dict[str, str]:
+    """Return the headers of all answers. They allow the page to load images from the tile server."""
     images = f"'self' blob: data: {tiles.origin}" if tiles else "'self' blob: data:"
     policy = (
         f"default-src 'none'; script-src 'self'; style-src 'self'; img-src {images}; connect-src 'self'; "
@@ -115,7 +114,7 @@ class _Body:
         return message
 
     async def drain(self) -> None:
-        """Read and drop the rest, for a short time."""
+        """Read and drop the rest, for at most `DRAIN_S` seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
                 while not self.is_read:

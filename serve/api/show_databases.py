@@ -1,4 +1,4 @@
-"""What the databases are, their maps, and their images."""
+"""Show databases: their models and sizes, their maps, and their images."""
 
 import dataclasses
 import math
@@ -16,37 +16,41 @@ from serve.photos.uploads import as_webp, readable_formats
 from serve.service import Service
 from serve.settings import ServerSettings
 
-MAX_SIDE = 1024  # pixels of a database image that is sent
+MAX_SIDE = 1024  # pixels of the longer side of a sent image
 
 
 def add_databases(app: FastAPI, service: Service, settings: ServerSettings) -> None:
     """Add the requests about databases."""
     chosen = Depends(database_of(service.databases))
-    tiles = settings.tiles and {"url": settings.tiles.url, "attribution": settings.tiles.attribution}
-    common = {"limits": dataclasses.asdict(service.limits), "formats": list(readable_formats().values())}
+    common = {
+        "limits": dataclasses.asdict(settings.limits),
+        "formats": list(readable_formats().values()),
+        "tiles": settings.tiles and dataclasses.asdict(settings.tiles),
+    }
 
     @app.get("/api/database")
     async def database(served: Annotated[Served, chosen]) -> dict[str, Any]:
         """Return a database: model, dimensions, images, bounds in degrees; the names of all; limits and tiles."""
         names = {"name": served.name, "digest": served.digest, "databases": service.databases.names}
-        return {**names, **served.facts, **common, "tiles": tiles}
+        return {**names, **served.facts, **common}
 
     @app.get("/api/map")
     def density(
         served: Annotated[Served, chosen],
         bounds: Annotated[list[float] | None, Query(min_length=4, max_length=4)] = None,
     ) -> dict[str, Any]:
-        """Return the images per square of a view (west, south, east, north), or of the map."""
+        """Return the number of images per square of a view (west, south, east, north), by default of the whole map."""
         if bounds is None:
             return served.overview
         west, south, east, north = bounds
         if not (all(map(math.isfinite, bounds)) and west <= east and south <= north):
-            raise HTTPException(400, "bounds: must be west, south, east and north")
+            order = "west, south, east and north, with west <= east and south <= north"
+            raise HTTPException(400, f"bounds: must be {order}, not {bounds}")
         return served.map.squares((west, south, east, north))
 
     @app.get(f"/{IMAGES}/{{digest}}/{{number}}", response_class=Response)
     def image(digest: str, number: int, side: Annotated[int, Query(ge=16, le=MAX_SIDE)] = 320) -> Response:
-        """Return an image of the database with a digest as WebP, with at most `side` pixels along its longer side."""
+        """Return a database image as WebP, reduced to `side` pixels along its longer side."""
         pictures = service.databases.pictures(digest)
         if pictures is None:
             raise HTTPException(404, "The database of this image is no longer served. Localize the photo again")

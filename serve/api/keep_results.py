@@ -1,13 +1,28 @@
-"""Kept results, and the links that show them."""
+"""Keep results on request, and show them again."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
 
 from fastapi import FastAPI, HTTPException, Response
 from fastapi.responses import RedirectResponse
 
-from serve.photos.kept_results import KEPT_S, KeptResult
+from serve.answers import LINKS, RESULTS, Found
+from serve.photos.kept_results import KEPT_S, KeptResult, KeptResults
 from serve.service import Service
 
-RESULTS, PHOTO = "api/results", "photo"  # parts of addresses
 GONE = f"This result is no longer kept: results are dropped after {KEPT_S / 60:.0f} minutes at the latest"
+
+
+def keep_results(answer: dict[str, Any], found: Sequence[Found], results: KeptResults) -> None:
+    """Keep the result of each localized photo, and add its link to the answer."""
+    for photo, each in zip(answer["photos"], found, strict=True):
+        if each.picture is None:
+            continue
+        key = results.new_id()
+        photo["link"] = f"{LINKS}/{key}"
+        kept = {**answer, "photos": [photo], "photo_picture": f"{RESULTS}/{key}/photo"}
+        results.keep(key, KeptResult(json.dumps(kept).encode(), each.picture))
 
 
 def add_results(app: FastAPI, service: Service) -> None:
@@ -23,12 +38,12 @@ def add_results(app: FastAPI, service: Service) -> None:
         """Return a kept result: the answer for one photo, and the address of the photo."""
         return Response(kept(key).answer, media_type="application/json")
 
-    @app.get(f"/{RESULTS}/{{key}}/{PHOTO}", response_class=Response)
+    @app.get(f"/{RESULTS}/{{key}}/photo", response_class=Response)
     async def photo(key: str) -> Response:
         """Return the photo of a kept result, reduced, as WebP."""
         return Response(kept(key).picture, media_type="image/webp")
 
-    @app.get("/result/{key}", include_in_schema=False)
+    @app.get(f"/{LINKS}/{{key}}", include_in_schema=False)
     async def link(key: str) -> RedirectResponse:
-        """Show a kept result in the page."""
+        """Redirect to the page, which shows the kept result."""
         return RedirectResponse(f"../#result={key}", 303)
