@@ -1,4 +1,4 @@
-"""Run jobs of concurrent requests together, in batches on one thread."""
+"""Run the jobs of concurrent requests in batches, on one thread."""
 
 import asyncio
 import logging
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Generic, TypeVar
 
-WAIT_S = 0.02  # for jobs that were announced
+WAIT_S = 0.02  # for announced jobs
 MAX_BATCH = 16
 logger = logging.getLogger(__name__)
 Job = TypeVar("Job")
@@ -15,12 +15,12 @@ Result = TypeVar("Result")
 
 
 class Batcher(Generic[Job, Result]):
-    """Collects jobs while a batch runs, and for up to `wait_s` seconds while others are announced.
+    """Collects jobs while a batch runs, and then for up to `wait_s` seconds while more are announced.
 
     Args:
         run: Returns the result of each job; called on one thread.
-        max_batch: Jobs per batch, at most.
-        wait_s: Seconds to wait for announced jobs.
+        max_batch: Largest number of jobs per batch.
+        wait_s: Longest wait for announced jobs, in seconds.
     """
 
     def __init__(
@@ -30,11 +30,11 @@ class Batcher(Generic[Job, Result]):
         self._jobs: asyncio.Queue[tuple[Job, asyncio.Future[Result]]] = asyncio.Queue()
         self._thread = ThreadPoolExecutor(1, "batches")
         self._announced = 0
-        self.batches = 0  # run so far
+        self.batches = 0  # number of batches so far
 
     @contextmanager
     def announced(self) -> Iterator[None]:
-        """Announce a job that is being prepared while a context lasts."""
+        """Announce a job while a context prepares it."""
         self._announced += 1
         try:
             yield
@@ -74,7 +74,7 @@ class Batcher(Generic[Job, Result]):
         return batch
 
     def _outcomes(self, jobs: list[Job]) -> list[Result | Exception]:
-        """Return the result or the error of each job; after an error, jobs run one by one, so that others succeed."""
+        """Return the result or the error of each job. After an error, the jobs run again one by one."""
         if not jobs:
             return []
         self.batches += 1

@@ -6,7 +6,7 @@ BOUNDS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # of the histogram
 
 
 class Metrics:
-    """Counts requests by status, photos by outcome, and the seconds of localize requests. Used from one thread."""
+    """Counters of requests by status and photos by outcome, and the durations of localize requests; not thread-safe."""
 
     def __init__(self) -> None:
         self._requests: Counter[int] = Counter()
@@ -15,35 +15,33 @@ class Metrics:
         self._seconds, self._timed = 0.0, 0
 
     def count_request(self, status: int) -> None:
-        """Count a request that was answered with a status."""
+        """Count a request by the status of its answer."""
         self._requests[status] += 1
 
     def count_photo(self, outcome: str) -> None:
-        """Count a photo: localized, refused or failed."""
+        """Count a photo by its outcome: localized, refused or failed."""
         self._photos[outcome] += 1
 
     def time_request(self, seconds: float) -> None:
-        """Count a localize request that took some seconds."""
+        """Add the duration of a localize request."""
         self._seconds, self._timed = self._seconds + seconds, self._timed + 1
         for bound in BOUNDS_S:
             self._within[bound] += seconds <= bound
 
     @property
     def mean_seconds(self) -> float:
-        """The mean duration of a localize request; 1 before there was one."""
+        """The mean duration of localize requests; 1 before the first."""
         return self._seconds / self._timed if self._timed else 1.0
 
     def text(self, **others: int) -> str:
-        """Return all counters, and others by name: counters if it ends with _total, else gauges."""
+        """Return all metrics, and others by name: a counter if the name ends with _total, else a gauge."""
         lines = _counter("requests_total", "HTTP requests by status", "status", self._requests)
         lines += _counter("photos_total", "Photos by outcome", "outcome", self._photos)
         lines += _described("localize_seconds", "histogram", "Seconds of localize requests")
         lines += [f'cosplace_localize_seconds_bucket{{le="{bound:g}"}} {self._within[bound]}' for bound in BOUNDS_S]
         lines += [f'cosplace_localize_seconds_bucket{{le="+Inf"}} {self._timed}']
-        lines += [
-            f"cosplace_localize_seconds_sum {self._seconds:.6f}",
-            f"cosplace_localize_seconds_count {self._timed}",
-        ]
+        lines += [f"cosplace_localize_seconds_sum {self._seconds:.6f}"]
+        lines += [f"cosplace_localize_seconds_count {self._timed}"]
         for name, value in others.items():
             kind = "counter" if name.endswith("_total") else "gauge"
             text = name.removesuffix("_total").replace("_", " ").capitalize()

@@ -1,4 +1,4 @@
-"""Room for a bounded number of things: photos that wait, bytes in memory."""
+"""A bounded resource: waiting photos, or bytes in memory."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ class FullError(Exception):
 
 
 class Room:
-    """Counts what is taken, up to a capacity. Used from one thread."""
+    """Counts what is taken, up to a capacity; not thread-safe."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity, self.taken = capacity, 0
@@ -19,7 +19,7 @@ class Room:
         """Take an amount while a context lasts.
 
         Raises:
-            FullError: It does not fit; nothing is taken.
+            FullError: The amount does not fit. Nothing is taken.
         """
         with self.taking() as take:
             take(amount)
@@ -27,7 +27,7 @@ class Room:
 
     @contextmanager
     def taking(self) -> Iterator[Callable[[int], None]]:
-        """Yield a function that takes more, as `take` does; all is given back when the context ends."""
+        """Yield a function that takes amounts as `take` does, until the context ends."""
         own = 0
 
         def take(amount: int) -> None:

@@ -21,25 +21,25 @@ from serve.settings import ServerSettings
 
 STDIN = 0
 GRACE_S = 7  # for running requests to finish
-STOP_S = 8.0  # from the signal to the end of the process, but for the interpreter's own teardown
-HEAD_S = 10.0  # from connecting to the end of the first request's headers
+STOP_S = 8.0  # from the signal to the end of the process
+HEAD_S = 10.0  # from connecting to the end of the first headers
 MAX_CONNECTIONS = 256
 
 
 def run_server(service: Service, settings: ServerSettings, bound: socket.socket, reloader: Reloader) -> None:
     """Serve on a bound socket until Ctrl-C or SIGTERM, then finish running requests. SIGHUP reloads.
 
-    A closed terminal sends SIGHUP too, and stops the server. The process ends within 10 seconds of the signal.
+    The SIGHUP of a closed terminal stops the server. The process ends within 10 seconds of the signal.
     """
     server = make_server(service, dataclasses.replace(settings, port=bound.getsockname()[1]), reloader)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     has_terminal = os.isatty(STDIN)
 
     def hang_up(*_: object) -> None:
-        if has_terminal and not os.isatty(STDIN):  # its terminal was closed
+        if has_terminal and not os.isatty(STDIN):  # the terminal was closed
             server.handle_exit(signal.SIGTERM, None)
         else:
-            reloader.ask()
+            reloader.request()
 
     signal.signal(signal.SIGHUP, hang_up)
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn repeats the signal after it has shut down
@@ -48,7 +48,7 @@ def run_server(service: Service, settings: ServerSettings, bound: socket.socket,
 
 
 def make_server(service: Service, settings: ServerSettings, reloader: Reloader) -> "Server":
-    """Return a server that is ready to run."""
+    """Return a server of a service."""
     config = uvicorn.Config(
         make_app(service, settings, reloader),
         http=PunctualProtocol,
@@ -60,23 +60,23 @@ def make_server(service: Service, settings: ServerSettings, reloader: Reloader) 
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
     )
-    return Server(config, settings)
+    return Server(config, settings.url)
 
 
 class Server(uvicorn.Server):
-    """Prints its address when it is ready, and ends its process in time after a signal."""
+    """Prints its address when it is ready, and ends its process soon after a signal."""
 
-    def __init__(self, config: uvicorn.Config, settings: ServerSettings) -> None:
+    def __init__(self, config: uvicorn.Config, url: str) -> None:
         super().__init__(config)
-        self._settings = settings
+        self._url = url
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start listening."""
         await super().startup(sockets)
-        print(f"Open {self._settings.url} (Ctrl-C stops)", flush=True)
+        print(f"Open {self._url} (Ctrl-C stops)", flush=True)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop after a signal; a running batch or a slow disk cannot be interrupted, and is not waited for."""
+        """Stop after a signal, at the latest after `STOP_S` seconds: a running batch cannot be interrupted."""
         super().handle_exit(sig, frame)
         timer = threading.Timer(STOP_S, os._exit, [0])
         timer.daemon = True
@@ -90,10 +90,10 @@ async def _busy(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 class PunctualProtocol(H11Protocol):
-    """Closes connections that do not send a request in time, and answers only 503 beyond `MAX_CONNECTIONS`."""
+    """Closes connections without a request in time, and answers 503 beyond `MAX_CONNECTIONS`."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start to wait for the first request."""
+        """Start the time limit of the first request."""
         super().connection_made(transport)
         if len(self.connections) > MAX_CONNECTIONS:
             self.app = _busy

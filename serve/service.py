@@ -1,4 +1,4 @@
-"""Localize photos of concurrent requests: decoded on several threads, embedded and searched in batches."""
+"""Localize the photos of concurrent requests: decode on several threads, embed and search in batches."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -26,16 +26,16 @@ FAILED = "The photo cannot be localized; the server's log has the reason"
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a request wants to know of its photos."""
+    """The parameters of a request."""
 
     top: int
-    min_certainty: float | None = None
-    is_kept: bool = False  # the result is to be shown again
+    min_certainty: float | None
+    keep: bool  # the result, for a link
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A decoded photo, where to localize it, and what is wanted."""
+    """A decoded photo, its database, and the parameters of its request."""
 
     name: str
     pixels: Tensor
@@ -44,15 +44,15 @@ class Job:
 
 
 class Service:
-    """Databases that many requests share.
+    """Localizes the photos of all requests, and keeps counts and results.
 
     Args:
-        databases: The databases.
-        limits: What is accepted.
+        databases: The served databases.
+        limits: The limits of requests.
         read_position: Returns the position in the EXIF of an opened photo.
     """
 
-    def __init__(self, databases: Databases, limits: Limits, read_position: ReadPosition = lambda _: None) -> None:
+    def __init__(self, databases: Databases, limits: Limits, read_position: ReadPosition) -> None:
         self.databases, self.limits, self._read_position = databases, limits, read_position
         self.metrics, self.results = Metrics(), KeptResults()
         self.waiting, self.held_bytes = Room(limits.queue), Room(limits.held_bytes)
@@ -75,7 +75,7 @@ class Service:
         """Return each photo with its matches or its error, in the order of the photos.
 
         Raises:
-            FullError: Too many photos wait already.
+            FullError: Too many photos are waiting.
         """
         with self.waiting.take(len(photos)):
             found = await asyncio.gather(*(self._localize(photo, localizer, wanted) for photo in photos))
@@ -84,24 +84,23 @@ class Service:
         return found
 
     async def _localize(self, photo: Upload, localizer: Localizer, wanted: Wanted) -> Found:
-        loop, opened = asyncio.get_running_loop(), OpenUpload(photo, self.limits, self._read_position, wanted.is_kept)
+        loop, opened = asyncio.get_running_loop(), OpenUpload(photo, self.limits, self._read_position, wanted.keep)
         try:
             with self.batcher.announced():
                 pixels = await loop.run_in_executor(self._decoders, localizer.read, opened)
         except UserError as error:
             return Found(Located(photo.name, error=str(error)))
-        result = self.batcher.result(Job(photo.name, pixels, localizer, wanted))
+        small = opened.small  # encoded while the batch runs
+        picture = None if small is None else loop.run_in_executor(self._decoders, as_webp, small)
         try:
-            if opened.small is None:
-                return Found(await result, opened.position)
-            picture = loop.run_in_executor(self._decoders, as_webp, opened.small)  # while the batch runs
-            return Found(await result, opened.position, await picture)
+            located = await self.batcher.result(Job(photo.name, pixels, localizer, wanted))
+            return Found(located, opened.position, await picture if picture else None)
         except Exception:  # logged by the batcher
             return Found(Located(photo.name, error=FAILED))
 
 
 def _run(jobs: Sequence[Job]) -> list[Located]:
-    """Return where photos were taken; those of one database are searched together."""
+    """Localize photos, together for each database."""
     found: dict[Job, Located] = {}
     for localizer in {job.localizer: None for job in jobs}:
         together = [job for job in jobs if job.localizer is localizer]

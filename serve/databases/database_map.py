@@ -1,4 +1,4 @@
-"""The map of a database: how many images are in squares."""
+"""The map of a database: the number of images per square."""
 
 import math
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from serve.answers import zone_name
 DEGREES = "degrees"
 HALF_CIRCLE = 180.0  # degrees
 METRES_PER_DEGREE = 111_320.0  # of latitude
-MAX_LATITUDE = 85.0  # of square squares
-MAX_SPAN_M = 40_000_000.0  # of a view that the squares follow: around the Earth
+MAX_LATITUDE = 85.0  # up to which squares are as wide as high
+MAX_SPAN_M = 40_000_000.0  # around the Earth; wider views have the same squares
 DIGITS = 7  # after the point: 1 cm in degrees
 Bounds = tuple[float, float, float, float]  # west, south, east, north
 
@@ -24,14 +24,14 @@ Bounds = tuple[float, float, float, float]  # west, south, east, north
 class DatabaseMap:
     """The positions of a database's images, in degrees or in metres.
 
-    Metres are those of a UTM zone without a hemisphere, or of no zone. Longitudes continue beyond 180 for a database on
-    both sides of that meridian, as in Fiji.
+    Metres are for positions without a zone or hemisphere. Longitudes continue beyond 180 for a database on both sides
+    of that meridian, as in Fiji.
     """
 
     places: pl.DataFrame  # x and y of the images with a position in this unit
-    unit: str  # degrees, or metres
-    unplaced: int  # images without such a position
-    zone: str = ""  # of metres, if known
+    unit: str  # degrees or metres
+    unplaced: int  # images without a position in this unit
+    zone: str = ""  # UTM zone of metres, if known
 
     @classmethod
     def of(cls, images: pl.DataFrame) -> Self:
@@ -61,9 +61,9 @@ class DatabaseMap:
         return (*low, *self.places.select(pl.all().quantile(1 - OUTLIERS, "higher")).row(0))
 
     def squares(self, bounds: Bounds | None = None) -> dict[str, Any]:
-        """Return the number of images per square of a view; by default, of the extent.
+        """Return the number of images per square of a view, by default of the extent.
 
-        Each square is [x, y, images], where x and y are those of its south-west corner.
+        Each square is [x, y, images], with x and y of its south-west corner.
         """
         west, south, east, north = bounds or self.extent
         inside = self.places.lazy().filter(pl.col("x").is_between(west, east), pl.col("y").is_between(south, north))
@@ -83,7 +83,7 @@ class DatabaseMap:
         }
 
     def _square(self, bounds: Bounds) -> tuple[float, dict[str, float]]:
-        """Return the side of the squares of a view in metres, and in the unit of the map along x and y."""
+        """Return the side of a view's squares: in metres, and in the unit of the map along x and y."""
         west, south, east, north = bounds
         metres = (1.0, 1.0)  # per unit
         if self.unit == DEGREES:

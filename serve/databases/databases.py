@@ -1,4 +1,4 @@
-"""The databases that are served, by name, and their replacement by newer ones."""
+"""The served databases by name, and their replacement."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from serve.databases.served import Pictures, Served
 
 
 class Databases:
-    """Databases by name; the first is the default. Requests that have one keep it when it is replaced."""
+    """Databases by name; the first is the default. Running requests keep theirs when it is replaced."""
 
     def __init__(self, served: Sequence[Served]) -> None:
         self._by_name = {each.name: each for each in served}
@@ -20,25 +20,25 @@ class Databases:
 
     @property
     def served(self) -> list[Served]:
-        """The databases, in the order of their names."""
+        """The databases, in the order of the command line."""
         return list(self._by_name.values())
 
     def get(self, name: str | None) -> Served:
-        """Return the database of a name; None is the first.
+        """Return the database of a name, by default the first.
 
         Raises:
-            KeyError: There is none.
+            KeyError: No database has this name.
         """
         return self._by_name[next(iter(self._by_name)) if name is None else name]
 
     def replace(self, served: Sequence[Served]) -> None:
-        """Replace all databases at once. The pictures of a replaced one stay until it is replaced again."""
+        """Replace all databases at once. The previous pictures of a name stay until its next replacement."""
         new = {each.name: each for each in served}
         replaced = (each for each in self.served if new.get(each.name) is not each)
         self._previous |= {each.name: each.pictures for each in replaced}
         self._by_name, self.reloads = new, self.reloads + 1
 
     def pictures(self, digest: str) -> Pictures | None:
-        """Return the pictures of a database that is served or was before; None for another digest."""
+        """Return the pictures of a current or previous database; None for another digest."""
         known = [*(each.pictures for each in self.served), *self._previous.values()]
         return next((each for each in known if each.digest == digest), None)

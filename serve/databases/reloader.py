@@ -36,12 +36,12 @@ class Reloader:
     ) -> None:
         self._databases, self._load, self._has_moved, self._seconds = databases, load, has_moved, seconds
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._asked = asyncio.Event()
+        self._requested = asyncio.Event()
 
-    def ask(self) -> None:
+    def request(self) -> None:
         """Request a reload; may be called by a signal handler or another thread."""
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._asked.set)
+            self._loop.call_soon_threadsafe(self._requested.set)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -74,9 +74,9 @@ class Reloader:
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(None if self._has_moved is None else self._seconds):
-                    await self._asked.wait()
-            if self._asked.is_set():
-                self._asked.clear()
+                    await self._requested.wait()
+            if self._requested.is_set():
+                self._requested.clear()
                 return
             if self._has_moved is not None and await _on_daemon_thread(self._has_moved):
                 return

@@ -1,4 +1,4 @@
-"""A database that is served: its localizer, and what the page shows of it."""
+"""A served database: its localizer, and its facts, map and pictures for the page."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -16,7 +16,7 @@ from serve.databases.database_map import DatabaseMap
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """The images of a database by number. They stay when the database is replaced, so that older answers show them."""
+    """The images of a database by number. They outlive its replacement, for earlier answers."""
 
     digest: str  # of the database, in the addresses of the images
     folder: ImagesFolder
@@ -32,7 +32,7 @@ class Pictures:
 
 @dataclass(frozen=True, eq=False)
 class Served:
-    """A database under the name that requests give."""
+    """A database, by the name in requests."""
 
     name: str
     localizer: Localizer
@@ -49,16 +49,16 @@ class Served:
         with working("drawing the map of the database"):
             drawn = DatabaseMap.of(images)
             overview = drawn.squares()
-        return cls(name, localizer, pictures, facts_of(localizer, model_name, drawn), drawn, overview)
+        return cls(name, localizer, pictures, _facts_of(localizer, model_name, drawn), drawn, overview)
 
     @property
     def digest(self) -> str:
-        """The digest of all that an answer depends on."""
+        """The digest of the database, as in `digest_of_database`."""
         return self.pictures.digest
 
 
-def facts_of(localizer: Localizer, model_name: str, drawn: DatabaseMap) -> dict[str, Any]:
-    """Return the model and the database, in numbers and degrees."""
+def _facts_of(localizer: Localizer, model_name: str, drawn: DatabaseMap) -> dict[str, Any]:
+    """Return facts about the model and the database, as JSON."""
     index = localizer.database.index
     return {
         "model": model_name,
@@ -72,6 +72,6 @@ def facts_of(localizer: Localizer, model_name: str, drawn: DatabaseMap) -> dict[
 
 
 def digest_of_database(database: Database) -> str:
-    """Return a digest of a database's descriptors, and thus of model and images, of its index and its calibration."""
+    """Return a digest of a database's descriptors (and so of its model), index, calibration and folder of images."""
     folders = (database.descriptors, database.index, database.evaluation)
     return digest_of([*(folder and folder.name for folder in folders), str(database.images.images_folder)])

@@ -1,4 +1,4 @@
-"""Results that a link shows again: kept in memory for a bounded time, and never on the disk."""
+"""Results that links show again, kept in memory for a bounded time, never on disk."""
 
 import asyncio
 import secrets
@@ -25,7 +25,7 @@ class KeptResult:
 
 
 class KeptResults:
-    """Keeps results under ids that cannot be guessed; the oldest go first. Used from the event loop's thread."""
+    """Results by ids that cannot be guessed; the oldest are dropped first. Used on the event loop's thread."""
 
     def __init__(self, seconds: float = KEPT_S, max_results: int = MAX_RESULTS, max_bytes: int = MAX_BYTES) -> None:
         self._seconds, self._max_results, self._max_bytes = seconds, max_results, max_bytes
@@ -41,7 +41,7 @@ class KeptResults:
         return secrets.token_urlsafe(ID_BYTES)
 
     def keep(self, key: str, result: KeptResult) -> None:
-        """Keep a result under a new id."""
+        """Keep a result, and drop the oldest beyond the limits."""
         self._results[key] = result
         self._bytes += result.size
         while len(self._results) > self._max_results or self._bytes > self._max_bytes:
@@ -49,7 +49,7 @@ class KeptResults:
         asyncio.get_running_loop().call_later(self._seconds, self._drop, key)
 
     def get(self, key: str) -> KeptResult | None:
-        """Return the result of an id; None if there is none, or no longer."""
+        """Return the result of an id; None if it is unknown or was dropped."""
         return self._results.get(key)
 
     def _drop(self, key: str) -> None:

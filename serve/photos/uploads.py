@@ -1,4 +1,4 @@
-"""Receive photos and open them, in memory: nothing of a request is written to the disk."""
+"""Receive photos and open them, in memory: nothing is written to disk."""
 
 import asyncio
 import io
@@ -17,7 +17,7 @@ from evaluation.descriptors.open_image import decoded
 from serve.answers import Place
 from serve.settings import Limits
 
-NAMES = {"JPEG": "JPEG", "PNG": "PNG", "WEBP": "WebP", "HEIF": "HEIC"}  # formats of Pillow
+NAMES = {"JPEG": "JPEG", "PNG": "PNG", "WEBP": "WebP", "HEIF": "HEIC"}  # of Pillow's formats
 MAX_NAME = 200  # characters
 MAX_ASPECT = 10
 FORM = "multipart/form-data"
@@ -38,15 +38,15 @@ class Upload:
 
 
 def readable_formats() -> dict[str, str]:
-    """Return the formats of Pillow that are read, with their names for users."""
+    """Return the accepted formats of Pillow, with their names for users."""
     return {form: name for form, name in NAMES.items() if name != "HEIC" or can_read_heif()}
 
 
 def check_head(request: Request, limits: Limits) -> None:
-    """Check the type of a request, and the length that it states, before its body is read.
+    """Check the type and the stated length of a request before its body is read.
 
     Raises:
-        HTTPException: 411 without a length, 413 if it is more than the limits allow, 415 if it is of another type.
+        HTTPException: 411 without a length, 413 beyond the limits, 415 for another type.
     """
     stated, kind = request.headers.get("content-length", ""), _content_type(request).get_content_type()
     if not (kind == FORM or kind.startswith("image/") or kind == "application/octet-stream"):
@@ -61,7 +61,7 @@ def check_head(request: Request, limits: Limits) -> None:
 
 
 async def read_body(request: Request, seconds: float, take: Callable[[int], None]) -> bytearray:
-    """Return the body of a request; `take` is called with the bytes of each part that arrives.
+    """Return the body of a request; `take` is called with the size of each chunk.
 
     Raises:
         HTTPException: 408 if it takes too long.
@@ -79,10 +79,10 @@ async def read_body(request: Request, seconds: float, take: Callable[[int], None
 
 
 def photos_in(request: Request, body: bytearray, limits: Limits) -> list[Upload]:
-    """Return the photos in the body of a request: the files of a form, or the body itself.
+    """Return the photos of a request: the files of a form, or the body itself.
 
     Raises:
-        HTTPException: 400 if there are none, 413 if there are too many.
+        HTTPException: 400 without a photo, 413 for too many.
     """
     header = _content_type(request)
     if header.get_content_type() != FORM:
@@ -102,7 +102,7 @@ def _content_type(request: Request) -> Message:
 
 
 def _files_in(body: bytearray, boundary: str, max_parts: int) -> list[Upload]:
-    """Return the files of a form (RFC 7578), which is separated by a boundary that no file contains."""
+    """Return the files of a form (RFC 7578), whose parts are separated by a boundary."""
     if not boundary:
         raise HTTPException(400, f"{FORM} without a boundary")
     _, *parts = (b"\r\n" + body).split(b"\r\n--" + boundary.encode("latin-1", "replace"), max_parts + 1)
@@ -116,69 +116,55 @@ def _files_in(body: bytearray, boundary: str, max_parts: int) -> list[Upload]:
         if len(head) > OVERHEAD:
             raise HTTPException(400, f"A part of the form has headers of more than {OVERHEAD:,} bytes")
         name = HeaderParser().parsestr(head.decode("utf-8", "replace").lstrip()).get_filename()
-        if name is not None:  # others are fields
+        if name is not None:  # else a field
             files.append(Upload(name[:MAX_NAME] or UNNAMED, content))
     return files
 
 
 class OpenUpload:
-    """Opens a photo once, for `Localizer.read`, and then has its position and a small copy.
+    """Opens a photo for `Localizer.read`, as `open_image` does a file; reads its position, and makes a small copy.
 
     Args:
         photo: The photo.
-        limits: The sizes that are accepted.
+        limits: The limits of photos.
         read_position: Returns the position in the EXIF of an opened image.
-        keeps_small: Whether to make the small copy.
+        keep: Whether to make the small copy.
     """
 
-    def __init__(self, photo: Upload, limits: Limits, read_position: ReadPosition, keeps_small: bool) -> None:
-        self._photo, self._limits, self._read_position = photo, limits, read_position
-        self._keeps_small = keeps_small
+    def __init__(self, photo: Upload, limits: Limits, read_position: ReadPosition, keep: bool) -> None:
+        self._photo, self._limits, self._read_position, self._keep = photo, limits, read_position, keep
         self.position: Place | None = None
         self.small: Image.Image | None = None
 
     def __call__(self, mode: str, min_side: int) -> Image.Image:
-        """Return the photo decoded and upright, as `open_upload` does."""
-        image, self.position = open_upload(self._photo, self._limits, mode, min_side, self._read_position)
-        if self._keeps_small:
+        """Return the photo decoded and upright, without its EXIF.
+
+        Raises:
+            UserError: It is too large, not an image, or damaged. The message can be shown to its sender.
+        """
+        content, limits, formats = self._photo.content, self._limits, readable_formats()
+        if not content:
+            raise UserError("The photo is empty (0 bytes)")
+        if len(content) > limits.photo_bytes:
+            raise UserError(f"The photo has {len(content):,} bytes, but {limits.megabytes} MB are allowed")
+        try:
+            with open_picture(io.BytesIO(content), formats) as opened:
+                _check_size(*opened.size, limits)
+                image = decoded(opened, mode, min_side)
+                self.position = self._read_position(opened)
+        except UserError:
+            raise
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            raise UserError(_too_many(limits)) from None
+        except UnidentifiedImageError:
+            known = ", ".join(formats.values())
+            raise UserError(f"Not an image, or not in a format that is read: {known}") from None
+        except Exception:  # Pillow's decoders raise many types
+            raise UserError("The photo is damaged or incomplete") from None
+        if self._keep:
             self.small = image.copy()
             self.small.thumbnail((SMALL_SIDE, SMALL_SIDE))
         return image
-
-
-def as_webp(image: Image.Image) -> bytes:
-    """Return an image as WebP."""
-    buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=QUALITY)
-    return buffer.getvalue()
-
-
-def open_upload(
-    photo: Upload, limits: Limits, mode: str, min_side: int, read_position: ReadPosition
-) -> tuple[Image.Image, Place | None]:
-    """Return a photo decoded and upright, without its EXIF, as `open_image` does a file, and its position in EXIF.
-
-    Raises:
-        UserError: It is too large, not an image, or damaged. The message can be shown to its sender.
-    """
-    if not photo.content:
-        raise UserError("The photo is empty (0 bytes)")
-    if len(photo.content) > limits.photo_bytes:
-        raise UserError(f"The photo has {len(photo.content):,} bytes, but {limits.megabytes} MB are allowed")
-    formats = readable_formats()
-    try:
-        with open_picture(io.BytesIO(photo.content), formats) as image:
-            _check_size(*image.size, limits)
-            return decoded(image, mode, min_side), read_position(image)
-    except UserError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise UserError(_too_many(limits)) from None
-    except UnidentifiedImageError:
-        known = ", ".join(formats.values())
-        raise UserError(f"Not an image, or not in a format that is read: {known}") from None
-    except Exception:  # Pillow's decoders raise many types
-        raise UserError("The photo is damaged or incomplete") from None
 
 
 def _check_size(width: int, height: int, limits: Limits) -> None:
@@ -192,3 +178,10 @@ def _check_size(width: int, height: int, limits: Limits) -> None:
 
 def _too_many(limits: Limits) -> str:
     return f"The photo has too many pixels: {limits.megapixels} million are allowed"
+
+
+def as_webp(image: Image.Image) -> bytes:
+    """Return an image as WebP."""
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=QUALITY)
+    return buffer.getvalue()

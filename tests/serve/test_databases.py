@@ -102,7 +102,7 @@ def reload(client: "Client") -> None:
 
     assert isinstance(client, RunningClient)
     before = client.service.databases.reloads
-    client.reloader.ask()
+    client.reloader.request()
     wait_until(lambda: client.service.databases.reloads > before)
 
 
@@ -131,7 +131,7 @@ def test_the_old_database_serves_while_the_new_one_loads(localizer: Localizer, o
         return served(other)
 
     with running(localizer, load=load) as client:
-        client.reloader.ask()
+        client.reloader.request()
         assert begun.wait(20)
         assert best_of(client.send(photo_of("red")))["utm_east"] == 500_000
         released.set()
@@ -148,7 +148,7 @@ def test_a_server_stops_while_it_loads(localizer: Localizer) -> None:
         return []
 
     with running(localizer, load=load) as client:
-        client.reloader.ask()
+        client.reloader.request()
         assert begun.wait(20)
     released.set()
 
@@ -169,7 +169,7 @@ def test_a_failed_reload_keeps_the_old_database(
         raise error
 
     with running(localizer, load=load) as client:
-        client.reloader.ask()
+        client.reloader.request()
         wait_until(lambda: line in [record.message for record in caplog.records])
         assert best_of(client.send(photo_of("red")))["utm_east"] == 500_000
         assert client.service.databases.reloads == 0
