@@ -1,4 +1,4 @@
-"""`cosplace serve`: its flags, and the databases that they name, loaded again while the server runs."""
+"""`cosplace serve`: its flags, and loading and reloading the given databases."""
 
 import argparse
 import contextlib
@@ -18,12 +18,7 @@ from evaluation.__main__ import add_database
 from evaluation.descriptors.trained_model import TrainedModel
 from luigi_tasks.data.manifests import forget_inputs
 from luigi_tasks.given_model import forget_models
-from luigi_tasks.photos import (
-    PHOTOS_OR_DATABASE,
-    add_photos_as_database,
-    artifact_of,
-    model_of,
-)
+from luigi_tasks.photos import PHOTOS_OR_DATABASE, add_photos_as_database, artifact_of, model_of
 from methods.find_method import Method
 from pipeline.sources.photo_metadata import position_of
 from serve.settings import ServerSettings, add_server, listen
@@ -55,7 +50,7 @@ def named_database(text: str) -> tuple[str | None, ImagesFolder]:
 
 
 def by_name(given: Sequence[tuple[str | None, ImagesFolder]]) -> dict[str, ImagesFolder]:
-    """Return the paths of databases by name; a single one needs none.
+    """Return the paths of databases by name; a single database needs no name.
 
     Raises:
         UserError: A name is missing or repeated.
@@ -74,7 +69,7 @@ def by_name(given: Sequence[tuple[str | None, ImagesFolder]]) -> dict[str, Image
 
 def serve(options: argparse.Namespace) -> int:
     """Serve a page and an HTTP API that localize photos, until Ctrl-C or SIGTERM."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read by torch's import; spinning threads slow the decoders
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is imported; spinning threads slow the decoders
     settings, given = ServerSettings.of(options), GivenDatabases(options)
     if settings.watch:
         given.check_watched()
@@ -96,17 +91,17 @@ def serve(options: argparse.Namespace) -> int:
 
 
 class GivenDatabases:
-    """The model and the databases of the flags."""
+    """Loads the model and the databases of the flags."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options, self._paths = options, by_name(options.database)
         self._loaded: dict[str, Path | int | None] = {}
 
     def load(self, served: Sequence["Served"] = ()) -> list["Served"]:
-        """Return the databases of today; of those that are served, unchanged ones, and an unchanged model.
+        """Return the current databases. An unchanged model, and unchanged databases of `served`, are reused.
 
         Raises:
-            UserError: There is no such model or database, or they cannot be read.
+            UserError: The model or a database does not exist, or cannot be read.
         """
         self._loaded = self._targets()  # before anything is read
         forget_inputs()
@@ -129,7 +124,7 @@ class GivenDatabases:
         return loaded
 
     def _model(self, localizers: Sequence["Localizer"]) -> TrainedModel:
-        """Return the model, that of a localizer if it has not changed."""
+        """Return the model; if it is unchanged, that of the localizers."""
         with working("loading the model"):
             model = model_of(self._options)
         return next((each.model for each in localizers if each.model.digests == model.digests), model)
@@ -142,14 +137,14 @@ class GivenDatabases:
         return find_database(artifact, model, options.index, device=options.device, num_workers=options.num_workers)
 
     def has_moved(self) -> bool:
-        """Return whether a path leads elsewhere than when `load` last began."""
+        """Return whether the target of a path has changed since `load` last began."""
         return self._targets() != self._loaded
 
     def check_watched(self) -> None:
-        """Check that a path can move, and log those that cannot.
+        """Log the paths that cannot be watched.
 
         Raises:
-            UserError: None can.
+            UserError: No path can be watched.
         """
         fixed = [path for path, target in self._targets().items() if target is None]
         if len(fixed) == len(self._targets()):
@@ -162,7 +157,7 @@ class GivenDatabases:
 
 
 def _target(path: ImagesFolder) -> Path | int | None:
-    """Return the artifact that a path leads to, or when a file was modified; None for folders of photos and names."""
+    """Return the artifact of a path, or a file's time of modification; None for folders of photos and names."""
     if not isinstance(path, Path):
         return None
     with contextlib.suppress(UserError, OSError):
@@ -173,5 +168,5 @@ def _target(path: ImagesFolder) -> Path | int | None:
 
 
 def name_of(model: TrainedModel) -> str:
-    """Return a name to show: of a method, or backbone and dimensions as in ResNet50-512."""
+    """Return the displayed name of a model: of a method, or backbone and dimensions, as in ResNet50-512."""
     return model.backbone if isinstance(model, Method) else f"{model.backbone}-{model.fc_output_dim}"
