@@ -8,13 +8,13 @@ export class Refused extends Error {
     Object.assign(this, { status, seconds });
   }
 
-  // False if the same photo would be refused again.
+  // Whether the same photo may be accepted later.
   get isTemporary() {
     return ![400, 413, 415, 422].includes(this.status);
   }
 }
 
-// Returns the answer of the server; raises the reason of a refusal.
+// Returns the answer of the server; throws a refusal with its reason.
 async function request(path, options = {}) {
   const token = sessionStorage.getItem("token");
   const headers = { ...options.headers, ...(token && { Authorization: `Bearer ${token}` }) };
@@ -30,12 +30,12 @@ const json = async (path, options) => (await request(path, options)).json();
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 const query = (values) => new URLSearchParams(values).toString();
 
-// Returns the facts of a database; null is the first.
+// Returns the facts of a database; null is the first database.
 export const databaseFacts = (database) => json(`api/database?${query(database === null ? {} : { database })}`);
 
 export const keptResult = (id) => json(`api/results/${encodeURIComponent(id)}`);
 
-// Returns how many images are in squares between west, south, east and north, or in all of the database.
+// Returns the number of images per square: within bounds (west, south, east, north), or of the whole database.
 export function density(database, bounds = []) {
   const view = bounds.map((bound) => ["bounds", bound]);
   return json(`api/map?${query(database === null ? view : [["database", database], ...view])}`);
@@ -56,7 +56,7 @@ export async function localize(file, database, onBusy) {
   }
 }
 
-// Returns the address of a picture, which is fetched once. An image element cannot send the token itself.
+// Returns the address of a picture, fetched once: an image element cannot send the token.
 export function pictureOf(path) {
   if (!pictures.has(path)) {
     const address = request(path).then(async (answer) => URL.createObjectURL(await answer.blob()));

@@ -1,4 +1,4 @@
-// The dialog that compares a photo with its matches: one over the other with a slider, or side by side.
+// The dialog that compares a photo with its matches, by a slider or side by side.
 import { pictureOf } from "./api.js";
 import { factsOf } from "./words.js";
 
@@ -31,7 +31,7 @@ async function show(matches, index) {
   buttons.next.ariaDisabled = `${index === matches.length - 1}`;
   other.removeAttribute("src");
   const address = await pictureOf(`${match.picture}?side=${SIDE}`).catch(() => null);
-  if (shown.matches !== matches || shown.index !== index) return; // another one since
+  if (shown.matches !== matches || shown.index !== index) return; // another match was chosen since
   if (address) other.src = address;
   else other.alt = `Match ${match.rank}: image missing`;
 }
@@ -47,7 +47,7 @@ dialog.addEventListener("keydown", (event) => {
   if (STEPS[event.key] && event.target.localName !== "input") step(STEPS[event.key]); // the slider uses the arrows itself
 });
 dialog.addEventListener("click", (event) => {
-  if (event.target === dialog) dialog.close(); // a click beside it
+  if (event.target === dialog) dialog.close(); // a click outside
 });
 dialog.addEventListener("change", ({ target }) => {
   if (target.name === "view") stage.dataset.view = target.value;

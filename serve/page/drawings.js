@@ -1,7 +1,7 @@
-// What the map is drawn with: icons, and the squares of the density.
+// The icons and the density squares of the map.
 const L = window.L; // Leaflet
 const SIDE = 40; // pixels of an icon
-const STEP = 23; // pixels between matches of one place
+const STEP = 23; // pixels between matches at one place
 const LEVELS = 5; // of opacity
 const ARROW = "M-9.1 -4.2 L0 -19 L9.1 -4.2 A10 10 0 1 1 -9.1 -4.2 Z"; // a circle that points to the north
 
@@ -17,7 +17,7 @@ function icon(className, shift, ...children) {
   return L.divIcon({ className, html, iconSize: [SIDE, SIDE], iconAnchor: [SIDE / 2 - shift, SIDE / 2] });
 }
 
-// Returns the icon of a match, moved to the right of so many others of its place.
+// Returns the icon of a match, to the right of its neighbours: the number of earlier matches at its place.
 export function matchIcon({ rank, heading }, neighbours) {
   const shape =
     heading === null ? svg("circle", { r: 10 }) : svg("path", { d: ARROW, transform: `rotate(${heading})` });
@@ -26,7 +26,7 @@ export function matchIcon({ rank, heading }, neighbours) {
 
 export const ownIcon = () => icon("own-place", 0, svg("rect", { x: -8, y: -8, width: 16, height: 16, rx: 3 }));
 
-// Returns polygons of equal opacity each, which are drawn much faster than single squares.
+// Returns one polygon per opacity, which is drawn much faster than single squares.
 export function squaresOf({ squares, square: [width, height] }, renderer) {
   const most = Math.log(1 + Math.max(1, ...squares.map((square) => square[2])));
   const levels = Array.from({ length: LEVELS }, () => []);

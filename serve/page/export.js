@@ -24,9 +24,9 @@ const COLUMNS = [
   "refused",
   "error",
 ];
-const FORMULA = /^[=+\-@\t\r]/; // text that spreadsheets would run
+const FORMULA = /^[=+\-@\t\r]/; // text that spreadsheets would run as a formula
 
-// Returns one row per match; one for a photo without matches, or below the minimum certainty.
+// Returns one row per match; a single row for a photo without matches, or below the minimum certainty.
 function rowsOf({ name, result }, database, minimum) {
   const { certainty, exif_position: own } = result;
   const photo = {
@@ -39,7 +39,7 @@ function rowsOf({ name, result }, database, minimum) {
   return result.matches.length ? result.matches.map((match) => ({ ...photo, ...match })) : [photo];
 }
 
-// Returns a row as features have it: with its point in place of latitude and longitude.
+// Returns a row as a GeoJSON feature, with a point instead of latitude and longitude.
 function feature({ latitude, longitude, ...properties }) {
   const hasPlace = (latitude ?? null) !== null;
   delete properties.picture;

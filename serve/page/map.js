@@ -4,9 +4,9 @@ import { degrees, metres } from "./words.js";
 
 const L = window.L; // Leaflet
 export const IS_PHONE = L.Browser.mobile;
-const SAME_PLACE_M = 3; // matches as close are drawn side by side
-const DELAY_MS = 150; // after a movement
-const MIN_REACH_M = 60; // of the view of an estimate
+const SAME_PLACE_M = 3; // closer matches are drawn side by side
+const DELAY_MS = 150; // from a movement to the request of its squares
+const MIN_REACH_M = 60; // from an estimate to the edges of its view
 const MAX_ZOOM = { degrees: 20, metres: 4 };
 const MIN_ZOOM = { degrees: 1, metres: -12 };
 
@@ -47,13 +47,13 @@ export class DatabaseMap {
   }
 
   remove() {
-    this.asked += 1; // answers that are on the way are dropped
+    this.asked += 1; // drops pending answers
     clearTimeout(this.timer);
     this.resizes.disconnect();
     this.map.remove();
   }
 
-  // Shows the matches of a result; those that have no place on this map are left out.
+  // Shows the matches of a result, except matches without a place on this map.
   show({ matches, exif_position: own }, hasEstimate) {
     this.found.clearLayers();
     this.marks = [];
@@ -87,7 +87,7 @@ export class DatabaseMap {
     });
   }
 
-  // Marks a match whose picture has the pointer or the focus.
+  // Highlights a match while its picture has the pointer or the focus.
   highlight(index, isOn) {
     this.marks[index]?.getElement()?.classList.toggle("strong", isOn);
   }
@@ -101,7 +101,7 @@ export class DatabaseMap {
   // Returns the place of a match on this map, or null.
   #place({ latitude, longitude, utm_north, utm_east, zone }) {
     if (!this.isGlobe) return zone === this.overview.zone ? L.latLng(utm_north, utm_east) : null;
-    if (latitude === null || latitude === undefined) return null;
+    if (latitude === null) return null;
     const middle = (this.overview.bounds[0] + this.overview.bounds[2]) / 2;
     return L.latLng(latitude, longitude + 360 * Math.round((middle - longitude) / 360)); // maps may cross 180 degrees
   }
@@ -119,7 +119,7 @@ export class DatabaseMap {
     return mark;
   }
 
-  // Returns the place of the mark.
+  // Marks the photo's own position, and returns its place.
   #addOwn(own, best) {
     const place = this.#place(own);
     const label = `The photo's own position (EXIF)${own.distance_m === null ? "" : `, ${metres(own.distance_m)} from match 1`}`;
@@ -137,7 +137,7 @@ export class DatabaseMap {
     this.timer = setTimeout(async () => {
       const bounds = this.map.getBounds().pad(0.25);
       const view = [bounds.getWest(), bounds.getSouth(), bounds.getEast(), bounds.getNorth()];
-      const found = await this.load(view).catch(() => null); // the last squares stay
+      const found = await this.load(view).catch(() => null); // keep the last squares
       if (!found || asked !== this.asked) return;
       this.squares.remove();
       this.squares = squaresOf(found, this.renderer).addTo(this.map);

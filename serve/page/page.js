@@ -1,4 +1,4 @@
-// The page: databases, photos, the map and the result belong together here.
+// The page: connects its databases, photos, map and result.
 import { databaseFacts, density, keptResult, pictureOf } from "./api.js";
 import { compare } from "./compare.js";
 import { asCsv, asGeoJson, save } from "./export.js";
@@ -95,7 +95,7 @@ function showPhoto(photo) {
     : coverage;
 }
 
-// Shows the result that the address names, if it is still kept.
+// Shows the kept result of the page's address.
 async function openKept() {
   const id = /^#result=([\w-]+)$/.exec(location.hash)?.[1];
   if (!id || !photos.facts) return;
@@ -118,7 +118,7 @@ async function start() {
 
 find("files").addEventListener("change", ({ target }) => {
   photos.add(target.files);
-  target.value = ""; // so that the same photo can be chosen again
+  target.value = ""; // the same photo can be chosen again
 });
 for (const kind of ["dragover", "dragleave", "drop"]) {
   document.addEventListener(kind, (event) => {

@@ -1,4 +1,4 @@
-// The photos of the page, each with its state, and the queue of those that are to be localized.
+// The photos of the page with their states, and the queue of photos to localize.
 import { localize, pictureOf } from "./api.js";
 import { verdictOf } from "./words.js";
 
@@ -7,7 +7,7 @@ const LIST = document.getElementById("photos");
 const STATUS = document.getElementById("status");
 const TEMPLATE = document.getElementById("photo").content;
 
-// Shows the picture at an address; returns whether the browser can. Without one, a photo has no picture.
+// Shows the picture at an address, if the browser can; returns whether it can. null shows no picture.
 async function setAddress(photo, address) {
   photo.image.src = address ?? "";
   const isShown = await photo.image.decode().then(
@@ -26,7 +26,7 @@ async function showReduced(photo, link) {
   await photo.isShown;
 }
 
-// Raises the reason for which a file need not be sent.
+// Throws the reason if a file cannot be localized.
 async function check(file, megabytes) {
   if (file.type && !file.type.startsWith("image/")) throw new Error("Not an image");
   if (file.size > 1e6 * megabytes) throw new Error(`The photo has more than ${megabytes} MB`);
@@ -41,7 +41,7 @@ async function check(file, megabytes) {
 export class Photos {
   #minimum;
 
-  // `onPick` is called with a photo that was chosen or, first, localized.
+  // Calls `onPick` with each chosen photo, and with the first localized photo.
   constructor(onPick, minimum) {
     this.#minimum = minimum;
     Object.assign(this, { onPick, all: [], waiting: [], running: 0, picked: null, facts: null });
@@ -61,7 +61,7 @@ export class Photos {
     this.#run();
   }
 
-  // Adds a photo that was localized before.
+  // Adds a photo with a kept result.
   addKept(name, address, result) {
     const photo = this.#append({ name, file: null, address });
     photo.results.set(this.facts.name, result);
@@ -70,7 +70,7 @@ export class Photos {
     this.pick(photo);
   }
 
-  // Changes the database: photos that were not localized in it are localized now.
+  // Changes the database, and localizes the photos in it.
   use(facts) {
     this.facts = facts;
     this.waiting = this.all.filter((photo) => photo.file && this.resultOf(photo) === undefined);
@@ -78,7 +78,7 @@ export class Photos {
     this.#run();
   }
 
-  // Localizes the photos again that failed for a reason that may pass, such as a stopped server.
+  // Localizes photos again after temporary failures, such as a stopped server.
   retry() {
     const failed = this.all.filter((photo) => this.resultOf(photo)?.isTemporary);
     if (!failed.length) return;
@@ -91,7 +91,7 @@ export class Photos {
     this.pick(this.picked);
   }
 
-  // Shows the states for a minimum certainty in per cent.
+  // Sets the minimum certainty in per cent, and shows the states for it.
   set minimum(minimum) {
     this.#minimum = minimum;
     for (const photo of this.all) this.#show(photo);
@@ -142,7 +142,7 @@ export class Photos {
       result = { error: message, isTemporary, status, matches: [] };
     }
     photo.results.set(database, result);
-    if (database !== this.facts.name) return; // another was chosen since
+    if (database !== this.facts.name) return; // another database was chosen since
     this.#show(photo);
     if (!this.picked || photo === this.picked) this.pick(photo);
   }

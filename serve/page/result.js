@@ -1,4 +1,4 @@
-// The result of one photo: how certain it is, where it was taken, and its best matches.
+// The result of one photo: its certainty, its place, and its best matches.
 import { pictureOf } from "./api.js";
 import { compare } from "./compare.js";
 import { degrees, factsOf, metres, spreadOf, verdictOf } from "./words.js";
@@ -6,8 +6,8 @@ import { degrees, factsOf, metres, spreadOf, verdictOf } from "./words.js";
 const COPIED_MS = 2000;
 const find = (id) => document.getElementById(id);
 
-// Shows a photo. `onPoint` is called with the index of the match that has the pointer or the focus, and whether it has.
-// `retry` localizes all failed photos again.
+// Shows a photo. Calls `onPoint` with the index of a match, and whether it has the pointer or the focus. `retry` localizes
+// all failed photos again.
 export function showResult(photo, result, minimum, { onPoint, retry }) {
   const parts = find("answer").content.cloneNode(true);
   const { kind, words, sentence } = verdictOf(result, minimum);
@@ -68,11 +68,11 @@ function addLink(button, link) {
     try {
       await navigator.clipboard.writeText(address.href);
       button.textContent = "Copied";
-    } catch {
+    } catch { // the clipboard needs https or this machine
       button.replaceWith(
         Object.assign(document.createElement("a"), { href: address.href, textContent: "Link to this result" }),
       );
-    } // the clipboard needs https or this machine
+    }
     setTimeout(() => (button.textContent = "Copy link"), COPIED_MS);
   });
 }

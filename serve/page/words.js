@@ -1,4 +1,4 @@
-// What is known of a photo and its matches, in words.
+// Results in words.
 
 const whole = (number) => Math.round(number).toLocaleString("en");
 
@@ -10,14 +10,14 @@ export function degrees({ latitude, longitude }) {
   return `${latitude.toFixed(6)}, ${longitude.toFixed(6)}`;
 }
 
-// Returns the kind of a result, which is also its colour, and how certain it is, in words and per cent.
+// Returns the kind of a result, which decides its colour, and its certainty in words.
 export function verdictOf({ certainty, error }, minimum) {
   if (error) return { kind: "failed", words: error, sentence: "" };
   if (!certainty) {
     return {
       kind: "unknown",
       words: "Localized",
-      sentence: "How certain this is, is unknown: the database is not calibrated for this model.",
+      sentence: "The certainty is unknown: the database is not calibrated for this model.",
     };
   }
   const { percent, low, high, queries, within } = certainty;
