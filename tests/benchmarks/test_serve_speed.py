@@ -5,12 +5,10 @@ import sys
 import pytest
 
 from tests.helpers import ROOT
-from tests.serve.conftest import PACKAGES
-
-for package in PACKAGES:
-    pytest.importorskip(package)
+from tests.serve.conftest import needs_server
 
 
+@needs_server
 @pytest.mark.slow
 def test_the_loop_and_each_number_of_clients_are_measured() -> None:
     words = [sys.executable, str(ROOT / "benchmarks/serve_speed.py"), "--images", "500", "--seconds", "0.1"]

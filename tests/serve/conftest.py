@@ -1,19 +1,14 @@
 """A server of a small city on a free port, and requests to it."""
 
-import http.client
-import io
-import json
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from PIL import Image
 
 from data_manifest import schemas
 from data_manifest.store.publish import publishing
@@ -26,63 +21,20 @@ from evaluation.evaluate_cosplace import evaluate_cosplace
 from evaluation.localization.find_database import find_database
 from evaluation.localization.localize import Localizer
 from pipeline.sources.photo_metadata import position_of
-from serve.settings import Limits, ServerSettings, Tiles, listen
-from tests.evaluation.conftest import COLOURS, Rows, manifest_frame, on_cpu, pattern
+from serve.databases.databases import Databases
+from serve.databases.reloader import Reloader
+from serve.databases.served import Served
+from serve.settings import INSTALL, Limits, ServerSettings, Tiles, listen, missing_packages
+from tests.evaluation.conftest import COLOURS, Rows, manifest_frame, on_cpu
+from tests.serve.client import Client, photo_of
 from training.network.model import GeoLocalizationNet
 from training.network.weights import save_network
 
 if TYPE_CHECKING:
-    from serve.databases.reloader import Reloader
-    from serve.databases.served import Served
     from serve.service import Service
 
 BACKBONE, DIM = "SqueezeNet1_1", 8
-PACKAGES = ("fastapi", "uvicorn")  # of the extra
-TOKEN = "a token of 24 characters"
-Parts = list[tuple[str, bytes]]
-
-
-@dataclass
-class Answer:
-    """An answer of the server."""
-
-    status: int
-    headers: Mapping[str, str]
-    content: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.content)
-
-
-@dataclass
-class Client:
-    """Sends requests to a server."""
-
-    port: int
-
-    def request(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            names = {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request(method, path, body, names)
-            answer = connection.getresponse()
-            return Answer(answer.status, {key.lower(): value for key, value in answer.getheaders()}, answer.read())
-        finally:
-            connection.close()
-
-    def get(self, path: str, **headers: str) -> Answer:
-        return self.request("GET", path, None, **headers)
-
-    def picture(self, number: int | str) -> str:
-        """Return the address of an image of the first database."""
-        return f"/api/images/{self.get('/api/database').json['digest']}/{number}"
-
-    def send(self, photo: bytes, kind: str = "image/png", query: str = "", **headers: str) -> Answer:
-        return self.request("POST", f"/api/localize{query}", photo, Content_Type=kind, **headers)
-
-    def send_form(self, photos: Parts, query: str = "") -> Answer:
-        return self.send(form_of(photos), "multipart/form-data; boundary=border", query)
+needs_server = pytest.mark.skipif(bool(missing_packages()), reason=f"a package is missing: {INSTALL}")
 
 
 @dataclass
@@ -90,35 +42,20 @@ class RunningClient(Client):
     """Sends requests to a server of this process."""
 
     service: "Service"
-    reloader: "Reloader"
+    reloader: Reloader
 
 
-def form_of(photos: Parts) -> bytes:
-    parts = [
-        f'--border\r\nContent-Disposition: form-data; name="photo"; filename="{name}"\r\n\r\n'.encode()
-        + photo
-        + b"\r\n"
-        for name, photo in photos
-    ]
-    return b"".join([*parts, b"--border--\r\n"])
+def publish_model(artifacts: Path, seed: int = 0) -> TrainedModel:
+    """Publish a training with random weights."""
+    recipe = Recipe("training", "city-train", 1, {"backbone": BACKBONE, "fc_output_dim": DIM, "seed": seed}, {})
+    with publishing(artifacts, recipe, {"made": "a model"}) as staging:
+        save_random_weights(staging / "model.pth", seed)
+    return TrainedModel(recipe.folder(artifacts) / "model.pth", BACKBONE, DIM)
 
 
-def wait_until(is_met: Callable[[], bool]) -> None:
-    for _ in range(400):
-        if is_met():
-            return
-        time.sleep(0.05)
-    raise AssertionError
-
-
-def encoded(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, form, **options)
-    return buffer.getvalue()
-
-
-def photo_of(colour: str, size: tuple[int, int] = (64, 48), form: str = "PNG") -> bytes:
-    return encoded(pattern(COLOURS[colour], size), form)
+def save_random_weights(path: Path, seed: int) -> None:
+    torch.manual_seed(seed)
+    save_network(GeoLocalizationNet(BACKBONE, DIM), path)
 
 
 def publish_images(
@@ -143,22 +80,22 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a published training and the evaluation of its model."""
     folder = tmp_path_factory.mktemp("served")
     artifacts = folder / "artifacts"
-    torch.manual_seed(0)
-    recipe = Recipe("training", "city-train", 1, {"backbone": BACKBONE, "fc_output_dim": DIM}, {})
-    with publishing(artifacts, recipe, {"made": "a model"}) as staging:
-        save_network(GeoLocalizationNet(BACKBONE, DIM), staging / "model.pth")
+    model = publish_model(artifacts)
     database, queries = (publish_images(artifacts, folder / name) for name in ("database", "queries"))
-    evaluate_cosplace(
-        TrainedModel(recipe.folder(artifacts) / "model.pth", BACKBONE, DIM), database, queries, artifacts, on_cpu(16)
-    )
+    evaluate_cosplace(model, database, queries, artifacts, on_cpu(16))
     return folder
 
 
 @pytest.fixture(scope="session")
-def localizer(city: Path) -> Localizer:
-    (training,) = (city / "artifacts" / "training" / "city-train" / "current",)
-    model = TrainedModel(training.resolve() / "model.pth", BACKBONE, DIM)
-    (evaluation,) = (city / "artifacts" / "evaluation").iterdir()
+def evaluation(city: Path) -> Path:
+    (folder,) = (city / "artifacts" / "evaluation").iterdir()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def localizer(city: Path, evaluation: Path) -> Localizer:
+    training = (city / "artifacts" / "training" / "city-train" / "current").resolve()
+    model = TrainedModel(training / "model.pth", BACKBONE, DIM)
     return Localizer(model, find_database(evaluation, model, device="cpu", num_workers=0))
 
 
@@ -176,17 +113,14 @@ def running(
     localizer: Localizer | Mapping[str, Localizer],
     token: str | None = None,
     tiles: Tiles | None = None,
-    load: "Callable[[Sequence[Served]], list[Served]]" = list,
+    load: Callable[[Sequence[Served]], list[Served]] = list,
     has_moved: Callable[[], bool] | None = None,
     **limits: int,
 ) -> Iterator[RunningClient]:
     """Serve a localizer, or several by the names of their databases, while a context lasts."""
-    for package in PACKAGES:
-        pytest.importorskip(package)
+    if missing_packages():
+        pytest.skip(INSTALL)
     from serve import run_server
-    from serve.databases.databases import Databases
-    from serve.databases.reloader import Reloader
-    from serve.databases.served import Served
     from serve.service import Service
 
     settings = ServerSettings(port=0, token=token, limits=Limits(**limits), tiles=tiles)
@@ -210,7 +144,19 @@ def running(
             assert not thread.is_alive()
 
 
-Serve = Callable[..., Client]
+@contextmanager
+def holding(localizer: Localizer, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """Hold searches until an event; yields the event of the first one's start, and the one that releases them."""
+    started, released, search = threading.Event(), threading.Event(), localizer.search
+
+    def held(*arguments: object) -> object:
+        started.set()
+        assert released.wait(30)
+        return search(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(localizer, "search", held)
+    yield started, released
+    released.set()
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from PIL import Image
 
 from evaluation.localization.localize import Localizer
 from tests.evaluation.conftest import COLOURS, pattern
-from tests.serve.conftest import Answer, Client, encoded, photo_of
+from tests.serve.client import Answer, Client, encoded, photo_of
 
 written: list[str] = []
 is_watched = False
@@ -130,19 +130,8 @@ def test_answers_have_no_paths(client: Client, city: Path) -> None:
         client.send_form([("a.png", photo_of("red")), ("b.png", b"<html>")]),
         client.send(photo_of("red"), query="?format=geojson"),
         *map(client.get, ("/api/database", "/api/map", client.picture(0), "/metrics", "/healthz", "/openapi.json")),
-        *map(
-            client.get,
-            (
-                "/nowhere",
-                client.picture(99),
-                "/api/images/0/0",
-                "/api/results/0",
-                "/page/",
-                "/page/../app.py",
-                "/page/__init__.py",
-                "/",
-            ),
-        ),
+        *map(client.get, ("/nowhere", client.picture(99), "/api/images/0/0", "/api/results/0")),
+        *map(client.get, ("/page/", "/page/../app.py", "/page/__init__.py", "/")),
     ]
     for answer in answers:
         text = answer.content.decode("latin-1") + json.dumps(dict(answer.headers))
@@ -164,7 +153,7 @@ def test_database_images_are_reduced_and_known_by_number(client: Client, city: P
         assert set(refused.json) == {"error"}
 
 
-def test_the_database_is_described(client: Client) -> None:
+def test_the_database_has_facts_and_a_map(client: Client) -> None:
     facts = client.get("/api/database").json
     assert (facts["model"], facts["dimensions"], facts["images"], facts["radius_m"]) == ("Tiny-8", 8, 4, 25.0)
     assert facts["bounds"] == [-123.0, 36.14, -122.97, 36.14]

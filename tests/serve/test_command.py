@@ -13,11 +13,17 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import ROOT, as_main, fork, run_module
-from tests.serve.conftest import PACKAGES, Client, photo_of
+from tests.serve.client import Client, photo_of
+from tests.serve.conftest import needs_server
 
 WAIT_S = 60
-for package in PACKAGES:
-    pytest.importorskip(package)
+pytestmark = needs_server
+
+
+@pytest.fixture
+def words(city: Path, evaluation: Path) -> list[str]:
+    model = str(city / "artifacts" / "training" / "city-train")
+    return ["--model", model, "--database", str(evaluation), "--port", "0", "--device", "cpu"]
 
 
 def wait_for(file: Path, pattern: str) -> str:
@@ -29,10 +35,8 @@ def wait_for(file: Path, pattern: str) -> str:
 
 
 @pytest.mark.slow
-def test_sighup_reloads_and_sigterm_finishes_running_requests(city: Path, tmp_path: Path) -> None:
-    (evaluation,) = (city / "artifacts" / "evaluation").iterdir()
-    words = ["--model", str(city / "artifacts" / "training" / "city-train"), "--database", str(evaluation)]
-    process = fork(tmp_path, as_main, "cosplace", "serve", *words, "--port", "0", "--device", "cpu")
+def test_sighup_reloads_and_sigterm_finishes_running_requests(words: list[str], tmp_path: Path) -> None:
+    process = fork(tmp_path, as_main, "cosplace", "serve", *words)
     client = Client(int(wait_for(tmp_path / "stdout", r"Open http://127\.0\.0\.1:(\d+) \(Ctrl-C stops\)")))
     assert client.get("/api/database").json["model"] == "SqueezeNet1_1-8"
     assert process.pid is not None
@@ -65,10 +69,8 @@ def serve_without_end(words: list[str]) -> None:
     as_main("cosplace", "serve", *words)
 
 
-def test_a_batch_that_does_not_end_does_not_keep_a_stopped_server_alive(city: Path, tmp_path: Path) -> None:
-    (evaluation,) = (city / "artifacts" / "evaluation").iterdir()
-    words = ["--model", str(city / "artifacts" / "training" / "city-train"), "--database", str(evaluation)]
-    process = fork(tmp_path, serve_without_end, [*words, "--port", "0", "--device", "cpu"])
+def test_a_batch_that_does_not_end_does_not_keep_a_stopped_server_alive(words: list[str], tmp_path: Path) -> None:
+    process = fork(tmp_path, serve_without_end, words)
     client = Client(int(wait_for(tmp_path / "stdout", r"Open http://127\.0\.0\.1:(\d+)")))
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(client.send, photo_of("red"))

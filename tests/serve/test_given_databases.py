@@ -5,21 +5,15 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
 
 from cosplace.serve_databases import GivenDatabases, add_serve, by_name, named_database
 from data_manifest.command_line.command_parser import CommandParser
 from data_manifest.errors import UserError
 from data_manifest.images.images_folder import ImagesUrl
-from data_manifest.store.publish import publishing
-from data_manifest.store.recipe import Recipe
 from tests.helpers import write_images
-from tests.serve.conftest import BACKBONE, DIM, PACKAGES
-from training.network.model import GeoLocalizationNet
-from training.network.weights import save_network
+from tests.serve.conftest import needs_server, publish_model, save_random_weights
 
-for package in PACKAGES:
-    pytest.importorskip(package)
+pytestmark = needs_server
 
 
 def given(model: Path | str, *databases: str, artifacts: Path | None = None) -> GivenDatabases:
@@ -78,15 +72,13 @@ def copied(city: Path, tmp_path: Path) -> Path:
     return tmp_path / "artifacts"
 
 
-def publish_model(artifacts: Path, seed: int) -> None:
-    torch.manual_seed(seed)
-    recipe = Recipe("training", "city-train", 1, {"backbone": BACKBONE, "fc_output_dim": DIM, "seed": seed}, {})
-    with publishing(artifacts, recipe, {"made": "a model"}) as staging:
-        save_network(GeoLocalizationNet(BACKBONE, DIM), staging / "model.pth")
+@pytest.fixture
+def evaluation(copied: Path) -> Path:
+    (folder,) = (copied / "evaluation").iterdir()
+    return folder
 
 
-def test_only_what_has_changed_is_loaded_again(copied: Path) -> None:
-    (evaluation,) = (copied / "evaluation").iterdir()
+def test_only_what_has_changed_is_loaded_again(copied: Path, evaluation: Path) -> None:
     databases = given(copied / "training" / "city-train", f"a={evaluation}", f"b={evaluation}")
     before = databases.load()
     assert [each.name for each in before] == ["a", "b"]
@@ -101,16 +93,13 @@ def test_only_what_has_changed_is_loaded_again(copied: Path) -> None:
     assert after[0].localizer.model is after[1].localizer.model is not before[0].localizer.model
 
 
-def test_a_file_of_weights_is_followed(copied: Path, tmp_path: Path) -> None:
-    (evaluation,) = (copied / "evaluation").iterdir()
+def test_a_file_of_weights_is_followed(evaluation: Path, tmp_path: Path) -> None:
     weights = tmp_path / "model.pth"
-    for seed in (1, 2):
-        torch.manual_seed(seed)
-        save_network(GeoLocalizationNet(BACKBONE, DIM), weights)
-        if seed == 1:
-            databases = given(weights, str(evaluation))
-            before = databases.load()
-            assert databases.load(before) == before
+    save_random_weights(weights, seed=1)
+    databases = given(weights, str(evaluation))
+    before = databases.load()
+    assert databases.load(before) == before
+    save_random_weights(weights, seed=2)
     assert databases.has_moved()
     (after,) = databases.load(before)
     assert after.digest != before[0].digest
@@ -126,8 +115,7 @@ def test_new_photos_of_a_folder_are_found_by_a_reload(copied: Path, tmp_path: Pa
     assert databases.load([after]) == [after]
 
 
-def test_a_failed_reload_is_tried_again_only_when_something_moves(copied: Path) -> None:
-    (evaluation,) = (copied / "evaluation").iterdir()
+def test_a_failed_reload_is_tried_again_only_when_something_moves(copied: Path, evaluation: Path) -> None:
     databases = given(copied / "training" / "city-train", str(evaluation))
     before = databases.load()
     publish_model(copied, seed=1)

@@ -7,7 +7,8 @@ import pytest
 
 from evaluation.localization.localize import Localizer
 from serve.settings import Tiles
-from tests.serve.conftest import TOKEN, Client, photo_of, running
+from tests.serve.client import TOKEN, Client, photo_of
+from tests.serve.conftest import running
 
 OTHER_HOST = r"https?:(?!//www\.w3\.org/2000/svg)|(src|href)=.//"
 

@@ -3,18 +3,16 @@
 import io
 import socket
 import struct
-import threading
 import zlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from evaluation.localization.localize import Localizer
-from tests.serve.conftest import Client, Parts, encoded, form_of, photo_of, running, wait_until
+from tests.serve.client import Client, Parts, encoded, form_of, photo_of, wait_until
+from tests.serve.conftest import holding, running
 
 
 def png_of_size(width: int, height: int) -> bytes:
@@ -106,21 +104,6 @@ def test_errors_of_the_network_spare_other_photos(
     assert [photo["error"] for photo in photos][::2] == [None, None]
     assert photos[1]["error"] == "The photo cannot be localized; the server's log has the reason"
     assert b"secret" not in answer.content
-
-
-@contextmanager
-def holding(localizer: Localizer, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, threading.Event]]:
-    """Hold searches until an event; yields the event of the first one's start, and the one that releases them."""
-    started, released, search = threading.Event(), threading.Event(), localizer.search
-
-    def held(*arguments: object) -> object:
-        started.set()
-        assert released.wait(30)
-        return search(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(localizer, "search", held)
-    yield started, released
-    released.set()
 
 
 def test_a_full_queue_answers_429(localizer: Localizer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,20 +3,17 @@
 import asyncio
 import io
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import utm
-from PIL import ExifTags, Image
+from PIL import Image
 
 from evaluation.localization.localize import Localizer
+from serve.photos.kept_results import KeptResult, KeptResults
 from tests.evaluation.conftest import COLOURS, pattern
-from tests.serve.conftest import PACKAGES, TOKEN, Client, encoded, photo_of, running
-
-if TYPE_CHECKING:
-    from serve.photos.kept_results import KeptResults
-for package in PACKAGES:
-    pytest.importorskip(package)
+from tests.serve.client import TOKEN, Client, encoded, photo_of, with_gps
+from tests.serve.conftest import running
 
 
 def test_a_kept_result_is_shown_again(client: Client) -> None:
@@ -64,9 +61,8 @@ def test_results_need_the_token_but_links_open_the_page(localizer: Localizer) ->
 
 def keep(*sizes: int, wait_s: float = 0.0, **bounds: Any) -> list[bool]:
     """Keep results of some sizes one after the other, and return which there are in the end."""
-    from serve.photos.kept_results import KeptResult, KeptResults
 
-    async def run() -> tuple["KeptResults", list[str]]:
+    async def run() -> tuple[KeptResults, list[str]]:
         results = KeptResults(**bounds)
         keys = [results.new_id() for _ in sizes]
         for key, size in zip(keys, sizes, strict=True):
@@ -88,19 +84,12 @@ def test_kept_results_are_bounded() -> None:
     assert keep(1, 1, seconds=0.0, wait_s=0.1) == [False, False]
 
 
-def with_gps(gps: Mapping[int, object], form: str = "JPEG") -> bytes:
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = 1
-    exif.get_ifd(ExifTags.IFD.GPSInfo).update(gps)
-    return encoded(pattern(COLOURS["blue"], (64, 48)), form, exif=exif)
-
-
 NEAR = {1: "N", 2: (36.0, 9.0, 0.0), 3: "W", 4: (122.0, 58.0, 48.0)}  # 36.15, -122.98; its best match: 36.14, -122.98
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
 def test_the_position_in_exif_and_its_distance(client: Client, form: str) -> None:
-    (photo,) = client.send(with_gps(NEAR, form)).json["photos"]
+    (photo,) = client.send(with_gps(NEAR, form=form)).json["photos"]
     assert (photo["matches"][0]["latitude"], photo["matches"][0]["longitude"]) == (36.14, -122.98)
     position = photo["exif_position"]
     assert [position["latitude"], position["longitude"]] == pytest.approx([36.15, -122.98])

@@ -1,3 +1,5 @@
+"""The flags of the server, and the socket it listens on."""
+
 import argparse
 import importlib.util
 import socket
@@ -6,10 +8,10 @@ import pytest
 
 from data_manifest.errors import UserError
 from serve.settings import TOKEN_VARIABLE, Limits, ServerSettings, Tiles, add_server, listen
-from tests.serve.conftest import PACKAGES, TOKEN
+from tests.serve.client import TOKEN
+from tests.serve.conftest import needs_server
 
-for package in PACKAGES:
-    pytest.importorskip(package)
+pytestmark = needs_server
 
 
 def settings(*words: str) -> ServerSettings:

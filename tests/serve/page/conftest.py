@@ -6,18 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from PIL import Image
 
 from evaluation.localization.localize import Localizer
 from tests.chromium import NEEDS_CHROMIUM, ask, visit
 from tests.chromium import browser as browser
-from tests.evaluation.conftest import COLOURS, pattern
-from tests.serve.conftest import Client, encoded, photo_of, running
+from tests.serve.client import Client, photo_of, with_gps
+from tests.serve.conftest import running
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
-
-GPS, NORTH, LATITUDE, WEST, LONGITUDE = 0x8825, 1, 2, 3, 4  # tags of EXIF
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -49,9 +46,7 @@ def opened_with(browser: "Chrome", localizer: Localizer | dict[str, Localizer], 
 
 def with_position(colour: str, latitude: float, longitude: float) -> bytes:
     """Return a photo whose EXIF has a position; longitudes are west of Greenwich."""
-    exif = Image.Exif()
-    exif[GPS] = {NORTH: "N", LATITUDE: (latitude, 0.0, 0.0), WEST: "W", LONGITUDE: (-longitude, 0.0, 0.0)}
-    return encoded(pattern(COLOURS[colour], (64, 48)), "JPEG", quality=95, exif=exif)
+    return with_gps({1: "N", 2: (latitude, 0.0, 0.0), 3: "W", 4: (-longitude, 0.0, 0.0)}, colour)
 
 
 @pytest.fixture

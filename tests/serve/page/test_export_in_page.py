@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.serve.conftest import photo_of
+from tests.serve.client import photo_of
 from tests.serve.page.conftest import upload, with_position, write
 
 if TYPE_CHECKING:

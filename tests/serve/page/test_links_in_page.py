@@ -8,7 +8,7 @@ import pytest
 
 from evaluation.localization.localize import Localizer
 from tests.chromium import ask
-from tests.serve.conftest import TOKEN, Client
+from tests.serve.client import TOKEN, Client
 from tests.serve.page.conftest import open_page, opened_with, texts, upload, wait
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 from evaluation.localization.localize import Localizer
 from serve.settings import Tiles
 from tests.chromium import ask, look, requested
-from tests.serve.conftest import encoded, photo_of
+from tests.serve.client import encoded, photo_of
 from tests.serve.page.conftest import opened_with, press, tab_to, texts, upload, wait, with_position, write
 
 if TYPE_CHECKING:

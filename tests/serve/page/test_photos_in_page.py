@@ -8,7 +8,7 @@ import pytest
 from evaluation.localization.localize import Localizer
 from tests.chromium import ask, look, requested
 from tests.evaluation.conftest import pattern
-from tests.serve.conftest import TOKEN, encoded
+from tests.serve.client import TOKEN, encoded
 from tests.serve.page.conftest import opened_with, press, tab_to, texts, upload, wait, write
 
 if TYPE_CHECKING:
