@@ -1,6 +1,5 @@
 """Requests beyond the limits, hostile photos, slow clients; the server answers good photos afterwards."""
 
-import io
 import socket
 import struct
 import zlib
@@ -9,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from PIL import Image
+from torch import Tensor
 
 from evaluation.localization.localize import Localizer
 from tests.serve.client import Client, Parts, encoded, form_of, photo_of, wait_until
@@ -31,10 +31,7 @@ HOSTILE = {
     "other format": (encoded(Image.new("RGB", (50, 50)), "BMP"), "Not an image, or not in a format that is read"),
     "EPS, which Ghostscript would run": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "Not an image"),
     "too many bytes": (encoded(NOISE) + b"\0", "bytes, but 1 MB are allowed"),
-    "too many pixels": (
-        encoded(Image.new("L", (1100, 1000))),
-        "too many pixels: 1 million are allowed, not 1,100 x 1,",
-    ),
+    "too many pixels": (encoded(Image.new("L", (1100, 1000))), "1 million are allowed, not 1,100 x 1,000"),
     "bomb": (png_of_size(60_000, 60_000), "The photo has too many pixels: 1 million are allowed"),
     "elongated": (encoded(Image.new("L", (1000, 20))), "one side may be at most 10 times the other"),
 }
@@ -93,10 +90,10 @@ def test_errors_of_the_network_spare_other_photos(
 ) -> None:
     search, narrow = localizer.search, (3, 90, 48)
 
-    def fails_on_narrow(photos: list[io.BytesIO], top: int = 1) -> object:
-        if any(tuple(photo.shape) == narrow for photo in photos):  # type: ignore[attr-defined]
+    def fails_on_narrow(photos: list[Tensor]) -> object:
+        if any(tuple(photo.shape) == narrow for photo in photos):
             raise ValueError(f"secret {narrow}")
-        return search(photos, top)  # type: ignore[arg-type]
+        return search(photos)
 
     monkeypatch.setattr(localizer, "search", fails_on_narrow)
     answer = client.send_form([("a", photo_of("red")), ("b", photo_of("red", (48, 90))), ("c", photo_of("blue"))])
