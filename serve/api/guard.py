@@ -56,7 +56,7 @@ class Guard:
             await send(message)
 
         refusal = self._refusal(scope["path"], Headers(scope=scope))
-        method = "GET" if scope["method"] == "HEAD" else scope["method"]  # the HTTP server drops the body of the answer
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]  # uvicorn drops the body
         try:
             await (refusal or self._app)({**scope, "method": method}, body.receive, send_guarded)
         except (ClientDisconnect, asyncio.CancelledError):  # the sender left, or the server stops
