@@ -58,9 +58,9 @@ class Reloader:
 
     async def _run(self) -> None:
         while True:
-            await self._due()
-            logger.info("reloading")
             try:
+                await self._due()
+                logger.info("reloading")
                 served = await _on_daemon_thread(lambda: self._load(self._databases.served))
             except Exception as error:
                 reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"

@@ -2,7 +2,7 @@
 
 import io
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -174,3 +174,19 @@ def test_a_moved_database_is_loaded_without_a_signal(localizer: Localizer, other
         wait_until(lambda: client.service.databases.reloads == 1)
         assert best_of(client.send(photo_of("red")))["utm_east"] == 553_000
         assert "cosplace_reloads_total 1\n" in client.get("/metrics").content.decode()
+
+
+def test_a_failed_check_does_not_end_the_watch(
+    localizer: Localizer, other: Localizer, caplog: pytest.LogCaptureFixture
+) -> None:
+    checks: Iterator[bool | Exception] = iter([RuntimeError("of the disk"), True])
+
+    def has_moved() -> bool:
+        found = next(checks, False)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    with running(localizer, load=lambda _: served(other), has_moved=has_moved) as client:
+        wait_until(lambda: client.service.databases.reloads == 1)
+    assert "not reloaded, the old databases stay: RuntimeError: of the disk" in caplog.text
