@@ -78,9 +78,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.server.at_once += 1
             self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
         time.sleep(self.server.delay_s)
-        self._respond()
         with self.server.lock:
-            self.server.at_once -= 1
+            self.server.at_once -= 1  # before the answer: its client may send the next request at once
+        self._respond()
 
     def _respond(self) -> None:
         url = urlsplit(self.path)

@@ -2,7 +2,6 @@
 
 import os
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,9 +11,10 @@ from data_manifest.images.images_folder import ImagesUrl, is_hidden, is_system_f
 from data_manifest.progress import working
 from data_manifest.store.files import TemporaryFile
 from data_manifest.store.references import LIST_SUFFIX
-from pipeline.listing.folder_scan import IMAGE_SUFFIXES
+from pipeline.listing.folder_scan import IMAGE_SUFFIXES, OTHER_SUFFIXES
+from pipeline.listing.skipped import Skipped
 
-_SUFFIXES = tuple(suffix.encode() for suffix in IMAGE_SUFFIXES)
+_IMAGES, _OTHERS = (tuple(suffix.encode() for suffix in suffixes) for suffixes in (IMAGE_SUFFIXES, OTHER_SUFFIXES))
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,12 @@ class FetchedList:
     Args:
         origin: URL of the list file or the folder.
         file: The paths.
-        hidden_images: Hidden images, which are left out.
-        skipped_folders: Hidden and system folders, which are left out, counted by name.
+        skipped: The images that it leaves out.
     """
 
     origin: ImagesUrl
     file: Path | TemporaryFile
-    hidden_images: int = 0
-    skipped_folders: Mapping[str, int] = field(default_factory=dict)
+    skipped: Skipped = field(default_factory=Skipped)
 
     @property
     def path(self) -> Path:
@@ -65,23 +63,27 @@ def _list_bucket(folder: ImagesUrl) -> FetchedList:
     from data_manifest.images.object_listing import list_objects  # needs an optional package
 
     listed, file = list_objects(folder).file, TemporaryFile()
-    num_images, hidden_images, skipped = 0, 0, set[bytes]()
+    num_images, hidden_images, folders, other_photos = 0, 0, set[bytes](), Counter[str]()
     with listed.path.open("rb") as lines, file.path.open("wb") as images:
         for line in lines:
             path = line.removesuffix(b"\n")
-            if not path.lower().endswith(_SUFFIXES) or b"\0" in path:  # NUL stands for a newline
+            lower = path.lower()
+            if not lower.endswith(_IMAGES + _OTHERS) or b"\0" in path:  # NUL stands for a newline
                 continue
-            if system_folder := _system_folder(path):
-                skipped.add(system_folder)
-            elif is_hidden(path.rpartition(b"/")[2]):
+            system_folder, name = _system_folder(path), path.rpartition(b"/")[2]
+            if lower.endswith(_OTHERS):
+                other_photos["." + lower.rpartition(b".")[2].decode()] += not (system_folder or is_hidden(name))
+            elif system_folder:
+                folders.add(system_folder)
+            elif is_hidden(name):
                 hidden_images += 1
             else:
                 num_images += 1
                 images.write(line)
     if not num_images:
         raise UserError(f"{folder}: no image in it (looked for {', '.join(IMAGE_SUFFIXES)})")
-    names = Counter(os.fsdecode(path.rpartition(b"/")[2]) for path in skipped)
-    return FetchedList(folder, file, hidden_images, names)
+    names = Counter(os.fsdecode(path.rpartition(b"/")[2]) for path in folders)
+    return FetchedList(folder, file, Skipped(hidden_images, names, other_photos))
 
 
 def _system_folder(path: bytes) -> bytes | None:

@@ -27,6 +27,7 @@ from pipeline.listing.leaves import LEAF_SUMS, hash_lines
 from pipeline.listing.lines import join_lines
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", *HEIF_SUFFIXES)
+OTHER_SUFFIXES = (".avif", ".webp", ".dng", ".tif", ".tiff")  # photos that are not read
 NAMES_AT_A_TIME = 250_000
 LEAVES_OF_FOLDERS = pl.Schema({"path": pl.Binary(), **LEAF_SUMS})
 _SUFFIXES = tuple(suffix.encode() for suffix in IMAGE_SUFFIXES)

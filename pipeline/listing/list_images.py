@@ -2,8 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol
@@ -22,10 +21,10 @@ from pipeline.listing.folder_scan import IMAGE_SUFFIXES, NAMES_AT_A_TIME, Scan, 
 from pipeline.listing.leaves import Leaves
 from pipeline.listing.lines import Lines
 from pipeline.listing.read_list import find_blocks, read_block, read_bytes
+from pipeline.listing.skipped import Skipped
 
 HEAD_BYTES = 1 << 16
 BYTES_OF_A_NAME = 92  # in SF-XL
-SHOWN_FOLDERS = 5
 Block = Callable[[], Iterator[bytes]]  # yields paths as lines
 Sums = pl.DataFrame | None  # rows and hash sums per leaf of a block, as `LEAF_SUMS`, if they are worth keeping
 Wanted = npt.NDArray[np.bool_]  # whether each leaf is wanted: [NUM_LEAVES]
@@ -35,7 +34,7 @@ class Listing(Protocol):
     """The image paths of a data set."""
 
     fingerprint: str  # digest of the paths
-    skipped: "Skipped"
+    skipped: Skipped
     escapes_newlines: bool  # lines hold NUL for a newline in a path
 
     @property
@@ -56,29 +55,6 @@ class Listing(Protocol):
         """Cache rows and hash sums per leaf of all blocks for the next listing."""
 
 
-@dataclass(frozen=True)
-class Skipped:
-    """Skipped images: hidden ones, and those in hidden or system folders, counted by name."""
-
-    hidden_images: int = 0
-    folders: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """The counts for a manifest's summary."""
-        return {"hidden_images": self.hidden_images, "skipped_folders": sum(self.folders.values())}
-
-    def __bool__(self) -> bool:
-        return any(self.counts.values())
-
-    def __str__(self) -> str:
-        most = sorted(self.folders, key=lambda name: (-self.folders[name], name))
-        names = ", ".join(most[:SHOWN_FOLDERS]) + (", ..." if len(most) > SHOWN_FOLDERS else "")
-        images = f"{self.hidden_images:,} hidden images" if self.hidden_images else ""
-        folders = f"{sum(self.folders.values()):,} folders ({names})" if self.folders else ""
-        return " and ".join(filter(None, (images, folders)))
-
-
 class ListedImages:
     """The images in a list file, with any names."""
 
@@ -88,8 +64,7 @@ class ListedImages:
         self._cache, self._fetched, self.skipped = cache, origin, Skipped()  # a fetched list is removed with its object
         if isinstance(origin, FetchedList):
             self.origin: ImagesFolder = origin.origin
-            self._file = origin.path
-            self.skipped = Skipped(origin.hidden_images, origin.skipped_folders)
+            self._file, self.skipped = origin.path, origin.skipped
         else:
             self.origin = self._file = origin
         self._blocks = known_blocks(self._file, cache) if cache else find_blocks(self._file)

@@ -21,6 +21,7 @@ from data_manifest.images.image_store import store_of
 from data_manifest.images.images_folder import ImagesFolder, ImagesUrl, is_hidden, is_system_folder
 from data_manifest.images.object_store import REQUESTS
 from pipeline.execution.executor import usable_cores
+from pipeline.listing.folder_scan import OTHER_SUFFIXES
 from pipeline.listing.list_images import Listing, path_blocks
 from pipeline.metadata.fields import clean_number
 from pipeline.metadata.paths import Paths
@@ -34,7 +35,6 @@ from pipeline.sources.source import FOLDER, SOURCE_FIELDS, Reader, Source, read_
 VERSION = 5  # raise it when the fields, rejects or notes of a photo change
 PHOTOS_PER_PARTITION = 5_000
 MIN_JOBS_FOR_PROCESSES = 3  # with fewer partitions, starting processes takes longer than it saves
-OTHER_PHOTOS = (".avif", ".webp", ".dng", ".tif", ".tiff")
 COLUMNS = (*SOURCE_FIELDS, "heading_source", "heading_reference", "reason", "detail")
 logger = logging.getLogger(__name__)
 
@@ -105,16 +105,17 @@ def _read_in_store(folder: ImagesFolder, path: str) -> Fields:
 def _warn_of_other_photos(folder: ImagesFolder, listing: Listing) -> None:
     """Log how many photos have formats that are not read."""
     counts = Counter(Path(name).suffix.lower() for name in _visible_names(folder, listing))
+    counts.update(listing.skipped.other_photos)
     if not can_read_heif() and (count := sum(counts[suffix] for suffix in HEIF_SUFFIXES)):
         logger.warning("%s: %s HEIC photos are rejected. %s", folder, f"{count:,}", NEEDS_HEIF)
-    for suffix in OTHER_PHOTOS:
+    for suffix in OTHER_SUFFIXES:
         if count := counts[suffix]:
             text = "%s: %s photos %s are not read. Convert them to JPEG with metadata (see docs/guides/own-data.md)."
             logger.warning(text, folder, f"{count:,}", suffix)
 
 
 def _visible_names(folder: ImagesFolder, listing: Listing) -> Iterator[str]:
-    """Yield the names of all files that are not hidden; of a URL, only those of images."""
+    """Yield the names of all files that are not hidden; of a URL, only the listed paths."""
     if isinstance(folder, ImagesUrl):
         yield from (os.fsdecode(path) for block in path_blocks(listing) for path in block)
         return

@@ -69,6 +69,21 @@ def test_rows_and_rejects_are_those_of_the_folder(
     assert at_url == tables_of(photos, tmp_path / "B")
 
 
+@pytest.mark.parametrize("is_bucket", [True, False])
+def test_photos_in_other_formats_are_logged(
+    photos: Path, bucket: ObjectServer, tmp_path: Path, caplog: pytest.LogCaptureFixture, is_bucket: bool
+) -> None:
+    for name in ("1.WebP", "more/2.webp", "3.txt", "4.dng", "@eaDir/5.webp", "._6.webp"):
+        bucket.put(f"photos/{name}", b"")
+        (photos / name).parent.mkdir(exist_ok=True)
+        (photos / name).touch()
+    build(FOLDER if is_bucket else photos, tmp_path / "A")
+    logged = [record.getMessage() for record in caplog.records if "are not read" in record.getMessage()]
+    folder = FOLDER if is_bucket else photos
+    advice = "are not read. Convert them to JPEG with metadata (see docs/guides/own-data.md)."
+    assert logged == [f"{folder}: 2 photos .webp {advice}", f"{folder}: 1 photos .dng {advice}"]
+
+
 def test_only_new_and_changed_photos_are_read(
     bucket: ObjectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
