@@ -8,7 +8,7 @@ import pytest
 
 from data_manifest.console import LOGGERS
 from data_manifest.images import object_store
-from tests.object_server import ObjectServer, serving
+from tests.object_server import ObjectServer, s3_server, serving
 
 
 @pytest.fixture(autouse=True)
@@ -24,10 +24,5 @@ def objects(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
     waits = {"init_backoff": timedelta(milliseconds=5), "max_backoff": timedelta(milliseconds=20), "base": 2}
     monkeypatch.setattr(object_store, "RETRY", {**object_store.RETRY, "max_retries": 4, "backoff": waits})
     monkeypatch.setattr(object_store, "INTERRUPTED_WAIT_S", 0.005)
-    with serving() as server:
-        variables = {"ACCESS_KEY_ID": "id", "SECRET_ACCESS_KEY": "very-secret", "REGION": "us-east-1"}
-        for name, value in {**variables, "ENDPOINT_URL": server.url}.items():
-            monkeypatch.setenv(f"AWS_{name}", value)
-        object_store._client.cache_clear()
+    with serving() as server, s3_server(server.url, monkeypatch):
         yield server
-        object_store._client.cache_clear()

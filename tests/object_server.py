@@ -7,13 +7,20 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
+
+import pytest
+
+from data_manifest.images import object_store
+from data_manifest.images.object_listing import list_objects
+from tests.helpers import files_in
 
 BUCKET = "bucket"
 RESET, CUT_OFF = "reset", "cut off"  # failures besides status codes
@@ -42,6 +49,11 @@ class ObjectServer(http.server.ThreadingHTTPServer):
 
     def put(self, key: str, content: bytes, modified: float = 1_700_000_000) -> None:
         self.objects[key], self.modified[key] = content, modified
+
+    def put_files(self, folder: Path, key: str, pattern: str = "*") -> None:
+        """Put the matching files below a folder below a key."""
+        for path, content in files_in(folder, pattern).items():
+            self.put(f"{key}/{path}", content)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Print nothing: clients may go away."""
@@ -157,9 +169,11 @@ def _iso(seconds: float) -> str:
 
 
 @contextmanager
-def serving(port: int = 0) -> Iterator[ObjectServer]:
-    """Yield a running server."""
+def serving(port: int = 0, objects: Mapping[str, bytes] | None = None) -> Iterator[ObjectServer]:
+    """Yield a running server, with objects from its first answer on."""
     server = ObjectServer(port)
+    for key, content in (objects or {}).items():
+        server.put(key, content)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
@@ -168,3 +182,16 @@ def serving(port: int = 0) -> Iterator[ObjectServer]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def s3_server(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have s3:// lead to a server, without clients and listings of earlier tests."""
+    variables = {"ACCESS_KEY_ID": "id", "SECRET_ACCESS_KEY": "very-secret", "REGION": "us-east-1", "ENDPOINT_URL": url}
+    for name, value in variables.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    for cached in (object_store._client, list_objects):
+        cached.cache_clear()
+    yield
+    for cached in (object_store._client, list_objects):
+        cached.cache_clear()

@@ -147,8 +147,7 @@ def test_training_images_in_a_bucket_are_taken(tmp_path: Path, monkeypatch: pyte
 @needs_exporter
 def test_onnx_is_compared_on_photos_in_a_bucket(tmp_path: Path, objects: ObjectServer) -> None:
     model = _model(tmp_path)
-    for photo in (tmp_path / "photos").iterdir():
-        objects.put(f"photos/{photo.name}", photo.read_bytes())
+    objects.put_files(tmp_path / "photos", "photos")
     photos = ImagesUrl.parse("s3://bucket/photos")
     settings = ExportSettings(model=str(model.path), check_photos=photos)
     assert "on 4 photos" in read_recipe(export_model(model, tmp_path / "A", settings))["summary"]["made"]

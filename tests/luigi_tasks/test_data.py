@@ -10,10 +10,9 @@ import pytest
 
 import workflows
 from data_manifest.errors import UserError
-from data_manifest.images.object_listing import list_objects
 from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
-from tests.helpers import ROOT, files_in, needs_timm, write_images
+from tests.helpers import ROOT, needs_timm, write_images
 from tests.object_server import ObjectServer
 
 
@@ -45,9 +44,7 @@ def bucket(objects: ObjectServer) -> str:
 
 def test_stages_read_from_a_bucket(bucket: str, objects: ObjectServer, tmp_path: Path) -> None:
     write_images(tmp_path / "images", (2016,))
-    for path, content in files_in(tmp_path / "images").items():
-        objects.put(f"city/train/{path}", content)
-    list_objects.cache_clear()
+    objects.put_files(tmp_path / "images", "city/train")
     given: dict[str, Any] = {"dataset_folder": bucket, "artifacts_folder": tmp_path / "A"}
     grouping: dict[str, Any] = {"verified": "header", "min_images_per_class": 1}
     groups = workflows.BuildGroups(**grouping, **given)

@@ -107,8 +107,7 @@ def test_min_certainty_is_checked_before_photos_are_embedded(photos: Path, local
 def test_photos_in_a_bucket_are_a_database(tmp_path: Path, localize: Run, objects: ObjectServer) -> None:
     write_images(tmp_path / "city", (2015,))
     files = sorted((tmp_path / "city").glob("*.jpg"))
-    for file in files:
-        objects.put(f"city/{file.name}", file.read_bytes())
+    objects.put_files(tmp_path / "city", "city")
     of_bucket = localize("s3://bucket/city", files[0])
     assert of_bucket["matches"][0]["path"] == files[0].name
     assert of_bucket["matches"][0]["score"] == pytest.approx(1, abs=1e-5)

@@ -16,10 +16,8 @@ TRAINING = (*TINY, "--epochs-num", "1", "--num-workers", "1")
 @pytest.fixture
 def bucket(city: Path, objects: ObjectServer) -> ObjectServer:
     """A bucket with the images of the data set, of which each read fails once."""
-    for file in city.rglob("*.jpg"):
-        key = f"city/{file.relative_to(city).as_posix()}"
-        objects.put(key, file.read_bytes())
-        objects.failures[key] = [503 if len(objects.objects) % 2 else RESET]
+    objects.put_files(city, "city", "*.jpg")
+    objects.failures = {key: [503 if number % 2 else RESET] for number, key in enumerate(objects.objects)}
     return objects
 
 

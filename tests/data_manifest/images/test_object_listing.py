@@ -19,7 +19,6 @@ NAMES = ["1.jpg", "b/2.jpg", "b/é #%.jpg", "c/4.png", "c/5.txt", "c/d/6.jpg", "
 
 @pytest.fixture
 def filled(objects: ObjectServer) -> ObjectServer:
-    list_objects.cache_clear()
     for number, name in enumerate(NAMES):
         objects.put(f"a/{name}", b"x" * number, modified=1_700_000_000 + number)
     objects.put("ab/other.jpg", b"")

@@ -12,12 +12,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from data_manifest.images import object_listing, object_store
+from data_manifest.images import object_listing
 from data_manifest.images.file_states import stat_images
 from data_manifest.images.images_folder import ImagesUrl
 from data_manifest.images.object_listing import list_objects
 from data_manifest.images.object_store import ObjectStore
 from tests.helpers import ROOT
+from tests.object_server import s3_server
 
 FOLDER = ImagesUrl.parse("s3://photos/city")
 NAMES = sorted([f"{number:04}/@é {number}@.jpg" for number in range(1_100)])  # two pages of a listing
@@ -59,13 +60,8 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         number = int(free.getsockname()[1])
-    variables = {"ACCESS_KEY_ID": "id", "SECRET_ACCESS_KEY": "secret", "REGION": "us-east-1"}
-    for name, value in {**variables, "ENDPOINT_URL": f"http://127.0.0.1:{number}"}.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
-    object_store._client.cache_clear()
-    list_objects.cache_clear()
-    yield number
-    object_store._client.cache_clear()
+    with s3_server(f"http://127.0.0.1:{number}", monkeypatch):
+        yield number
 
 
 def test_bucket_of_a_real_server(port: int, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

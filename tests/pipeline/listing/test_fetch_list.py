@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -16,13 +15,6 @@ from tests.helpers import tables_in, write_images
 from tests.object_server import ObjectServer
 
 FOLDER = ImagesUrl.parse("s3://bucket/city/train")
-
-
-@pytest.fixture(autouse=True)
-def _new_process() -> Iterator[None]:
-    list_objects.cache_clear()
-    yield
-    list_objects.cache_clear()
 
 
 def paths_of(listing: Listing) -> list[bytes]:
@@ -79,8 +71,7 @@ def test_errors_name_what_is_missing(objects: ObjectServer) -> None:
 
 def test_manifest_and_groups_equal_those_of_the_folder(objects: ObjectServer, tmp_path: Path) -> None:
     write_images(tmp_path / "city" / "train" / "36.14", (2015, 2016))
-    for file in (tmp_path / "city").rglob("*.jpg"):
-        objects.put(file.relative_to(tmp_path).as_posix(), file.read_bytes())
+    objects.put_files(tmp_path / "city", "city")
     settings = GroupSettings(min_images_per_class=2, N=1, L=1)
     made = {}
     for root, folder in (("bucket", FOLDER), ("folder", tmp_path / "city" / "train")):

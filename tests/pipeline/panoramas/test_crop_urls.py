@@ -6,7 +6,6 @@ import pytest
 
 from data_manifest.errors import StoreError
 from data_manifest.images.images_folder import ImagesUrl
-from data_manifest.images.object_listing import list_objects
 from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
 from pipeline.panoramas.crop_panoramas import crop_panoramas
@@ -30,10 +29,8 @@ def panoramas(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bucket(panoramas: Path, objects: ObjectServer) -> ObjectServer:
-    list_objects.cache_clear()
-    for path, content in files_in(panoramas).items():
-        objects.put(f"panoramas/{path}", content)
-    objects.put(f"panoramas/a/{NAME.format('cut', 7)}", content[:900])
+    objects.put_files(panoramas, "panoramas")
+    objects.put(f"panoramas/a/{NAME.format('cut', 7)}", next(iter(objects.objects.values()))[:900])
     return objects
 
 

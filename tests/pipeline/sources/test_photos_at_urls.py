@@ -9,7 +9,6 @@ from PIL import Image
 from data_manifest.errors import StoreError
 from data_manifest.images import object_store
 from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
-from data_manifest.images.object_listing import list_objects
 from data_manifest.tables import read_table
 from pipeline.manifest.build_manifest import build_manifest
 from pipeline.sources import photo_source
@@ -39,9 +38,7 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bucket(photos: Path, objects: ObjectServer) -> ObjectServer:
-    list_objects.cache_clear()
-    for path, content in files_in(photos).items():
-        objects.put(f"photos/{path}", content)
+    objects.put_files(photos, "photos")
     return objects
 
 

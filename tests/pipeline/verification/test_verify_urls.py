@@ -7,7 +7,6 @@ import pytest
 
 from data_manifest.errors import StoreError
 from data_manifest.images.images_folder import ImagesUrl
-from data_manifest.images.object_listing import list_objects
 from data_manifest.images.object_store import REQUESTS
 from data_manifest.tables import read_table
 from pipeline.manifest.build_manifest import build_manifest
@@ -31,18 +30,12 @@ def damaged(train: Path) -> Path:
 
 @pytest.fixture
 def bucket(damaged: Path, objects: ObjectServer) -> ObjectServer:
-    list_objects.cache_clear()
-    for file in damaged.rglob("*.jpg"):
-        objects.put(key_of(file.relative_to(damaged).as_posix()), file.read_bytes())
+    objects.put_files(damaged, "train")
     return objects
 
 
-def key_of(path: str) -> str:
-    return f"train/{path}"
-
-
 def key(number: int) -> str:
-    return key_of(f"37.{number // 10}/{name(number)}")
+    return f"train/37.{number // 10}/{name(number)}"
 
 
 def read_keys(bucket: ObjectServer) -> list[str]:
