@@ -25,7 +25,7 @@ def main() -> int:
 
 
 def _explain_broken_files(words: Sequence[str]) -> int:
-    """Run a command line; errors of configuration files, which Luigi reads while it is imported, are user errors."""
+    """Run a command line; raise UserError for broken configuration files, which Luigi reads when it is imported."""
     try:
         return run(words)
     except configparser.MissingSectionHeaderError as error:

@@ -21,8 +21,10 @@ from pipeline.dataset_layout import PHOTOS, PartSettings
 from pipeline.sources.make_source import source_of
 from pipeline.verification.settings import CheckSettings
 
-# With the same flags:
-FOLLOWING = {"manifest": "groups", "verify": "groups", "split": "groups", "groups": "train", "pack": "train"}
+FOLLOWING = {  # the next command, with the same flags
+    **dict.fromkeys(("manifest", "verify", "split"), "groups"),
+    **dict.fromkeys(("groups", "pack"), "train"),
+}
 
 
 def run_task(task: str, name: str, values: dict[str, str], config: str | None, workers: int | None) -> int:

@@ -117,9 +117,10 @@ class GivenDatabases:
             if name in known and known[name].digest == digest_of_database(database):
                 loaded.append(known[name])
                 continue
-            others = (each.localizer for each in (*loaded, *served))
+            localizers = (each.localizer for each in (*loaded, *served))
+            sharing = next((each for each in localizers if each.model is model), None)
             with working("loading the database"):
-                localizer = Localizer(model, database, next((each for each in others if each.model is model), None))
+                localizer = Localizer(model, database, sharing)
             loaded.append(Served.of(name, name_of(model), localizer))
         return loaded
 

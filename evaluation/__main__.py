@@ -29,12 +29,12 @@ def make_parser() -> CommandParser:
     return parser
 
 
-def add_localize(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of `localize`."""
+def add_localize(parser: argparse.ArgumentParser, **database: Any) -> None:
+    """Add the flags of `localize`; `database` as in `add_database`."""
     parser.description = "Show where photos were taken: the database images that look most like each."
     add = parser.add_argument
     add("photos", nargs="+", type=folder_or_url, metavar="PHOTO", help="a photo, or a folder of photos; or its URL")
-    add_database(parser)
+    add_database(parser, **database)
     add("--top", type=at_least_one, default=5, metavar="N", help="matches to show per photo [%(default)s]")
     text = "give no position to photos below this certainty, 0 to 1: the share of equally certain test queries whose "
     text += "first match is correct; the database must be evaluated with this model"
@@ -45,12 +45,11 @@ def add_localize(parser: argparse.ArgumentParser) -> None:
 
 
 def add_database(parser: argparse.ArgumentParser, **database: Any) -> None:
-    """Add the flags of a model and a database to localize photos in; `database` are more arguments of its flag."""
+    """Add the flags of a model and a database; `database` replaces arguments of the flag --database."""
     add = parser.add_argument
     text = "folder of a training (artifacts/training/<data set>), a weights file, or an official name (ResNet50-512)"
     add("--model", required=True, metavar="MODEL", help=text)
-    given = {"type": Path, "metavar": "PATH", "help": DATABASE, **database}
-    add("--database", required=True, **given)
+    add("--database", required=True, **{"type": Path, "metavar": "PATH", "help": DATABASE, **database})
     add(
         "--index",
         choices=(EXACT, IVFPQ, HNSW),
@@ -72,7 +71,7 @@ def localize(options: argparse.Namespace, model: "TrainedModel | None" = None) -
 
     if options.panel is not None:
         check_panel(options.panel)
-    localizer = load_localizer(options, model)
+    localizer = _load_localizer(options, model)
     database = localizer.database
     with working(f"localizing {len(photos):,} photos"):
         located = localizer.localize(photos, options.top, options.min_certainty)
@@ -84,12 +83,7 @@ def localize(options: argparse.Namespace, model: "TrainedModel | None" = None) -
     return int(any(photo.error is not None for photo in located))
 
 
-def load_localizer(options: argparse.Namespace, model: "TrainedModel | None" = None) -> "Localizer":
-    """Return the localizer of the flags of `add_database`, with progress; `model` replaces that of the flags.
-
-    Raises:
-        UserError: There is no such model or database, or they cannot be read.
-    """
+def _load_localizer(options: argparse.Namespace, model: "TrainedModel | None") -> "Localizer":
     with working("loading PyTorch and faiss"):
         from evaluation.descriptors.trained_model import find_model
         from evaluation.localization.find_database import find_database
@@ -104,7 +98,7 @@ def load_localizer(options: argparse.Namespace, model: "TrainedModel | None" = N
         options.index,
         device=options.device,
         num_workers=options.num_workers,
-        min_certainty=getattr(options, "min_certainty", None),
+        min_certainty=options.min_certainty,
     )
     with working("loading the database"):
         return Localizer(model, database)

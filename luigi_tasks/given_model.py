@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,12 @@ EVALUATIONS = ("evaluation", "comparison")  # stages
 FOLDERS = ("dataset_folder", "train_folder", "val_folder", "test_folder", "photos_folder")
 NETWORK = ("backbone", "fc_output_dim", "grayscale")  # may be given, if the model has them
 Values = Mapping[str, Any]
-_pinned = functools.cache(find)  # may load or download it
-pinned_model: Callable[[str, MethodSettings], TrainedModel] = _pinned
+pinned_model = functools.cache(find)  # may load or download it
 
 
 def forget_models() -> None:
-    """Find models again from now on, as a new command would."""
-    _pinned.cache_clear()
+    """Clear the cache of models, as a new command would begin."""
+    pinned_model.cache_clear()
 
 
 def with_model(values: Values, given: Collection[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Localize in a folder of photos: embed it as a database first."""
+"""Localize photos in a database that may be a folder of photos, which is embedded first."""
 
 import argparse
 import functools
@@ -36,15 +36,13 @@ logger = logging.getLogger(__name__)
 
 def add_localize(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `localize`, whose --database may also be a folder of photos."""
-    add_localize_in_artifacts(parser)
-    (database,) = (action for action in parser._actions if action.dest == "database")
-    database.type, database.help = folder_or_url, PHOTOS_OR_DATABASE
+    add_localize_in_artifacts(parser, type=folder_or_url, help=PHOTOS_OR_DATABASE)
     add_photos_as_database(parser)
     parser.set_defaults(run=localize)
 
 
 def add_photos_as_database(parser: argparse.ArgumentParser) -> None:
-    """Let --model be a method, and add its flags and that of the artifacts of a folder of photos."""
+    """Add the flags of methods, which --model may name, and of the artifacts folder for a database of photos."""
     for action in parser._actions:
         if action.dest == "model":
             action.help = f"{action.help}; or a method: a name (MegaLoc), REPO:ENTRY, FILE.py:FUNCTION"
@@ -88,7 +86,7 @@ def model_of(options: argparse.Namespace) -> TrainedModel:
 
 
 def artifact_of(database: ImagesFolder, options: argparse.Namespace) -> Path:
-    """Return the artifact that --database names: itself, or the descriptors of a folder of photos, embedded first."""
+    """Return the artifact of --database; a folder of photos is embedded first."""
     if isinstance(database, Path) and not is_folder_of_photos(database):
         return database
     more = {"device": options.device, "num_workers": options.num_workers, **_method_inputs(options)}
@@ -138,7 +136,7 @@ def database_of_photos(
 
 
 def _check_certainty(min_certainty: float | None, index: str, task: ExtractDescriptors) -> None:
-    """Raise UserError if a smallest certainty is given, and no evaluation calibrates the certainties of photos."""
+    """Raise UserError if a minimum certainty is given, and no evaluation calibrates certainties."""
     if min_certainty is None:
         return
     with working("looking for an evaluation"):

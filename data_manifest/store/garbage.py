@@ -23,13 +23,7 @@ from data_manifest.store.recipe import CURRENT, RECIPE_FILE, is_published
 from data_manifest.store.references import STAGES, Artifact, User, read_artifacts, read_users
 from data_manifest.store.staging import REMOVED, STAGING, dead_staging, new_name, remove_dead_staging
 
-DEFAULT_STAGES = (
-    "crops",
-    "manifest",
-    "checks",
-    "verified",
-    "groups",
-)  # no packs, which may be the only copy of their images
+DEFAULT_STAGES = ("crops", "manifest", "checks", "verified", "groups")  # packs may be the only copy of their images
 MAX_LINK_AGE_SECONDS = 3600  # swapping a link takes a moment
 Inode = tuple[int, int]
 

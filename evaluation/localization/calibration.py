@@ -21,7 +21,15 @@ from evaluation.test_sets.named_sets import has_ground_truth
 
 MIN_QUERIES = 50  # that a share rests on, if the evaluation has as many
 TABLE = "certainty"
-PLACE = ("path", "utm_east", "utm_north", "utm_zone", "utm_band", "latitude", "pano_id")  # decides what is correct
+PLACE = (
+    "path",
+    "utm_east",
+    "utm_north",
+    "utm_zone",
+    "utm_band",
+    "latitude",
+    "pano_id",
+)  # of the manifest; they decide which matches are correct
 
 
 @dataclass(frozen=True)
@@ -101,9 +109,9 @@ def find_calibration(
 
 
 def _has_images(inputs: Mapping[str, Any], database: ImageDigests, artifacts: Path) -> bool:
-    """Return whether an evaluation's database has these images at these positions, perhaps by another manifest.
+    """Return whether an evaluation's database has these images at these positions.
 
-    A folder of photos and a test set have different manifests of the same images.
+    Manifests may differ: those of a folder of photos and of a test set can list the same images.
     """
     if inputs.get(files_key("database")) != database.files:
         return False

@@ -19,7 +19,7 @@ def find_photos(paths: Sequence[ImagesFolder], at_most: int = sys.maxsize) -> li
 
     Args:
         paths: Files and folders, and their URLs.
-        at_most: Number of photos to return; the listing of a URL ends there.
+        at_most: Maximum number of photos; a URL is only listed as far as needed.
 
     Raises:
         UserError: No path has a photo.

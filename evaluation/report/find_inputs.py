@@ -165,10 +165,8 @@ def _find_images(
     digests = ImageDigests(inputs.get(role, ""), inputs.get(files_key(role), ""))
     manifest = evaluation.find_input(artifacts, role, *MANIFEST_STAGES)
     if manifest is None:
-        raise UserError(
-            f"The manifest {digests.manifest} of the {role} of {evaluation.folder} is not in {artifacts}. "
-            "Evaluate again."
-        )
+        what = f"The manifest {digests.manifest} of the {role} of {evaluation.folder}"
+        raise UserError(f"{what} is not in {artifacts}. Evaluate again.")
     folder = folders.get(digests, as_images_folder(evaluation.recipe["summary"][f"{role}_folder"]))
     if is_missing(folder):
         raise UserError(f"{folder}: no such folder. The report shows images of the {role} from it.")

@@ -39,7 +39,7 @@ def pinned_recipe(where: Where, strict: bool, source: SourceSettings | None, par
 
 
 def forget_inputs() -> None:
-    """Read inputs again from now on, as a new command would."""
+    """Clear the caches of inputs, as a new command would begin."""
     for pinned in (pinned_listing, pinned_files, pinned_recipe):
         pinned.cache_clear()
 

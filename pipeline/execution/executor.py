@@ -39,7 +39,7 @@ def run_all(
         jobs: Consumed lazily.
         progress: Advanced as each job ends, in any order; None if the caller counts results.
         executor: Runs the jobs; threads of this process by default.
-        on_end: Called at the end, also after an error or Ctrl-C, before running jobs are waited for.
+        on_end: Called at the end, also after an error or Ctrl-C, before the wait for running jobs.
     """
     jobs, ended = iter(jobs), SimpleQueue[Future[Result]]()
     pending: deque[Future[Result]] = deque()  # in the order of the jobs

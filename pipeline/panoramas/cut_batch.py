@@ -1,4 +1,4 @@
-"""Cut a few panoramas, in a worker. Those whose crops are all there with its modification time are done."""
+"""Cut a batch of panoramas in a worker, except those whose crops all exist with the panorama's modification time."""
 
 import os
 import uuid
@@ -16,7 +16,7 @@ from pipeline.verification.bad_image import BadImageError, Status
 
 
 class Folders(NamedTuple):
-    """Absolute paths of the folders of panoramas, of their crops, and of new crops while they are written."""
+    """Absolute paths of the folders of panoramas, of crops, and of unfinished crops."""
 
     panoramas: ImagesFolder
     output: Path

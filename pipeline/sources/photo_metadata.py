@@ -29,7 +29,7 @@ Fields = dict[str, str]
 
 
 def read_photo(photo: bytes | IO[bytes]) -> Fields:
-    """Return the fields that a photo, given by its path or opened, has, as text.
+    """Return the fields of a photo, given by its path or opened, as text.
 
     If it has positions but none is usable, `unclear` says what is wrong with the first.
 

@@ -74,7 +74,7 @@ def _read_or_reject(folder: ImagesFolder, path: str, is_utf8: bool) -> Fields:
     """Return the fields of a photo, with `reason` and `detail` if it is unusable.
 
     Raises:
-        UserError: An I/O error, or one of the store, which says nothing about the photo.
+        UserError: An I/O error, or an error of the store: the photo may be fine.
     """
     if not is_utf8:  # rejected later; the escaped path names no file
         return {}
@@ -94,12 +94,11 @@ def _read_or_reject(folder: ImagesFolder, path: str, is_utf8: bool) -> Fields:
 
 
 def _read_in_store(folder: ImagesFolder, path: str) -> Fields:
-    fields: Fields = {}
-    for opened in store_of(folder).open([path], whole=False):
-        if isinstance(opened, OSError):
-            raise opened
-        fields = read_photo(opened.file)
-    return fields
+    images = store_of(folder).open([path], whole=False)  # closes the photo when it is deleted
+    opened = next(images)
+    if isinstance(opened, OSError):
+        raise opened
+    return read_photo(opened.file)
 
 
 def _warn_of_other_photos(folder: ImagesFolder, listing: Listing) -> None:

@@ -65,8 +65,8 @@ def verify_images(
     A published artifact of the same recipe is returned as it is.
 
     Args:
-        check: "header" reads the first and the last block of each file, "decode" decodes everything. Objects of a
-            bucket are read whole for both.
+        check: "header" reads the first and the last block of each file (objects of a bucket: everything), "decode"
+            decodes everything.
         files: The file states of the images, if already known.
         executor: Checks the images; threads of this process by default.
 
