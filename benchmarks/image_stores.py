@@ -7,19 +7,19 @@ each answer; its images are not decoded, and wall time is compared. EXIF is read
 """
 
 import argparse
-import itertools
-import multiprocessing
+import math
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 from measure import machine, note, table
+from pairs import in_batches, ratio, time_pairs
 from PIL import Image
 from read_photos import write_photos
+from simulated.web_server import DELAY_S, running
 
 from data_manifest.images.image_store import store_of
 from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
@@ -29,7 +29,7 @@ from evaluation.descriptors.open_image import decode_image as decode_for_extract
 from pipeline.sources.photo_metadata import read_photo
 from training.data.image_files import decode_image as decode_for_training
 
-TURNS, BATCH, DELAY_S = 6, 32, 0.02
+TURNS, BATCH = 6, 32
 PAIR = 4  # images that both sides read in turn
 SIDE = 512
 PHOTOS, PHOTO_BYTES = 64, 2_000_000
@@ -103,85 +103,36 @@ def keep(content: bytes | OSError, path: ImagesFolder) -> None:
 
 
 def compare(
-    what: str, plain: Reads, ours: Reads, batches: Iterable[list[str]], clock: Callable[[], float]
+    what: str, plain: Reads, ours: Reads, batches: Sequence[list[str]], clock: Callable[[], float]
 ) -> tuple[str, ...]:
     """Return a row: images per second of both sides, and the ratio of their times in pairs, one per batch."""
-    took: list[tuple[float, float]] = []
-    for number, names in enumerate(batches):
-        times = {
-            side: _seconds(partial(side, names), clock) for side in ((plain, ours) if number % 2 else (ours, plain))
-        }
-        took.append((times[plain] / len(names), times[ours] / len(names)))
-    note(f"{what}: {len(took)} pairs")
-    ratios = statistics.quantiles((our / each for each, our in took), n=10)
-    rates = (f"{1 / statistics.median(each):,.0f}" for each in zip(*took, strict=True))
-    return what, *rates, f"{ratios[4]:.2f} ({ratios[0]:.2f} to {ratios[8]:.2f})"
-
-
-def _seconds(side: Callable[[], None], clock: Callable[[], float]) -> float:
-    began = clock()
-    side()
-    return clock() - began
-
-
-class _Server(ThreadingHTTPServer):
-    request_queue_size = 2 * BATCH
-
-
-class _Slow(SimpleHTTPRequestHandler):
-    protocol_version, disable_nagle_algorithm = "HTTP/1.1", True  # keeps connections, and sends at once
-
-    def do_GET(self) -> None:
-        time.sleep(DELAY_S)
-        if "Range" not in self.headers:
-            super().do_GET()
-            return
-        file = Path(self.translate_path(self.path))
-        content, state = file.read_bytes(), file.stat()
-        begin, last = map(int, self.headers["Range"].removeprefix("bytes=").split("-"))
-        part = content[begin : last + 1]
-        self.send_response(206)
-        self.send_header("Content-Range", f"bytes {begin}-{begin + len(part) - 1}/{len(content)}")
-        self.send_header("Content-Length", str(len(part)))
-        self.send_header("Last-Modified", self.date_time_string(int(state.st_mtime)))
-        self.end_headers()
-        self.wfile.write(part)
-
-    def log_message(self, *_: object) -> None:
-        """Print nothing."""
-
-
-def serve(folder: Path, port: "multiprocessing.Queue[int]") -> None:
-    """Serve a folder slowly, until the process is terminated."""
-    server = _Server(("127.0.0.1", 0), partial(_Slow, directory=str(folder)))
-    port.put(server.server_port)
-    server.serve_forever()
+    pairs = list(time_pairs((plain, ours), batches, clock))
+    note(f"{what}: {len(pairs)} pairs")
+    images = statistics.mean(map(len, batches))
+    rates = (f"{images / statistics.median(seconds):,.0f}" for seconds in zip(*pairs, strict=True))
+    return what, *rates, ratio(pairs)
 
 
 def measure_all(work: Path, count: int) -> str:
     """Return the table."""
-    names, port = write_images(work / "images", count), multiprocessing.Queue()
-    photos = write_large_photos(work / "images")
-    server = multiprocessing.Process(target=serve, args=(work / "images", port), daemon=True)
-    server.start()
-    folder, url = work / "images", ImagesUrl.parse(f"http://127.0.0.1:{port.get()}")
-    rows, few = [], [names[begin : begin + PAIR] for _ in range(TURNS) for begin in range(0, count, PAIR)]
+    folder = work / "images"
+    names, photos, rows = write_images(folder, count), write_large_photos(folder), list[tuple[str, ...]]()
     for what, plain, decode in (
         ("folder, as in training", plainly_for_training, decode_for_training),
         ("folder, as in extraction", plainly_for_extraction, decode_for_extraction),
     ):
         sides = partial(plain, folder), partial(through_store, decode, folder)
-        rows.append(compare(what, *sides, few, time.process_time))
-    one, many = (partial(through_store, keep, url, batch=batch) for batch in (1, BATCH))
-    what = f"server with {DELAY_S * 1000:.0f} ms, one at a time against {BATCH}"
-    rows.append(compare(what, one, many, [names[: 4 * BATCH]] * TURNS, time.perf_counter))
-    what = f"server with {DELAY_S * 1000:.0f} ms, EXIF of {PHOTOS} photos, whole against {HEAD_BYTES // 1024} KiB"
-    whole, head = (partial(exif_through_store, url, each) for each in (True, False))
-    rows.append(compare(what, whole, head, [photos] * TURNS, time.perf_counter))
-    server.terminate()
+        rows.append(compare(what, *sides, in_batches(names, PAIR, TURNS), time.process_time))
+    with running(folder, rate=math.inf) as server:
+        url, name = ImagesUrl.parse(server), f"server with {DELAY_S * 1000:.0f} ms"
+        one, many = (partial(through_store, keep, url, batch=batch) for batch in (1, BATCH))
+        what = f"{name}, one at a time against {BATCH}"
+        rows.append(compare(what, one, many, [names[: 4 * BATCH]] * TURNS, time.perf_counter))
+        what = f"{name}, EXIF of {PHOTOS} photos, whole against {HEAD_BYTES // 1024} KiB"
+        whole, head = (partial(exif_through_store, url, each) for each in (True, False))
+        rows.append(compare(what, whole, head, [photos] * TURNS, time.perf_counter))
     sides = partial(exif_by_path, folder), partial(exif_through_store, folder, False)
-    batches = [photos[begin : begin + PAIR] for begin in range(0, PHOTOS, PAIR)]
-    rows.append(compare("folder, EXIF", *sides, [*itertools.chain(*[batches] * TURNS)], time.process_time))
+    rows.append(compare("folder, EXIF", *sides, in_batches(photos, PAIR, TURNS), time.process_time))
     titles = (
         f"{count:,} images of {SIDE} x {SIDE}",
         "plain, images/s",

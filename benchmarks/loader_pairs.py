@@ -1,7 +1,7 @@
-"""Cost of loading images from this machine's disk, in another checkout of this project and in this one, in pairs.
+"""Cost of loading images from this machine's disk, in this checkout of the project and in another, in pairs.
 
 Both train on the same images, with a network that takes no time: without workers, in processor time per image, which
-other processes disturb little; and with 4 workers, in wall time.
+depends little on other processes; and with 4 workers, in wall time.
 
     python benchmarks/loader_pairs.py WORK OTHER
 """
@@ -19,6 +19,7 @@ from unittest.mock import patch
 
 import torch
 from measure import Command, machine, measure, note, table
+from pairs import ratio
 from simulated.images import ROOT, write_images
 from simulated.training import AUGMENTATION, NETWORK
 from torch import Tensor
@@ -31,7 +32,7 @@ KINDS = {0: "no workers, processor time", WORKERS: f"{WORKERS} workers, wall tim
 
 
 class Step:
-    """Stands in for a training step, and takes the processor and wall time of each."""
+    """Stands in for a training step; keeps the processor and wall time at each."""
 
     times: list[tuple[float, float]]
 
@@ -68,17 +69,14 @@ def measure_pairs(work: Path, other: Path) -> str:
             command = Command(words, {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}, checkout)
             pairs[-1][checkout] = json.loads(measure(command).output.splitlines()[-1])
         note(f"pair {number + 1} of {PAIRS}: {pairs[-1]}")
-    return table(("from this machine's disk", "other", "this", "this / other"), map(_row(pairs, other), KINDS))
+    rows = [_row(pairs, other, workers) for workers in KINDS]
+    return table(("from this machine's disk", "other", "this", "time, this / other: median (10 to 90 %)"), rows)
 
 
-def _row(pairs: list[dict[Path, dict[str, float]]], other: Path) -> Any:
-    def row(workers: int) -> tuple[str, ...]:
-        seconds = [[pair[checkout][str(workers)] for pair in pairs] for checkout in (other, ROOT)]
-        ratios = statistics.quantiles([this / that for that, this in zip(*seconds, strict=True)], n=10)
-        shown = (f"{1e3 * statistics.median(each):.2f} ms per image" for each in seconds)
-        return KINDS[workers], *shown, f"{ratios[4]:.3f} ({ratios[0]:.3f} to {ratios[8]:.3f})"
-
-    return row
+def _row(pairs: list[dict[Path, dict[str, float]]], other: Path, workers: int) -> tuple[str, ...]:
+    seconds = [(pair[other][str(workers)], pair[ROOT][str(workers)]) for pair in pairs]
+    shown = (f"{1e3 * statistics.median(each):.2f} ms per image" for each in zip(*seconds, strict=True))
+    return KINDS[workers], *shown, ratio(seconds, 3)
 
 
 def main() -> None:

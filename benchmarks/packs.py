@@ -1,8 +1,8 @@
-"""Cost of packs: packing, finding images among millions, and reading them, against the files that they were made of.
+"""Cost of packs: packing, reading images from packs and from their files, and finding images among millions.
 
-`python benchmarks/packs.py WORK` writes JPEGs of noise into WORK, packs them, and has both sides read the same few in
-turn; all are in the system's cache, and processor time is compared. Then it writes the lookup table of 5.6 million
-images, and searches it in a process of its own.
+`python benchmarks/packs.py WORK` writes JPEGs of noise into WORK and packs them. Files and packs are read in pairs, all
+from the system's cache, and processor time is compared. Then the lookup table of 5.6 million images is written, and
+searched in a process of its own.
 """
 
 import argparse
@@ -13,11 +13,14 @@ import resource
 import shutil
 import statistics
 import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from image_stores import SIDE, write_images
 from measure import machine, table
+from pairs import in_batches, ratio, time_pairs
 
 from data_manifest import schemas
 from data_manifest.images.image_store import FolderStore, ImageReader
@@ -44,35 +47,19 @@ def write_groups(folder: Path, names: list[str]) -> Path:
     return groups
 
 
-def processor_time(store: ImageReader, names: list[str], folder: Path) -> float:
-    """Return the processor seconds of reading and decoding images."""
-    began = time.process_time()
+def decode_from(store: ImageReader, folder: Path, names: list[str]) -> None:
+    """Read and decode images."""
     for name, content in zip(names, store.read(names), strict=True):
         decode_image(content, folder / name)
-    return time.process_time() - began
 
 
 def compare(folder: Path, packed: ImageReader, names: list[str]) -> tuple[str, ...]:
     """Return a row: milliseconds per image from files and from packs, and the ratio of the times in pairs."""
-    took = list[tuple[float, float]]()
-    for turn in range(TURNS):
-        shuffled = random.Random(turn).sample(names, len(names))
-        for begin in range(0, len(names), PAIR):
-            some, sides = shuffled[begin : begin + PAIR], (FolderStore(folder), packed)
-            order = (0, 1) if (begin // PAIR + turn) % 2 else (1, 0)
-            seconds = {side: processor_time(sides[side], some, folder) for side in order}
-            took.append((seconds[0], seconds[1]))
-    ratios = [packs / files for files, packs in took]
-    low, high = np.percentile(
-        [statistics.median(random.Random(seed).choices(ratios, k=len(ratios))) for seed in range(1000)], (2.5, 97.5)
-    )
-    files, packs = (1000 * statistics.median(column) / PAIR for column in zip(*took, strict=True))
-    return (
-        "read and decode",
-        f"{files:.2f}",
-        f"{packs:.2f}",
-        f"{statistics.median(ratios):.3f} ({low:.3f} to {high:.3f})",
-    )
+    shuffled = random.Random(0).sample(names, len(names))
+    sides = partial(decode_from, FolderStore(folder), folder), partial(decode_from, packed, folder)
+    took = list(time_pairs(sides, in_batches(shuffled, PAIR, TURNS), time.process_time))
+    milliseconds = (f"{1000 * statistics.median(each) / PAIR:.2f}" for each in zip(*took, strict=True))
+    return "read and decode", *milliseconds, ratio(took, 3)
 
 
 def write_many(lookup: Path) -> float:
@@ -93,14 +80,14 @@ def path_of(number: int) -> str:
     return f"37.7{number % 97}/@{number:09d}@" + "x" * 80 + ".jpg"
 
 
-def search_many(lookup: Path, results: "multiprocessing.SimpleQueue[tuple[float, float]]") -> None:
-    """Put the microseconds per search and the megabytes by which this process grew."""
+def search_many(lookup: Path) -> tuple[float, float]:
+    """Return the microseconds per search and the megabytes by which this process grew."""
     store = PackStore(lookup.parent, ("a.tar",), lookup)
     paths = [path_of(number) for number in random.Random(0).sample(range(MANY), SEARCHES)]
     before, began = private_mb(), time.perf_counter()
     for path in paths:
         assert store.find(path) is not None
-    results.put(((time.perf_counter() - began) / SEARCHES * 1e6, private_mb() - before))
+    return (time.perf_counter() - began) / SEARCHES * 1e6, private_mb() - before
 
 
 def private_mb() -> float:
@@ -109,39 +96,45 @@ def private_mb() -> float:
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty")) / 1024
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", type=Path)
-    parser.add_argument("--images", type=int, default=500)
-    options = parser.parse_args()
-    folder, again = options.work / "images", options.work / "again"
-    names = write_images(folder, options.images)
+def measure_packs(work: Path, count: int) -> str:
+    """Pack images, and return the time that it takes and the table."""
+    folder, again = work / "images", work / "again"
+    names = write_images(folder, count)
     shutil.rmtree(again, ignore_errors=True)
     groups = write_groups(again, names)
     began = time.perf_counter()
     packs = pack_groups(groups, [0], folder, again / "artifacts")
     seconds = time.perf_counter() - began
-    lookup = again / "packs.npy"
-    store = open_packs(find_packs(packs), groups, [0], lookup)
-    print(machine())
+    store = open_packs(find_packs(packs), groups, [0], again / "packs.npy")
     size = sum(file.stat().st_size for file in folder.iterdir())
-    print(f"{len(names):,} JPEGs of {SIDE} x {SIDE}, {size / len(names) / 1000:.0f} kB each")
-    print(f"packed in {seconds:.1f} s, {size / seconds / 1e6:.0f} MB/s")
-    titles = ("", "files, ms per image", "packs, ms per image", "ratio of the times, 95 % interval")
-    print(table(titles, [compare(folder, store, names)]))
-    seconds = write_many(lookup)
-    results: multiprocessing.SimpleQueue[tuple[float, float]] = multiprocessing.get_context("spawn").SimpleQueue()
-    process = multiprocessing.get_context("spawn").Process(target=search_many, args=(lookup, results))
-    process.start()
-    took, grown = results.get()
-    print(
-        f"lookup table of {MANY:,} images: {lookup.stat().st_size / MB:.0f} MB on the disk, written in {seconds:.0f} s"
+    titles = ("", "files, ms per image", "packs, ms per image", "time, packs / files: median (10 to 90 %)")
+    return (
+        f"{len(names):,} JPEGs of {SIDE} x {SIDE}, {size / len(names) / 1000:.0f} kB each\n"
+        f"packed in {seconds:.1f} s, {size / seconds / 1e6:.0f} MB/s\n" + table(titles, [compare(folder, store, names)])
     )
-    print(f"a process that searches it takes {took:.1f} us per image, and {grown:.1f} MB of its own")
-    print(
-        f"peak memory of the process that writes it: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB"
+
+
+def measure_lookup(lookup: Path) -> str:
+    """Write a lookup table of many images, and search it in a process of its own; return what both take."""
+    seconds, size = write_many(lookup), lookup.stat().st_size
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as processes:
+        took, grown = processes.submit(search_many, lookup).result()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return (
+        f"lookup table of {MANY:,} images: {size / MB:.0f} MB on the disk, written in {seconds:.0f} s\n"
+        f"a process that searches it takes {took:.1f} us per image, and {grown:.1f} MB of its own\n"
+        f"peak memory of the process that writes it: {peak:.0f} MB"
     )
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--images", type=int, default=500)
+    options = parser.parse_args()
+    shown = measure_packs(options.work, options.images), measure_lookup(options.work / "again" / "packs.npy")
+    print(machine(), *shown, sep="\n")
 
 
 if __name__ == "__main__":

@@ -15,14 +15,15 @@ from serve_process import Server, send_photos
 
 CLIENTS, GOOD_CLIENTS = 16, 2
 HUGE = 200_000_000
-RARE = 5  # huge uploads and slow clients are as many times rarer than others
+RARE = 5  # huge uploads and slow clients are 5 times rarer than others
 SLOW_S = 40.0  # longer than the server waits
 CLOSED = "connection closed"
+FORM = "multipart/form-data; boundary=x"
 Send = Callable[[Server], str]
 
 
 def attack(server: Server, good: bytes, count: int) -> tuple[Counter[tuple[str, str]], int, list[float], list[int]]:
-    """Send hostile uploads, and good photos all the while.
+    """Send hostile uploads and, at the same time, good photos.
 
     Returns:
         The number of uploads by kind and answer, the most bytes in memory, the seconds of the good photos that were
@@ -55,7 +56,7 @@ def attack(server: Server, good: bytes, count: int) -> tuple[Counter[tuple[str, 
 
 
 def hostile(good: bytes) -> dict[str, Send]:
-    """Return functions that send an upload of a kind, and return the status or what else happened."""
+    """Return functions that send an upload, by its kind; each returns the status, or that there was none."""
     bodies: dict[str, tuple[bytes, str]] = {
         "0 bytes": (b"", "image/jpeg"),
         "HTML": (b"<!DOCTYPE html><script>alert(1)</script>" * 50, "image/jpeg"),
@@ -84,9 +85,6 @@ def hostile(good: bytes) -> dict[str, Send]:
     return sends
 
 
-FORM = "multipart/form-data; boundary=x"
-
-
 def form(photos: Sequence[bytes]) -> bytes:
     """Return a form with photos."""
     head = b'--x\r\nContent-Disposition: form-data; name="photo"; filename="a"\r\n\r\n'
@@ -113,7 +111,7 @@ def _post(server: Server, body: bytes, kind: str) -> str:
 
 
 def _stall(server: Server, sent: bytes) -> str:
-    """Send some bytes and wait; return the status, or that none came."""
+    """Send some bytes and wait; return the status, or that there was none."""
     with socket.create_connection(("127.0.0.1", server.port), SLOW_S) as connection:
         try:
             connection.sendall(sent)

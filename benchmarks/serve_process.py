@@ -82,22 +82,17 @@ def _wait_for(server: Server) -> None:
 
 @dataclass(frozen=True)
 class Answers:
-    """The seconds of each request that was answered with a result, and how often others were answered."""
+    """Seconds of each request that gave a result, and the statuses of refused ones."""
 
     times: list[float]
-    refused: list[int]  # statuses
+    refused: list[int]
     seconds: float  # of all
-
-    @property
-    def rate(self) -> float:
-        """Results per second."""
-        return len(self.times) / self.seconds
 
 
 def send_photos(
     server: Server, photos: Sequence[bytes], clients: int, is_over: Callable[[float], bool], query: str = ""
 ) -> Answers:
-    """Send photos by several clients, each with one connection, until `is_over` of the seconds so far."""
+    """Send photos from several clients, each with one connection, until `is_over(seconds so far)` is true."""
     times: list[float] = []
     refused: list[int] = []
     began = time.monotonic()

@@ -1,8 +1,8 @@
 """Images per second from a slow disk and a slow web server, against the loaders of PyTorch, WebDataset and LitData.
 
-A training reads images of about 70 kB with 4 workers for a network that takes 400 images per second; the network's
-steps are waits of that time. Disk and server are simulated on this machine: see `simulated/arm.py`,
-`simulated/disk.py` and `simulated/web_server.py`. Epochs are to groups as in SF-XL: they read 0.46 images per image.
+A training reads images of about 70 kB with 4 workers for a network that takes 400 images per second, simulated by
+waiting. Disk and server are simulated on this machine: see `simulated/arm.py`, `simulated/disk.py` and
+`simulated/web_server.py`. As in SF-XL, an epoch has 0.46 samples per image of its group.
 
     python benchmarks/slow_stores.py WORK
 
@@ -60,7 +60,7 @@ class Sizes:
 
     places: int
     iterations: int  # batches per epoch
-    fewer: int  # the same, where each image is read from the disk in no order
+    fewer: int  # the same for loaders that read the slow disk in random order
     epochs: int  # with a cache
 
 
@@ -69,7 +69,7 @@ FULL, TINY = Sizes(places=480, iterations=80, fewer=30, epochs=6), Sizes(places=
 
 @dataclass(frozen=True)
 class Bench:
-    """What the loaders read: images in one layout, and their bytes."""
+    """Images in one layout, and the loaders that read them."""
 
     sizes: Sizes
     work: Path
@@ -97,7 +97,7 @@ class Bench:
     def train(
         self, store: Store, epochs: int, iterations: int, cache: float = 0.0, *, packs: bool = False
     ) -> list[Epoch]:
-        """Train on images of a store or their packs, with a cache of a share of their bytes."""
+        """Train on images of a store or their packs; `cache` is the cache's share of the images' bytes."""
         training = TrainingSettings(
             groups_num=GROUPS, batch_size=BATCH, epochs_num=epochs, iterations_per_epoch=iterations
         )
@@ -111,7 +111,7 @@ class Bench:
             return measure_training(self.images.groups, images_folder, training, runtime, store.bytes_read)
 
     def load(self, store: Store, batches: Batches) -> list[Epoch]:
-        """Load an epoch with the loader of others."""
+        """Load an epoch with another loader."""
         return [consume(batches, store.bytes_read)]
 
     def load_chunks(self, store: Store) -> list[Epoch]:
@@ -121,7 +121,7 @@ class Bench:
 
 
 class Report:
-    """The rows of the tables; the first table is that of this machine's disk, with which the others are compared."""
+    """The rows of the tables; the first table, of this machine's disk, is the baseline of the others."""
 
     def __init__(self) -> None:
         self.local = 0.0  # images per second

@@ -1,8 +1,8 @@
-"""A slow disk, simulated by waiting: a process has the arm, and all others ask it before they read a file.
+"""A slow disk, simulated by waiting: one process has the arm, and all others send it a request before each read.
 
-Each folder in the mount point is a disk, which its files fill in the order in which they were written. A file that is
-opened costs two accesses, to its inode and its data; a read at an offset of an open file costs one. No cache of the
-system helps, as if the data were larger than the memory.
+Each folder in the mount point is a disk, whose files are stored in the order in which they were written. Opening a file
+takes two accesses, to its inode and its data; a read at an offset of an open file takes one. Nothing is cached, as if
+the data were larger than the memory.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ def _wait(path: str, offset: int, size: int | None) -> None:
 
 
 def request(question: dict[str, Any]) -> Any:
-    """Return the answer of the disk's process, which comes when the disk would have read."""
+    """Return the answer of the disk's process, which comes when the simulated read ends."""
     if getattr(_connections, "process", None) != os.getpid():
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(str(_socket()))
@@ -124,7 +124,7 @@ class Disk:
 
 
 def layout(disk: Path) -> dict[str, Access]:
-    """Return the place of each file on a disk: they lie in the order in which they were written."""
+    """Return the place of each file on a disk, in the order in which the files were written."""
     states = {str(path): path.stat() for path in disk.rglob("*") if path.is_file()}
     begins, total = {}, 0
     for path in sorted(states, key=lambda path: (states[path].st_mtime_ns, states[path].st_ino)):

@@ -1,6 +1,6 @@
 """The images of `slow_stores.py`: JPEGs of about 70 kB with positions in their names, in two layouts, and their groups.
 
-Each place is visited several times with two headings, which give its two classes, one in each of the two groups.
+Each place has images of several visits with two headings: two classes, one in each of the two groups.
 """
 
 import io
@@ -40,8 +40,8 @@ class Images:
 def write_images(work: Path, name: str, places: int, *, by_class: bool) -> Images:
     """Write images and their groups, unless they are there.
 
-    The images are in WORK/local/NAME and, as hard links, in WORK/disk/NAME. They have a folder for each place, or are
-    shuffled over a few folders; either way, they are written folder by folder.
+    The images are in WORK/local/NAME and, as hard links, in WORK/disk/NAME: in one folder per place, or shuffled over a
+    few folders. They are written folder by folder.
     """
     folder, artifacts = work / "local" / name, work / "artifacts" / name
     if not (work / "disk" / name).exists():
@@ -53,11 +53,9 @@ def write_images(work: Path, name: str, places: int, *, by_class: bool) -> Image
         link_to_disk(work, name)
         _run("groups", folder, artifacts, *GROUPING)
     (groups,) = artifacts.glob("groups/*/current")
-    members, title = (
-        scan_members(groups, 0).collect(),
-        "a folder per place" if by_class else f"shuffled over {FOLDERS} folders",
-    )
+    members = scan_members(groups, 0).collect()
     columns = members["path"].to_list(), members["class_index"].to_list()
+    title = "a folder per place" if by_class else f"shuffled over {FOLDERS} folders"
     return Images(name, title, groups.resolve(), f"packs-{name}", *columns)
 
 
@@ -115,7 +113,5 @@ def _paths_by_class(places: int, generator: np.random.Generator) -> Iterator[str
         for heading in HEADINGS:
             for visit in range(generator.integers(6, 19)):
                 east, north = 500_005 + 10 * (place % 50), 4_000_005 + 10 * (place // 50)
-                name = (
-                    f"@{east}.00@{north}.00@10@S@@@{visit:02}{generator.integers(10**9):09}@@{heading}@@@@201806@@.jpg"
-                )
-                yield f"place-{place:04}/{name}"
+                pano = f"{visit:02}{generator.integers(10**9):09}"
+                yield f"place-{place:04}/@{east}.00@{north}.00@10@S@@@{pano}@@{heading}@@@@201806@@.jpg"

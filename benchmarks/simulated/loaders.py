@@ -1,4 +1,4 @@
-"""The loaders of others on the same images: PyTorch's own, WebDataset and LitData, decoding as this project does."""
+"""Other loaders on the same images: those of PyTorch, WebDataset and LitData, with this project's decoding."""
 
 import functools
 import http.client
@@ -23,7 +23,7 @@ from training.data.image_files import decode_image
 
 BATCH, WORKERS = 32, 4
 SHARDS, CHUNKS = "shards", "chunks"  # folders of WebDataset's and LitData's files
-SHARD_BYTES = 8_000_000  # 1 GB of a group of SF-XL's size
+SHARD_BYTES = 8_000_000  # as 1 GB is to a group of SF-XL
 SHUFFLE_BUFFER = 1_000
 INSTALLED = {name: importlib.util.find_spec(name) is not None for name in ("webdataset", "litdata")}
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -102,7 +102,7 @@ def webdataset_batches(store: Store) -> Batches:
 def litdata_batches(store: Store, cache: Path) -> Batches:
     """Return LitData's loader: chunks in random order, images in random order within them.
 
-    Its cache may hold all chunks: with a limit of a quarter, workers of version 0.2.76 waited in vain for a chunk.
+    Its cache may hold all chunks: with a limit of a quarter, version 0.2.76 ran into a timeout.
     """
     import litdata
     from litdata.streaming.resolver import Dir

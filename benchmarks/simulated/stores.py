@@ -12,7 +12,7 @@ from simulated import disk, web_server
 
 @dataclass(frozen=True)
 class Store:
-    """A store, which has the folders in `local`: at `root`, a folder or a URL."""
+    """A store with the folders in `local`; `root` is its folder or URL."""
 
     name: str
     title: str

@@ -1,6 +1,6 @@
-"""A web server with 20 ms per request and 30 MB/s for all requests together; also the GET and HEAD of S3.
+"""A web server with 20 ms per request and 30 MB/s in total; also the GET and HEAD of S3.
 
-Requests wait at the same time; their answers share the bandwidth.
+Concurrent requests wait at the same time, and share the bandwidth.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ BYTES_SENT = "/bytes-sent"
 class Server:
     """Serves the files of a folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.free_at, self.bytes_sent = folder, 0.0, 0
+    def __init__(self, folder: Path, rate: float) -> None:
+        self.folder, self.rate, self.free_at, self.bytes_sent = folder, rate, 0.0, 0
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of a connection."""
@@ -64,7 +64,7 @@ class Server:
         with file.open("rb") as content:
             for offset in range(begin, end, SLICE):
                 count = min(SLICE, end - offset)
-                self.free_at = max(self.free_at, time.monotonic()) + count / RATE
+                self.free_at = max(self.free_at, time.monotonic()) + count / self.rate
                 await asyncio.sleep(self.free_at - time.monotonic())
                 writer.write(os.pread(content.fileno(), count, offset))
                 self.bytes_sent += count
@@ -85,24 +85,24 @@ def _send(writer: asyncio.StreamWriter, status: str, headers: dict[str, str], bo
     writer.write("\r\n".join(lines).encode() + (body or b""))
 
 
-def run(folder: Path, port: Connection) -> None:
+def run(folder: Path, rate: float, port: Connection) -> None:
     """Serve a folder until the process is terminated; send the port first."""
     with contextlib.suppress(PermissionError):
         os.nice(-20)  # another machine does not wait for a core of this one
-    asyncio.run(_serve(folder, port))
+    asyncio.run(_serve(folder, rate, port))
 
 
-async def _serve(folder: Path, port: Connection) -> None:
-    server = await asyncio.start_server(Server(folder).answer, "127.0.0.1", 0, backlog=256)
+async def _serve(folder: Path, rate: float, port: Connection) -> None:
+    server = await asyncio.start_server(Server(folder, rate).answer, "127.0.0.1", 0, backlog=256)
     port.send(server.sockets[0].getsockname()[1])
     await server.serve_forever()
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[str]:
-    """Run the server's process; yield its URL."""
+def running(folder: Path, rate: float = RATE) -> Iterator[str]:
+    """Run the server's process, with a bandwidth in bytes per second; yield its URL."""
     receiver, sender = Pipe(duplex=False)
-    process = get_context("spawn").Process(target=partial(run, folder, sender), daemon=True)
+    process = get_context("spawn").Process(target=partial(run, folder, rate, sender), daemon=True)
     process.start()
     try:
         yield f"http://127.0.0.1:{receiver.recv()}"
