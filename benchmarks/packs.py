@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from image_stores import SIDE, write_images
 from measure import machine, table
-from pairs import in_batches, ratio, time_pairs
+from pairs import in_batches, time_pairs
 
 from data_manifest import schemas
 from data_manifest.images.image_store import FolderStore, ImageReader
@@ -58,8 +58,11 @@ def compare(folder: Path, packed: ImageReader, names: list[str]) -> tuple[str, .
     shuffled = random.Random(0).sample(names, len(names))
     sides = partial(decode_from, FolderStore(folder), folder), partial(decode_from, packed, folder)
     took = list(time_pairs(sides, in_batches(shuffled, PAIR, TURNS), time.process_time))
+    ratios = [packs / files for files, packs in took]
+    medians = [statistics.median(random.Random(seed).choices(ratios, k=len(ratios))) for seed in range(1000)]
+    low, high = np.percentile(medians, (2.5, 97.5))
     milliseconds = (f"{1000 * statistics.median(each) / PAIR:.2f}" for each in zip(*took, strict=True))
-    return "read and decode", *milliseconds, ratio(took, 3)
+    return "read and decode", *milliseconds, f"{statistics.median(ratios):.3f} ({low:.3f} to {high:.3f})"
 
 
 def write_many(lookup: Path) -> float:
@@ -106,8 +109,8 @@ def measure_packs(work: Path, count: int) -> str:
     packs = pack_groups(groups, [0], folder, again / "artifacts")
     seconds = time.perf_counter() - began
     store = open_packs(find_packs(packs), groups, [0], again / "packs.npy")
-    size = sum(file.stat().st_size for file in folder.iterdir())
-    titles = ("", "files, ms per image", "packs, ms per image", "time, packs / files: median (10 to 90 %)")
+    size = sum((folder / name).stat().st_size for name in names)
+    titles = ("", "files, ms per image", "packs, ms per image", "ratio of the times, 95 % interval")
     return (
         f"{len(names):,} JPEGs of {SIDE} x {SIDE}, {size / len(names) / 1000:.0f} kB each\n"
         f"packed in {seconds:.1f} s, {size / seconds / 1e6:.0f} MB/s\n" + table(titles, [compare(folder, store, names)])
