@@ -20,7 +20,6 @@ from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import group_file, read_table
 from pipeline.packs.pack_groups import pack_groups
 from pipeline.packs.settings import PackSettings
-from tests.helpers import files_in
 from tests.object_server import ObjectServer
 from tests.training.conftest import run_ranks
 from tests.training.test_train_cosplace import Validation
@@ -65,9 +64,8 @@ def test_same_weights_and_digest_as_from_the_folder(folder: Path, tiny: dict[str
 @pytest.mark.parametrize("kind", ["s3", "http"])
 def test_same_weights_from_a_url(folder: Path, tiny: dict[str, Any], objects: ObjectServer, kind: str) -> None:
     packs = pack(folder)
-    for path, content in files_in(packs).items():
-        objects.put(f"copied/{path}", content)
-        objects.failures[f"copied/{path}"] = [503]
+    objects.put_files(packs, "copied")
+    objects.failures = {key: [503] for key in objects.objects}
     url = ImagesUrl.parse("s3://bucket/copied" if kind == "s3" else f"{objects.url}/copied")
     expected = train(folder, tiny, "by-folder", None)
     model = train(folder, tiny, "by-url", url)
@@ -79,8 +77,7 @@ def test_packs_in_a_bucket_are_read_ahead_into_a_cache(
     folder: Path, tiny: dict[str, Any], objects: ObjectServer, settings: dict[str, Any]
 ) -> None:
     packs = pack(folder, **settings)
-    for path, content in files_in(packs).items():
-        objects.put(f"copied/{path}", content)
+    objects.put_files(packs, "copied")
     url = ImagesUrl.parse("s3://bucket/copied")
     expected = train(folder, tiny, "by-packs", packs, epochs=4)
     model = train(folder, tiny, "by-cache", url, epochs=4, cache_folder=folder / "cache")

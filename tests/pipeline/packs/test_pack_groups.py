@@ -236,9 +236,8 @@ def test_images_of_a_bucket_are_packed_like_files(
     folder = write_groups({0: sorted(ODD)})
     (tmp_path / "images" / "e.jpg").unlink()
     expected = pack(folder, 0)
-    for path, content in files_in(tmp_path / "images").items():
-        objects.put(f"city/{path}", content)
-        objects.failures[f"city/{path}"] = [503]
+    objects.put_files(tmp_path / "images", "city")
+    objects.failures = {key: [503] for key in objects.objects}
     url = ImagesUrl.parse("s3://bucket/city")
     packs = pack_groups(folder, [0], url, tmp_path / "of bucket", PackSettings(shard_megabytes=1))
     for table in ("shards", "index", "rejects"):

@@ -186,8 +186,7 @@ def test_unsendable_batch_is_a_user_error(write_groups: WriteGroups) -> None:
 
 def in_a_bucket(folder: Path, objects: ObjectServer) -> GroupDataset:
     """Return the data set with its images in a bucket."""
-    for file in (folder / "images").rglob("*.png"):
-        objects.put(file.relative_to(folder).as_posix(), file.read_bytes())
+    objects.put_files(folder / "images", "images")
     return dataclasses.replace(_dataset(folder), images_folder=ImagesUrl.parse("s3://bucket/images"))
 
 

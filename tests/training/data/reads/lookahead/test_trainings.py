@@ -106,8 +106,7 @@ def test_only_the_cache_stays(write_groups: WriteGroups, tiny: dict[str, Any]) -
 
 def test_bucket(write_groups: WriteGroups, tiny: dict[str, Any], objects: ObjectServer) -> None:
     folder = write_groups(SIZES)
-    for file in (folder / "images").glob("*/*"):
-        objects.put(f"images/{file.relative_to(folder / 'images').as_posix()}", file.read_bytes())
+    objects.put_files(folder / "images", "images")
     train_with(folder, "whole", tiny)
     url = ImagesUrl.parse("s3://bucket/images")
     train_with(folder, "first", tiny, 1.0, images=url)
