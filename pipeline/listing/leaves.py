@@ -69,8 +69,8 @@ class Leaves:
 
     def digest(self) -> str:
         """Return a digest of the set of paths."""
-        content = xxhash.xxh3_128(self.rows.tobytes())
-        content.update(self.sums.tobytes())
+        content = xxhash.xxh3_128(self.rows.data)
+        content.update(self.sums.data)
         return content.hexdigest()[:DIGEST_LENGTH]
 
 
