@@ -312,7 +312,7 @@ def test_bytes_do_not_depend_on_the_order_and_the_partitions(
     paths = [f"{number % 9}/{name}" for number, name in enumerate(names)]
     first = group(paths, "A")
 
-    monkeypatch.setattr(manifest_module, "ROWS_PER_PARTITION", 20)
+    monkeypatch.setattr(manifest_module, "ROWS_PER_PARTITION", 40)
     second = group(random.Random(1).sample(paths, len(paths)), "B")
     (manifest,) = (path for path in list_current(second.parents[2]) if path.parents[1].name == "manifest")
     assert len(list((manifest / "manifest").iterdir())) > 10
@@ -418,7 +418,7 @@ def test_classes_and_plan_do_not_depend_on_partitions_with_unknown_zones(
 ) -> None:
     names = list(random_images(name_with, 120, seed=9))
     tables = []
-    for rows in (5, 40, 1000):
+    for rows in (15, 40, 1000):
         rows_per_partition(rows)
         folder = manifest([f"{number % 12}/{name}" for number, name in enumerate(names)], f"{rows}")
         groups = build_groups(folder, folder.parents[2], GroupSettings(**FEW))

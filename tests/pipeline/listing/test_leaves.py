@@ -117,7 +117,8 @@ def test_small_folders_are_in_one_range_each() -> None:
     ranges = list(cut_into_ranges(leaves_of(CITY), 100))
     of_folder = {path.partition("/")[0]: set[str]() for path in CITY}
     for path in CITY:
-        of_folder[path.partition("/")[0]] |= {each.key for each in ranges if each.begin <= leaf_of(path) < each.end}
+        leaf = leaf_of(path)
+        of_folder[path.partition("/")[0]] |= {each.key for each in ranges if each.begin <= leaf < each.end}
     assert Counter(map(len, of_folder.values())) == {1: len(of_folder)}
 
 

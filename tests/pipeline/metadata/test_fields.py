@@ -144,7 +144,7 @@ def test_a_negative_heading_that_comes_and_goes(
     tmp_path: Path, name_with: NameWith, rows_per_partition: Callable[[int], None], an_hour_passes: Callable[[], None]
 ) -> None:
     """Partitions of before are linked, and -1 in them means what it does in a build from nothing."""
-    rows_per_partition(7)
+    rows_per_partition(12)
     train = tmp_path / "train"
     for number in range(20):
         names = (name_with(pano_id=f"{number}-{shot}", heading=-1 if number % 3 == 0 else 30) for shot in range(4))

@@ -89,15 +89,13 @@ def build(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.mark.parametrize("source", ["names", "table"])
-@pytest.mark.parametrize(("position", "fault"), WRONG)
-def test_impossible_positions_are_rejected_with_the_likely_mistake(
-    position: tuple[Any, ...], fault: str, source: str, build: Callable[..., Path]
-) -> None:
-    (reject,) = read_table(build([position, MUNICH], source), "rejects").to_dicts()
-    assert reject["reason"] == "out of range"
-    east, north, zone, _ = position
-    assert reject["detail"].startswith(f"utm_east = {east}, utm_north = {north}, zone {zone}")
-    assert reject["detail"].endswith(f": {fault}")
+def test_impossible_positions_are_rejected_with_the_likely_mistake(source: str, build: Callable[..., Path]) -> None:
+    rejects = read_table(build([*(position for position, _ in WRONG), MUNICH], source), "rejects")
+    assert set(rejects["reason"]) == {"out of range"}
+    assert sorted(rejects["detail"]) == sorted(
+        f"utm_east = {east}, utm_north = {north}, zone {zone}{band}: {fault}"
+        for (east, north, zone, band), fault in WRONG
+    )
 
 
 @pytest.mark.parametrize("source", ["names", "table"])

@@ -119,7 +119,7 @@ def test_error_of_the_store_is_no_reject(bucket: ObjectServer, tmp_path: Path) -
 def test_photos_are_read_at_the_same_time(bucket: ObjectServer, tmp_path: Path) -> None:
     content = bucket.objects["photos/1/3.jpg"]
     bucket.objects = {}
-    for number in range(100):
+    for number in range(40):
         bucket.put(f"photos/{number}.jpg", content)
     bucket.delay_s = 0.02
     build(FOLDER, tmp_path / "A")
