@@ -7,7 +7,7 @@ import hashlib
 import random
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,11 +21,13 @@ from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
 from pipeline.manifest.build_manifest import build_manifest
 
-NUM_NAMES = 260_000  # more than one partition
-NUM_TEST_SET_NAMES = 100_000
+NUM_NAMES = 60_000
+ROWS_PER_PARTITION = 25_000
+NUM_TEST_SET_NAMES = 30_000
 NUM_NAMES_WITH_NEGATIVE_HEADINGS = 5_000
 ODD_SHARE = 0.05
 OTHER_SETTINGS = GroupSettings(alpha=360, L=1, N=3, min_images_per_class=1, years="2011-2013,2015")
+SETTINGS = GroupSettings(min_images_per_class=5)
 DEMO_SETTINGS = GroupSettings(N=1, L=2, min_images_per_class=5)
 REPOSITORY = Path(__file__).resolve().parents[2]
 PARIS_SAMPLE = REPOSITORY.parent / "shared" / "tools" / "make_paris_sample.py"
@@ -94,64 +96,64 @@ NEGATIVE_HEADINGS = tuple(
 )
 
 TRAINING = {
-    "manifest": "dbe8f813d91fd6cc",
-    "rejects": "c98edd1d9a5e83d6",
-    "classes": "b975c21859c796b9",
-    "members": "37ecfcf0d74ea26a",
+    "manifest": "a0ab18c8bb588809",
+    "rejects": "be7fb113caa9e421",
+    "classes": "a470afee80a9a30f",
+    "members": "c1c64d961a783a62",
 }
 TRAINING_OTHER_GROUPS = {
-    "classes": "e015a6caad6ff929",
-    "members": "a83b44b2539ffa5c",
+    "classes": "d91e2bd52da2054e",
+    "members": "66449c596e5c1760",
 }
 TRAINING_COUNTS = {
-    "files": 259696,
-    "repeats": 547,
-    "usable": 253544,
-    "rejects: not UTF-8": 309,
-    "rejects: unsafe path": 499,
-    "rejects: not an image name": 837,
-    "rejects: wrong number of fields": 2157,
-    "rejects: not a number": 718,
-    "rejects: out of range": 1417,
-    "rejects: positions disagree": 215,
-    "without_heading": 1803,
-    "headings: -1, taken as unknown": 207,
-    "headings: outside -360 to 450 degrees, taken as unknown": 314,
-    "apart_over_1_m": 105,
+    "files": 59929,
+    "repeats": 121,
+    "usable": 58507,
+    "rejects: not UTF-8": 77,
+    "rejects: unsafe path": 105,
+    "rejects: not an image name": 202,
+    "rejects: wrong number of fields": 495,
+    "rejects: not a number": 164,
+    "rejects: out of range": 334,
+    "rejects: positions disagree": 45,
+    "without_heading": 406,
+    "headings: -1, taken as unknown": 52,
+    "headings: outside -360 to 450 degrees, taken as unknown": 74,
+    "apart_over_1_m": 24,
     "first_year": 2010,
     "last_year": 9999,
 }
 TEST_SET = {
-    "manifest": "a36da5584a7ce36e",
-    "rejects": "462e65b164b53b13",
-    "classes": "8d13a9082b14193d",
-    "members": "5ca671b3b1e5df89",
+    "manifest": "db9159bafee8e095",
+    "rejects": "edcd20e98860f7c3",
+    "classes": "37b60d042abaf476",
+    "members": "0f3d1e3ca1673b7c",
 }
 TEST_SET_OTHER_GROUPS = {
-    "classes": "dd0a8943db47a2a6",
-    "members": "08f42c2c21fa24a2",
+    "classes": "b1010c794731378b",
+    "members": "3749a374f1de354d",
 }
 TEST_SET_COUNTS = {
-    "files": 99555,
-    "repeats": 192,
-    "usable": 98343,
-    "rejects: not UTF-8": 128,
-    "rejects: unsafe path": 182,
-    "rejects: not an image name": 334,
-    "rejects: wrong number of fields": 368,
-    "rejects: not a number": 40,
-    "rejects: no position": 79,
-    "rejects: out of range": 81,
-    "without_heading": 1269,
-    "headings: -1, taken as unknown": 80,
-    "headings: outside -360 to 450 degrees, taken as unknown": 113,
-    "UTM kept: these are degrees, not metres": 41,
-    "UTM kept: these are kilometres, not metres": 45,
-    "UTM kept: easting and northing are swapped": 43,
-    "UTM kept: the northing lacks the 10,000,000 m that are added in the south": 49,
-    "UTM kept: the northing is not in this band": 66,
-    "apart_over_1_m": 208,
-    "apart_over_1_km": 168,
+    "files": 29861,
+    "repeats": 54,
+    "usable": 29510,
+    "rejects: not UTF-8": 43,
+    "rejects: unsafe path": 51,
+    "rejects: not an image name": 93,
+    "rejects: wrong number of fields": 112,
+    "rejects: not a number": 6,
+    "rejects: no position": 25,
+    "rejects: out of range": 21,
+    "without_heading": 373,
+    "headings: -1, taken as unknown": 27,
+    "headings: outside -360 to 450 degrees, taken as unknown": 43,
+    "UTM kept: these are degrees, not metres": 9,
+    "UTM kept: these are kilometres, not metres": 19,
+    "UTM kept: easting and northing are swapped": 15,
+    "UTM kept: the northing lacks the 10,000,000 m that are added in the south": 14,
+    "UTM kept: the northing is not in this band": 27,
+    "apart_over_1_m": 59,
+    "apart_over_1_km": 47,
     "first_year": 2010,
     "last_year": 9999,
 }
@@ -245,7 +247,7 @@ def manifest_digests(manifest: Path) -> dict[str, str]:
     return {table: digest(manifest, table) for table in ("manifest", "rejects")}
 
 
-def groups_digests(manifest: Path, artifacts: Path, settings: GroupSettings | None = None) -> dict[str, str]:
+def groups_digests(manifest: Path, artifacts: Path, settings: GroupSettings = SETTINGS) -> dict[str, str]:
     groups = build_groups(manifest, artifacts, settings)
     return {table: digest(groups, table) for table in ("classes", "members")}
 
@@ -259,6 +261,11 @@ def counts(artifact: Path) -> dict[str, int]:
 
     summary = flat(read_recipe(artifact)["summary"])
     return {key: value for key, value in summary if isinstance(value, int) and value and "partitions" not in key}
+
+
+@pytest.fixture(autouse=True)
+def _several_partitions(rows_per_partition: Callable[[int], None]) -> None:
+    rows_per_partition(ROWS_PER_PARTITION)
 
 
 @pytest.fixture(scope="module")
