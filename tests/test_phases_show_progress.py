@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from data_manifest import progress
+from data_manifest.images import file_states
 from data_manifest.tables import read_table
 from evaluation.metrics.evaluation import evaluate_matches
 from evaluation.metrics.precision_recall import auprc_table
@@ -162,7 +163,10 @@ def test_manifest_from_exif(tree: Path, tmp_path: Path, hold: Hold) -> None:
         ("pipeline.verification.verify_images.summarise", "counting the checks"),
     ],
 )
-def test_verification(tree: Path, tmp_path: Path, hold: Hold, slow: str, shown: str) -> None:
+def test_verification(
+    tree: Path, tmp_path: Path, hold: Hold, monkeypatch: pytest.MonkeyPatch, slow: str, shown: str
+) -> None:
+    monkeypatch.setattr(file_states, "MIN_AGE_NS", 0)
     manifest = build_manifest(tree, tmp_path / "A", "city")
     seen = hold(slow)
     verify_images(manifest, tree, tmp_path / "A", HEADER)

@@ -14,7 +14,7 @@ from pipeline.verification import check_partition
 from pipeline.verification.settings import DECODE, HEADER, VerifySettings
 from pipeline.verification.verify_images import verify_images
 from tests.object_server import RESET, ObjectServer
-from tests.pipeline.verification.helpers import bad_in, image, name
+from tests.pipeline.verification.helpers import bad_in, change, image, name
 
 FOLDER = ImagesUrl.parse("s3://bucket/train")
 
@@ -22,9 +22,9 @@ FOLDER = ImagesUrl.parse("s3://bucket/train")
 @pytest.fixture
 def damaged(train: Path) -> Path:
     whole = image(train, 0).read_bytes()
-    image(train, 4).write_bytes(whole[:-20])
-    image(train, 15).write_bytes(b"")
-    image(train, 26).write_bytes(b"<html>404</html>")
+    change(image(train, 4), whole[:-20])
+    change(image(train, 15), b"")
+    change(image(train, 26), b"<html>404</html>")
     return train
 
 
