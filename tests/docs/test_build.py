@@ -1,14 +1,11 @@
 """The site builds without a warning, and shows what is generated from the code."""
 
 import importlib.util
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.helpers import ROOT
+from tests.helpers import run_module
 
 MISSING = [name for name in ("furo", "myst_parser", "sphinx") if importlib.util.find_spec(name) is None]
 
@@ -16,9 +13,8 @@ MISSING = [name for name in ("furo", "myst_parser", "sphinx") if importlib.util.
 @pytest.mark.slow
 @pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}; see the extra docs")
 def test_site_builds_without_a_warning(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet", "docs", str(tmp_path)]
-    environment = {**os.environ, "MPLCONFIGDIR": str(tmp_path / "matplotlib")}
-    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    words = ("--fail-on-warning", "--keep-going", "--quiet", "docs", str(tmp_path))
+    done = run_module("sphinx", *words, MPLCONFIGDIR=str(tmp_path / "matplotlib"))
     assert done.returncode == 0, done.stderr
     commands, tables, train = (
         (tmp_path / page).read_text()
