@@ -46,7 +46,7 @@ pytest.importorskip("distributed", reason="Dask is not installed")
 pytest.importorskip("dask", reason="Dask is not installed")
 
 ROOT = Path(__file__).parents[3]
-ROWS, NAMES, FOLDERS, WORKERS = 50, 1200, 40, 2
+ROWS, NAMES, FOLDERS, WORKERS = 50, 500, 20, 2
 HOST = socket.gethostname()
 DRIVER = f"""
 import sys
@@ -124,7 +124,7 @@ def progress() -> Iterator[Progress]:
 
 
 def name(number: int) -> str:
-    east, north, heading = 545_000 + number % 3 * 10, 4_184_900 + number // 3 % 3 * 10, number * 31 % 360
+    east, north, heading = 545_000 + number % 3 * 10, 4_184_900 + number // 3 % 3 * 10, number * 31 % 120
     return f"@0{east}.19@{north}.70@10@S@@@pano{number}@@{heading}@@@@{2007 + number % 15}@@.jpg"
 
 
@@ -186,8 +186,8 @@ def test_cluster_writes_the_same_bytes_with_relative_paths(
     monkeypatch: pytest.MonkeyPatch,
     kind: str,
 ) -> None:
-    assert count(local[kind], "/manifest/part-") > 20
-    assert count(local[kind], "/members/group-") > 20
+    assert count(local[kind], "/manifest/part-") > 10
+    assert count(local[kind], "/members/group-") > 10
     monkeypatch.chdir(images[kind].parent)
     assert build(Path(kind), Path(os.path.relpath(tmp_path)), cluster.address) == local[kind]
 
@@ -241,7 +241,7 @@ def test_verification_writes_the_same_bytes(
             checks = verify_images(manifest, images["tree"], artifacts, executor=executor)
         assert read_recipe(checks)["summary"]["bad"] == {"zero bytes": NAMES}
         made.append({path.name: path.read_bytes() for path in checks.glob("checks/*.parquet")})
-    assert len(made[0]) > 20
+    assert len(made[0]) > 10
     assert made[0] == made[1]
 
 

@@ -31,7 +31,7 @@ from tests.helpers import tables_in
 from tests.pipeline.conftest import write
 
 NameWith = Callable[..., str]
-ROWS = 30
+ROWS = 50
 
 
 def inodes_in(artifact: Path) -> dict[str, int]:
