@@ -81,7 +81,7 @@ def test_nothing_there_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 def test_a_missing_folder_is_the_users_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="^--artifacts-folder none: no such folder$"):
+    with pytest.raises(UserError, match=r"^--artifacts-folder none: no such folder$"):
         main(["paths", "--artifacts-folder", "none"])
 
 

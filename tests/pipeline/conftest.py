@@ -33,7 +33,7 @@ def as_lines(paths: Iterable[bytes]) -> Lines:
     return Lines(np.frombuffer(b"".join(lines), np.uint8), np.cumsum([0, *map(len, lines)]))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def name_with() -> Callable[..., str]:
     """Return a usable name of SF-XL with the given fields in place of its own."""
 

@@ -381,12 +381,12 @@ def silent_server() -> Iterator[str]:
 
 def test_scheduler_that_does_not_answer_is_an_error(silent_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cluster_module.CONNECT_TIMEOUT_S <= 10
-    monkeypatch.setattr(cluster_module, "CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(cluster_module, "CONNECT_TIMEOUT_S", 0.2)
     for address in ("tcp://127.0.0.1:1", "tcp://no-such-host.invalid:8786", silent_server):
         with pytest.raises(UserError) as error, executor_at(address):
             pass
         assert str(error.value) == (
-            f"dask_scheduler = {address} does not answer within 0.5 seconds. "
+            f"dask_scheduler = {address} does not answer within 0.2 seconds. "
             "Check that `dask scheduler` runs and that this machine can reach it."
         )
 

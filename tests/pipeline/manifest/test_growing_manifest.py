@@ -50,7 +50,8 @@ def city(
     for number in range(20):
         count = 100 if number == 7 else 1 + number % 9
         names = [name_with(pano_id=f"{number}-{pano}", utm_east=f"0545{pano:03}.19") for pano in range(count)]
-        write(tmp_path / "city" / "train" / f"37.{number}" / ("deep" if number % 4 == 3 else ""), *names, "odd.jpg")
+        names += ["odd.jpg"] if number % 5 == 0 else []
+        write(tmp_path / "city" / "train" / f"37.{number}" / ("deep" if number % 4 == 3 else ""), *names)
     an_hour_passes()
     return tmp_path / "city" / "train"
 

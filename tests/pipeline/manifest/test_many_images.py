@@ -57,8 +57,8 @@ def test_a_million_names_in_one_folder(tmp_path: Path) -> None:
 
 
 def test_many_files_in_one_folder(tmp_path: Path, rows_per_partition: Callable[[int], None]) -> None:
-    rows_per_partition(3000)
-    names = [name(number) for number in range(15_000)]
+    rows_per_partition(1000)
+    names = [name(number) for number in range(5000)]
     (tmp_path / "train").mkdir()
     for each in names:
         (tmp_path / "train" / each).touch()
@@ -72,8 +72,8 @@ def test_many_files_in_one_folder(tmp_path: Path, rows_per_partition: Callable[[
 
 
 def test_thousands_of_folders(tmp_path: Path, rows_per_partition: Callable[[int], None]) -> None:
-    rows_per_partition(1000)
-    names = [f"{number % 40}/{number}/{name(number)}" for number in range(4000)]
+    rows_per_partition(500)
+    names = [f"{number % 40}/{number}/{name(number)}" for number in range(2000)]
     for each in names:
         (tmp_path / "train" / each).parent.mkdir(parents=True)
         (tmp_path / "train" / each).touch()
@@ -81,4 +81,4 @@ def test_thousands_of_folders(tmp_path: Path, rows_per_partition: Callable[[int]
     check_rows(artifact, names)
     rows = rows_of_partitions(artifact)
     assert 4 <= len(rows) <= 8
-    assert max(rows) <= 1000
+    assert max(rows) <= 500
