@@ -176,7 +176,7 @@ PATH = st.one_of(
 
 @pytest.mark.slow
 @settings(max_examples=20, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-@given(paths=st.lists(PATH, max_size=20, unique=True), strict=st.booleans(), rows=st.sampled_from([3, 100]))
+@given(paths=st.lists(PATH, max_size=20, unique=True), strict=st.booleans(), rows=st.sampled_from([8, 100]))
 @example(paths=[b"a\xff.jpg", b"a%FF.jpg", b"./a%FF.jpg", b"./a\xff.jpg"], strict=True, rows=100)
 @example(paths=[b"\xff/" + GOOD.encode(), b"\xed\xa0\x80.jpg", b"\0", b"%.jpg", b"a%\xc3"], strict=True, rows=3)
 def test_rows_and_rejects_are_the_files(paths: list[bytes], strict: bool, rows: int) -> None:

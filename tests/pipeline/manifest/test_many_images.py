@@ -13,7 +13,7 @@ from data_manifest.tables import read_table, table_files
 from pipeline.listing.shuffle import ROWS_PER_PARTITION
 from pipeline.manifest.build_manifest import build_manifest
 
-MILLION = 1_000_000
+MANY = 500_000
 # The peak of this program alone: what getrusage says begins with that of the process that started it.
 PEAK = """
 import re
@@ -43,17 +43,17 @@ def rows_of_partitions(artifact: Path) -> list[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="peak memory is read from /proc")
-def test_a_million_names_in_one_folder(tmp_path: Path) -> None:
-    names = [f"train/{name(number)}" for number in range(MILLION)]
+def test_half_a_million_names_in_one_folder(tmp_path: Path) -> None:
+    names = [f"train/{name(number)}" for number in range(MANY)]
     (tmp_path / "train_images_paths.txt").write_text("\n".join(names))
     words = [sys.executable, "-c", PEAK, str(tmp_path / "train"), str(tmp_path / "A")]
     done = subprocess.run(words, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True)
     artifact, peak_bytes = done.stdout.split()
     check_rows(Path(artifact), names)
     rows = rows_of_partitions(Path(artifact))
-    assert 4 <= len(rows) <= 8
+    assert 2 <= len(rows) <= 4
     assert max(rows) <= ROWS_PER_PARTITION
-    assert int(peak_bytes) < 1.2e9
+    assert int(peak_bytes) < 0.9e9
 
 
 def test_many_files_in_one_folder(tmp_path: Path, rows_per_partition: Callable[[int], None]) -> None:
@@ -65,9 +65,9 @@ def test_many_files_in_one_folder(tmp_path: Path, rows_per_partition: Callable[[
     artifact = build_manifest(tmp_path / "train", tmp_path / "A")
     check_rows(artifact, names)
     assert 5 <= len(rows_of_partitions(artifact)) <= 10
-    (tmp_path / "train" / names[0]).rename(tmp_path / "train" / name(MILLION))
+    (tmp_path / "train" / names[0]).rename(tmp_path / "train" / name(MANY))
     again = build_manifest(tmp_path / "train", tmp_path / "A")
-    check_rows(again, [*names[1:], name(MILLION)])
+    check_rows(again, [*names[1:], name(MANY)])
     assert read_recipe(again)["summary"]["partitions_from_before"] >= 3
 
 
