@@ -39,7 +39,11 @@ TINY = (
     *("--backbone", "SqueezeNet1_1", "--backbone-weights", "none", "--fc-output-dim", "16", "--image-size", "40"),
     *("--batch-size", "4", "--iterations-per-epoch", "2", "--num-workers", "0", "--device", "cpu"),
 )
-SLOW_IMPORTS = ["torchvision", "polars", "scipy.stats", "PIL.Image", "tests.helpers"]
+SLOW_IMPORTS = [
+    *("torchvision", "polars", "scipy.stats", "PIL.Image", "matplotlib.pyplot", "requests", "pyarrow.compute"),
+    *("pipeline.groups.build_groups", "pipeline.manifest.split_manifest", "pipeline.packs.pack_groups"),
+    *("training.train_cosplace", "evaluation.evaluate_cosplace", "evaluation.report.write_report", "tests.helpers"),
+]
 
 
 def fork(folder: Path, target: Callable[..., object], *arguments: object, **environment: str) -> BaseProcess:
