@@ -1,6 +1,7 @@
 """Luigi's command line: help that shows each parameter once, and short messages for mistyped words."""
 
 import argparse
+import functools
 import re
 import sys
 from typing import Any, NoReturn
@@ -31,6 +32,13 @@ def _missing_task(name: str) -> str:
 
 
 def _improved_parser(root_task: str | None = None, **more: Any) -> argparse.ArgumentParser:
+    """Return a parser; Luigi asks for the same ones several times per command."""
+    return _parser_for(tuple(Register.task_names()), root_task, **more)
+
+
+@functools.cache
+def _parser_for(tasks: tuple[str, ...], root_task: str | None, **more: Any) -> argparse.ArgumentParser:
+    """Return the parser of a task, or of any task, while these tasks are registered."""
     parser: argparse.ArgumentParser = _build_parser(root_task, **more)
 
     def error(message: str) -> NoReturn:
