@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -46,10 +47,15 @@ SLOW_IMPORTS = [
 ]
 
 
-def fork(folder: Path, target: Callable[..., object], *arguments: object, **environment: str) -> BaseProcess:
-    """Call a function in a new process and return the process, without waiting.
+def forkserver() -> ForkServerContext:
+    """Return a context of processes that are forked from a server with the slow imports, which take seconds."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(SLOW_IMPORTS)
+    return context
 
-    It is forked from a server that has imported torch, because that import takes seconds.
+
+def fork(folder: Path, target: Callable[..., object], *arguments: object, **environment: str) -> BaseProcess:
+    """Call a function in a forked process and return the process, without waiting.
 
     Args:
         folder: Gets the files `stdout` and `stderr`.
@@ -57,14 +63,15 @@ def fork(folder: Path, target: Callable[..., object], *arguments: object, **envi
         arguments: Arguments of the function.
         environment: Environment variables to add.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(SLOW_IMPORTS)
-    process = context.Process(target=_run, args=(folder, {**os.environ, **environment}, target, arguments))
+    process = forkserver().Process(target=redirected, args=(folder, {**os.environ, **environment}, target, arguments))
     process.start()
     return process
 
 
-def _run(folder: Path, environment: dict[str, str], target: Callable[..., object], arguments: tuple[object]) -> None:
+def redirected(
+    folder: Path, environment: dict[str, str], target: Callable[..., object], arguments: tuple[object, ...]
+) -> None:
+    """Call a function in a process of its own, with this environment, and write its output in a folder."""
     for number, stream in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(folder / stream, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
     os.environ.clear()
