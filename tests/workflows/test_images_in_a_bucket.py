@@ -10,7 +10,7 @@ from tests.helpers import TINY, Luigi, current_artifacts
 from tests.object_server import RESET, ObjectServer
 
 BUCKET_URL = "s3://bucket/city"
-TRAINING = (*TINY, "--epochs-num", "1", "--num-workers", "1")
+TRAINING = (*TINY, "--epochs-num", "1")
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_bucket_gives_the_same_weights_and_recalls(
     city: Path, bucket: ObjectServer, luigi: Luigi, tmp_path: Path
 ) -> None:
     command = ("EvaluateCosPlace", *TRAINING, "--dataset-folder")
-    done = luigi(*command, BUCKET_URL)
+    done = luigi(*command, BUCKET_URL, "--num-workers", "1")
     assert done.returncode == 0, done.stderr
     assert "unreadable" not in done.stderr
     assert "very-secret" not in done.stderr + done.stdout
@@ -37,7 +37,7 @@ def test_bucket_gives_the_same_weights_and_recalls(
     again = luigi(*command, BUCKET_URL)
     assert again.stdout.startswith("EvaluateCosPlace: up to date"), again.stdout
     assert bucket.requests.total() - read < read / 2, "states are requested, but images are not read"
-    report = luigi("WriteReport", *TRAINING[:-2], "--model", str(artifacts["training/train"]))
+    report = luigi("WriteReport", *TRAINING, "--model", str(artifacts["training/train"]))
     assert report.returncode == 0, report.stderr
     assert "EvaluateCosPlace: up to date" in report.stdout, "the model remembers the bucket"
     assert "cannot be opened" not in report.stderr
