@@ -1,8 +1,5 @@
 """What the tasks on images keep during a command, and check before it reads anything."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +9,21 @@ import workflows
 from data_manifest.errors import UserError
 from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
-from tests.helpers import ROOT, needs_timm, write_images
+from tests.helpers import needs_timm, run_forked, write_images
 from tests.object_server import ObjectServer
+
+
+def check_that_images_are_listed_once(folder: Path) -> None:
+    task = workflows.BuildManifest(dataset_folder=folder)
+    before = task.artifact()
+    next(folder.rglob("*.jpg")).unlink()
+    assert before == task.artifact()
 
 
 def test_images_are_listed_once_per_command(tmp_path: Path) -> None:
     write_images(tmp_path / "train", (2015,))
-    code = (
-        "import workflows, pathlib, sys; task = workflows.BuildManifest(dataset_folder=sys.argv[1]);"
-        "before = task.artifact(); next(pathlib.Path(sys.argv[1]).rglob('*.jpg')).unlink();"
-        "sys.exit(before != task.artifact())"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environment, check=True)
+    done = run_forked(check_that_images_are_listed_once, tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 @needs_timm

@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +5,8 @@ from cosplace.demo.city.settings import CitySettings
 from cosplace.demo.city.sheet import contact_sheet
 from PIL import Image
 from cosplace.demo.toy_city import main
+
+from tests.helpers import run_module
 
 SMALL = ["--size", "16", "--places", "2", "--spacing", "60", "--train-years", "1", "--processes", "1"]
 
@@ -45,12 +45,7 @@ def test_no_output_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_command_exits_with_a_message_without_traceback(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "cosplace.demo.toy_city", str(tmp_path / "city"), "--size", "0"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_module("cosplace.demo.toy_city", str(tmp_path / "city"), "--size", "0")
     assert done.returncode == 1
     assert "size = 0" in done.stderr
     assert "Traceback" not in done.stderr
