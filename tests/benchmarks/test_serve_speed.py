@@ -1,5 +1,6 @@
 """The benchmark of the server, with a small network and small photos."""
 
+import importlib
 from types import SimpleNamespace
 
 import pytest
@@ -19,9 +20,7 @@ def test_the_loop_and_each_number_of_clients_are_measured(
         monkeypatch.setattr(name, value)
     monkeypatch.setattr("serve_process.multiprocessing", SimpleNamespace(get_context=lambda _: forkserver()))
     monkeypatch.setattr("sys.argv", ["serve_speed.py", "--images", "500", "--seconds", "0.02"])
-    import serve_speed
-
-    serve_speed.main()
+    importlib.import_module("serve_speed").main()
     rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
     assert [row[0] for row in rows] == ["photos by", "localize in a loop", "1 client", "4 clients", "16 clients"]
     assert all(float(row[1]) > 0 and row[2].endswith("%") for row in rows[1:])
