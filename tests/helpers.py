@@ -41,7 +41,7 @@ TINY = (
     *("--batch-size", "4", "--iterations-per-epoch", "2", "--num-workers", "0", "--device", "cpu"),
 )
 SLOW_IMPORTS = [
-    *("torchvision", "polars", "scipy.stats", "PIL.Image", "matplotlib.pyplot", "requests", "pyarrow.compute"),
+    *("torchvision", "polars", "scipy.stats", "PIL.Image", "matplotlib.pyplot", "requests", "pyarrow.compute", "timm"),
     *("pipeline.groups.build_groups", "pipeline.manifest.split_manifest", "pipeline.packs.pack_groups"),
     *("training.train_cosplace", "evaluation.evaluate_cosplace", "evaluation.report.write_report", "tests.helpers"),
 ]
