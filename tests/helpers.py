@@ -1,6 +1,7 @@
 """Helpers for tests of several packages: processes, files and tables by path, images, progress lines."""
 
 import contextlib
+import gc
 import importlib.metadata
 import importlib.util
 import multiprocessing
@@ -72,6 +73,7 @@ def redirected(
     folder: Path, environment: dict[str, str], target: Callable[..., object], arguments: tuple[object, ...]
 ) -> None:
     """Call a function in a process of its own, with this environment, and write its output in a folder."""
+    gc.freeze()  # a collection would copy the memory that is shared with the server
     for number, stream in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(folder / stream, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
     os.environ.clear()
