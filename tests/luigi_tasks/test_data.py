@@ -14,7 +14,8 @@ from tests.object_server import ObjectServer
 
 
 def check_that_images_are_listed_once(folder: Path) -> None:
-    task = workflows.BuildManifest(dataset_folder=folder)
+    given: dict[str, Any] = {"dataset_folder": folder}
+    task = workflows.BuildManifest(**given)
     before = task.artifact()
     next(folder.rglob("*.jpg")).unlink()
     assert before == task.artifact()
