@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.helpers import ROOT, TINY, Luigi
+from tests.helpers import ROOT, TINY, Luigi, as_main, fork
 
 LONG = (*TINY, "--iterations-per-epoch", "40", "--epochs-num", "1", "--checkpoint-iterations", "1")
 
@@ -39,6 +39,11 @@ def training(tmp_path: Path, *arguments: str) -> Iterator["subprocess.Popen[str]
             process.kill()
 
 
+def build_tables(city: Path, luigi: Luigi) -> None:
+    """Build what a training needs, here: with several workers, each task is a new process, which takes seconds."""
+    assert luigi("TrainCosPlace", "--dataset-folder", str(city), *TINY, "--epochs-num", "0").returncode == 0
+
+
 def checkpoints(tmp_path: Path) -> list[Path]:
     return list((tmp_path / "artifacts" / "runs").glob("*/*/last_checkpoint.pth"))
 
@@ -59,10 +64,13 @@ def iterations_saved(tmp_path: Path) -> int:
 @pytest.mark.slow
 def test_sigterm_saves_and_the_same_command_resumes(city: Path, luigi: Luigi, tmp_path: Path) -> None:
     command = ("TrainCosPlace", "--dataset-folder", str(city), *LONG)
-    with training(tmp_path, *command) as process:
-        process.terminate()
-        _, said = process.communicate()
-    assert process.returncode != 0
+    artifacts = str(tmp_path / "artifacts")
+    process = fork(tmp_path, as_main, "luigi", "--module", "workflows", *command, "--artifacts-folder", artifacts)
+    wait_until(lambda: bool(checkpoints(tmp_path)) or not process.is_alive())
+    process.terminate()
+    process.join()
+    said = (tmp_path / "stderr").read_text()
+    assert process.exitcode != 0
     assert "Traceback" not in said
     done = iterations_saved(tmp_path)
     assert said.count(f"stopped: SIGTERM after iteration {done} of epoch 1; saved to ") == 1
@@ -75,7 +83,7 @@ def test_sigterm_saves_and_the_same_command_resumes(city: Path, luigi: Luigi, tm
 
 @pytest.mark.slow
 def test_ctrl_c_stops_luigi(city: Path, luigi: Luigi, tmp_path: Path) -> None:
-    luigi("TrainCosPlace", "--dataset-folder", str(city), *TINY, "--epochs-num", "0")  # builds the tables
+    build_tables(city, luigi)
     command = ("EvaluateCosPlace", "--dataset-folder", str(city), *LONG, "--workers", "2", "--num-workers", "1")
     with training(tmp_path, *command) as process:
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
@@ -86,7 +94,8 @@ def test_ctrl_c_stops_luigi(city: Path, luigi: Luigi, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_training_ends_when_luigi_is_killed(city: Path, tmp_path: Path) -> None:
+def test_training_ends_when_luigi_is_killed(city: Path, luigi: Luigi, tmp_path: Path) -> None:
+    build_tables(city, luigi)
     command = ("TrainCosPlace", "--dataset-folder", str(city), *LONG, "--workers", "2", "--epochs-num", "9999")
     with training(tmp_path, *command) as process:
         process.kill()
