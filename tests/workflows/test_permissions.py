@@ -79,7 +79,7 @@ def images_in_groups(tmp_path: Path) -> int:
     return len(pl.read_parquet(members / "*.parquet"))
 
 
-@pytest.mark.parametrize("mode", [0o000, 0o100, 0o200])
+@pytest.mark.parametrize("mode", [0o000, 0o100])
 def test_unreadable_image_folder(build: Build, train: Path, tmp_path: Path, permit: Permit, mode: int) -> None:
     permit(train / "37.2", mode)
     refused = build()
