@@ -41,10 +41,13 @@ TINY = (
     *("--backbone", "SqueezeNet1_1", "--backbone-weights", "none", "--fc-output-dim", "16", "--image-size", "40"),
     *("--batch-size", "4", "--iterations-per-epoch", "2", "--num-workers", "0", "--device", "cpu"),
 )
-SLOW_IMPORTS = [
-    *("torchvision", "polars", "scipy.stats", "PIL.Image", "matplotlib.pyplot", "requests", "pyarrow.compute", "timm"),
-    *("pipeline.groups.build_groups", "pipeline.manifest.split_manifest", "pipeline.packs.pack_groups"),
-    *("training.train_cosplace", "evaluation.evaluate_cosplace", "evaluation.report.write_report", "tests.helpers"),
+SLOW_IMPORTS = [  # without Luigi, which reads the configuration of a test while it is imported
+    *("torchvision", "polars", "scipy.stats", "pyarrow.compute", "matplotlib.pyplot", "timm"),
+    *("requests", "tenacity", "tornado.ioloop"),  # of Luigi
+    *("pipeline.sources.make_source", "pipeline.manifest.split_manifest", "pipeline.groups.build_groups"),
+    *("pipeline.packs.pack_groups", "pipeline.verification.verify_images", "pipeline.panoramas.crop_panoramas"),
+    *("training.train_cosplace", "evaluation.evaluate_cosplace", "evaluation.report.write_report"),
+    *("methods.find_method", "export.export_model", "tests.helpers"),
 ]
 
 
