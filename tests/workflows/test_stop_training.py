@@ -40,7 +40,7 @@ def training(tmp_path: Path, *arguments: str) -> Iterator["subprocess.Popen[str]
 
 
 def build_tables(city: Path, luigi: Luigi) -> None:
-    """Build what a training needs, here: with several workers, each task is a new process, which takes seconds."""
+    """Build the tables of a training in one process; with several workers, each task starts a process, in seconds."""
     assert luigi("TrainCosPlace", "--dataset-folder", str(city), *TINY, "--epochs-num", "0").returncode == 0
 
 

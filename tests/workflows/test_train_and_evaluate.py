@@ -19,11 +19,11 @@ def test_train_and_evaluate_with_several_workers(city: Path, luigi: Luigi, tmp_p
     arguments = ("EvaluateCosPlace", "--dataset-folder", str(city), *TINY)
     trained = luigi("TrainCosPlace", *arguments[1:], "--epochs-num", "1")  # test_stop_training trains in a worker
     assert trained.returncode == 0, trained.stderr
-    for part in ("test/database", "test/queries"):  # each task of a command with workers is a new process: seconds
+    for part in ("test/database", "test/queries"):  # here, because each worker starts a process
         luigi("BuildManifest", "--dataset-folder", str(city), "--part", part)
     done = luigi(*arguments, "--epochs-num", "1", "--workers", "2")
-    assert "BuildManifest: done" not in done.stdout
     assert done.returncode == 0, done.stderr
+    assert "BuildManifest: done" not in done.stdout
     assert "EvaluateCosPlace: done (R@1 " in done.stdout
     assert "8 queries, 0 without a positive, 8 database images" in done.stdout
     evaluation = current_artifacts(tmp_path)["evaluation/queries_v1"]
