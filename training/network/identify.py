@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from training.network.backbones import BACKBONES, TIMM
 from training.network.model import STATEMENT, GeoLocalizationNet, kept_children, stem_of
@@ -13,6 +14,7 @@ from training.network.state_dict_files import list_some
 
 Shapes = dict[str, tuple[int, ...]]
 LAST_BIAS = "aggregation.3.bias"
+DEEPEST_FIRST = tuple(reversed(BACKBONES))  # within each family: ResNet101 has all layers of ResNet50
 
 
 class Identity(NamedTuple):
@@ -37,11 +39,14 @@ def statement_of(state: Mapping[str, Tensor]) -> dict[str, Any]:
 def identify(state: Mapping[str, Tensor]) -> Identity | None:
     """Return the network that a state dict belongs to, or None if its backbone is unknown."""
     shapes = shapes_of(state)
+    if LAST_BIAS not in shapes:
+        return None
     stated = str(statement_of(state).get("backbone"))
-    for backbone in [stated] if stated in BACKBONES or stated.startswith(TIMM) else _deepest_first():
-        for channels in (3, 1):
-            if network_shapes(backbone, channels).items() <= shapes.items() and LAST_BIAS in shapes:
-                return Identity(backbone, shapes[LAST_BIAS][0], channels)
+    for backbone in [stated] if stated in BACKBONES or stated.startswith(TIMM) else DEEPEST_FIRST:
+        if network_shapes(backbone).keys() <= shapes.keys():
+            for channels in (3, 1):
+                if network_shapes(backbone, channels).items() <= shapes.items():
+                    return Identity(backbone, shapes[LAST_BIAS][0], channels)
     return None
 
 
@@ -57,12 +62,7 @@ def describe(state: Mapping[str, Tensor]) -> str:
 def torchvision_name(state: Mapping[str, Tensor]) -> str | None:
     """Return the backbone whose torchvision weights a state dict contains, or None."""
     shapes = shapes_of(state)
-    return next((name for name in _deepest_first() if torchvision_shapes(name).items() <= shapes.items()), None)
-
-
-def _deepest_first() -> list[str]:
-    """Return all backbones from deep to shallow: ResNet101 has all layers of ResNet50."""
-    return sorted(BACKBONES, key=lambda name: -len(network_shapes(name)))
+    return next((name for name in DEEPEST_FIRST if torchvision_shapes(name).items() <= shapes.items()), None)
 
 
 def channels_of(state: Mapping[str, Tensor], backbone: str) -> int:
@@ -71,17 +71,28 @@ def channels_of(state: Mapping[str, Tensor], backbone: str) -> int:
     return 1 if stem is not None and stem.dim() == 4 and stem.shape[1] == 1 else 3
 
 
+class _NoRandomWeights(TorchFunctionMode):
+    """Skips random initialization, which takes most of the time to build a network on the meta device."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return args[0] if func in (Tensor.normal_, Tensor.uniform_) else func(*args, **(kwargs or {}))
+
+
 @functools.cache
+def _on_meta(backbone: str, channels: int = 3) -> GeoLocalizationNet:
+    with torch.device("meta"), _NoRandomWeights():
+        return GeoLocalizationNet(backbone, 1, channels)
+
+
 def stem_name(backbone: str) -> str:
     """Return the name of the backbone's first convolution."""
-    with torch.device("meta"):
-        return stem_of(GeoLocalizationNet(backbone, 1).backbone)
+    return stem_of(_on_meta(backbone).backbone)
 
 
 @functools.cache
 def kept_names(backbone: str) -> tuple[str, ...]:
     """Return the names of the torchvision model's children that form the backbone, in order."""
-    with torch.device("meta"):
+    with torch.device("meta"), _NoRandomWeights():
         return tuple(kept_children(backbone))
 
 
@@ -93,8 +104,7 @@ def shapes_of(state: Mapping[str, Tensor]) -> Shapes:
 @functools.cache
 def network_shapes(backbone: str, channels: int = 3) -> Shapes:
     """Return the shapes of a network's backbone, by key of the network's state dict."""
-    with torch.device("meta"):
-        return shapes_of(GeoLocalizationNet(backbone, 1, channels).backbone.state_dict(prefix="backbone."))
+    return shapes_of(_on_meta(backbone, channels).backbone.state_dict(prefix="backbone."))
 
 
 @functools.cache
