@@ -37,14 +37,14 @@ def free_port() -> int:
         return int(unused.getsockname()[1])
 
 
-def run_ranks(world_size: int, target: Callable[..., object], *arguments: object) -> list[CompletedProcess[str]]:
-    """Call a function in several processes with the environment variables that torchrun sets."""
+def run_ranks(
+    world_size: int, target: Callable[..., object], *arguments: object, nodes: int = 1
+) -> list[CompletedProcess[str]]:
+    """Call a function in several processes with the environment variables that torchrun sets on one or more nodes."""
     common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(world_size)}
     with ThreadPoolExecutor(world_size) as executor:
-        ranks = map(str, range(world_size))
-        return list(
-            executor.map(lambda rank: run_forked(target, *arguments, RANK=rank, LOCAL_RANK=rank, **common), ranks)
-        )
+        ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank % (world_size // nodes))} for rank in range(world_size)]
+        return list(executor.map(lambda rank: run_forked(target, *arguments, **rank, **common), ranks))
 
 
 def leaves_of_checkpoint(run_folder: Path) -> dict[str, Any]:
@@ -86,27 +86,28 @@ def _trust_young_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_states, "MIN_AGE_NS", 0)
 
 
+def write_groups_in(folder: Path, sizes: dict[int, int]) -> Path:
+    """Write the tables and images of groups given as {group_index: classes}; return the folder of both."""
+    generator = np.random.default_rng(7)
+    classes, members = [], []
+    for group_index, num_classes in sizes.items():
+        for class_index in range(num_classes):
+            classes.append(_class_row(group_index, class_index))
+            tint = generator.integers(0, 200, 3)
+            for number in range(IMAGES_PER_CLASS):
+                path = f"g{group_index}/é{class_index}_{number}.png"
+                pixels = (tint + generator.integers(0, 56, (40, 48, 3))).astype(np.uint8)
+                (folder / "images" / path).parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(folder / "images" / path)
+                members.append({"group_index": group_index, "class_index": class_index, "path": path, "year": 2013})
+    _write(folder / "groups", pl.DataFrame(classes), pl.DataFrame(members), list(sizes))
+    return folder
+
+
 @pytest.fixture
 def write_groups(tmp_path: Path) -> WriteGroups:
-    """Write the tables and images of groups given as {group_index: classes}; return the folder of both."""
-
-    def write(sizes: dict[int, int]) -> Path:
-        generator = np.random.default_rng(7)
-        classes, members = [], []
-        for group_index, num_classes in sizes.items():
-            for class_index in range(num_classes):
-                classes.append(_class_row(group_index, class_index))
-                tint = generator.integers(0, 200, 3)
-                for number in range(IMAGES_PER_CLASS):
-                    path = f"g{group_index}/é{class_index}_{number}.png"
-                    pixels = (tint + generator.integers(0, 56, (40, 48, 3))).astype(np.uint8)
-                    (tmp_path / "images" / path).parent.mkdir(parents=True, exist_ok=True)
-                    Image.fromarray(pixels).save(tmp_path / "images" / path)
-                    members.append({"group_index": group_index, "class_index": class_index, "path": path, "year": 2013})
-        _write(tmp_path / "groups", pl.DataFrame(classes), pl.DataFrame(members), list(sizes))
-        return tmp_path
-
-    return write
+    """Write groups in the test's folder."""
+    return partial(write_groups_in, tmp_path)
 
 
 @pytest.fixture
@@ -135,7 +136,7 @@ def _write(folder: Path, classes: pl.DataFrame, members: pl.DataFrame, groups: l
         write_table(members.filter(rows), folder / "members" / group_file(group), schemas.MEMBERS)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny() -> dict[str, object]:
     """Return arguments of `train` for a training of a few seconds; `validate` returns constant recalls."""
     return {

@@ -155,7 +155,7 @@ class Killing(GroupDataset):
         return super().__getitems__(samples)
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("loader_notices_dead_workers")
 def test_killed_worker_is_a_user_error(write_groups: WriteGroups) -> None:
     folder = write_groups({4: 5})
     dataset, runtime = _dataset(folder), RuntimeSettings(num_workers=2)

@@ -6,7 +6,6 @@ import re
 import signal
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -22,7 +21,7 @@ from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
 from pipeline.manifest.build_manifest import build_manifest
 from tests.helpers import as_main, fork, needs_timm, run_forked, run_module, write_images
-from tests.training.conftest import assert_same_future, free_port, leaves, run_ranks
+from tests.training.conftest import assert_same_future, leaves, run_ranks
 from training.__main__ import arguments_for, main
 from training.data.settings import AugmentationSettings
 from training.distributed.processes import is_rank_zero
@@ -106,9 +105,7 @@ def _assert_close(some: Path, other: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_process_stops_all_and_torchrun_on_two_nodes_resumes(
-    arguments: list[str], of_two: Path, tmp_path: Path
-) -> None:
+def test_killed_process_stops_all_and_two_nodes_resume(arguments: list[str], of_two: Path, tmp_path: Path) -> None:
     command = ["training", *arguments, f"--artifacts-folder={tmp_path}", "--checkpoint-iterations=1"]
     launcher = fork(tmp_path, as_main, *command, "--num-processes=2")
     while not _checkpoint(tmp_path).exists() and launcher.is_alive():
@@ -119,10 +116,7 @@ def test_killed_process_stops_all_and_torchrun_on_two_nodes_resumes(
     said = (tmp_path / "stderr").read_text()
     assert launcher.exitcode != 0
     assert re.search(r"ERROR: Rank \d of 2 was killed by SIGKILL, so all were stopped\. Run the same", said), said
-    rendezvous = ("--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{free_port()}")
-    torchrun = ("torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", *rendezvous, "-m", *command)
-    with ThreadPoolExecutor(2) as executor:
-        machines = list(executor.map(lambda _: run_module(*torchrun), range(2)))
+    machines = run_ranks(2, as_main, *command, nodes=2)
     said = "".join(each.stderr for each in machines)
     assert [each.returncode for each in machines] == [0, 0], said
     assert re.search(r"resuming at epoch [12]", said)
@@ -150,12 +144,13 @@ def test_sharded_classifier_equals_whole(of_two: Path, of_two_sharded: Path) -> 
 
 
 def _run_in_turns(
-    arguments: list[str], artifacts: Path, turns: Sequence[tuple[Sequence[str], int | None]]
+    arguments: list[str], artifacts: Path, turns: Sequence[tuple[int, int | None]]
 ) -> list[tuple[int, int]]:
-    """Train in two processes, each turn with more arguments and a number of steps; return where they stopped."""
-    places = []
-    for more, steps in turns:
-        for done in _train_in_two([*arguments, *more, f"--artifacts-folder={artifacts}"], steps):
+    """Train in turns of one process, or two that split the classifier, and of some steps; return where each stopped."""
+    command, places = [*arguments, f"--artifacts-folder={artifacts}"], []
+    for num_processes, steps in turns:
+        alone = num_processes == 1
+        for done in [run_forked(_train, command, steps)] if alone else _train_in_two([*command, *SHARDED], steps):
             if steps is None:
                 assert done.returncode == 0, done.stderr
             else:
@@ -166,14 +161,16 @@ def _run_in_turns(
 
 
 def test_sharded_training_resumes_exactly(arguments: list[str], of_two_sharded: Path, tmp_path: Path) -> None:
-    assert _run_in_turns(arguments, tmp_path, [(SHARDED, 2), (SHARDED, None)]) == [(0, 2), (2, 0)]
+    assert _run_in_turns(arguments, tmp_path, [(2, 2), (2, None)]) == [(0, 2), (2, 0)]
     assert_same_future(_checkpoint(tmp_path).parent, _checkpoint(of_two_sharded).parent)
 
 
 @pytest.mark.slow
-def test_classifier_is_sharded_and_made_whole_within_a_run(arguments: list[str], of_two: Path, tmp_path: Path) -> None:
-    turns = [(SHARDED, 1), ((), 3), (SHARDED, None)]
-    assert _run_in_turns(arguments, tmp_path, turns) == [(0, 1), (1, 1), (2, 0)]
+def test_resumes_within_an_epoch_with_another_number_of_processes(
+    arguments: list[str], of_two: Path, tmp_path: Path
+) -> None:
+    """The classifier is sharded, whole, and sharded again."""
+    assert _run_in_turns(arguments, tmp_path, [(2, 1), (1, 3), (2, None)]) == [(0, 1), (1, 1), (2, 0)]
     _assert_close(tmp_path, of_two)
 
 
@@ -202,21 +199,3 @@ def _train(arguments: list[str], stopped_after: int | None = None) -> None:
     TrainStep.__call__ = stopping_step  # type: ignore[method-assign]
     torch.set_num_threads(1)
     main(arguments)
-
-
-@pytest.mark.slow
-def test_resumes_within_an_epoch_with_another_number_of_processes(
-    arguments: list[str], of_two: Path, tmp_path: Path
-) -> None:
-    """Two processes, then one, then two, each change within an epoch."""
-    command = [*arguments, f"--artifacts-folder={tmp_path}"]
-    places = []
-    for run, steps in ((_train_in_two, 1), (lambda *arguments: [run_forked(_train, *arguments)], 3)):
-        for stopped in run(command, steps):
-            assert "stopped: SIGTERM after iteration" in stopped.stderr, stopped.stderr
-        saved = torch.load(_checkpoint(tmp_path), weights_only=True)
-        places.append((saved["epoch"], saved["part"]["iterations"]))
-    assert places == [(0, 1), (1, 1)], "within the first and the second epoch"
-    for done in _train_in_two(command):
-        assert done.returncode == 0, done.stderr
-    _assert_close(tmp_path, of_two)

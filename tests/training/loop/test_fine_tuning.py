@@ -18,7 +18,7 @@ from training.network.settings import NetworkSettings, model_file
 from training.network.weights import build_network, load_model, save_network
 
 WriteGroups = Callable[[dict[int, int]], Path]
-RESNET18 = NetworkSettings("ResNet18", 32, backbone_weights="none")
+MOBILENET = NetworkSettings("MobileNet_V3_Large", 32, backbone_weights="none")  # small, with batch norms
 
 
 def _train(folder: Path, run: str, tiny: dict[str, Any], network: NetworkSettings, size: ImageSize, lr: float) -> Path:
@@ -29,7 +29,7 @@ def _train(folder: Path, run: str, tiny: dict[str, Any], network: NetworkSetting
 
 def test_starts_from_the_folder_of_a_grayscale_run(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
     folder, size = write_groups({0: 4, 3: 5}), ImageSize(40, 56)
-    network = NetworkSettings("ResNet18", 8, grayscale=True, backbone_weights="none", train_all_layers=True)
+    network = NetworkSettings("MobileNet_V3_Large", 8, grayscale=True, backbone_weights="none", train_all_layers=True)
     shapes: set[tuple[int, ...]] = set()
 
     def watch(module: torch.nn.Module, inputs: tuple[Tensor]) -> None:
@@ -52,7 +52,7 @@ def test_starts_from_the_folder_of_a_grayscale_run(write_groups: WriteGroups, ti
 def test_starts_from_each_kind_of_weights_file(
     tmp_path: Path, kind: str, write_groups: WriteGroups, tiny: dict[str, Any]
 ) -> None:
-    saved, path = build_network(RESNET18, seed=8), tmp_path / "weights.pth"
+    saved, path = build_network(MOBILENET, seed=8), tmp_path / "weights.pth"
     state = dict(saved.state_dict())
     if kind == "own":
         save_network(saved, path)
@@ -61,7 +61,7 @@ def test_starts_from_each_kind_of_weights_file(
     else:  # the official files lack the batch counters
         counters = [key for key in state if key.endswith("num_batches_tracked")]
         torch.save({key: state[key] for key in state if key not in counters}, path)
-    given = dataclasses.replace(RESNET18, resume_model=path)
+    given = dataclasses.replace(MOBILENET, resume_model=path)
     best = _train(write_groups({0: 4, 3: 5}), "run", tiny, given, ImageSize(32, 32), lr=1e-12)
     for before, after in zip(saved.parameters(), load_model(best).parameters(), strict=True):
         torch.testing.assert_close(before, after, atol=1e-8, rtol=0)

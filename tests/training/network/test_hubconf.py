@@ -23,7 +23,7 @@ def test_entry_points_are_documented() -> None:
         assert "Args:" in getattr(hubconf, name).__doc__
 
 
-def test_networks_load_with_only_torch_and_torchvision(release: tuple[Path, str], tmp_path: Path) -> None:
+def test_networks_and_loader_workers_need_only_torch_and_torchvision(release: tuple[Path, str], tmp_path: Path) -> None:
     own = build_network(NetworkSettings("SqueezeNet1_1", 8, backbone_weights="none")).eval()
     save_network(own, tmp_path / "run" / "best_model.pth")
     code = f"""if True:
@@ -41,6 +41,8 @@ def test_networks_load_with_only_torch_and_torchvision(release: tuple[Path, str]
             load("get_trained_model", backbone="ResNet18", fc_output_dim=2048)
         except ValueError as error:
             print(type(error).__name__, error)
+        del sys.modules["pyarrow"]  # loader workers have it
+        import training.data.loading
     """
     environment = {**os.environ, "TORCH_HOME": str(tmp_path / "torch"), "PYTHONPATH": "", "PYTHONSAFEPATH": "1"}
     done = subprocess.run(

@@ -1,3 +1,4 @@
+import dataclasses
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -7,11 +8,13 @@ from typing import Any
 
 import polars as pl
 import pytest
+import torch
 
 from data_manifest import schemas
 from data_manifest.images.image_store import FolderStore, OpenedImage
+from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.tables import group_file, make_frame, scan_members
-from tests.training.conftest import WriteGroups
+from tests.training.conftest import WriteGroups, write_groups_in
 from training.data.reads.lookahead.cache_folder import SUBFOLDERS, CacheFiles
 from training.data.reads.lookahead.cached_store import CachedStore, ImageCache
 from training.data.reads.lookahead.contents import CacheContents
@@ -20,11 +23,14 @@ from training.data.reads.lookahead.lookahead import LookAhead
 from training.data.reads.lookahead.machine_reads import MachineReads
 from training.data.reads.read_order import ReadOrder
 from training.image_changes import record_or_compare
-from training.settings import TrainingSettings
+from training.loop.trainer import train
+from training.settings import RuntimeSettings, TrainingSettings
 
 SPACE = 8192  # bytes that each image of these tests takes on the disk
 TRAINING = TrainingSettings(groups_num=2, batch_size=5, epochs_num=8, iterations_per_epoch=12)
 UNCHANGED = make_frame([], schemas.FILES)
+SIZES = {0: 7, 3: 5}
+EPOCHS, ITERATIONS, BATCH = 4, 4, 3
 
 
 @dataclass
@@ -131,3 +137,39 @@ def machine(write_groups: WriteGroups) -> Callable[..., Machine]:
     """Return a function that makes a machine with a cache of some images, of the 75 and 60 in two groups."""
     folder = write_groups({0: 25, 3: 20})
     return lambda num_images, **values: Machine(folder, int(num_images * SPACE), **values)
+
+
+def train_with(
+    folder: Path,
+    run: str,
+    tiny: dict[str, Any],
+    cache_gb: float | None = None,
+    images: ImagesFolder | None = None,
+    epochs: int = EPOCHS,
+    **runtime: Any,
+) -> None:
+    """Train into a run folder, with a cache of some gigabytes in `folder / "cache"` unless it is None."""
+    lengths = {"epochs_num": epochs, "iterations_per_epoch": ITERATIONS, "batch_size": BATCH}
+    changes = {"training": dataclasses.replace(tiny["training"], **lengths)}
+    if cache_gb is not None:
+        runtime |= {"cache_folder": folder / "cache", "cache_gb": cache_gb}
+    settings = {"device": "cpu", "num_workers": 0, **runtime}
+    train(
+        folder / "groups",
+        images or folder / "images",
+        folder / run,
+        **{**tiny, **changes, "runtime": RuntimeSettings(**settings)},
+    )
+
+
+def entries(folder: Path) -> list[Path]:
+    return [file for file in (folder / "cache").glob("*/*") if file.is_file()]
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory, tiny: dict[str, Any]) -> Path:
+    """Return the folder of a run without a cache."""
+    torch.set_num_threads(1)
+    folder = write_groups_in(tmp_path_factory.mktemp("whole"), SIZES)
+    train_with(folder, "whole", tiny)
+    return folder / "whole"

@@ -13,7 +13,7 @@ from data_manifest.images.image_store import FolderStore
 from data_manifest.tables import read_table
 from tests.helpers import fork
 from tests.training.conftest import WriteGroups, assert_same_future, run_ranks
-from tests.training.data.reads.lookahead.test_trainings import SIZES, entries, train_with
+from tests.training.data.reads.lookahead.conftest import SIZES, entries, train_with
 from training.data.reads.lookahead.cache_folder import opened_cache
 from training.distributed.processes import process_group, rank
 from training.loop.stopping import StoppedError
@@ -37,10 +37,9 @@ def validate(network: torch.nn.Module) -> dict[int, float]:
 
 @pytest.mark.parametrize("num_entries", [1, 15])
 def test_resumes_after_sigkill_while_reading_ahead(
-    write_groups: WriteGroups, tiny: dict[str, Any], tmp_path: Path, num_entries: int
+    write_groups: WriteGroups, tiny: dict[str, Any], whole: Path, tmp_path: Path, num_entries: int
 ) -> None:
     folder = write_groups(SIZES)
-    train_with(folder, "whole", tiny)
     process = fork(tmp_path, train_slowly, folder, {**tiny, "validate": validate})
     while process.is_alive() and len(entries(folder)) < num_entries:
         time.sleep(0.002)
@@ -48,7 +47,7 @@ def test_resumes_after_sigkill_while_reading_ahead(
     process.join()
     assert process.exitcode == -signal.SIGKILL
     train_with(folder, "run", tiny, 1.0)
-    assert_same_future(folder / "run", folder / "whole")
+    assert_same_future(folder / "run", whole)
     assert not list((folder / "cache").glob("*/*.unfinished"))
 
 
@@ -69,7 +68,7 @@ def test_processes_share_a_cache(write_groups: WriteGroups, tiny: dict[str, Any]
 
 
 def test_second_training_at_the_same_time_only_reads(
-    write_groups: WriteGroups, tiny: dict[str, Any], caplog: pytest.LogCaptureFixture
+    write_groups: WriteGroups, tiny: dict[str, Any], whole: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = write_groups(SIZES)
     train_with(folder, "first", tiny, 1.0, epochs=1)
@@ -78,8 +77,7 @@ def test_second_training_at_the_same_time_only_reads(
         train_with(folder, "second", tiny, 1.0)
     assert "in use by another training" in caplog.text
     assert {file: file.read_bytes() for file in entries(folder)} == before
-    train_with(folder, "whole", tiny)
-    assert_same_future(folder / "second", folder / "whole")
+    assert_same_future(folder / "second", whole)
 
 
 def test_stops_although_a_read_of_the_look_ahead_hangs(

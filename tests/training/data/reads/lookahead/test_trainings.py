@@ -1,6 +1,5 @@
 """A training with a cache gives the same weights as one without, whatever happens to the cache."""
 
-import dataclasses
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,44 +9,13 @@ from typing import Any
 import pytest
 
 from data_manifest.images.image_store import FolderStore
-from data_manifest.images.images_folder import ImagesFolder, ImagesUrl
+from data_manifest.images.images_folder import ImagesUrl
 from data_manifest.tables import read_table
 from tests.object_server import ObjectServer
 from tests.training.conftest import WriteGroups, assert_same_future
+from tests.training.data.reads.lookahead.conftest import EPOCHS, SIZES, entries, train_with
 from training.data.reads.lookahead.cache_folder import LOCK_FILE, SUBFOLDERS
 from training.data.reads.lookahead.cached_store import CHECKSUM_BYTES
-from training.loop.trainer import train
-from training.settings import RuntimeSettings
-
-SIZES = {0: 7, 3: 5}
-EPOCHS, ITERATIONS, BATCH = 4, 4, 3
-
-
-def train_with(
-    folder: Path,
-    run: str,
-    tiny: dict[str, Any],
-    cache_gb: float | None = None,
-    images: ImagesFolder | None = None,
-    epochs: int = EPOCHS,
-    **runtime: Any,
-) -> None:
-    """Train into a run folder, with a cache of some gigabytes in `folder / "cache"` unless it is None."""
-    lengths = {"epochs_num": epochs, "iterations_per_epoch": ITERATIONS, "batch_size": BATCH}
-    changes = {"training": dataclasses.replace(tiny["training"], **lengths)}
-    if cache_gb is not None:
-        runtime |= {"cache_folder": folder / "cache", "cache_gb": cache_gb}
-    settings = {"device": "cpu", "num_workers": 0, **runtime}
-    train(
-        folder / "groups",
-        images or folder / "images",
-        folder / run,
-        **{**tiny, **changes, "runtime": RuntimeSettings(**settings)},
-    )
-
-
-def entries(folder: Path) -> list[Path]:
-    return [file for file in (folder / "cache").glob("*/*") if file.is_file()]
 
 
 @pytest.fixture
@@ -69,12 +37,11 @@ CASES += [pytest.param(cache_gb, 2, marks=pytest.mark.slow) for cache_gb in (1.2
 
 @pytest.mark.parametrize(("cache_gb", "num_workers"), CASES)
 def test_weights_are_those_without_a_cache(
-    write_groups: WriteGroups, tiny: dict[str, Any], cache_gb: float, num_workers: int
+    write_groups: WriteGroups, tiny: dict[str, Any], whole: Path, cache_gb: float, num_workers: int
 ) -> None:
     folder = write_groups(SIZES)
-    train_with(folder, "whole", tiny)
     train_with(folder, "run", tiny, cache_gb, num_workers=num_workers)
-    assert_same_future(folder / "run", folder / "whole")
+    assert_same_future(folder / "run", whole)
     assert sum(-(-file.stat().st_size // 4096) * 4096 for file in entries(folder)) <= cache_gb * 1e9
 
 
@@ -96,24 +63,22 @@ def test_second_run_reads_nothing_that_is_cached(
     assert_same_future(folder / "second", folder / "first")
 
 
-def test_only_the_cache_stays(write_groups: WriteGroups, tiny: dict[str, Any]) -> None:
+def test_only_the_cache_stays(write_groups: WriteGroups, tiny: dict[str, Any], whole: Path) -> None:
     folder = write_groups(SIZES)
-    train_with(folder, "whole", tiny)
     train_with(folder, "run", tiny, 1.0)
     assert {file.name for file in (folder / "cache").iterdir()} == {LOCK_FILE, *SUBFOLDERS}
-    assert {file.name for file in (folder / "run").iterdir()} == {file.name for file in (folder / "whole").iterdir()}
+    assert {file.name for file in (folder / "run").iterdir()} == {file.name for file in whole.iterdir()}
 
 
-def test_bucket(write_groups: WriteGroups, tiny: dict[str, Any], objects: ObjectServer) -> None:
+def test_bucket(write_groups: WriteGroups, tiny: dict[str, Any], whole: Path, objects: ObjectServer) -> None:
     folder = write_groups(SIZES)
     objects.put_files(folder / "images", "images")
-    train_with(folder, "whole", tiny)
     url = ImagesUrl.parse("s3://bucket/images")
     train_with(folder, "first", tiny, 1.0, images=url)
-    assert_same_future(folder / "first", folder / "whole")
+    assert_same_future(folder / "first", whole)
     objects.requests.clear()
     train_with(folder, "second", tiny, 1.0, images=url, num_workers=1)
-    assert_same_future(folder / "second", folder / "whole")
+    assert_same_future(folder / "second", whole)
     read = {key: count for (method, key), count in objects.requests.items() if method == "GET" and "png" in key}
     assert sum(read.values()) == 2, "the first image of each group, in the check before"
 
