@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
 
 from data_manifest import schemas
 from data_manifest.errors import UserError
@@ -21,21 +20,21 @@ from data_manifest.store.recipe import Recipe, read_recipe
 from data_manifest.tables import make_frame, write_table
 from evaluation.descriptors.extract import embed
 from evaluation.descriptors.trained_model import TrainedModel, find_model
-from export import export_onnx, onnx_file
+from export import export_onnx
 from export.export_model import export_model, export_recipe
-from export.settings import ExportSettings
+from export.settings import UINT8, ExportSettings
+from tests.export.conftest import save_model
 from tests.helpers import files_in, needs_exporter, needs_timm
 from tests.object_server import ObjectServer
-from training.network.settings import NetworkSettings
-from training.network.weights import build_network, load_model, save_network
+from training.network.weights import load_model
 
-onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
-BACKBONES = ["ResNet18", *(pytest.param(f"timm/test_{name}", marks=needs_timm) for name in ("vit", "convnext"))]
+onnx, onnx_ir, onnxruntime = map(pytest.importorskip, ("onnx", "onnx_ir", "onnxruntime"))
+NETWORKS: list[Any] = [("ResNet18", True, "float32")]  # backbone, grayscale, input
+NETWORKS += [pytest.param(f"timm/test_{name}", False, UINT8, marks=needs_timm) for name in ("vit", "convnext")]
 
 
 def _model(folder: Path, backbone: str = "SqueezeNet1_1", grayscale: bool = False) -> TrainedModel:
-    settings = NetworkSettings(backbone, 8, backbone_weights="none", grayscale=grayscale)
-    save_network(build_network(settings, seed=3, image_size=ImageSize(64, 64)), folder / "model.pth")
+    save_model(folder / "model.pth", backbone, grayscale)
     (folder / "photos").mkdir(exist_ok=True)
     for number in range(3):
         Image.effect_noise((90 + 30 * number, 80), 60).convert("RGB").save(folder / "photos" / f"{number}.png")
@@ -51,13 +50,25 @@ def _export(model: TrainedModel, format_: str, **more: Any) -> Path:
 
 @needs_exporter
 @pytest.mark.slow
-@pytest.mark.parametrize("backbone", BACKBONES)
-def test_onnx_maps_images_of_any_number_and_size(tmp_path: Path, backbone: str) -> None:
-    model = _model(tmp_path, backbone)
-    exported = _export(model, "onnx")
+@pytest.mark.parametrize(("backbone", "grayscale", "input_type"), NETWORKS)
+def test_onnx_maps_images_of_any_number_and_size(
+    tmp_path: Path, backbone: str, grayscale: bool, input_type: str
+) -> None:
+    model = _model(tmp_path, backbone, grayscale)
+    exported = _export(model, "onnx", onnx_input=input_type)
+    file = onnx.load(exported / "model.onnx")
+    stated = {entry.key: entry.value for entry in file.metadata_props}
+    assert (stated["name"], stated["fc_output_dim"]) == (backbone, "8")
+    assert json.loads(stated["preprocessing"])["image_size"] == [64, 64]
+    assert stated["weights_sha256"] == hashlib.sha256(model.path.read_bytes()).hexdigest()
+    assert stated["input"].startswith(f"{input_type} [batch, channels, height, width], 0 to 255")
+    (given,) = file.graph.input
+    assert given.type.tensor_type.elem_type == onnx.helper.np_dtype_to_tensor_dtype(np.dtype(input_type))
+    channels = 1 if grayscale else 3
+    assert [axis.dim_value for axis in given.type.tensor_type.shape.dim] == [0, channels, 0, 0], "0: dynamic"
     session = onnxruntime.InferenceSession(exported / "model.onnx")
     for number, height, width in ((1, 64, 96), (3, 51, 77)):
-        images = np.random.default_rng(7).integers(0, 256, (number, 3, height, width), dtype=np.uint8)
+        images = np.random.default_rng(7).integers(0, 256, (number, channels, height, width)).astype(input_type)
         with torch.no_grad():
             expected = model.network(model.network.preprocessing.normalise(torch.from_numpy(images)))
         (found,) = session.run(["descriptors"], {"images": images})
@@ -75,30 +86,14 @@ def test_onnx_maps_images_of_any_number_and_size(tmp_path: Path, backbone: str) 
 
 
 @needs_exporter
-@pytest.mark.slow
-def test_onnx_states_its_network_and_takes_floats_and_grayscale(tmp_path: Path) -> None:
-    model = _model(tmp_path, grayscale=True)
-    exported = _export(model, "onnx", onnx_input="float32")
-    file = onnx.load(exported / "model.onnx")
-    stated = {entry.key: entry.value for entry in file.metadata_props}
-    assert (stated["name"], stated["fc_output_dim"]) == ("SqueezeNet1_1", "8")
-    assert json.loads(stated["preprocessing"])["image_size"] == [64, 64]
-    assert stated["weights_sha256"] == hashlib.sha256(model.path.read_bytes()).hexdigest()
-    assert stated["input"].startswith("float32 [batch, channels, height, width], 0 to 255")
-    (given,) = file.graph.input
-    assert given.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
-    assert [axis.dim_value for axis in given.type.tensor_type.shape.dim] == [0, 1, 0, 0], "0: dynamic"
-
-
-@needs_exporter
-@pytest.mark.slow
-def test_onnx_that_differs_is_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    forward = onnx_file.FromPixels.forward
-
-    def wrong(self: onnx_file.FromPixels, images: Tensor) -> Tensor:
-        return forward(self, images) + 2e-4
-
-    monkeypatch.setattr(onnx_file.FromPixels, "forward", wrong)
+def test_onnx_that_differs_is_not_published(tmp_path: Path, full: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = onnx.load(full / "model.onnx")
+    (last,) = (node for node in wrong.graph.node if "descriptors" in node.output)
+    last.output[:] = ["correct"]
+    wrong.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(2e-4), "shift"))
+    wrong.graph.node.append(onnx.helper.make_node("Add", ["correct", "shift"], ["descriptors"]))
+    program = torch.onnx.ONNXProgram(onnx_ir.from_proto(wrong), None)
+    monkeypatch.setattr("torch.onnx.export", lambda *_, **__: program)
     with pytest.raises(UserError, match=r"differs from torch by 2.0e-04 on .*photos, more than 1e-04: no file was"):
         _export(_model(tmp_path), "onnx")
     assert not list((tmp_path / "artifacts").glob("export/*/*"))
@@ -145,6 +140,7 @@ def test_training_images_in_a_bucket_are_taken(tmp_path: Path, monkeypatch: pyte
 
 
 @needs_exporter
+@pytest.mark.usefixtures("exported_before")
 def test_onnx_is_compared_on_photos_in_a_bucket(tmp_path: Path, objects: ObjectServer) -> None:
     model = _model(tmp_path)
     objects.put_files(tmp_path / "photos", "photos")

@@ -18,17 +18,16 @@ from data_manifest.store.recipe import Recipe, read_recipe
 from evaluation.descriptors.image_list import ImageList
 from evaluation.descriptors.trained_model import TrainedModel, find_model
 from evaluation.evaluate_cosplace import evaluate_cosplace
-from export import export_onnx, reduced_precision
+from export import reduced_precision
 from export.evaluations import evaluation_to_repeat, evaluations_of
 from export.export_model import export_model, export_recipe
-from export.onnx_file import metadata_of, write_onnx
 from export.recall_lost import find_unchanged
 from export.reduced_precision import reduce_precision
 from export.settings import UINT8, ExportSettings
 from tests.evaluation.conftest import COLOURS, list_images, name, on_cpu, pattern
+from tests.export.conftest import save_model
 from tests.helpers import needs_exporter
-from training.network.settings import NetworkSettings
-from training.network.weights import build_network, load_model, save_network
+from training.network.weights import load_model
 
 onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
 PRECISIONS = [("fp16", 0.6, 0.9995), ("int8", 0.35, 0.98)]  # size against the full file, lowest cosine of any CPU
@@ -39,19 +38,9 @@ def _trust_young_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_states, "MIN_AGE_NS", 0)
 
 
-@pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a model and its ONNX file in fp32."""
-    folder = tmp_path_factory.mktemp("full")
-    network = build_network(NetworkSettings("SqueezeNet1_1", 8, backbone_weights="none"), seed=3).eval()
-    save_network(network, folder / "model.pth")
-    write_onnx(network, folder / "model.onnx", UINT8, metadata_of(network, "digest", UINT8, "licence"))
-    return folder
-
-
 @pytest.fixture
-def model(full: Path, tmp_path: Path) -> TrainedModel:
-    shutil.copy(full / "model.pth", tmp_path)
+def model(tmp_path: Path) -> TrainedModel:
+    save_model(tmp_path / "model.pth")
     return find_model(tmp_path / "model.pth")
 
 
@@ -78,7 +67,6 @@ def export(model: TrainedModel, tmp_path: Path, **settings: Any) -> Path:
 
 
 @needs_exporter
-@pytest.mark.slow
 @pytest.mark.parametrize(("precision", "size", "cosine"), PRECISIONS)
 def test_file_is_smaller_and_its_descriptors_are_close(
     full: Path, tmp_path: Path, precision: str, size: float, cosine: float
@@ -99,7 +87,7 @@ def test_file_is_smaller_and_its_descriptors_are_close(
 
 
 @needs_exporter
-@pytest.mark.slow
+@pytest.mark.usefixtures("exported_before")
 def test_recalls_are_those_of_an_evaluation_of_the_exported_file(tmp_path: Path, model: TrainedModel) -> None:
     evaluation = evaluate(model, tmp_path)
     exported = export(model, tmp_path, onnx_precision="int8")
@@ -119,14 +107,10 @@ def test_recalls_are_those_of_an_evaluation_of_the_exported_file(tmp_path: Path,
 
 
 @needs_exporter
-@pytest.mark.slow
+@pytest.mark.usefixtures("exported_before")
 def test_recall_without_an_evaluation_is_not_measured(
-    full: Path, tmp_path: Path, model: TrainedModel, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, model: TrainedModel, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def copy(network: object, file: Path, *_: object) -> None:
-        shutil.copy(full / "model.onnx", file)
-
-    monkeypatch.setattr(export_onnx, "write_onnx", copy)
     with caplog.at_level(logging.INFO):
         exported = export(model, tmp_path, onnx_precision="fp16")
     assert "The recall lost by fp16 was not measured" in caplog.text
@@ -139,11 +123,7 @@ def test_recall_without_an_evaluation_is_not_measured(
 
 def test_evaluation_of_another_model_is_an_error(tmp_path: Path, model: TrainedModel) -> None:
     evaluation = evaluate(model, tmp_path)
-    (tmp_path / "other").mkdir()
-    save_network(
-        build_network(NetworkSettings("SqueezeNet1_1", 8, backbone_weights="none"), seed=4),
-        tmp_path / "other/model.pth",
-    )
+    save_model(tmp_path / "other/model.pth", seed=4)
     with pytest.raises(UserError, match=r"evaluation = .*: it is not of .*other/model.pth. Give an evaluation of this"):
         export(find_model(tmp_path / "other/model.pth"), tmp_path, onnx_precision="int8", evaluation=evaluation)
 
