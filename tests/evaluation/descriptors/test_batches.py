@@ -1,3 +1,4 @@
+import ctypes
 import os
 import shutil
 import signal
@@ -12,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from PIL import Image
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from data_manifest.errors import UserError
 from data_manifest.images import loader_workers
@@ -20,7 +21,9 @@ from evaluation.descriptors import batches
 from evaluation.descriptors.batches import batches_of_one_shape, check_workers, load_batches
 from evaluation.descriptors.image_dataset import ImageDataset
 from tests.evaluation.conftest import WriteImages
+from tests.helpers import fork, run_forked
 
+CLONE_NEWNS = 0x20000  # <linux/sched.h>
 SIZES = [(24, 16), (16, 24), (24, 16), (9, 9), (24, 16), (16, 24), (40, 8)]
 
 
@@ -101,38 +104,30 @@ def is_alive(number: int) -> bool:
     return state != "Z"
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
-def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
-    """They and their fork server would otherwise keep each other alive."""
-    for number in range(64):
-        Image.new("RGB", (8, 8)).save(tmp_path / f"{number}.png")
-    code = f"""
-from collections.abc import Iterator, Sequence
-from multiprocessing import active_children
-from pathlib import Path
-import pyarrow as pa
-from evaluation.descriptors.batches import load_batches
-from evaluation.descriptors.image_dataset import ImageDataset
-if __name__ == "__main__":
-    files = ImageDataset(Path({str(tmp_path)!r}), pa.array([f"{{number}}.png" for number in range(64)]))
-    batches = load_batches(files, 2, num_workers=2)
+def load_one_batch(images: ImageDataset) -> None:
+    """Load a batch with two workers, print their numbers, and wait."""
+    batches = load_batches(images, 2, num_workers=2)
     next(batches)
     print(*(each.pid for each in active_children()), flush=True)
-    input()
-"""
-    (tmp_path / "loads.py").write_text(code)
-    command = [sys.executable, str(tmp_path / "loads.py")]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as loads:
-        assert loads.stdout is not None
-        workers = [int(number) for number in loads.stdout.readline().split()]
-        assert len(workers) == 2
-        loads.kill()
-    for _ in range(200):
+    signal.pause()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path, write_images: WriteImages) -> None:
+    """They and their fork server would otherwise keep each other alive."""
+    images = ImageDataset(tmp_path, write_images([(8, 8)] * 64))
+    loads, printed = fork(tmp_path, load_one_batch, images), tmp_path / "stdout"
+    while loads.is_alive() and not (printed.exists() and printed.read_text().endswith("\n")):
+        time.sleep(0.01)
+    workers = [int(number) for number in printed.read_text().split()]
+    assert len(workers) == 2
+    assert all(map(is_alive, workers))
+    loads.kill()
+    for _ in range(2000):
         if not any(map(is_alive, workers)):
             break
-        time.sleep(0.1)
+        time.sleep(0.01)
     else:
         pytest.fail("workers are alive")
 
@@ -146,7 +141,7 @@ class Killing(ImageDataset):
         return super().read(rows)
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("loader_notices_dead_workers")
 def test_a_killed_worker_is_an_error_and_ends_the_others(tmp_path: Path, write_images: WriteImages) -> None:
     images = Killing(tmp_path, write_images(SIZES))
     with pytest.raises(UserError, match=r"A batch is lost: DataLoader worker .*--infer-batch-size.*--num-workers 0"):
@@ -173,26 +168,21 @@ def can_mount() -> bool:
     return sys.platform == "linux" and subprocess.run(["unshare", "-m", "true"], check=False).returncode == 0
 
 
+def load_with_1_mb_of_shared_memory(images: ImageDataset) -> None:
+    """Load all batches with two workers in a mount namespace with a small /dev/shm."""
+    assert ctypes.CDLL(None).unshare(CLONE_NEWNS) == 0
+    for options in (["--make-rprivate", "/"], ["-t", "tmpfs", "-o", "size=1m", "tmpfs", "/dev/shm"]):
+        subprocess.run(["mount", *options], check=True)
+    _MultiProcessingDataLoaderIter._try_get_data.__defaults__ = (0.1,)  # seconds between checks of the workers
+    list(load_batches(images, 4, 2))
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not can_mount(), reason="only root can mount another /dev/shm")
 def test_full_shared_memory_is_an_error(tmp_path: Path, write_images: WriteImages) -> None:
     """The first image is small, so that the check before workers start passes."""
-    paths = write_images([(8, 8), *[(400, 300 + number // 4) for number in range(20)]])
-    code = f"""
-import time
-from pathlib import Path
-import pyarrow as pa
-from evaluation.descriptors.batches import load_batches
-from evaluation.descriptors.image_dataset import ImageDataset
-if __name__ == "__main__":
-    for batch in load_batches(ImageDataset(Path({str(tmp_path)!r}), pa.array({paths.to_pylist()!r})), 4, 2):
-        time.sleep(0.5)
-"""
-    (tmp_path / "loads.py").write_text(code)
-    script = f"mount -t tmpfs -o size=1m tmpfs /dev/shm && exec {sys.executable} {tmp_path / 'loads.py'}"
-    command = ["unshare", "-m", "sh", "-c", script]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+    images = ImageDataset(tmp_path, write_images([(8, 8), *[(400, 300)] * 7]))
+    done = run_forked(load_with_1_mb_of_shared_memory, images)
     assert done.returncode == 1
     assert "A batch is lost: DataLoader worker" in done.stderr
     assert "/dev/shm: 1.0 MB; Docker: --shm-size" in done.stderr

@@ -2,8 +2,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,8 @@ from evaluation.descriptors.extract import extract_descriptors
 from evaluation.descriptors.image_list import ImageList
 from evaluation.descriptors.trained_model import TrainedModel
 from tests.evaluation.conftest import (
+    BACKBONE,
+    DIM,
     LONG_AGO,
     Counting,
     Killed,
@@ -34,6 +34,7 @@ from tests.evaluation.conftest import (
     on_cpu,
     paint,
 )
+from tests.helpers import run_forked
 from training.network.model import GeoLocalizationNet
 from training.network.weights import save_network
 
@@ -105,38 +106,25 @@ def test_another_precision_or_size_gives_other_descriptors(
     assert len(folders) == 3
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from evaluation.descriptors.build_descriptors import build_descriptors
-from evaluation.descriptors.image_list import ImageList
-from evaluation.descriptors.trained_model import TrainedModel
-from evaluation.settings import Extraction
+def build_until_killed(model: TrainedModel, images: ImageList, artifacts: Path) -> None:
+    """Be killed when the third chunk is written, but not yet counted."""
+    touch = Path.touch
 
-weights, manifest, images, artifacts = map(Path, sys.argv[1:])
-touch = Path.touch
+    def killing(path: Path) -> None:
+        if path.name == "4-6":
+            os.kill(os.getpid(), signal.SIGKILL)
+        touch(path)
 
-def killing(path):
-    if path.name == "4-6":  # the third chunk is written, but not yet counted
-        os.kill(os.getpid(), signal.SIGKILL)
-    touch(path)
-
-Path.touch = killing
-model, extraction = TrainedModel(weights, "SqueezeNet1_1", 8), Extraction(48, "fp32", 2, "cpu", 0)
-build_descriptors(model, ImageList(manifest, images), artifacts, extraction, chunk_images=2)
-"""
+    Path.touch = killing  # type: ignore[assignment,method-assign]
+    torch.set_num_threads(1)
+    build_descriptors(model, images, artifacts, on_cpu(2, resized_to=48), chunk_images=2)
 
 
-@pytest.mark.slow
 def test_a_run_resumed_after_sigkill_gives_the_same_bytes(tmp_path: Path, images: ImageList) -> None:
     torch.manual_seed(0)
-    weights = tmp_path / "model.pth"
-    save_network(GeoLocalizationNet("SqueezeNet1_1", 8), weights)
-    model = TrainedModel(weights, "SqueezeNet1_1", 8)
-    words = [weights, images.manifest_folder, images.images_folder, tmp_path / "A"]
-    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONPATH": str(Path(__file__).parents[3])}
-    command = [sys.executable, "-c", KILLED, *map(str, words)]
-    killed = subprocess.run(command, env={**os.environ, **threads}, capture_output=True, text=True, check=False)
+    save_network(GeoLocalizationNet(BACKBONE, DIM), tmp_path / "model.pth")
+    model = TrainedModel(tmp_path / "model.pth", BACKBONE, DIM)
+    killed = run_forked(build_until_killed, model, images, tmp_path / "A")
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert sorted(path.name for path in (tmp_path / "A" / "runs").glob("*/*/chunks.done/*")) == ["0-2", "2-4"]
 

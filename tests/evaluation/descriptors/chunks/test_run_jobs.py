@@ -26,7 +26,7 @@ from evaluation.descriptors.trained_model import TrainedModel
 from evaluation.settings import Extraction
 from pipeline.execution.dask_cluster import executor_at
 from pipeline.execution.process_executor import ProcessExecutor
-from tests.evaluation.conftest import LONG_AGO, list_images, name, on_cpu
+from tests.evaluation.conftest import BACKBONE, DIM, LONG_AGO, list_images, name, on_cpu
 from training.network.model import GeoLocalizationNet
 from training.network.weights import save_network
 
@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray(generator.integers(0, 256, (height, width, 3), np.uint8)).save(file)
         os.utime(file, (LONG_AGO, LONG_AGO))
     torch.manual_seed(0)
-    save_network(GeoLocalizationNet("ResNet18", 8), folder / "model.pth")
+    save_network(GeoLocalizationNet(BACKBONE, DIM), folder / "model.pth")
     return folder
 
 
@@ -61,7 +61,7 @@ def build(folder: Path, images: ImageList, tmp_path: Path) -> Build:
     """Build the descriptors in tmp_path/artifacts, and return the bytes of their file."""
 
     def build(executor: Processes | None = None, extraction: Extraction | None = None, **options: Any) -> bytes:
-        model, options = TrainedModel(folder / "model.pth", "ResNet18", 8), {"chunk_images": CHUNK, **options}
+        model, options = TrainedModel(folder / "model.pth", BACKBONE, DIM), {"chunk_images": CHUNK, **options}
         extraction = extraction or on_cpu(BATCH)
         made = build_descriptors(model, images, tmp_path / "artifacts", extraction, executor=executor, **options)
         return (made / "descriptors.npy").read_bytes()
@@ -72,7 +72,7 @@ def build(folder: Path, images: ImageList, tmp_path: Path) -> Build:
 @pytest.fixture(scope="module")
 def alone(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The bytes that this process makes."""
-    artifacts, model = tmp_path_factory.mktemp("alone"), TrainedModel(folder / "model.pth", "ResNet18", 8)
+    artifacts, model = tmp_path_factory.mktemp("alone"), TrainedModel(folder / "model.pth", BACKBONE, DIM)
     torch.set_num_threads(1)
     images = list_images(folder / "images", artifacts)
     made = build_descriptors(model, images, artifacts, on_cpu(BATCH), chunk_images=CHUNK)
@@ -208,7 +208,7 @@ def test_a_model_file_that_changes_is_an_error(build: Build, folder: Path) -> No
     content = (folder / "model.pth").read_bytes()
     try:
         with pytest.raises(UserError, match=r"model\.pth: changed after this command started"):
-            build(Posting(lambda: save_network(GeoLocalizationNet("ResNet18", 8), folder / "model.pth")))
+            build(Posting(lambda: save_network(GeoLocalizationNet(BACKBONE, DIM), folder / "model.pth")))
     finally:
         (folder / "model.pth").write_bytes(content)
 
