@@ -152,7 +152,7 @@ def start_request(client: Client, length: int, sent: int = 1) -> socket.socket:
 
 
 def test_slow_clients_are_cut_off(localizer: Localizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serve.run_server.HEAD_S", 0.5)
+    monkeypatch.setattr("serve.run_server.HEAD_S", 0.1)
     with running(localizer, seconds=1) as client:
         with start_request(client, 1000) as slow:
             answer = b"".join(iter(lambda: slow.recv(4096), b"")).decode()
@@ -178,7 +178,7 @@ def test_connections_beyond_the_limit_get_a_reason(localizer: Localizer, monkeyp
 def test_senders_that_leave_and_a_stop_leave_no_traceback(
     localizer: Localizer, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serve.run_server.GRACE_S", 1)
+    monkeypatch.setattr("serve.run_server.GRACE_S", 0.1)
     with running(localizer) as client:
         start_request(client, 1000).close()
         stuck = start_request(client, 1000)
