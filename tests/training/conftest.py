@@ -1,5 +1,6 @@
 import http.server
 import json
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from tests.helpers import run_forked
 from training.data.settings import AugmentationSettings
 from training.image_changes import VALIDATION
 from training.network.settings import NetworkSettings
-from training.network.weights import build_network, save_network
+from training.network.weights import build_network
 from training.settings import RuntimeSettings, TrainingSettings
 
 IMAGES_PER_CLASS = 3
@@ -110,10 +111,10 @@ def write_groups(tmp_path: Path) -> WriteGroups:
     return partial(write_groups_in, tmp_path)
 
 
-@pytest.fixture
-def folder(write_groups: WriteGroups) -> Path:
+@pytest.fixture(scope="session")
+def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with published groups of 12 and 9 images, and a validation set."""
-    folder = write_groups({0: 4, 3: 3})
+    folder = write_groups_in(tmp_path_factory.mktemp("city"), {0: 4, 3: 3})
     recipe = {"stage": "groups", "name": "city", "digest": "abc", "settings": {"M": 10.0}}
     (folder / "groups" / "recipe.json").write_text(json.dumps(recipe))
     for role in VALIDATION:
@@ -121,6 +122,12 @@ def folder(write_groups: WriteGroups) -> Path:
         for number in range(2):
             Image.new("RGB", (48, 40)).save(folder / role / f"{number}.png")
     return folder
+
+
+@pytest.fixture
+def folder(city: Path, tmp_path: Path) -> Path:
+    """Return a copy of `city` that a test may change."""
+    return Path(shutil.copytree(city, tmp_path, dirs_exist_ok=True))
 
 
 def _class_row(group_index: int, class_index: int) -> dict[str, object]:
@@ -155,13 +162,19 @@ class _Silent(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def release(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """Return a folder with a file named like official weights, and the URL of a server of it."""
-    folder = tmp_path / "release"
+@pytest.fixture(scope="session")
+def official(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a file named like official weights."""
+    folder = tmp_path_factory.mktemp("official")
     network = build_network(NetworkSettings("ResNet18", 32, backbone_weights="none"), seed=4)
-    save_network(network, folder / "ResNet18_32_cosplace.pth")
     torch.save(dict(network.state_dict()), folder / "ResNet18_32_cosplace.pth")  # official files have no statement
+    return folder
+
+
+@pytest.fixture
+def release(official: Path, tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """Return a copy of `official` that a test may change, and the URL of a server of it."""
+    folder = Path(shutil.copytree(official, tmp_path / "release"))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Silent, directory=str(folder))) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()

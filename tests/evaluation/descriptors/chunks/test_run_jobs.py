@@ -27,6 +27,7 @@ from evaluation.settings import Extraction
 from pipeline.execution.dask_cluster import executor_at
 from pipeline.execution.process_executor import ProcessExecutor
 from tests.evaluation.conftest import BACKBONE, DIM, LONG_AGO, list_images, name, on_cpu
+from tests.helpers import as_main, fork
 from training.network.model import GeoLocalizationNet
 from training.network.weights import save_network
 
@@ -299,19 +300,28 @@ def test_each_process_takes_its_share_of_threads_and_its_gpu(monkeypatch: pytest
     assert (torch.get_num_threads(), chosen, os.environ["LOCAL_WORLD_SIZE"]) == (3, [1], "2")
 
 
+def run_dask_worker(scheduler: str, folder: Path) -> None:
+    torch.set_num_threads(1)
+    more = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(folder))
+    as_main("dask", "worker", scheduler, "--host", "127.0.0.1", *more)
+
+
 @pytest.fixture(scope="module")
 def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[int]]]:
-    """The address of a Dask cluster of two workers, and their processes."""
+    """The address of a Dask cluster of two workers, and their processes, which are forked to start fast."""
     pytest.importorskip("distributed", reason="Dask is not installed")
     from tests.pipeline.execution.test_dask_cluster import Cluster
 
-    cluster = Cluster(tmp_path_factory.mktemp("cluster"), OMP_NUM_THREADS="1")
+    folder = tmp_path_factory.mktemp("cluster")
+    cluster = Cluster(folder)
+    workers = [fork(folder, run_dask_worker, cluster.address, folder) for _ in range(2)]
     try:
-        for _ in range(2):
-            cluster.start_worker()
         cluster.wait_for_workers(2)
-        yield cluster.address, [worker.pid for worker in cluster.workers]
+        yield cluster.address, [int(worker.pid or 0) for worker in workers]
     finally:
+        for worker in workers:
+            worker.kill()
+            worker.join()
         cluster.end()
 
 

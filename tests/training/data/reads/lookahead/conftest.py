@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,7 @@ from data_manifest import schemas
 from data_manifest.images.image_store import FolderStore, OpenedImage
 from data_manifest.images.images_folder import ImagesFolder
 from data_manifest.tables import group_file, make_frame, scan_members
-from tests.training.conftest import WriteGroups, write_groups_in
+from tests.training.conftest import write_groups_in
 from training.data.reads.lookahead.cache_folder import SUBFOLDERS, CacheFiles
 from training.data.reads.lookahead.cached_store import CachedStore, ImageCache
 from training.data.reads.lookahead.contents import CacheContents
@@ -132,10 +133,16 @@ class Machine:
             self.lookahead.advance(number + 1)
 
 
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of two groups of 75 and 60 images."""
+    return write_groups_in(tmp_path_factory.mktemp("groups"), {0: 25, 3: 20})
+
+
 @pytest.fixture
-def machine(write_groups: WriteGroups) -> Callable[..., Machine]:
+def machine(written: Path, tmp_path: Path) -> Callable[..., Machine]:
     """Return a function that makes a machine with a cache of some images, of the 75 and 60 in two groups."""
-    folder = write_groups({0: 25, 3: 20})
+    folder = Path(shutil.copytree(written, tmp_path / "machine"))
     return lambda num_images, **values: Machine(folder, int(num_images * SPACE), **values)
 
 
