@@ -16,6 +16,8 @@ from tests.serve.conftest import running
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
 
+POLL_S = 0.02  # selenium's default is 0.5 seconds
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
@@ -72,11 +74,11 @@ def wait(browser: "Chrome", condition: str) -> None:
     from selenium.webdriver.support.wait import WebDriverWait
 
     names = "['status', 'facts', 'caption'].map((id) => document.getElementById(id).textContent)"
-    WebDriverWait(browser, 20).until(
+    WebDriverWait(browser, 20, POLL_S).until(
         lambda _: browser.execute_script(f"const [status, facts, caption] = {names}; return {condition}")
     )
     loaded = "[...document.querySelectorAll('.enlarge img')].every((image) => image.complete && image.naturalWidth)"
-    WebDriverWait(browser, 20).until(lambda _: ask(browser, loaded))
+    WebDriverWait(browser, 20, POLL_S).until(lambda _: ask(browser, loaded))
 
 
 def press(browser: "Chrome", *keys: str) -> None:
