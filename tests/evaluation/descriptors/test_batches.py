@@ -112,7 +112,6 @@ def load_one_batch(images: ImageDataset) -> None:
     signal.pause()
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 def test_workers_end_when_their_parent_is_killed(tmp_path: Path, write_images: WriteImages) -> None:
     """They and their fork server would otherwise keep each other alive."""
@@ -177,7 +176,6 @@ def load_with_1_mb_of_shared_memory(images: ImageDataset) -> None:
     list(load_batches(images, 4, 2))
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not can_mount(), reason="only root can mount another /dev/shm")
 def test_full_shared_memory_is_an_error(tmp_path: Path, write_images: WriteImages) -> None:
     """The first image is small, so that the check before workers start passes."""

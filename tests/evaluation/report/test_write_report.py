@@ -11,6 +11,7 @@ from data_manifest.errors import UserError
 from data_manifest.store.publish import publishing
 from data_manifest.store.recipe import read_recipe
 from evaluation.recipe import ImageDigests, comparison_recipe
+from evaluation.report.charts import plot
 from evaluation.report.settings import ReportSettings
 from evaluation.report.write_report import write_report
 from tests.evaluation.report.conftest import COMMAND, HOSTILE, MODEL_DIGEST, Town, publish_evaluation
@@ -81,6 +82,13 @@ def evaluate_model_from_elsewhere(town: Town) -> Path:
     return publish_evaluation(town.images, town.artifacts, manifests, MODEL_DIGEST)
 
 
+@pytest.fixture
+def coarse_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw charts fast, in few pixels."""
+    monkeypatch.setattr(plot, "DPI", 20)
+
+
+@pytest.mark.usefixtures("coarse_pictures")
 def test_model_from_elsewhere_has_no_groups_and_no_training(town: Town) -> None:
     report = write_report(evaluate_model_from_elsewhere(town), town.artifacts, ReportSettings(report_queries=0))
     page = (report / "report.html").read_text()
@@ -121,6 +129,7 @@ def test_images_changed_after_the_evaluation_are_refused(town: Town) -> None:
     assert len(list(town.artifacts.glob("report/*/*"))) == published
 
 
+@pytest.mark.usefixtures("coarse_pictures")
 def test_several_test_sets_on_one_page(town: Town) -> None:
     """A comparison of two evaluations of one model."""
     folders = (town.evaluation, evaluate_model_from_elsewhere(town))

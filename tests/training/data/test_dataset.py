@@ -175,7 +175,6 @@ class Unsendable(GroupDataset):
         return read
 
 
-@pytest.mark.slow
 def test_unsendable_batch_is_a_user_error(write_groups: WriteGroups) -> None:
     folder = write_groups({4: 5})
     dataset, runtime = _dataset(folder), RuntimeSettings(num_workers=2)

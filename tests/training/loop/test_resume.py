@@ -193,7 +193,6 @@ def train_and_print(folder: Path) -> None:
     _train(folder, "killed", {**settings, "on_percentage": lambda percentage: print(percentage, flush=True)})
 
 
-@pytest.mark.slow
 def test_resumes_after_sigkill(write_groups: WriteGroups, whole: Path, tmp_path: Path) -> None:
     folder, lines = write_groups(SIZES), random.Random(7).randrange(3, 2 * ITERATIONS)
     killed = fork(tmp_path, train_and_print, folder)
