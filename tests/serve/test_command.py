@@ -59,7 +59,7 @@ def serve_without_end(words: list[str]) -> None:
     from evaluation.localization.localize import Localizer
     from serve import run_server
 
-    run_server.GRACE_S, run_server.STOP_S = 0.2, 0.5  # type: ignore[assignment]
+    run_server.GRACE_S, run_server.STOP_S = 0.2, 1.2  # type: ignore[assignment]
 
     def search(*_: object) -> None:
         print("searching", flush=True)

@@ -152,7 +152,7 @@ def start_request(client: Client, length: int, sent: int = 1) -> socket.socket:
 
 
 def test_slow_clients_are_cut_off(localizer: Localizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serve.run_server.HEAD_S", 0.1)
+    monkeypatch.setattr("serve.run_server.HEAD_S", 0.5)
     with running(localizer, seconds=1) as client:
         with start_request(client, 1000) as slow:
             answer = b"".join(iter(lambda: slow.recv(4096), b"")).decode()
