@@ -11,7 +11,6 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable
-from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -51,13 +50,6 @@ SLOW_IMPORTS = [  # without Luigi, which reads the configuration of a test while
 ]
 
 
-def forkserver() -> ForkServerContext:
-    """Return a context of processes that are forked from a server with the slow imports, which take seconds."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(SLOW_IMPORTS)
-    return context
-
-
 def fork(folder: Path, target: Callable[..., object], *arguments: object, **environment: str) -> BaseProcess:
     """Call a function in a forked process and return the process, without waiting.
 
@@ -67,7 +59,8 @@ def fork(folder: Path, target: Callable[..., object], *arguments: object, **envi
         arguments: Arguments of the function.
         environment: Environment variables to add.
     """
-    process = forkserver().Process(target=redirected, args=(folder, {**os.environ, **environment}, target, arguments))
+    arguments = folder, {**os.environ, **environment}, target, arguments
+    process = multiprocessing.get_context("forkserver").Process(target=redirected, args=arguments)
     process.start()
     return process
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from multiprocessing.forkserver import ForkServer
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -96,11 +97,20 @@ def test_other_errors_stay_as_they_are(mistake: Exception) -> None:
         list(receive_batches(failing(mistake), "--batch-size"))
 
 
-def test_signals_to_all_processes_of_a_job_end_neither_the_fork_server_nor_its_workers() -> None:
-    multiprocessing.forkserver._forkserver._stop()  # type: ignore[attr-defined]  # one of another test
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ForkServer]:
+    """Use a new fork server in place of that of all tests."""
+    server = ForkServer()
+    for name in ("ensure_running", "connect_to_new_process"):
+        monkeypatch.setattr(multiprocessing.forkserver, name, getattr(server, name))
+    yield server
+    server._stop()  # type: ignore[attr-defined]
+
+
+def test_signals_to_all_processes_of_a_job_end_neither_the_fork_server_nor_its_workers(server: ForkServer) -> None:
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     context = forkserver()
-    processes: list[int] = [multiprocessing.forkserver._forkserver._forkserver_pid]  # type: ignore[attr-defined]
+    processes: list[int] = [server._forkserver_pid]  # type: ignore[attr-defined]
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask
     workers = []
     for each in (None, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
