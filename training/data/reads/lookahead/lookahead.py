@@ -169,8 +169,8 @@ class LookAhead:
         return self._loaded[epoch]
 
     def _bytes_ahead(self, done: int) -> int:
-        """Return the bytes that were fetched in chunks with reads that are not done."""
-        while self._ahead and self._ahead[0][0] <= done:
+        """Return the bytes that were fetched in chunks with reads that the workers do not have yet."""
+        while self._ahead and self._ahead[0][0] <= done + self._prefetched:
             self._ahead.popleft()
         return sum(fetched for _, fetched in self._ahead)
 
