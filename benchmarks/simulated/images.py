@@ -15,8 +15,6 @@ import numpy as np
 from measure import Command, measure, note
 from PIL import Image
 
-from data_manifest.tables import scan_members
-
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES, SIDE, NOISE, QUALITY = 32, 400, 50, 86
 FOLDERS = 30  # of the second layout
@@ -52,6 +50,8 @@ def write_images(work: Path, name: str, places: int, *, by_class: bool) -> Image
             (folder / path).write_bytes(next(pictures))
         link_to_disk(work, name)
         _run("groups", folder, artifacts, *GROUPING)
+    from data_manifest.tables import scan_members  # late: it is elsewhere in older checkouts, see `loader_pairs.py`
+
     (groups,) = artifacts.glob("groups/*/current")
     members = scan_members(groups, 0).collect()
     columns = members["path"].to_list(), members["class_index"].to_list()
