@@ -3,12 +3,14 @@
 Nothing heavy is imported here, because worker processes import this module.
 """
 
+import functools
 import math
 import multiprocessing
 import multiprocessing.connection
 import multiprocessing.forkserver
 import multiprocessing.queues
 import multiprocessing.resource_tracker
+import multiprocessing.util
 import os
 import signal
 import sys
@@ -44,15 +46,29 @@ def forkserver(*preload: str) -> ForkServerContext:
         multiprocessing.forkserver.ensure_running()  # inherits the blocked signals
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    _kill_workers_at_exit(os.getpid())
     return context
 
 
+@functools.cache
+def _kill_workers_at_exit(process: int) -> None:
+    """Kill the workers that are left when this process exits: multiprocessing would wait for them after a SIGTERM."""
+    multiprocessing.util.Finalize(None, _kill_workers, exitpriority=0)
+
+
+def _kill_workers() -> None:
+    for worker in multiprocessing.active_children():
+        if worker.daemon:
+            worker.kill()
+
+
 def end_with_parent(worker: int = 0) -> None:
-    """Make a worker exit when the process that started it dies, or when the worker cannot send a batch.
+    """Make a worker exit when the process that started it dies, or when the worker cannot send a batch, and only then.
 
     torch watches only the fork server. multiprocessing would only print why a batch cannot be sent, and the receiver
-    would wait forever.
+    would wait forever. Signals are blocked here too, because multiprocessing may have restarted the fork server.
     """
+    signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
     multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(_exit_unsent)  # type: ignore[attr-defined]
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 
@@ -102,9 +118,9 @@ def receive_batches(batches: Iterator[Batch], batch_flag: str) -> Iterator[Batch
         return
     except (RuntimeError, ConnectionError, EOFError) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
+        del batches  # with the iterator, the other workers end
         if reason.startswith(CAUGHT) or not (isinstance(error, CUT_OFF) or reason.startswith(WORKERS_LOST)):
             raise
-    del batches  # with the iterator, the other workers end
     size = ""
     if SHARED_MEMORY.is_dir():
         size = f" ({SHARED_MEMORY}: {format_bytes(disk_usage(SHARED_MEMORY)[0])}; Docker: --shm-size)"

@@ -82,7 +82,7 @@ class ObjectStore:
                 yield found
 
     def sorted_by_place(self, paths: Sequence[str]) -> list[int]:
-        """Return the indices of paths in their order: no other is faster."""
+        """Return the indices unchanged: objects have no place."""
         return list(range(len(paths)))
 
 

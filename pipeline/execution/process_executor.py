@@ -116,9 +116,9 @@ class _Worker:
 
 
 def _serve(pipe: "multiprocessing.connection.Connection[Any, Any]", set_up: Callable[[], object] | None) -> None:
+    end_with_parent()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # ends the loader workers that a job has started
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
-    end_with_parent()
     while True:
         job = pipe.recv()
         try:

@@ -4,6 +4,7 @@ import multiprocessing.forkserver
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from multiprocessing.forkserver import ForkServer
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 
 from data_manifest.errors import UserError
 from data_manifest.images import loader_workers
-from data_manifest.images.loader_workers import check_shared_memory, forkserver, receive_batches
+from data_manifest.images.loader_workers import check_shared_memory, end_with_parent, forkserver, receive_batches
+from tests.helpers import fork
 
 MB = 10**6
 
@@ -132,3 +134,21 @@ def test_signals_to_all_processes_of_a_job_end_neither_the_fork_server_nor_its_w
 
 def _echo(pipe: "multiprocessing.connection.Connection[str, str]") -> None:
     pipe.send(pipe.recv())
+
+
+def test_a_process_with_workers_exits(tmp_path: Path) -> None:
+    process = fork(tmp_path, _leave_a_worker)
+    process.join(20)
+    is_alive = process.is_alive()
+    process.kill()
+    assert not is_alive
+    assert process.exitcode == 0
+
+
+def _leave_a_worker() -> None:
+    forkserver().Process(target=_sleep, daemon=True).start()
+
+
+def _sleep() -> None:
+    end_with_parent()
+    time.sleep(60)
