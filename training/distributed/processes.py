@@ -115,7 +115,7 @@ def broadcast_from_rank0(value: Value) -> Value:
 def raising_on_all() -> Iterator[None]:
     """Wait for all ranks at the end of this context; a UserError in it on any rank is raised on all.
 
-    Of several errors, that of the lowest rank is raised where none was.
+    Ranks without an error raise that of the lowest rank.
     """
     error = None
     try:

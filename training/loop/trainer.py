@@ -34,7 +34,7 @@ from training.data.reads.read_order import ReadOrder
 from training.data.sampling import EpochPlan
 from training.data.settings import AugmentationSettings
 from training.data.skipped import SkippedLog
-from training.distributed.processes import broadcast_from_rank0, on_rank0, world_size
+from training.distributed.processes import broadcast_from_rank0, on_rank0, raising_on_all, world_size
 from training.image_changes import TRAIN, record_or_compare_groups
 from training.loop.checkpoints import check_same_settings, load_checkpoint
 from training.loop.checks import check_disk_space, check_images, check_workers
@@ -79,8 +79,9 @@ def train(
     """
     training.check_num_processes(world_size())
     runtime.check_shard_classifier(world_size())
-    if runtime.cache_folder is not None:
-        make_cache_folder(runtime.cache_folder)
+    with raising_on_all():
+        if runtime.cache_folder is not None:
+            make_cache_folder(runtime.cache_folder)
     device = resolve_device(runtime.device)
     with working("reading the groups"):
         groups = choose_groups(groups_folder, training.groups_num, training.batch_size, training.group_indices)

@@ -189,7 +189,7 @@ def test_ignored_signal_stays_ignored(write_groups: WriteGroups, monkeypatch: py
 
 def train_and_print(folder: Path) -> None:
     torch.set_num_threads(1)
-    settings = _settings(SQUEEZENET)
+    settings = _settings(SQUEEZENET, num_workers=1)
     _train(folder, "killed", {**settings, "on_percentage": lambda percentage: print(percentage, flush=True)})
 
 

@@ -26,7 +26,7 @@ class ImageCache:
     """
 
     folder: Path
-    source: str  # a text that only the same images have
+    source: str  # identifies the images; equal for equal images
 
     def name(self, path: str) -> int:
         """Return the name of an image's file, as a number of 64 bits."""

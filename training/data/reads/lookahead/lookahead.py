@@ -22,7 +22,7 @@ from training.data.reads.lookahead.machine_reads import UNKNOWN, EpochFiles, Mac
 from training.data.sampling import Numbers
 
 FIRST_CHUNK, MAX_CHUNK = 256, 2048  # reads that are sorted by place; each chunk has twice as many as the one before
-AHEAD_SHARE = 0.25  # of the cache, for two chunks that are read ahead: other images are kept for later uses
+AHEAD_SHARE = 0.25  # of the cache, for the two chunks that are read ahead; the rest keeps images for later reads
 FULL_SHARE = 0.9  # of what fitted when the disk was full
 STOP_S = 5.0  # until a read that hangs is left alone
 logger = logging.getLogger(__name__)
@@ -110,11 +110,11 @@ class LookAhead:
 
     def _warn_if_small(self) -> None:
         files = self._load(self._done // self._reads.reads_per_epoch)
-        prefetched = self._prefetched * np.maximum(files.sizes(files.rows), 0).mean()
-        if prefetched > self._max_chunk_bytes:
+        prefetched = self._prefetched * space_of(np.maximum(files.sizes(files.rows), 0)).mean()
+        if prefetched + 2 * self._max_chunk_bytes > self._contents.limit:
             logger.warning(
-                "--cache-gb %g: too small to read ahead, because the workers prefetch %s. Give %.1g or more",
-                *(self._contents.limit / 1e9, format_bytes(prefetched), 2 * prefetched / AHEAD_SHARE / 1e9),
+                "--cache-gb %g: too small to read ahead, because the workers prefetch %s. Give %.2g or more",
+                *(self._contents.limit / 1e9, format_bytes(prefetched), 2 * prefetched / 1e9),
             )
 
     def _fetch_next(self, fetcher: Fetcher, done: int) -> bool:
@@ -170,9 +170,14 @@ class LookAhead:
 
     def _bytes_ahead(self, done: int) -> int:
         """Return the bytes that were fetched in chunks with reads that the workers do not have yet."""
-        while self._ahead and self._ahead[0][0] <= done + self._prefetched:
+        while self._ahead and self._ahead[0][0] <= self._end_of_prefetched(done):
             self._ahead.popleft()
         return sum(fetched for _, fetched in self._ahead)
+
+    def _end_of_prefetched(self, done: int) -> int:
+        """Return the position after the batches that the workers have, which are of one epoch."""
+        epoch = done // self._reads.reads_per_epoch
+        return min(done + self._prefetched, (epoch + 1) * self._reads.reads_per_epoch)
 
     def _choose(self, files: EpochFiles) -> tuple[int, Numbers]:
         """Return the end of the next chunk, and the images to fetch for it, in the order of their reads."""
@@ -222,9 +227,8 @@ class LookAhead:
 
     def _wait(self, done: int) -> None:
         """Wait until the training has taken more batches, and leave those that it needs for that to the workers."""
-        epoch = done // self._reads.reads_per_epoch
-        needed = min(done + self._prefetched, (epoch + 1) * self._reads.reads_per_epoch)
-        if needed > self._frontier and epoch < self._reads.epochs.stop:
+        needed = self._end_of_prefetched(done)
+        if needed > self._frontier and done // self._reads.reads_per_epoch < self._reads.epochs.stop:
             files = self._load(self._frontier // self._reads.reads_per_epoch)
             rows = files.rows[self._frontier - files.first : needed - files.first]
             sizes = files.sizes(rows[~self._contents.is_cached(rows)])

@@ -22,7 +22,7 @@ from training.data.reads.lookahead.gate import Gate
 from training.data.reads.lookahead.lookahead import LookAhead
 from training.data.reads.lookahead.machine_reads import MachineReads
 from training.data.reads.read_order import ReadOrder
-from training.distributed.processes import raising_on_all, rank, world_size
+from training.distributed.processes import on_rank0, raising_on_all, rank, world_size
 from training.settings import RuntimeSettings
 
 GATE_SUFFIX = ".gate"
@@ -89,7 +89,8 @@ def reading_ahead(
     if runtime.cache_folder is None:
         yield ReadingAhead()
         return
-    cache = ImageCache(runtime.cache_folder.absolute(), _source(images_folder, runtime.packs))
+    source = on_rank0(lambda: _source(images_folder, runtime.packs))
+    cache = ImageCache(runtime.cache_folder.absolute(), source)
     run, machine = cache.name(str(states.absolute())), os.environ.get("GROUP_RANK", "0")  # set by torchrun
     gate_file = cache.folder / f"{run:016x}-{machine}{GATE_SUFFIX}"
     limit = int(runtime.cache_gb * 1e9)
@@ -121,7 +122,7 @@ def reading_ahead(
 
 
 def _source(images_folder: ImagesFolder, packs: ImagesFolder | None) -> str:
-    """Return a text that no other images have; those in packs may differ from the files of today."""
+    """Return a text that identifies the images; those in packs may differ from the files of today."""
     return str(images_folder.resolve()) if packs is None else f"packs {find_packs(packs).recipe['digest']}"
 
 
