@@ -63,14 +63,14 @@ class Reloader:
                 logger.info("reloading")
                 served = await _on_daemon_thread(lambda: self._load(self._databases.served))
             except Exception as error:
-                reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
-                logger.error("not reloaded, the old databases stay: %s", " ".join(reason.split()))
+                logger.error("not reloaded, the old databases stay: %s", _reason(error))
                 continue
             self._databases.replace(served)
             logger.info("reloaded: %s", ", ".join(f"{each.name}, {len(each.pictures):,} images" for each in served))
 
     async def _due(self) -> None:
-        """Return when a reload is requested, or a database has moved."""
+        """Return when a reload is requested, or a database has moved; log once why this cannot be checked."""
+        logged = ""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(None if self._has_moved is None else self._seconds):
@@ -78,8 +78,19 @@ class Reloader:
             if self._requested.is_set():
                 self._requested.clear()
                 return
-            if self._has_moved is not None and await _on_daemon_thread(self._has_moved):
-                return
+            try:
+                if self._has_moved is not None and await _on_daemon_thread(self._has_moved):
+                    return
+            except Exception as error:
+                reason = _reason(error)
+                if reason != logged:
+                    logger.error("cannot check for changes of the databases: %s", reason)
+                logged = reason
+
+
+def _reason(error: Exception) -> str:
+    text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
+    return " ".join(text.split())
 
 
 async def _on_daemon_thread(run: Callable[[], T]) -> T:
