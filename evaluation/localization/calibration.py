@@ -21,15 +21,8 @@ from evaluation.test_sets.named_sets import has_ground_truth
 
 MIN_QUERIES = 50  # that a share rests on, if the evaluation has as many
 TABLE = "certainty"
-PLACE = (
-    "path",
-    "utm_east",
-    "utm_north",
-    "utm_zone",
-    "utm_band",
-    "latitude",
-    "pano_id",
-)  # of the manifest; they decide which matches are correct
+# Columns of the manifest that decide which matches are correct.
+PLACE = ("path", "utm_east", "utm_north", "utm_zone", "utm_band", "latitude", "pano_id")
 
 
 @dataclass(frozen=True)
