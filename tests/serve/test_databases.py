@@ -179,7 +179,7 @@ def test_a_moved_database_is_loaded_without_a_signal(localizer: Localizer, other
 def test_a_failed_check_does_not_end_the_watch(
     localizer: Localizer, other: Localizer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    checks: Iterator[bool | Exception] = iter([RuntimeError("of the disk"), True])
+    checks: Iterator[bool | Exception] = iter([RuntimeError("of the disk"), RuntimeError("of the disk"), True])
 
     def has_moved() -> bool:
         found = next(checks, False)
