@@ -14,7 +14,8 @@ from data_manifest.store.references import LIST_SUFFIX
 from pipeline.listing.folder_scan import IMAGE_SUFFIXES, OTHER_SUFFIXES
 from pipeline.listing.skipped import Skipped
 
-_IMAGES, _OTHERS = (tuple(suffix.encode() for suffix in suffixes) for suffixes in (IMAGE_SUFFIXES, OTHER_SUFFIXES))
+_OTHERS = tuple(suffix.encode() for suffix in OTHER_SUFFIXES)
+_PHOTOS = (*(suffix.encode() for suffix in IMAGE_SUFFIXES), *_OTHERS)
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,12 @@ def _list_bucket(folder: ImagesUrl) -> FetchedList:
         for line in lines:
             path = line.removesuffix(b"\n")
             lower = path.lower()
-            if not lower.endswith(_IMAGES + _OTHERS) or b"\0" in path:  # NUL stands for a newline
+            if not lower.endswith(_PHOTOS) or b"\0" in path:  # NUL stands for a newline
                 continue
             system_folder, name = _system_folder(path), path.rpartition(b"/")[2]
             if lower.endswith(_OTHERS):
-                other_photos["." + lower.rpartition(b".")[2].decode()] += not (system_folder or is_hidden(name))
+                if not system_folder and not is_hidden(name):
+                    other_photos["." + lower.rpartition(b".")[2].decode()] += 1
             elif system_folder:
                 folders.add(system_folder)
             elif is_hidden(name):

@@ -155,8 +155,10 @@ def holding(localizer: Localizer, monkeypatch: pytest.MonkeyPatch) -> Iterator[t
         return search(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(localizer, "search", held)
-    yield started, released
-    released.set()
+    try:
+        yield started, released
+    finally:
+        released.set()
 
 
 @pytest.fixture(scope="module")
