@@ -2,12 +2,14 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pipeline.groups import gather
 from pipeline.listing.lines import Lines
 from pipeline.listing.list_images import Listing, list_images
 from pipeline.manifest import build_manifest as manifest
@@ -56,6 +58,15 @@ def listing_of(tmp_path: Path) -> Callable[..., Listing]:
         return list_images(tmp_path / "train")
 
     return listing_of
+
+
+@contextmanager
+def small_files(rows_per_partition: int, rows_per_file: int) -> Iterator[None]:
+    """Have partitions, and files of members, of few rows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest, "ROWS_PER_PARTITION", rows_per_partition)
+        patch.setattr(gather, "ROWS_PER_FILE", rows_per_file)
+        yield
 
 
 @pytest.fixture

@@ -13,13 +13,11 @@ import pytest
 
 from data_manifest.store.recipe import read_recipe
 from data_manifest.tables import read_table
-from pipeline.groups import gather
 from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
-from pipeline.manifest import build_manifest as manifest_module
 from pipeline.manifest.build_manifest import build_manifest
 from tests.helpers import tables_in
-from tests.pipeline.conftest import write
+from tests.pipeline.conftest import small_files, write
 
 NameWith = Callable[..., str]
 SETTINGS = GroupSettings(N=3, alpha=90, min_images_per_class=4)
@@ -56,10 +54,7 @@ def image(name_with: NameWith, number: int, choose: random.Random, **fields: Any
 
 @pytest.fixture(scope="module", autouse=True)
 def _small_files() -> Iterator[None]:
-    """Have partitions and files of members of few rows."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(manifest_module, "ROWS_PER_PARTITION", ROWS_PER_PARTITION)
-        patch.setattr(gather, "ROWS_PER_FILE", ROWS_PER_FILE)
+    with small_files(ROWS_PER_PARTITION, ROWS_PER_FILE):
         yield
 
 

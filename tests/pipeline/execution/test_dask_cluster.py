@@ -26,7 +26,6 @@ from data_manifest.store.staging import STAGING
 from pipeline.execution import dask_cluster as cluster_module
 from pipeline.execution.dask_cluster import ClusterSettings, differing_versions, executor_at
 from pipeline.execution.executor import run_all
-from pipeline.groups import gather as members
 from pipeline.groups.build_groups import build_groups
 from pipeline.groups.settings import GroupSettings
 from pipeline.manifest import build_manifest as manifest_module
@@ -41,6 +40,7 @@ from pipeline.sources.make_source import make_source
 from pipeline.sources.settings import SourceSettings
 from pipeline.verification.verify_images import verify_images
 from tests.helpers import files_in, published_files
+from tests.pipeline.conftest import small_files
 
 pytest.importorskip("distributed", reason="Dask is not installed")
 pytest.importorskip("dask", reason="Dask is not installed")
@@ -148,10 +148,7 @@ def images(paths: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 @pytest.fixture(scope="module", autouse=True)
 def _small_files() -> Iterator[None]:
-    """Have partitions of few rows, and bundles of few members."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(manifest_module, "ROWS_PER_PARTITION", ROWS)
-        patch.setattr(members, "ROWS_PER_FILE", ROWS)
+    with small_files(ROWS, ROWS):
         yield
 
 

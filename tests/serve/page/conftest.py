@@ -10,7 +10,7 @@ import pytest
 from evaluation.localization.localize import Localizer
 from tests.chromium import NEEDS_CHROMIUM, ask, visit
 from tests.chromium import browser as browser
-from tests.serve.client import Client, photo_of, with_gps
+from tests.serve.client import TOKEN, Client, photo_of, with_gps
 from tests.serve.conftest import running
 
 if TYPE_CHECKING:
@@ -79,6 +79,13 @@ def wait(browser: "Chrome", condition: str) -> None:
     )
     loaded = "[...document.querySelectorAll('.enlarge img')].every((image) => image.complete && image.naturalWidth)"
     WebDriverWait(browser, 20, POLL_S).until(lambda _: ask(browser, loaded))
+
+
+def enter_token(browser: "Chrome") -> None:
+    """Enter the right token in place of what is in the field."""
+    field = browser.find_element("name", "token")
+    field.clear()
+    field.send_keys(TOKEN + "\n")
 
 
 def press(browser: "Chrome", *keys: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from evaluation.localization.localize import Localizer
 from tests.chromium import ask
 from tests.serve.client import TOKEN, Client
-from tests.serve.page.conftest import open_page, opened_with, texts, upload, wait
+from tests.serve.page.conftest import enter_token, open_page, opened_with, texts, upload, wait
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -114,14 +114,12 @@ def test_a_link_that_is_no_longer_kept_says_so(browser: "Chrome", client: Client
 
 def test_another_token_keeps_the_database(browser: "Chrome", cities: dict[str, Localizer], photos: list[str]) -> None:
     with opened_with(browser, cities, token=TOKEN):
-        browser.find_element("name", "token").send_keys(TOKEN + "\n")
+        enter_token(browser)
         wait(browser, "facts.startsWith('Tiny-8')")
         choose(browser, "north")
         browser.execute_script("sessionStorage.setItem('token', 'that of before')")
         upload(browser, photos[:1])
-        field = browser.find_element("name", "token")
-        field.clear()
-        field.send_keys(TOKEN + "\n")
+        enter_token(browser)
         wait(browser, "document.querySelector('.estimate')?.textContent.includes('.140000')")
         assert "37.140000" in texts(browser, ".estimate")[0]
         assert ask(browser, "document.getElementById('database').value") == "north"

@@ -9,7 +9,7 @@ from evaluation.localization.localize import Localizer
 from tests.chromium import ask, look, requested
 from tests.evaluation.conftest import pattern
 from tests.serve.client import TOKEN, encoded
-from tests.serve.page.conftest import opened_with, press, tab_to, texts, upload, wait, write
+from tests.serve.page.conftest import enter_token, opened_with, press, tab_to, texts, upload, wait, write
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -137,7 +137,7 @@ def test_a_token_is_asked_for(browser: "Chrome", localizer: Localizer, photos: l
         browser.find_element("id", "files").send_keys(photos[0])
         browser.find_element("class name", "pick").click()
         assert texts(browser, ".pick .state") == ["Waiting"]
-        browser.find_element("name", "token").send_keys(TOKEN + "\n")
+        enter_token(browser)
         wait(browser, "facts.startsWith('Tiny-8, 4 database images')")
         wait(browser, "status === '1 of 1 photos done.'")
         assert len(browser.find_elements("css selector", ".enlarge img")) == 4
@@ -172,12 +172,10 @@ def test_another_token_is_asked_for_and_failed_photos_are_tried_again(
     browser: "Chrome", localizer: Localizer, photos: list[str]
 ) -> None:
     with opened_with(browser, localizer, token=TOKEN):
-        browser.find_element("name", "token").send_keys(TOKEN + "\n")
+        enter_token(browser)
         wait(browser, "facts.startsWith('Tiny-8, 4 database images')")
         browser.execute_script("sessionStorage.setItem('token', 'that of before')")
         upload(browser, photos[:1])
-        field = browser.find_element("name", "token")
-        field.clear()
-        field.send_keys(TOKEN + "\n")
+        enter_token(browser)
         wait(browser, "status === '1 of 1 photos done.' && !!document.querySelector('.enlarge')")
         assert texts(browser, ".pick .state") == ["Likely: 100 %"]
