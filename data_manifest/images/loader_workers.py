@@ -36,7 +36,8 @@ def forkserver(*preload: str) -> ForkServerContext:
     """Return a multiprocessing context whose workers are forked from a server that has imported these modules.
 
     Forking this process could copy locks held by its threads; spawning would import the modules in each worker. The
-    server and the workers block the signals that end a job: this process needs its workers until it has stopped.
+    server and the workers block signals that are sent to all processes of a job: this process needs its workers to
+    stop in order.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
@@ -50,9 +51,9 @@ def forkserver(*preload: str) -> ForkServerContext:
     return context
 
 
-@functools.cache
+@functools.cache  # once per process
 def _kill_workers_at_exit(process: int) -> None:
-    """Kill the workers that are left when this process exits: multiprocessing would wait for them after a SIGTERM."""
+    """Kill remaining workers at exit: multiprocessing would send SIGTERM, which they block, and wait for them."""
     multiprocessing.util.Finalize(None, _kill_workers, exitpriority=0)
 
 
@@ -63,7 +64,7 @@ def _kill_workers() -> None:
 
 
 def end_with_parent(worker: int = 0) -> None:
-    """Make a worker exit when the process that started it dies, or when the worker cannot send a batch, and only then.
+    """Make a worker ignore signals, and exit when it cannot send a batch or when the process that started it dies.
 
     torch watches only the fork server. multiprocessing would only print why a batch cannot be sent, and the receiver
     would wait forever. Signals are blocked here too, because multiprocessing may have restarted the fork server.
