@@ -36,8 +36,8 @@ def forkserver(*preload: str) -> ForkServerContext:
     """Return a multiprocessing context whose workers are forked from a server that has imported these modules.
 
     Forking this process could copy locks held by its threads; spawning would import the modules in each worker. The
-    server and the workers block signals that are sent to all processes of a job: this process needs its workers to
-    stop in order.
+    server and the workers block signals that are sent to all processes of a job: this process needs its workers until
+    it has stopped.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
