@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from tarfile import BLOCKSIZE
 from typing import NamedTuple
 
 import polars as pl
 
 from data_manifest.images.file_states import PartitionStates, stat_images, summarise_states
 from data_manifest.images.images_folder import ImagesFolder
-from data_manifest.images.packs.pack_files import BLOCK, padded
+from data_manifest.images.packs.pack_files import padded
 from data_manifest.progress import Progress
 from data_manifest.tables import read_member_paths, scan_table
 from pipeline.packs.write_shard import Shard
@@ -48,7 +49,7 @@ def plan_shards(group: int, states: pl.DataFrame, shard_megabytes: int) -> Itera
     present = states.drop_nulls()
     limit, begin, filled, number = shard_megabytes * MEGABYTE, 0, 0, 0
     for row, size in enumerate(present["bytes"]):
-        taken = BLOCK + padded(size)
+        taken = BLOCKSIZE + padded(size)
         if filled and filled + taken > limit:
             yield Shard(group, number, present[begin:row])
             begin, filled, number = row, 0, number + 1

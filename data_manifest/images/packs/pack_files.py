@@ -1,12 +1,13 @@
 """Names and sizes of the files of packs, and the digest of the members of a group."""
 
+from tarfile import BLOCKSIZE, RECORDSIZE
+
 import polars as pl
 
 from data_manifest.images.file_states import STATE, summarise_states
 
 STAGE = "packs"
 SHARDS, INDEX, FILES, REJECTS = "shards", "index", "files", "rejects"  # folders
-BLOCK, RECORD = 512, 10_240  # in bytes: sizes of tar members and of tar files are multiples
 
 
 def shard_name(group: int, number: int) -> str:
@@ -14,14 +15,14 @@ def shard_name(group: int, number: int) -> str:
     return f"group-{group:06d}-{number:04d}.tar"
 
 
-def padded(size: int, unit: int = BLOCK) -> int:
+def padded(size: int, unit: int = BLOCKSIZE) -> int:
     """Return the bytes that content takes in a tar file."""
     return -(-size // unit) * unit
 
 
 def shard_bytes(end: int) -> int:
     """Return the size of a shard whose last image ends at an offset: two empty blocks follow it."""
-    return padded(padded(end) + 2 * BLOCK, RECORD)
+    return padded(padded(end) + 2 * BLOCKSIZE, RECORDSIZE)
 
 
 def digest_of_members(paths: pl.Series) -> str:
